@@ -1,0 +1,34 @@
+"""What the harness itself registers, through the same hooks as everybody."""
+
+from __future__ import annotations
+
+from harmbench.plugins import hookimpl
+
+
+@hookimpl
+def register_cohorts() -> dict[str, str]:
+    """The embedded phantom, and any BIDS data set."""
+    return {
+        "phantom": "harmbench.data.phantom:Phantom",
+        "bids": "harmbench.data.bids:Bids",
+    }
+
+
+@hookimpl
+def register_metrics() -> dict[str, str]:
+    """Image metrics against a reference, and intensity metrics against the population."""
+    image = "harmbench.metrics.image"
+    distribution = "harmbench.metrics.distribution"
+    return {
+        "psnr": f"{image}:PSNR",
+        "psnr_foreground": f"{image}:PSNRForeground",
+        "ssim": f"{image}:SSIM",
+        "ssim_foreground": f"{image}:SSIMForeground",
+        "mae": f"{image}:MAE",
+        "mae_foreground": f"{image}:MAEForeground",
+        "ncc": f"{image}:NCC",
+        "ncc_foreground": f"{image}:NCCForeground",
+        "wasserstein": f"{distribution}:Wasserstein",
+        "gm_wm_contrast": f"{distribution}:GMWMContrast",
+        "gm_wm_contrast_error": f"{distribution}:GMWMContrastError",
+    }

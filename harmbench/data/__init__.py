@@ -1,0 +1,1 @@
+"""From files to cohorts: reading, preparing, storing, and the embedded phantom."""

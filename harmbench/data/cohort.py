@@ -1,0 +1,368 @@
+"""Cohorts: where scans come from, how they are laid out on disk, and how they are split."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from harmbench.data.scanset import ScanKey, ScanSet
+from harmbench.errors import UserError
+from harmbench.hashing import digest
+from harmbench.progress import Progress
+from harmbench.scans import Grid
+
+SPLITS = ("train", "validation", "test")
+
+
+class CohortSource(ABC):
+    """A place that scans come from, such as the phantom or a BIDS folder.
+
+    A plugin registers one under a name by the hook `register_cohorts`; on the command
+    line it is `--cohort NAME` or `--cohort NAME:ARGUMENT`.
+
+    Parameters
+    ----------
+    argument
+        What follows the colon, or None.
+    recipe
+        Path of the recipe given by `--recipe`, or None.
+
+    Attributes
+    ----------
+    name, summary
+        As registered, and one line on what it is.
+    target, sources
+        Names of the target domain and of the source domains.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    target: str
+    sources: tuple[str, ...]
+
+    @abstractmethod
+    def __init__(self, argument: str | None = None, recipe: Path | None = None) -> None: ...
+
+    @abstractmethod
+    def key(self, grid: Grid) -> str:
+        """Hash everything that the prepared cohort depends on, its files' content included."""
+
+    @abstractmethod
+    def prepare(self, grid: Grid, writer: CohortWriter, progress: Progress) -> None:
+        """Prepare every scan into `writer`; called once for a key.
+
+        Raises
+        ------
+        UserError
+            If what remains after leaving out bad scans is no cohort.
+        """
+
+
+@dataclass(frozen=True)
+class ScanRecord:
+    """One row of a cohort's table: a scan that was prepared well.
+
+    Attributes
+    ----------
+    domain, person, session
+        Whose scan, and from which scanner.
+    row
+        Row in the domain's arrays.
+    key
+        Hash of everything the prepared voxels depend on.
+    split
+        `"train"`, `"validation"` or `"test"`.
+    labelled
+        Whether tissue labels were written.
+    paired
+        True if the scan lies in the same space as the target scan of the same person.
+    details
+        What was done to the scan and what was measured, as JSON types.
+    """
+
+    domain: str
+    person: str
+    session: str
+    row: int
+    key: str
+    split: str
+    labelled: bool
+    paired: bool
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def write_row(path: Path, row: int, values: npt.NDArray[Any]) -> None:
+    """Write one scan into a domain's array; safe from several processes for different rows."""
+    array = np.load(path, mmap_mode="r")
+    # Not through the map: on a full disk that would end the process by a signal.
+    with path.open("r+b") as stream:
+        stream.seek(array.offset + row * array[0].nbytes)
+        stream.write(np.ascontiguousarray(values, dtype=array.dtype).data)
+
+
+class CohortWriter:
+    """A cohort under construction, in a folder beside its final place.
+
+    The arrays are made at full size when a domain is begun (sparse on disk until
+    written), so that worker processes can each fill their own rows with `write_row`.
+    The folder takes its final name only when all is there.
+    """
+
+    def __init__(self, directory: Path, grid: Grid) -> None:
+        self.directory = directory
+        self.grid = grid
+
+    def begin_domain(self, domain: str, n_scans: int, *, labelled: bool) -> Path:
+        """Make the arrays of a domain with room for `n_scans`, and return their folder.
+
+        `images.npy` is `(n, S, H, W)` float32, `masks.npy` bool, and `labels.npy`
+        uint8, the last only if `labelled`.
+        """
+        folder = self.directory / domain
+        folder.mkdir()
+        shape = (n_scans, *self.grid.shape)
+        arrays: dict[str, type] = {"images": np.float32, "masks": np.bool_}
+        if labelled:
+            arrays["labels"] = np.uint8
+        for name, dtype in arrays.items():
+            np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape).flush()
+        return folder
+
+    def finish(
+        self,
+        *,
+        name: str,
+        key: str,
+        kind: str,
+        target: str,
+        sources: Sequence[str],
+        records: Iterable[ScanRecord],
+        left_out: Mapping[str, str],
+    ) -> None:
+        """Write the table and the description.
+
+        Parameters
+        ----------
+        name, key
+            Of the cohort.
+        kind
+            What the scans are, shown wherever a number from them is: `"phantom"` or `"real"`.
+        target, sources
+            Names of the domains.
+        records
+            One for every scan prepared well.
+        left_out
+            Why each scan that was left out was left out, by its path or name.
+        """
+        rows = [asdict(record) for record in records]
+        description = {
+            "name": name,
+            "key": key,
+            "kind": kind,
+            "target": target,
+            "sources": list(sources),
+            "grid": asdict(self.grid),
+            "left_out": dict(left_out),
+            "scans": rows,
+        }
+        (self.directory / "cohort.json").write_text(json.dumps(description, indent=1))
+
+
+def split_people(
+    people_by_domain: Mapping[str, Iterable[str]], *, validation: float, test: float
+) -> dict[str, str]:
+    """Assign every person to one split, the same in all domains.
+
+    People are taken domain by domain in the order of a hash of their name, so that the
+    split depends on nobody's position in a file; whoever was assigned with an earlier
+    domain stays. Each domain gets at least one person to train and one to test on.
+
+    Parameters
+    ----------
+    people_by_domain
+        The people of each domain, the target domain first.
+    validation, test
+        Fractions of each domain's people.
+
+    Returns
+    -------
+    dict
+        `"train"`, `"validation"` or `"test"` by person.
+
+    Raises
+    ------
+    UserError
+        If a domain has fewer than two people.
+
+    Examples
+    --------
+    >>> split = split_people({"a": ["p1", "p2", "p3", "p4"]}, validation=0, test=0.5)
+    >>> sorted(split.values())
+    ['test', 'test', 'train', 'train']
+    """
+    assigned: dict[str, str] = {}
+    for domain, names in people_by_domain.items():
+        people = sorted(set(names), key=lambda person: digest("split", person))
+        if len(people) < 2:
+            found = f"only '{people[0]}'" if people else "nobody"
+            raise UserError(
+                f"domain '{domain}' has {found}; a split by person needs at least two people"
+            )
+        n_test = max(1, round(test * len(people)))
+        n_validation = min(round(validation * len(people)), len(people) - n_test - 1)
+        counts = {"test": n_test, "validation": n_validation}
+        for split in counts:
+            counts[split] -= sum(assigned.get(person) == split for person in people)
+        for person in people:
+            if person in assigned:
+                continue
+            split = next((name for name, left in counts.items() if left > 0), "train")
+            assigned[person] = split
+            if split in counts:
+                counts[split] -= 1
+    return assigned
+
+
+@contextlib.contextmanager
+def _alone(directory: Path, progress: Progress) -> Iterator[None]:
+    """Wait until no other process prepares this cohort; the system frees a killed one's lock."""
+    lock = FileLock(directory.with_name(f".{directory.name}.lock"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        progress.log("another process is preparing this cohort; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class Cohort:
+    """A prepared cohort on disk: one target domain, source domains, splits by person.
+
+    Attributes
+    ----------
+    name
+        As given by `--cohort`, such as `"phantom"`.
+    key
+        Content hash of all that went into it; recorded with every result.
+    kind
+        `"phantom"` or `"real"`, shown wherever a number from it is.
+    target, sources
+        Names of the domains.
+    grid
+        The grid all scans lie on.
+    left_out
+        Why each scan that was left out was left out.
+    table
+        One row for every scan, with the columns of `ScanRecord`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        description = json.loads((directory / "cohort.json").read_text())
+        self.directory = directory
+        self.name: str = description["name"]
+        self.key: str = description["key"]
+        self.kind: str = description["kind"]
+        self.target: str = description["target"]
+        self.sources: tuple[str, ...] = tuple(description["sources"])
+        self.left_out: dict[str, str] = description["left_out"]
+        grid = description["grid"]
+        self.grid = Grid(
+            grid["name"], tuple(grid["shape"]), tuple(grid["spacing"]), tuple(grid["centre"])
+        )
+        self.table = pd.DataFrame(description["scans"])
+
+    @classmethod
+    def open(
+        cls, source: CohortSource, name: str, grid: Grid, home: Path, progress: Progress
+    ) -> Self:
+        """Open the prepared cohort of a source, preparing it first if need be.
+
+        Of two processes that want one cohort at the same time, the second waits for the
+        first. The folder takes its name only when all is there; what a killed process
+        left unfinished is removed by the next.
+        """
+        directory = cls.path(source, grid, home)
+        if not (directory / "cohort.json").exists():
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            with _alone(directory, progress):
+                if not (directory / "cohort.json").exists():
+                    cls._build(source, grid, directory, progress)
+        cohort = cls(directory)
+        cohort.name = name
+        return cohort
+
+    @staticmethod
+    def _build(source: CohortSource, grid: Grid, directory: Path, progress: Progress) -> None:
+        prefix = f".{directory.name}-"
+        for stale in directory.parent.glob(f"{prefix}*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        building = Path(tempfile.mkdtemp(prefix=prefix, dir=directory.parent))
+        try:
+            source.prepare(grid, CohortWriter(building, grid), progress)
+            building.replace(directory)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+
+    @staticmethod
+    def path(source: CohortSource, grid: Grid, home: Path) -> Path:
+        """Where the prepared cohort of a source lies, or will lie."""
+        return home / "cohorts" / f"{source.name}-{grid.name}-{source.key(grid)}"
+
+    def scans(self, domain: str, split: str | None = None) -> ScanSet:
+        """Return the scans of a domain, of one split or of all."""
+        table = self.table[self.table["domain"] == domain]
+        if split is not None:
+            table = table[table["split"] == split]
+        return self._scan_set(domain, table)
+
+    def pairs(self, source: str, split: str) -> tuple[ScanSet, ScanSet] | None:
+        """Return the scans of people seen on both scanners, in the same space and order.
+
+        Returns
+        -------
+        tuple or None
+            Source scans and target scans, of equal length; None where there are no pairs.
+        """
+        table = self.table[self.table["paired"] & (self.table["split"] == split)]
+        sides = [
+            table[table["domain"] == domain].drop_duplicates("person").set_index("person")
+            for domain in (source, self.target)
+        ]
+        people = [person for person in sides[0].index if person in sides[1].index]
+        if not people:
+            return None
+        first, second = (
+            self._scan_set(domain, side.loc[people].reset_index())
+            for domain, side in zip((source, self.target), sides, strict=True)
+        )
+        return first, second
+
+    def _scan_set(self, domain: str, table: pd.DataFrame) -> ScanSet:
+        return ScanSet(
+            domain=domain,
+            grid=self.grid,
+            scans=tuple(
+                ScanKey(person, session, key)
+                for person, session, key in zip(
+                    table["person"], table["session"], table["key"], strict=True
+                )
+            ),
+            rows=tuple(int(row) for row in table["row"]),
+            directory=self.directory / domain,
+            labelled=bool(len(table)) and bool(table["labelled"].all()),
+        )

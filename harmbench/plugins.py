@@ -1,0 +1,353 @@
+"""Plugins: how they are found, kept apart from each other, and looked up by name."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from harmbench import hookspecs
+from harmbench.errors import UserError
+from harmbench.home import home
+
+hookimpl = pluggy.HookimplMarker("harmbench")
+
+KINDS = ("methods", "tasks", "cohorts", "metrics")
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """A class to be imported when it is used, and what to construct it with.
+
+    Attributes
+    ----------
+    target
+        `"module:Class"`.
+    kwargs
+        Keyword arguments of its constructor.
+    """
+
+    target: str
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Any:
+        """Import the module and return the class.
+
+        Raises
+        ------
+        UserError
+            If the reference has not the form `"module:Class"` or names no such class.
+        """
+        module, separator, name = self.target.partition(":")
+        if not separator:
+            raise UserError(f"'{self.target}' is no reference of the form 'module:Class'")
+        try:
+            return getattr(importlib.import_module(module), name)
+        except AttributeError:
+            raise UserError(f"module '{module}' has no class '{name}'") from None
+
+    def attributes(self) -> dict[str, str]:
+        """Read the plain class attributes from the source text, without importing it.
+
+        This is what lets `harmbench list` show summaries without loading torch. Strings
+        are returned as they are and `Needs.TARGET` as `"TARGET"`; what cannot be read so
+        is left out.
+        """
+        module, _, name = self.target.partition(":")
+        try:
+            spec = importlib.util.find_spec(module)
+            assert spec is not None
+            assert spec.origin is not None
+            tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+        except (ImportError, OSError, SyntaxError, ValueError, AssertionError):
+            return {}
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                return dict(_literals(node))
+        return {}
+
+
+def _literals(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for statement in node.body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            name = statement.targets[0].id
+        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            name = statement.target.id
+        else:
+            continue
+        if isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str):
+            yield name, statement.value.value
+        elif isinstance(statement.value, ast.Attribute):
+            yield name, statement.value.attr
+
+
+@dataclass
+class Plugin:
+    """One plugin, whether it works or not.
+
+    Attributes
+    ----------
+    name, distribution, version
+        The plugin's name, and the installed distribution it came with.
+    origin
+        Where it was found.
+    module
+        What was registered; None if it is broken.
+    registers
+        The names it claims, by kind.
+    errors
+        What is wrong with it, a line each.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    origin: str
+    module: Any = None
+    registers: dict[str, list[str]] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered name, and the plugin that claims it."""
+
+    name: str
+    lazy: Lazy
+    plugin: Plugin
+
+    def load(self) -> Any:
+        """Import the class.
+
+        Raises
+        ------
+        UserError
+            If importing it fails, with the plugin's name.
+        """
+        try:
+            return self.lazy.load()
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"'{self.name}' of plugin '{self.plugin.name}' ({self.plugin.distribution}) "
+                f"cannot be loaded: {_line(error)}"
+            ) from error
+
+    def build(self, *args: Any, **kwargs: Any) -> Any:
+        """Import the class and construct it with its registered arguments and these."""
+        return self.load()(*args, **{**self.lazy.kwargs, **kwargs})
+
+
+class Registry:
+    """All plugins, and the names they register.
+
+    Attributes
+    ----------
+    plugins
+        Every plugin found, broken ones included.
+    """
+
+    def __init__(self) -> None:
+        self.manager = pluggy.PluginManager("harmbench")
+        self.manager.add_hookspecs(hookspecs)
+        self.plugins: list[Plugin] = []
+        # Told of every fault of a plugin as it happens; the command line prints it.
+        self.on_error: Callable[[str], None] = lambda line: None
+
+    @classmethod
+    def discover(cls, files: Sequence[Path] = ()) -> Registry:
+        """Find plugins: built in, installed, in the user's folder, and in `files`.
+
+        A broken plugin costs itself and nothing else. With `HARMBENCH_STRICT_PLUGINS=1`
+        it is an error instead.
+
+        Raises
+        ------
+        UserError
+            If one of `files` does not exist, or a plugin is broken and strictness is asked for.
+        """
+        registry = cls()
+        from harmbench import builtin
+
+        registry.add(Plugin("harmbench", "harmbench", _version("harmbench"), "built in"), builtin)
+        for point in sorted(entry_points(group="harmbench"), key=lambda point: point.name):
+            registry._add_loaded(_describe(point), point.load)
+        folder = home() / "plugins"
+        found = [(path, "user folder") for path in sorted(folder.glob("*.py"))]
+        for path in files:
+            if not path.is_file():
+                raise UserError(f"no plugin file '{path}'")
+            found.append((path, "--plugin"))
+        for path, origin in found:
+            plugin = Plugin(path.stem, str(path), "", origin)
+            registry._add_loaded(plugin, lambda path=path: _import_file(path))  # type: ignore[misc]
+        for kind in KINDS:
+            for plugin, names in registry._claims(kind, ()):
+                plugin.registers[kind] = sorted(names)
+        broken = [plugin for plugin in registry.plugins if plugin.errors]
+        if broken and os.environ.get("HARMBENCH_STRICT_PLUGINS", "") not in ("", "0"):
+            raise UserError(f"plugin '{broken[0].name}' is broken: {broken[0].errors[0]}")
+        return registry
+
+    def add(self, plugin: Plugin, module: Any) -> None:
+        """Register a loaded plugin; an error is kept with it."""
+        self.plugins.append(plugin)
+        try:
+            self.manager.register(module, name=f"{plugin.name} ({plugin.distribution})")
+            if not self.manager.get_hookcallers(module):
+                raise TypeError("it implements no hook of harmbench")
+            plugin.module = module
+        except Exception as error:
+            if self.manager.is_registered(module):
+                self.manager.unregister(module)
+            plugin.errors.append(_line(error))
+
+    def _add_loaded(self, plugin: Plugin, load: Callable[[], Any]) -> None:
+        try:
+            module = load()
+        except (Exception, SystemExit) as error:
+            plugin.errors.append(_line(error))
+            self.plugins.append(plugin)
+        else:
+            self.add(plugin, module)
+
+    def call(self, hook: str, **arguments: Any) -> list[tuple[Plugin, Any]]:
+        """Call a hook plugin by plugin, so that an error costs only the plugin it is of.
+
+        Returns
+        -------
+        list
+            Each plugin that answered, and its answer.
+        """
+        answers = []
+        working = [plugin for plugin in self.plugins if plugin.module is not None]
+        for plugin in working:
+            others = [other.module for other in working if other is not plugin]
+            try:
+                results = self.manager.subset_hook_caller(hook, others)(**arguments)
+            except Exception as error:
+                line = f"{hook}: {_line(error)}"
+                if line not in plugin.errors:
+                    plugin.errors.append(line)
+                    self.on_error(f"plugin '{plugin.name}': {line}")
+                continue
+            answers += [(plugin, result) for result in results]
+        return answers
+
+    def _claims(
+        self, kind: str, sources: tuple[str, ...]
+    ) -> Iterator[tuple[Plugin, dict[str, Lazy]]]:
+        arguments = {"sources": sources} if kind == "tasks" else {}
+        for plugin, answer in self.call(f"register_{kind}", **arguments):
+            try:
+                yield (
+                    plugin,
+                    {
+                        str(name): lazy if isinstance(lazy, Lazy) else Lazy(_reference(lazy))
+                        for name, lazy in dict(answer).items()
+                    },
+                )
+            except (TypeError, ValueError) as error:
+                plugin.errors.append(f"register_{kind}: {_line(error)}")
+
+    def entries(self, kind: str, sources: tuple[str, ...] = ()) -> dict[str, Entry]:
+        """Return all names of a kind: `"methods"`, `"tasks"`, `"cohorts"` or `"metrics"`.
+
+        Parameters
+        ----------
+        kind
+            What is asked for.
+        sources
+            The source domains of the cohort in use, which tasks may depend on.
+
+        Raises
+        ------
+        UserError
+            If two plugins claim one name; both are named.
+        """
+        entries: dict[str, Entry] = {}
+        for plugin, names in self._claims(kind, sources):
+            for name, lazy in names.items():
+                if name in entries:
+                    first = entries[name].plugin
+                    raise UserError(
+                        f"{kind[:-1]} '{name}' is claimed by two plugins: '{first.name}' "
+                        f"({first.distribution}) and '{plugin.name}' ({plugin.distribution})"
+                    )
+                entries[name] = Entry(name, lazy, plugin)
+        return entries
+
+    def entry(self, kind: str, name: str, sources: tuple[str, ...] = ()) -> Entry:
+        """Look one name up.
+
+        Raises
+        ------
+        UserError
+            If there is no such name, with what was probably meant.
+        """
+        entries = self.entries(kind, sources)
+        if name not in entries:
+            raise UserError.unknown(kind[:-1], name, entries)
+        return entries[name]
+
+
+def _reference(value: Any) -> str:
+    """Turn a class given as it is into a reference, so that single files can be plain."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, type):
+        return f"{value.__module__}:{value.__qualname__}"
+    raise TypeError(f"expected 'module:Class' or a class, not {type(value).__name__}")
+
+
+def _line(error: BaseException) -> str:
+    """Put an error into one line, with the place in the plugin where it came up."""
+    text = " ".join(str(error).split()) or "no message"
+    frames = traceback.extract_tb(error.__traceback__)
+    place = ""
+    if frames and not isinstance(error, SyntaxError):
+        place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})"
+    return f"{type(error).__name__}: {text}{place}"
+
+
+def _version(distribution: str) -> str:
+    from importlib.metadata import version
+
+    return version(distribution)
+
+
+def _describe(point: EntryPoint) -> Plugin:
+    distribution = point.dist
+    return Plugin(
+        point.name,
+        distribution.name if distribution else "unknown",
+        distribution.version if distribution else "",
+        f"entry point {point.value}",
+    )
+
+
+def _import_file(path: Path) -> Any:
+    """Import a single file under a name of its own, found again by `module:Class`."""
+    name = f"harmbench_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"'{path}' is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

@@ -1,0 +1,208 @@
+"""Discovery, isolation and look-up of plugins, with real distributions on the path."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from harmbench.errors import UserError
+from harmbench.plugins import KINDS, Lazy, Registry
+
+SAMPLE = Path(__file__).parents[1] / "plugins" / "sample_plugin.py"
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    folder = tmp_path / "home"
+    monkeypatch.setenv("HARMBENCH_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install a one-module distribution, as pip would leave it behind, onto the path."""
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+
+    def write(name: str, code: str, version: str = "1.0") -> None:
+        (site / f"{name}.py").write_text(textwrap.dedent(code))
+        info = site / f"{name}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[harmbench]\n{name} = {name}\n")
+
+    yield write
+    for path in site.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+
+
+def find(registry: Registry, name: str):
+    return next(plugin for plugin in registry.plugins if plugin.name == name)
+
+
+def test_built_in_wings_are_found_as_entry_points(home):
+    registry = Registry.discover()
+    assert find(registry, "methods").origin == "entry point harmbench_methods"
+    assert find(registry, "methods").distribution == "harmbench"
+    assert {"identity", "histogram", "blindharmony"} <= set(registry.entries("methods"))
+    assert [plugin.name for plugin in registry.plugins if plugin.errors] == []
+
+
+def test_every_registered_name_can_be_loaded_and_agrees_with_its_class(home):
+    registry = Registry.discover()
+    sources = ("domain1", "elsewhere")
+    for kind in KINDS:
+        entries = registry.entries(kind, sources if kind == "tasks" else ())
+        assert entries
+        for name, entry in entries.items():
+            loaded = entry.load()
+            built = entry.build() if kind in ("tasks", "metrics") else loaded
+            assert built.name == name
+            assert entry.lazy.attributes()["summary"] == loaded.summary
+
+
+def test_an_installed_plugin_is_found_with_its_distribution(home, install):
+    install(
+        "outside_methods",
+        """
+        from harmbench.plugins import hookimpl
+
+        @hookimpl
+        def register_methods():
+            return {"outside": "outside_methods:Outside"}
+        """,
+        version="2.3",
+    )
+    registry = Registry.discover()
+    plugin = find(registry, "outside_methods")
+    assert (plugin.distribution, plugin.version) == ("outside_methods", "2.3")
+    assert plugin.registers["methods"] == ["outside"]
+    assert registry.entry("methods", "outside").plugin is plugin
+
+
+BROKEN = {
+    "does_not_import": ("import no_such_module_anywhere", "no_such_module_anywhere"),
+    "exits": ("raise SystemExit(3)", "SystemExit"),
+    "wrong_arguments": (
+        "from harmbench import hookimpl\n@hookimpl\ndef register_methods(nonsense): return {}",
+        "nonsense",
+    ),
+    "raises_when_asked": (
+        "from harmbench import hookimpl\n@hookimpl\ndef register_methods(): 1 / 0",
+        "division by zero",
+    ),
+    "returns_rubbish": (
+        "from harmbench import hookimpl\n@hookimpl\ndef register_methods(): return {'a': 3}",
+        "module:Class",
+    ),
+    "has_no_hook": ("x = 1", "no hook"),
+    "syntax": ("def (", "SyntaxError"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_plugin_costs_itself_and_is_named(name, home, install):
+    code, expected = BROKEN[name]
+    install(name, code)
+    registry = Registry.discover()
+    assert expected in find(registry, name).errors[0]
+    assert "identity" in registry.entries("methods")
+
+
+def test_a_broken_plugin_is_an_error_under_strictness(home, install, monkeypatch):
+    install("broken_plugin", "import no_such_module_anywhere")
+    monkeypatch.setenv("HARMBENCH_STRICT_PLUGINS", "1")
+    with pytest.raises(UserError, match="'broken_plugin' is broken.*no_such_module_anywhere"):
+        Registry.discover()
+
+
+def test_two_plugins_claiming_one_name_is_an_error_naming_both(home, install):
+    code = """
+        from harmbench.plugins import hookimpl
+
+        @hookimpl
+        def register_methods():
+            return {"mine": "somewhere:Mine"}
+        """
+    install("first_claim", code)
+    install("second_claim", code)
+    registry = Registry.discover()
+    with pytest.raises(UserError, match="'mine' is claimed by two.*first_claim.*second_claim"):
+        registry.entries("methods")
+    assert "psnr" in registry.entries("metrics")
+
+
+def test_files_and_the_user_folder_are_searched(home):
+    (home / "plugins").mkdir(parents=True)
+    (home / "plugins" / "of_mine.py").write_text(
+        "from harmbench import hookimpl\n"
+        "@hookimpl\ndef register_methods(): return {'of-mine': 'of_mine:X'}\n"
+    )
+    registry = Registry.discover([SAMPLE])
+    assert find(registry, "of_mine").origin == "user folder"
+    assert find(registry, "sample_plugin").registers == {
+        "methods": ["darker"],
+        "tasks": [],
+        "cohorts": ["sample-phantom"],
+        "metrics": ["brightness"],
+    }
+    assert registry.entry("methods", "darker").lazy.attributes()["needs"] == "NOTHING"
+    assert "sample-last" in registry.entries("tasks", ("a", "b"))
+
+
+def test_a_plugin_file_that_is_not_there_is_an_error(home):
+    with pytest.raises(UserError, match="no plugin file 'nowhere.py'"):
+        Registry.discover([Path("nowhere.py")])
+
+
+def test_an_event_hook_that_raises_is_reported_and_the_others_are_called(
+    home, tmp_path, monkeypatch
+):
+    bad = tmp_path / "bad_events.py"
+    bad.write_text("from harmbench import hookimpl\n@hookimpl\ndef before_cell(cell): cell.nothing")
+    log = tmp_path / "log"
+    monkeypatch.setenv("SAMPLE_PLUGIN_LOG", str(log))
+    registry = Registry.discover([bad, SAMPLE])
+    told: list[str] = []
+    registry.on_error = told.append
+
+    class Cell:
+        title = "a cell"
+
+    registry.call("before_cell", cell=Cell())
+    assert log.read_text() == "before a cell\n"
+    assert "bad_events" in told[0]
+    assert "nothing" in told[0]
+
+
+def test_an_unknown_name_gets_a_suggestion(home):
+    with pytest.raises(UserError, match="no method 'identiti'; did you mean 'identity'"):
+        Registry.discover().entry("methods", "identiti")
+
+
+@pytest.mark.parametrize("reference", ["no colon", "harmbench.errors:NoSuchClass"])
+def test_a_wrong_reference_is_told(reference):
+    with pytest.raises(UserError, match="form 'module:Class'|no class 'NoSuchClass'"):
+        Lazy(reference).load()
+
+
+def test_a_class_whose_module_fails_is_told_with_its_plugin(home, install):
+    install(
+        "late_failure",
+        """
+        from harmbench.plugins import hookimpl
+
+        @hookimpl
+        def register_methods():
+            return {"late": "module_that_is_not_there:Late"}
+        """,
+    )
+    entry = Registry.discover().entry("methods", "late")
+    with pytest.raises(
+        UserError, match="'late' of plugin 'late_failure'.*module_that_is_not_there"
+    ):
+        entry.load()

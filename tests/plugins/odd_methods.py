@@ -1,0 +1,110 @@
+"""Methods that misbehave, each in one way."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from harmbench import Method, Needs, hookimpl
+
+
+class Fails(Method):
+    name = "fails"
+    summary = "raises"
+    needs = Needs.NOTHING
+
+    def forward(self, scans):
+        raise RuntimeError("this method always fails")
+
+
+class Diverges(Method):
+    name = "diverges"
+    summary = "returns not-a-number"
+    needs = Needs.NOTHING
+
+    def forward(self, scans):
+        return scans.with_images(scans.images * float("nan"))
+
+
+class OutOfRange(Method):
+    name = "out-of-range"
+    summary = "returns intensities above one"
+    needs = Needs.NOTHING
+
+    def forward(self, scans):
+        return scans.with_images(scans.images * 2)
+
+
+class WrongShape(Method):
+    name = "wrong-shape"
+    summary = "drops a slice"
+    needs = Needs.NOTHING
+
+    def forward(self, scans):
+        return scans.with_images(scans.images[:, 1:])
+
+
+class Peeks(Method):
+    name = "peeks"
+    summary = "says it is blind, and asks for the source"
+    needs = Needs.TARGET
+
+    def fit(self, data, progress):
+        data.source.load([0])
+
+
+class Counts(Method):
+    """Says into a file whenever it is fitted, and keeps the target's mean."""
+
+    name = "counts"
+    summary = "counts its fits"
+    needs = Needs.TARGET
+
+    def __init__(self, grid, config=None):
+        super().__init__(grid, config)
+        self.register_buffer("mean", torch.zeros(()))
+
+    def fit(self, data, progress):
+        self.mean.fill_(float(data.target.load([0]).images.mean()))
+        with Path(os.environ["COUNTS_LOG"]).open("a") as stream:
+            stream.write(f"seed {data.seed}\n")
+
+    def forward(self, scans):
+        return scans.with_images((scans.images * 0.5 + self.mean * 0.5).clamp(0, 1))
+
+
+class Unpaired(Method):
+    name = "unpaired"
+    summary = "takes the source's mean away and puts the target's in its place"
+    needs = Needs.UNPAIRED
+
+    def __init__(self, grid, config=None):
+        super().__init__(grid, config)
+        self.register_buffer("shift", torch.zeros(()))
+
+    def fit(self, data, progress):
+        places = [0]
+        target, source = data.target.load(places), data.source.load(places)
+        self.shift.fill_(float(target.images.mean() - source.images.mean()))
+
+    def forward(self, scans):
+        return scans.with_images((scans.images + self.shift).clamp(0, 1))
+
+
+class Paired(Unpaired):
+    name = "paired"
+    summary = "the same, of pairs"
+    needs = Needs.PAIRED
+
+    def fit(self, data, progress):
+        source, target = (side.load([0]) for side in data.pairs)
+        assert source.people == target.people
+        self.shift.fill_(float((target.images - source.images).mean()))
+
+
+@hookimpl
+def register_methods():
+    found = (Fails, Diverges, OutOfRange, WrongShape, Peeks, Counts, Unpaired, Paired)
+    return {method.name: method for method in found}

@@ -1,0 +1,80 @@
+"""A cohort of blobs that is prepared in a moment: two sources, one of them paired."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from harmbench import hookimpl, minmax
+from harmbench.data.cohort import CohortSource, ScanRecord, split_people, write_row
+from harmbench.hashing import digest
+from harmbench.seeds import numpy_generator
+
+PEOPLE = tuple(f"p{i}" for i in range(6))
+STRANGERS = tuple(f"q{i}" for i in range(4))
+CURVES = {"goal": 1.0, "domain1": 0.6, "elsewhere": 1.6}
+
+
+def blob(person, grid):
+    """Two nested ellipsoids with texture: `(S, H, W)` in [0, 1], labels and mask."""
+    random = numpy_generator(0, "blob", person)
+    axes = [np.linspace(-1, 1, n) for n in grid.shape]
+    z, y, x = np.meshgrid(*axes, indexing="ij")
+    a, b, c = random.uniform(0.6, 0.8, 3)
+    radius = np.sqrt((z * 0.5 / a) ** 2 + (y / b) ** 2 + (x / c) ** 2)
+    labels = (radius < 1) * 1 + (radius < 0.85) * 1 + (radius < 0.5) * 1
+    image = np.asarray([0, 0.25, 0.6, 0.9])[labels] + 0.03 * random.standard_normal(grid.shape)
+    mask = radius < 1
+    return np.clip(image, 0.02, 1) * mask, labels.astype(np.uint8), mask
+
+
+class Tiny(CohortSource):
+    name = "tiny"
+    summary = "blobs, for tests"
+    target = "goal"
+    sources = ("domain1", "elsewhere")
+
+    def __init__(self, argument: str | None = None, recipe: Path | None = None) -> None:
+        self.argument = argument
+
+    def key(self, grid):
+        return digest("tiny", 1, grid)
+
+    def prepare(self, grid, writer, progress):
+        if os.environ.get("TINY_COHORT_MUST_NOT_BE_PREPARED"):
+            raise AssertionError("prepared again")
+        people = {"goal": PEOPLE, "domain1": PEOPLE, "elsewhere": STRANGERS}
+        splits = split_people(people, validation=0.2, test=0.3)
+        records = []
+        for domain, names in people.items():
+            folder = writer.begin_domain(domain, len(names), labelled=True)
+            for row, person in enumerate(progress.track(names, f"blobs of {domain}")):
+                image, labels, mask = blob(person, grid)
+                shown = minmax(torch.from_numpy(image ** CURVES[domain]).float())
+                write_row(folder / "images.npy", row, shown.numpy())
+                write_row(folder / "labels.npy", row, labels)
+                write_row(folder / "masks.npy", row, mask)
+                records.append(
+                    ScanRecord(
+                        domain,
+                        person,
+                        "1",
+                        row,
+                        digest(domain, person, grid),
+                        splits[person],
+                        labelled=True,
+                        paired=domain != "elsewhere",
+                    )  # fmt: skip
+                )
+        writer.finish(
+            name="tiny", key=self.key(grid), kind="real", target=self.target,
+            sources=self.sources, records=records, left_out={},
+        )  # fmt: skip
+
+
+@hookimpl
+def register_cohorts():
+    return {"tiny": Tiny}
