@@ -1,0 +1,1 @@
+"""Metrics: of images against a reference, and of intensities against a population."""

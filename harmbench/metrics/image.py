@@ -1,0 +1,246 @@
+"""Image metrics against a reference, for every slice.
+
+Each comes twice: over the whole slice, as in the paper's tables, and within the
+reference's foreground, which zeros of the background cannot flatter. All are computed in
+float64, and all are NaN on a slice whose reference has no foreground: two empty slices
+agree without anybody's merit, and their infinite PSNR would swallow a person's mean.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from harmbench.data.scanset import ScanSet
+from harmbench.metrics.base import Metric
+from harmbench.scans import Scans
+
+WINDOW = 7  # side of SSIM's uniform window, in pixels
+_K1, _K2 = 0.01, 0.03
+
+
+def mean_within(values: Tensor, region: Tensor) -> Tensor:
+    """Average `(..., H, W)` over the pixels of a bool region; NaN where there are none."""
+    total = torch.where(region, values, 0).sum(dim=(-2, -1))
+    return total / region.sum(dim=(-2, -1))
+
+
+def psnr(x: Tensor, y: Tensor, region: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio `10 log10(1 / mean((x - y)^2))` in dB.
+
+    Parameters
+    ----------
+    x, y
+        `(..., H, W)` in [0, 1].
+    region
+        `(..., H, W)` bool: the pixels that count.
+
+    Returns
+    -------
+    Tensor
+        `(...)`; infinite where the images are equal.
+    """
+    return -10 * torch.log10(mean_within((x - y).square(), region))
+
+
+def mae(x: Tensor, y: Tensor, region: Tensor) -> Tensor:
+    """Mean absolute error `mean(|x - y|)`; arguments as of `psnr`."""
+    return mean_within((x - y).abs(), region)
+
+
+def ncc(x: Tensor, y: Tensor, region: Tensor) -> Tensor:
+    """Normalised cross-correlation: Pearson's r of harmonised `x` and reference `y`.
+
+    Returns
+    -------
+    Tensor
+        `(...)` in [-1, 1]. NaN where the reference is constant, since nothing can
+        correlate with it; 0 where only the harmonised image is, since that is its fault.
+    """
+    dx = x - mean_within(x, region)[..., None, None]
+    dy = y - mean_within(y, region)[..., None, None]
+    covariance = mean_within(dx * dy, region)
+    spread = mean_within(dx.square(), region).sqrt() * mean_within(dy.square(), region).sqrt()
+    r = (covariance / spread).clamp(-1, 1)
+    r = torch.where(_constant(x, region), 0.0, r)
+    return torch.where(_constant(y, region), torch.nan, r)
+
+
+def _constant(x: Tensor, region: Tensor) -> Tensor:
+    """Say where `x` has one value only; exact, as a variance of rounding errors is not."""
+    high = x.masked_fill(~region, -torch.inf).amax(dim=(-2, -1))
+    low = x.masked_fill(~region, torch.inf).amin(dim=(-2, -1))
+    return high <= low
+
+
+def ssim_map(x: Tensor, y: Tensor) -> Tensor:
+    r"""Structural similarity at every pixel whose window lies within the image.
+
+    .. math::
+        \frac{(2 \mu_x \mu_y + C_1)(2 \sigma_{xy} + C_2)}
+             {(\mu_x^2 + \mu_y^2 + C_1)(\sigma_x^2 + \sigma_y^2 + C_2)},
+        \quad C_1 = 0.01^2, \; C_2 = 0.03^2,
+
+    with the means and the sample (co)variances of a uniform 7 x 7 window: Wang et al.,
+    doi:10.1109/TIP.2003.819861, with the defaults of
+    `skimage.metrics.structural_similarity` for a data range of 1. Float32 is not enough:
+    the variances are small differences of large numbers.
+
+    Parameters
+    ----------
+    x, y
+        `(..., H, W)` float64, at least 7 x 7.
+
+    Returns
+    -------
+    Tensor
+        `(..., H - 6, W - 6)`.
+
+    Raises
+    ------
+    ValueError
+        If the images are smaller than the window.
+    """
+    if min(x.shape[-2:]) < WINDOW:
+        raise ValueError(f"SSIM needs slices of at least {WINDOW} x {WINDOW} pixels")
+    products = torch.stack((x, y, x * x, y * y, x * y))
+    moments = products.reshape(5, -1, *x.shape[-2:])
+    # A square window of ones is the product of a column and a row.
+    moments = F.avg_pool2d(F.avg_pool2d(moments, (WINDOW, 1), 1), (1, WINDOW), 1)
+    mx, my, mxx, myy, mxy = moments.reshape(5, *x.shape[:-2], *moments.shape[-2:])
+    unbiased = WINDOW**2 / (WINDOW**2 - 1)
+    vx, vy, vxy = (unbiased * v for v in (mxx - mx * mx, myy - my * my, mxy - mx * my))
+    c1, c2 = _K1**2, _K2**2
+    similarity: Tensor = ((2 * mx * my + c1) * (2 * vxy + c2)) / (
+        (mx * mx + my * my + c1) * (vx + vy + c2)
+    )
+    return similarity
+
+
+def ssim(x: Tensor, y: Tensor, region: Tensor) -> Tensor:
+    """Mean of the SSIM map over a region; pixels nearer than 3 to the border do not count."""
+    edge = WINDOW // 2
+    return mean_within(ssim_map(x, y), region[..., edge:-edge, edge:-edge])
+
+
+class ImageMetric(Metric):
+    """A comparison of every slice with its reference.
+
+    Attributes
+    ----------
+    foreground
+        Whether only the reference's foreground counts.
+    """
+
+    foreground: ClassVar[bool] = False
+
+    @abstractmethod
+    def compare(self, x: Tensor, y: Tensor, region: Tensor) -> Tensor:
+        """Compare harmonised and reference slices, both `(N, S, H, W)` float64, in a region."""
+
+    def applies(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> bool:
+        """Say whether there are references."""
+        return references is not None
+
+    def measure(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> Tensor:
+        """Measure every slice.
+
+        Returns
+        -------
+        Tensor
+            `(N, S)` float64; NaN where the reference has no foreground.
+
+        Raises
+        ------
+        ValueError
+            If there are no references.
+        """
+        if references is None:
+            raise ValueError(f"{self.name} needs references")
+        region = references.masks
+        if not self.foreground:
+            region = region.any(dim=-1).any(dim=-1)[..., None, None].expand_as(region)
+        return self.compare(harmonized.images.double(), references.images.double(), region)
+
+
+class PSNR(ImageMetric):
+    """Peak signal-to-noise ratio; see `psnr`."""
+
+    name = "psnr"
+    summary = "peak signal-to-noise ratio over the whole slice"
+    unit = "dB"
+
+    def compare(self, x: Tensor, y: Tensor, region: Tensor) -> Tensor:
+        """Return the PSNR in dB."""
+        return psnr(x, y, region)
+
+
+class PSNRForeground(PSNR):
+    """Peak signal-to-noise ratio within the foreground; see `psnr`."""
+
+    name = "psnr_foreground"
+    summary = "peak signal-to-noise ratio within the reference's foreground"
+    unit = "dB"
+    foreground = True
+
+
+class SSIM(ImageMetric):
+    """Structural similarity; see `ssim_map`."""
+
+    name = "ssim"
+    summary = "structural similarity over the whole slice, as scikit-image defines it"
+
+    def compare(self, x: Tensor, y: Tensor, region: Tensor) -> Tensor:
+        """Return the mean SSIM, at most 1."""
+        return ssim(x, y, region)
+
+
+class SSIMForeground(SSIM):
+    """Structural similarity within the foreground; see `ssim_map`."""
+
+    name = "ssim_foreground"
+    summary = "mean of the structural similarity map over the reference's foreground"
+    foreground = True
+
+
+class MAE(ImageMetric):
+    """Mean absolute error; see `mae`."""
+
+    name = "mae"
+    summary = "mean absolute error over the whole slice"
+    higher_is_better = False
+
+    def compare(self, x: Tensor, y: Tensor, region: Tensor) -> Tensor:
+        """Return the MAE in [0, 1]."""
+        return mae(x, y, region)
+
+
+class MAEForeground(MAE):
+    """Mean absolute error within the foreground; see `mae`."""
+
+    name = "mae_foreground"
+    summary = "mean absolute error within the reference's foreground"
+    foreground = True
+
+
+class NCC(ImageMetric):
+    """Normalised cross-correlation; see `ncc`."""
+
+    name = "ncc"
+    summary = "normalised cross-correlation over the whole slice"
+
+    def compare(self, x: Tensor, y: Tensor, region: Tensor) -> Tensor:
+        """Return Pearson's r in [-1, 1]."""
+        return ncc(x, y, region)
+
+
+class NCCForeground(NCC):
+    """Normalised cross-correlation within the foreground; see `ncc`."""
+
+    name = "ncc_foreground"
+    summary = "normalised cross-correlation within the reference's foreground"
+    foreground = True
