@@ -1,0 +1,261 @@
+"""Simulated shifts: target scans whose contrast was changed by a known function.
+
+What is random is drawn first, into plain numbers; a pure function then applies it
+whenever slices are read, so that every method meets the same scans.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harmbench import Cohort, ScanSet, Task, TaskData, Transform, digest, minmax, numpy_generator
+
+DEGREE = 3  # of the bias field's cosines: waves of 140 mm and longer on the paper's grid
+# Order along slice, row and column of each cosine; the constant is no bias.
+TERMS = tuple(
+    orders for orders in itertools.product(range(DEGREE + 1), repeat=3) if 0 < sum(orders) <= DEGREE
+)
+STRENGTH = 1.4  # the field lies in [1 / STRENGTH, STRENGTH]
+CURVE_DEGREE = 5  # of the Bernstein polynomial that is the random curve
+CURVE_CONCENTRATION = 4.0  # of the Dirichlet distribution of its steps; higher is straighter
+
+
+def _back_to_range(shifted: Tensor, images: Tensor) -> Tensor:
+    """Min-max scale slices `(B, H, W)`, and give them the range they had.
+
+    That range is [0, 1] on slices that were min-max scaled, as the paper's are; on
+    volumes scaled as a whole it keeps shift and reference comparable.
+    """
+    low = images.amin(dim=(-2, -1), keepdim=True)
+    span = images.amax(dim=(-2, -1), keepdim=True) - low
+    return low + span * minmax(shifted)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One global curve for all slices, between two min-max scalings (supplement, section 1).
+
+    Attributes
+    ----------
+    formula
+        `"exp"`: exp(x); `"log"`: ln(1 + 3 x); `"gamma"`: x^gamma.
+    gamma
+        Used by that formula alone.
+    """
+
+    formula: Literal["exp", "log", "gamma"]
+    gamma: float = 1.0
+
+    @property
+    def digest(self) -> str:
+        """Content hash of the curve."""
+        return digest("curve", self.formula, self.gamma)
+
+    def __call__(self, images: Tensor, masks: Tensor, scan: Tensor, index: Tensor) -> Tensor:
+        """Shift slices `(B, H, W)`; see `harmbench.data.scanset.Transform`."""
+        x = minmax(images)
+        if self.formula == "exp":
+            y = torch.exp(x)
+        elif self.formula == "log":
+            y = torch.log1p(3 * x)
+        else:
+            y = x**self.gamma
+        return _back_to_range(y, images)
+
+
+def bernstein(x: Tensor, steps: Tensor) -> Tensor:
+    r"""Evaluate monotone curves from (0, 0) to (1, 1).
+
+    .. math::
+        c(x) = \sum_{k=1}^n b_k \binom{n}{k} x^k (1 - x)^{n-k},
+        \quad b_k = \sum_{j \le k} steps_j
+
+    Parameters
+    ----------
+    x
+        `(B, H, W)` in [0, 1].
+    steps
+        `(B, n)`, positive, each row adding up to 1.
+
+    Returns
+    -------
+    Tensor
+        `(B, H, W)` in [0, 1].
+    """
+    n = steps.shape[1]
+    heights = steps.cumsum(dim=1)
+    y = torch.zeros_like(x)
+    for k in range(1, n + 1):
+        weight = (math.comb(n, k) * heights[:, k - 1])[:, None, None]
+        y += weight * x**k * (1 - x) ** (n - k)
+    return y
+
+
+def cosines(positions: Tensor) -> Tensor:
+    """Return cos(pi k u) for k = 0 ... 3 and positions u in [0, 1] `(n,)`: `(n, 4)`."""
+    return torch.cos(torch.pi * positions[:, None] * torch.arange(DEGREE + 1))
+
+
+def _dense(coefficients: Tensor) -> Tensor:
+    """Put the coefficients of `TERMS` `(B, 19)` into a cube `(B, 4, 4, 4)`."""
+    cube = torch.zeros(len(coefficients), *[DEGREE + 1] * 3)
+    i, j, k = (list(axis) for axis in zip(*TERMS, strict=True))
+    cube[:, i, j, k] = coefficients
+    return cube
+
+
+@dataclass(frozen=True)
+class BiasShift:
+    """A curve and a smooth multiplicative 3-D field of each scan's own: `field * curve(x)`.
+
+    The field is exp of a sum of cosines over the scan's volume, so it is positive and
+    leaves the background 0. Since it varies within a slice, no curve can undo it.
+
+    Attributes
+    ----------
+    n_slices
+        Slices a scan has.
+    fields
+        Coefficients of the cosines `TERMS`, for each scan.
+    curves
+        Steps of the Bernstein polynomial, for each scan.
+    """
+
+    n_slices: int
+    fields: tuple[tuple[float, ...], ...]
+    curves: tuple[tuple[float, ...], ...]
+
+    @property
+    def digest(self) -> str:
+        """Content hash of the drawn parameters."""
+        return digest("bias", TERMS, self.n_slices, self.fields, self.curves)
+
+    def field(self, shape: torch.Size, scan: Tensor, index: Tensor) -> Tensor:
+        """Return the field on B slices, in [1 / 1.4, 1.4]: `(B, H, W)`."""
+        _, H, W = shape
+        cube = _dense(torch.tensor([self.fields[i] for i in scan.tolist()]))
+        across = cosines((index + 0.5) / self.n_slices)
+        rows, columns = (cosines((torch.arange(n) + 0.5) / n) for n in (H, W))
+        plane = torch.einsum("bs,bsij->bij", across, cube)
+        return torch.exp(rows @ plane @ columns.T)
+
+    def __call__(self, images: Tensor, masks: Tensor, scan: Tensor, index: Tensor) -> Tensor:
+        """Shift slices `(B, H, W)`; see `harmbench.data.scanset.Transform`."""
+        steps = torch.tensor([self.curves[i] for i in scan.tolist()])
+        y = bernstein(minmax(images), steps) * self.field(images.shape, scan, index)
+        return _back_to_range(y, images)
+
+
+def draw_bias(scans: ScanSet, seed: int, task: str) -> BiasShift:
+    """Draw a shift for every scan, each from a stream of its own person and session.
+
+    Cosines of total degree d have standard deviation 1 / d before the field is scaled to
+    a greatest deviation of `STRENGTH` on the volume, whatever the grid.
+    """
+    basis = cosines(torch.linspace(0, 1, 17))
+    fields, curves = [], []
+    for key in scans.scans:
+        random = numpy_generator(seed, "task", task, key.person, key.session)
+        drawn = random.standard_normal(len(TERMS)) / [sum(orders) for orders in TERMS]
+        cube = _dense(torch.tensor(drawn[None], dtype=torch.float32))[0]
+        peak = torch.einsum("ijk,ai,bj,ck->abc", cube, basis, basis, basis).abs().max()
+        fields.append(tuple((drawn * math.log(STRENGTH) / float(peak)).tolist()))
+        steps = random.dirichlet(np.full(CURVE_DEGREE, CURVE_CONCENTRATION))
+        curves.append(tuple(steps.tolist()))
+    return BiasShift(scans.grid.shape[0], tuple(fields), tuple(curves))
+
+
+class Simulated(Task):
+    """Undo a shift of target scans: everybody's truth is known, and in the same space."""
+
+    @abstractmethod
+    def draw(self, scans: ScanSet, seed: int) -> Transform:
+        """Draw the shift of these scans."""
+
+    @abstractmethod
+    def describe(self, scans: ScanSet, shift: Any) -> dict[str, Any]:
+        """Return the shift of the test scans as JSON types."""
+
+    def setup(self, cohort: Cohort, seed: int) -> TaskData:
+        """Shift test scans of the target to be harmonised, and training scans as the source."""
+        train, validation, test = (
+            cohort.scans(cohort.target, split) for split in ("train", "validation", "test")
+        )
+        source = train.with_transform(self.draw(train, seed))
+        shift = self.draw(test, seed)
+        return TaskData(
+            target=train,
+            validation=validation,
+            test=test.with_transform(shift),
+            references=test,
+            source=source,
+            pairs=(source, train),
+            parameters={**self.describe(test, shift), "digest": shift.digest},
+        )
+
+
+class GlobalCurve(Simulated):
+    """A shift by one curve, the same for everybody: nothing is random."""
+
+    curve: Curve
+
+    def draw(self, scans: ScanSet, seed: int) -> Curve:
+        """Return the curve."""
+        return self.curve
+
+    def describe(self, scans: ScanSet, shift: Curve) -> dict[str, Any]:
+        """Return formula and exponent."""
+        return {"formula": shift.formula, "gamma": shift.gamma}
+
+
+class Exp(GlobalCurve):
+    """The paper's exponential shift."""
+
+    name = "sim-exp"
+    summary = "undo exp(x), simulated on the target's own scans"
+    curve = Curve("exp")
+
+
+class Log(GlobalCurve):
+    """The paper's logarithmic shift."""
+
+    name = "sim-log"
+    summary = "undo ln(1 + 3x), simulated on the target's own scans"
+    curve = Curve("log")
+
+
+class Gamma(GlobalCurve):
+    """The paper's power shifts."""
+
+    summary = "undo x to the power of gamma, simulated on the target's own scans"
+
+    def __init__(self, gamma: float) -> None:
+        self.name = f"sim-gamma{gamma}"
+        self.curve = Curve("gamma", gamma)
+
+
+class Bias(Simulated):
+    """A bias field and a curve of each scan's own, which the paper does not have."""
+
+    name = "sim-bias"
+    summary = "undo a smooth bias field and a random curve of each scan's own"
+
+    def draw(self, scans: ScanSet, seed: int) -> BiasShift:
+        """Draw a field and a curve for every scan."""
+        return draw_bias(scans, seed, self.name)
+
+    def describe(self, scans: ScanSet, shift: BiasShift) -> dict[str, Any]:
+        """Return what was drawn, by `"person/session"`."""
+        drawn = {
+            f"{key.person}/{key.session}": {"field": list(field), "curve": list(steps)}
+            for key, field, steps in zip(scans.scans, shift.fields, shift.curves, strict=True)
+        }
+        return {"strength": STRENGTH, "terms": [list(orders) for orders in TERMS], "scans": drawn}

@@ -1,0 +1,92 @@
+"""Real source domains, with pairs and without; and what the tasks' plugin registers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import harmbench_tasks
+from harmbench.data.cohort import Cohort
+from harmbench.errors import SkipCell
+from harmbench.metrics.distribution import Wasserstein
+from harmbench.metrics.image import PSNR
+from harmbench.plugins import Lazy
+from harmbench_tasks.domains import Domain
+
+
+def test_paired_source(small_cohort) -> None:
+    data = Domain("domain1").setup(small_cohort, 0)
+    assert data.test.domain == "domain1"
+    assert data.references.domain == "target"
+    assert data.test.people == data.references.people == ("p1", "p0")
+    assert [scan.session for scan in data.references.scans] == ["1", "1"]
+    assert data.pairs[0].people == data.pairs[1].people == ("p3", "p4", "p5")
+    assert data.source.people == ("p3", "p4", "p5")
+    assert data.target.people == ("p3", "p4", "p5", "p6")
+    assert data.validation.people == ("p2",)
+    assert data.parameters == {"source": "domain1", "paired": True}
+
+
+def test_unpaired_source(small_cohort) -> None:
+    data = Domain("north").setup(small_cohort, 0)
+    assert data.test.people == ("n0", "n0", "n1")
+    assert data.references is None
+    assert data.pairs is None
+    assert "'north' and 'target'" in data.no_pairs
+    assert data.source.people == ("n2", "n3")
+    assert data.parameters["paired"] is False
+
+
+def test_source_without_test_scans(own_cohort) -> None:
+    cohort = own_cohort()
+    path = cohort.directory / "cohort.json"
+    description = json.loads(path.read_text())
+    description["scans"] = [
+        scan
+        for scan in description["scans"]
+        if (scan["domain"], scan["split"]) != ("north", "test")
+    ]
+    path.write_text(json.dumps(description))
+    with pytest.raises(SkipCell, match="'north' has no test scans"):
+        Domain("north").setup(Cohort(cohort.directory), 0)
+
+
+def test_scores_by_what_applies(small_cohort) -> None:
+    metrics = [PSNR(), Wasserstein()]
+    for source, expected in (("domain1", {"psnr", "wasserstein"}), ("north", {"wasserstein"})):
+        task = Domain(source)
+        data = task.setup(small_cohort, 0)
+        references = None if data.references is None else data.references.load([0])
+        scores = task.score(data.test.load([0]), references, data, metrics)
+        assert set(scores["metric"]) == expected
+
+
+def test_names_and_registration() -> None:
+    tasks = harmbench_tasks.register_tasks(("domain1", "domain12", "ixihh", "domainX"))
+    assert tasks["domain12"] == Lazy("harmbench_tasks.domains:Domain", {"source": "domain12"})
+    assert {"domain1", "domain12", "site-ixihh", "site-domainX"} < set(tasks)
+    assert len(tasks) == 4 + 9
+    for name, reference in tasks.items():
+        lazy = reference if isinstance(reference, Lazy) else Lazy(reference)
+        assert lazy.load()(**lazy.kwargs).name == name
+
+
+def test_every_task_can_be_listed_unloaded() -> None:
+    for reference in harmbench_tasks.register_tasks(("domain1",)).values():
+        lazy = reference if isinstance(reference, Lazy) else Lazy(reference)
+        assert lazy.attributes()["summary"]
+
+
+def test_registering_is_light() -> None:
+    code = (
+        "import sys, harmbench_tasks, harmbench_methods;"
+        "harmbench_tasks.register_tasks(('domain1',)); harmbench_methods.register_methods();"
+        "print([m for m in ('torch', 'pandas', 'mlflow', 'monai') if m in sys.modules])"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "[]"
