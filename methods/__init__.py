@@ -1,0 +1,17 @@
+"""The built-in methods."""
+
+from __future__ import annotations
+
+from harmbench import hookimpl
+
+
+@hookimpl
+def register_methods() -> dict[str, str]:
+    """Register controls, baselines and published methods."""
+    return {
+        "identity": "harmbench_methods.identity:Identity",
+        "oracle": "harmbench_methods.oracle:Oracle",
+        "scale": "harmbench_methods.scale:Scale",
+        "histogram": "harmbench_methods.histogram:Histogram",
+        "blindharmony": "harmbench_methods.blindharmony.method:BlindHarmony",
+    }

@@ -1,0 +1,49 @@
+"""The simplest baseline: one factor a slice."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harmbench import FitData, Grid, Method, Needs, Progress, Scans
+
+
+def norms(images: Tensor) -> Tensor:
+    """Return the L2 norm of every slice: `(..., H, W)` to `(...)`."""
+    return images.square().sum(dim=(-2, -1)).sqrt()
+
+
+class Scale(Method):
+    """Scales each slice to the mean L2 norm of the target's slices at its index.
+
+    BlindHarmony starts from the target's mean slice, whose norm sets the scale of its
+    output; what this baseline gains is gained without looking at contrast at all.
+
+    Attributes
+    ----------
+    norms
+        `(S,)` float32: mean norm of the target's slices at each index.
+    """
+
+    name = "scale"
+    summary = "scales each slice to the target population's mean norm"
+    needs = Needs.TARGET
+
+    norms: Tensor
+
+    def __init__(self, grid: Grid, config: object = None) -> None:
+        super().__init__(grid, config)
+        self.register_buffer("norms", torch.zeros(grid.shape[0]))
+
+    def fit(self, data: FitData, progress: Progress) -> None:
+        """Average the norms over the target's training scans, one scan at a time."""
+        total = torch.zeros(self.grid.shape[0], dtype=torch.float64)
+        for scans in progress.track(data.target.batches(), "norms", len(data.target)):
+            total += norms(scans.images.double()).sum(dim=0)
+        self.norms.copy_(total / len(data.target))
+
+    def forward(self, scans: Scans) -> Scans:
+        """Scale N scans; an empty slice stays empty, and what exceeds 1 is clipped."""
+        own = norms(scans.images)
+        factor = torch.where(own > 0, self.norms / own, 0)
+        return scans.with_images((scans.images * factor[..., None, None]).clamp(0, 1))
