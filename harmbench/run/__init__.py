@@ -1,0 +1,1 @@
+"""Planning, fitting, computing and storing cells."""

@@ -1,0 +1,45 @@
+"""The one module that decides where tensors live."""
+
+from __future__ import annotations
+
+import platform
+
+import torch
+
+from harmbench.errors import UserError
+
+
+def resolve(name: str) -> torch.device:
+    """Turn `auto`, `cpu`, `cuda`, `cuda:N` or `mps` into a device that is there.
+
+    Raises
+    ------
+    UserError
+        If there is no such device, with the ones that are.
+    """
+    cuda, mps = torch.cuda.device_count(), torch.backends.mps.is_available()
+    if name == "auto":
+        name = "cuda" if cuda else "mps" if mps else "cpu"
+    there = ["cpu", *(f"cuda:{i}" for i in range(cuda)), *(["mps"] if mps else [])]
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"no device '{name}'; say auto, cpu, cuda, cuda:N or mps") from None
+    found = f"{device.type}:{device.index or 0}" if device.type == "cuda" else str(device)
+    if found not in there:
+        raise UserError(f"no device '{name}' on this machine; there are: {', '.join(there)}")
+    return device
+
+
+def describe(device: torch.device) -> str:
+    """Name the hardware, for the record."""
+    if device.type == "cuda":
+        return f"{device}: {torch.cuda.get_device_name(device)}"
+    return (
+        f"{device}: {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    )
+
+
+def scans_per_batch(device: torch.device) -> int:
+    """How many scans are harmonised at once: a GPU is only full with several."""
+    return 8 if device.type == "cuda" else 1

@@ -1,0 +1,255 @@
+"""From names on the command line to the list of cells, each with its key or its reason."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from harmbench.data.cohort import Cohort, CohortSource
+from harmbench.errors import SkipCell, UserError
+from harmbench.hashing import canonical, digest
+from harmbench.method import Method, fit_settings
+from harmbench.metrics.base import Metric
+from harmbench.needs import Needs
+from harmbench.plugins import Entry, Registry
+from harmbench.progress import Progress
+from harmbench.run import settings
+from harmbench.run.cell import Cell
+from harmbench.scans import GRIDS, Grid
+from harmbench.task import Task, TaskData
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; patterns may be globs.
+
+    Attributes
+    ----------
+    methods, tasks
+        Names or globs.
+    cohort, recipe
+        `NAME` or `NAME:ARGUMENT`, and the path of a recipe or None.
+    preset, seeds
+        `"quick"` or `"paper"`, and the base seeds.
+    assignments
+        Texts of the form `method.field=value`.
+    """
+
+    methods: Sequence[str]
+    tasks: Sequence[str]
+    cohort: str = "phantom"
+    recipe: Path | None = None
+    preset: str = "quick"
+    seeds: Sequence[int] = (0,)
+    assignments: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell with what is needed to compute it.
+
+    Attributes
+    ----------
+    cell
+        The cell.
+    build
+        Class and config of the method.
+    task, data
+        The task, and the data it chose; None if the task refused the cohort.
+    """
+
+    cell: Cell
+    method: type[Method]
+    config: Any
+    task: Task
+    data: TaskData | None
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a request, in the order in which they are computed."""
+
+    jobs: tuple[Job, ...]
+    metrics: tuple[Metric, ...]
+    cohort: Cohort
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the names of a request stand for, before any data is touched."""
+
+    methods: Mapping[str, tuple[type[Method], Any]]
+    tasks: Mapping[str, Entry]
+    source: CohortSource
+    grid: Grid
+    request: Request = field(repr=False)
+
+    def is_prepared(self, home: Path) -> bool:
+        """Whether the cohort was prepared before."""
+        return (Cohort.path(self.source, self.grid, home) / "cohort.json").exists()
+
+
+def matching(kind: str, patterns: Iterable[str], names: Iterable[str]) -> list[str]:
+    """Return the names that match any pattern, in the order of the patterns.
+
+    Raises
+    ------
+    UserError
+        If a pattern matches nothing.
+
+    Examples
+    --------
+    >>> matching("task", ["sim-*"], ["domain1", "sim-exp", "sim-log"])
+    ['sim-exp', 'sim-log']
+    """
+    known = list(names)
+    chosen: dict[str, None] = {}
+    for pattern in patterns:
+        found = [name for name in known if fnmatchcase(name, pattern)]
+        if not found:
+            raise UserError.unknown(kind, pattern, known)
+        chosen.update(dict.fromkeys(found))
+    return list(chosen)
+
+
+def open_source(registry: Registry, cohort: str, recipe: Path | None) -> CohortSource:
+    """Return the cohort source for `NAME` or `NAME:ARGUMENT`."""
+    name, _, argument = cohort.partition(":")
+    source = registry.entry("cohorts", name).build(argument or None, recipe)
+    assert isinstance(source, CohortSource)
+    return source
+
+
+def select(registry: Registry, request: Request) -> Selection:
+    """Look up every name and check every setting; nothing is prepared yet.
+
+    Raises
+    ------
+    UserError
+        For an unknown method, task, cohort, preset or setting.
+    """
+    if request.preset not in GRIDS:
+        raise UserError.unknown("preset", request.preset, GRIDS)
+    grid = GRIDS[request.preset]
+    # Names before data: a slip of the pen is told at once, whatever state the data is in.
+    method_entries = registry.entries("methods")
+    names = matching("method", request.methods, method_entries)
+    assignments = settings.parse(request.assignments)
+    for name in assignments:
+        if name not in method_entries:
+            raise UserError.unknown("method", name, method_entries)
+        if name not in names:
+            raise UserError(f"--set {name}: the method '{name}' is not among those to run")
+    source = open_source(registry, request.cohort, request.recipe)
+    task_entries = registry.entries("tasks", source.sources)
+    tasks = {name: task_entries[name] for name in matching("task", request.tasks, task_entries)}
+    methods = {}
+    for name in names:
+        method = method_entries[name].load()
+        config = settings.apply(name, method.preset(request.preset), assignments.get(name, {}))
+        methods[name] = (method, config)
+    return Selection(methods, tasks, source, grid, request)
+
+
+def make_plan(registry: Registry, selection: Selection, home: Path, progress: Progress) -> Plan:
+    """Open the cohort, preparing it if need be, and plan every cell.
+
+    Cells are ordered task by task within a seed, with methods in the order given, so that
+    the first use of a fit comes before the cells that share it.
+    """
+    request = selection.request
+    cohort = Cohort.open(selection.source, request.cohort, selection.grid, home, progress)
+    metrics = tuple(entry.build() for entry in registry.entries("metrics").values())
+    jobs = []
+    for seed in request.seeds:
+        for task_name, entry in selection.tasks.items():
+            task = entry.build()
+            try:
+                data, refusal = task.setup(cohort, seed), None
+            except SkipCell as reason:
+                data, refusal = None, str(reason)
+            for name, (method, config) in selection.methods.items():
+                cell = _cell(cohort, request.preset, seed, task_name, task, data, refusal)
+                cell = _with_method(cell, name, method, config, data, selection.grid, metrics)
+                jobs.append(Job(cell, method, config, task, data, selection.grid))
+    return Plan(tuple(jobs), metrics, cohort)
+
+
+def _cell(
+    cohort: Cohort,
+    preset: str,
+    seed: int,
+    task_name: str,
+    task: Task,
+    data: TaskData | None,
+    refusal: str | None,
+) -> Cell:
+    """Describe the cell as far as the method does not matter; `key` is the task's part."""
+    known = [] if data is None else [data.test, data.target]
+    if data is not None and data.references is not None:
+        known.append(data.references)
+    return Cell(
+        method="",
+        label="",
+        task=task_name,
+        cohort=cohort.name,
+        seed=seed,
+        preset=preset,
+        kind=cohort.kind,
+        cohort_key=cohort.key,
+        key=digest(task_name, task.version, seed, [scans.digest for scans in known], refusal),
+        parameters={} if data is None else data.parameters,
+        skip=refusal,
+    )
+
+
+def _with_method(
+    cell: Cell,
+    name: str,
+    method: type[Method],
+    config: Any,
+    data: TaskData | None,
+    grid: Grid,
+    metrics: Sequence[Metric],
+) -> Cell:
+    skip = cell.skip or (None if data is None else unmet(method.needs, data))
+    fit_key = None
+    if data is not None and skip is None and method.needs not in (Needs.NOTHING, Needs.TRUTH):
+        fit_data = data.fit_data(cell.seed).restricted(method.needs)
+        fit_key = digest(
+            "fit",
+            name,
+            method.version,
+            cell.preset,
+            fit_settings(config),
+            fit_data.digest,
+            cell.seed,
+            grid,
+        )
+    measures = sorted(metric.name for metric in metrics)
+    return dataclasses.replace(
+        cell,
+        method=name,
+        label=settings.label(name, settings.changes(config, method.preset(cell.preset))),
+        key=digest("cell", cell.key, name, method.version, config, fit_key, measures, skip),
+        fit_key=fit_key,
+        settings=canonical(config),
+        control=method.control,
+        skip=skip,
+    )
+
+
+def unmet(needs: Needs, data: TaskData) -> str | None:
+    """Say why data cannot meet a method's needs; None if it can."""
+    if needs is Needs.PAIRED and data.pairs is None:
+        return f"needs pairs, and {data.no_pairs}"
+    if needs is Needs.UNPAIRED and (data.source is None or not len(data.source)):
+        return "needs training scans of the source domain, and there are none"
+    if needs is Needs.TRUTH and data.references is None:
+        return f"needs the paired truth, and {data.no_pairs}"
+    return None
