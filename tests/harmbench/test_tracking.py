@@ -1,0 +1,142 @@
+"""Recording in a real MLflow store, and reading back."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from harmbench import tracking
+from harmbench.metrics.aggregate import Estimate
+from harmbench.run.cell import Cell, CellResult, Status
+from harmbench.run.store import CellStore
+
+# MLflow's own imports warn of what it will mend itself.
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """One MLflow store for the module: making one takes seconds."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def recorder(home, monkeypatch):
+    monkeypatch.setenv("HARMBENCH_HOME", str(home))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tracking.MlflowRecorder("harmbench run -m some -t thing")
+
+
+def cell(key: str, **changes) -> Cell:
+    values = {
+        "method": "some", "label": "some[a=1]", "task": "thing", "cohort": "tiny", "seed": 3,
+        "preset": "quick", "kind": "real", "cohort_key": "c0", "key": key, "fit_key": "f0",
+        "settings": {"a": 1}, "parameters": {"formula": "exp", "table": [1, 2]},
+    }  # fmt: skip
+    return Cell(**{**values, **changes})
+
+
+def finished(home, which: Cell) -> CellResult:
+    scores = pd.DataFrame(
+        {"person": ["p"], "scan": ["1"], "slice": [-1], "metric": ["psnr"], "value": [30.0]}
+    )
+    estimates = {
+        "psnr": Estimate(30.0, 28.0, 32.0, 4),
+        "ssim": Estimate(math.inf, math.nan, math.nan, 1),
+    }
+    result = CellResult(Status.DONE, scores=scores, estimates=estimates,
+                        facts={"fit_seconds": 2.5, "device": "cpu: test"})  # fmt: skip
+    return CellStore(home / "cells").save(which, result, b"\x89PNG not much of a picture")
+
+
+def recorded(key: str):
+    client, experiment = tracking.connect()
+    return list(client.search_runs([experiment], f"tags.cell = '{key}'"))
+
+
+def test_a_cell_becomes_one_nested_run_with_everything_in_it(recorder, home):
+    which = cell("k-whole")
+    recorder.after_cell(which, finished(home, which))
+    recorder.close(failed=False)
+    (run,) = recorded("k-whole")
+    client, _ = tracking.connect()
+    parent = client.get_run(run.data.tags["mlflow.parentRunId"])
+    assert (run.info.status, parent.info.status) == ("FINISHED", "FINISHED")
+    assert run.info.run_name == "some[a=1] on thing, seed 3"
+    assert parent.data.tags["mlflow.source.name"] == "harmbench run -m some -t thing"
+    assert run.data.metrics == {
+        "psnr": 30.0,
+        "psnr.low": 28.0,
+        "psnr.high": 32.0,
+        "fit_seconds": 2.5,
+    }
+    assert run.data.params["some.a"] == "1"
+    assert run.data.params["task.formula"] == "exp"
+    expected = {"method": "some", "task": "thing", "cohort": "tiny", "seed": "3", "preset": "quick",
+                "status": "done", "cohort_key": "c0", "fit": "f0", "device": "cpu: test",
+                "nonfinite.ssim": "inf", "nonfinite.ssim.low": "nan"}  # fmt: skip
+    assert {name: run.data.tags[name] for name in expected} == expected
+    assert {"version.torch", "version.harmbench", "version.python"} <= set(run.data.tags)
+    names = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert names == {"scores.csv", "result.json", "figure.png"}
+
+
+def test_a_cell_from_the_store_is_recorded_once_and_no_more(recorder, home):
+    which = cell("k-once")
+    finished(home, which)
+    cached = CellStore(home / "cells").load("k-once")
+    assert cached.status is Status.CACHED
+    for _ in range(2):
+        recorder.after_cell(which, cached)
+    (run,) = recorded("k-once")
+    assert run.data.tags["status"] == "done"
+    assert recorder.recorded == 1
+
+
+def test_a_run_that_a_kill_left_half_done_is_replaced(recorder, home):
+    client, experiment = tracking.connect()
+    half = client.create_run(experiment, tags={"cell": "k-half", "role": "cell"})
+    which = cell("k-half")
+    recorder.after_cell(which, finished(home, which))
+    (run,) = recorded("k-half")
+    assert run.info.run_id != half.info.run_id
+
+
+def test_skips_and_failures_are_recorded_with_their_reason(recorder):
+    recorder.after_cell(cell("k-skip"), CellResult(Status.SKIPPED, "no pairs"))
+    recorder.after_cell(cell("k-skip"), CellResult(Status.SKIPPED, "no pairs"))
+    failed = CellResult(Status.FAILED, "boom", facts={"traceback": "line 1"})
+    recorder.after_cell(cell("k-fail", task="other"), failed)
+    (skip,) = recorded("k-skip")
+    (fail,) = recorded("k-fail")
+    assert (skip.data.tags["status"], skip.data.tags["reason"]) == ("skipped", "no pairs")
+    assert (fail.info.status, fail.data.tags["reason"]) == ("FAILED", "boom")
+    client, _ = tracking.connect()
+    assert [item.path for item in client.list_artifacts(fail.info.run_id)] == ["traceback.txt"]
+
+
+def test_runs_are_read_back_with_what_is_not_finite(recorder, home):
+    which = cell("k-read", label="readable")
+    recorder.after_cell(which, finished(home, which))
+    row = tracking.runs().set_index("cell").loc["k-read"]
+    assert (row["label"], row["seed"], row["psnr"], row["ssim"]) == ("readable", 3, 30.0, math.inf)
+
+
+def test_nothing_recorded_is_an_empty_table_and_makes_no_store(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert tracking.runs().empty
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_does_not_answer_is_told_in_one_line(tmp_path, monkeypatch):
+    from harmbench.errors import UserError
+
+    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(UserError, match="does not answer") as caught:
+        tracking.connect()
+    assert "\n" not in str(caught.value)
