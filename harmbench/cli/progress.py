@@ -1,0 +1,105 @@
+"""Progress on a terminal as bars, and elsewhere as plain lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from harmbench.progress import Progress as ProgressProtocol
+
+T = TypeVar("T")
+_SECONDS_BETWEEN_LINES = 15.0
+
+
+class Bars:
+    """Bars with the time left, one for each level of the work."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: list[TaskID] = []
+
+    def track(self, items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+        """Yield the items, moving a bar."""
+        if total is None and isinstance(items, Sized):
+            total = len(items)
+        task = self._progress.add_task(description, total=total, note="")
+        self._tasks.append(task)
+        try:
+            for item in items:
+                yield item
+                self._progress.advance(task)
+        finally:
+            self._tasks.remove(task)
+            self._progress.remove_task(task)
+
+    def note(self, text: str) -> None:
+        """Show a word beside the innermost bar."""
+        if self._tasks:
+            self._progress.update(self._tasks[-1], note=text)
+
+    def log(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._progress.console.print(text, highlight=False, markup=False)
+
+
+class Lines:
+    """A plain line now and then, for logs."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._note = ""
+
+    def track(self, items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+        """Yield the items, saying every quarter of a minute how far they have come."""
+        if total is None and isinstance(items, Sized):
+            total = len(items)
+        began = last = time.monotonic()
+        for count, item in enumerate(items, start=1):
+            yield item
+            now = time.monotonic()
+            if now - last > _SECONDS_BETWEEN_LINES:
+                last = now
+                of = f"/{total}" if total else ""
+                left = f", {(now - began) / count * (total - count):.0f} s left" if total else ""
+                note = f", {self._note}" if self._note else ""
+                self.log(f"{description}: {count}{of}{left}{note}")
+        self._note = ""
+
+    def note(self, text: str) -> None:
+        """Keep a word for the next line."""
+        self._note = text
+
+    def log(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def shown(console: Console) -> Iterator[ProgressProtocol]:
+    """Show progress on the console, in the way that suits it."""
+    if not console.is_terminal:
+        yield Lines(console)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Bars(progress)

@@ -1,0 +1,36 @@
+"""A user's mistake gets one line that names the thing and the mend, and exit code 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+PLUGINS = Path(__file__).parents[2] / "plugins"
+
+RUN = ("run", "-m", "identity", "-t", "sim-exp", "--plugin", PLUGINS / "tiny_cohort.py",
+       "--cohort", "tiny")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([*RUN, "-m", "identty"], "no method 'identty'; did you mean 'identity'?"),
+        ([*RUN, "-t", "sim-ex"], "no task 'sim-ex'; did you mean 'sim-exp'?"),
+        ([*RUN, "--cohort", "fantom"], "no cohort 'fantom'; did you mean 'phantom'?"),
+        ([*RUN, "--preset", "papr"], "no preset 'papr'; did you mean 'paper'?"),
+        ([*RUN, "--set", "identity.a=1"], "no setting of 'identity' 'a'; there are none"),
+        ([*RUN, "--device", "cuda:7"], "no device 'cuda:7' on this machine; there are: cpu"),
+        ([*RUN, "--device", "toaster"], "no device 'toaster'; say auto, cpu"),
+        ([*RUN, "--seed", "-1"], "Invalid value for '--seed'"),
+        ([*RUN, "--plugin", "nowhere.py"], "no plugin file 'nowhere.py'"),
+        (["run", "-m", "identity"], "--task is missing"),
+        (["runn"], "No such command 'runn'"),
+        (["leaderboard"], "nothing is recorded yet"),
+        (["leaderboard", "--metric", "psrn"], "no metric 'psrn'; did you mean 'psnr'?"),
+        (["list", "tasks", "--cohort", "bids:/no/such/folder"], "recipe"),
+    ],
+    ids=lambda value: None if isinstance(value, list) else value[:30],
+)
+def test_each_mistake_has_its_line(mistake, arguments, message):
+    assert message in mistake(*arguments)

@@ -1,0 +1,111 @@
+"""`harmbench run` from the shell to the leaderboard, on a cohort that is ready in a moment."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+PLUGINS = Path(__file__).parents[2] / "plugins"
+
+TINY = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny")
+SAMPLE = ("--plugin", PLUGINS / "sample_plugin.py")
+ODD = ("--plugin", PLUGINS / "odd_methods.py")
+
+
+def test_run_is_recorded_compared_and_answered_from_the_store(command, tmp_path):
+    asked = ("run", "-m", "identity", "-m", "hist*", "-m", "oracle", "-t", "domain1",
+             "-t", "site-elsewhere", *TINY)  # fmt: skip
+    first = command(*asked)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.strip() == "6 cells: 5 done, 1 skipped; 6 newly recorded in MLflow"
+    assert "oracle on site-elsewhere, seed 0: needs the paired truth" in first.stderr
+
+    second = command(*asked, TINY_COHORT_MUST_NOT_BE_PREPARED="1")
+    assert second.stdout.strip() == "6 cells: 5 cached, 1 skipped; 0 newly recorded in MLflow"
+    assert "histogram on domain1, seed 0: psnr" in second.stderr
+    assert "(cell and fit from the store)" in second.stderr
+
+    planned = command(*asked, "--dry-run")
+    assert planned.stdout.count("cached") == 5
+    assert "skipped  oracle on site-elsewhere, seed 0: needs the paired truth" in planned.stdout
+
+    board = command("leaderboard", "--format", "csv")
+    rows = {(row["method"], row["task"], row["metric"]): row
+            for row in csv.DictReader(io.StringIO(board.stdout))}  # fmt: skip
+    assert rows["oracle", "domain1", "psnr"]["value"] == "inf"
+    assert float(rows["histogram", "domain1", "psnr"]["value"]) > 10 + float(
+        rows["identity", "domain1", "psnr"]["value"]
+    )
+    assert rows["identity", "site-elsewhere", "wasserstein"]["status"] == "done"
+    assert json.loads(command("leaderboard", "--format", "json").stdout)
+    table = command("leaderboard").stdout
+    assert "psnr (higher is better) on cohort tiny [real scans], quick preset" in table
+    order = [
+        line.split()[0]
+        for line in table.splitlines()
+        if line.strip().startswith(("oracle", "identity", "histogram"))
+    ]
+    assert order[:3] == ["oracle", "histogram", "identity"]
+    markdown = command("leaderboard", "--format", "markdown", "--metric", "ssim").stdout
+    assert "| method | domain1 |" in markdown
+
+
+def test_before_the_cohort_is_prepared_a_dry_run_prepares_nothing(command, tmp_path):
+    planned = command("run", "-m", "identity", "-t", "sim-*", *TINY, "--dry-run",
+                      TINY_COHORT_MUST_NOT_BE_PREPARED="1")  # fmt: skip
+    assert planned.returncode == 0, planned.stderr
+    assert "9 cells to do, after preparing the cohort 'tiny'" in planned.stdout
+    assert not (tmp_path / "home" / "cohorts").exists()
+
+
+def test_one_failure_stops_nothing_and_is_told_by_the_exit_code(command):
+    done = command("run", "-m", "fails", "-m", "identity", "-t", "domain1", *TINY, *ODD)
+    assert done.returncode == 1
+    assert done.stdout.strip() == "2 cells: 1 failed, 1 done; 2 newly recorded in MLflow"
+    assert (
+        "failed   fails on domain1, seed 0: RuntimeError: this method always fails" in done.stderr
+    )
+    assert "Traceback" not in done.stderr
+    assert "fails on domain1: failed: RuntimeError" in command("leaderboard").stdout
+
+
+def test_every_hook_of_an_outside_plugin_is_called(command, tmp_path):
+    log = tmp_path / "log"
+    asked = ("run", "-m", "darker", "-t", "sample-last", *TINY, *SAMPLE)
+    assert command(*asked, SAMPLE_PLUGIN_LOG=str(log)).returncode == 0
+    assert log.read_text().splitlines() == [
+        "before darker on sample-last, seed 0",
+        "after darker on sample-last, seed 0: done",
+    ]
+    folder = tmp_path / "home" / "plugins"
+    folder.mkdir()
+    (folder / "sample_plugin.py").write_text((PLUGINS / "sample_plugin.py").read_text())
+    board = command("leaderboard", "--metric", "brightness").stdout
+    heading = next(line for line in board.splitlines() if line.strip().startswith("method"))
+    assert heading.split() == ["method", "sample-last", "cells"]
+    assert command("sample-command").stdout == "hello from the sample\n"
+    assert "sample-command" in command("--help").stdout
+    assert "sample-phantom" in command("list", "cohorts").stdout
+
+
+def test_a_broken_plugin_on_the_path_breaks_no_command(command, tmp_path):
+    folder = tmp_path / "home" / "plugins"
+    folder.mkdir(parents=True)
+    (folder / "broken.py").write_text("import nothing_of_this_name\n")
+    for asked in (["--help"], ["list", "tasks"], ["run", "-m", "identity", "-t", "sim-exp", *TINY]):
+        assert command(*asked).returncode == 0
+    shown = command("plugins")
+    assert shown.returncode == 0
+    assert "BROKEN ModuleNotFoundError: No module named 'nothing_of_this_name'" in shown.stdout
+    strict = command("list", "tasks", HARMBENCH_STRICT_PLUGINS="1")
+    assert (strict.returncode, strict.stderr.count("\n")) == (2, 1)
+    assert "plugin 'broken' is broken" in strict.stderr
+
+
+def test_completion_scripts_are_printed(command):
+    assert "_HARMBENCH_COMPLETE" in command("completion", "bash").stdout
+    completed = command("run", COMP_WORDS="harmbench run -m hist", COMP_CWORD="3",
+                        _HARMBENCH_COMPLETE="bash_complete")  # fmt: skip
+    assert completed.stdout.strip() == "plain,histogram"
