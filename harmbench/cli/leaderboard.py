@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 # Columns that plugins add: texts by method, by heading.
 Extra = Mapping[str, Mapping[str, str]]
 
-# Shown without --metric: the paper's two, and for tasks without pairs the one that needs none.
+# Shown without --metric: the paper's two, and the one that tasks without pairs have too.
 _DEFAULT_METRICS = ("psnr", "ssim", "wasserstein")
 _COLUMN = 16  # characters of a column that holds an interval
 
 
 @click.command()
 @click.option("--metric", "names", multiple=True, metavar="NAME",
-              help="Metric to show; may be repeated. Default: psnr, ssim, wasserstein.")  # fmt: skip
+# Shown without --metric: the two of the paper, and the one that needs no pairs.
 @click.option("-t", "--task", "tasks", multiple=True, metavar="NAME",
               help="Task to show; may be repeated, and may be a glob.")  # fmt: skip
 @click.option("--format", "style", default="table", show_default=True,

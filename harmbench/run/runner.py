@@ -191,7 +191,8 @@ class Runner:
             images = method.eval()(given).images.float().cpu()
         if images.shape != source.images.shape:
             raise ValueError(
-                f"the output has shape {tuple(images.shape)}, the input {tuple(source.images.shape)}"
+                f"the output has shape {tuple(images.shape)}, "
+                f"the input {tuple(source.images.shape)}"
             )
         if not bool(images.isfinite().all()):
             raise DivergedError("the output has values that are not finite")

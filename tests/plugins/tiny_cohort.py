@@ -67,7 +67,7 @@ class Tiny(CohortSource):
                         splits[person],
                         labelled=True,
                         paired=domain != "elsewhere",
-                    )  # fmt: skip
+                    )
                 )
         writer.finish(
             name="tiny", key=self.key(grid), kind="real", target=self.target,

@@ -42,8 +42,8 @@ def only(rows, **options):
 
 
 def test_controls_bound_the_table_and_methods_are_ranked_between_them():
-    rows = [run(name, "a", value) for name, value in
-            [("identity", 20.0), ("good", 30.0), ("oracle", math.inf), ("better", 31.0)]]  # fmt: skip
+    values = {"identity": 20.0, "good": 30.0, "oracle": math.inf, "better": 31.0}
+    rows = [run(name, "a", value) for name, value in values.items()]
     board = only(rows)
     assert [label for label, _ in board.rows] == ["oracle", "better", "good", "identity"]
     assert board.controls == {"oracle", "identity"}

@@ -69,7 +69,7 @@ def test_wasserstein_sees_the_foreground_alone(small_cohort) -> None:
     assert torch.isnan(found[1])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 5000), st.integers(0, 2**32 - 1))
 def test_quantile_function_is_hazens(n: int, seed: int) -> None:
     values = np.random.default_rng(seed).random(n)

@@ -68,7 +68,7 @@ def measured(metric: image.ImageMetric, x: np.ndarray, y: np.ndarray, m: np.ndar
     return metric.measure(scans(first), scans(second, masks), None)[0].numpy()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(couples())
 def test_ssim_is_skimages(couple: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     x, y, masks = couple
@@ -81,7 +81,7 @@ def test_ssim_is_skimages(couple: tuple[np.ndarray, np.ndarray, np.ndarray]) -> 
         assert foreground[i] == pytest.approx(full[3:-3, 3:-3][inner].mean(), abs=1e-5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(couples())
 def test_errors_by_their_definitions(couple: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     x, y, masks = couple
@@ -98,7 +98,7 @@ def test_errors_by_their_definitions(couple: tuple[np.ndarray, np.ndarray, np.nd
                 assert found["PSNR" + suffix][i] == pytest.approx(expected, abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(couples())
 def test_ncc_is_pearsons(couple: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     x, y, masks = couple
