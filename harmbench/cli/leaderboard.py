@@ -25,12 +25,18 @@ _COLUMN = 16  # characters of a column that holds an interval
 
 
 @click.command()
-@click.option("--metric", "names", multiple=True, metavar="NAME",
-# Shown without --metric: the two of the paper, and the one that needs no pairs.
-@click.option("-t", "--task", "tasks", multiple=True, metavar="NAME",
-              help="Task to show; may be repeated, and may be a glob.")  # fmt: skip
-@click.option("--format", "style", default="table", show_default=True,
-              type=click.Choice(["table", "csv", "json", "markdown"]))  # fmt: skip
+@click.option(
+    "--metric", "names", multiple=True, metavar="NAME",
+    help="Metric to show; may be repeated. Default: psnr, ssim and wasserstein.",
+)  # fmt: skip
+@click.option(
+    "-t", "--task", "tasks", multiple=True, metavar="NAME",
+    help="Task to show; may be repeated, and may be a glob.",
+)  # fmt: skip
+@click.option(
+    "--format", "style", default="table", show_default=True,
+    type=click.Choice(["table", "csv", "json", "markdown"]),
+)  # fmt: skip
 def leaderboard(names: tuple[str, ...], tasks: tuple[str, ...], style: str) -> None:
     """Compare methods on tasks, from the runs that MLflow holds.
 
