@@ -49,7 +49,7 @@ class Domain(Task):
             source=cohort.scans(self.source, "train"),
             pairs=cohort.pairs(self.source, "train"),
             no_pairs=(
-                f"no training person was scanned on both '{self.source}' and "
+                f"no person was scanned on both '{self.source}' and "
                 f"'{cohort.target}' in the same space"
             ),
             parameters={"source": self.source, "paired": references is not None},

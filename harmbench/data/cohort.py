@@ -109,7 +109,8 @@ def write_row(path: Path, row: int, values: npt.NDArray[Any]) -> None:
     # Not through the map: on a full disk that would end the process by a signal.
     with path.open("r+b") as stream:
         stream.seek(array.offset + row * array[0].nbytes)
-        stream.write(np.ascontiguousarray(values, dtype=array.dtype).data)
+        whole = np.broadcast_to(values, array.shape[1:])
+        stream.write(np.ascontiguousarray(whole, dtype=array.dtype).data)
 
 
 class CohortWriter:

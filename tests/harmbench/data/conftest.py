@@ -104,6 +104,21 @@ class Tree:
         return path
 
 
+class Volumes:
+    """The functions above, for tests: modules of tests cannot import from each other."""
+
+    template = staticmethod(template)
+    sampled = staticmethod(sampled)
+    coarse = staticmethod(coarse)
+    labelled = staticmethod(labelled)
+
+
+@pytest.fixture
+def volumes() -> Volumes:
+    """Ways to the template's brain as volumes."""
+    return Volumes()
+
+
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
     """An empty BIDS folder, with a recipe beside it, and a home of its own."""

@@ -1,0 +1,103 @@
+"""Every constant of BlindHarmony, beside where it is from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harmbench import UserError, at_inference
+
+# Where the constants below are from:
+#   [S 2.1]  the paper's supplement, section 2.1
+#   [NSF]    Durkan et al. 2019, the image models, which [S 2.1] says it follows
+#   [code]   the behaviour of the authors' released code, told in our own words
+#   [ours]   a choice of this project
+
+
+@dataclass(frozen=True)
+class BlindHarmonyConfig:
+    """Settings of BlindHarmony; the defaults are the paper's.
+
+    Raises
+    ------
+    UserError
+        For a value outside of its range.
+    """
+
+    # The flow.
+    levels: int = 4  # [S 2.1] "4 layers"
+    steps: int = 7  # [S 2.1] per level
+    hidden: int = 96  # [NSF] width of the coupling networks
+    blocks: int = 3  # [S 2.1] residual blocks of a coupling network
+    bins: int = 8  # [S 2.1] K
+    tail_bound: float = 3.0  # [S 2.1] B
+    grey_levels: int = 4080  # [code] 12-bit: levels 0..4080, noise of one level
+
+    # Its training.
+    training_steps: int = 20_000  # [S 2.1]; the released configuration has 10,000
+    batch_size: int = 256  # [NSF]
+    micro_batches: int = 1  # [ours] gradient accumulation: a batch in so many parts
+    learning_rate: float = 5e-4  # [S 2.1] annealed to 0 along a cosine
+    max_gradient_norm: float = 0.0  # [ours] clip to this norm; 0 is off, as in the paper
+    validate_every: int = 500  # [code] steps between looks at the validation slices
+    validation_slices: int = 775  # [S 2.1] simulated; 760 for the real domains
+
+    # Slices per slice index behind the initial mean: simulated shifts 200, real domains
+    # 20 [code]; a cohort with fewer training scans gives all that it has.
+    mean_slices: int = 200
+
+    # The ten-step loop, which a fit does not depend on.
+    iterations: int = at_inference(10)  # [code]
+    alpha: float = at_inference(1e-3)  # [code] shrinkage of the latent per iteration
+    beta1: float = at_inference(1e3)  # [code] step size along the correlation, Eq. 1
+    beta2: float = at_inference(1e-3)  # [code] step size along the non-edge term, Eq. 2
+    centred: bool = at_inference(False)  # [code] cosine; an earlier version has Pearson's
+    mask_quantile: float = at_inference(0.3)  # [code] non-edge: below the 30th percentile
+    mask_scope: str = at_inference("foreground")  # [ours]; [code] is "slice", see terms.py
+    mask_threshold: float = at_inference(0.05)  # [code] and brighter than this
+    slices_at_once: int = at_inference(50)  # [ours] bounds the memory; a scan has 50 slices
+    round_trip: float = at_inference(1e-4)  # [ours] worst error of f^-1(f(x)) in float32
+
+    def __post_init__(self) -> None:
+        at_least_one = (
+            "levels steps hidden blocks grey_levels training_steps batch_size "
+            "micro_batches validate_every mean_slices slices_at_once"
+        )
+        for name in at_least_one.split():
+            if getattr(self, name) < 1:
+                raise UserError(f"blindharmony.{name} must be at least 1")
+        if self.bins < 2:
+            raise UserError("blindharmony.bins must be at least 2")
+        if self.mask_scope not in ("foreground", "slice"):
+            raise UserError.unknown(
+                "blindharmony.mask_scope", self.mask_scope, ("foreground", "slice")
+            )
+        if not 0 <= self.alpha <= 1:
+            raise UserError("blindharmony.alpha must be in [0, 1]")
+        if not 0 <= self.mask_quantile <= 1:
+            raise UserError("blindharmony.mask_quantile must be in [0, 1]")
+        if self.batch_size % self.micro_batches:
+            raise UserError("blindharmony.micro_batches must divide batch_size")
+
+
+PRESETS = {
+    "paper": BlindHarmonyConfig(),
+    # What two CPU cores do in about 100 s of fitting, on slices of a quarter of the pixels.
+    "quick": BlindHarmonyConfig(
+        levels=3,  # 72 x 88 halves three times
+        steps=4,
+        hidden=32,
+        blocks=1,
+        training_steps=400,
+        batch_size=32,
+        learning_rate=2e-3,
+        max_gradient_norm=50.0,
+        validate_every=100,
+        validation_slices=100,
+        # The gradient of Eq. 1 goes with 1/|x|, and what it multiplies with |x|: the step
+        # relative to the image is beta1 / |x|^2, and |x|^2 goes with the number of pixels.
+        # A quarter of the pixels and the paper's beta1 would be steps four times as long,
+        # which overshoot. The step of Eq. 2 is one of intensity per pixel, as it was.
+        beta1=1e3 / 4,
+        slices_at_once=10,
+    ),
+}

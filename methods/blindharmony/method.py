@@ -1,0 +1,143 @@
+"""BlindHarmony itself: the ten-step loop, and what a fit stores."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harmbench import FitData, Grid, Method, Needs, Progress, Scans, seeds
+
+from .config import PRESETS, BlindHarmonyConfig
+from .flow import Flow
+from .terms import correlation_gradient, edge_gradient, non_edge_mask
+from .training import mean_slices, train
+
+
+class BlindHarmony(Method):
+    """Move an image until the target's flow finds it likely and the source its own.
+
+    Jeong et al., "BlindHarmony: 'Blind' Harmonization for MR Images via Flow model", ICCV
+    2023, in the mode of the paper: gradient steps along Eq. 1 and Eq. 2 from the target's
+    mean slice, each followed by shrinking the latent.
+    """
+
+    name = "blindharmony"
+    summary = "a flow of the target domain, and ten steps towards the source (ICCV 2023)"
+    needs = Needs.TARGET
+    reference = "arXiv:2305.10732"
+    Config = BlindHarmonyConfig
+    presets = PRESETS
+
+    config: BlindHarmonyConfig
+    mean: Tensor
+    seed: Tensor
+
+    def __init__(self, grid: Grid, config: Any = None) -> None:
+        super().__init__(grid, config)
+        self.flow = self._new_flow(seed=0)
+        self.register_buffer("mean", torch.zeros(grid.shape))
+        self.register_buffer("seed", torch.zeros((), dtype=torch.int64))
+
+    def _new_flow(self, seed: int) -> Flow:
+        _, H, W = self.grid.shape
+        with seeds.seeded(seed, "blindharmony", "weights"):
+            return Flow(H, W, self.config)
+
+    def fit(self, data: FitData, progress: Progress) -> None:
+        """Learn the target's mean slices and its flow.
+
+        Raises
+        ------
+        DivergedError
+            If the training runs away.
+        """
+        generator = seeds.torch_generator(data.seed, "blindharmony", "mean")
+        self.mean.copy_(mean_slices(data.target, self.config.mean_slices, generator))
+        self.seed.fill_(data.seed)
+        self.flow.load_state_dict(self._new_flow(data.seed).state_dict())
+        train(self.flow, data, self.config, progress, self.device)
+
+    @torch.no_grad()
+    def forward(self, scans: Scans) -> Scans:
+        """Harmonise N scans `(N, S, H, W)`; see `Method.forward`.
+
+        Scan by scan and a fixed number of slices at a time, so that neither memory nor,
+        to the last bit, the answer depend on which scans come together.
+        """
+        training = self.flow.training
+        self.flow.eval()
+        try:
+            results = [self._harmonize_scan(scans, n) for n in range(len(scans))]
+        finally:
+            self.flow.train(training)
+        return scans.with_images(torch.stack(results) if results else scans.images.clone())
+
+    def _harmonize_scan(self, scans: Scans, n: int) -> Tensor:
+        """Harmonise scan n: `(S, H, W)`."""
+        # Drawn for a whole scan at once, on the CPU, whatever the batch and the device.
+        generator = seeds.torch_generator(
+            int(self.seed), "blindharmony", "noise", scans.people[n], scans.sessions[n]
+        )
+        noise = torch.rand(self.grid.shape, generator=generator).to(self.mean)
+        parts = (scans.images[n], scans.masks[n], noise, self.mean)
+        size = self.config.slices_at_once
+        starts = range(0, len(noise), size)
+        return torch.cat(
+            [self._harmonize(*(part[start : start + size] for part in parts)) for start in starts]
+        )
+
+    def _harmonize(self, x_s: Tensor, foreground: Tensor, noise: Tensor, mean: Tensor) -> Tensor:
+        """Run the loop on slices `(B, H, W)`."""
+        config = self.config
+        M = non_edge_mask(
+            x_s,
+            foreground,
+            quantile=config.mask_quantile,
+            threshold=config.mask_threshold,
+            scope=config.mask_scope,
+        )
+        x = mean
+        for step in range(config.iterations):
+            g1 = correlation_gradient(x, x_s, centred=config.centred)
+            g2 = edge_gradient(x, M)
+            y = x - config.beta1 * g1 - config.beta2 * g2
+            if config.alpha > 0:
+                # Later steps forgive what earlier ones lose to rounding: the last is checked.
+                v = self._shrink(
+                    self.flow.dequantize(y, noise), check=step + 1 == config.iterations
+                )
+                x = self._guarded(self.flow.quantize(v, noise), y)
+            else:
+                x = y
+            x = x.clamp(0, 1)
+        # A slice without any signal has nothing to be harmonised by.
+        empty = x_s.amax(dim=(-2, -1), keepdim=True) <= 0
+        return torch.where(empty, x_s, x)
+
+    def _shrink(self, v: Tensor, *, check: bool) -> Tensor:
+        """Return f^-1((1 - alpha) f(v)) of dequantised slices `(B, H, W)`.
+
+        With `check`, those slices that f^-1(f(v)) does not bring back within
+        `config.round_trip` are done again in float64.
+        """
+        keep = 1 - self.config.alpha
+        z, _ = self.flow.encode(v)
+        shrunk, _ = self.flow.decode(keep * z)
+        if check:
+            error = (self.flow.decode(z)[0] - v).abs().amax(dim=(-2, -1))
+            failed = ~(error <= self.config.round_trip)  # not-a-number fails, too
+            if failed.any():
+                precise = copy.deepcopy(self.flow).double()
+                z64, _ = precise.encode(v[failed].double())
+                shrunk[failed] = precise.decode(keep * z64)[0].to(v.dtype)
+        return shrunk
+
+    @staticmethod
+    def _guarded(x: Tensor, y: Tensor) -> Tensor:
+        """Return x, but the pre-flow y for slices of x that are not finite or are empty."""
+        highest, lowest = x.amax(dim=(-2, -1), keepdim=True), x.amin(dim=(-2, -1), keepdim=True)
+        sound = highest.isfinite() & lowest.isfinite() & (highest > 0)
+        return torch.where(sound, x, y)
