@@ -18,7 +18,7 @@ import multiprocessing
 import os
 import signal as signals
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -332,12 +332,8 @@ class Phantom(CohortSource):
             domain: writer.begin_domain(domain, len(self.people), labelled=True)
             for domain in SCANNERS
         }
-        details: dict[int, dict[str, dict[str, Any]]] = {}
         with contextlib.closing(self._scan_all(grid, folders)) as finished:
-            for row, drawn in progress.track(
-                finished, "scanning the phantom", total=len(self.people)
-            ):
-                details[row] = drawn
+            details = dict(progress.track(finished, "Scanning the phantom", total=len(self.people)))
         splits = split_people(dict.fromkeys(SCANNERS, self.people), validation=0.1, test=0.25)
         writer.finish(
             name=self.name,
@@ -365,7 +361,7 @@ class Phantom(CohortSource):
 
     def _scan_all(
         self, grid: Grid, folders: Mapping[str, Path]
-    ) -> Iterator[tuple[int, dict[str, dict[str, Any]]]]:
+    ) -> Generator[tuple[int, dict[str, dict[str, Any]]], None, None]:
         """Yield each person's row and what was drawn, as their scans are written."""
         template = load_template()
         workers = min(_processors(), len(self.people) // _PEOPLE_PER_WORKER)

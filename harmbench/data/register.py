@@ -13,8 +13,8 @@ from harmbench.data.io import Volume
 from harmbench.data.prepare import Brain, extract, resample
 from harmbench.errors import BadScanError
 
-# Real brains score 0.44 to 0.76; the same brains laid into the file upside down or on
-# their head, whose registration is bound to fail, 0.28 to 0.36, back to front 0.19 to 0.42,
+# 47 real brains score 0.44 to 0.79; five of them laid into the file upside down or on
+# their head, whose registration is bound to fail, 0.28 to 0.34, back to front 0.19 to 0.42,
 # and a ball of noise 0.27. Between lies room for brains unlike the template, so those are
 # named and not left out.
 MIN_CORRELATION = 0.3

@@ -61,7 +61,8 @@ def test_fields_have_unit_variance_and_are_smooth(seed, spacing):
     lattice = Lattice.of(Grid("wide", (12, 36, 44), (9.6, 4.8, 4.8)))
     field = SmoothField.draw(np.random.default_rng(seed), spacing).on(lattice)[0]
     assert field.std() == pytest.approx(1.0, abs=0.15)
-    assert (field[:, 1:] - field[:, :-1]).abs().max() < 6 * 1.2 / spacing
+    # White noise would step by 1.4; this steps by about 1.2 of the voxel over the spacing.
+    assert 0.9 < (field[:, 1:] - field[:, :-1]).std() * spacing / 1.2 < 1.7
 
 
 def test_a_field_is_the_same_on_every_grid():
@@ -81,7 +82,7 @@ def test_template_is_a_brain_in_mni_space(template):
 
     assert at(white, 20, -30, 30) > 0.9  # centrum semiovale
     assert at(grey, 14, 12, 10) > 0.8  # caudate head
-    assert at(csf, 8, 10, 12) + at(csf, -8, 10, 12) > 1.0  # frontal horns
+    assert min(at(csf, 5, 5, 16), at(csf, -5, 5, 16)) > 0.8  # frontal horns
     assert at(brain, 0, -20, 10) == 1
     assert at(brain, 90, -20, 10) == 0
     assert (csf + grey + white).max() < 1.01
