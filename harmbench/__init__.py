@@ -11,7 +11,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from harmbench.errors import BadScanError, BlindnessError, HarmbenchError, SkipCell, UserError
+from harmbench.errors import (
+    BadScanError,
+    BlindnessError,
+    DivergedError,
+    HarmbenchError,
+    SkipCell,
+    UserError,
+)
 from harmbench.hashing import digest
 from harmbench.needs import Needs
 from harmbench.plugins import Lazy, hookimpl
@@ -56,6 +63,7 @@ __all__ = [
     "BadScanError",
     "BlindnessError",
     "Cohort",
+    "DivergedError",
     "FitData",
     "Grid",
     "HarmbenchError",

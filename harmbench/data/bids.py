@@ -17,7 +17,7 @@ from harmbench.home import home
 from harmbench.progress import Progress
 
 if TYPE_CHECKING:
-    from harmbench.data.parallel import Job, Outcome, Tissues
+    from harmbench.data.job import Job, Outcome, Tissues
     from harmbench.scans import Grid
 
 
@@ -62,7 +62,8 @@ class Bids(CohortSource):
         UserError
             If a domain is left with fewer than two people.
         """
-        from harmbench.data.parallel import run_jobs
+        from harmbench.data.job import run_job
+        from harmbench.data.pool import in_processes
 
         key = self.key(grid)
         jobs = self._jobs(grid, writer)
@@ -70,7 +71,8 @@ class Bids(CohortSource):
         for name, reason in left_out.items():
             progress.log(f"left out {name}: {reason}")
         done: list[tuple[str, Scan, Job, Outcome]] = []
-        for job, outcome in run_jobs(list(jobs), progress):
+        finished = in_processes(run_job, list(jobs))
+        for job, outcome in progress.track(finished, "preparing scans", len(jobs)):
             domain, scan = jobs[job]
             where = self._relative(scan.path)
             if outcome.error is not None:
@@ -95,7 +97,7 @@ class Bids(CohortSource):
 
     def _jobs(self, grid: Grid, writer: CohortWriter) -> dict[Job, tuple[str, Scan]]:
         """Make room for every scan, and list what there is to do."""
-        from harmbench.data.parallel import Job
+        from harmbench.data.job import Job
 
         jobs: dict[Job, tuple[str, Scan]] = {}
         for domain, scans in self._matched.items():

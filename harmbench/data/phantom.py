@@ -1,8 +1,7 @@
 """The phantom cohort: many people, each scanned on the five scanners of Table 1.
 
-Real anatomy (`harmbench.data.anatomy`) is rendered by the MPRAGE signal equation
-(`harmbench.data.mprage`) under the transmit and receive fields, the resolution and the
-noise of each scanner. Everybody is scanned everywhere without moving, so the cohort
+Real anatomy (`harmbench.data.anatomy`) is rendered as each of the scanners sees it
+(`harmbench.data.scanner`). Everybody is scanned everywhere without moving, so the cohort
 has exact pairs and true tissue labels. It is a phantom, and is called one wherever a
 number from it is shown.
 
@@ -13,38 +12,28 @@ errors of registration and of skull stripping.
 from __future__ import annotations
 
 import contextlib
-import math
-import multiprocessing
-import os
-import signal as signals
-import threading
-from collections.abc import Generator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from harmbench.data.anatomy import (
     Anatomy,
     Lattice,
-    SmoothField,
     Template,
     build_anatomy,
     draw_person,
     load_template,
 )
 from harmbench.data.cohort import CohortSource, CohortWriter, ScanRecord, split_people, write_row
-from harmbench.data.mprage import TISSUES, Mprage, signal, transverse
+from harmbench.data.pool import in_processes
+from harmbench.data.scanner import SCANNERS, draw_acquisition, render
 from harmbench.errors import UserError
 from harmbench.hashing import digest
 from harmbench.progress import Progress
 from harmbench.scans import Grid, minmax
-from harmbench.seeds import derive, numpy_generator
 
 # Raise it with any change that alters a voxel: prepared cohorts are kept under its hash.
 VERSION = "1"
@@ -53,209 +42,6 @@ _SEED = 0  # of the cohort itself, which is the same for every seed of a run
 _PEOPLE, _FEWEST, _MOST = 20, 2, 10_000
 _SESSION = "1"
 _PEOPLE_PER_WORKER = 3  # fewer do not pay for starting a process
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scanner:
-    """A scanner and its protocol; fields are given by their typical values.
-
-    Attributes
-    ----------
-    model
-        As in Table 1.
-    tesla
-        Field strength: a key of `TISSUES`.
-    sequence
-        Its MPRAGE protocol.
-    voxel
-        Acquired voxel size in mm: left-right (the partitions of a sagittal slab),
-        posterior-anterior and inferior-superior.
-    transmit
-        Fall of B1+ from the centre of the brain to its surface, as a fraction.
-    surface
-        Rise of the logarithm of the receive sensitivity from the centre to the surface.
-    tilt
-        Its rise along inferior-superior, left-right and posterior-anterior, over half a brain.
-    noise
-        Standard deviation of the noise, real and imaginary, over the nominal signal of
-        white matter.
-    """
-
-    model: str
-    tesla: float
-    sequence: Mprage
-    voxel: tuple[float, float, float]
-    transmit: float
-    surface: float
-    tilt: tuple[float, float, float]
-    noise: float
-
-
-_TRIO = Mprage.from_inversion_time(
-    repetition=2.4, inversion=1.0, echo_spacing=0.0075, readouts=176, flip=8, echo_time=0.0032
-)
-# TR, TE, flip angle and voxel of the mMR are Siemens' standard 3T protocol (ADNI-2), of
-# 7.1 ms echo spacing. The Vida has the same and no TI in Table 1: 0.9 s is taken
-# for it too, which belongs to that protocol.
-_STANDARD_3T = Mprage.from_inversion_time(
-    repetition=2.3, inversion=0.9, echo_spacing=0.0071, readouts=176, flip=9, echo_time=0.0030
-)
-# Table 1's "9.7 s" is the echo spacing in ms. OASIS-1 (Marcus et al., J Cogn Neurosci
-# 2007;19:1498): TR 9.7 ms, TE 4 ms, flip 10 degrees, TI 20 ms, delay 200 ms. Such a TI
-# cannot be to the centre of the train of 128: it is to the first excitation.
-_VISION = Mprage(
-    delay=0.020, echo_spacing=0.0097, readouts=128, recovery=0.200, flip=10, echo_time=0.0040
-)
-
-# Protocols: Table 1. Fields and noise: ours, of the size usual at the field strength.
-# B1+ falls by 30 to 40 % over a head at 3T and hardly at 1.5T; arrays are brightest at
-# the surface unless that is normalized away (as on the Vida).
-SCANNERS: dict[str, Scanner] = {
-    "target": Scanner(
-        model="TIM Trio", tesla=3.0, sequence=_TRIO, voxel=(1.0, 1.0, 1.0),
-        transmit=0.34, surface=0.10, tilt=(0.00, 0.00, 0.04), noise=0.030,
-    ),
-    "domain1": Scanner(
-        model="Magnetom Vida", tesla=3.0, sequence=_STANDARD_3T, voxel=(1.2, 1.05, 1.05),
-        transmit=0.42, surface=-0.22, tilt=(0.06, 0.00, -0.10), noise=0.022,
-    ),
-    "domain2": Scanner(
-        model="Vision", tesla=1.5, sequence=_VISION, voxel=(1.25, 1.0, 1.0),
-        transmit=0.06, surface=0.02, tilt=(-0.12, 0.03, 0.00), noise=0.042,
-    ),
-    "domain3": Scanner(
-        model="Biograph mMR", tesla=3.0, sequence=_STANDARD_3T, voxel=(1.2, 1.05, 1.05),
-        transmit=0.38, surface=0.40, tilt=(0.00, 0.00, -0.18), noise=0.038,
-    ),
-    "domain4": Scanner(
-        model="TIM Trio", tesla=3.0, sequence=_TRIO, voxel=(1.0, 1.0, 1.0),
-        transmit=0.34, surface=0.18, tilt=(0.05, -0.03, 0.07), noise=0.034,
-    ),
-}  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class Acquisition:
-    """All that was drawn for one person in one scanner.
-
-    Attributes
-    ----------
-    b1
-        Mean of B1+ over the brain, over nominal: how well the transmitter was adjusted.
-    transmit, surface, tilt, noise
-        As in `Scanner`, of this scan.
-    smear
-        FWHM in mm of the blur that small motion adds.
-    fields
-        Irregularity of log B1+ and of the log receive sensitivity (2 channels).
-    noise_seed
-        Seed of the noise.
-    """
-
-    b1: float
-    transmit: float
-    surface: float
-    tilt: tuple[float, float, float]
-    noise: float
-    smear: float
-    fields: SmoothField
-    noise_seed: int
-
-    @property
-    def details(self) -> dict[str, Any]:
-        """The numbers, without the fields, as JSON types."""
-        return {
-            "b1_mean": round(self.b1, 4),
-            "b1_fall": round(self.transmit, 4),
-            "receive_surface": round(self.surface, 4),
-            "receive_tilt_zxy": [round(value, 4) for value in self.tilt],
-            "noise": round(self.noise, 4),
-            "smear_mm": round(self.smear, 3),
-        }
-
-
-def draw_acquisition(seed: int, person: str, scanner: str) -> Acquisition:
-    """Draw a scan; depends on the seed and the names of the person and the scanner alone."""
-    generator = numpy_generator(seed, "phantom", "scan", person, scanner)
-    typical = SCANNERS[scanner]
-
-    def normal(mean: float, deviation: float) -> float:
-        return float(mean + deviation * np.clip(generator.standard_normal(), -2.5, 2.5))
-
-    z, x, y = (normal(value, 0.03) for value in typical.tilt)
-    return Acquisition(
-        b1=normal(1.0, 0.03),
-        transmit=typical.transmit * normal(1.0, 0.12),
-        surface=normal(typical.surface, 0.04),
-        tilt=(z, x, y),
-        noise=typical.noise * math.exp(normal(0.0, 0.1)),
-        smear=abs(normal(0.0, 0.5)),
-        fields=SmoothField.draw(generator, 50.0, 2),
-        noise_seed=derive(seed, "phantom", "noise", person, scanner),
-    )
-
-
-def render(
-    anatomy: Anatomy, scanner: Scanner, acquisition: Acquisition, lattice: Lattice
-) -> Tensor:
-    """Render the magnitude image `(D, H, W)`, float32; 0 well outside the brain.
-
-    The scale is arbitrary, as a scanner's is; the same arguments give the same bits.
-    """
-    near = anatomy.brain.flatten().nonzero().squeeze(1)  # half of all voxels are air
-    b1, receive = (field.take(near) for field in _fields(acquisition, lattice))
-    tissues = TISSUES[scanner.tesla]
-    spins = torch.zeros_like(b1)
-    for name, fraction in zip(("csf", "gm", "wm"), anatomy.fractions, strict=True):
-        tissue = tissues[name]
-        t1 = torch.full((1,), tissue.t1)
-        scale = torch.full((1,), transverse(scanner.sequence, tissue))
-        if name != "csf":
-            t1 = t1 * anatomy.t1[0 if name == "gm" else 1].take(near)
-            scale = scale * anatomy.water.take(near)
-        spins += fraction.take(near) * scale * signal(scanner.sequence, t1, b1)
-    volume = torch.zeros(lattice.shape)
-    volume.put_(near, receive * spins)
-    _blur(volume, scanner, acquisition, lattice)
-
-    white = tissues["wm"]
-    nominal = signal(scanner.sequence, torch.tensor(white.t1), torch.tensor(1.0))
-    level = acquisition.noise * float(nominal) * transverse(scanner.sequence, white)
-    generator = torch.Generator().manual_seed(acquisition.noise_seed)
-    real, imaginary = level * torch.randn(2, len(near), generator=generator)
-    return volume.put_(near, torch.hypot(volume.take(near) + real, imaginary))
-
-
-def _fields(acquisition: Acquisition, lattice: Lattice) -> tuple[Tensor, Tensor]:
-    """Return B1+ over nominal and the receive sensitivity: `(D, H, W)` each."""
-    # The brain as an ellipsoid: centre and half axes in mm along z, x and y.
-    z, x, y = (
-        (axis - centre) / half
-        for axis, centre, half in zip(
-            lattice.mesh(), (8.0, 0.0, -17.0), (72.0, 68.0, 86.0), strict=True
-        )
-    )
-    radius = z**2 + x**2 + y**2
-    ripple = acquisition.fields.on(lattice)
-    b1 = acquisition.b1 * (1 + acquisition.transmit * (0.5 - radius)).clamp(min=0.2)
-    up, right, front = acquisition.tilt
-    logarithm = acquisition.surface * radius + up * z + right * x + front * y
-    return b1 * (0.02 * ripple[0]).exp(), (logarithm + 0.04 * ripple[1]).exp()
-
-
-def _blur(volume: Tensor, scanner: Scanner, acquisition: Acquisition, lattice: Lattice) -> None:
-    """Blur in place by the acquired voxel and by motion, as Gaussians of those FWHM."""
-    left_right, front_back, up_down = scanner.voxel
-    widths = zip((up_down, left_right, front_back), lattice.spacing, strict=True)
-    for axis, (width, spacing) in enumerate(widths):
-        variance = (width**2 + acquisition.smear**2) / (8 * math.log(2)) / spacing**2
-        # Three taps have a variance of twice the side's weight; one pass does at 1.2 mm.
-        passes = math.ceil(2 * variance)
-        side = variance / 2 / passes
-        count = volume.shape[axis] - 2
-        for _ in range(passes):
-            inner, below, above = (volume.narrow(axis, start, count) for start in (1, 0, 2))
-            inner.copy_((1 - 2 * side) * inner + side * (below + above))
 
 
 def label(anatomy: Anatomy, lattice: Lattice) -> Tensor:
@@ -332,8 +118,12 @@ class Phantom(CohortSource):
             domain: writer.begin_domain(domain, len(self.people), labelled=True)
             for domain in SCANNERS
         }
-        with contextlib.closing(self._scan_all(grid, folders)) as finished:
-            details = dict(progress.track(finished, "Scanning the phantom", total=len(self.people)))
+        numbered = list(enumerate(self.people))
+        finished = in_processes(
+            _scan_into, numbered, load_template(), grid, folders, least=_PEOPLE_PER_WORKER
+        )
+        with contextlib.closing(finished):
+            details = dict(progress.track(finished, "scanning the phantom", len(numbered)))
         splits = split_people(dict.fromkeys(SCANNERS, self.people), validation=0.1, test=0.25)
         writer.finish(
             name=self.name,
@@ -351,7 +141,7 @@ class Phantom(CohortSource):
                     split=splits[person],
                     labelled=True,
                     paired=True,
-                    details=details[row][domain],
+                    details=details[row, person][domain],
                 )
                 for domain, scanner in SCANNERS.items()
                 for row, person in enumerate(self.people)
@@ -359,55 +149,13 @@ class Phantom(CohortSource):
             left_out={},
         )
 
-    def _scan_all(
-        self, grid: Grid, folders: Mapping[str, Path]
-    ) -> Generator[tuple[int, dict[str, dict[str, Any]]], None, None]:
-        """Yield each person's row and what was drawn, as their scans are written."""
-        template = load_template()
-        workers = min(_processors(), len(self.people) // _PEOPLE_PER_WORKER)
-        if workers < 2:
-            for row, person in enumerate(self.people):
-                yield _write_person(person, row, template, grid, folders)
-            return
-        executor = ProcessPoolExecutor(
-            workers,
-            # A forked child may hang on a lock that a thread of torch held.
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start_worker,
-            initargs=(template, grid, folders),
-        )
-        try:
-            futures = [
-                executor.submit(_work, person, row) for row, person in enumerate(self.people)
-            ]
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise UserError(
-                "the system ended a process that made the phantom, most often for want of "
-                "memory; run it again on fewer cores (taskset -c 0 harmbench ...)"
-            ) from error
-        finally:
-            # After an error or Ctrl-C, nobody who has not begun is begun.
-            executor.shutdown(cancel_futures=True)
 
-
-def _processors() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _write_person(
-    person: str, row: int, template: Template, grid: Grid, folders: Mapping[str, Path]
-) -> tuple[int, dict[str, dict[str, Any]]]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the same bits whoever does it, and no more than our share
-    try:
-        labels, images, details = scan_person(person, template, grid)
-    finally:
-        torch.set_num_threads(threads)
+def _scan_into(
+    numbered: tuple[int, str], template: Template, grid: Grid, folders: Mapping[str, Path]
+) -> dict[str, dict[str, Any]]:
+    """Scan a person everywhere into its row, and return what was drawn."""
+    row, person = numbered
+    labels, images, details = scan_person(person, template, grid)
     try:
         for domain, folder in folders.items():
             write_row(folder / "images.npy", row, images[domain].numpy())
@@ -415,27 +163,4 @@ def _write_person(
             write_row(folder / "labels.npy", row, labels.numpy())
     except OSError as error:
         raise UserError(f"the phantom cannot be stored: {error}") from error
-    return row, details
-
-
-# What a worker process was started with; the template is too large to send with each person.
-_worker: dict[str, Any] = {}
-
-
-def _start_worker(template: Template, grid: Grid, folders: Mapping[str, Path]) -> None:
-    _worker.update(template=template, grid=grid, folders=folders)
-    # Ctrl-C reaches the whole group: the parent alone answers it, by ending the work.
-    signals.signal(signals.SIGINT, signals.SIG_IGN)
-    # A parent that is killed cannot end its workers, and they would wait forever.
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _work(person: str, row: int) -> tuple[int, dict[str, dict[str, Any]]]:
-    return _write_person(person, row, **_worker)
+    return details

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from harmbench import FitData, Progress, ScanSet, errors, seeds
+from harmbench import DivergedError, FitData, Progress, ScanSet, seeds
 
 from .config import BlindHarmonyConfig
 from .flow import Flow
@@ -103,7 +103,7 @@ def train(
             bits += loss.item()
         norm = torch.nn.utils.clip_grad_norm_(flow.parameters(), limit)
         if not (math.isfinite(bits) and math.isfinite(float(norm))):
-            raise errors.DivergedError(
+            raise DivergedError(
                 f"blindharmony: the flow ran away at training step {step + 1} "
                 f"({bits:.2f} bits/dim, gradient norm {float(norm):.2g})"
             )

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harmbench.data.mprage import TISSUES, Mprage, Relaxation, signal, transverse
-from harmbench.data.phantom import SCANNERS
+from harmbench.data.scanner import SCANNERS
 
 sequences = st.builds(
     Mprage,

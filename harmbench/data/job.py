@@ -1,15 +1,9 @@
-"""Preparing many scans at once, in processes that each fill rows of the cohort's arrays."""
+"""Preparing one scan of a file into its row of a cohort, wherever that is done."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import tempfile
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +16,6 @@ from harmbench.data.prepare import VERSION, Brain, extract, prepare
 from harmbench.data.register import DOUBTFUL_CORRELATION, Registration, register
 from harmbench.errors import BadScanError, UserError
 from harmbench.hashing import digest
-from harmbench.progress import Progress
 from harmbench.scans import Grid
 
 # The values of a label volume that are CSF, grey matter and white matter.
@@ -81,41 +74,6 @@ class Outcome:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def run_jobs(jobs: Sequence[Job], progress: Progress) -> Iterator[tuple[Job, Outcome]]:
-    """Do jobs on as many processes as there are cores for us, and yield each when it is done.
-
-    What has been registered is kept, so that an interrupted preparing goes on from there.
-
-    Raises
-    ------
-    UserError
-        If the disk is full, or the system ended a process.
-    """
-    # Not all systems can tell how many cores a process may use.
-    allowed = getattr(os, "sched_getaffinity", None)
-    cores = len(allowed(0)) if allowed is not None else os.cpu_count() or 1
-    if min(cores, len(jobs)) <= 1:
-        for job in progress.track(jobs, "Preparing scans"):
-            yield job, run_job(job)
-        return
-    pool = ProcessPoolExecutor(
-        min(cores, len(jobs)),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin_worker,
-    )
-    try:
-        futures = {pool.submit(run_job, job): job for job in jobs}
-        for future in progress.track(as_completed(futures), "Preparing scans", len(jobs)):
-            yield futures[future], future.result()
-    except BrokenProcessPool as error:
-        raise UserError(
-            "the system ended a process that prepared scans, most often for want of memory; "
-            "run it again on fewer cores (taskset -c 0 harmbench ...), what is done is kept"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def run_job(job: Job) -> Outcome:
     """Prepare one scan into its row.
 
@@ -155,21 +113,6 @@ def run_job(job: Job) -> Outcome:
         "doubtful": registration.correlation < DOUBTFUL_CORRELATION,
     }
     return Outcome(labelled=labels is not None, label_error=label_error, details=details)
-
-
-def _begin_worker() -> None:
-    """Keep a worker to one core, and end it when its parent is gone, however that ended."""
-    import torch
-
-    torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _registered(job: Job, brain: Brain) -> Registration:
