@@ -20,7 +20,7 @@ class Domain(Task):
         Name of the source domain.
     """
 
-    summary = "harmonise real scans of a source scanner"
+    summary = "harmonise the scans of a source scanner"
 
     def __init__(self, source: str) -> None:
         self.source = source

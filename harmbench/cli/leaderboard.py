@@ -33,11 +33,14 @@ _COLUMN = 16  # characters of a column that holds an interval
     "-t", "--task", "tasks", multiple=True, metavar="NAME",
     help="Task to show; may be repeated, and may be a glob.",
 )  # fmt: skip
+@click.option("--cohort", metavar="NAME", help="Show this cohort alone; may be a glob.")
 @click.option(
     "--format", "style", default="table", show_default=True,
     type=click.Choice(["table", "csv", "json", "markdown"]),
 )  # fmt: skip
-def leaderboard(names: tuple[str, ...], tasks: tuple[str, ...], style: str) -> None:
+def leaderboard(
+    names: tuple[str, ...], tasks: tuple[str, ...], cohort: str | None, style: str
+) -> None:
     """Compare methods on tasks, from the runs that MLflow holds.
 
     Values are means over people, with the 95 % bootstrap interval over people. Controls
@@ -64,6 +67,9 @@ def leaderboard(names: tuple[str, ...], tasks: tuple[str, ...], style: str) -> N
         raise UserError(
             "nothing is recorded yet; try `harmbench run -m identity -m histogram -t domain3`"
         )
+    if cohort is not None:
+        cohorts = matching("recorded cohort", [cohort], runs["cohort"].unique())
+        runs = runs[runs["cohort"].isin(cohorts)]
     wanted = matching("recorded task", tasks, sorted(runs["task"].unique())) if tasks else None
     found = list(boards(runs, directions, tasks=wanted))
     extra: dict[str, dict[str, str]] = {}

@@ -90,7 +90,7 @@ def load_volume(path: Path) -> Volume:
         raise BadScanError(f"{path.name} is cut short or damaged: {_one_line(error)}") from error
     bad = int(np.size(data) - np.isfinite(data).sum())
     if bad:
-        raise BadScanError(f"{path.name} has {bad} voxels that are not finite (NaN or infinity)")
+        raise BadScanError(f"{path.name} has voxels that are not finite (NaN or infinity): {bad}")
     return Volume(data, np.asarray(image.affine, dtype=np.float64))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import torch
@@ -53,6 +54,19 @@ class Peeks(Method):
 
     def fit(self, data, progress):
         data.source.load([0])
+
+
+class Hangs(Method):
+    name = "hangs"
+    summary = "waits as long as a file is there, and says in it that it does"
+    needs = Needs.NOTHING
+
+    def forward(self, scans):
+        wait = Path(os.environ["HANGS_WHILE"])
+        while wait.exists():
+            wait.write_text("hanging")
+            time.sleep(0.1)
+        return scans
 
 
 class Counts(Method):
@@ -106,5 +120,7 @@ class Paired(Unpaired):
 
 @hookimpl
 def register_methods():
-    found = (Fails, Diverges, OutOfRange, WrongShape, Peeks, Counts, Unpaired, Paired)
+    found = (
+        Fails, Diverges, OutOfRange, WrongShape, Peeks, Hangs, Counts, Unpaired, Paired,
+    )  # fmt: skip
     return {method.name: method for method in found}

@@ -13,16 +13,36 @@ import harmbench.cli
 
 
 @pytest.fixture
-def command(tmp_path):
-    """Run `harmbench ...` in a process of its own, with a home of the test's own."""
+def start(tmp_path):
+    """Start `harmbench ...` in a process of its own, with a home of the test's own."""
+
+    def begin(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [Path(sys.executable).with_name("harmbench"), *map(str, arguments)],
+            env={
+                **os.environ,
+                "HARMBENCH_HOME": str(tmp_path / "home"),
+                "COLUMNS": "200",
+                "OMP_NUM_THREADS": "1",
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+        )
+
+    return begin
+
+
+@pytest.fixture
+def command(start):
+    """Run `harmbench ...` to its end."""
 
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [Path(sys.executable).with_name("harmbench"), *map(str, arguments)],
-            env={**os.environ, "HARMBENCH_HOME": str(tmp_path / "home"), "COLUMNS": "200",
-                 "OMP_NUM_THREADS": "1", **environment},
-            capture_output=True, text=True, check=False, cwd=tmp_path,
-        )  # fmt: skip
+        process = start(*arguments, **environment)
+        out, err = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     return run
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from pathlib import Path
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
@@ -48,6 +49,10 @@ def test_run_is_recorded_compared_and_answered_from_the_store(command, tmp_path)
         if line.strip().startswith(("oracle", "identity", "histogram"))
     ]
     assert order[:3] == ["oracle", "histogram", "identity"]
+    assert (
+        "no recorded cohort 'tinny'; did you mean 'tiny'?"
+        in command("leaderboard", "--cohort", "tinny").stderr
+    )
     markdown = command("leaderboard", "--format", "markdown", "--metric", "ssim").stdout
     assert "| method | domain1 |" in markdown
 
@@ -69,6 +74,31 @@ def test_one_failure_stops_nothing_and_is_told_by_the_exit_code(command):
     )
     assert "Traceback" not in done.stderr
     assert "fails on domain1: failed: RuntimeError" in command("leaderboard").stdout
+
+
+def test_killed_and_run_again_only_the_cell_in_flight_is_repeated(start, command, tmp_path):
+    wait = tmp_path / "wait"
+    wait.touch()
+    log = tmp_path / "log"
+    environment = {"HANGS_WHILE": str(wait), "COUNTS_LOG": str(tmp_path / "fits"),
+                   "SAMPLE_PLUGIN_LOG": str(log)}  # fmt: skip
+    asked = ("run", "-m", "counts", "-m", "hangs", "-t", "domain1", *TINY, *ODD, *SAMPLE)
+    process = start(*asked, **environment)
+    end = time.monotonic() + 100
+    while wait.read_text() != "hanging":
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    process.kill()
+    process.communicate()
+    wait.unlink()
+    log.unlink()
+    again = command(*asked, **environment)
+    assert again.stdout.strip() == "2 cells: 1 cached, 1 done; 1 newly recorded in MLflow"
+    assert (tmp_path / "fits").read_text() == "seed 0\n"
+    assert "before counts on domain1, seed 0" not in log.read_text()
+    leftovers = [path.name for path in (tmp_path / "home" / "cells").glob(".*") if path.is_dir()]
+    assert leftovers == []
 
 
 def test_every_hook_of_an_outside_plugin_is_called(command, tmp_path):
