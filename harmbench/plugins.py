@@ -8,8 +8,9 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -300,6 +301,29 @@ class Registry:
         if name not in entries:
             raise UserError.unknown(kind[:-1], name, entries)
         return entries[name]
+
+
+def matching(kind: str, patterns: Iterable[str], names: Iterable[str]) -> list[str]:
+    """Return the names that match any pattern, in the order of the patterns.
+
+    Raises
+    ------
+    UserError
+        If a pattern matches nothing.
+
+    Examples
+    --------
+    >>> matching("task", ["sim-*"], ["domain1", "sim-exp", "sim-log"])
+    ['sim-exp', 'sim-log']
+    """
+    known = list(names)
+    chosen: dict[str, None] = {}
+    for pattern in patterns:
+        found = [name for name in known if fnmatchcase(name, pattern)]
+        if not found:
+            raise UserError.unknown(kind, pattern, known)
+        chosen.update(dict.fromkeys(found))
+    return list(chosen)
 
 
 def _reference(value: Any) -> str:

@@ -160,6 +160,7 @@ def _tags(cell: Cell, result: CellResult) -> dict[str, str]:
         "reason": result.reason[:4000],
         "fit": cell.fit_key or "",
         "device": str(result.facts.get("device", "")),
+        "lower_is_better": ",".join(result.facts.get("lower_is_better", ())),
         **{axis: str(getattr(cell, axis) or "") for axis in _AXES if axis != "seed"},
         "seed": str(cell.seed),
     }
@@ -215,8 +216,8 @@ def runs() -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns `method`, `label`, `task`, `cohort`, `cohort_key`, `kind`, `preset`, `seed`,
-        `control`, `status`, `reason`, `cell`, `fit`, `run_id`, `started` (ms), and one for
-        every metric. Empty if nothing was recorded.
+        `control`, `status`, `reason`, `cell`, `fit`, `lower_is_better` (names of metrics),
+        `run_id`, `started` (ms), and one for every metric. Empty if nothing was recorded.
     """
     if (
         tracking_uri() == f"sqlite:///{home() / 'mlflow.db'}"
@@ -243,7 +244,9 @@ def runs() -> pd.DataFrame:
 def _row(run: Run) -> dict[str, Any]:
     tags = run.data.tags
     row: dict[str, Any] = {name: tags.get(name, "") for name in _AXES}
-    row |= {name: tags.get(name, "") for name in ("status", "reason", "cell", "fit")}
+    row |= {
+        name: tags.get(name, "") for name in ("status", "reason", "cell", "fit", "lower_is_better")
+    }
     row |= {"run_id": run.info.run_id, "started": run.info.start_time, "seed": int(tags["seed"])}
     prefix = "nonfinite."
     odd = {

@@ -10,6 +10,7 @@ import click
 
 from harmbench.cli.options import discover
 from harmbench.errors import UserError
+from harmbench.plugins import matching
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -51,27 +52,23 @@ def leaderboard(
     import pandas as pd
 
     from harmbench import tracking
-    from harmbench.leaderboard.table import boards, tidy
-    from harmbench.run.plan import matching
+    from harmbench.leaderboard.table import boards, directions, tidy
 
-    entries = registry.entries("metrics")
-    chosen = names or tuple(name for name in _DEFAULT_METRICS if name in entries)
-    directions = {}
-    for name in chosen:
-        metric = entries.get(name)
-        if metric is None:
-            raise UserError.unknown("metric", name, entries)
-        directions[name] = bool(metric.load().higher_is_better)
     runs = tracking.runs()
     if runs.empty:
         raise UserError(
             "nothing is recorded yet; try `harmbench run -m identity -m histogram -t domain3`"
         )
+    known = directions(runs)
+    chosen = names or tuple(name for name in _DEFAULT_METRICS if name in known)
+    for name in chosen:
+        if name not in known:
+            raise UserError.unknown("recorded metric", name, known)
     if cohort is not None:
         cohorts = matching("recorded cohort", [cohort], runs["cohort"].unique())
         runs = runs[runs["cohort"].isin(cohorts)]
     wanted = matching("recorded task", tasks, sorted(runs["task"].unique())) if tasks else None
-    found = list(boards(runs, directions, tasks=wanted))
+    found = list(boards(runs, {name: known[name] for name in chosen}, tasks=wanted))
     extra: dict[str, dict[str, str]] = {}
     for _, columns in registry.call("leaderboard_columns", runs=runs):
         extra |= {str(heading): dict(texts) for heading, texts in columns.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -77,9 +77,21 @@ class Board:
         return sum(values) / len(values) if len(values) == len(self.tasks) else math.nan
 
 
+def directions(runs: pd.DataFrame) -> dict[str, bool]:
+    """Return the metrics that runs hold, each with whether higher is better.
+
+    The runs say so themselves, so that those of somebody else's plugin can be read.
+    """
+    suffix = ".low"
+    lower = {name for names in runs["lower_is_better"] for name in names.split(",")}
+    columns = map(str, runs.columns)
+    names = [column.removesuffix(suffix) for column in columns if column.endswith(suffix)]
+    return {name: name not in lower for name in names}
+
+
 def boards(
     runs: pd.DataFrame,
-    metrics: dict[str, bool],
+    metrics: Mapping[str, bool],
     *,
     tasks: Sequence[str] | None = None,
 ) -> Iterator[Board]:

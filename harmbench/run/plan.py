@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from harmbench.hashing import canonical, digest
 from harmbench.method import Method, fit_settings
 from harmbench.metrics.base import Metric
 from harmbench.needs import Needs
-from harmbench.plugins import Entry, Registry
+from harmbench.plugins import Entry, Registry, matching
 from harmbench.progress import Progress
 from harmbench.run import settings
 from harmbench.run.cell import Cell
@@ -92,29 +91,6 @@ class Selection:
     def is_prepared(self, home: Path) -> bool:
         """Whether the cohort was prepared before."""
         return (Cohort.path(self.source, self.grid, home) / "cohort.json").exists()
-
-
-def matching(kind: str, patterns: Iterable[str], names: Iterable[str]) -> list[str]:
-    """Return the names that match any pattern, in the order of the patterns.
-
-    Raises
-    ------
-    UserError
-        If a pattern matches nothing.
-
-    Examples
-    --------
-    >>> matching("task", ["sim-*"], ["domain1", "sim-exp", "sim-log"])
-    ['sim-exp', 'sim-log']
-    """
-    known = list(names)
-    chosen: dict[str, None] = {}
-    for pattern in patterns:
-        found = [name for name in known if fnmatchcase(name, pattern)]
-        if not found:
-            raise UserError.unknown(kind, pattern, known)
-        chosen.update(dict.fromkeys(found))
-    return list(chosen)
 
 
 def open_source(registry: Registry, cohort: str, recipe: Path | None) -> CohortSource:

@@ -113,6 +113,7 @@ class Runner:
         scores = pd.concat(frames, ignore_index=True)
         facts |= {
             "harmonize_seconds_per_scan": seconds / max(1, len(data.test)),
+            "lower_is_better": [m.name for m in plan.metrics if not m.higher_is_better],
             "test_scans": len(data.test),
             "test_people": len(set(data.test.people)),
             "device": devices.describe(self.device),

@@ -27,7 +27,6 @@ RUN = ("run", "-m", "identity", "-t", "sim-exp", "--plugin", PLUGINS / "tiny_coh
         (["run", "-m", "identity"], "--task is missing"),
         (["runn"], "No such command 'runn'"),
         (["leaderboard"], "nothing is recorded yet"),
-        (["leaderboard", "--metric", "psrn"], "no metric 'psrn'; did you mean 'psnr'?"),
         (["list", "tasks", "--cohort", "bids:/no/such/folder"], "recipe"),
     ],
     ids=lambda value: None if isinstance(value, list) else value[:30],

@@ -53,6 +53,10 @@ def test_run_is_recorded_compared_and_answered_from_the_store(command, tmp_path)
         "no recorded cohort 'tinny'; did you mean 'tiny'?"
         in command("leaderboard", "--cohort", "tinny").stderr
     )
+    assert (
+        "no recorded metric 'psrn'; did you mean 'psnr'?"
+        in command("leaderboard", "--metric", "psrn").stderr
+    )
     markdown = command("leaderboard", "--format", "markdown", "--metric", "ssim").stdout
     assert "| method | domain1 |" in markdown
 

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from harmbench.leaderboard.table import boards, tidy
+from harmbench.leaderboard.table import boards, directions, tidy
 
 
 def run(label, task, psnr, **other):
@@ -94,6 +94,12 @@ def test_tasks_can_be_chosen_and_the_board_exported():
     rows = [run("m", "a", 30.0), run("m", "b", 20.0)]
     table = tidy(only(rows, tasks=["b"]))
     assert table[["method", "task", "value", "low"]].to_numpy().tolist() == [["m", "b", 20.0, 19.0]]
+
+
+def test_runs_tell_their_metrics_and_the_direction_of_each():
+    rows = [run("m", "a", 30.0, lower_is_better="mae,wasserstein", **{"mae": 0.1, "mae.low": 0.0}),
+            skipped("n", "a", "no pairs") | {"lower_is_better": ""}]  # fmt: skip
+    assert directions(pd.DataFrame(rows)) == {"psnr": True, "mae": False}
 
 
 def test_nothing_recorded_gives_no_board():

@@ -170,7 +170,7 @@ def test_a_half_written_cell_is_not_taken_for_whole(bench):
 
 def test_a_setting_for_harmonising_alone_shares_the_fit(bench):
     cells = []
-    for text in ("blindharmony.alpha=0.001", "blindharmony.alpha=0", "blindharmony.beta1=0"):
+    for text in ("blindharmony.centred=false", "blindharmony.alpha=0", "blindharmony.beta1=0"):
         registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
         request = Request(["blindharmony"], ["sim-exp"], "tiny", assignments=[text])
         cells.append(
