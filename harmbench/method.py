@@ -78,12 +78,14 @@ class FitData:
     def restricted(self, needs: Needs) -> FitData:
         """Return the part that `needs` entitles to; the rest is not in the object at all."""
         paired = needs is Needs.PAIRED
+        source = self._source if paired or needs is Needs.UNPAIRED else None
+        pairs = self._pairs if paired else None
         return FitData(
-            target=self.target,
-            validation=self.validation,
+            target=self.target.without_labels(),
+            validation=self.validation.without_labels(),
             seed=self.seed,
-            _source=self._source if paired or needs is Needs.UNPAIRED else None,
-            _pairs=self._pairs if paired else None,
+            _source=source and source.without_labels(),
+            _pairs=pairs and (pairs[0].without_labels(), pairs[1].without_labels()),
         )
 
     @property

@@ -19,9 +19,12 @@ import pluggy
 
 from harmbench import hookspecs
 from harmbench.errors import UserError
+from harmbench.hashing import digest, file_digest
 from harmbench.home import home
 
 hookimpl = pluggy.HookimplMarker("harmbench")
+
+_FILE_MODULE = "harmbench_plugin_"
 
 KINDS = ("methods", "tasks", "cohorts", "metrics")
 
@@ -76,6 +79,19 @@ class Lazy:
             if isinstance(node, ast.ClassDef) and node.name == name:
                 return dict(_literals(node))
         return {}
+
+
+def code_version(kind: type) -> str:
+    """Return what is to be hashed for a class: its version, and the content of a single file.
+
+    A package states its version; a file that is being tried out changes all the time, and
+    must not be answered with the results of before.
+    """
+    version = str(getattr(kind, "version", ""))
+    module = sys.modules.get(kind.__module__)
+    if kind.__module__.startswith(_FILE_MODULE) and module is not None and module.__file__:
+        return f"{version}+{file_digest(Path(module.__file__))}"
+    return version
 
 
 def _literals(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
@@ -363,7 +379,8 @@ def _describe(point: EntryPoint) -> Plugin:
 
 def _import_file(path: Path) -> Any:
     """Import a single file under a name of its own, found again by `module:Class`."""
-    name = f"harmbench_plugin_{path.stem}"
+    # Two folders may each have a file of that name.
+    name = f"{_FILE_MODULE}{path.stem}_{digest(str(path.resolve()))[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"'{path}' is no Python file")

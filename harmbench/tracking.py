@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "harmbench"
 _PAGE = 1000
+_SECONDS_TO_RECORD = 600.0
 # Facts of a cell that are numbers worth comparing.
 _FACTS = ("fit_seconds", "harmonize_seconds_per_scan", "n_parameters", "test_people", "test_scans")
 # Tags that name a cell, and are columns of the table of runs.
@@ -57,13 +58,16 @@ def connect() -> tuple[MlflowClient, str]:
     uri = tracking_uri()
     local = uri.startswith("sqlite:///") and not os.environ.get("MLFLOW_TRACKING_URI")
     home().mkdir(parents=True, exist_ok=True)
+    location = (home() / "artifacts").as_uri() if local else None
     try:
         client = MlflowClient(tracking_uri=uri)
         experiment = client.get_experiment_by_name(EXPERIMENT)
-        if experiment is not None:
-            return client, str(experiment.experiment_id)
-        location = (home() / "artifacts").as_uri() if local else None
-        return client, str(client.create_experiment(EXPERIMENT, artifact_location=location))
+        if experiment is None:
+            # Another process may be quicker; then its experiment is the one.
+            with contextlib.suppress(mlflow.exceptions.MlflowException):
+                client.create_experiment(EXPERIMENT, artifact_location=location)
+            experiment = client.get_experiment_by_name(EXPERIMENT)
+        return client, str(experiment.experiment_id)
     except (mlflow.exceptions.MlflowException, OSError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"the MLflow store at {uri} does not answer: {reason}") from error
@@ -130,9 +134,11 @@ class MlflowRecorder:
         client, experiment = self._connection
         whole = False
         for run in client.search_runs([experiment], f"tags.cell = '{cell.key}'"):
-            if run.info.status == "FINISHED":
+            # One cell may belong to cohorts of several names, and has a row on each board.
+            board = (run.data.tags.get("cohort"), run.data.tags.get("cohort_key"))
+            if run.info.status == "FINISHED" and board == (cell.cohort, cell.cohort_key):
                 whole = True
-            elif run.info.status == "RUNNING":
+            elif run.info.status == "RUNNING" and not _being_written(run):
                 client.delete_run(run.info.run_id)
         return whole
 
@@ -149,6 +155,25 @@ class MlflowRecorder:
             self._parent = run.info.run_id
             # The command of a later invocation may differ; each cell keeps its own parent.
         return self._parent
+
+
+def _process() -> str:
+    return f"{platform.node()}:{os.getpid()}"
+
+
+def _being_written(run: Run) -> bool:
+    """Whether the process that began a run may still be at it."""
+    node, _, process = run.data.tags.get("process", "").rpartition(":")
+    if node != platform.node():
+        # Nothing is known of other machines, but recording a cell takes seconds.
+        return bool(time.time() - run.info.start_time / 1000 < _SECONDS_TO_RECORD)
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _tags(cell: Cell, result: CellResult) -> dict[str, str]:
@@ -169,6 +194,7 @@ def _tags(cell: Cell, result: CellResult) -> dict[str, str]:
 
 def _provenance(command: str) -> dict[str, str]:
     tags = {
+        "process": _process(),
         "version.harmbench": version("harmbench"),
         "version.torch": version("torch"),
         "version.python": platform.python_version(),
@@ -238,7 +264,9 @@ def runs() -> pd.DataFrame:
     if not rows:
         return pd.DataFrame()
     table = pd.DataFrame(rows).sort_values("started", kind="stable")
-    return table.drop_duplicates("cell", keep="last").reset_index(drop=True)
+    return table.drop_duplicates(["cell", "cohort", "cohort_key"], keep="last").reset_index(
+        drop=True
+    )
 
 
 def _row(run: Run) -> dict[str, Any]:

@@ -16,7 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harmbench import Cohort, ScanSet, Task, TaskData, Transform, digest, minmax, numpy_generator
+from harmbench import (
+    Cohort,
+    ScanSet,
+    SkipCell,
+    Task,
+    TaskData,
+    Transform,
+    digest,
+    minmax,
+    numpy_generator,
+)
 
 DEGREE = 3  # of the bias field's cosines: waves of 140 mm and longer on the paper's grid
 # Order along slice, row and column of each cosine; the constant is no bias.
@@ -189,6 +199,8 @@ class Simulated(Task):
         train, validation, test = (
             cohort.scans(cohort.target, split) for split in ("train", "validation", "test")
         )
+        if not len(train) or not len(test):
+            raise SkipCell(f"the target domain '{cohort.target}' has nobody to train or test on")
         source = train.with_transform(self.draw(train, seed))
         shift = self.draw(test, seed)
         return TaskData(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from harmbench.cli.options import discover
+from harmbench.cli.options import discover, plugin_option
 from harmbench.errors import UserError
 from harmbench.plugins import matching
 
@@ -39,8 +40,13 @@ _COLUMN = 16  # characters of a column that holds an interval
     "--format", "style", default="table", show_default=True,
     type=click.Choice(["table", "csv", "json", "markdown"]),
 )  # fmt: skip
+@plugin_option
 def leaderboard(
-    names: tuple[str, ...], tasks: tuple[str, ...], cohort: str | None, style: str
+    names: tuple[str, ...],
+    tasks: tuple[str, ...],
+    cohort: str | None,
+    style: str,
+    plugin: tuple[Path, ...],
 ) -> None:
     """Compare methods on tasks, from the runs that MLflow holds.
 
@@ -48,7 +54,7 @@ def leaderboard(
     are marked: `identity` is the floor, `oracle` the ceiling. Cohorts and presets never
     share a table, and a method without a result has a blank, with its reason below.
     """
-    registry = discover(())
+    registry = discover(plugin)
     import pandas as pd
 
     from harmbench import tracking
@@ -70,18 +76,27 @@ def leaderboard(
     wanted = matching("recorded task", tasks, sorted(runs["task"].unique())) if tasks else None
     found = list(boards(runs, {name: known[name] for name in chosen}, tasks=wanted))
     extra: dict[str, dict[str, str]] = {}
-    for _, columns in registry.call("leaderboard_columns", runs=runs):
-        extra |= {str(heading): dict(texts) for heading, texts in columns.items()}
+    for plugin_found, columns in registry.call("leaderboard_columns", runs=runs):
+        try:
+            extra |= {
+                str(heading): {str(label): str(text) for label, text in texts.items()}
+                for heading, texts in columns.items()
+            }
+        except AttributeError:
+            registry.on_error(
+                f"plugin '{plugin_found.name}': leaderboard_columns must return "
+                '{"heading": {"method": "text"}}'
+            )
     if not found:
         raise UserError(f"no recorded run has a number for {', '.join(chosen)}")
     if style in ("csv", "json"):
         table = pd.concat([tidy(board) for board in found], ignore_index=True)
-        text = (
-            table.to_csv(index=False)
-            if style == "csv"
-            else table.to_json(orient="records", indent=1)
-        )
-        click.echo(text.rstrip("\n"))
+        if style == "csv":
+            click.echo(table.to_csv(index=False).rstrip("\n"))
+        else:
+            # JSON knows no infinity, and pandas would write it as if it were missing.
+            rows = table.astype(object).replace({math.inf: "inf", -math.inf: "-inf"})
+            click.echo(rows.to_json(orient="records", indent=1))
     elif style == "markdown":
         click.echo("\n\n".join(_markdown(board, extra) for board in found))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
@@ -81,13 +82,15 @@ class ScanRecord:
     row
         Row in the domain's arrays.
     key
-        Hash of everything the prepared voxels depend on.
+        Hash of everything the prepared image depends on.
     split
         `"train"`, `"validation"` or `"test"`.
     labelled
         Whether tissue labels were written.
     paired
         True if the scan lies in the same space as the target scan of the same person.
+    label_key
+        Hash of what the labels depend on besides; no fit depends on it.
     details
         What was done to the scan and what was measured, as JSON types.
     """
@@ -100,6 +103,7 @@ class ScanRecord:
     split: str
     labelled: bool
     paired: bool
+    label_key: str = ""
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -179,6 +183,10 @@ class CohortWriter:
             "scans": rows,
         }
         (self.directory / "cohort.json").write_text(json.dumps(description, indent=1))
+        # The folder is trusted for good once it has its name: first let it reach the disk.
+        for path in self.directory.rglob("*.*"):
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
 
 
 def split_people(
@@ -188,7 +196,8 @@ def split_people(
 
     People are taken domain by domain in the order of a hash of their name, so that the
     split depends on nobody's position in a file; whoever was assigned with an earlier
-    domain stays. Each domain gets at least one person to train and one to test on.
+    domain stays. Each domain gets at least one person to train and one to test on, as far as
+    its people were not all assigned before.
 
     Parameters
     ----------
@@ -221,7 +230,7 @@ def split_people(
             raise UserError(
                 f"domain '{domain}' has {found}; a split by person needs at least two people"
             )
-        n_test = max(1, round(test * len(people)))
+        n_test = min(max(1, round(test * len(people))), len(people) - 1)
         n_validation = min(round(validation * len(people)), len(people) - n_test - 1)
         counts = {"test": n_test, "validation": n_validation}
         for split in counts:
@@ -358,9 +367,10 @@ class Cohort:
             domain=domain,
             grid=self.grid,
             scans=tuple(
-                ScanKey(person, session, key)
-                for person, session, key in zip(
-                    table["person"], table["session"], table["key"], strict=True
+                ScanKey(*fields)
+                for fields in zip(
+                    *(table[name] for name in ("person", "session", "key", "label_key")),
+                    strict=True,
                 )
             ),
             rows=tuple(int(row) for row in table["row"]),

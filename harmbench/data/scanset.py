@@ -48,11 +48,12 @@ class Transform(Protocol):
 
 @dataclass(frozen=True)
 class ScanKey:
-    """Which scan this is, and the hash of everything its prepared voxels depend on."""
+    """Which scan this is, and the hashes of everything its image and its labels depend on."""
 
     person: str
     session: str
     key: str
+    labels: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,11 @@ class ScanSet:
     def with_transform(self, transform: Transform) -> ScanSet:
         """Return the same scans with `transform` applied whenever they are read."""
         return replace(self, transform=transform)
+
+    def without_labels(self) -> ScanSet:
+        """Return the same scans without their labels, in content and in digest."""
+        bare = tuple(replace(scan, labels="") for scan in self.scans)
+        return replace(self, scans=bare, labelled=False)
 
     def subset(self, places: Sequence[int]) -> ScanSet:
         """Return the scans at `places`; not defined once a transform is set.

@@ -176,6 +176,7 @@ def tidy(board: Board) -> pd.DataFrame:
         [
             {
                 "cohort": board.cohort,
+                "cohort_key": board.cohort_key,
                 "kind": board.kind,
                 "preset": board.preset,
                 "method": label,

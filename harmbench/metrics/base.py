@@ -26,12 +26,15 @@ class Metric(ABC):
         `"dB"`, or empty for a plain number.
     higher_is_better
         The direction of the good.
+    version
+        Raised by the author whenever the same scans would be measured otherwise.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     unit: ClassVar[str] = ""
     higher_is_better: ClassVar[bool] = True
+    version: ClassVar[str] = "1"
 
     @abstractmethod
     def applies(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> bool:

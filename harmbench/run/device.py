@@ -19,7 +19,8 @@ def resolve(name: str) -> torch.device:
     """
     cuda, mps = torch.cuda.device_count(), torch.backends.mps.is_available()
     if name == "auto":
-        name = "cuda" if cuda else "mps" if mps else "cpu"
+        # Not mps unless it is asked for: it has no float64, which some methods need.
+        name = "cuda" if cuda else "cpu"
     there = ["cpu", *(f"cuda:{i}" for i in range(cuda)), *(["mps"] if mps else [])]
     try:
         device = torch.device(name)

@@ -14,7 +14,7 @@ from harmbench.hashing import canonical, digest
 from harmbench.method import Method, fit_settings
 from harmbench.metrics.base import Metric
 from harmbench.needs import Needs
-from harmbench.plugins import Entry, Registry, matching
+from harmbench.plugins import Entry, Registry, code_version, matching
 from harmbench.progress import Progress
 from harmbench.run import settings
 from harmbench.run.cell import Cell
@@ -178,7 +178,9 @@ def _cell(
         preset=preset,
         kind=cohort.kind,
         cohort_key=cohort.key,
-        key=digest(task_name, task.version, seed, [scans.digest for scans in known], refusal),
+        key=digest(
+            task_name, code_version(type(task)), seed, [scans.digest for scans in known], refusal
+        ),
         parameters={} if data is None else data.parameters,
         skip=refusal,
     )
@@ -200,19 +202,19 @@ def _with_method(
         fit_key = digest(
             "fit",
             name,
-            method.version,
+            code_version(method),
             cell.preset,
             fit_settings(config),
             fit_data.digest,
             cell.seed,
             grid,
         )
-    measures = sorted(metric.name for metric in metrics)
+    measures = sorted((metric.name, code_version(type(metric))) for metric in metrics)
     return dataclasses.replace(
         cell,
         method=name,
         label=settings.label(name, settings.changes(config, method.preset(cell.preset))),
-        key=digest("cell", cell.key, name, method.version, config, fit_key, measures, skip),
+        key=digest("cell", cell.key, name, code_version(method), config, fit_key, measures, skip),
         fit_key=fit_key,
         settings=canonical(config),
         control=method.control,

@@ -52,8 +52,13 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self, key: str) -> Iterator[Path]:
-        """Give a new folder to write into; it takes its place when the block ends well."""
+        """Give a new folder to write into; it takes its place when the block ends well.
+
+        To be called with the key's lock held.
+        """
         self.root.mkdir(parents=True, exist_ok=True)
+        for stale in self.root.glob(f".{key}-*"):  # of a process that was killed here
+            shutil.rmtree(stale, ignore_errors=True)
         building = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=self.root))
         try:
             yield building
@@ -65,10 +70,6 @@ class Store:
             building.rename(self.path(key))
         finally:
             shutil.rmtree(building, ignore_errors=True)
-
-    def discard(self, key: str) -> None:
-        """Remove the folder of `key`."""
-        shutil.rmtree(self.path(key), ignore_errors=True)
 
 
 class FitStore(Store):
@@ -134,17 +135,19 @@ class CellStore(Store):
         try:
             content = json.loads((folder / "result.json").read_text())
             scores = pd.read_csv(folder / "scores.csv", dtype={"person": str, "scan": str})
-        except (OSError, ValueError):
+            estimates = {
+                name: Estimate(**{k: _number(v) for k, v in values.items()})
+                for name, values in content["estimates"].items()
+            }
+            facts = content["facts"]
+        except (OSError, ValueError, KeyError, TypeError):
             return None
         return CellResult(
             Status.CACHED,
             scores=scores,
-            estimates={
-                name: Estimate(**{k: _number(v) for k, v in values.items()})
-                for name, values in content["estimates"].items()
-            },
+            estimates=estimates,
             folder=folder,
-            facts=content["facts"],
+            facts=facts,
             fit_cached=True,
         )
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import platform
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -97,11 +101,36 @@ def test_a_cell_from_the_store_is_recorded_once_and_no_more(recorder, home):
 
 def test_a_run_that_a_kill_left_half_done_is_replaced(recorder, home):
     client, experiment = tracking.connect()
-    half = client.create_run(experiment, tags={"cell": "k-half", "role": "cell"})
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    process = f"{platform.node()}:{gone.pid}"
+    half = client.create_run(
+        experiment, tags={"cell": "k-half", "role": "cell", "process": process}
+    )
     which = cell("k-half")
     recorder.after_cell(which, finished(home, which))
     (run,) = recorded("k-half")
     assert run.info.run_id != half.info.run_id
+
+
+def test_a_run_that_another_process_is_writing_is_left_alone(recorder, home):
+    client, experiment = tracking.connect()
+    process = f"{platform.node()}:{os.getpid()}"
+    live = client.create_run(
+        experiment, tags={"cell": "k-live", "role": "cell", "process": process}
+    )
+    which = cell("k-live")
+    recorder.after_cell(which, finished(home, which))
+    assert live.info.run_id in {run.info.run_id for run in recorded("k-live")}
+    assert list(tracking.runs()["cell"]).count("k-live") == 1
+
+
+def test_a_cell_is_recorded_for_every_cohort_it_belongs_to(recorder, home):
+    for name in ("tiny", "tiny:again"):
+        which = cell("k-shared", cohort=name)
+        recorder.after_cell(which, finished(home, which))
+    table = tracking.runs()
+    assert sorted(table[table["cell"] == "k-shared"]["cohort"]) == ["tiny", "tiny:again"]
 
 
 def test_skips_and_failures_are_recorded_with_their_reason(recorder):
