@@ -60,6 +60,18 @@ class Lazy:
         except AttributeError:
             raise UserError(f"module '{module}' has no class '{name}'") from None
 
+    @property
+    def module(self) -> str:
+        """Name of the module."""
+        return self.target.partition(":")[0]
+
+    def exists(self) -> bool:
+        """Whether the module is there; it is not imported."""
+        try:
+            return self.module in sys.modules or importlib.util.find_spec(self.module) is not None
+        except (ImportError, ValueError):
+            return False
+
     def attributes(self) -> dict[str, str]:
         """Read the plain class attributes from the source text, without importing it.
 
@@ -158,7 +170,7 @@ class Entry:
         except Exception as error:
             raise UserError(
                 f"'{self.name}' of plugin '{self.plugin.name}' ({self.plugin.distribution}) "
-                f"cannot be loaded: {_line(error)}"
+                f"cannot be loaded: {one_line(error)}"
             ) from error
 
     def build(self, *args: Any, **kwargs: Any) -> Any:
@@ -212,6 +224,11 @@ class Registry:
         for kind in KINDS:
             for plugin, names in registry._claims(kind, ()):
                 plugin.registers[kind] = sorted(names)
+                plugin.errors += [
+                    f"{kind[:-1]} '{name}': no module '{lazy.module}'"
+                    for name, lazy in names.items()
+                    if not lazy.exists()
+                ]
         broken = [plugin for plugin in registry.plugins if plugin.errors]
         if broken and os.environ.get("HARMBENCH_STRICT_PLUGINS", "") not in ("", "0"):
             raise UserError(f"plugin '{broken[0].name}' is broken: {broken[0].errors[0]}")
@@ -228,13 +245,13 @@ class Registry:
         except Exception as error:
             if self.manager.is_registered(module):
                 self.manager.unregister(module)
-            plugin.errors.append(_line(error))
+            plugin.errors.append(one_line(error))
 
     def _add_loaded(self, plugin: Plugin, load: Callable[[], Any]) -> None:
         try:
             module = load()
         except (Exception, SystemExit) as error:
-            plugin.errors.append(_line(error))
+            plugin.errors.append(one_line(error))
             self.plugins.append(plugin)
         else:
             self.add(plugin, module)
@@ -254,7 +271,7 @@ class Registry:
             try:
                 results = self.manager.subset_hook_caller(hook, others)(**arguments)
             except Exception as error:
-                line = f"{hook}: {_line(error)}"
+                line = f"{hook}: {one_line(error)}"
                 if line not in plugin.errors:
                     plugin.errors.append(line)
                     self.on_error(f"plugin '{plugin.name}': {line}")
@@ -276,7 +293,7 @@ class Registry:
                     },
                 )
             except (TypeError, ValueError) as error:
-                plugin.errors.append(f"register_{kind}: {_line(error)}")
+                plugin.errors.append(f"register_{kind}: {one_line(error)}")
 
     def entries(self, kind: str, sources: tuple[str, ...] = ()) -> dict[str, Entry]:
         """Return all names of a kind: `"methods"`, `"tasks"`, `"cohorts"` or `"metrics"`.
@@ -351,7 +368,7 @@ def _reference(value: Any) -> str:
     raise TypeError(f"expected 'module:Class' or a class, not {type(value).__name__}")
 
 
-def _line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """Put an error into one line, with the place in the plugin where it came up."""
     text = " ".join(str(error).split()) or "no message"
     frames = traceback.extract_tb(error.__traceback__)

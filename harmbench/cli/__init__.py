@@ -65,11 +65,6 @@ def main() -> None:
         # A usage error gets the same one line as our own, with where to read on.
         click.echo(f"error: {error.format_message()} (see --help)", err=True)
         sys.exit(2)
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
-        click.echo(
-            f"error: {error.strerror}: {error.filename} (is HARMBENCH_HOME right?)", err=True
-        )
-        sys.exit(2)
     except HarmbenchError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

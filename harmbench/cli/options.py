@@ -47,8 +47,8 @@ def discover(files: tuple[Path, ...]) -> Registry:
     for plugin in registry.plugins:
         if plugin.errors:
             click.echo(
-                f"warning: plugin '{plugin.name}' ({plugin.distribution}) is broken and left "
-                "out; see `harmbench plugins`",
+                f"warning: plugin '{plugin.name}' ({plugin.distribution}) is broken, and what "
+                "is broken of it left out; see `harmbench plugins`",
                 err=True,
             )
     return registry

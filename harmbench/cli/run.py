@@ -69,7 +69,7 @@ def run(
     from rich.console import Console
 
     from harmbench.cli.progress import shown
-    from harmbench.home import home
+    from harmbench.home import writable_home
     from harmbench.plugins import Plugin
     from harmbench.run.device import resolve
     from harmbench.run.plan import Request, make_plan, select
@@ -77,6 +77,7 @@ def run(
     from harmbench.tracking import MlflowRecorder, command_line
 
     chosen = resolve(device)
+    home = writable_home()
     request = Request(
         methods, tasks, cohort, recipe, preset, tuple(dict.fromkeys(seeds)), assignments
     )
@@ -86,8 +87,8 @@ def run(
     recorder = MlflowRecorder(command_line())
     with shown(console) as progress:
         registry.on_error = lambda line: progress.log(f"warning: {line}")
-        runner = Runner(registry, home(), chosen, progress)
-        if dry_run and not selection.is_prepared(home()):
+        runner = Runner(registry, home, chosen, progress)
+        if dry_run and not selection.is_prepared(home):
             count = len(selection.methods) * len(selection.tasks) * len(request.seeds)
             out.print(
                 f"{count} cells to do, after preparing the cohort '{cohort}' ({preset} grid):"
@@ -97,7 +98,7 @@ def run(
                     for method in selection.methods:
                         out.print(f"  to do    {method} on {task}, seed {seed}", markup=False)
             return 0
-        plan = make_plan(registry, selection, home(), progress)
+        plan = make_plan(registry, selection, home, progress)
         if dry_run:
             for job in plan.jobs:
                 line = f"  {runner.planned(job).value:8} {job.cell.title}"
@@ -105,11 +106,13 @@ def run(
             return 0
         registry.add(Plugin("mlflow", "harmbench", "", "built in"), recorder)
         counts: Counter[str] = Counter()
-        for job, result in runner.run(plan):
-            counts[result.status.value] += 1
-            progress.log(_line(job.cell, result))
-        bad = counts["failed"] + counts["diverged"]
-        recorder.close(failed=bad > 0)
+        try:
+            for job, result in runner.run(plan):
+                counts[result.status.value] += 1
+                progress.log(_line(job.cell, result))
+        finally:
+            bad = counts["failed"] + counts["diverged"]
+            recorder.close(failed=bad > 0 or counts.total() < len(plan.jobs))
     summary = ", ".join(f"{count} {status}" for status, count in counts.items())
     out.print(f"{len(plan.jobs)} cells: {summary}; {recorder.recorded} newly recorded in MLflow")
     return 1 if bad else 0

@@ -42,6 +42,11 @@ class Bids(CohortSource):
         self.target = self.recipe.target
         self.sources = self.recipe.sources
 
+    @property
+    def title(self) -> str:
+        """`bids:` and the recipe's name."""
+        return f"{self.name}:{self.recipe.name}"
+
     def key(self, grid: Grid) -> str:
         """Hash the recipe, the grid, how scans are prepared, and every file's content."""
         from harmbench.data.prepare import VERSION

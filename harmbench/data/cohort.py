@@ -56,6 +56,11 @@ class CohortSource(ABC):
     @abstractmethod
     def __init__(self, argument: str | None = None, recipe: Path | None = None) -> None: ...
 
+    @property
+    def title(self) -> str:
+        """What the cohort is called in tables; the same wherever its files lie."""
+        return self.name
+
     @abstractmethod
     def key(self, grid: Grid) -> str:
         """Hash everything that the prepared cohort depends on, its files' content included."""
@@ -266,7 +271,7 @@ class Cohort:
     Attributes
     ----------
     name
-        As given by `--cohort`, such as `"phantom"`.
+        Its source's title, such as `"phantom"` or `"bids:oasis3"`.
     key
         Content hash of all that went into it; recorded with every result.
     kind
@@ -297,9 +302,7 @@ class Cohort:
         self.table = pd.DataFrame(description["scans"])
 
     @classmethod
-    def open(
-        cls, source: CohortSource, name: str, grid: Grid, home: Path, progress: Progress
-    ) -> Self:
+    def open(cls, source: CohortSource, grid: Grid, home: Path, progress: Progress) -> Self:
         """Open the prepared cohort of a source, preparing it first if need be.
 
         Of two processes that want one cohort at the same time, the second waits for the
@@ -313,7 +316,7 @@ class Cohort:
                 if not (directory / "cohort.json").exists():
                     cls._build(source, grid, directory, progress)
         cohort = cls(directory)
-        cohort.name = name
+        cohort.name = source.title
         return cohort
 
     @staticmethod

@@ -108,6 +108,12 @@ class Phantom(CohortSource):
         self.sources = tuple(domain for domain in SCANNERS if domain != self.target)
         self.people = tuple(f"P{i:05d}" for i in range(1, number + 1))
 
+    @property
+    def title(self) -> str:
+        """`phantom`, with the number of people if it is not the usual one."""
+        number = len(self.people)
+        return self.name if number == _PEOPLE else f"{self.name}:{number}"
+
     def key(self, grid: Grid) -> str:
         """Hash the version, the people, the grid and all parameters of the scanners."""
         return digest("phantom", VERSION, _SEED, self.people, grid, SCANNERS)

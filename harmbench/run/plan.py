@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from harmbench.hashing import canonical, digest
 from harmbench.method import Method, fit_settings
 from harmbench.metrics.base import Metric
 from harmbench.needs import Needs
-from harmbench.plugins import Entry, Registry, code_version, matching
+from harmbench.plugins import Entry, Registry, code_version, matching, one_line
 from harmbench.progress import Progress
 from harmbench.run import settings
 from harmbench.run.cell import Cell
@@ -59,14 +59,17 @@ class Job:
         Class and config of the method.
     task, data
         The task, and the data it chose; None if the task refused the cohort.
+    fault
+        What the task's set-up failed with, or None.
     """
 
     cell: Cell
     method: type[Method]
     config: Any
-    task: Task
+    task: Task | None
     data: TaskData | None
     grid: Grid
+    fault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ def open_source(registry: Registry, cohort: str, recipe: Path | None) -> CohortS
     """Return the cohort source for `NAME` or `NAME:ARGUMENT`."""
     name, _, argument = cohort.partition(":")
     source = registry.entry("cohorts", name).build(argument or None, recipe)
-    assert isinstance(source, CohortSource)
+    if not isinstance(source, CohortSource):
+        raise UserError(f"what is registered as the cohort '{name}' is no CohortSource")
     return source
 
 
@@ -126,8 +130,16 @@ def select(registry: Registry, request: Request) -> Selection:
     tasks = {name: task_entries[name] for name in matching("task", request.tasks, task_entries)}
     methods = {}
     for name in names:
-        method = method_entries[name].load()
+        try:
+            method = method_entries[name].load()
+        except UserError as error:
+            if name in request.methods:
+                raise
+            registry.on_error(f"method '{name}' is left out: {error}")
+            continue
         config = settings.apply(name, method.preset(request.preset), assignments.get(name, {}))
+        if name in assignments:
+            method(grid, config)  # a setting that does not fit the grid is told at once
         methods[name] = (method, config)
     return Selection(methods, tasks, source, grid, request)
 
@@ -139,21 +151,33 @@ def make_plan(registry: Registry, selection: Selection, home: Path, progress: Pr
     the first use of a fit comes before the cells that share it.
     """
     request = selection.request
-    cohort = Cohort.open(selection.source, request.cohort, selection.grid, home, progress)
-    metrics = tuple(entry.build() for entry in registry.entries("metrics").values())
+    cohort = Cohort.open(selection.source, selection.grid, home, progress)
+    metrics = tuple(_working_metrics(registry))
     jobs = []
     for seed in request.seeds:
         for task_name, entry in selection.tasks.items():
-            task = entry.build()
+            task, data, refusal, fault = None, None, None, None
             try:
-                data, refusal = task.setup(cohort, seed), None
+                task = entry.build()
+                data = task.setup(cohort, seed)
             except SkipCell as reason:
-                data, refusal = None, str(reason)
+                refusal = str(reason)
+            except Exception as error:
+                # Of a plugin's task, most likely: it costs its own cells and no more.
+                fault = f"the task's set-up failed: {one_line(error)}"
             for name, (method, config) in selection.methods.items():
                 cell = _cell(cohort, request.preset, seed, task_name, task, data, refusal)
                 cell = _with_method(cell, name, method, config, data, selection.grid, metrics)
-                jobs.append(Job(cell, method, config, task, data, selection.grid))
+                jobs.append(Job(cell, method, config, task, data, selection.grid, fault))
     return Plan(tuple(jobs), metrics, cohort)
+
+
+def _working_metrics(registry: Registry) -> Iterator[Metric]:
+    for entry in registry.entries("metrics").values():
+        try:
+            yield entry.build()
+        except Exception as error:
+            registry.on_error(f"metric '{entry.name}' is left out: {one_line(error)}")
 
 
 def _cell(
@@ -161,7 +185,7 @@ def _cell(
     preset: str,
     seed: int,
     task_name: str,
-    task: Task,
+    task: Task | None,
     data: TaskData | None,
     refusal: str | None,
 ) -> Cell:

@@ -27,7 +27,7 @@ from harmbench.run.plan import Job, Plan
 from harmbench.run.store import CellStore, FitStore
 from harmbench.scans import Scans
 from harmbench.seeds import seeded
-from harmbench.task import TaskData
+from harmbench.task import Task, TaskData
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,17 @@ class Runner:
         cell = job.cell
         if cell.skip is not None:
             return CellResult(Status.SKIPPED, cell.skip)
+        if job.fault is not None:
+            return CellResult(Status.FAILED, job.fault)
         with self.cells.lock(cell.key):
             stored = self.cells.load(cell.key)
             if stored is not None:
                 return stored
             self.registry.call("before_cell", cell=cell)
             assert job.data is not None
+            assert job.task is not None
             try:
-                return self._compute(job, job.data, plan)
+                return self._compute(job, job.task, job.data, plan)
             except DivergedError as error:
                 return CellResult(Status.DIVERGED, str(error), facts={"device": str(self.device)})
             except Exception as error:
@@ -94,7 +97,7 @@ class Runner:
                     Status.FAILED, reason, facts={"traceback": traceback.format_exc()}
                 )
 
-    def _compute(self, job: Job, data: TaskData, plan: Plan) -> CellResult:
+    def _compute(self, job: Job, task: Task, data: TaskData, plan: Plan) -> CellResult:
         cell = job.cell
         method, facts = self._fitted(job, data)
         keyframes = Keyframes(cell)
@@ -108,7 +111,7 @@ class Runner:
             began = time.perf_counter()
             harmonized = self._harmonize(method, source, truth, cell.seed)
             seconds += time.perf_counter() - began
-            frames.append(job.task.score(harmonized, truth, data, plan.metrics))
+            frames.append(task.score(harmonized, truth, data, plan.metrics))
             keyframes.add(source, harmonized, truth)
         scores = pd.concat(frames, ignore_index=True)
         facts |= {

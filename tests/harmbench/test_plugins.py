@@ -190,6 +190,20 @@ def test_a_wrong_reference_is_told(reference):
         Lazy(reference).load()
 
 
+def test_two_files_of_one_name_do_not_meet(home, tmp_path):
+    files = []
+    for name in ("first", "second"):
+        path = tmp_path / name / "same.py"
+        path.parent.mkdir()
+        path.write_text(
+            f"from harmbench import hookimpl\nclass Mine: summary = '{name}'\n"
+            f"@hookimpl\ndef register_methods(): return {{'{name}': Mine}}\n"
+        )
+        files.append(path)
+    entries = Registry.discover(files).entries("methods")
+    assert [entries[name].load().summary for name in ("first", "second")] == ["first", "second"]
+
+
 def test_a_class_whose_module_fails_is_told_with_its_plugin(home, install):
     install(
         "late_failure",
@@ -201,7 +215,10 @@ def test_a_class_whose_module_fails_is_told_with_its_plugin(home, install):
             return {"late": "module_that_is_not_there:Late"}
         """,
     )
-    entry = Registry.discover().entry("methods", "late")
+    registry = Registry.discover()
+    entry = registry.entry("methods", "late")
+    expected = ["method 'late': no module 'module_that_is_not_there'"]
+    assert find(registry, "late_failure").errors == expected
     with pytest.raises(
         UserError, match="'late' of plugin 'late_failure'.*module_that_is_not_there"
     ):

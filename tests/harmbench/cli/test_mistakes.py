@@ -20,6 +20,7 @@ RUN = ("run", "-m", "identity", "-t", "sim-exp", "--plugin", PLUGINS / "tiny_coh
         ([*RUN, "--cohort", "fantom"], "no cohort 'fantom'; did you mean 'phantom'?"),
         ([*RUN, "--preset", "papr"], "no preset 'papr'; did you mean 'paper'?"),
         ([*RUN, "--set", "identity.a=1"], "no setting of 'identity' 'a'; there are none"),
+        ([*RUN, "-m", "blindharmony", "--set", "blindharmony.levels=9"], "levels=9 halves slices"),
         ([*RUN, "--device", "cuda:7"], "no device 'cuda:7' on this machine; there are: cpu"),
         ([*RUN, "--device", "toaster"], "no device 'toaster'; say auto, cpu"),
         ([*RUN, "--seed", "-1"], "Invalid value for '--seed'"),
@@ -33,3 +34,8 @@ RUN = ("run", "-m", "identity", "-t", "sim-exp", "--plugin", PLUGINS / "tiny_coh
 )
 def test_each_mistake_has_its_line(mistake, arguments, message):
     assert message in mistake(*arguments)
+
+
+def test_a_home_that_cannot_be_made_is_told(mistake, tmp_path, monkeypatch):
+    (tmp_path / "home").write_text("in the way")
+    assert "home cannot be used" in mistake(*RUN)

@@ -70,7 +70,7 @@ def test_a_tree_with_good_and_bad_scans_becomes_a_cohort(volumes: Any, tree: Any
     tree.add("H", "here").with_name("sub-H_T1w.json").write_text("{")
 
     log = Log()
-    cohort = Cohort.open(source(tree), "bids:study", GRID, home(), log)
+    cohort = Cohort.open(source(tree), GRID, home(), log)
 
     table = cohort.table.set_index(["person", "session"])
     assert set(table.index) == {("A", "m0"), ("A", "m6"), ("B", "1"), ("C", "1"), ("D", "1")}
@@ -111,14 +111,14 @@ def test_a_tree_with_good_and_bad_scans_becomes_a_cohort(volumes: Any, tree: Any
 @pytest.mark.usefixtures("one_core")
 def test_what_was_registered_is_not_registered_again(tree: Any) -> None:
     people(tree)
-    Cohort.open(source(tree), "x", GRID, home(), Silent())
+    Cohort.open(source(tree), GRID, home(), Silent())
     kept = list((home() / "registrations").iterdir())
     assert len(kept) == 1  # all four have one content
     # Told apart by what is kept, a second preparing must have used it.
     kept[0].write_text(json.dumps({**json.loads(kept[0].read_text()), "correlation": 0.41}))
     shutil.rmtree(home() / "cohorts")
     log = Log()
-    cohort = Cohort.open(source(tree), "x", GRID, home(), log)
+    cohort = Cohort.open(source(tree), GRID, home(), log)
     assert all(row["correlation"] == 0.41 for row in cohort.table["details"])
     assert sum("correlation 0.41" in line for line in log.lines) == 4
 
@@ -135,7 +135,7 @@ def test_people_in_two_domains_are_paired_and_on_one_side(tree: Any) -> None:
     text = tree.recipe.read_text().replace('{ site = "there" }', '{ site = "here" }')
     text = text.replace("[labels]", "sidecar = { MagneticFieldStrength = 3 }\n[labels]")
     tree.recipe.write_text(text)
-    cohort = Cohort.open(source(tree), "x", GRID, home(), Silent())
+    cohort = Cohort.open(source(tree), GRID, home(), Silent())
     assert cohort.table["paired"].all()
     assert cohort.pairs("there", "test") is not None
     assert set(cohort.scans("here", "test").people) == set(cohort.scans("there", "test").people)
@@ -191,9 +191,9 @@ def test_a_file_is_hashed_once_while_it_looks_the_same(tree: Any) -> None:
 @pytest.mark.usefixtures("one_core")
 def test_a_scan_keeps_its_key_when_another_comes(tree: Any) -> None:
     people(tree)
-    before = Cohort.open(source(tree), "x", GRID, home(), Silent())
+    before = Cohort.open(source(tree), GRID, home(), Silent())
     tree.add("E", "there")
-    after = Cohort.open(source(tree), "x", GRID, home(), Silent())
+    after = Cohort.open(source(tree), GRID, home(), Silent())
     assert before.key != after.key
     assert before.scans("here").digest == after.scans("here").digest
 
@@ -204,7 +204,7 @@ def test_a_domain_left_with_one_person_says_why(tree: Any) -> None:
     path = tree.root / "sub-D" / "anat" / "sub-D_T1w.nii.gz"
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match=r"domain 'there' is left with 1 .*sub-D_T1w\.nii\.gz"):
-        Cohort.open(source(tree), "x", GRID, home(), Silent())
+        Cohort.open(source(tree), GRID, home(), Silent())
     assert not [path for path in (home() / "cohorts").iterdir() if path.is_dir()]
 
 
@@ -272,7 +272,7 @@ def test_real_brains_of_two_scanners_lie_on_the_template(tree: Any) -> None:
     # Two people a domain: the fewest that are a cohort.
     for person in ("OAS10040", "OAS10080", "IXI132", "IXI174"):
         (tree.root / f"sub-{person}").symlink_to(BRAINS / f"sub-{person}")
-    cohort = Cohort.open(source(tree), "x", GRIDS["quick"], home(), Silent())
+    cohort = Cohort.open(source(tree), GRIDS["quick"], home(), Silent())
     assert not cohort.left_out
     assert all(row["correlation"] > 0.43 for row in cohort.table["details"])
     assert not any(row["doubtful"] for row in cohort.table["details"])

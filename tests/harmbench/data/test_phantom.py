@@ -37,7 +37,7 @@ def scans(template):
 def six(tmp_path_factory) -> Cohort:
     """Six people: enough for two worker processes."""
     home = tmp_path_factory.mktemp("six")
-    return Cohort.open(Phantom("6"), "phantom:6", TINY, home, Silent())
+    return Cohort.open(Phantom("6"), TINY, home, Silent())
 
 
 def test_prepared_in_processes_or_not_the_scans_are_the_same_bits(six, scans):
@@ -52,7 +52,7 @@ def test_prepared_in_processes_or_not_the_scans_are_the_same_bits(six, scans):
 
 
 def test_adding_people_changes_nobody(six, tmp_path):
-    two = Cohort.open(Phantom("2"), "phantom:2", TINY, tmp_path, Silent())
+    two = Cohort.open(Phantom("2"), TINY, tmp_path, Silent())
     for domain in SCANNERS:
         few, many = two.scans(domain), six.scans(domain)
         for scan in few.scans:

@@ -199,3 +199,90 @@ def test_slips_of_the_pen_are_told_before_any_data_is_touched(changed, message):
     request = Request(["blindharmony"], ["domain1"], "tiny")
     with pytest.raises(UserError, match=message):
         select(registry, dataclasses.replace(request, **changed))
+
+
+TROUBLE = """
+from harmbench import Method, Metric, Needs, Task, hookimpl
+
+class Changing(Method):
+    name = "changing"
+    summary = "is being written"
+    needs = Needs.NOTHING
+
+    def forward(self, scans):
+        return scans.with_images(scans.images ** POWER)
+
+class Unready(Task):
+    name = "unready"
+    summary = "cannot be set up"
+
+    def setup(self, cohort, seed):
+        raise KeyError("no such column")
+
+@hookimpl
+def register_methods():
+    return {"changing": Changing, "missing": "module_that_is_not_there:Missing"}
+
+@hookimpl
+def register_tasks(sources):
+    return {"unready": Unready}
+
+@hookimpl
+def register_metrics():
+    return {"missing": "module_that_is_not_there:Missing"}
+"""
+
+
+def outside(bench, path, power, methods, tasks):
+    path.write_text(TROUBLE.replace("POWER", str(power)))
+    registry = Registry.discover([PLUGINS / "tiny_cohort.py", path])
+    told = []
+    registry.on_error = told.append
+    plan = make_plan(
+        registry, select(registry, Request(methods, tasks, "tiny")), bench.home, Silent()
+    )
+    runner = Runner(registry, bench.home, torch.device("cpu"), Silent())
+    return {(job.cell.method, job.cell.task): result for job, result in runner.run(plan)}, told
+
+
+def test_a_single_file_that_changed_is_run_anew(bench, tmp_path):
+    path = tmp_path / "trouble.py"
+    statuses = []
+    for power in (2, 2, 3):
+        results, _ = outside(bench, path, power, ["changing"], ["domain1"])
+        statuses.append(results["changing", "domain1"].status)
+    assert statuses == [Status.DONE, Status.CACHED, Status.DONE]
+
+
+def test_what_is_broken_of_a_plugin_is_left_out_and_the_rest_goes_on(bench, tmp_path):
+    results, told = outside(
+        bench, tmp_path / "trouble.py", 2, ["identi*", "missin*"], ["domain1", "unready"]
+    )
+    assert results["identity", "domain1"].status is Status.DONE
+    failed = results["identity", "unready"]
+    assert failed.status is Status.FAILED
+    assert "set-up failed: KeyError: 'no such column'" in failed.reason
+    assert "metric 'missing' is left out" in " ".join(told)
+    assert "method 'missing' is left out" in " ".join(told)
+    with pytest.raises(UserError, match="'missing' of plugin 'trouble'"):
+        outside(bench, tmp_path / "trouble.py", 2, ["missing"], ["domain1"])
+
+
+def test_no_fit_sees_or_depends_on_labels(bench, prepared):
+    registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
+    plan = make_plan(
+        registry, select(registry, Request(["identity"], ["domain1"], "tiny")), prepared, Silent()
+    )
+    data = plan.jobs[0].data.fit_data(0)
+    bare = data.restricted(Needs.PAIRED)
+    for scans in (bare.target, bare.validation, bare.source, *bare.pairs):
+        assert scans.load([0]).labels is None
+    assert data.target.load([0]).labels is not None
+    corrected = dataclasses.replace(
+        data.target,
+        scans=tuple(dataclasses.replace(scan, labels="other") for scan in data.target.scans),
+    )
+    assert corrected.digest != data.target.digest
+    assert dataclasses.replace(data, target=corrected).restricted(Needs.TARGET).digest == (
+        data.restricted(Needs.TARGET).digest
+    )
