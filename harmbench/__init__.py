@@ -20,8 +20,9 @@ from harmbench.errors import (
     UserError,
 )
 from harmbench.hashing import digest
+from harmbench.lazy import Lazy
 from harmbench.needs import Needs
-from harmbench.plugins import Lazy, hookimpl
+from harmbench.plugins import hookimpl
 
 if TYPE_CHECKING:
     from harmbench.data.cohort import Cohort as Cohort

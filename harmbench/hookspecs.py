@@ -10,7 +10,7 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
-    from harmbench.plugins import Lazy
+    from harmbench.lazy import Lazy
     from harmbench.run.cell import Cell, CellResult
 
 hookspec = pluggy.HookspecMarker("harmbench")

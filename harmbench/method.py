@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
@@ -123,7 +124,7 @@ class NoConfig:
     """The config of a method without settings."""
 
 
-class Method(nn.Module):
+class Method(nn.Module, ABC):
     """A harmonisation method: maps source scans to the look of the target domain.
 
     What `fit` learns must end in parameters and buffers: they are what is stored, loaded
@@ -185,6 +186,7 @@ class Method(nn.Module):
     def fit(self, data: FitData, progress: Progress) -> None:
         """Learn from `data`. A method with nothing to learn leaves this out."""
 
+    @abstractmethod
     def forward(self, scans: Scans) -> Scans:
         """Harmonise N scans.
 
@@ -199,7 +201,6 @@ class Method(nn.Module):
         Scans
             Images of the same shape and type, in [0, 1]: `scans.with_images(...)`.
         """
-        raise NotImplementedError
 
     def __call__(self, scans: Scans) -> Scans:
         """Harmonise N scans; see `forward`."""

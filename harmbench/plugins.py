@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint, entry_points
@@ -21,76 +20,13 @@ from harmbench import hookspecs
 from harmbench.errors import UserError
 from harmbench.hashing import digest, file_digest
 from harmbench.home import home
+from harmbench.lazy import Lazy
 
 hookimpl = pluggy.HookimplMarker("harmbench")
 
 _FILE_MODULE = "harmbench_plugin_"
 
 KINDS = ("methods", "tasks", "cohorts", "metrics")
-
-
-@dataclass(frozen=True)
-class Lazy:
-    """A class to be imported when it is used, and what to construct it with.
-
-    Attributes
-    ----------
-    target
-        `"module:Class"`.
-    kwargs
-        Keyword arguments of its constructor.
-    """
-
-    target: str
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-
-    def load(self) -> Any:
-        """Import the module and return the class.
-
-        Raises
-        ------
-        UserError
-            If the reference has not the form `"module:Class"` or names no such class.
-        """
-        module, separator, name = self.target.partition(":")
-        if not separator:
-            raise UserError(f"'{self.target}' is no reference of the form 'module:Class'")
-        try:
-            return getattr(importlib.import_module(module), name)
-        except AttributeError:
-            raise UserError(f"module '{module}' has no class '{name}'") from None
-
-    @property
-    def module(self) -> str:
-        """Name of the module."""
-        return self.target.partition(":")[0]
-
-    def exists(self) -> bool:
-        """Whether the module is there; it is not imported."""
-        try:
-            return self.module in sys.modules or importlib.util.find_spec(self.module) is not None
-        except (ImportError, ValueError):
-            return False
-
-    def attributes(self) -> dict[str, str]:
-        """Read the plain class attributes from the source text, without importing it.
-
-        This is what lets `harmbench list` show summaries without loading torch. Strings
-        are returned as they are and `Needs.TARGET` as `"TARGET"`; what cannot be read so
-        is left out.
-        """
-        module, _, name = self.target.partition(":")
-        try:
-            spec = importlib.util.find_spec(module)
-            assert spec is not None
-            assert spec.origin is not None
-            tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-        except (ImportError, OSError, SyntaxError, ValueError, AssertionError):
-            return {}
-        for node in tree.body:
-            if isinstance(node, ast.ClassDef) and node.name == name:
-                return dict(_literals(node))
-        return {}
 
 
 def code_version(kind: type) -> str:
@@ -104,20 +40,6 @@ def code_version(kind: type) -> str:
     if kind.__module__.startswith(_FILE_MODULE) and module is not None and module.__file__:
         return f"{version}+{file_digest(Path(module.__file__))}"
     return version
-
-
-def _literals(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
-    for statement in node.body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            name = statement.targets[0].id
-        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            name = statement.target.id
-        else:
-            continue
-        if isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str):
-            yield name, statement.value.value
-        elif isinstance(statement.value, ast.Attribute):
-            yield name, statement.value.attr
 
 
 @dataclass

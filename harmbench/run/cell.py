@@ -16,7 +16,7 @@ from harmbench.metrics.aggregate import Estimate
 class Status(StrEnum):
     """How a cell ended, or what is planned for it."""
 
-    TODO = "to do"
+    PLANNED = "to do"
     DONE = "done"
     CACHED = "cached"
     SKIPPED = "skipped"

@@ -65,7 +65,7 @@ class Runner:
         """Say what running the job would come to, without running it."""
         if job.cell.skip is not None:
             return Status.SKIPPED
-        return Status.CACHED if self.cells.load(job.cell.key) else Status.TODO
+        return Status.CACHED if self.cells.load(job.cell.key) else Status.PLANNED
 
     def run(self, plan: Plan) -> Iterator[tuple[Job, CellResult]]:
         """Run all jobs; one that fails or diverges costs only itself."""

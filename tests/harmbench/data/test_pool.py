@@ -61,6 +61,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     parent.kill()
     parent.wait()
     workers = [int(path.name) for path in started.iterdir()]
+    assert len(workers) >= 2
     wait(lambda: not any(alive(worker) for worker in workers))
 
 
