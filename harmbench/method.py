@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from harmbench.data.scanset import ScanSet
 from harmbench.errors import BlindnessError
@@ -210,6 +210,3 @@ class Method(nn.Module, ABC):
 def n_parameters(method: Method) -> int:
     """Count the learnable parameters."""
     return sum(parameter.numel() for parameter in method.parameters())
-
-
-__all__ = ["FitData", "Method", "NoConfig", "Tensor", "at_inference", "fit_settings"]

@@ -56,7 +56,7 @@ def connect() -> tuple[MlflowClient, str]:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     uri = tracking_uri()
-    local = uri.startswith("sqlite:///") and not os.environ.get("MLFLOW_TRACKING_URI")
+    local = not os.environ.get("MLFLOW_TRACKING_URI")
     home().mkdir(parents=True, exist_ok=True)
     location = (home() / "artifacts").as_uri() if local else None
     try:

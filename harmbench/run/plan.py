@@ -165,9 +165,9 @@ def make_plan(registry: Registry, selection: Selection, home: Path, progress: Pr
             except Exception as error:
                 # Of a plugin's task, most likely: it costs its own cells and no more.
                 fault = f"the task's set-up failed: {one_line(error)}"
+            asked = _cell(cohort, request.preset, seed, task_name, task, data, refusal)
             for name, (method, config) in selection.methods.items():
-                cell = _cell(cohort, request.preset, seed, task_name, task, data, refusal)
-                cell = _with_method(cell, name, method, config, data, selection.grid, metrics)
+                cell = _with_method(asked, name, method, config, data, selection.grid, metrics)
                 jobs.append(Job(cell, method, config, task, data, selection.grid, fault))
     return Plan(tuple(jobs), metrics, cohort)
 

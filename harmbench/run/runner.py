@@ -19,6 +19,7 @@ from harmbench.figures import Keyframes
 from harmbench.hashing import canonical
 from harmbench.method import Method, n_parameters
 from harmbench.metrics.aggregate import estimates
+from harmbench.needs import Needs
 from harmbench.plugins import Registry
 from harmbench.progress import Progress
 from harmbench.run import device as devices
@@ -146,8 +147,9 @@ class Runner:
                     "fit_cached": True,
                     "n_parameters": description["n_parameters"],
                 }
-            # A damaged file may have been loaded in part: start from a fresh one.
-            method = self._build(job)
+            if self.fits.has(cell.fit_key):
+                # It is damaged, and may have been loaded in part: start from a fresh one.
+                method = self._build(job)
             fit_data = data.fit_data(cell.seed).restricted(method.needs)
             began = time.perf_counter()
             with seeded(cell.seed, "fit", cell.method):
@@ -188,7 +190,7 @@ class Runner:
     def _harmonize(self, method: Method, source: Scans, truth: Scans | None, seed: int) -> Scans:
         """Harmonise a batch, and hold the method to its contract."""
         given = dataclasses.replace(source, labels=None).to(self.device)
-        if method.needs.value == "truth":
+        if method.needs is Needs.TRUTH:
             assert truth is not None
             given = dataclasses.replace(given, truth=truth.images.to(self.device))
         with torch.no_grad(), seeded(seed, "harmonize", *source.people, *source.sessions):
