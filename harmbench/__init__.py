@@ -23,15 +23,23 @@ from harmbench.hashing import digest
 from harmbench.lazy import Lazy
 from harmbench.needs import Needs
 from harmbench.plugins import hookimpl
+from harmbench.published import Published
 
 if TYPE_CHECKING:
+    from harmbench.batches import Batches as Batches
+    from harmbench.batches import SliceBatches as SliceBatches
     from harmbench.data.cohort import Cohort as Cohort
     from harmbench.data.scanset import ScanSet as ScanSet
     from harmbench.data.scanset import Transform as Transform
+    from harmbench.figures import upright as upright
     from harmbench.method import FitData as FitData
     from harmbench.method import Method as Method
     from harmbench.method import at_inference as at_inference
     from harmbench.metrics.base import Metric as Metric
+    from harmbench.paperfigure import FigureContext as FigureContext
+    from harmbench.paperfigure import PaperFigure as PaperFigure
+    from harmbench.precision import autocast as autocast
+    from harmbench.progress import FitProgress as FitProgress
     from harmbench.progress import Progress as Progress
     from harmbench.scans import Grid as Grid
     from harmbench.scans import Scans as Scans
@@ -40,52 +48,73 @@ if TYPE_CHECKING:
     from harmbench.seeds import torch_generator as torch_generator
     from harmbench.task import Task as Task
     from harmbench.task import TaskData as TaskData
+    from harmbench.training import Phase as Phase
+    from harmbench.training import train as train
 
 # Names that load torch or pandas, by the module that holds them.
 _LAZY = {
+    "Batches": "harmbench.batches",
     "Cohort": "harmbench.data.cohort",
+    "FigureContext": "harmbench.paperfigure",
     "FitData": "harmbench.method",
+    "FitProgress": "harmbench.progress",
     "Grid": "harmbench.scans",
     "Method": "harmbench.method",
     "Metric": "harmbench.metrics.base",
+    "PaperFigure": "harmbench.paperfigure",
+    "Phase": "harmbench.training",
     "Progress": "harmbench.progress",
     "ScanSet": "harmbench.data.scanset",
     "Scans": "harmbench.scans",
+    "SliceBatches": "harmbench.batches",
     "Task": "harmbench.task",
     "TaskData": "harmbench.task",
     "Transform": "harmbench.data.scanset",
     "at_inference": "harmbench.method",
+    "autocast": "harmbench.precision",
     "minmax": "harmbench.scans",
     "numpy_generator": "harmbench.seeds",
     "torch_generator": "harmbench.seeds",
+    "train": "harmbench.training",
+    "upright": "harmbench.figures",
 }
 
 __all__ = [
     "BadScanError",
+    "Batches",
     "BlindnessError",
     "Cohort",
     "DivergedError",
+    "FigureContext",
     "FitData",
+    "FitProgress",
     "Grid",
     "HarmbenchError",
     "Lazy",
     "Method",
     "Metric",
     "Needs",
+    "PaperFigure",
+    "Phase",
     "Progress",
+    "Published",
     "ScanSet",
     "Scans",
     "SkipCell",
+    "SliceBatches",
     "Task",
     "TaskData",
     "Transform",
     "UserError",
     "at_inference",
+    "autocast",
     "digest",
     "hookimpl",
     "minmax",
     "numpy_generator",
     "torch_generator",
+    "train",
+    "upright",
 ]
 
 

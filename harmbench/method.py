@@ -15,7 +15,8 @@ from harmbench.data.scanset import ScanSet
 from harmbench.errors import BlindnessError
 from harmbench.hashing import digest
 from harmbench.needs import Needs
-from harmbench.progress import Progress
+from harmbench.progress import FitProgress
+from harmbench.published import Published
 from harmbench.scans import Grid, Scans
 
 
@@ -155,6 +156,11 @@ class Method(nn.Module, ABC):
         Frozen dataclass of the settings.
     presets
         Settings by preset; a method without presets runs under any with its defaults.
+    ablations
+        What `harmbench ablate` changes: settings by title, such as
+        `{"no flow": {"alpha": 0.0}}`.
+    published
+        The ablation table of the method's paper, shown beside ours; or None.
     """
 
     name: ClassVar[str]
@@ -165,6 +171,8 @@ class Method(nn.Module, ABC):
     control: ClassVar[str | None] = None
     Config: ClassVar[type[Any]] = NoConfig
     presets: ClassVar[Mapping[str, Any]] = {}
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    published: ClassVar[Published | None] = None
 
     def __init__(self, grid: Grid, config: Any = None) -> None:
         super().__init__()
@@ -183,8 +191,17 @@ class Method(nn.Module, ABC):
             return tensor.device
         return torch.device("cpu")
 
-    def fit(self, data: FitData, progress: Progress) -> None:
-        """Learn from `data`. A method with nothing to learn leaves this out."""
+    def fit(self, data: FitData, progress: FitProgress) -> None:
+        """Learn from `data`. A method with nothing to learn leaves this out.
+
+        Parameters
+        ----------
+        data
+            What the method's `needs` entitle it to.
+        progress
+            Shows and records how far the fit has come, and keeps what it goes on from after
+            a kill; `harmbench.train` sees to all of that.
+        """
 
     @abstractmethod
     def forward(self, scans: Scans) -> Scans:

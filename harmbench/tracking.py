@@ -10,6 +10,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ import pandas as pd
 from harmbench.errors import UserError
 from harmbench.home import home
 from harmbench.plugins import hookimpl
+from harmbench.progress import CurvePoint
 from harmbench.run.cell import Cell, CellResult, Status
 
 if TYPE_CHECKING:
@@ -29,7 +31,17 @@ EXPERIMENT = "harmbench"
 _PAGE = 1000
 _SECONDS_TO_RECORD = 600.0
 # Facts of a cell that are numbers worth comparing.
-_FACTS = ("fit_seconds", "harmonize_seconds_per_scan", "n_parameters", "test_people", "test_scans")
+_FACTS = (
+    "fit_seconds",
+    "fit_slices_per_second",
+    "fit_peak_memory_mib",
+    "harmonize_seconds_per_scan",
+    "n_parameters",
+    "test_people",
+    "test_scans",
+)
+# What MLflow takes of metrics in one call.
+_MOST_METRICS = 1000
 # Tags that name a cell, and are columns of the table of runs.
 _AXES = ("method", "label", "task", "cohort", "cohort_key", "kind", "preset", "seed", "control")
 
@@ -109,9 +121,13 @@ class MlflowRecorder:
         now = int(time.time() * 1000)
         from mlflow.entities import Metric, Param, RunTag
 
+        curves = _thinned(result.curves, _MOST_METRICS - len(numbers))
         client.log_batch(
             run_id,
-            metrics=[Metric(name, value, now, 0) for name, value in numbers.items()],
+            metrics=[
+                *(Metric(name, value, now, 0) for name, value in numbers.items()),
+                *(Metric(f"fit.{point.name}", point.value, now, point.step) for point in curves),
+            ],
             params=[Param(name, value) for name, value in _params(cell).items()],
             tags=[RunTag(f"nonfinite.{name}", str(value)) for name, value in odd.items()],
         )
@@ -233,6 +249,22 @@ def _numbers(result: CellResult) -> tuple[dict[str, float], dict[str, float]]:
     values |= {name: float(result.facts[name]) for name in _FACTS if name in result.facts}
     finite = {name: value for name, value in values.items() if math.isfinite(value)}
     return finite, {name: value for name, value in values.items() if name not in finite}
+
+
+def _thinned(curves: Sequence[CurvePoint], most: int) -> list[CurvePoint]:
+    """Return the finite points of curves, thinned out evenly to `most` of them.
+
+    Each curve keeps its last point, and points at equal distances before it.
+    """
+    by_name: dict[str, list[CurvePoint]] = {}
+    for point in curves:
+        if math.isfinite(point.value):
+            by_name.setdefault(point.name, []).append(point)
+    longest = max(map(len, by_name.values()), default=0)
+    every = 1
+    while every < longest and sum(-(-len(each) // every) for each in by_name.values()) > most:
+        every += 1
+    return [point for each in by_name.values() for point in each[::-every][::-1]][:most]
 
 
 def runs() -> pd.DataFrame:

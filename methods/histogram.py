@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harmbench import FitData, Grid, Method, Needs, Progress, Scans
+from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans
 
 
 def quantiles(values: Tensor, count: int) -> Tensor:
@@ -90,7 +90,7 @@ class Histogram(Method):
         super().__init__(grid, config)
         self.register_buffer("knots", torch.zeros(self.config.quantiles))
 
-    def fit(self, data: FitData, progress: Progress) -> None:
+    def fit(self, data: FitData, progress: FitProgress) -> None:
         """Average the quantile functions of the target's training scans, one at a time."""
         total = torch.zeros(self.config.quantiles, dtype=torch.float64)
         count = 0

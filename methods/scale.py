@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harmbench import FitData, Grid, Method, Needs, Progress, Scans
+from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans
 
 
 def norms(images: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ class Scale(Method):
         super().__init__(grid, config)
         self.register_buffer("norms", torch.zeros(grid.shape[0]))
 
-    def fit(self, data: FitData, progress: Progress) -> None:
+    def fit(self, data: FitData, progress: FitProgress) -> None:
         """Average the norms over the target's training scans, one scan at a time."""
         total = torch.zeros(self.grid.shape[0], dtype=torch.float64)
         for scans in progress.track(data.target.batches(), "norms", len(data.target)):

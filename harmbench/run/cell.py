@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from harmbench.metrics.aggregate import Estimate
+from harmbench.progress import CurvePoint
 
 
 class Status(StrEnum):
@@ -93,6 +94,8 @@ class CellResult:
         Times in seconds, sizes and provenance, as JSON types.
     fit_cached
         Whether the fit came from the store.
+    curves
+        What the fit recorded by step, such as its loss.
     """
 
     status: Status
@@ -102,6 +105,7 @@ class CellResult:
     folder: Path | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     fit_cached: bool = False
+    curves: Sequence[CurvePoint] = ()
 
     @property
     def figure(self) -> Path | None:

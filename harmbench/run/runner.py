@@ -6,7 +6,7 @@ import dataclasses
 import io
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from harmbench.method import Method, n_parameters
 from harmbench.metrics.aggregate import estimates
 from harmbench.needs import Needs
 from harmbench.plugins import Registry
-from harmbench.progress import Progress
+from harmbench.progress import CurvePoint, FitProgress, Progress
 from harmbench.run import device as devices
 from harmbench.run.cell import CellResult, Status
 from harmbench.run.plan import Job, Plan
@@ -29,6 +29,22 @@ from harmbench.run.store import CellStore, FitStore
 from harmbench.scans import Scans
 from harmbench.seeds import seeded
 from harmbench.task import Task, TaskData
+
+
+@dataclass
+class Known:
+    """What is known of a cell so far, whatever becomes of it.
+
+    Attributes
+    ----------
+    facts
+        Times in seconds, sizes and provenance, as JSON types.
+    curves
+        What the fit recorded by step.
+    """
+
+    facts: dict[str, Any]
+    curves: Sequence[CurvePoint] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,10 @@ class Runner:
             return Status.SKIPPED
         return Status.CACHED if self.cells.load(job.cell.key) else Status.PLANNED
 
+    def fitted(self, job: Job, data: TaskData) -> Method:
+        """Return a job's method on the device, fitted now or taken from the store."""
+        return self._fitted(job, data, Known({}))
+
     def run(self, plan: Plan) -> Iterator[tuple[Job, CellResult]]:
         """Run all jobs; one that fails or diverges costs only itself."""
         for job in plan.jobs:
@@ -88,19 +108,23 @@ class Runner:
             self.registry.call("before_cell", cell=cell)
             assert job.data is not None
             assert job.task is not None
+            known = Known({"device": devices.describe(self.device)})
             try:
-                return self._compute(job, job.task, job.data, plan)
+                return self._compute(job, job.task, job.data, plan, known)
             except DivergedError as error:
-                return CellResult(Status.DIVERGED, str(error), facts={"device": str(self.device)})
+                return CellResult(
+                    Status.DIVERGED, str(error), facts=known.facts, curves=known.curves
+                )
             except Exception as error:
                 reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-                return CellResult(
-                    Status.FAILED, reason, facts={"traceback": traceback.format_exc()}
-                )
+                known.facts["traceback"] = traceback.format_exc()
+                return CellResult(Status.FAILED, reason, facts=known.facts, curves=known.curves)
 
-    def _compute(self, job: Job, task: Task, data: TaskData, plan: Plan) -> CellResult:
+    def _compute(
+        self, job: Job, task: Task, data: TaskData, plan: Plan, known: Known
+    ) -> CellResult:
         cell = job.cell
-        method, facts = self._fitted(job, data)
+        method = self._fitted(job, data, known)
         keyframes = Keyframes(cell)
         frames: list[pd.DataFrame] = []
         size = devices.scans_per_batch(self.device)
@@ -115,12 +139,11 @@ class Runner:
             frames.append(task.score(harmonized, truth, data, plan.metrics))
             keyframes.add(source, harmonized, truth)
         scores = pd.concat(frames, ignore_index=True)
-        facts |= {
+        known.facts |= {
             "harmonize_seconds_per_scan": seconds / max(1, len(data.test)),
             "lower_is_better": [m.name for m in plan.metrics if not m.higher_is_better],
             "test_scans": len(data.test),
             "test_people": len(set(data.test.people)),
-            "device": devices.describe(self.device),
         }
         picture = io.BytesIO()
         keyframes.figure(scores, data).savefig(picture, dpi=110)
@@ -128,60 +151,79 @@ class Runner:
             Status.DONE,
             scores=scores,
             estimates=estimates(scores),
-            facts=facts,
-            fit_cached=bool(facts["fit_cached"]),
+            facts=known.facts,
+            fit_cached=bool(known.facts["fit_cached"]),
+            curves=known.curves,
         )
         return self.cells.save(cell, result, picture.getvalue())
 
-    def _fitted(self, job: Job, data: TaskData) -> tuple[Method, dict[str, Any]]:
+    def _fitted(self, job: Job, data: TaskData, known: Known) -> Method:
         """Return the fitted method on the device, from the store where it is there."""
-        cell = job.cell
+        key = job.cell.fit_key
         method = self._build(job)
-        if cell.fit_key is None:
-            return method, {"fit_seconds": 0.0, "fit_cached": False, "n_parameters": 0}
-        with self.fits.lock(cell.fit_key):
-            description = self.fits.load(cell.fit_key, method)
-            if description is not None:
-                return method.eval(), {
-                    "fit_seconds": description["seconds"],
-                    "fit_cached": True,
-                    "n_parameters": description["n_parameters"],
-                }
-            if self.fits.has(cell.fit_key):
-                # It is damaged, and may have been loaded in part: start from a fresh one.
-                method = self._build(job)
-            fit_data = data.fit_data(cell.seed).restricted(method.needs)
-            began = time.perf_counter()
+        if key is None:
+            known.facts |= {"fit_seconds": 0.0, "fit_cached": False, "n_parameters": 0}
+            return method
+        with self.fits.lock(key):
+            stored = self.fits.load(key, method)
+            if stored is None:
+                if self.fits.has(key):
+                    # It is damaged, and may have been loaded in part: start from a fresh one.
+                    method = self._build(job)
+                description, curves = self._fit(job, method, data, key, known)
+                self.fits.save(key, method, description, curves)
+            else:
+                description, curves = stored
+                self.fits.drop_checkpoints(key)  # of a process that was killed in storing it
+            known.curves = curves
+            known.facts |= _facts(description) | {"fit_cached": stored is not None}
+        return method.eval()
+
+    def _fit(
+        self, job: Job, method: Method, data: TaskData, key: str, known: Known
+    ) -> tuple[dict[str, Any], Sequence[CurvePoint]]:
+        """Fit a fresh method, from its checkpoint on if an earlier process left one.
+
+        Returns
+        -------
+        tuple
+            What is to be stored beside its state, and its curves.
+        """
+        cell = job.cell
+        fit_data = data.fit_data(cell.seed).restricted(method.needs)
+        progress = FitProgress(self.progress, self.fits.checkpoints(key))
+        try:
             with seeded(cell.seed, "fit", cell.method):
                 method.train()
-                method.fit(fit_data, self.progress)
+                method.fit(fit_data, progress)
             method.eval()
-            seconds = time.perf_counter() - began
             if not all(bool(value.isfinite().all()) for value in method.state_dict().values()):
                 raise DivergedError("the fit ended with values that are not finite")
-            self.fits.save(
-                cell.fit_key,
-                method,
-                {
-                    "method": cell.method,
-                    "version": method.version,
-                    "preset": cell.preset,
-                    "settings": cell.settings,
-                    "seed": cell.seed,
-                    "grid": canonical(job.grid),
-                    "domain": fit_data.target.domain,
-                    "people": sorted(set(fit_data.target.people)),
-                    "data": fit_data.digest,
-                    "seconds": seconds,
-                    "n_parameters": n_parameters(method),
-                    "device": devices.describe(self.device),
-                },
-            )
-        return method, {
-            "fit_seconds": seconds,
-            "fit_cached": False,
-            "n_parameters": n_parameters(method),
-        }
+        except DivergedError:
+            # It would only run away again from where it was last saved.
+            self.fits.drop_checkpoints(key)
+            raise
+        finally:
+            known.curves = curves = tuple(progress.curves)
+            taken = {
+                "seconds": progress.seconds,
+                "n_parameters": n_parameters(method),
+                "facts": progress.facts,
+            }
+            known.facts |= _facts(taken)
+        return {
+            "method": cell.method,
+            "version": method.version,
+            "preset": cell.preset,
+            "settings": cell.settings,
+            "seed": cell.seed,
+            "grid": canonical(job.grid),
+            "domain": fit_data.target.domain,
+            "people": sorted(set(fit_data.target.people)),
+            "data": fit_data.digest,
+            "device": devices.describe(self.device),
+            **taken,
+        }, curves
 
     def _build(self, job: Job) -> Method:
         with seeded(job.cell.seed, "initialise", job.cell.method):
@@ -206,3 +248,12 @@ class Runner:
         if low < -1e-6 or high > 1 + 1e-6:
             raise ValueError(f"the output must lie in [0, 1], and spans [{low:.4g}, {high:.4g}]")
         return source.with_images(images.clamp(0, 1))
+
+
+def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a cell tells of its fit."""
+    facts = {f"fit_{name}": value for name, value in description["facts"].items()}
+    return facts | {
+        "fit_seconds": description["seconds"],
+        "n_parameters": description["n_parameters"],
+    }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from harmbench.method import Method
 from harmbench.metrics.aggregate import Estimate
+from harmbench.progress import CurvePoint
 from harmbench.run.cell import Cell, CellResult, Status
 
 
@@ -73,36 +75,62 @@ class Store:
 
 
 class FitStore(Store):
-    """Fitted methods: `state.safetensors` and `fit.json`; loading one runs no code."""
+    """Fitted methods: `state.safetensors`, `fit.json` and `curves.csv`.
 
-    def save(self, key: str, method: Method, description: dict[str, Any]) -> None:
-        """Store a fitted method's state dict."""
+    Loading one runs no code. Beside them lie the checkpoints of fits that are under way.
+    """
+
+    def checkpoints(self, key: str) -> Path:
+        """Where the checkpoints of a fit are, or would be."""
+        return self.root / f".{key}.checkpoints"
+
+    def drop_checkpoints(self, key: str) -> None:
+        """Remove the checkpoints of a fit; to be called with the key's lock held."""
+        shutil.rmtree(self.checkpoints(key), ignore_errors=True)
+
+    def save(
+        self,
+        key: str,
+        method: Method,
+        description: dict[str, Any],
+        curves: Sequence[CurvePoint],
+    ) -> None:
+        """Store a fitted method's state dict; its checkpoints have served."""
         state = {name: tensor.contiguous().cpu() for name, tensor in method.state_dict().items()}
         with self.writing(key) as folder:
             save_file(state, folder / "state.safetensors")
             (folder / "fit.json").write_text(json.dumps(description, indent=1))
+            _write_curves(folder, curves)
+        self.drop_checkpoints(key)
 
-    def load(self, key: str, method: Method) -> dict[str, Any] | None:
+    def load(
+        self, key: str, method: Method
+    ) -> tuple[dict[str, Any], tuple[CurvePoint, ...]] | None:
         """Load a stored state into `method`.
 
         Returns
         -------
-        dict or None
-            The description, or None if there is no such fit or its files are damaged.
+        tuple or None
+            The description and the curves, or None if there is no such fit or its files
+            are damaged.
         """
         if not self.has(key):
             return None
         try:
             description = json.loads((self.path(key) / "fit.json").read_text())
+            curves = _read_curves(self.path(key))
             method.load_state_dict(load_file(self.path(key) / "state.safetensors"))
         except (OSError, ValueError, RuntimeError, SafetensorError):
             return None
         assert isinstance(description, dict)
-        return description
+        return description, curves
 
 
 class CellStore(Store):
-    """Results of finished cells: `result.json`, `scores.csv` and `figure.png`."""
+    """Results of finished cells: `result.json`, `scores.csv`, `curves.csv` and `figure.png`.
+
+    There are no curves of a method with nothing to learn.
+    """
 
     def save(self, cell: Cell, result: CellResult, figure: bytes | None) -> CellResult:
         """Store a finished cell, and return its result with the folder it lies in."""
@@ -111,6 +139,8 @@ class CellStore(Store):
             result.scores.to_csv(folder / "scores.csv", index=False)
             if figure is not None:
                 (folder / "figure.png").write_bytes(figure)
+            if result.curves:
+                _write_curves(folder, result.curves)
             content = {
                 "cell": asdict(cell),
                 "estimates": {
@@ -126,6 +156,7 @@ class CellStore(Store):
             estimates=result.estimates,
             folder=self.path(cell.key),
             facts=result.facts,
+            curves=result.curves,
             fit_cached=result.fit_cached,
         )
 
@@ -140,6 +171,7 @@ class CellStore(Store):
                 for name, values in content["estimates"].items()
             }
             facts = content["facts"]
+            curves = _read_curves(folder) if (folder / "curves.csv").exists() else ()
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return CellResult(
@@ -148,8 +180,20 @@ class CellStore(Store):
             estimates=estimates,
             folder=folder,
             facts=facts,
+            curves=curves,
             fit_cached=True,
         )
+
+
+def _write_curves(folder: Path, curves: Sequence[CurvePoint]) -> None:
+    with (folder / "curves.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([CurvePoint._fields, *curves])
+
+
+def _read_curves(folder: Path) -> tuple[CurvePoint, ...]:
+    with (folder / "curves.csv").open(newline="") as stream:
+        _, *rows = csv.reader(stream)
+    return tuple(CurvePoint(int(step), name, float(value)) for step, name, value in rows)
 
 
 def _text(value: float) -> float | str:

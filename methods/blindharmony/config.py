@@ -38,6 +38,7 @@ class BlindHarmonyConfig:
     micro_batches: int = 1  # [ours] gradient accumulation: a batch in so many parts
     learning_rate: float = 5e-4  # [S 2.1] annealed to 0 along a cosine
     max_gradient_norm: float = 0.0  # [ours] clip to this norm; 0 is off, as in the paper
+    mixed_precision: bool = True  # [ours] coupling networks in bfloat16, on hardware with it
     validate_every: int = 500  # [code] steps between looks at the validation slices
     validation_slices: int = 775  # [S 2.1] simulated; 760 for the real domains
 
@@ -95,6 +96,7 @@ PRESETS = {
         batch_size=8,
         learning_rate=3e-3,
         max_gradient_norm=50.0,
+        mixed_precision=False,  # the quick numbers are those of any CPU
         validate_every=100,
         validation_slices=50,
         # A flow this small and this briefly trained has its mode in the background, so that

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import platform
@@ -13,6 +14,7 @@ import pytest
 
 from harmbench import tracking
 from harmbench.metrics.aggregate import Estimate
+from harmbench.progress import CurvePoint
 from harmbench.run.cell import Cell, CellResult, Status
 from harmbench.run.store import CellStore
 
@@ -85,6 +87,57 @@ def test_a_cell_becomes_one_nested_run_with_everything_in_it(recorder, home):
     assert {"version.torch", "version.harmbench", "version.python"} <= set(run.data.tags)
     names = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert names == {"scores.csv", "result.json", "figure.png"}
+
+
+def history(key: str, name: str):
+    client, _ = tracking.connect()
+    (run,) = recorded(key)
+    return [(item.step, item.value) for item in client.get_metric_history(run.info.run_id, name)]
+
+
+def test_curves_are_recorded_with_their_steps(recorder, home):
+    curves = (
+        CurvePoint(10, "loss", 2.0), CurvePoint(10, "validation", math.nan),
+        CurvePoint(20, "loss", 0.1 + 0.2), CurvePoint(20, "validation", 1.5),
+    )  # fmt: skip
+    which = cell("k-curves")
+    computed = dataclasses.replace(finished(home, which), curves=curves)
+    stored = CellStore(home / "cells").save(which, computed, None)
+    cached = CellStore(home / "cells").load("k-curves")
+    for result in (stored, cached):
+        assert result.curves[2:] == curves[2:]
+        assert math.isnan(result.curves[1].value)
+    recorder.after_cell(which, cached)
+    assert history("k-curves", "fit.loss") == [(10, 2.0), (20, 0.1 + 0.2)]
+    assert history("k-curves", "fit.validation") == [(20, 1.5)]
+    (run,) = recorded("k-curves")
+    client, _ = tracking.connect()
+    assert "curves.csv" in {item.path for item in client.list_artifacts(run.info.run_id)}
+
+
+def test_long_curves_are_thinned_out_evenly_to_what_one_call_takes(recorder, home):
+    curves = tuple(
+        CurvePoint(step, name, float(step))
+        for step in range(1, 1201)
+        for name in ("loss", "learning_rate")
+        if name == "loss" or step % 100 == 0
+    )
+    which = cell("k-long")
+    recorder.after_cell(which, dataclasses.replace(finished(home, which), curves=curves))
+    assert [step for step, _ in history("k-long", "fit.loss")] == list(range(2, 1201, 2))
+    assert [step for step, _ in history("k-long", "fit.learning_rate")] == [
+        step for step in range(100, 1201, 100) if step % 200 == 0
+    ]
+
+
+def test_a_fit_that_diverged_shows_its_curves(recorder):
+    curves = (CurvePoint(1, "loss", 5.0), CurvePoint(2, "loss", math.inf))
+    result = CellResult(
+        Status.DIVERGED, "ran away", facts={"fit_slices_per_second": 9.0}, curves=curves
+    )
+    recorder.after_cell(cell("k-diverged"), result)
+    assert history("k-diverged", "fit.loss") == [(1, 5.0)]
+    assert history("k-diverged", "fit_slices_per_second") == [(0, 9.0)]
 
 
 def test_a_cell_from_the_store_is_recorded_once_and_no_more(recorder, home):

@@ -15,7 +15,7 @@ import harmbench_methods
 from harmbench import HarmbenchError, Needs
 from harmbench.metrics.image import PSNR
 from harmbench.plugins import Lazy
-from harmbench.progress import Silent
+from harmbench.progress import FitProgress
 from harmbench_methods.histogram import Histogram, HistogramConfig, interpolate, quantiles
 from harmbench_methods.identity import Identity
 from harmbench_methods.oracle import Oracle
@@ -28,7 +28,7 @@ METHODS = [Identity, Oracle, Scale, Histogram]
 
 def fitted(cls, data, seed=0):
     method = cls(data.target.grid)
-    method.fit(data.fit_data(seed).restricted(method.needs), Silent())
+    method.fit(data.fit_data(seed).restricted(method.needs), FitProgress())
     return method
 
 

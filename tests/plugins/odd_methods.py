@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from harmbench import Method, Needs, hookimpl
+from harmbench import Method, Needs, Phase, SliceBatches, hookimpl, torch_generator, train
 
 
 class Fails(Method):
@@ -121,9 +121,49 @@ class Paired(Unpaired):
         self.shift.fill_(float((target.images - source.images).mean()))
 
 
+class Learns(Method):
+    """A gain and an offset, fitted by the harness's training loop to noisy slices."""
+
+    name = "learns"
+    summary = "trains, with dropout"
+    needs = Needs.TARGET
+    rate = 0.05
+
+    def __init__(self, grid, config=None):
+        super().__init__(grid, config)
+        self.curve = torch.nn.Conv2d(1, 1, 1)
+
+    def fit(self, data, progress):
+        batches = SliceBatches(
+            data.target,
+            size=4,
+            device=self.device,
+            generator=torch_generator(data.seed, self.name, "batches"),
+        )
+
+        def loss(x):
+            noisy = torch.nn.functional.dropout(x, 0.2)
+            return (self.curve(noisy[:, None])[:, 0] - x).square().mean()
+
+        optimizer = torch.optim.Adam(self.parameters(), lr=self.rate)
+        train(self, batches, Phase(loss, optimizer), progress, name=self.name, steps=30)
+
+    def forward(self, scans):
+        N, S, H, W = scans.images.shape
+        images = self.curve(scans.images.view(N * S, 1, H, W)).view(N, S, H, W)
+        return scans.with_images(images.clamp(0, 1))
+
+
+class RunsAway(Learns):
+    name = "runs-away"
+    summary = "trains far too fast"
+    rate = 1e30
+
+
 @hookimpl
 def register_methods():
     found = (
-        Fails, Diverges, OutOfRange, WrongShape, Peeks, Hangs, Counts, Unpaired, Paired,
+        Fails, Diverges, OutOfRange, WrongShape, Peeks, Hangs, Counts, Unpaired, Paired, Learns,
+        RunsAway,
     )  # fmt: skip
     return {method.name: method for method in found}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from harmbench.errors import UserError
 from harmbench.needs import Needs
@@ -39,11 +41,11 @@ def bench(prepared, tmp_path, monkeypatch):
     (tmp_path / "cohorts").symlink_to(prepared / "cohorts")
     files = [PLUGINS / "tiny_cohort.py", PLUGINS / "odd_methods.py", PLUGINS / "sample_plugin.py"]
 
-    def run(methods, tasks, **options):
+    def run(methods, tasks, progress=None, **options):
         registry = Registry.discover(files)
         request = Request(methods, tasks, "tiny", **options)
         plan = make_plan(registry, select(registry, request), tmp_path, Silent())
-        runner = Runner(registry, tmp_path, torch.device("cpu"), Silent())
+        runner = Runner(registry, tmp_path, torch.device("cpu"), progress or Silent())
         return {(job.cell.method, job.cell.task): result for job, result in runner.run(plan)}
 
     run.home = tmp_path
@@ -84,6 +86,72 @@ def test_infinite_estimates_survive_the_store(bench):
     first = bench(["oracle"], ["domain1"])["oracle", "domain1"]
     second = bench(["oracle"], ["domain1"])["oracle", "domain1"]
     assert first.estimates["psnr"].mean == second.estimates["psnr"].mean == math.inf
+
+
+class Interrupts(Silent):
+    """Progress at whose n-th note Ctrl-C is pressed, and which keeps what is logged."""
+
+    def __init__(self, note):
+        self.left, self.lines = note, []
+
+    def note(self, text):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+    def log(self, text):
+        self.lines.append(text)
+
+
+def stored_state(home):
+    (path,) = (home / "fits").glob("*/state.safetensors")
+    return load_file(path)
+
+
+def test_a_fit_that_was_interrupted_goes_on_and_ends_the_same(bench, monkeypatch):
+    monkeypatch.setattr("harmbench.training.CHECKPOINT_SECONDS", 0)
+    with pytest.raises(KeyboardInterrupt):
+        bench(["learns"], ["domain1"], progress=Interrupts(12))
+    (checkpoints,) = (bench.home / "fits").glob(".*.checkpoints")
+    progress = Interrupts(0)
+    result = bench(["learns"], ["domain1"], progress=progress)["learns", "domain1"]
+    assert result.status is Status.DONE
+    assert "learns: goes on at step 11 of 30" in progress.lines
+    assert result.facts["fit_resumed_at"] == 11
+    assert not checkpoints.exists()
+    resumed = stored_state(bench.home)
+    shutil.rmtree(bench.home / "fits")
+    shutil.rmtree(bench.home / "cells")
+    whole = bench(["learns"], ["domain1"])["learns", "domain1"]
+    assert "fit_resumed_at" not in whole.facts
+    assert result.curves == whole.curves
+    for name, value in stored_state(bench.home).items():
+        assert torch.equal(value, resumed[name]), name
+
+
+def test_curves_and_facts_of_a_fit_go_with_every_cell_that_uses_it(bench):
+    results = bench(["learns"], ["domain1", "site-elsewhere"])
+    first, second = results.values()
+    assert (first.fit_cached, second.fit_cached) == (False, True)
+    losses = [point.value for point in first.curves if point.name == "loss"]
+    assert len(losses) == 30
+    assert losses[-1] < losses[0]
+    assert first.curves == second.curves
+    for name in ("fit_slices_per_second", "fit_peak_memory_mib", "fit_steps_done", "fit_seconds"):
+        assert first.facts[name] == second.facts[name] > 0
+    again = bench(["learns", "identity"], ["domain1"])
+    assert again["learns", "domain1"].curves == first.curves
+    assert again["identity", "domain1"].curves == ()
+
+
+def test_a_fit_that_ran_away_says_how_far_it_came_and_leaves_nothing(bench, monkeypatch):
+    monkeypatch.setattr("harmbench.training.CHECKPOINT_SECONDS", 0)
+    result = bench(["runs-away"], ["domain1"])["runs-away", "domain1"]
+    assert result.status is Status.DIVERGED
+    assert "ran away at training step" in result.reason
+    assert result.facts["fit_steps_done"] < 30
+    assert not math.isfinite(result.curves[-1].value)
+    assert [path for path in (bench.home / "fits").iterdir() if path.is_dir()] == []
 
 
 def test_blindness_is_enforced(bench):
