@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from harmbench import UserError
 
 from .config import BlindHarmonyConfig
-from .layers import ActNorm, LUConv1x1, SplineCoupling
+from .layers import ActNorm, LUConv1x1, SplineCoupling, Squeeze
 
 
 def _level(channels: int, config: BlindHarmonyConfig) -> Iterator[transforms.Transform]:
     """Yield the transforms of one level, whose squeezed input has `channels` channels."""
-    yield transforms.SqueezeTransform()
+    yield Squeeze()
     for _ in range(config.steps):
         yield ActNorm(channels)
         yield LUConv1x1(channels)

@@ -1,10 +1,13 @@
-"""The two layers of the flow that nflows has slow: spline couplings and 1x1 convolutions.
+"""The layers of the flow: nflows' own, but faster.
 
-Both are nflows transforms, with nflows' parameters under nflows' names, and agree with
+All are nflows transforms, with nflows' parameters under nflows' names, and agree with
 nflows' layers to rounding; a state dict fits either. Inside, an activation is a matrix
 `(C, N)` of channels by all pixels of all images, so that a 1x1 convolution is one matrix
 product and everything a spline needs lies contiguously along N. To the outside it is a
 `(B, C, H, W)` view of that matrix, which costs no copy between layers.
+
+Under `torch.autocast` the coupling networks alone run in reduced precision: what decides on
+invertibility and density, the splines and the 1x1 convolutions, does not.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from nflows.utils import create_mid_split_binary_mask
 from torch import Tensor
 from torch.nn import functional as F
 
+from .convolution import conv3x3
 from .spline import rational_quadratic
 
 
@@ -31,6 +35,32 @@ def as_images(x: Tensor, like: Tensor) -> Tensor:
     """View a matrix `(C, B * H * W)` as images `(B, C, H, W)` with B, H and W of `like`."""
     B, _, H, W = like.shape
     return x.view(-1, B, H, W).transpose(0, 1)
+
+
+def squeeze(x: Tensor) -> Tensor:
+    """Trade every 2x2 pixels for four channels: `(C, B, H, W)` to `(4 C, B, H / 2, W / 2)`."""
+    C, B, H, W = x.shape
+    pixels = x.reshape(C, B, H // 2, 2, W // 2, 2)
+    return pixels.permute(0, 3, 5, 1, 2, 4).reshape(4 * C, B, H // 2, W // 2)
+
+
+def unsqueeze(x: Tensor) -> Tensor:
+    """Undo `squeeze`."""
+    C, B, H, W = x.shape
+    pixels = x.reshape(C // 4, 2, 2, B, H, W)
+    return pixels.permute(0, 3, 4, 1, 5, 2).reshape(C // 4, B, 2 * H, 2 * W)
+
+
+class Squeeze(transforms.SqueezeTransform):  # type: ignore[misc]
+    """Trade every 2x2 pixels for four channels (Dinh et al. 2017)."""
+
+    def forward(self, inputs: Tensor, context: Any = None) -> tuple[Tensor, Tensor]:
+        """Map `(B, C, H, W)` to `(B, 4 C, H / 2, W / 2)`, and log |det| = 0 `(B,)`."""
+        return squeeze(inputs.transpose(0, 1)).transpose(0, 1), inputs.new_zeros(len(inputs))
+
+    def inverse(self, inputs: Tensor, context: Any = None) -> tuple[Tensor, Tensor]:
+        """Map `(B, 4 C, H, W)` to `(B, C, 2 H, 2 W)`, and log |det| = 0 `(B,)`."""
+        return unsqueeze(inputs.transpose(0, 1)).transpose(0, 1), inputs.new_zeros(len(inputs))
 
 
 class ActNorm(transforms.ActNorm):  # type: ignore[misc]
@@ -64,37 +94,47 @@ class LUConv1x1(transforms.OneByOneConvolution):  # type: ignore[misc]
             places = torch.from_numpy(indices[0] * channels + indices[1])
             self.register_buffer(f"{name}_places", places, persistent=False)
 
-    def _factors(self) -> tuple[Tensor, Tensor]:
+    def _factors(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Return L and U, each `(C, C)`."""
         C = self.features
-        empty = self.bias.new_zeros(C * C)
-        L = empty.scatter(0, self.lower_places, self.lower_entries).view(C, C)
-        U = empty.scatter(0, self.upper_places, self.upper_entries).view(C, C)
-        return L + torch.eye(C).to(L), U + torch.diag(self.upper_diag)
+        empty = self.bias.new_zeros(C * C, dtype=dtype)
+        L = empty.scatter(0, self.lower_places, self.lower_entries.to(dtype)).view(C, C)
+        U = empty.scatter(0, self.upper_places, self.upper_entries.to(dtype)).view(C, C)
+        diagonal = F.softplus(self.unconstrained_upper_diag.to(dtype)) + self.eps
+        return L + torch.eye(C).to(L), U + torch.diag(diagonal)
+
+    def matrix(self, dtype: torch.dtype) -> Tensor:
+        """Return L U P `(C, C)`."""
+        L, U = self._factors(dtype)
+        product: Tensor = (L @ U)[:, self.permutation._inverse_permutation]
+        return product
+
+    def inverse_matrix(self) -> Tensor:
+        """Return the inverse of L U P in float64: it is small, so that this costs nothing."""
+        L, U = self._factors(torch.float64)
+        eye = torch.eye(self.features).to(L)
+        inverse_L = torch.linalg.solve_triangular(L, eye, upper=False, unitriangular=True)
+        inverse_LU = torch.linalg.solve_triangular(U, inverse_L, upper=True)
+        inverse: Tensor = inverse_LU[self.permutation._inverse_permutation]
+        return inverse
 
     def _logabsdet(self, x: Tensor) -> Tensor:
         B, _, H, W = x.shape
         logabsdet: Tensor = H * W * self.upper_diag.log().sum()
         return logabsdet.expand(B)
 
-    def forward(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Tensor, context: Any = None) -> tuple[Tensor, Tensor]:
         """Map x `(B, C, H, W)` to y of the same shape and log |det| `(B,)`."""
-        L, U = self._factors()
-        LUP = (L @ U)[:, self.permutation._inverse_permutation]
-        y = torch.addmm(self.bias[:, None], LUP, as_matrix(inputs))
-        return as_images(y, inputs), self._logabsdet(inputs)
+        with torch.autocast(inputs.device.type, enabled=False):
+            y = torch.addmm(self.bias[:, None], self.matrix(inputs.dtype), as_matrix(inputs))
+            return as_images(y, inputs), self._logabsdet(inputs)
 
-    def inverse(self, inputs: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def inverse(self, inputs: Tensor, context: Any = None) -> tuple[Tensor, Tensor]:
         """Map y `(B, C, H, W)` to x of the same shape and log |det| `(B,)` of the inverse."""
-        # The matrix is small: inverting it in double precision costs nothing, and the
-        # product with all pixels is then as accurate as the forward one.
-        L, U = (factor.double() for factor in self._factors())
-        eye = torch.eye(self.features).to(L)
-        inverse_L = torch.linalg.solve_triangular(L, eye, upper=False, unitriangular=True)
-        inverse_LU = torch.linalg.solve_triangular(U, inverse_L, upper=True)
-        inverse = inverse_LU[self.permutation._inverse_permutation].to(inputs.dtype)
-        x = inverse @ (as_matrix(inputs) - self.bias[:, None])
-        return as_images(x, inputs), -self._logabsdet(inputs)
+        with torch.autocast(inputs.device.type, enabled=False):
+            inverse = self.inverse_matrix().to(inputs.dtype)
+            x = inverse @ (as_matrix(inputs) - self.bias[:, None])
+            return as_images(x, inputs), -self._logabsdet(inputs)
 
 
 class CouplingNet(ConvResidualNet):  # type: ignore[misc]
@@ -113,7 +153,8 @@ class CouplingNet(ConvResidualNet):  # type: ignore[misc]
             pairs = zip(block.batch_norm_layers, block.conv_layers, strict=True)
             residual = hidden
             for normalise, convolve in pairs:
-                residual = convolve(F.relu(normalise(residual), inplace=True))
+                residual = F.relu(normalise(residual), inplace=True)
+                residual = conv3x3(residual, convolve.weight, convolve.bias)
             hidden = hidden + residual
         flat = hidden.permute(0, 2, 3, 1).reshape(-1, self.hidden_channels)
         parameters: Tensor = torch.addmm(last.bias[:, None], last.weight.flatten(1), flat.t())
@@ -153,17 +194,21 @@ class SplineCoupling(transforms.PiecewiseRationalQuadraticCouplingTransform):  #
             tail_bound=tail_bound,
         )
 
+    @property
+    def spline_options(self) -> dict[str, Any]:
+        """What `rational_quadratic` is told besides inputs and parameters."""
+        # nflows divides the softmaxes' logits by this, for a gentle start.
+        scale = 1 / math.sqrt(self.transform_net.hidden_channels)
+        return {"bins": self.num_bins, "bound": self.tail_bound, "scale": scale}
+
     def _couple(self, inputs: Tensor, *, inverse: bool) -> tuple[Tensor, Tensor]:
         x = as_matrix(inputs)
         changed, kept = x[: self.num_transform_features], x[self.num_transform_features :]
-        parameters = self.transform_net.parameters_of(kept, inputs)
+        parameters = self.transform_net.parameters_of(kept, inputs).to(inputs.dtype)
         outputs, logabsdet = rational_quadratic(
             changed,
             parameters.view(len(changed), -1, changed.shape[1]),
-            bins=self.num_bins,
-            bound=self.tail_bound,
-            # nflows divides the softmaxes' logits by this, for a gentle start.
-            scale=1 / math.sqrt(self.transform_net.hidden_channels),
+            **self.spline_options,
             inverse=inverse,
         )
         per_image = logabsdet.view(len(changed), len(inputs), -1).sum(dim=(0, 2))

@@ -36,22 +36,30 @@ class _Bin(torch.autograd.Function):
         # Widths and heights at once: (C, 2, K, N).
         C, _, N = parameters.shape
         logits = parameters[:, : 2 * K].reshape(C, 2, K, N)
-        p = torch.softmax(logits * scale, dim=2)
-        ends = p.cumsum(dim=2)
+        # The softmax and its running sum by hand: they share the division, and torch's own
+        # are slow along an axis that is not the last.
+        highest = logits.amax(dim=2, keepdim=True)
+        e = torch.add(highest * -scale, logits, alpha=scale).exp_()
+        ends = e.clone()
+        for j in range(1, K):
+            ends[:, :, j] += ends[:, :, j - 1]
+        share = ends[:, :, K - 1 :].reciprocal()
         # The knots on the axis that t lies on; t's bin is the number of those below it.
         axis = 1 if inverse else 0
         count = torch.arange(1, K, device=t.device, dtype=t.dtype)[:, None]
-        knots = (ends[:, axis, : K - 1] * (1 - MIN_BIN * K)).add_(count, alpha=MIN_BIN)
+        free = (1 - MIN_BIN * K) * share[:, axis]
+        knots = torch.addcmul(MIN_BIN * count, ends[:, axis, : K - 1], free)
         k = (t[:, None] >= knots).sum(dim=1, keepdim=True)
         of_both = k[:, None].expand(C, 2, 1, N)
-        size = p.gather(2, of_both)
-        start = ends.gather(2, of_both) - size
+        size = e.gather(2, of_both)
+        start = (ends.gather(2, of_both) - size) * share
+        size = size * share
         # Slope logits at the bin's two knots; the outermost knots have the tails' slope.
         slopes = parameters[:, 2 * K :]
         tail = t.new_full((), _TAIL_LOGIT)
         left = torch.where(k > 0, slopes.gather(1, (k - 1).clamp_min(0)), tail)
         right = torch.where(k < K - 1, slopes.gather(1, k.clamp_max(K - 2)), tail)
-        ctx.save_for_backward(p, k, start, size)
+        ctx.save_for_backward(e, share, k, start, size)
         ctx.bins, ctx.scale = bins, scale
         ctx.mark_non_differentiable(k)
         start, size = start.squeeze(2), size.squeeze(2)
@@ -66,20 +74,22 @@ class _Bin(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        p, k, start, size = ctx.saved_tensors
-        K, (C, _, _, N) = ctx.bins, p.shape
+        e, share, k, start, size = ctx.saved_tensors
+        K, (C, _, _, N) = ctx.bins, e.shape
         _, start_w, start_h, size_w, size_h, left, right = grads
         d_start = torch.stack((start_w, start_h), dim=1).unsqueeze(2)
         d_size = torch.stack((size_w, size_h), dim=1).unsqueeze(2)
         # d/d logit_j = p_j (d/dp_j - sum_i p_i d/dp_i), where d/dp_j is d_start for the
         # bins before k, d_size for bin k and 0 after it; so the sum is known already.
         mean = d_start * start + d_size * size
-        j = torch.arange(K, device=p.device)[:, None]
+        share = share * ctx.scale  # p_j is e_j times its share
+        before, at, after = (d_start - mean) * share, (d_size - mean) * share, -mean * share
+        j = torch.arange(K, device=e.device)[:, None]
         of_both = k[:, None]
-        d_logits = torch.where(j < of_both, d_start - mean, -mean)
-        d_logits.scatter_(2, of_both.expand(C, 2, 1, N), d_size - mean)
-        d_logits.mul_(p).mul_(ctx.scale)
-        d_slopes = p.new_zeros(C, K - 1, N)
+        d_logits = torch.where(j < of_both, before, after)
+        d_logits.scatter_(2, of_both.expand(C, 2, 1, N), at)
+        d_logits.mul_(e)
+        d_slopes = e.new_zeros(C, K - 1, N)
         d_slopes.scatter_add_(1, (k - 1).clamp_min(0), left[:, None] * (k > 0))
         d_slopes.scatter_add_(1, k.clamp_max(K - 2), right[:, None] * (k < K - 1))
         return None, torch.cat((d_logits.flatten(1, 2), d_slopes), dim=1), None, None, None
@@ -90,36 +100,10 @@ def _unit(theta: Tensor) -> Tensor:
     return theta + (theta.clamp(0, 1) - theta).detach()
 
 
-def rational_quadratic(
-    inputs: Tensor,
-    parameters: Tensor,
-    *,
-    bins: int,
-    bound: float,
-    scale: float = 1.0,
-    inverse: bool = False,
-) -> tuple[Tensor, Tensor]:
-    """Apply a spline of its own to every input; the identity outside of [-bound, bound].
-
-    Parameters
-    ----------
-    inputs
-        `(C, N)`.
-    parameters
-        `(C, 3 K - 1, N)`: logits of K widths and K heights, and of the K - 1 inner slopes,
-        as nflows orders them.
-    bins, bound
-        K, at least 2, and B.
-    scale
-        Multiplies the logits of widths and heights.
-    inverse
-        Apply the inverse spline.
-
-    Returns
-    -------
-    tuple
-        Outputs and log-derivatives, both `(C, N)`.
-    """
+def _solve(
+    inputs: Tensor, parameters: Tensor, bins: int, bound: float, scale: float, inverse: bool
+) -> tuple[Tensor, ...]:
+    """Return outputs, theta in [0, 1], the bin's slope s_k, and the knots' d_k and d_{k+1}."""
     inside = inputs.clamp(-bound, bound)
     t = (inside + bound) / (2 * bound)
     k, x_k, y_k, w_k, h_k, left, right = _Bin.apply(  # type: ignore[no-untyped-call]
@@ -146,15 +130,61 @@ def rational_quadratic(
         result = x_k + theta * w_k
     else:
         theta = _unit((t - x_k) / w_k)
-    rest = theta * (1 - theta)
-    denominator = s_k + bend * rest
-    if not inverse:
-        result = y_k + h_k * (s_k * theta * theta + d_k * rest) / denominator
-    # Equation 5: the derivative.
-    opposite = 1 - theta
-    numerator = d_next * theta * theta + 2 * s_k * rest + d_k * opposite * opposite
-    logabsdet = 2 * (s_k / denominator).log() + numerator.log()
+        rest = theta * (1 - theta)
+        result = y_k + h_k * (s_k * theta * theta + d_k * rest) / (s_k + bend * rest)
     # Beyond the bounds theta is 0 or 1 and the slope there is 1: the tail needs no case
     # of its own but the distance to the bound.
     outputs = result * (2 * bound) - bound + (inputs - inside)
+    return outputs, theta, s_k, d_k, d_next
+
+
+def rational_quadratic(
+    inputs: Tensor,
+    parameters: Tensor,
+    *,
+    bins: int,
+    bound: float,
+    scale: float = 1.0,
+    inverse: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Apply a spline of its own to every input; the identity outside of [-bound, bound].
+
+    Parameters
+    ----------
+    inputs
+        `(C, N)`.
+    parameters
+        `(C, 3 K - 1, N)`: logits of K widths and K heights, and of the K - 1 inner slopes,
+        as nflows orders them.
+    bins, bound
+        K, at least 2, and B.
+    scale
+        Multiplies the logits of widths and heights; positive.
+    inverse
+        Apply the inverse spline.
+
+    Returns
+    -------
+    tuple
+        Outputs and log-derivatives, both `(C, N)`.
+    """
+    outputs, theta, s_k, d_k, d_next = _solve(inputs, parameters, bins, bound, scale, inverse)
+    rest, opposite = theta * (1 - theta), 1 - theta
+    # Equation 5: the derivative.
+    numerator = d_next * theta * theta + 2 * s_k * rest + d_k * opposite * opposite
+    denominator = s_k + (d_k + d_next - 2 * s_k) * rest
+    logabsdet = 2 * (s_k / denominator).log() + numerator.log()
     return outputs, -logabsdet if inverse else logabsdet
+
+
+def rational_quadratic_value(
+    inputs: Tensor,
+    parameters: Tensor,
+    *,
+    bins: int,
+    bound: float,
+    scale: float = 1.0,
+    inverse: bool = False,
+) -> Tensor:
+    """Return the outputs of `rational_quadratic` alone, for where no density is asked for."""
+    return _solve(inputs, parameters, bins, bound, scale, inverse)[0]

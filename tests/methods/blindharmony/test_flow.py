@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import importlib.util
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +13,9 @@ import torch
 from harmbench import UserError
 from harmbench_methods.blindharmony.config import PRESETS, BlindHarmonyConfig
 from harmbench_methods.blindharmony.flow import Flow
+from harmbench_methods.blindharmony.inference import FrozenFlow
+
+BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "flow.py"
 
 
 def small(height=8, width=12, **settings):
@@ -42,6 +48,115 @@ def test_slices_that_cannot_be_halved_are_refused_in_one_line():
 def test_settings_out_of_range_are_refused_by_name(setting):
     with pytest.raises(UserError, match=next(iter(setting))):
         BlindHarmonyConfig(**setting)
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    """The benchmark, which has the same flow of nflows' own layers."""
+    spec = importlib.util.spec_from_file_location("benchmark_flow", BENCHMARK)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def both(benchmark, flow, height=8, width=12):
+    """`flow`, and one of nflows' own layers with the same parameters."""
+    theirs = benchmark.stock_flow(
+        height, width, BlindHarmonyConfig(levels=2, steps=2, hidden=6, blocks=1, bins=4)
+    )
+    theirs.load_state_dict(flow.state_dict())
+    return flow, theirs.to(next(flow.parameters()).dtype).train(flow.training)
+
+
+@pytest.mark.filterwarnings("ignore:torch.triangular_solve")
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-9)])
+def test_flow_is_that_of_nflows_layers_in_value_and_gradient(benchmark, dtype, tolerance, train):
+    x = torch.rand(3, 8, 12, dtype=dtype)
+    close = {"rtol": 10 * tolerance, "atol": tolerance}
+    results = []
+    for flow in both(benchmark, small().to(dtype).train(train)):
+        z, logabsdet = flow.encode(x - 0.5)
+        loss = flow.bits_per_dimension(x, torch.full_like(x, 0.5)).mean()
+        gradients = torch.autograd.grad(loss, flow.parameters())
+        flow.eval()
+        v, _ = flow.decode(z.detach())
+        # As a share of the pixels, as the loss has it.
+        results.append((z, logabsdet / flow.dimension, v, loss, *gradients))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, **close)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-11)])
+def test_frozen_flow_is_the_flow_and_stays_as_it_was(dtype, tolerance):
+    flow = small().to(dtype)
+    v = torch.rand(5, 8, 12, dtype=dtype) - 0.5
+    frozen = FrozenFlow(flow.train(), dtype)
+    z = frozen.encode(v)
+    flow.eval()
+    expected, _ = flow.encode(v)
+    flat = torch.cat([part.transpose(0, 1).flatten(1) for part in z], dim=1)
+    torch.testing.assert_close(flat, expected, rtol=0, atol=tolerance)
+    torch.testing.assert_close(
+        frozen.decode([0.9 * part for part in z]),
+        flow.decode(0.9 * expected)[0],
+        rtol=0,
+        atol=tolerance,
+    )
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            parameter += 1
+    with torch.autocast("cpu", torch.bfloat16):
+        again = frozen.encode(v)
+    assert all(torch.equal(a, b) for a, b in zip(again, z, strict=True))
+
+
+def test_frozen_flow_can_be_more_precise_than_the_flow():
+    flow = small()
+    v = torch.rand(5, 8, 12) - 0.5
+    z = FrozenFlow(flow, torch.float64).encode(v.double())
+    expected, _ = copy.deepcopy(flow).double().encode(v.double())
+    flat = torch.cat([part.transpose(0, 1).flatten(1) for part in z], dim=1)
+    torch.testing.assert_close(flat, expected, rtol=0, atol=1e-11)
+
+
+def test_trained_flow_is_inverted_in_float32_and_repeats_itself(benchmark):
+    config = BlindHarmonyConfig(levels=2, steps=2, hidden=16, blocks=1)
+    x, _ = benchmark.heads(8, 24, 32)
+
+    def trained():
+        torch.manual_seed(0)
+        flow = Flow(24, 32, config).train()
+        optimizer = torch.optim.Adam(flow.parameters(), lr=3e-3)
+        before = float(flow.bits_per_dimension(x, torch.full_like(x, 0.5)).mean().detach())
+        for _ in range(60):
+            benchmark.train_step(flow, optimizer, x)
+        after = float(flow.bits_per_dimension(x, torch.full_like(x, 0.5)).mean().detach())
+        assert after < before - 1
+        return flow.eval()
+
+    flow = trained()
+    again = trained().state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in flow.state_dict().items())
+    frozen = FrozenFlow(flow)
+    v, _ = benchmark.heads(20, 24, 32)
+    v = v - 0.5
+    with torch.no_grad():
+        for back in (frozen.decode(frozen.encode(v)), flow.decode(flow.encode(v)[0])[0]):
+            assert float((back - v).abs().max()) <= 1e-4
+
+
+def test_under_autocast_densities_stay_in_float32():
+    flow = small().train()
+    x = torch.rand(4, 8, 12)
+    u = torch.full_like(x, 0.5)
+    with torch.autocast("cpu", torch.bfloat16):
+        reduced = flow.bits_per_dimension(x, u)
+    reduced.mean().backward()
+    exact = flow.bits_per_dimension(x, u)
+    assert reduced.dtype == torch.float32
+    assert all(p.grad.dtype == torch.float32 and p.grad.isfinite().all() for p in flow.parameters())
+    assert 0 < float((reduced - exact).detach().abs().max()) < 0.1
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-10)])

@@ -1,0 +1,366 @@
+"""How much faster BlindHarmony's flow is than the same flow of nflows' own layers.
+
+Both have the same parameters, do the same work and take turns in one process, so that a
+ratio tells of the code and not of what else the machine was doing::
+
+    python benchmarks/flow.py --size quick
+    python benchmarks/flow.py --size paper --batch 2 --slices 4 --iterations 2
+
+See README.md beside this file for what is measured, and for results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import dataclasses
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from nflows import transforms
+from nflows.nn.nets import ConvResidualNet
+from nflows.utils import create_mid_split_binary_mask
+from torch import Tensor, nn
+
+from harmbench import Grid, Scans, torch_generator
+from harmbench.scans import GRIDS
+from harmbench_methods.blindharmony.config import PRESETS, BlindHarmonyConfig
+from harmbench_methods.blindharmony.flow import Flow
+from harmbench_methods.blindharmony.method import BlindHarmony
+from harmbench_methods.blindharmony.terms import (
+    correlation_gradient,
+    edge_gradient,
+    non_edge_mask,
+)
+
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+KINDS = ("stock", "ours")
+WORKS = ("training step", "encode", "decode", "harmonise")
+# Steps that bring a new flow's activations to the scale of a trained one.
+SETTLING_STEPS = 5
+
+
+def stock_layers(channels: int, config: BlindHarmonyConfig) -> list[transforms.Transform]:
+    """Return the transforms of one level, all of them nflows' own."""
+
+    def net(features: int, parameters: int) -> ConvResidualNet:
+        return ConvResidualNet(
+            features,
+            parameters,
+            hidden_channels=config.hidden,
+            num_blocks=config.blocks,
+            use_batch_norm=True,
+        )
+
+    layers: list[transforms.Transform] = [transforms.SqueezeTransform()]
+    for _ in range(config.steps):
+        coupling = transforms.PiecewiseRationalQuadraticCouplingTransform(
+            create_mid_split_binary_mask(channels),
+            net,
+            num_bins=config.bins,
+            tails="linear",
+            tail_bound=config.tail_bound,
+        )
+        layers += [
+            transforms.ActNorm(channels),
+            transforms.OneByOneConvolution(channels),
+            coupling,
+        ]
+    return [*layers, transforms.OneByOneConvolution(channels)]
+
+
+def stock_flow(height: int, width: int, config: BlindHarmonyConfig) -> Flow:
+    """Return a flow of stock nflows layers, which a `Flow`'s state dict fits."""
+    flow = Flow(height, width, config)
+    flow.transform = transforms.MultiscaleCompositeTransform(config.levels)
+    C, H, W = 1, height, width
+    for _ in range(config.levels):
+        C, H, W = 4 * C, H // 2, W // 2
+        level = transforms.CompositeTransform(stock_layers(C, config))
+        flow.transform.add_transform(level, (C, H, W))
+        C //= 2
+    return flow
+
+
+def heads(count: int, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Draw slices `(count, H, W)` of three tissues on black, and where they are not black."""
+    random = torch_generator(0, "benchmark", "heads")
+    y = torch.linspace(-1, 1, height)[:, None]
+    x = torch.linspace(-1, 1, width)
+    folds = torch.randn(count, 1, height // 8, width // 8, generator=random)
+    folds = nn.functional.interpolate(folds, (height, width), mode="bicubic")[:, 0]
+    radius = torch.hypot(x / 0.85, y / 0.85) + 0.15 * folds
+    image = torch.where(radius < 0.4, 0.35, torch.where(radius < 0.8, 0.95, 0.6))
+    image = image + 0.02 * torch.randn(image.shape, generator=random)
+    mask = radius < 1
+    return torch.where(mask, image, 0.0).clamp(0, 1), mask
+
+
+def train_step(flow: Flow, optimizer: torch.optim.Optimizer, x: Tensor) -> None:
+    """Do one step of maximum likelihood, as a fit does."""
+    optimizer.zero_grad()
+    loss = flow.bits_per_dimension(x, torch.full_like(x, 0.5)).mean()
+    loss.backward()
+    nn.utils.clip_grad_norm_(flow.parameters(), 50.0)
+    optimizer.step()
+
+
+def settled_state(height: int, width: int, config: BlindHarmonyConfig, x: Tensor) -> dict:
+    """Return the state of a flow that was trained a little."""
+    torch.manual_seed(0)
+    flow = Flow(height, width, config).to(x.device).train()
+    optimizer = torch.optim.Adam(flow.parameters(), lr=config.learning_rate)
+    for _ in range(SETTLING_STEPS):
+        train_step(flow, optimizer, x)
+    return flow.state_dict()
+
+
+@torch.no_grad()
+def stock_harmonize(
+    flow: Flow, config: BlindHarmonyConfig, scans: Scans, noise: Tensor, mean: Tensor
+) -> Tensor:
+    """Run the plain loop on the slices of one scan: no check, no guard, no fallback."""
+    results = []
+    for start in range(0, len(mean), config.slices_at_once):
+        part = slice(start, start + config.slices_at_once)
+        x_s, u, x = scans.images[0, part], noise[part], mean[part]
+        M = non_edge_mask(
+            x_s,
+            scans.masks[0, part],
+            quantile=config.mask_quantile,
+            threshold=config.mask_threshold,
+            scope=config.mask_scope,
+        )
+        for _ in range(config.iterations):
+            g1 = correlation_gradient(x, x_s, centred=config.centred)
+            y = x - config.beta1 * g1 - config.beta2 * edge_gradient(x, M)
+            z, _ = flow.encode(flow.dequantize(y, u))
+            v, _ = flow.decode((1 - config.alpha) * z)
+            x = flow.quantize(v, u).clamp(0, 1)
+        results.append(x)
+    return torch.cat(results)
+
+
+class Bench:
+    """One size's work, to be done by either kind of flow."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        preset, grid = PRESETS[args.size], GRIDS[args.size]
+        S, H, W = grid.shape
+        self.device = torch.device(args.device)
+        self.config = dataclasses.replace(
+            preset,
+            iterations=args.iterations or preset.iterations,
+            slices_at_once=args.at_once or preset.slices_at_once,
+        )
+        self.grid = Grid(grid.name, (args.slices or S, H, W), grid.spacing)
+        self.batch = args.batch or preset.batch_size
+
+    def state(self) -> dict:
+        """Return the parameters that both kinds work with."""
+        _, H, W = self.grid.shape
+        x, _ = heads(min(self.batch, 8), H, W)
+        return settled_state(H, W, self.config, x.to(self.device))
+
+    def jobs(self, kind: str, state: dict) -> dict[str, Callable[[], object]]:
+        """Return what is timed, by its name."""
+        S, H, W = self.grid.shape
+        flow = (Flow if kind == "ours" else stock_flow)(H, W, self.config).to(self.device)
+        flow.load_state_dict(state)
+        images, masks = heads(max(S, self.batch), H, W)
+        batch = images[: self.batch].to(self.device)
+        scan = Scans(images[None, :S], masks[None, :S], ("p",), ("s",), torch.zeros(S))
+        scan = scan.to(self.device)
+        mean = images[:S].mean(dim=0).expand(S, H, W).to(self.device)
+
+        trained = copy.deepcopy(flow).train()
+        optimizer = torch.optim.Adam(trained.parameters(), lr=self.config.learning_rate)
+        flow.eval()
+        v = (images[: min(S, self.config.slices_at_once)] - 0.5).to(self.device)
+        encode, decode = torch.no_grad()(flow.encode), torch.no_grad()(flow.decode)
+        z = torch.randn(v.flatten(1).shape).to(self.device)
+
+        if kind == "ours":
+            method = BlindHarmony(self.grid, self.config).to(self.device)
+            method.flow.load_state_dict(state)
+            method.mean.copy_(mean)
+
+            def harmonize() -> Tensor:
+                return method(scan).images[0]
+        else:
+            noise = torch.rand(
+                self.grid.shape, generator=torch_generator(0, "blindharmony", "noise", "p", "s")
+            ).to(self.device)
+
+            def harmonize() -> Tensor:
+                return stock_harmonize(flow, self.config, scan, noise, mean)
+
+        return {
+            "training step": lambda: train_step(trained, optimizer, batch),
+            "encode": lambda: encode(v),
+            "decode": lambda: decode(z),
+            "harmonise": harmonize,
+        }
+
+    def describe(self) -> dict[str, str]:
+        """Return the sizes of each work, for the table."""
+        at_once = min(self.grid.shape[0], self.config.slices_at_once)
+        return {
+            "training step": f"{self.batch} slices",
+            "encode": f"{at_once} slices",
+            "decode": f"{at_once} slices",
+            "harmonise": f"{self.grid.shape[0]} slices, {at_once} at once, "
+            f"{self.config.iterations} iterations",
+        }
+
+
+def seconds(job: Callable[[], object], device: torch.device, clock: Callable[[], float]) -> float:
+    """Return how long `job` takes."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    start = clock()
+    job()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return clock() - start
+
+
+def high_water_mark() -> float:
+    """Return the most memory this process has had resident, in MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def peak_mib(job: Callable[[], object], device: torch.device) -> float:
+    """Return how much memory `job` needs on top of what was in use before it, in MiB."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        job()
+        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+    # Linux sets the mark back to what is resident now.
+    Path("/proc/self/clear_refs").write_text("5")
+    before = high_water_mark()
+    job()
+    return high_water_mark() - before
+
+
+def peak_in_a_fresh_process(kind: str, work: str, state: Path) -> float:
+    """Run this program again for nothing but the memory of one work."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--peak", kind, work, str(state)]
+    result = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(result.stdout)
+
+
+def arguments() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=("quick", "paper"), default="quick")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--clock", choices=CLOCKS, default="wall", help="cpu: for a machine that others use, too"
+    )
+    parser.add_argument("--batch", type=int, help="slices of a training step")
+    parser.add_argument("--slices", type=int, help="slices of the scan to harmonise")
+    parser.add_argument("--at-once", type=int, help="slices that go through the flow at once")
+    parser.add_argument("--iterations", type=int, help="iterations of the loop")
+    parser.add_argument("--only", choices=WORKS, nargs="+", default=WORKS)
+    parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def machine(args: argparse.Namespace) -> str:
+    """Describe what the numbers were measured on."""
+    if args.device.startswith("cuda"):
+        return f"{torch.cuda.get_device_name(args.device)}, torch {torch.__version__}"
+    names = [
+        line.split(":")[1].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return (
+        f"{names[0] if names else platform.processor()}, {len(names)} cores, "
+        f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}, "
+        f"torch {torch.__version__}"
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    args = arguments()
+    torch.set_num_threads(args.threads)
+    # nflows' LU layer calls it; torch still has it, and warns once.
+    warnings.filterwarnings("ignore", message="torch.triangular_solve is deprecated")
+    bench = Bench(args)
+    if args.peak:
+        kind, work, path = args.peak
+        job = bench.jobs(kind, torch.load(path))[work]
+        print(peak_mib(job, bench.device))
+        return
+
+    state = bench.state()
+    jobs = {kind: bench.jobs(kind, state) for kind in KINDS}
+    clock = CLOCKS[args.clock]
+    taken: dict[tuple[str, str], list[float]] = {}
+    for work in args.only:
+        for kind in KINDS:
+            seconds(jobs[kind][work], bench.device, clock)  # the first time is for allocations
+        for repeat in range(args.repeats):
+            for kind in KINDS[:: 1 if repeat % 2 else -1]:
+                time_taken = seconds(jobs[kind][work], bench.device, clock)
+                taken.setdefault((kind, work), []).append(time_taken)
+
+    peaks: dict[tuple[str, str], float] = {}
+    if not args.no_memory:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "state.pt"
+            torch.save(state, path)
+            for kind, work in taken:
+                peaks[kind, work] = peak_in_a_fresh_process(kind, work, path)
+
+    _, H, W = bench.grid.shape
+    print(f"{args.size} size, {H} x {W}; {machine(args)}")
+    print(
+        f"{args.clock} seconds: median [quartiles] of {args.repeats}; "
+        "peak: MiB on top of the idle process"
+    )
+    print(
+        f"{'':14}{'stock nflows':>24}{'ours':>24}{'stock / ours':>22}{'peak stock':>12}{'ours':>8}"
+    )
+    for work, size in bench.describe().items():
+        if work not in args.only:
+            continue
+        times = {kind: np.array(taken[kind, work]) for kind in KINDS}
+        ratios = times["stock"] / times["ours"]
+        cells = [
+            "{1:.3f} [{0:.3f}, {2:.3f}]".format(*np.quantile(times[kind], (0.25, 0.5, 0.75)))
+            for kind in KINDS
+        ]
+        ratio = "{1:.2f} [{0:.2f}, {2:.2f}]".format(*np.quantile(ratios, (0.25, 0.5, 0.75)))
+        memory = [f"{peaks[kind, work]:.0f}" if peaks else "" for kind in KINDS]
+        print(
+            f"{work:14}{cells[0]:>24}{cells[1]:>24}{ratio:>22}{memory[0]:>12}{memory[1]:>8}"
+            f"   {size}"
+        )
+    if "harmonise" in args.only:
+        both = [jobs[kind]["harmonise"]() for kind in KINDS]
+        difference = (both[0] - both[1]).abs()
+        print(
+            f"harmonised slices differ by {float(difference.mean()):.1e} on average, "
+            f"{float(difference.max()):.1e} at most"
+        )
+
+
+if __name__ == "__main__":
+    main()
