@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from filelock import FileLock, Timeout
+from torch import Tensor
 
 from harmbench.data.scanset import ScanKey, ScanSet
 from harmbench.errors import UserError
@@ -74,6 +75,19 @@ class CohortSource(ABC):
         UserError
             If what remains after leaving out bad scans is no cohort.
         """
+
+    def t2_weighted(self, person: str, grid: Grid) -> Tensor | None:
+        """Return a T2-weighted image of a person, prepared as the target's scan of that person.
+
+        No task uses it: it is the case that methods for one contrast must fail on. Most
+        cohorts have none.
+
+        Returns
+        -------
+        Tensor or None
+            `(S, H, W)` float32 in [0, 1], in the same space as that scan.
+        """
+        return None
 
 
 @dataclass(frozen=True)

@@ -97,30 +97,71 @@ class Mprage:
         """Excitations before the one that encodes the centre of k-space."""
         return self.readouts // 2
 
+    def signal(self, t1: Tensor, b1: Tensor) -> Tensor:
+        """Return the signed signal of spins at the centre of k-space, in the steady state.
+
+        It is negative where the inverted magnetization has not yet passed through zero,
+        so tissues that share a voxel have to be added before the magnitude is taken.
+        T2* and proton density only scale it: see `transverse`.
+
+        Parameters
+        ----------
+        t1
+            T1 in s, positive; any shape.
+        b1
+            Achieved over nominal flip angle, broadcast against `t1`.
+
+        Returns
+        -------
+        Tensor
+            Transverse over equilibrium magnetization, in [-1, 1], of the broadcast shape.
+        """
+        flip = math.radians(self.flip) * b1
+        cosine = flip.cos()
+        rest = self.readouts - self.centre
+        prepared = _recover(self.delay, t1)
+        first = _read(self.centre, self.echo_spacing, cosine, t1)
+        last = _read(rest, self.echo_spacing, cosine, t1)
+        inverted = _Affine(t1.new_tensor(-self.efficiency), t1.new_tensor(0.0))
+
+        to_centre = inverted.then(prepared).then(first)
+        whole = to_centre.then(last).then(_recover(self.recovery, t1))
+        before_inversion = whole.offset / (1 - whole.slope)
+        at_centre = to_centre.slope * before_inversion + to_centre.offset
+        return flip.sin() * at_centre
+
+    def transverse(self, tissue: Relaxation) -> float:
+        """Return what scales the signal of a tissue: its water content and T2* decay, in [0, 1]."""
+        return tissue.proton_density * math.exp(-self.echo_time / tissue.t2_star)
+
 
 class Relaxation(NamedTuple):
-    """What the signal of a tissue depends on: T1 and T2* in s, water content in [0, 1]."""
+    """What a tissue's signal depends on: T1, T2 and T2* in s, water content in [0, 1]."""
 
     t1: float
+    t2: float
     t2_star: float
     proton_density: float
 
 
 # T1 of grey and white matter: Wright et al., MAGMA 2008;21:121, measured with MPRAGE
-# itself. T1 of CSF, at all field strengths: Rooney et al., MRM 2007;57:308. T2* of cortex
-# and white matter: Peters et al., Magn Reson Imaging 2007;25:748. T2* of CSF is so
-# much longer than any echo time here that its value does not matter. Water content,
-# relative to CSF: Neeb et al., NeuroImage 2008;42:1094.
+# itself. T1 of CSF, at all field strengths: Rooney et al., MRM 2007;57:308. T2 of grey and
+# white matter: Stanisz et al., MRM 2005;54:507. T2 of CSF: about 1.9 s around the brain
+# and 2.4 s in the ventricles at 3 T ("Quantification of T1 and T2 of subarachnoid CSF",
+# MRM 2023), so long that its value hardly matters. T2* of cortex and white matter: Peters
+# et al., Magn Reson Imaging 2007;25:748. T2* of CSF is so much longer than any echo time
+# here that its value does not matter. Water content, relative to CSF: Neeb et al.,
+# NeuroImage 2008;42:1094.
 TISSUES: dict[float, dict[str, Relaxation]] = {
     1.5: {
-        "csf": Relaxation(4.3, 1.0, 1.0),
-        "gm": Relaxation(1.197, 0.0840, 0.82),
-        "wm": Relaxation(0.646, 0.0662, 0.70),
+        "csf": Relaxation(4.3, 1.9, 1.0, 1.0),
+        "gm": Relaxation(1.197, 0.095, 0.0840, 0.82),
+        "wm": Relaxation(0.646, 0.072, 0.0662, 0.70),
     },
     3.0: {
-        "csf": Relaxation(4.3, 1.0, 1.0),
-        "gm": Relaxation(1.607, 0.0660, 0.82),
-        "wm": Relaxation(0.838, 0.0532, 0.70),
+        "csf": Relaxation(4.3, 1.9, 1.0, 1.0),
+        "gm": Relaxation(1.607, 0.099, 0.0660, 0.82),
+        "wm": Relaxation(0.838, 0.069, 0.0532, 0.70),
     },
 }
 
@@ -147,44 +188,3 @@ def _read(count: int, spacing: float, cosine: Tensor, t1: Tensor) -> _Affine:
     step = cosine * relaxed.slope
     slope = step**count
     return _Affine(slope, relaxed.offset * (1 - slope) / (1 - step))
-
-
-def signal(sequence: Mprage, t1: Tensor, b1: Tensor) -> Tensor:
-    """Return the signed signal of spins at the centre of k-space, in the steady state.
-
-    It is negative where the inverted magnetization has not yet passed through zero,
-    so tissues that share a voxel have to be added before the magnitude is taken.
-    T2* and proton density only scale it: see `transverse`.
-
-    Parameters
-    ----------
-    sequence
-        The timing.
-    t1
-        T1 in s, positive; any shape.
-    b1
-        Achieved over nominal flip angle, broadcast against `t1`.
-
-    Returns
-    -------
-    Tensor
-        Transverse over equilibrium magnetization, in [-1, 1], of the broadcast shape.
-    """
-    flip = math.radians(sequence.flip) * b1
-    cosine = flip.cos()
-    rest = sequence.readouts - sequence.centre
-    prepared = _recover(sequence.delay, t1)
-    first = _read(sequence.centre, sequence.echo_spacing, cosine, t1)
-    last = _read(rest, sequence.echo_spacing, cosine, t1)
-    inverted = _Affine(t1.new_tensor(-sequence.efficiency), t1.new_tensor(0.0))
-
-    to_centre = inverted.then(prepared).then(first)
-    whole = to_centre.then(last).then(_recover(sequence.recovery, t1))
-    before_inversion = whole.offset / (1 - whole.slope)
-    at_centre = to_centre.slope * before_inversion + to_centre.offset
-    return flip.sin() * at_centre
-
-
-def transverse(sequence: Mprage, tissue: Relaxation) -> float:
-    """Return what scales the signal of a tissue: its water content and T2* decay, in [0, 1]."""
-    return tissue.proton_density * math.exp(-sequence.echo_time / tissue.t2_star)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,17 +31,20 @@ from harmbench.data.anatomy import (
 from harmbench.data.cohort import CohortSource, CohortWriter, ScanRecord, split_people, write_row
 from harmbench.data.pool import in_processes
 from harmbench.data.scanner import SCANNERS, draw_acquisition, render
+from harmbench.data.spinecho import SpinEcho
 from harmbench.errors import UserError
 from harmbench.hashing import digest
 from harmbench.progress import Progress
 from harmbench.scans import Grid, minmax
+from harmbench.seeds import derive
 
 # Raise it with any change that alters a voxel: prepared cohorts are kept under its hash.
-VERSION = "1"
+VERSION = "2"
 
 _SEED = 0  # of the cohort itself, which is the same for every seed of a run
 _PEOPLE, _FEWEST, _MOST = 20, 2, 10_000
 _SESSION = "1"
+_T2_WEIGHTED = SpinEcho(repetition=6.0, echo_time=0.100)  # as usual of a T2w scan at 3 T
 _PEOPLE_PER_WORKER = 3  # fewer do not pay for starting a process
 
 
@@ -84,6 +88,25 @@ def scan_person(
     return labels, images, details
 
 
+def t2_weighted(name: str, template: Template, grid: Grid, seed: int = _SEED) -> Tensor:
+    """Return a T2-weighted image of a person, of the session on the target's scanner.
+
+    Returns
+    -------
+    Tensor
+        `(S, H, W)` float32 in [0, 1], in the space of all the person's scans.
+    """
+    lattice = Lattice.of(grid)
+    anatomy = build_anatomy(draw_person(seed, name), template, lattice)
+    scanner = replace(SCANNERS["target"], sequence=_T2_WEIGHTED)
+    acquisition = replace(
+        draw_acquisition(seed, name, "target"),
+        noise_seed=derive(seed, "phantom", "noise", name, "target", "T2w"),
+    )
+    volume = lattice.to_grid(render(anatomy, scanner, acquisition, lattice))
+    return minmax(torch.where(label(anatomy, lattice) > 0, volume, 0))
+
+
 class Phantom(CohortSource):
     """The embedded cohort; the argument is the number of people, 20 by default."""
 
@@ -117,6 +140,10 @@ class Phantom(CohortSource):
     def key(self, grid: Grid) -> str:
         """Hash the version, the people, the grid and all parameters of the scanners."""
         return digest("phantom", VERSION, _SEED, self.people, grid, SCANNERS)
+
+    def t2_weighted(self, person: str, grid: Grid) -> Tensor | None:
+        """Render one; see `t2_weighted`."""
+        return t2_weighted(person, load_template(), grid) if person in self.people else None
 
     def prepare(self, grid: Grid, writer: CohortWriter, progress: Progress) -> None:
         """Scan everybody, in as many processes as there are processors to use."""
