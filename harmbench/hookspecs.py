@@ -37,6 +37,11 @@ def register_metrics() -> Mapping[str, str | Lazy]:  # type: ignore[empty-body]
 
 
 @hookspec
+def register_figures() -> Mapping[str, str | Lazy]:  # type: ignore[empty-body]
+    """Return figures that `harmbench figure` draws: `{"name": "module:Class"}`."""
+
+
+@hookspec
 def register_commands(group: click.Group) -> None:
     """Add commands to the command line: `group.add_command(...)`."""
 

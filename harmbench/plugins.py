@@ -26,7 +26,7 @@ hookimpl = pluggy.HookimplMarker("harmbench")
 
 _FILE_MODULE = "harmbench_plugin_"
 
-KINDS = ("methods", "tasks", "cohorts", "metrics")
+KINDS = ("methods", "tasks", "cohorts", "metrics", "figures")
 
 
 def code_version(kind: type) -> str:
@@ -218,7 +218,7 @@ class Registry:
                 plugin.errors.append(f"register_{kind}: {one_line(error)}")
 
     def entries(self, kind: str, sources: tuple[str, ...] = ()) -> dict[str, Entry]:
-        """Return all names of a kind: `"methods"`, `"tasks"`, `"cohorts"` or `"metrics"`.
+        """Return all names of a kind: one of `KINDS`.
 
         Parameters
         ----------

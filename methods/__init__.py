@@ -15,3 +15,10 @@ def register_methods() -> dict[str, str]:
         "histogram": "harmbench_methods.histogram:Histogram",
         "blindharmony": "harmbench_methods.blindharmony.method:BlindHarmony",
     }
+
+
+@hookimpl
+def register_figures() -> dict[str, str]:
+    """Register the figures of the methods' papers."""
+    blindharmony = "harmbench_methods.blindharmony.figures"
+    return {"samples": f"{blindharmony}:Samples", "terms": f"{blindharmony}:Terms"}

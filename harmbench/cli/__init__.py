@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from harmbench.cli import completion, leaderboard, listing, plugins, run
+from harmbench.cli import ablate, completion, figure, leaderboard, listing, plugins, run
 from harmbench.errors import HarmbenchError
 from harmbench.plugins import Registry
 
@@ -43,14 +43,16 @@ def cli() -> None:
     harmbench run --method blindharmony --task domain3    run one pair
     harmbench run -m '*' -t 'sim-*' --seed 0 --seed 1     run many
     harmbench leaderboard                                 compare
+    harmbench ablate blindharmony                         what each part is worth
+    harmbench figure                                      figures to draw
 
     Everything computed is kept in $HARMBENCH_HOME (default ~/.harmbench), and the same
     command run again is answered from there.
     """  # noqa: D301 - \b is click's mark for lines that are not to be wrapped
 
 
-for command in (run.run, listing.listing, plugins.plugins, leaderboard.leaderboard,
-                completion.completion):  # fmt: skip
+for command in (run.run, ablate.ablate, figure.figure, leaderboard.leaderboard, listing.listing,
+                plugins.plugins, completion.completion):  # fmt: skip
     cli.add_command(command)
 
 

@@ -15,7 +15,7 @@ from harmbench.cli.options import (
 )
 from harmbench.plugins import KINDS
 
-_EXTRA = {"methods": ("needs", "control"), "metrics": ("unit",)}
+_EXTRA = {"methods": ("needs", "control"), "metrics": ("unit",), "figures": ("method",)}
 
 
 @click.command("list")
@@ -24,7 +24,7 @@ _EXTRA = {"methods": ("needs", "control"), "metrics": ("unit",)}
 @recipe_option
 @plugin_option
 def listing(kind: str, cohort: str, recipe: Path | None, plugin: tuple[Path, ...]) -> None:
-    """List methods, tasks, cohorts or metrics, with a line on each.
+    """List methods, tasks, cohorts, metrics or figures, with a line on each.
 
     Tasks depend on the cohort: give --cohort and --recipe to see those of your data.
     """

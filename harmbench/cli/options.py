@@ -14,10 +14,10 @@ from harmbench.plugins import Registry
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _complete(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+def complete(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
     """Complete names of a kind; a broken set-up completes nothing rather than complain."""
 
-    def complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    def names(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
         try:
             registry = discover(context.params.get("plugin") or ())
             sources: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ def _complete(kind: str) -> Callable[[click.Context, click.Parameter, str], list
         except HarmbenchError:
             return []
 
-    return complete
+    return names
 
 
 def source_names(registry: Registry, cohort: str, recipe: Path | None) -> tuple[str, ...]:
@@ -55,11 +55,11 @@ def discover(files: tuple[Path, ...]) -> Registry:
 
 
 method_option = click.option(
-    "-m", "--method", "methods", multiple=True, metavar="NAME", shell_complete=_complete("methods"),
+    "-m", "--method", "methods", multiple=True, metavar="NAME", shell_complete=complete("methods"),
     help="Method to run; may be repeated, and may be a glob such as '*'.",
 )  # fmt: skip
 task_option = click.option(
-    "-t", "--task", "tasks", multiple=True, metavar="NAME", shell_complete=_complete("tasks"),
+    "-t", "--task", "tasks", multiple=True, metavar="NAME", shell_complete=complete("tasks"),
     help="Task to run; may be repeated, and may be a glob such as 'sim-*'.",
 )  # fmt: skip
 cohort_option = click.option(
@@ -73,4 +73,23 @@ recipe_option = click.option(
 plugin_option = click.option(
     "--plugin", type=click.Path(path_type=Path), multiple=True, metavar="FILE", is_eager=True,
     help="Python file to load as a plugin; may be repeated.",
+)  # fmt: skip
+preset_option = click.option(
+    "--preset", default="quick", show_default=True, metavar="quick|paper",
+    help="Grid and settings: quick for two CPU cores, paper as published.",
+)  # fmt: skip
+seeds_option = click.option(
+    "--seed", "seeds", type=click.IntRange(min=0), multiple=True, default=(0,),
+    show_default=True, help="Base seed; may be repeated.",
+)  # fmt: skip
+device_option = click.option(
+    "--device", default="auto", show_default=True, metavar="DEVICE",
+    help="auto, cpu, cuda, cuda:N or mps.",
+)  # fmt: skip
+set_option = click.option(
+    "--set", "assignments", multiple=True, metavar="METHOD.FIELD=VALUE",
+    help="Change a setting, such as blindharmony.alpha=0; may be repeated.",
+)  # fmt: skip
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Print what would be run, and run nothing.",
 )  # fmt: skip

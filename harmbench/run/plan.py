@@ -16,6 +16,7 @@ from harmbench.metrics.base import Metric
 from harmbench.needs import Needs
 from harmbench.plugins import Entry, Registry, code_version, matching, one_line
 from harmbench.progress import Progress
+from harmbench.published import BASELINE
 from harmbench.run import settings
 from harmbench.run.cell import Cell
 from harmbench.scans import GRIDS, Grid
@@ -36,6 +37,8 @@ class Request:
         `"quick"` or `"paper"`, and the base seeds.
     assignments
         Texts of the form `method.field=value`.
+    ablations
+        Whether the ablations that the methods name are asked for, too.
     """
 
     methods: Sequence[str]
@@ -45,6 +48,30 @@ class Request:
     preset: str = "quick"
     seeds: Sequence[int] = (0,)
     assignments: Sequence[str] = ()
+    ablations: bool = False
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method under one set of settings: what is compared.
+
+    Attributes
+    ----------
+    name
+        The method's name.
+    method, config
+        Its class and its settings.
+    label
+        The name, with what differs from the preset: `"blindharmony[alpha=0]"`.
+    title
+        `BASELINE`, or the ablation's own title.
+    """
+
+    name: str
+    method: type[Method]
+    config: Any
+    label: str
+    title: str = BASELINE
 
 
 @dataclass(frozen=True)
@@ -55,8 +82,8 @@ class Job:
     ----------
     cell
         The cell.
-    build
-        Class and config of the method.
+    variant
+        The method and its settings.
     task, data
         The task, and the data it chose; None if the task refused the cohort.
     fault
@@ -64,12 +91,21 @@ class Job:
     """
 
     cell: Cell
-    method: type[Method]
-    config: Any
+    variant: Variant
     task: Task | None
     data: TaskData | None
     grid: Grid
     fault: str | None = None
+
+    @property
+    def method(self) -> type[Method]:
+        """Class of the method."""
+        return self.variant.method
+
+    @property
+    def config(self) -> Any:
+        """Settings of the method."""
+        return self.variant.config
 
 
 @dataclass(frozen=True)
@@ -85,7 +121,7 @@ class Plan:
 class Selection:
     """What the names of a request stand for, before any data is touched."""
 
-    methods: Mapping[str, tuple[type[Method], Any]]
+    variants: tuple[Variant, ...]
     tasks: Mapping[str, Entry]
     source: CohortSource
     grid: Grid
@@ -128,27 +164,64 @@ def select(registry: Registry, request: Request) -> Selection:
     source = open_source(registry, request.cohort, request.recipe)
     task_entries = registry.entries("tasks", source.sources)
     tasks = {name: task_entries[name] for name in matching("task", request.tasks, task_entries)}
-    methods = {}
+    variants: list[Variant] = []
     for name in names:
         try:
-            method = method_entries[name].load()
+            found = _variants(method_entries[name], request, assignments.get(name, {}))
+            _try_on(found, grid)
         except UserError as error:
-            if name in request.methods:
+            if name in request.methods or name in assignments:
                 raise
             registry.on_error(f"method '{name}' is left out: {error}")
+        else:
+            variants += found
+    return Selection(tuple(variants), tasks, source, grid, request)
+
+
+def _variants(entry: Entry, request: Request, values: Mapping[str, str]) -> list[Variant]:
+    """Return a method under the request's settings, and its ablations if they are asked for."""
+    name, method = entry.name, entry.load()
+    preset = method.preset(request.preset)
+    config = settings.apply(name, preset, values)
+    configs = {BASELINE: config}
+    if request.ablations:
+        for title, changed in method.ablations.items():
+            configs[title] = settings.change(name, config, changed, f"ablation '{title}':")
+    return [
+        Variant(name, method, config, settings.label(name, settings.changes(config, preset)), title)
+        for title, config in configs.items()
+    ]
+
+
+def _try_on(variants: Sequence[Variant], grid: Grid) -> None:
+    """Build what is to be fitted once, so that settings that do not fit the grid are told.
+
+    Raises
+    ------
+    UserError
+        What a method says of its settings. Other errors are faults of the method, which
+        cost its cells and no more.
+    """
+    tried: list[dict[str, Any]] = []
+    for variant in variants:
+        # What acts at inference has no say in the shapes, and building a network takes time.
+        fitting = fit_settings(variant.config)
+        if fitting in tried:
             continue
-        config = settings.apply(name, method.preset(request.preset), assignments.get(name, {}))
-        if name in assignments:
-            method(grid, config)  # a setting that does not fit the grid is told at once
-        methods[name] = (method, config)
-    return Selection(methods, tasks, source, grid, request)
+        tried.append(fitting)
+        try:
+            variant.method(grid, variant.config)
+        except UserError:
+            raise
+        except Exception:
+            continue
 
 
 def make_plan(registry: Registry, selection: Selection, home: Path, progress: Progress) -> Plan:
     """Open the cohort, preparing it if need be, and plan every cell.
 
-    Cells are ordered task by task within a seed, with methods in the order given, so that
-    the first use of a fit comes before the cells that share it.
+    Cells are ordered task by task within a seed, with methods in the order given and each
+    before its ablations, so that the first use of a fit comes before the cells that share it.
     """
     request = selection.request
     cohort = Cohort.open(selection.source, selection.grid, home, progress)
@@ -166,9 +239,9 @@ def make_plan(registry: Registry, selection: Selection, home: Path, progress: Pr
                 # Of a plugin's task, most likely: it costs its own cells and no more.
                 fault = f"the task's set-up failed: {one_line(error)}"
             asked = _cell(cohort, request.preset, seed, task_name, task, data, refusal)
-            for name, (method, config) in selection.methods.items():
-                cell = _with_method(asked, name, method, config, data, selection.grid, metrics)
-                jobs.append(Job(cell, method, config, task, data, selection.grid, fault))
+            for variant in selection.variants:
+                cell = _with_method(asked, variant, data, selection.grid, metrics)
+                jobs.append(Job(cell, variant, task, data, selection.grid, fault))
     return Plan(tuple(jobs), metrics, cohort)
 
 
@@ -212,13 +285,12 @@ def _cell(
 
 def _with_method(
     cell: Cell,
-    name: str,
-    method: type[Method],
-    config: Any,
+    variant: Variant,
     data: TaskData | None,
     grid: Grid,
     metrics: Sequence[Metric],
 ) -> Cell:
+    name, method, config = variant.name, variant.method, variant.config
     skip = cell.skip or (None if data is None else unmet(method.needs, data))
     fit_key = None
     if data is not None and skip is None and method.needs not in (Needs.NOTHING, Needs.TRUTH):
@@ -237,7 +309,7 @@ def _with_method(
     return dataclasses.replace(
         cell,
         method=name,
-        label=settings.label(name, settings.changes(config, method.preset(cell.preset))),
+        label=variant.label,
         key=digest("cell", cell.key, name, code_version(method), config, fit_key, measures, skip),
         fit_key=fit_key,
         settings=canonical(config),

@@ -1,4 +1,4 @@
-"""Settings given on the command line: `--set method.field=value`."""
+"""Changed settings: `--set method.field=value`, and the ablations that methods name."""
 
 from __future__ import annotations
 
@@ -52,39 +52,64 @@ def apply(method: str, config: Any, values: Mapping[str, str]) -> Any:
     UserError
         If there is no such field, or the value is not of its type.
     """
+    return change(method, config, {name: _value(text) for name, text in values.items()}, "--set")
+
+
+def change(method: str, config: Any, values: Mapping[str, Any], origin: str) -> Any:
+    """Return the config with fields replaced by values of their types.
+
+    Parameters
+    ----------
+    method
+        Name of the method, for messages.
+    config
+        A dataclass instance.
+    values
+        Values by field; a whole number stands for a float, and a list for a tuple.
+    origin
+        Where the values are from, for messages.
+
+    Raises
+    ------
+    UserError
+        If there is no such field, or the value is not of its type.
+    """
     hints = typing.get_type_hints(type(config))
     fields = {item.name for item in dataclasses.fields(config)}
-    changes = {}
-    for name, text in values.items():
+    changed = {}
+    for name, value in values.items():
         if name not in fields:
             raise UserError.unknown(f"setting of '{method}'", name, fields)
-        changes[name] = _convert(f"{method}.{name}", text, hints[name])
+        changed[name] = _checked(f"{origin} {method}.{name}={value}", value, hints[name])
     try:
-        return dataclasses.replace(config, **changes)
+        return dataclasses.replace(config, **changed)
     except ValueError as error:
-        raise UserError(f"--set {method}: {error}") from None
+        raise UserError(f"{origin} {method}: {error}") from None
 
 
-def _convert(name: str, text: str, hint: Any) -> Any:
+def _value(text: str) -> Any:
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = text
+        return text
+
+
+def _checked(what: str, value: Any, hint: Any) -> Any:
     options = typing.get_args(hint) or (hint,)
     if typing.get_origin(hint) is typing.Literal:
         if value in options:
             return value
-        raise UserError(f"--set {name}={text}: must be one of {', '.join(map(str, options))}")
+        raise UserError(f"{what}: must be one of {', '.join(map(str, options))}")
     if isinstance(value, int) and not isinstance(value, bool) and float in options:
         value = float(value)
-    if typing.get_origin(hint) is tuple and isinstance(value, list):
+    if typing.get_origin(hint) is tuple and isinstance(value, (list, tuple)):
         return tuple(value)
     kinds = tuple(option for option in options if isinstance(option, type))
     if isinstance(value, bool) and bool not in kinds:
         kinds = ()
     if not isinstance(value, kinds):
         wanted = " or ".join(kind.__name__ for kind in options if isinstance(kind, type))
-        raise UserError(f"--set {name}={text}: expected {wanted}")
+        raise UserError(f"{what}: expected {wanted}")
     return value
 
 

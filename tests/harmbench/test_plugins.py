@@ -150,6 +150,7 @@ def test_files_and_the_user_folder_are_searched(home):
         "tasks": [],
         "cohorts": ["sample-phantom"],
         "metrics": ["brightness"],
+        "figures": ["sample-figure"],
     }
     assert registry.entry("methods", "darker").lazy.attributes()["needs"] == "NOTHING"
     assert "sample-last" in registry.entries("tasks", ("a", "b"))

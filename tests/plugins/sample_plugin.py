@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harmbench import Method, Metric, Needs, hookimpl
+from harmbench import Method, Metric, Needs, PaperFigure, hookimpl
 
 
 class Darker(Method):
@@ -28,6 +28,23 @@ class Brightness(Metric):
 
     def measure(self, harmonized, references, target):
         return harmonized.images.mean(dim=(1, 2, 3))
+
+
+class Sample(PaperFigure):
+    name = "sample-figure"
+    summary = "the first test scan, harmonised"
+    method = "darker"
+    tasks = ("no-such-task", "domain1")
+
+    def draw(self, context):
+        from matplotlib.figure import Figure
+
+        scans = context.fitted()(context.data.test.load([0]))
+        figure = Figure(figsize=(2, 2))
+        axis = figure.add_axes((0, 0, 1, 1))
+        axis.imshow(scans.images[0, len(scans.positions) // 2].numpy(), cmap="gray")
+        axis.text(0, 0, context.origin, color="red")
+        return figure
 
 
 @hookimpl
@@ -55,6 +72,11 @@ def register_tasks(sources):
 @hookimpl
 def register_cohorts():
     return {"sample-phantom": "harmbench.data.phantom:Phantom"}
+
+
+@hookimpl
+def register_figures():
+    return {"sample-figure": Sample}
 
 
 @hookimpl

@@ -12,9 +12,10 @@ HEAVY = ("torch", "mlflow", "monai", "pandas", "numpy", "matplotlib", "SimpleITK
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["run", "--help"], ["list", "methods"], ["list", "metrics"], ["plugins"]],
+    [["--help"], ["run", "--help"], ["ablate", "--help"], ["list", "methods"], ["list", "metrics"],
+     ["figure"], ["plugins"]],
     ids=" ".join,
-)
+)  # fmt: skip
 def test_light_commands_import_nothing_heavy(arguments, tmp_path, monkeypatch):
     monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
     code = (

@@ -1,0 +1,118 @@
+"""`harmbench ablate`: a method and its ablations on one fit, in a table beside the paper's."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+# MLflow warns of itself, which a process of its own would show to nobody.
+pytestmark = pytest.mark.filterwarnings("default")
+
+PLUGINS = Path(__file__).parents[2] / "plugins"
+TINY = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny",
+        "--plugin", PLUGINS / "ablated_methods.py")  # fmt: skip
+
+
+def test_variants_share_a_fit_and_the_table_holds_what_is_stored(inside, tmp_path, monkeypatch):
+    log = tmp_path / "fits"
+    monkeypatch.setenv("CURVED_LOG", str(log))
+    asked = ("ablate", "curved", "-t", "sim-exp", "-t", "sim-gamma1.5", *TINY)
+    code, out, err = inside(*asked, "--format", "csv")
+    assert code == 0
+    assert "8 cells: 8 done; 8 newly recorded in MLflow" in err
+    # The power acts at inference alone; what is learnt with another lift is another fit.
+    assert sorted(log.read_text().splitlines()) == ["lift 0.0", "lift 0.1"]
+
+    stored = {}
+    for path in (tmp_path / "home" / "cells").glob("*/result.json"):
+        cell = json.loads(path.read_text())
+        scores = pd.read_csv(path.with_name("scores.csv"))
+        scores = scores[scores["metric"] == "psnr"]
+        stored[cell["cell"]["label"], cell["cell"]["task"]] = (
+            cell["estimates"]["psnr"],
+            scores.groupby("person")["value"].mean(),
+        )
+    labels = {"Baseline": "curved", "power = 1": "curved[power=1]",
+              "lift = 0.1": "curved[lift=0.1]", "identity": "identity"}  # fmt: skip
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert len(rows) == 8
+    for row in rows:
+        estimate, people = stored[labels[row["row"]], row["task"]]
+        assert float(row["value"]) == pytest.approx(estimate["mean"])
+        assert float(row["value_low"]) == pytest.approx(estimate["low"])
+        if row["row"] == "Baseline":
+            assert row["difference"] == ""
+        else:
+            gap = people - stored["curved", row["task"]][1]
+            assert float(row["difference"]) == pytest.approx(gap.mean())
+            assert float(row["difference_low"]) == pytest.approx(gap.min())
+    printed = {(row["row"], row["task"]): (row["published"], row["published_difference"])
+               for row in rows}  # fmt: skip
+    assert printed["Baseline", "sim-gamma1.5"] == ("30.2", "")
+    assert printed["power = 1", "sim-gamma1.5"] == ("20.1", "-10.1")
+    assert printed["lift = 0.1", "sim-gamma1.5"] == printed["identity", "sim-exp"] == ("", "")
+
+    code, table, err = inside(*asked)
+    assert "8 cells: 8 cached; 0 newly recorded" in err
+    assert "psnr in dB (higher is better) of curved on cohort tiny [real scans], quick" in table
+    heading = next(line for line in table.splitlines() if "sim-exp" in line)
+    assert heading.split() == ["sim-gamma1.5", "sim-exp"]  # what the paper has comes first
+    assert ["psnr", "ours", "paper's", "ours"] in [line.split() for line in table.splitlines()]
+    value = stored["curved[power=1]", "sim-gamma1.5"][0]["mean"]
+    line = next(line for line in table.splitlines() if line.strip().startswith("power = 1"))
+    assert line.split()[3:5] == [f"{value:.2f}", "20.1"]
+    assert "identity *" in table
+    assert "paper's: A paper, Table 9, on other brains: other data than these scans" in table
+    assert max(map(len, table.splitlines())) <= 100
+
+    _, board, _ = inside("leaderboard", "--format", "csv", "--plugin", TINY[1])
+    assert "curved[power=1]" in board
+
+
+def test_the_tasks_of_the_papers_table_are_run_unless_others_are_asked_for(inside):
+    code, out, _ = inside("ablate", "curved", "--dry-run", *TINY)
+    assert code == 0
+    titles = [line.split("to do")[1].strip() for line in out.splitlines()[1:]]
+    assert titles[:4] == ["curved on sim-gamma1.5, seed 0",
+                          "curved[power=1] on sim-gamma1.5, seed 0",
+                          "curved[lift=0.1] on sim-gamma1.5, seed 0",
+                          "identity on sim-gamma1.5, seed 0"]  # fmt: skip
+    assert len(titles) == 8
+    assert "sim-log" in titles[4]
+
+
+def test_a_variant_that_fails_has_no_number_and_its_reason_below(inside):
+    code, table, _ = inside("ablate", "breaks", "-t", "domain1", "--metric", "ssim", *TINY)
+    assert code == 1
+    line = next(line for line in table.splitlines() if line.strip().startswith("power < 0"))
+    assert line.split() == ["power", "<", "0", "failed"]
+    assert "power < 0 on domain1: failed: RuntimeError: no power below zero" in table
+    assert "* control: the floor, for scale." in table
+
+
+def test_what_no_cell_has_is_said(inside):
+    code, table, _ = inside("ablate", "curved", "-t", "site-elsewhere", *TINY)
+    assert code == 0
+    assert "psnr: no cell has a number" in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["identity", "-t", "sim-exp"], "method 'identity' names no ablations; methods that do: "
+                                        "blindharmony, curved"),
+        (["curvd"], "no method 'curvd'; did you mean 'curved'?"),
+        (["curved", "--metric", "psrn"], "no metric 'psrn'; did you mean 'psnr'?"),
+        (["bare"], "say what to run 'bare' on: --task is missing"),
+        (["misspelt"], "no setting of 'misspelt' 'powr'; did you mean 'power'?"),
+        (["mistyped"], "ablation 'no power': mistyped.power=one: expected float"),
+        (["curved", "--set", "curved.lift=3"], "curved.lift must be at most 1"),
+    ],
+)  # fmt: skip
+def test_each_mistake_has_its_line(mistake, arguments, message):
+    assert message in mistake("ablate", *arguments, *TINY)

@@ -1,0 +1,69 @@
+"""`harmbench figure`: figures of plugins are listed, drawn of a shared fit, and written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from matplotlib import image
+
+PLUGINS = Path(__file__).parents[2] / "plugins"
+TINY = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny",
+        "--plugin", PLUGINS / "sample_plugin.py",
+        "--plugin", PLUGINS / "odd_methods.py")  # fmt: skip
+
+
+@pytest.fixture
+def draw(inside):
+    """Call `harmbench figure ...`, which must succeed, and return its output."""
+
+    def call(*arguments):
+        code, out, err = inside("figure", *arguments)
+        assert code == 0, err
+        return out
+
+    return call
+
+
+def test_a_figure_is_written_is_not_blank_and_is_the_same_again(draw, tmp_path):
+    assert draw("sample-figure", *TINY) == "wrote sample-figure.png\n"
+    first = image.imread(tmp_path / "sample-figure.png")
+    assert first.shape[:2] == (300, 300)
+    assert first[..., :3].std() > 0.1
+    draw("sample-figure", *TINY, "-o", "again.png")
+    assert (image.imread(tmp_path / "again.png") == first).all()
+    draw("sample-figure", "-m", "identity", *TINY, "-o", "other.pdf")
+    assert (tmp_path / "other.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_fit_is_shared_between_figures(draw, tmp_path, monkeypatch):
+    monkeypatch.setenv("COUNTS_LOG", str(tmp_path / "fits"))
+    for task in ("domain1", "sim-exp"):
+        draw("sample-figure", "-m", "counts", "-t", task, *TINY)
+    assert (tmp_path / "fits").read_text() == "seed 0\n"
+
+
+def test_without_a_name_the_figures_are_listed(draw, inside, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "150")
+    listed = draw("--plugin", PLUGINS / "sample_plugin.py")
+    lines = [line.split() for line in listed.splitlines() if line.strip()]
+    assert lines[0] == ["name", "method", "summary", "plugin"]
+    assert [line[0] for line in lines[2:]] == ["sample-figure", "samples", "terms"]
+    assert "the first test scan, harmonised" in listed
+    assert listed == inside("list", "figures", "--plugin", PLUGINS / "sample_plugin.py")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sampels"], "no figure 'sampels'; did you mean 'samples'?"),
+        (["sample-figure", "-o", "a.gif"], "written as .png, .pdf or .svg, not as 'a.gif'"),
+        (["sample-figure", "-o", "nowhere/a.png"], "no folder 'nowhere' to write the figure to"),
+        (["sample-figure", "-m", "darkr"], "no method 'darkr'; did you mean 'darker'?"),
+        (["sample-figure", "-t", "sim-*"], "of one method and one task"),
+        (["sample-figure", "-m", "oracle", "-t", "site-elsewhere"], "needs the paired truth"),
+        (["sample-figure", "--seed", "-1"], "Invalid value for '--seed'"),
+    ],
+)
+def test_each_mistake_has_its_line(mistake, arguments, message):
+    assert message in mistake("figure", *arguments, *TINY)

@@ -1,0 +1,115 @@
+"""The ablation table, laid out from results with known numbers."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from harmbench.cli.ablate import _blocks
+from harmbench.leaderboard.ablation import tables, tidy
+from harmbench.method import NoConfig
+from harmbench.metrics.image import PSNR
+from harmbench.plugins import Registry
+from harmbench.published import BASELINE, Published
+from harmbench.run.cell import Cell, CellResult, Status
+from harmbench.run.plan import Job, Variant
+from harmbench.scans import GRIDS
+from harmbench.task import SCORE_COLUMNS
+
+PAPER = Published(
+    "Table 3",
+    "other data",
+    {"psnr": {BASELINE: {"b": 29.6, "a": 28.8}, "no flow": {"b": 29.5}}},
+)
+
+
+def job(title, task, seed=0, method="blindharmony"):
+    kind = Registry.discover().entry("methods", method).load()
+    label = method if title == BASELINE else f"{method}[{title}]"
+    cell = Cell(method, label, task, "phantom", seed, "quick", "phantom", "k", f"{label}{task}")
+    return Job(cell, Variant(method, kind, NoConfig(), label, title), None, None, GRIDS["quick"])
+
+
+def done(**people):
+    rows = [(person, "1", 0, "psnr", value) for person, value in people.items()]
+    return CellResult(Status.DONE, scores=pd.DataFrame(rows, columns=SCORE_COLUMNS))
+
+
+def table(results, published=PAPER):
+    (found,) = tables(results, [PSNR()], published)
+    return found
+
+
+def test_differences_are_taken_person_by_person():
+    found = table(
+        [(job(BASELINE, "a"), done(p=20.0, q=30.0)), (job("no flow", "a"), done(p=19.0, q=28.0))]
+    )
+    field = found.rows["no flow"]["a"]
+    assert (field.value.mean, field.value.n) == (23.5, 2)
+    # The spread between people is no part of it.
+    assert (field.difference.mean, field.difference.low, field.difference.high) == (-1.5, -2, -1)
+    assert found.rows[BASELINE]["a"].difference is None
+
+
+def test_seeds_are_averaged_within_a_person():
+    results = [(job(BASELINE, "a", seed), done(p=20.0 + seed, q=30.0 + seed)) for seed in (0, 2)]
+    estimate = table(results).rows[BASELINE]["a"].value
+    assert (estimate.mean, estimate.low, estimate.high, estimate.n) == (26.0, 21.0, 31.0, 2)
+
+
+def test_a_failed_seed_never_hides_behind_a_good_one():
+    failed = CellResult(Status.FAILED, "boom")
+    field = table([(job(BASELINE, "a", 0), done(p=20.0)), (job(BASELINE, "a", 1), failed)]).rows[
+        BASELINE
+    ]["a"]
+    assert (field.value, field.status, field.reason) == (None, "failed", "boom")
+
+
+def test_a_failed_baseline_leaves_values_without_differences():
+    failed = CellResult(Status.DIVERGED, "ran away")
+    found = table([(job(BASELINE, "a"), failed), (job("no flow", "a"), done(p=19.0, q=28.0))])
+    assert found.rows["no flow"]["a"].value.mean == 23.5
+    assert found.rows["no flow"]["a"].difference is None
+
+
+def test_what_the_paper_has_comes_first_in_its_order_with_its_differences():
+    results = [(job(title, task), done(p=20.0, q=21.0))
+               for task in ("c", "a", "b") for title in (BASELINE, "no flow")]  # fmt: skip
+    found = table(results)
+    assert found.tasks == ("b", "a", "c")
+    assert found.rows["no flow"]["b"].published == 29.5
+    assert found.rows["no flow"]["b"].published_difference == pytest.approx(-0.1)
+    assert found.rows["no flow"]["a"].published is None
+    assert table(results, None).tasks == ("c", "a", "b")
+
+
+def test_controls_are_marked_and_have_no_published_number():
+    results = [(job(BASELINE, "a"), done(p=20.0, q=21.0)),
+               (job(BASELINE, "a", method="identity"), done(p=15.0, q=15.0))]  # fmt: skip
+    found = table(results)
+    assert found.controls == {"identity"}
+    assert found.rows["identity"]["a"].published is None
+    assert found.rows["identity"]["a"].difference.mean == -5.5
+
+
+def test_infinite_values_have_no_difference_and_raise_no_warning():
+    perfect = done(p=math.inf, q=math.inf)
+    found = table([(job(BASELINE, "a"), perfect), (job("no flow", "a"), perfect)])
+    assert found.rows["no flow"]["a"].value.mean == math.inf
+    assert math.isnan(found.rows["no flow"]["a"].difference.mean)
+
+
+def test_export_has_a_line_for_every_field():
+    found = tidy(table([(job(BASELINE, "b"), done(p=20.0, q=30.0))]))
+    assert found[["metric", "row", "task", "value", "value_low", "people", "published"]].to_numpy(
+    ).tolist() == [["psnr", BASELINE, "b", 25.0, 20.0, 2, 29.6]]  # fmt: skip
+
+
+def test_tasks_are_shown_in_blocks_that_fit_the_width():
+    found = table([(job(BASELINE, task), done(p=1.0, q=2.0)) for task in "abcdefgh"])
+    blocks = list(_blocks(found, PAPER, 100))
+    assert [task for block in blocks for task in block] == ["b", "a", *"cdefgh"]
+    assert [len(block) for block in blocks] == [3, 4, 1]
+    assert [len(block) for block in _blocks(found, PAPER, 20)] == [1] * 8
