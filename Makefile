@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(STAMP)
-	$(BIN)/harmbench run --method identity --method histogram --method blindharmony --task domain3
+	$(BIN)/harmbench run -m identity -m histogram -m blindharmony -m blindharmony-ml -t domain3
 	$(BIN)/harmbench leaderboard --task domain3
 
 test: $(STAMP)

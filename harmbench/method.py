@@ -184,6 +184,21 @@ class Method(nn.Module, ABC):
         """Return the settings of a preset, or the defaults where the method has no presets."""
         return cls.presets.get(name, cls.Config()) if cls.presets else cls.Config()
 
+    @classmethod
+    def learns(cls) -> bool:
+        """Whether there is anything to fit."""
+        return cls.needs not in (Needs.NOTHING, Needs.TRUTH)
+
+    @classmethod
+    def parts(cls, config: Any) -> Mapping[str, tuple[type[Method], Any]]:
+        """Name the methods that this one is built on, with their settings.
+
+        Each is an attribute that `__init__` makes of that class and settings. It is fitted
+        before `fit` is called, or taken from the store: what several methods are built
+        on, or what is a method of its own, is fitted once for all of them.
+        """
+        return {}
+
     @property
     def device(self) -> torch.device:
         """The device of the method's first parameter or buffer; the CPU if it has none."""

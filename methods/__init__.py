@@ -14,6 +14,7 @@ def register_methods() -> dict[str, str]:
         "scale": "harmbench_methods.scale:Scale",
         "histogram": "harmbench_methods.histogram:Histogram",
         "blindharmony": "harmbench_methods.blindharmony.method:BlindHarmony",
+        "blindharmony-ml": "harmbench_methods.blindharmony.likelihood:BlindHarmonyLikelihood",
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans
+from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans, ScanSet
 
 
 def quantiles(values: Tensor, count: int) -> Tensor:
@@ -48,6 +48,35 @@ def interpolate(x: Tensor, source: Tensor, target: Tensor) -> Tensor:
     inside = gap > 0
     weight = torch.where(inside, (x - source[right]) / torch.where(inside, gap, 1), 0.5)
     return torch.lerp(target[right], target[left], weight.clamp(0, 1))
+
+
+def population_quantiles(scans: ScanSet, count: int, progress: FitProgress) -> Tensor:
+    """Return the mean of the scans' foreground quantile functions: `(count,)` float32."""
+    total = torch.zeros(count, dtype=torch.float64)
+    found = 0
+    for scan in progress.track(scans.batches(), "quantiles", len(scans)):
+        values = scan.images[scan.masks]
+        if len(values):
+            total += quantiles(values, count)
+            found += 1
+    return (total / max(found, 1)).float()
+
+
+def match(image: Tensor, mask: Tensor, knots: Tensor) -> Tensor:
+    """Map the foreground's quantiles of one scan onto `knots`; the background stays.
+
+    Parameters
+    ----------
+    image, mask
+        `(S, H, W)`.
+    knots
+        `(K,)`, as of `population_quantiles`.
+    """
+    values = image[mask]
+    if not len(values):
+        return image.clone()
+    matched = interpolate(values, quantiles(values, len(knots)), knots).clamp(0, 1)
+    return image.masked_scatter(mask, matched)
 
 
 @dataclass(frozen=True)
@@ -92,21 +121,10 @@ class Histogram(Method):
 
     def fit(self, data: FitData, progress: FitProgress) -> None:
         """Average the quantile functions of the target's training scans, one at a time."""
-        total = torch.zeros(self.config.quantiles, dtype=torch.float64)
-        count = 0
-        for scans in progress.track(data.target.batches(), "quantiles", len(data.target)):
-            values = scans.images[scans.masks]
-            if len(values):
-                total += quantiles(values, self.config.quantiles)
-                count += 1
-        self.knots.copy_(total / max(count, 1))
+        self.knots.copy_(population_quantiles(data.target, self.config.quantiles, progress))
 
     def forward(self, scans: Scans) -> Scans:
         """Match N scans, each by itself; what is not foreground stays as it is."""
-        images = scans.images.clone()
-        for image, mask in zip(images, scans.masks, strict=True):
-            values = image[mask]
-            if len(values):
-                own = quantiles(values, self.config.quantiles)
-                image[mask] = interpolate(values, own, self.knots).clamp(0, 1)
-        return scans.with_images(images)
+        pairs = zip(scans.images, scans.masks, strict=True)
+        matched = [match(image, mask, self.knots) for image, mask in pairs]
+        return scans.with_images(torch.stack(matched) if matched else scans.images.clone())

@@ -150,7 +150,7 @@ def _drawn(
             config=job.config,
             cohort=plan.cohort,
             data=data,
-            fitted=lambda: runner.fitted(job, data),
+            fitted=lambda: runner.fitted(job),
             t2_weighted=lambda person: selection.source.t2_weighted(person, selection.grid),
             progress=progress,
         )

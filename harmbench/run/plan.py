@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from harmbench.data.cohort import Cohort, CohortSource
 from harmbench.errors import SkipCell, UserError
 from harmbench.hashing import canonical, digest
-from harmbench.method import Method, fit_settings
+from harmbench.method import FitData, Method, fit_settings
 from harmbench.metrics.base import Metric
 from harmbench.needs import Needs
 from harmbench.plugins import Entry, Registry, code_version, matching, one_line
@@ -75,6 +76,67 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Fit:
+    """A method that is to be fitted, with everything that the result depends on.
+
+    Attributes
+    ----------
+    name, method, config
+        The method's name, its class and its settings.
+    preset, seed, grid
+        As of the cell.
+    data
+        What a task chose; the method is handed the part that its needs entitle it to.
+    users
+        Needs of the methods that are built on this one: it is handed no more than they are,
+        or a blind method would see the source through it.
+    """
+
+    name: str
+    method: type[Method]
+    config: Any
+    preset: str
+    seed: int
+    grid: Grid
+    data: TaskData = field(repr=False)
+    users: tuple[Needs, ...] = ()
+
+    @property
+    def fit_data(self) -> FitData:
+        """The data that the method is handed."""
+        data = self.data.fit_data(self.seed)
+        for needs in (*self.users, self.method.needs):
+            data = data.restricted(needs)
+        return data
+
+    @property
+    def parts(self) -> dict[str, Fit]:
+        """The fits that the method is built on, by attribute (`Method.parts`)."""
+        users = (*self.users, self.method.needs)
+        return {
+            attribute: dataclasses.replace(
+                self, name=part.name, method=part, config=config, users=users
+            )
+            for attribute, (part, config) in self.method.parts(self.config).items()
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """Content hash of everything the result depends on; the same for every user of a fit."""
+        return digest(
+            "fit",
+            self.name,
+            code_version(self.method),
+            self.preset,
+            fit_settings(self.config),
+            self.fit_data.digest,
+            self.seed,
+            self.grid,
+            {attribute: part.key for attribute, part in self.parts.items()},
+        )
+
+
+@dataclass(frozen=True)
 class Job:
     """A cell with what is needed to compute it.
 
@@ -86,6 +148,8 @@ class Job:
         The method and its settings.
     task, data
         The task, and the data it chose; None if the task refused the cohort.
+    fit
+        What is to be fitted for it; None for a method with nothing to learn.
     fault
         What the task's set-up failed with, or None.
     """
@@ -95,6 +159,7 @@ class Job:
     task: Task | None
     data: TaskData | None
     grid: Grid
+    fit: Fit | None = None
     fault: str | None = None
 
     @property
@@ -240,8 +305,20 @@ def make_plan(registry: Registry, selection: Selection, home: Path, progress: Pr
                 fault = f"the task's set-up failed: {one_line(error)}"
             asked = _cell(cohort, request.preset, seed, task_name, task, data, refusal)
             for variant in selection.variants:
-                cell = _with_method(asked, variant, data, selection.grid, metrics)
-                jobs.append(Job(cell, variant, task, data, selection.grid, fault))
+                skip = asked.skip or (data and unmet(variant.method.needs, data))
+                fit = None
+                if data is not None and skip is None and variant.method.learns():
+                    fit = Fit(
+                        variant.name,
+                        variant.method,
+                        variant.config,
+                        request.preset,
+                        seed,
+                        selection.grid,
+                        data,
+                    )
+                cell = _with_method(asked, variant, skip, fit, metrics)
+                jobs.append(Job(cell, variant, task, data, selection.grid, fit, fault))
     return Plan(tuple(jobs), metrics, cohort)
 
 
@@ -284,27 +361,10 @@ def _cell(
 
 
 def _with_method(
-    cell: Cell,
-    variant: Variant,
-    data: TaskData | None,
-    grid: Grid,
-    metrics: Sequence[Metric],
+    cell: Cell, variant: Variant, skip: str | None, fit: Fit | None, metrics: Sequence[Metric]
 ) -> Cell:
     name, method, config = variant.name, variant.method, variant.config
-    skip = cell.skip or (None if data is None else unmet(method.needs, data))
-    fit_key = None
-    if data is not None and skip is None and method.needs not in (Needs.NOTHING, Needs.TRUTH):
-        fit_data = data.fit_data(cell.seed).restricted(method.needs)
-        fit_key = digest(
-            "fit",
-            name,
-            code_version(method),
-            cell.preset,
-            fit_settings(config),
-            fit_data.digest,
-            cell.seed,
-            grid,
-        )
+    fit_key = None if fit is None else fit.key
     measures = sorted((metric.name, code_version(type(metric))) for metric in metrics)
     return dataclasses.replace(
         cell,

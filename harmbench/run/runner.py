@@ -24,7 +24,7 @@ from harmbench.plugins import Registry
 from harmbench.progress import CurvePoint, FitProgress, Progress
 from harmbench.run import device as devices
 from harmbench.run.cell import CellResult, Status
-from harmbench.run.plan import Job, Plan
+from harmbench.run.plan import Fit, Job, Plan
 from harmbench.run.store import CellStore, FitStore
 from harmbench.scans import Scans
 from harmbench.seeds import seeded
@@ -84,9 +84,9 @@ class Runner:
             return Status.SKIPPED
         return Status.CACHED if self.cells.load(job.cell.key) else Status.PLANNED
 
-    def fitted(self, job: Job, data: TaskData) -> Method:
+    def fitted(self, job: Job) -> Method:
         """Return a job's method on the device, fitted now or taken from the store."""
-        return self._fitted(job, data, Known({}))
+        return self._fitted(job, Known({}))
 
     def run(self, plan: Plan) -> Iterator[tuple[Job, CellResult]]:
         """Run all jobs; one that fails or diverges costs only itself."""
@@ -124,7 +124,7 @@ class Runner:
         self, job: Job, task: Task, data: TaskData, plan: Plan, known: Known
     ) -> CellResult:
         cell = job.cell
-        method = self._fitted(job, data, known)
+        method = self._fitted(job, known)
         keyframes = Keyframes(cell)
         frames: list[pd.DataFrame] = []
         size = devices.scans_per_batch(self.device)
@@ -157,30 +157,34 @@ class Runner:
         )
         return self.cells.save(cell, result, picture.getvalue())
 
-    def _fitted(self, job: Job, data: TaskData, known: Known) -> Method:
+    def _fitted(self, job: Job, known: Known) -> Method:
         """Return the fitted method on the device, from the store where it is there."""
-        key = job.cell.fit_key
-        method = self._build(job)
-        if key is None:
+        if job.fit is None:
             known.facts |= {"fit_seconds": 0.0, "fit_cached": False, "n_parameters": 0}
-            return method
-        with self.fits.lock(key):
-            stored = self.fits.load(key, method)
+            with seeded(job.cell.seed, "initialise", job.cell.method):
+                return job.method(job.grid, job.config).to(self.device)
+        return self._obtain(job.fit, known)
+
+    def _obtain(self, fit: Fit, known: Known) -> Method:
+        """Load a fit, or fit and store it; `known` is told its facts and curves."""
+        method = self._build(fit)
+        with self.fits.lock(fit.key):
+            stored = self.fits.load(fit.key, method)
             if stored is None:
-                if self.fits.has(key):
+                if self.fits.has(fit.key):
                     # It is damaged, and may have been loaded in part: start from a fresh one.
-                    method = self._build(job)
-                description, curves = self._fit(job, method, data, key, known)
-                self.fits.save(key, method, description, curves)
+                    method = self._build(fit)
+                description, curves = self._fit(fit, method, known)
+                self.fits.save(fit.key, method, description, curves)
             else:
                 description, curves = stored
-                self.fits.drop_checkpoints(key)  # of a process that was killed in storing it
+                self.fits.drop_checkpoints(fit.key)  # of a process that was killed in storing it
             known.curves = curves
             known.facts |= _facts(description) | {"fit_cached": stored is not None}
         return method.eval()
 
     def _fit(
-        self, job: Job, method: Method, data: TaskData, key: str, known: Known
+        self, fit: Fit, method: Method, known: Known
     ) -> tuple[dict[str, Any], Sequence[CurvePoint]]:
         """Fit a fresh method, from its checkpoint on if an earlier process left one.
 
@@ -189,11 +193,20 @@ class Runner:
         tuple
             What is to be stored beside its state, and its curves.
         """
-        cell = job.cell
-        fit_data = data.fit_data(cell.seed).restricted(method.needs)
-        progress = FitProgress(self.progress, self.fits.checkpoints(key))
+        # The cost of a method is that of all it is built on, whoever paid for it.
+        seconds, curves = 0.0, []
+        for attribute, part in fit.parts.items():
+            its = Known({})
+            try:
+                getattr(method, attribute).load_state_dict(self._obtain(part, its).state_dict())
+            finally:
+                curves += [point._replace(name=f"{attribute}.{point.name}") for point in its.curves]
+                known.curves = tuple(curves)
+            seconds += its.facts["fit_seconds"]
+        fit_data = fit.fit_data
+        progress = FitProgress(self.progress, self.fits.checkpoints(fit.key))
         try:
-            with seeded(cell.seed, "fit", cell.method):
+            with seeded(fit.seed, "fit", fit.name):
                 method.train()
                 method.fit(fit_data, progress)
             method.eval()
@@ -201,33 +214,33 @@ class Runner:
                 raise DivergedError("the fit ended with values that are not finite")
         except DivergedError:
             # It would only run away again from where it was last saved.
-            self.fits.drop_checkpoints(key)
+            self.fits.drop_checkpoints(fit.key)
             raise
         finally:
-            known.curves = curves = tuple(progress.curves)
+            known.curves = (*curves, *progress.curves)
             taken = {
-                "seconds": progress.seconds,
+                "seconds": seconds + progress.seconds,
                 "n_parameters": n_parameters(method),
                 "facts": progress.facts,
             }
             known.facts |= _facts(taken)
         return {
-            "method": cell.method,
+            "method": fit.name,
             "version": method.version,
-            "preset": cell.preset,
-            "settings": cell.settings,
-            "seed": cell.seed,
-            "grid": canonical(job.grid),
+            "preset": fit.preset,
+            "settings": canonical(fit.config),
+            "seed": fit.seed,
+            "grid": canonical(fit.grid),
             "domain": fit_data.target.domain,
             "people": sorted(set(fit_data.target.people)),
             "data": fit_data.digest,
             "device": devices.describe(self.device),
             **taken,
-        }, curves
+        }, known.curves
 
-    def _build(self, job: Job) -> Method:
-        with seeded(job.cell.seed, "initialise", job.cell.method):
-            return job.method(job.grid, job.config).to(self.device)
+    def _build(self, fit: Fit) -> Method:
+        with seeded(fit.seed, "initialise", fit.name):
+            return fit.method(fit.grid, fit.config).to(self.device)
 
     def _harmonize(self, method: Method, source: Scans, truth: Scans | None, seed: int) -> Scans:
         """Harmonise a batch, and hold the method to its contract."""

@@ -83,7 +83,7 @@ def change(method: str, config: Any, values: Mapping[str, Any], origin: str) -> 
         changed[name] = _checked(f"{origin} {method}.{name}={value}", value, hints[name])
     try:
         return dataclasses.replace(config, **changed)
-    except ValueError as error:
+    except (UserError, ValueError) as error:
         raise UserError(f"{origin} {method}: {error}") from None
 
 

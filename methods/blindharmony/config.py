@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from harmbench import UserError, at_inference
 
@@ -13,9 +15,15 @@ from harmbench import UserError, at_inference
 #   [ours]   a choice of this project
 
 
+def _check(config: Any, names: str, least: int) -> None:
+    for name in names.split():
+        if getattr(config, name) < least:
+            raise UserError(f"{name} must be at least {least}")
+
+
 @dataclass(frozen=True)
-class BlindHarmonyConfig:
-    """Settings of BlindHarmony; the defaults are the paper's.
+class FlowConfig:
+    """Settings of the flow and its training; the defaults are the paper's.
 
     Raises
     ------
@@ -23,21 +31,21 @@ class BlindHarmonyConfig:
         For a value outside of its range.
     """
 
-    # The flow.
     levels: int = 4  # [S 2.1] "4 layers"
     steps: int = 7  # [S 2.1] per level
     hidden: int = 96  # [NSF] width of the coupling networks
     blocks: int = 3  # [S 2.1] residual blocks of a coupling network
     bins: int = 8  # [S 2.1] K
     tail_bound: float = 3.0  # [S 2.1] B
+    positions: bool = False  # [ours] coupling networks know where in the slice they are
     grey_levels: int = 4080  # [code] 12-bit: levels 0..4080, noise of one level
 
-    # Its training.
     training_steps: int = 20_000  # [S 2.1]; the released configuration has 10,000
     batch_size: int = 256  # [NSF]
     micro_batches: int = 1  # [ours] gradient accumulation: a batch in so many parts
     learning_rate: float = 5e-4  # [S 2.1] annealed to 0 along a cosine
     max_gradient_norm: float = 0.0  # [ours] clip to this norm; 0 is off, as in the paper
+    flips: bool = False  # [ours] mirror every other training slice left to right
     mixed_precision: bool = True  # [ours] coupling networks in bfloat16, on hardware with it
     validate_every: int = 500  # [code] steps between looks at the validation slices
     validation_slices: int = 775  # [S 2.1] simulated; 760 for the real domains
@@ -46,7 +54,24 @@ class BlindHarmonyConfig:
     # 20 [code]; a cohort with fewer training scans gives all that it has.
     mean_slices: int = 200
 
-    # The ten-step loop, which a fit does not depend on.
+    slices_at_once: int = at_inference(50)  # [ours] bounds the memory; a scan has 50 slices
+
+    def __post_init__(self) -> None:
+        at_least_one = (
+            "levels steps hidden blocks grey_levels training_steps batch_size "
+            "micro_batches validate_every mean_slices slices_at_once"
+        )
+        _check(self, at_least_one, 1)
+        if self.bins < 2:
+            raise UserError("bins must be at least 2")
+        if self.batch_size % self.micro_batches:
+            raise UserError("micro_batches must divide batch_size")
+
+
+@dataclass(frozen=True)
+class BlindHarmonyConfig(FlowConfig):
+    """Settings of BlindHarmony: the flow's, and those of the loop, which no fit depends on."""
+
     iterations: int = at_inference(10)  # [code]
     alpha: float = at_inference(1e-3)  # [code] shrinkage of the latent per iteration
     beta1: float = at_inference(1e3)  # [code] step size along the correlation, Eq. 1
@@ -55,59 +80,96 @@ class BlindHarmonyConfig:
     mask_quantile: float = at_inference(0.3)  # [code] non-edge: below the 30th percentile
     mask_scope: str = at_inference("foreground")  # [ours]; [code] is "slice", see terms.py
     mask_threshold: float = at_inference(0.05)  # [code] and brighter than this
-    slices_at_once: int = at_inference(50)  # [ours] bounds the memory; a scan has 50 slices
     round_trip: float = at_inference(1e-4)  # [ours] worst error of f^-1(f(x)) in float32
 
     def __post_init__(self) -> None:
-        at_least_one = (
-            "levels steps hidden blocks grey_levels training_steps batch_size "
-            "micro_batches validate_every mean_slices slices_at_once"
-        )
-        for name in at_least_one.split():
-            if getattr(self, name) < 1:
-                raise UserError(f"blindharmony.{name} must be at least 1")
-        if self.bins < 2:
-            raise UserError("blindharmony.bins must be at least 2")
+        super().__post_init__()
         if self.mask_scope not in ("foreground", "slice"):
-            raise UserError.unknown(
-                "blindharmony.mask_scope", self.mask_scope, ("foreground", "slice")
-            )
+            raise UserError.unknown("mask_scope", self.mask_scope, ("foreground", "slice"))
         if not 0 <= self.alpha <= 1:
-            raise UserError("blindharmony.alpha must be in [0, 1]")
+            raise UserError("alpha must be in [0, 1]")
         if not 0 <= self.mask_quantile <= 1:
-            raise UserError("blindharmony.mask_quantile must be in [0, 1]")
-        if self.batch_size % self.micro_batches:
-            raise UserError("blindharmony.micro_batches must divide batch_size")
+            raise UserError("mask_quantile must be in [0, 1]")
 
+
+@dataclass(frozen=True)
+class LikelihoodConfig(FlowConfig):
+    """Settings of the maximum likelihood estimate, all ours, beside the flow's."""
+
+    quantiles: int = 1001  # of the population, as of the method histogram
+    curve_bins: int = 8  # of the curve that corrects the quantile match
+    field_degree: int = 3  # of the cosines of the bias field
+    # Slices of a scan, evenly spaced, whose likelihood is climbed: neighbours tell the same.
+    likelihood_slices: int = 8
+    field_iterations: int = 15  # of Adam, for field and curve together
+    curve_iterations: int = 10  # for the curve once the field is known
+    step: float = 0.06  # of Adam, on logarithms of heights and slopes; 0.4 of it for the field
+    # The mild prior: deviations of those logarithms, and of a cosine of degree 1.
+    curve_deviation: float = 0.1
+    field_deviation: float = 0.06
+    jacobian: bool = True  # the change-of-variables term
+    # A field must be so many nats more likely than none, by what the target's scans show.
+    evidence: float = at_inference(2.0)
+    shrink: bool = at_inference(True)
+    field: bool = at_inference(True)
+    curve: bool = at_inference(True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least_one = "field_degree likelihood_slices field_iterations curve_iterations"
+        _check(self, at_least_one, 1)
+        _check(self, "quantiles curve_bins", 2)
+        for name in ("step", "curve_deviation", "field_deviation"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} must be positive")
+
+    @property
+    def flow(self) -> BlindHarmonyConfig:
+        """The settings of the method whose fitted flow is used."""
+        names = [item.name for item in dataclasses.fields(FlowConfig)]
+        return BlindHarmonyConfig(**{name: getattr(self, name) for name in names})
+
+
+# What two CPU cores fit in about three minutes, on slices of a quarter of the pixels [ours].
+_QUICK_FLOW: dict[str, Any] = {
+    "levels": 3,  # 72 x 88 halves three times
+    "steps": 3,
+    "hidden": 32,
+    "blocks": 1,
+    # Without, so small a flow does not learn that there is a head: its samples are blobs.
+    "positions": True,
+    # The density of the black background is a spike as narrow as one grey level, which
+    # no few hundred steps learn at 12 bits. The loop takes the noise off again, so nothing
+    # is lost by a coarse one.
+    "grey_levels": 31,
+    "training_steps": 800,
+    "batch_size": 8,
+    "learning_rate": 4e-3,
+    "max_gradient_norm": 50.0,
+    "flips": True,  # a dozen people are few
+    "mixed_precision": False,  # the quick numbers are those of any CPU
+    "validate_every": 100,
+    "validation_slices": 50,
+    "slices_at_once": 10,
+}
 
 PRESETS = {
     "paper": BlindHarmonyConfig(),
-    # What two CPU cores fit in about 100 s, on slices of a quarter of the pixels [ours].
     "quick": BlindHarmonyConfig(
-        levels=3,  # 72 x 88 halves three times
-        steps=3,
-        hidden=32,
-        blocks=1,
-        # The density of the black background is a spike as narrow as one grey level, which
-        # no few hundred steps learn at 12 bits: 6.1 bits/dim on real brains, where 8 bits
-        # come to 3.0. The loop takes the noise off again, so nothing is lost by it.
-        grey_levels=255,
-        training_steps=400,
-        batch_size=8,
-        learning_rate=3e-3,
-        max_gradient_norm=50.0,
-        mixed_precision=False,  # the quick numbers are those of any CPU
-        validate_every=100,
-        validation_slices=50,
-        # A flow this small and this briefly trained has its mode in the background, so that
-        # shrinking the latent darkens the brain: on real brains the paper's alpha cost 2 to
-        # 4 dB. A tenth of it costs 0.1 to 0.4 dB, about what the paper's flow gains.
+        **_QUICK_FLOW,
+        # Shrinking the latent goes towards the mode, which is flatter than any brain: on the
+        # phantom the paper's alpha costs 0.3 to 1.4 dB, a tenth of it 0.1 to 0.3 dB, which is
+        # about what the paper's flow gains.
         alpha=1e-4,
         # The gradient of Eq. 1 goes with 1/|x|, and what it multiplies with |x|: the step
         # relative to the image is beta1 / |x|^2, and |x|^2 goes with the number of pixels.
         # A quarter of the pixels and the paper's beta1 would be steps four times as long,
         # which overshoot. The step of Eq. 2 is one of intensity per pixel, as it was.
         beta1=1e3 / 4,
-        slices_at_once=10,
     ),
+}
+
+LIKELIHOOD_PRESETS = {
+    "paper": LikelihoodConfig(),
+    "quick": LikelihoodConfig(**_QUICK_FLOW),
 }

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from harmbench import UserError
 
-from .config import BlindHarmonyConfig
+from .config import FlowConfig
 from .layers import ActNorm, LUConv1x1, SplineCoupling, Squeeze
 
 
-def _level(channels: int, config: BlindHarmonyConfig) -> Iterator[transforms.Transform]:
-    """Yield the transforms of one level, whose squeezed input has `channels` channels."""
+def _level(shape: tuple[int, int, int], config: FlowConfig) -> Iterator[transforms.Transform]:
+    """Yield the transforms of one level, whose squeezed input has `shape` (C, H, W)."""
+    channels, H, W = shape
     yield Squeeze()
     for _ in range(config.steps):
         yield ActNorm(channels)
@@ -27,6 +28,7 @@ def _level(channels: int, config: BlindHarmonyConfig) -> Iterator[transforms.Tra
             blocks=config.blocks,
             bins=config.bins,
             tail_bound=config.tail_bound,
+            places=H * W if config.positions else 0,
         )
     yield LUConv1x1(channels)
 
@@ -49,11 +51,11 @@ class Flow(nn.Module):
         If the slices cannot be halved so many times.
     """
 
-    def __init__(self, height: int, width: int, config: BlindHarmonyConfig) -> None:
+    def __init__(self, height: int, width: int, config: FlowConfig) -> None:
         super().__init__()
         if height % 2**config.levels or width % 2**config.levels:
             raise UserError(
-                f"blindharmony.levels={config.levels} halves slices that often, which "
+                f"levels={config.levels} halves slices that often, which "
                 f"{height} x {width} do not allow"
             )
         self.shape = (height, width)
@@ -62,7 +64,7 @@ class Flow(nn.Module):
         C, H, W = 1, height, width
         for _ in range(config.levels):
             C, H, W = 4 * C, H // 2, W // 2
-            level = transforms.CompositeTransform(list(_level(C, config)))
+            level = transforms.CompositeTransform(list(_level((C, H, W), config)))
             self.transform.add_transform(level, (C, H, W))
             C //= 2
 

@@ -7,8 +7,17 @@ from nflows.nn.nets.resnet import ConvResidualBlock
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .convolution import conv3x3
 from .flow import Flow
-from .layers import ActNorm, CouplingNet, LUConv1x1, SplineCoupling, squeeze, unsqueeze
+from .layers import (
+    ActNorm,
+    CouplingNet,
+    LUConv1x1,
+    SplineCoupling,
+    rows_first,
+    squeeze,
+    unsqueeze,
+)
 from .spline import rational_quadratic_value
 
 
@@ -59,10 +68,13 @@ def _copied(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 class _Net:
     """A coupling network whose second batch norms are part of the convolutions before them."""
 
-    def __init__(self, net: CouplingNet, dtype: torch.dtype) -> None:
+    def __init__(self, net: CouplingNet, features: int, dtype: torch.dtype) -> None:
+        self.features = features
         first, last = net.initial_layer, net.final_layer
         self.first = [_copied(w, dtype) for w in (first.weight.flatten(1), first.bias)]
-        self.last = [_copied(w, dtype) for w in (last.weight.flatten(1), last.bias[:, None])]
+        self.position = None if net.position is None else _copied(net.position, dtype)
+        rows = (rows_first(tensor, features) for tensor in (last.weight, last.bias))
+        self.last = [_copied(w, dtype) for w in rows]
         self.blocks = [[_copied(w, dtype) for w in self._folded(block)] for block in net.blocks]
 
     @staticmethod
@@ -83,33 +95,33 @@ class _Net:
         return *columns, weight, bias, second.weight, second.bias
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Map channels `(C, B, H, W)` to parameters `(P, B * H * W)`."""
+        """Map channels `(C, B, H, W)` to parameters `(features, P, B * H * W)`."""
         weight, bias = self.first
-        hidden = F.linear(x.flatten(1).t(), weight, bias).view(*x.shape[1:], -1)
-        hidden = hidden.permute(0, 3, 1, 2)
+        hidden = F.linear(x.flatten(1).t(), weight, bias)
+        if self.position is not None:
+            hidden = hidden.view(x.shape[1], *self.position.shape).add_(self.position)
+        hidden = hidden.view(*x.shape[1:], -1).permute(0, 3, 1, 2)
         for scale, shift, weight, bias, weight2, bias2 in self.blocks:
             residual = torch.addcmul(shift, hidden, scale).relu_()
-            residual = F.conv2d(residual, weight, bias, padding=1).relu_()
-            hidden = F.conv2d(residual, weight2, bias2, padding=1).add_(hidden)
+            residual = conv3x3(residual, weight, bias).relu_()
+            hidden = conv3x3(residual, weight2, bias2).add_(hidden)
         flat = hidden.permute(0, 2, 3, 1).reshape(-1, hidden.shape[1])
         weight, bias = self.last
-        return torch.addmm(bias, weight, flat.t())
+        parameters = torch.addmm(bias, weight, flat.t())
+        return parameters.view(-1, self.features, len(flat)).transpose(0, 1)
 
 
 class _Coupling:
     def __init__(self, layer: SplineCoupling, dtype: torch.dtype) -> None:
-        self.net = _Net(layer.transform_net, dtype)
         self.changed = layer.num_transform_features
+        self.net = _Net(layer.transform_net, self.changed, dtype)
         self.options = layer.spline_options
 
     def __call__(self, x: Tensor, *, inverse: bool) -> Tensor:
         """Map `(C, B, H, W)` to the same shape."""
         changed, kept = x[: self.changed], x[self.changed :]
         outputs = rational_quadratic_value(
-            changed.flatten(1),
-            self.net(kept).view(self.changed, -1, kept[0].numel()),
-            **self.options,
-            inverse=inverse,
+            changed.flatten(1), self.net(kept), **self.options, inverse=inverse
         )
         return torch.cat((outputs.view(changed.shape), kept))
 

@@ -19,7 +19,7 @@ import torch
 from nflows import transforms
 from nflows.nn.nets import ConvResidualNet
 from nflows.utils import create_mid_split_binary_mask
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .convolution import conv3x3
@@ -35,6 +35,11 @@ def as_images(x: Tensor, like: Tensor) -> Tensor:
     """View a matrix `(C, B * H * W)` as images `(B, C, H, W)` with B, H and W of `like`."""
     B, _, H, W = like.shape
     return x.view(-1, B, H, W).transpose(0, 1)
+
+
+def rows_first(tensor: Tensor, features: int) -> Tensor:
+    """Reorder the last layer's `(features * P, ...)` to a matrix `(P * features, ...)`."""
+    return tensor.reshape(features, len(tensor) // features, -1).transpose(0, 1).flatten(0, 1)
 
 
 def squeeze(x: Tensor) -> Tensor:
@@ -141,13 +146,32 @@ class CouplingNet(ConvResidualNet):  # type: ignore[misc]
     """nflows' pre-activation residual network, laid out for the CPU's convolutions.
 
     Its 1x1 convolutions are matrix products, and its hidden activations are channels-last.
+
+    Parameters
+    ----------
+    places
+        Pixels of the images that the network is for: each has a learned offset of its
+        own in the first hidden layer, which convolutions cannot know; 0 is without, as in
+        nflows.
     """
 
-    def parameters_of(self, x: Tensor, like: Tensor) -> Tensor:
-        """Map channels `(C, N)` to parameters `(P, N)`; `like` gives B, H and W of N."""
+    position: Tensor | None
+
+    def __init__(self, *args: Any, places: int = 0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offsets = nn.Parameter(torch.zeros(places, self.hidden_channels)) if places else None
+        self.register_parameter("position", offsets)
+
+    def parameters_of(self, x: Tensor, like: Tensor, features: int) -> Tensor:
+        """Map channels `(C, N)` to parameters `(features, P, N)`, laid out as `(P, features, N)`.
+
+        `like` gives B, H and W of N.
+        """
         B, _, H, W = like.shape
         first, last = self.initial_layer, self.final_layer
         hidden: Tensor = F.linear(x.t(), first.weight.flatten(1), first.bias)
+        if self.position is not None:
+            hidden = hidden.view(B, H * W, -1) + self.position
         hidden = hidden.view(B, H, W, -1).permute(0, 3, 1, 2)
         for block in self.blocks:
             pairs = zip(block.batch_norm_layers, block.conv_layers, strict=True)
@@ -157,8 +181,9 @@ class CouplingNet(ConvResidualNet):  # type: ignore[misc]
                 residual = conv3x3(residual, convolve.weight, convolve.bias)
             hidden = hidden + residual
         flat = hidden.permute(0, 2, 3, 1).reshape(-1, self.hidden_channels)
-        parameters: Tensor = torch.addmm(last.bias[:, None], last.weight.flatten(1), flat.t())
-        return parameters
+        weight, bias = (rows_first(tensor, features) for tensor in (last.weight, last.bias))
+        parameters = torch.addmm(bias, weight, flat.t())
+        return parameters.view(-1, features, parameters.shape[1]).transpose(0, 1)
 
 
 class SplineCoupling(transforms.PiecewiseRationalQuadraticCouplingTransform):  # type: ignore[misc]
@@ -172,10 +197,19 @@ class SplineCoupling(transforms.PiecewiseRationalQuadraticCouplingTransform):  #
         Width and residual blocks of the coupling network.
     bins, tail_bound
         K and B; outside of [-B, B] the transform is the identity.
+    places
+        As of `CouplingNet`.
     """
 
     def __init__(
-        self, channels: int, *, hidden: int, blocks: int, bins: int, tail_bound: float
+        self,
+        channels: int,
+        *,
+        hidden: int,
+        blocks: int,
+        bins: int,
+        tail_bound: float,
+        places: int = 0,
     ) -> None:
         def net(features: int, parameters: int) -> CouplingNet:
             return CouplingNet(
@@ -184,6 +218,7 @@ class SplineCoupling(transforms.PiecewiseRationalQuadraticCouplingTransform):  #
                 hidden_channels=hidden,
                 num_blocks=blocks,
                 use_batch_norm=True,
+                places=places,
             )
 
         super().__init__(
@@ -204,12 +239,9 @@ class SplineCoupling(transforms.PiecewiseRationalQuadraticCouplingTransform):  #
     def _couple(self, inputs: Tensor, *, inverse: bool) -> tuple[Tensor, Tensor]:
         x = as_matrix(inputs)
         changed, kept = x[: self.num_transform_features], x[self.num_transform_features :]
-        parameters = self.transform_net.parameters_of(kept, inputs).to(inputs.dtype)
+        parameters = self.transform_net.parameters_of(kept, inputs, len(changed))
         outputs, logabsdet = rational_quadratic(
-            changed,
-            parameters.view(len(changed), -1, changed.shape[1]),
-            **self.spline_options,
-            inverse=inverse,
+            changed, parameters.to(inputs.dtype), **self.spline_options, inverse=inverse
         )
         per_image = logabsdet.view(len(changed), len(inputs), -1).sum(dim=(0, 2))
         return as_images(torch.cat((outputs, kept)), inputs), per_image

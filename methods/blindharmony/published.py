@@ -1,4 +1,4 @@
-"""The ablations of the paper's supplement: what is changed, and what came of it."""
+"""The ablations: what is changed, and what came of it in the paper's supplement."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ ABLATIONS = {
     "alpha = 0": {"alpha": 0.0},
     "beta1 = 0": {"beta1": 0.0},
     "beta2 = 0": {"beta2": 0.0},
+}
+
+LIKELIHOOD_ABLATIONS = {
+    "no field": {"field": False},
+    "no curve": {"curve": False},
+    "no shrinkage": {"shrink": False},
+    "no Jacobian": {"jacobian": False},
 }
 
 # The last row of Table 3, SSIM without Eq. 2, is not in the copy of the supplement that

@@ -1,14 +1,16 @@
 """Monotone rational-quadratic splines (Durkan et al. 2019, section 3.1), without branches.
 
-Of K bins an input needs one. So the gradient is written out by hand down to that bin's
-corner, size and slopes: nothing of size K is kept but the softmaxes, and nothing is
-gathered by a mask, whose size would depend on the data.
+Of K bins an input needs one. So the gradient is written out by hand: of what has size K only
+the softmaxes' exponentials are kept, and no result's size depends on the data.
+
+Inside, rows lead: parameters are (3 K - 1, C, N), so that each row lies in one piece.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,121 +23,224 @@ MIN_SLOPE = 1e-3
 _TAIL_LOGIT = math.log(math.expm1(1 - MIN_SLOPE))
 
 
-class _Bin(torch.autograd.Function):
-    """Find each input's bin, and what the spline needs to know of it.
+class _Bin(NamedTuple):
+    """Each input's bin k, and what the spline needs to know of it.
 
     With p = softmax(logits) over the bins, bin k begins at sum_{j<k} p_j and is p_k large,
-    before the least size is mixed in. Slopes stay logits, since only two are needed.
+    before the least size is mixed in. Slopes stay logits.
     """
 
+    k: Tensor  # (C, N), as floats
+    e: Tensor  # (2, K, C, N): the exponentials behind p, of widths and heights
+    share: Tensor  # (2, C, N): p is e times its share
+    start: Tensor  # (2, C, N)
+    size: Tensor  # (2, C, N)
+    slopes: Tensor  # (2, C, N): logits at the bin's two knots
+
+
+def _bin(t: Tensor, parameters: Tensor, K: int, scale: float, *, inverse: bool) -> _Bin:
+    """Find the bins of t `(C, N)`, shares of the axis that it lies on."""
+    C, N = t.shape
+    rows = parameters.transpose(0, 1).contiguous()
+    logits = rows[: 2 * K].view(2, K, C, N)
+    # The softmax and its running sum by hand: they share the division, and torch's own
+    # are slow along an axis that is not the last. To the base 2 it takes half of the time.
+    highest = logits.amax(dim=1, keepdim=True)
+    factor = scale / math.log(2)
+    e = torch.add(highest * -factor, logits, alpha=factor).exp2_()
+    ends = e.clone()
+    for before, end in itertools.pairwise(ends.unbind(dim=1)):
+        end.add_(before)
+    share = ends[:, K - 1].reciprocal()
+    # The knots on the axis that t lies on; t's bin is the number of those below it.
+    axis = 1 if inverse else 0
+    count = torch.arange(1, K, device=t.device, dtype=t.dtype)[:, None, None]
+    knots = torch.addcmul(MIN_BIN * count, ends[axis, : K - 1], share[axis], value=1 - MIN_BIN * K)
+    below = knots.le_(t)
+    k = below.sum(dim=0)
+    place = k.long().mul_(C * N).flatten().add_(torch.arange(C * N, device=t.device))
+    size = e.flatten(1).index_select(1, place).view(2, C, N)
+    start = ends.flatten(1).index_select(1, place).view(2, C, N).sub_(size).mul_(share)
+    # The outermost knots have the tails' slope; what is picked there is any other row.
+    flat = rows.flatten()
+    left = flat[(2 * K - 1) * C * N :].index_select(0, place).view(C, N)
+    right = flat[2 * K * C * N :].index_select(0, place.clamp_max_((K - 1) * C * N - 1))
+    tail = t.new_full((), _TAIL_LOGIT)
+    left = torch.lerp(tail, left, below[0])
+    right = torch.lerp(right.view(C, N), tail, below[-1])
+    return _Bin(k, e, share, start, size.mul_(share), torch.stack((left, right)))
+
+
+class _Piece(NamedTuple):
+    """The rational-quadratic piece on a bin, in the unit square; all `(C, N)`."""
+
+    theta: Tensor  # where in the bin, in [0, 1]
+    x: Tensor  # the bin's corner
+    y: Tensor
+    w: Tensor  # its width
+    h: Tensor  # its height
+    s: Tensor  # its slope
+    d0: Tensor  # the knots' slopes
+    d1: Tensor
+    bend: Tensor  # d0 + d1 - 2 s
+
+
+def _piece(t: Tensor, found: _Bin, K: int, *, inverse: bool) -> _Piece:
+    """Solve for theta."""
+    free = 1 - MIN_BIN * K
+    x, y = torch.add(found.k * MIN_BIN, found.start, alpha=free).unbind()
+    w, h = (found.size * free).add_(MIN_BIN).unbind()
+    d0, d1 = F.softplus(found.slopes).add_(MIN_SLOPE).unbind()
+    s = h / w
+    bend = (d0 + d1).sub_(s, alpha=2)
+    if inverse:
+        # Equations 6 to 8 of the paper's section 3.1, and the root that does not cancel.
+        rise = t - y
+        shift = rise * bend
+        a = (s - d0).mul_(h).add_(shift)
+        b = (h * d0).sub_(shift)
+        c = rise.mul_(s)  # of the opposite sign
+        # Negative by rounding alone.
+        root = (b * b).addcmul_(a, c, value=4).clamp_min_(0).sqrt_()
+        theta = c.mul_(2).div_(root.add_(b))
+    else:
+        theta = (t - x).div_(w)
+    return _Piece(theta.clamp_(0, 1), x, y, w, h, s, d0, d1, bend)
+
+
+def _evaluate(p: _Piece, *, inverse: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the result in the unit square, theta (1 - theta), and the denominator."""
+    rest = (1 - p.theta).mul_(p.theta)
+    denominator = torch.addcmul(p.s, p.bend, rest)
+    if inverse:
+        return torch.addcmul(p.x, p.theta, p.w), rest, denominator
+    numerator = (p.theta * p.theta).mul_(p.s).addcmul_(p.d0, rest)
+    return torch.addcmul(p.y, p.h, numerator.div_(denominator)), rest, denominator
+
+
+def _slope_numerator(p: _Piece, rest: Tensor) -> Tensor:
+    """Return the numerator of the derivative (equation 5) without its factor s^2."""
+    opposite = 1 - p.theta
+    numerator = opposite.mul_(opposite).mul_(p.d0).addcmul_(p.s, rest, value=2)
+    return numerator.addcmul_(p.d1, p.theta * p.theta)
+
+
+def _unit(inputs: Tensor, bound: float) -> tuple[Tensor, Tensor]:
+    """Return inputs clamped to the bounds, and those as shares of the axis."""
+    inside = inputs.clamp(-bound, bound)
+    return inside, (inside + bound).div_(2 * bound)
+
+
+def _outputs(result: Tensor, inputs: Tensor, inside: Tensor, bound: float) -> Tensor:
+    """Undo `_unit` of a result, in place.
+
+    Beyond the bounds theta is 0 or 1 and the slope there is 1: the tail needs no case of
+    its own but the distance to the bound.
+    """
+    return result.mul_(2 * bound).sub_(bound).add_(inputs - inside)
+
+
+class _Spline(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, t: Tensor, parameters: Tensor, bins: int, scale: float, inverse: bool
-    ) -> tuple[Tensor, ...]:
-        K = bins
-        # Widths and heights at once: (C, 2, K, N).
-        C, _, N = parameters.shape
-        logits = parameters[:, : 2 * K].reshape(C, 2, K, N)
-        # The softmax and its running sum by hand: they share the division, and torch's own
-        # are slow along an axis that is not the last.
-        highest = logits.amax(dim=2, keepdim=True)
-        e = torch.add(highest * -scale, logits, alpha=scale).exp_()
-        ends = e.clone()
-        for j in range(1, K):
-            ends[:, :, j] += ends[:, :, j - 1]
-        share = ends[:, :, K - 1 :].reciprocal()
-        # The knots on the axis that t lies on; t's bin is the number of those below it.
-        axis = 1 if inverse else 0
-        count = torch.arange(1, K, device=t.device, dtype=t.dtype)[:, None]
-        free = (1 - MIN_BIN * K) * share[:, axis]
-        knots = torch.addcmul(MIN_BIN * count, ends[:, axis, : K - 1], free)
-        k = (t[:, None] >= knots).sum(dim=1, keepdim=True)
-        of_both = k[:, None].expand(C, 2, 1, N)
-        size = e.gather(2, of_both)
-        start = (ends.gather(2, of_both) - size) * share
-        size = size * share
-        # Slope logits at the bin's two knots; the outermost knots have the tails' slope.
-        slopes = parameters[:, 2 * K :]
-        tail = t.new_full((), _TAIL_LOGIT)
-        left = torch.where(k > 0, slopes.gather(1, (k - 1).clamp_min(0)), tail)
-        right = torch.where(k < K - 1, slopes.gather(1, k.clamp_max(K - 2)), tail)
-        ctx.save_for_backward(e, share, k, start, size)
-        ctx.bins, ctx.scale = bins, scale
-        ctx.mark_non_differentiable(k)
-        start, size = start.squeeze(2), size.squeeze(2)
-        return (
-            k.squeeze(1),
-            *start.unbind(1),
-            *size.unbind(1),
-            left.squeeze(1),
-            right.squeeze(1),
-        )
+        ctx: Any,
+        inputs: Tensor,
+        parameters: Tensor,
+        bins: int,
+        bound: float,
+        scale: float,
+        inverse: bool,
+    ) -> tuple[Tensor, Tensor]:
+        inside, t = _unit(inputs, bound)
+        found = _bin(t, parameters, bins, scale, inverse=inverse)
+        piece = _piece(t, found, bins, inverse=inverse)
+        result, rest, denominator = _evaluate(piece, inverse=inverse)
+        logabsdet = (piece.s / denominator).log_().mul_(2)
+        logabsdet += _slope_numerator(piece, rest).log_()
+        if inverse:
+            logabsdet.neg_()
+        ctx.save_for_backward(inputs, *found)
+        ctx.options = bins, bound, scale, inverse
+        return _outputs(result, inputs, inside, bound), logabsdet
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        e, share, k, start, size = ctx.saved_tensors
-        K, (C, _, _, N) = ctx.bins, e.shape
-        _, start_w, start_h, size_w, size_h, left, right = grads
-        d_start = torch.stack((start_w, start_h), dim=1).unsqueeze(2)
-        d_size = torch.stack((size_w, size_h), dim=1).unsqueeze(2)
-        # d/d logit_j = p_j (d/dp_j - sum_i p_i d/dp_i), where d/dp_j is d_start for the
-        # bins before k, d_size for bin k and 0 after it; so the sum is known already.
-        mean = d_start * start + d_size * size
-        share = share * ctx.scale  # p_j is e_j times its share
-        before, at, after = (d_start - mean) * share, (d_size - mean) * share, -mean * share
-        j = torch.arange(K, device=e.device)[:, None]
-        of_both = k[:, None]
-        d_logits = torch.where(j < of_both, before, after)
-        d_logits.scatter_(2, of_both.expand(C, 2, 1, N), at)
-        d_logits.mul_(e)
-        d_slopes = e.new_zeros(C, K - 1, N)
-        d_slopes.scatter_add_(1, (k - 1).clamp_min(0), left[:, None] * (k > 0))
-        d_slopes.scatter_add_(1, k.clamp_max(K - 2), right[:, None] * (k < K - 1))
-        return None, torch.cat((d_logits.flatten(1, 2), d_slopes), dim=1), None, None, None
+    def backward(ctx: Any, d_outputs: Tensor, d_log: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, *saved = ctx.saved_tensors
+        K, bound, scale, inverse = ctx.options
+        found = _Bin(*saved)
+        inside, t = _unit(inputs, bound)
+        p = _piece(t, found, K, inverse=inverse)
+        # With r = theta (1 - theta): the curve is y + h P / Q, where P = s theta^2 + d0 r and
+        # Q = s + bend r, and its log-slope 2 log(s / Q) + log R, R of equation 5.
+        theta, s = p.theta, p.s
+        opposite = 1 - theta
+        square, opposite_square, r = theta * theta, opposite * opposite, theta * opposite
+        per_Q = torch.addcmul(s, p.bend, r).reciprocal_()
+        rho = (s * square).addcmul_(p.d0, r).mul_(per_Q)
+        R = _slope_numerator(p, r)
+        per_R = R.reciprocal()
+        turn = opposite - theta  # d r / d theta
+        of_theta = (s * per_Q).mul_(per_Q).mul_(R)  # d rho / d theta
+        log_of_theta = torch.addcmul(p.d1 * theta, p.d0, opposite, value=-1)
+        log_of_theta.addcmul_(s, turn).mul_(per_R).addcmul_(p.bend * turn, per_Q, value=-1)
+        # d loss by the result in the unit square, and by the log-slope times 2, of which
+        # all derivatives here are halves.
+        g, g_log = d_outputs * (2 * bound), d_log * (-2 if inverse else 2)
+        if inverse:
+            # By the implicit function: what changes the curve at theta moves theta instead.
+            d_t = torch.addcmul(g * p.w, g_log, log_of_theta).div_(of_theta.mul_(p.h))
+            d_curve = -d_t
+            d_x, d_y, d_w = g, d_curve, g * theta
+        else:
+            d_curve = g
+            d_theta = (g * p.h).mul_(of_theta).addcmul_(g_log, log_of_theta)
+            d_t = d_theta.div_(p.w)
+            d_x, d_y, d_w = -d_t, g, d_t * theta.neg()
+        d_rho = (d_curve * p.h).mul_(per_Q)  # over Q, as all derivatives of rho are
+        r_log = g_log * r
+        both = torch.addcmul(r_log * per_Q, d_rho * rho, r)  # through Q, by d0 and d1 alike
+        half_log = (g_log * per_R).mul_(0.5)
+        d_d0 = torch.addcmul(d_rho * r, half_log, opposite_square).sub_(both)
+        d_d1 = (half_log * square).sub_(both)
+        through_Q = torch.addcmul(g_log * per_Q, d_rho, rho).mul_(1 - 2 * r)
+        d_s = torch.addcmul(d_rho * square, r_log, per_R).addcdiv_(g_log, s).sub_(through_Q)
+        d_s.div_(p.w)
+        d_h = torch.addcmul(d_s, d_curve, rho)
+        d_w = torch.addcmul(d_w, d_s, s, value=-1)
+        free = 1 - MIN_BIN * K
+        d_parameters = _bin_gradient(
+            found,
+            torch.stack((d_x, d_y)).mul_(free),
+            torch.stack((d_w, d_h)).mul_(free),
+            torch.stack((d_d0, d_d1)).mul_(found.slopes.sigmoid()),
+            scale,
+        )
+        d_inputs = torch.where(inside == inputs, d_t.div_(2 * bound), d_outputs)
+        return d_inputs, d_parameters, None, None, None, None
 
 
-def _unit(theta: Tensor) -> Tensor:
-    """Return theta without what rounding put outside of [0, 1]; its gradient stays."""
-    return theta + (theta.clamp(0, 1) - theta).detach()
-
-
-def _solve(
-    inputs: Tensor, parameters: Tensor, bins: int, bound: float, scale: float, inverse: bool
-) -> tuple[Tensor, ...]:
-    """Return outputs, theta in [0, 1], the bin's slope s_k, and the knots' d_k and d_{k+1}."""
-    inside = inputs.clamp(-bound, bound)
-    t = (inside + bound) / (2 * bound)
-    k, x_k, y_k, w_k, h_k, left, right = _Bin.apply(  # type: ignore[no-untyped-call]
-        t.detach(), parameters, bins, scale, inverse
-    )
-    # From shares of the whole to the unit square: t = (x + B) / 2 B on either axis.
-    free = 1 - MIN_BIN * bins
-    first = k.to(t.dtype) * MIN_BIN
-    x_k, y_k = first + free * x_k, first + free * y_k
-    w_k, h_k = MIN_BIN + free * w_k, MIN_BIN + free * h_k
-    d_k, d_next = MIN_SLOPE + F.softplus(left), MIN_SLOPE + F.softplus(right)
-    s_k = h_k / w_k
-    bend = d_k + d_next - 2 * s_k
-
-    if inverse:
-        # Equations 6 to 8 of the paper's section 3.1, and the root that does not cancel.
-        rise = t - y_k
-        a = h_k * (s_k - d_k) + rise * bend
-        b = h_k * d_k - rise * bend
-        c = -s_k * rise
-        # Negative by rounding alone.
-        root = (b * b - 4 * a * c).clamp_min(0).sqrt()
-        theta = _unit(2 * c / (-b - root))
-        result = x_k + theta * w_k
-    else:
-        theta = _unit((t - x_k) / w_k)
-        rest = theta * (1 - theta)
-        result = y_k + h_k * (s_k * theta * theta + d_k * rest) / (s_k + bend * rest)
-    # Beyond the bounds theta is 0 or 1 and the slope there is 1: the tail needs no case
-    # of its own but the distance to the bound.
-    outputs = result * (2 * bound) - bound + (inputs - inside)
-    return outputs, theta, s_k, d_k, d_next
+def _bin_gradient(
+    found: _Bin, d_start: Tensor, d_size: Tensor, d_slopes: Tensor, scale: float
+) -> Tensor:
+    """Return d loss / d parameters `(C, 3 K - 1, N)`, given that by what `_bin` found."""
+    _, K, C, N = found.e.shape
+    # d/d logit_j = p_j (d/dp_j - sum_i p_i d/dp_i), where d/dp_j is d_start for the bins
+    # before k, d_size for bin k and 0 after it; so the sum is known already.
+    share = found.share * scale
+    mean = (d_start * found.start).addcmul_(d_size, found.size)
+    j = torch.arange(K, device=share.device, dtype=share.dtype)[:, None, None]
+    ahead = found.k - j  # 0 at bin k alone
+    at = (ahead == 0).to(share.dtype)
+    before = ahead.clamp_(0, 1)
+    rows = share.new_empty(3 * K - 1, C, N)
+    d_logits = rows[: 2 * K].view(2, K, C, N)
+    torch.mul(before, (d_start * share)[:, None], out=d_logits)
+    d_logits.addcmul_(at, (d_size * share)[:, None]).sub_(mean.mul_(share)[:, None])
+    d_logits.mul_(found.e)
+    torch.mul(at[1:], d_slopes[0], out=rows[2 * K :])
+    rows[2 * K :].addcmul_(at[:-1], d_slopes[1])
+    return rows.transpose(0, 1)
 
 
 def rational_quadratic(
@@ -155,7 +260,7 @@ def rational_quadratic(
         `(C, N)`.
     parameters
         `(C, 3 K - 1, N)`: logits of K widths and K heights, and of the K - 1 inner slopes,
-        as nflows orders them.
+        as nflows orders them. Costs no copy if it is a view of `(3 K - 1, C, N)`.
     bins, bound
         K, at least 2, and B.
     scale
@@ -168,13 +273,10 @@ def rational_quadratic(
     tuple
         Outputs and log-derivatives, both `(C, N)`.
     """
-    outputs, theta, s_k, d_k, d_next = _solve(inputs, parameters, bins, bound, scale, inverse)
-    rest, opposite = theta * (1 - theta), 1 - theta
-    # Equation 5: the derivative.
-    numerator = d_next * theta * theta + 2 * s_k * rest + d_k * opposite * opposite
-    denominator = s_k + (d_k + d_next - 2 * s_k) * rest
-    logabsdet = 2 * (s_k / denominator).log() + numerator.log()
-    return outputs, -logabsdet if inverse else logabsdet
+    result: tuple[Tensor, Tensor] = _Spline.apply(  # type: ignore[no-untyped-call]
+        inputs, parameters, bins, bound, scale, inverse
+    )
+    return result
 
 
 def rational_quadratic_value(
@@ -186,5 +288,8 @@ def rational_quadratic_value(
     scale: float = 1.0,
     inverse: bool = False,
 ) -> Tensor:
-    """Return the outputs of `rational_quadratic` alone, for where no density is asked for."""
-    return _solve(inputs, parameters, bins, bound, scale, inverse)[0]
+    """Return the outputs of `rational_quadratic` alone; not to be differentiated."""
+    inside, t = _unit(inputs, bound)
+    found = _bin(t, parameters, bins, scale, inverse=inverse)
+    result, _, _ = _evaluate(_piece(t, found, bins, inverse=inverse), inverse=inverse)
+    return _outputs(result, inputs, inside, bound)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from harmbench import FitData, FitProgress, Phase, ScanSet, SliceBatches, seeds, train
 
-from .config import BlindHarmonyConfig
+from .config import FlowConfig
 from .flow import Flow
 
 
@@ -25,7 +25,7 @@ def mean_slices(scans: ScanSet, count: int, generator: torch.Generator) -> Tenso
 class Validation:
     """Bits per dimension of a flow on the same slices and noise every time."""
 
-    def __init__(self, flow: Flow, scans: ScanSet, config: BlindHarmonyConfig, seed: int) -> None:
+    def __init__(self, flow: Flow, scans: ScanSet, config: FlowConfig, seed: int) -> None:
         generator = seeds.torch_generator(seed, "blindharmony", "validation")
         chosen = torch.randperm(scans.n_slices, generator=generator)[: config.validation_slices]
         self.flow = flow
@@ -48,7 +48,7 @@ class Validation:
 def train_flow(
     flow: Flow,
     data: FitData,
-    config: BlindHarmonyConfig,
+    config: FlowConfig,
     progress: FitProgress,
     device: torch.device,
 ) -> None:
@@ -66,6 +66,9 @@ def train_flow(
     )
 
     def bits(x: Tensor) -> Tensor:
+        if config.flips:
+            mirrored = torch.rand(len(x), 1, 1, generator=noise, device=device) < 0.5
+            x = torch.where(mirrored, x.flip(1), x)  # left to right is along H
         u = torch.rand(x.shape, generator=noise, device=device)
         return flow.bits_per_dimension(x, u).mean()
 

@@ -1,0 +1,72 @@
+"""How far an estimate is to be believed, by what is estimated where there is nothing to find."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# Candidates for the deviation of a cosine of degree 1 that a source's field may have.
+DEVIATIONS = torch.cat((torch.zeros(1), torch.logspace(-2.3, -0.4, 39)))
+# Of a few dozen scans' covariance, so much is taken from its diagonal's trend instead.
+_DIAGONAL = 0.6
+
+
+@dataclass(frozen=True)
+class NaturalVariation:
+    """The normal distribution of coefficients that the target's own scans have.
+
+    Attributes
+    ----------
+    mean, covariance
+        `(P,)` and `(P, P)`.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+
+    @classmethod
+    def of(cls, coefficients: Tensor, degrees: Tensor) -> NaturalVariation:
+        """Estimate it from coefficients `(n, P)` of n target scans.
+
+        The covariance of so few scans is shrunk towards a diagonal one that falls with the
+        square of the degree.
+        """
+        n = len(coefficients)
+        deviations = coefficients - coefficients.mean(dim=0)
+        sample = deviations.T @ deviations / max(n - 1, 1)
+        trend = (sample.diagonal() * degrees.square()).mean().clamp_min(1e-8) / degrees.square()
+        covariance = (1 - _DIAGONAL) * sample + _DIAGONAL * trend.diag()
+        return cls(coefficients.mean(dim=0), covariance)
+
+    def excess(self, coefficients: Tensor, degrees: Tensor, evidence: float) -> Tensor:
+        r"""Return the part of a scan's coefficients that is more than natural.
+
+        What is estimated is :math:`c = e + n` with the natural part
+        :math:`n \sim N(\mu, \Sigma)`, and the excess
+        :math:`e \sim N(0, \tau^2 D)`, D falling with the square of the degree. The scan's
+        own :math:`\tau` is the most likely one (empirical Bayes), but 0 unless that is
+        `evidence` nats less likely; e is then its posterior mean.
+
+        Parameters
+        ----------
+        coefficients, degrees
+            `(P,)`.
+        evidence
+            In nats.
+        """
+        c = (coefficients - self.mean).double()
+        D = degrees.double().square().reciprocal()
+        # In a basis where both covariances are diagonal, every tau costs a sum.
+        half = D.rsqrt()
+        values, vectors = torch.linalg.eigh(half[:, None] * self.covariance.double() * half)
+        z = vectors.T @ (half * c)
+        tau2 = DEVIATIONS.to(z).square()[:, None]
+        nats = -0.5 * (z.square() / (values + tau2) + (values + tau2).log()).sum(dim=1)
+        best = int(nats.argmax())
+        if nats[best] - nats[0] <= evidence:
+            return torch.zeros_like(coefficients)
+        kept = tau2[best] / (values + tau2[best])
+        excess: Tensor = vectors @ (kept * z) / half
+        return excess.to(coefficients)
