@@ -20,7 +20,22 @@ RUN = ("run", "-m", "identity", "-t", "sim-exp", "--plugin", PLUGINS / "tiny_coh
         ([*RUN, "--cohort", "fantom"], "no cohort 'fantom'; did you mean 'phantom'?"),
         ([*RUN, "--preset", "papr"], "no preset 'papr'; did you mean 'paper'?"),
         ([*RUN, "--set", "identity.a=1"], "no setting of 'identity' 'a'; there are none"),
-        ([*RUN, "-m", "blindharmony", "--set", "blindharmony.levels=9"], "levels=9 halves slices"),
+        (
+            [*RUN, "-m", "blindharmony", "--set", "blindharmony.levels=9"],
+            "levels=9 halves slices that often, which 72 x 88 do not allow",
+        ),
+        (
+            [*RUN, "-m", "blindharmony-ml", "--set", "blindharmony-ml.levels=9"],
+            "error: levels=9 halves slices",
+        ),
+        (
+            [*RUN, "-m", "blindharmony", "--set", "blindharmony.bins=1"],
+            "--set blindharmony: bins must be at least 2",
+        ),
+        (
+            [*RUN, "-m", "blindharmony-ml", "--set", "blindharmony-ml.step=0"],
+            "--set blindharmony-ml: step must be positive",
+        ),
         ([*RUN, "--device", "cuda:7"], "no device 'cuda:7' on this machine; there are: cpu"),
         ([*RUN, "--device", "toaster"], "no device 'toaster'; say auto, cpu"),
         ([*RUN, "--seed", "-1"], "Invalid value for '--seed'"),

@@ -221,3 +221,49 @@ def test_samples_are_images_and_repeatable():
     torch.testing.assert_close(cold[0], cold[1])
     assert math.isfinite(float(first.sum()))
     assert not torch.allclose(first[0], first[1])
+
+
+def test_positions_are_ours_and_not_the_papers():
+    assert not PRESETS["paper"].positions
+    plain, placed = small(), small(positions=True)
+    added = {
+        name: value.shape
+        for name, value in placed.named_parameters()
+        if name not in dict(plain.named_parameters())
+    }
+    assert all(name.endswith("transform_net.position") for name in added)
+    # Two couplings a level, with as many places as that level's squeezed slices have.
+    assert sorted(added.values()) == [(6, 6), (6, 6), (24, 6), (24, 6)]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-11)])
+def test_frozen_flow_knows_the_positions(dtype, tolerance):
+    flow = small(positions=True).to(dtype)
+    v = torch.rand(5, 8, 12, dtype=dtype) - 0.5
+    expected, _ = flow.encode(v)
+    frozen = FrozenFlow(flow, dtype)
+    z = frozen.encode(v)
+    flat = torch.cat([part.transpose(0, 1).flatten(1) for part in z], dim=1)
+    torch.testing.assert_close(flat, expected, rtol=0, atol=tolerance)
+    torch.testing.assert_close(frozen.decode(z), v, rtol=0, atol=10 * tolerance)
+    # It has a copy, and its own are not written to.
+    with torch.no_grad():
+        for name, parameter in flow.named_parameters():
+            if name.endswith("position"):
+                parameter += 1
+    assert all(torch.equal(a, b) for a, b in zip(frozen.encode(v), z, strict=True))
+    assert float((flow.encode(v)[0] - expected).detach().abs().max()) > 0.01
+
+
+def test_flow_with_positions_is_undone_and_has_autograds_logabsdet():
+    flow = small(4, 8, positions=True).double()
+    v = torch.rand(3, 4, 8, dtype=torch.float64) - 0.5
+    z, logabsdet = flow.encode(v)
+    back, back_logabsdet = flow.decode(z)
+    torch.testing.assert_close(back, v, rtol=0, atol=1e-10)
+    torch.testing.assert_close(back_logabsdet, -logabsdet)
+    for n in range(3):
+        jacobian = torch.autograd.functional.jacobian(
+            lambda x: flow.encode(x.view(1, 4, 8))[0][0], v[n].flatten()
+        )
+        torch.testing.assert_close(logabsdet[n], torch.linalg.slogdet(jacobian).logabsdet)

@@ -69,11 +69,15 @@ def test_squeeze_is_that_of_nflows_and_is_undone(images_first):
     assert torch.equal(unsqueeze(squeeze(x)), x)
 
 
-@pytest.mark.parametrize("size", [(2, 3, 5), (1, 70, 66)], ids=["few pixels", "many"])
-def test_3x3_convolution_has_torchs_values_and_gradients(size):
-    count, H, W = size
+@pytest.mark.parametrize(
+    ("size", "channels"),
+    [((2, 3, 5), (5, 4)), ((1, 70, 66), (5, 4)), ((3, 18, 22), (64, 65)), ((1, 72, 88), (66, 64))],
+    ids=["few pixels", "many", "winograd with padding", "winograd in chunks"],
+)
+def test_3x3_convolution_has_torchs_values_and_gradients(size, channels):
+    (count, H, W), (C, D) = size, channels
     torch.manual_seed(0)
-    shapes = ((count, 5, H, W), (4, 5, 3, 3), (4,))
+    shapes = ((count, C, H, W), (D, C, 3, 3), (D,))
     tensors = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
     ours, theirs = conv3x3(*tensors), F.conv2d(*tensors, padding=1)
     torch.testing.assert_close(ours, theirs)
@@ -203,3 +207,43 @@ def test_layers_compile_without_a_graph_break(make):
         compiled = torch.compile(direction, backend="eager", fullgraph=True)
         for got, expected in zip(compiled(x), direction(x), strict=True):
             torch.testing.assert_close(got, expected)
+
+
+def test_positions_are_offsets_that_convolutions_cannot_know():
+    H, W = 4, 6
+    plain = at_random(SplineCoupling(4, hidden=6, blocks=1, bins=4, tail_bound=B))
+    placed = at_random(SplineCoupling(4, hidden=6, blocks=1, bins=4, tail_bound=B, places=H * W))
+    placed.load_state_dict(plain.state_dict(), strict=False)
+    x = torch.randn(3, 4, H, W, dtype=torch.float64)
+    offsets = placed.transform_net.position
+    assert offsets.shape == (H * W, 6)
+    assert not any("position" in name for name in plain.state_dict())
+    with torch.no_grad():
+        offsets.zero_()
+    for ours, theirs in zip(placed(x), plain(x), strict=True):
+        assert torch.equal(ours, theirs)
+    # The offset of one pixel reaches as far as the two 3x3 convolutions behind it.
+    with torch.no_grad():
+        offsets[2 * W + 1] = 1.0
+    moved = (placed(x)[0] != plain(x)[0]).any(dim=1)
+    near = torch.zeros(H, W, dtype=torch.bool)
+    near[0:4, 0:4] = True
+    assert moved[:, 2, 1].all()
+    assert not moved[:, ~near].any()
+
+
+def test_a_coupling_with_positions_is_invertible_and_knows_its_jacobian():
+    coupling = at_random(SplineCoupling(4, hidden=6, blocks=1, bins=4, tail_bound=B, places=6))
+    x = 2 * torch.randn(2, 4, 2, 3, dtype=torch.float64)
+    y, logabsdet = coupling(x)
+    back, back_logabsdet = coupling.inverse(y)
+    torch.testing.assert_close(back, x)
+    torch.testing.assert_close(back_logabsdet, -logabsdet)
+    for n in range(2):
+        jacobian = torch.autograd.functional.jacobian(
+            lambda flat: coupling(flat.view(1, 4, 2, 3))[0].flatten(), x[n].flatten()
+        )
+        torch.testing.assert_close(logabsdet[n], torch.linalg.slogdet(jacobian).logabsdet)
+    weights = torch.randn_like(y)
+    (gradient,) = torch.autograd.grad((y * weights).sum(), coupling.transform_net.position)
+    assert (gradient != 0).any(dim=1).all()

@@ -5,14 +5,11 @@ from __future__ import annotations
 import dataclasses
 import itertools
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from scipy.ndimage import gaussian_filter
 
-from harmbench import FitData, Grid, ScanSet, minmax
-from harmbench.data.scanset import ScanKey
+from harmbench import FitData, Grid, minmax
 from harmbench.errors import DivergedError
 from harmbench.method import fit_settings
 from harmbench.progress import FitProgress, Silent
@@ -45,27 +42,9 @@ CONFIG = BlindHarmonyConfig(
 )
 
 
-def head(number):
-    """One person's scan: an ellipse of three tissues whose folds are the person's own."""
-    random = np.random.default_rng(number)
-    y, x = np.mgrid[-1 : 1 : H * 1j, -1 : 1 : W * 1j]
-    folds = gaussian_filter(random.standard_normal((S, H, W)), (0.5, 1.5, 1.5))
-    radius = np.hypot(x / random.uniform(0.8, 0.9), y / random.uniform(0.8, 0.9)) + 0.3 * folds
-    mask = radius < 1
-    tissue = np.select([radius < 0.35, radius < 0.7, mask], [0.35, 0.95, 0.6], 0.0)
-    noise = 0.02 * random.standard_normal((S, H, W))
-    return np.where(mask, tissue + noise, 0).clip(0, 1), mask
-
-
 @pytest.fixture(scope="module")
-def scan_set(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("target")
-    heads = [head(number) for number in range(10)]
-    images = minmax(torch.from_numpy(np.stack([image for image, _ in heads])).float())
-    np.save(directory / "images.npy", images.numpy())
-    np.save(directory / "masks.npy", np.stack([mask for _, mask in heads]))
-    keys = tuple(ScanKey(f"p{n}", "1", f"key{n}") for n in range(10))
-    return ScanSet("target", GRID, keys, tuple(range(10)), directory)
+def scan_set(heads):
+    return heads(GRID, 10)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,40 @@
+"""Small heads that lie on disk as a cohort's scans do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from harmbench import ScanSet, minmax
+from harmbench.data.scanset import ScanKey
+
+
+def head(shape, number):
+    """One person's scan: an ellipse of three tissues whose folds are the person's own."""
+    S, H, W = shape
+    random = np.random.default_rng(number)
+    y, x = np.mgrid[-1 : 1 : H * 1j, -1 : 1 : W * 1j]
+    folds = gaussian_filter(random.standard_normal((S, H, W)), (0.5, 1.5, 1.5))
+    radius = np.hypot(x / random.uniform(0.8, 0.9), y / random.uniform(0.8, 0.9)) + 0.3 * folds
+    mask = radius < 1
+    tissue = np.select([radius < 0.35, radius < 0.7, mask], [0.35, 0.95, 0.6], 0.0)
+    noise = 0.02 * random.standard_normal((S, H, W))
+    return np.where(mask, tissue + noise, 0).clip(0, 1), mask
+
+
+@pytest.fixture(scope="session")
+def heads(tmp_path_factory):
+    """Make the scans of so many people on a grid."""
+
+    def make(grid, count):
+        directory = tmp_path_factory.mktemp("target")
+        people = [head(grid.shape, number) for number in range(count)]
+        images = minmax(torch.from_numpy(np.stack([image for image, _ in people])).float())
+        np.save(directory / "images.npy", images.numpy())
+        np.save(directory / "masks.npy", np.stack([mask for _, mask in people]))
+        keys = tuple(ScanKey(f"p{n}", "1", f"key{n}") for n in range(count))
+        return ScanSet("target", grid, keys, tuple(range(count)), directory)
+
+    return make
