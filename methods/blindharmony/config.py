@@ -157,10 +157,9 @@ PRESETS = {
     "paper": BlindHarmonyConfig(),
     "quick": BlindHarmonyConfig(
         **_QUICK_FLOW,
-        # Shrinking the latent goes towards the mode, which is flatter than any brain: on the
-        # phantom the paper's alpha costs 0.3 to 1.4 dB, a tenth of it 0.1 to 0.3 dB, which is
-        # about what the paper's flow gains.
-        alpha=1e-4,
+        # Shrinking the latent goes towards the mode, which is flatter than any brain: on real
+        # brains a tenth of the paper's alpha costs 0.2 to 1.0 dB, and this 0.4 dB on sim-exp.
+        alpha=3e-5,
         # The gradient of Eq. 1 goes with 1/|x|, and what it multiplies with |x|: the step
         # relative to the image is beta1 / |x|^2, and |x|^2 goes with the number of pixels.
         # A quarter of the pixels and the paper's beta1 would be steps four times as long,

@@ -34,8 +34,11 @@ class NaturalVariation:
         square of the degree.
         """
         n = len(coefficients)
+        if n < 2:
+            # Nothing is known of how scans vary: any field that is found may be natural.
+            return cls(coefficients.mean(dim=0), torch.eye(len(degrees)).to(coefficients))
         deviations = coefficients - coefficients.mean(dim=0)
-        sample = deviations.T @ deviations / max(n - 1, 1)
+        sample = deviations.T @ deviations / (n - 1)
         trend = (sample.diagonal() * degrees.square()).mean().clamp_min(1e-8) / degrees.square()
         covariance = (1 - _DIAGONAL) * sample + _DIAGONAL * trend.diag()
         return cls(coefficients.mean(dim=0), covariance)
