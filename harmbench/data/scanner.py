@@ -144,7 +144,7 @@ def draw_acquisition(seed: int, person: str, scanner: str) -> Acquisition:
 
     How far fields differ from scan to scan was set by what real scans show: cosines of
     the tasks' bias field fitted to the scans of three real scanners scatter by 0.034 to
-    0.048 in the logarithm, those of twice these deviations by 0.06 to 0.07.
+    0.048 in the logarithm, these by 0.041 to 0.045, and twice as wide ones by 0.06 to 0.07.
     """
     generator = numpy_generator(seed, "phantom", "scan", person, scanner)
     typical = SCANNERS[scanner]
