@@ -111,7 +111,6 @@ def ablate(
             raise UserError.unknown("metric", name, metrics)
     chosen, home = resolve(device), writable_home()
     methods = (method, *(name for name in _floors(registry) if name != method))
-    seeds = tuple(dict.fromkeys(seeds))
     request = Request(methods, tasks, cohort, recipe, preset, seeds, assignments, ablations=True)
     selection = select(registry, request)
     if dry_run:

@@ -94,8 +94,7 @@ def foresee(registry: Registry, selection: Selection, home: Path, device: torch.
         plan = make_plan(registry, selection, home, progress)
         runner = Runner(registry, home, device, progress)
         for job in plan.jobs:
-            status = Status.FAILED if job.fault else runner.planned(job)
-            reason = job.cell.skip or job.fault
+            status, reason = runner.planned(job), job.cell.skip or job.fault
             out.print(f"  {status.value:8} {job.cell.title}" + (f": {reason}" if reason else ""))
 
 

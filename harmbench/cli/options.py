@@ -81,6 +81,7 @@ preset_option = click.option(
 seeds_option = click.option(
     "--seed", "seeds", type=click.IntRange(min=0), multiple=True, default=(0,),
     show_default=True, help="Base seed; may be repeated.",
+    callback=lambda context, parameter, seeds: tuple(dict.fromkeys(seeds)),
 )  # fmt: skip
 device_option = click.option(
     "--device", default="auto", show_default=True, metavar="DEVICE",

@@ -68,7 +68,6 @@ def run(
     from harmbench.run.plan import Request, select
 
     chosen, home = resolve(device), writable_home()
-    seeds = tuple(dict.fromkeys(seeds))
     request = Request(methods, tasks, cohort, recipe, preset, seeds, assignments)
     selection = select(registry, request)
     if dry_run:

@@ -109,7 +109,7 @@ class Fit:
             data = data.restricted(needs)
         return data
 
-    @property
+    @cached_property
     def parts(self) -> dict[str, Fit]:
         """The fits that the method is built on, by attribute (`Method.parts`)."""
         users = (*self.users, self.method.needs)

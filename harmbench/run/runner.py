@@ -82,6 +82,8 @@ class Runner:
         """Say what running the job would come to, without running it."""
         if job.cell.skip is not None:
             return Status.SKIPPED
+        if job.fault is not None:
+            return Status.FAILED
         return Status.CACHED if self.cells.load(job.cell.key) else Status.PLANNED
 
     def fitted(self, job: Job) -> Method:

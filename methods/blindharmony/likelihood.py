@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
@@ -211,6 +212,7 @@ def _each(sets: Iterable[ScanSet]) -> Iterator[Scans]:
         yield from scans.batches()
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _Likelihood:
     """The likelihood of the corrections of one scan, on some of its slices.
 
@@ -218,20 +220,14 @@ class _Likelihood:
     `(K,)` and slopes `(K + 1,)` from those of the identity, in logarithms.
     """
 
-    def __init__(
-        self,
-        *,
-        log_prob: Callable[[Tensor], Tensor],
-        start: Tensor,
-        mask: Tensor,
-        index: Tensor,
-        basis: Tensor,
-        degrees: Tensor,
-        knots: Tensor,
-        config: LikelihoodConfig,
-    ) -> None:
-        self.log_prob, self.start, self.mask, self.index = log_prob, start, mask, index
-        self.basis, self.degrees, self.knots, self.config = basis, degrees, knots, config
+    log_prob: Callable[[Tensor], Tensor]
+    start: Tensor
+    mask: Tensor
+    index: Tensor
+    basis: Tensor
+    degrees: Tensor
+    knots: Tensor
+    config: LikelihoodConfig
 
     def field(self) -> Tensor:
         """Return the most likely field, found together with a curve: `(P,)`."""
