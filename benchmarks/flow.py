@@ -105,10 +105,21 @@ def heads(count: int, height: int, width: int) -> tuple[Tensor, Tensor]:
     return torch.where(mask, image, 0.0).clamp(0, 1), mask
 
 
-def train_step(flow: Flow, optimizer: torch.optim.Optimizer, x: Tensor) -> None:
+def adam(flow: Flow, kind: str, learning_rate: float) -> torch.optim.Optimizer:
+    """Return torch's optimiser; ours as a fit makes it."""
+    return torch.optim.Adam(flow.parameters(), lr=learning_rate, fused=kind == "ours" or None)
+
+
+def train_step(
+    flow: Flow,
+    optimizer: torch.optim.Optimizer,
+    x: Tensor,
+    bits_per_dimension: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> None:
     """Do one step of maximum likelihood, as a fit does."""
     optimizer.zero_grad()
-    loss = flow.bits_per_dimension(x, torch.full_like(x, 0.5)).mean()
+    bits = bits_per_dimension or flow.bits_per_dimension
+    loss = bits(x, torch.full_like(x, 0.5)).mean()
     loss.backward()
     nn.utils.clip_grad_norm_(flow.parameters(), 50.0)
     optimizer.step()
@@ -179,6 +190,7 @@ class Bench:
             slices_at_once=args.at_once or preset.slices_at_once,
         )
         self.grid = Grid(grid.name, (args.slices or S, H, W), grid.spacing)
+        self.compiled = args.compiled
         self.batch = args.batch or preset.batch_size
 
     def state(self) -> dict:
@@ -199,7 +211,10 @@ class Bench:
         mean = images[:S].mean(dim=0).expand(S, H, W).to(self.device)
 
         trained = copy.deepcopy(flow).train()
-        optimizer = torch.optim.Adam(trained.parameters(), lr=self.config.learning_rate)
+        optimizer = adam(trained, kind, self.config.learning_rate)
+        bits = trained.bits_per_dimension
+        if kind == "ours" and self.compiled:
+            bits = torch.compile(bits, dynamic=False)
         flow.eval()
         v = (images[: min(S, self.config.slices_at_once)] - 0.5).to(self.device)
         encode, decode = torch.no_grad()(flow.encode), torch.no_grad()(flow.decode)
@@ -222,7 +237,7 @@ class Bench:
                 return stock_harmonize(flow, self.config, scan, noise, mean)
 
         return {
-            "training step": lambda: train_step(trained, optimizer, batch),
+            "training step": lambda: train_step(trained, optimizer, batch, bits),
             "encode": lambda: encode(v),
             "decode": lambda: decode(z),
             "harmonise": harmonize,
@@ -292,6 +307,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--slices", type=int, help="slices of the scan to harmonise")
     parser.add_argument("--at-once", type=int, help="slices that go through the flow at once")
     parser.add_argument("--iterations", type=int, help="iterations of the loop")
+    parser.add_argument("--compiled", action="store_true", help="ours trains under torch.compile")
     parser.add_argument("--only", choices=WORKS, nargs="+", default=WORKS)
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)

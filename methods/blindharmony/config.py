@@ -47,6 +47,9 @@ class FlowConfig:
     max_gradient_norm: float = 0.0  # [ours] clip to this norm; 0 is off, as in the paper
     flips: bool = False  # [ours] mirror every other training slice left to right
     mixed_precision: bool = True  # [ours] coupling networks in bfloat16, on hardware with it
+    # [ours] torch.compile for training: a sixth faster (quick, two cores) after two minutes
+    # of compiling, which so short a training does not pay back; needs a C++ compiler.
+    compiled: bool = False
     validate_every: int = 500  # [code] steps between looks at the validation slices
     validation_slices: int = 775  # [S 2.1] simulated; 760 for the real domains
 
@@ -150,7 +153,7 @@ _QUICK_FLOW: dict[str, Any] = {
     "mixed_precision": False,  # the quick numbers are those of any CPU
     "validate_every": 100,
     "validation_slices": 50,
-    "slices_at_once": 10,
+    "slices_at_once": 26,
 }
 
 PRESETS = {

@@ -85,6 +85,14 @@ class ActNorm(transforms.ActNorm):  # type: ignore[misc]
         self.shift.copy_(-flat.mean(dim=1) / std)
         self.initialized.fill_(True)
 
+    def forward(self, inputs: Tensor, context: Any = None) -> tuple[Tensor, Tensor]:
+        """Map x `(B, C, H, W)` to y of the same shape and log |det| `(B,)`."""
+        if self.training and not self.initialized:
+            self._initialize(inputs)
+        B, _, H, W = inputs.shape
+        y = torch.addcmul(self.shift[:, None], as_matrix(inputs), self.scale[:, None])
+        return as_images(y, inputs), (H * W * self.log_scale.sum()).expand(B)
+
 
 class LUConv1x1(transforms.OneByOneConvolution):  # type: ignore[misc]
     """Invertible 1x1 convolution y = L U P x + b with a fixed permutation P.
@@ -98,6 +106,7 @@ class LUConv1x1(transforms.OneByOneConvolution):  # type: ignore[misc]
         for name, indices in (("lower", self.lower_indices), ("upper", self.upper_indices)):
             places = torch.from_numpy(indices[0] * channels + indices[1])
             self.register_buffer(f"{name}_places", places, persistent=False)
+        self.register_buffer("eye", torch.eye(channels), persistent=False)
 
     def _factors(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Return L and U, each `(C, C)`."""
@@ -106,7 +115,7 @@ class LUConv1x1(transforms.OneByOneConvolution):  # type: ignore[misc]
         L = empty.scatter(0, self.lower_places, self.lower_entries.to(dtype)).view(C, C)
         U = empty.scatter(0, self.upper_places, self.upper_entries.to(dtype)).view(C, C)
         diagonal = F.softplus(self.unconstrained_upper_diag.to(dtype)) + self.eps
-        return L + torch.eye(C).to(L), U + torch.diag(diagonal)
+        return L + self.eye, U + torch.diag(diagonal)
 
     def matrix(self, dtype: torch.dtype) -> Tensor:
         """Return L U P `(C, C)`."""
@@ -117,8 +126,9 @@ class LUConv1x1(transforms.OneByOneConvolution):  # type: ignore[misc]
     def inverse_matrix(self) -> Tensor:
         """Return the inverse of L U P in float64: it is small, so that this costs nothing."""
         L, U = self._factors(torch.float64)
-        eye = torch.eye(self.features).to(L)
-        inverse_L = torch.linalg.solve_triangular(L, eye, upper=False, unitriangular=True)
+        inverse_L = torch.linalg.solve_triangular(
+            L, self.eye.to(L), upper=False, unitriangular=True
+        )
         inverse_LU = torch.linalg.solve_triangular(U, inverse_L, upper=True)
         inverse: Tensor = inverse_LU[self.permutation._inverse_permutation]
         return inverse

@@ -16,6 +16,7 @@ from .flow import Flow
 from .inference import FrozenFlow
 from .published import ABLATIONS, TABLE_3
 from .terms import correlation_gradient, edge_gradient, non_edge_mask
+from .threads import shares, side_by_side
 from .training import mean_slices, train_flow
 
 
@@ -78,7 +79,9 @@ class BlindHarmony(Method):
 
     def _frozen(self) -> Callable[[torch.dtype], FrozenFlow]:
         """Return a function that gives the flow as it is now, in the precision asked for."""
-        return functools.cache(lambda dtype: FrozenFlow(self.flow, dtype))
+        frozen = functools.cache(lambda dtype: FrozenFlow(self.flow, dtype))
+        frozen(torch.float32)  # before several threads ask for it
+        return frozen
 
     def _harmonize_scan(
         self, scans: Scans, n: int, flow: Callable[[torch.dtype], FrozenFlow]
@@ -90,14 +93,11 @@ class BlindHarmony(Method):
         )
         noise = torch.rand(self.grid.shape, generator=generator).to(self.mean)
         parts = (scans.images[n], scans.masks[n], noise, self.mean)
-        size = self.config.slices_at_once
-        starts = range(0, len(noise), size)
-        return torch.cat(
-            [
-                self._harmonize(*(part[start : start + size] for part in parts), flow=flow)
-                for start in starts
-            ]
+        results = side_by_side(
+            lambda slices: self._harmonize(*(part[slices] for part in parts), flow=flow),
+            shares(len(noise), noise.device, self.config.slices_at_once),
         )
+        return torch.cat(results)
 
     def _harmonize(
         self,

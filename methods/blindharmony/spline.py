@@ -159,18 +159,17 @@ class _Spline(torch.autograd.Function):
         logabsdet += _slope_numerator(piece, rest).log_()
         if inverse:
             logabsdet.neg_()
-        ctx.save_for_backward(inputs, *found)
+        ctx.save_for_backward(inputs, inside, *found, *piece)
         ctx.options = bins, bound, scale, inverse
         return _outputs(result, inputs, inside, bound), logabsdet
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, d_outputs: Tensor, d_log: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, *saved = ctx.saved_tensors
+        inputs, inside, *saved = ctx.saved_tensors
         K, bound, scale, inverse = ctx.options
-        found = _Bin(*saved)
-        inside, t = _unit(inputs, bound)
-        p = _piece(t, found, K, inverse=inverse)
+        fields = len(_Bin._fields)
+        found, p = _Bin(*saved[:fields]), _Piece(*saved[fields:])
         # With r = theta (1 - theta): the curve is y + h P / Q, where P = s theta^2 + d0 r and
         # Q = s + bend r, and its log-slope 2 log(s / Q) + log R, R of equation 5.
         theta, s = p.theta, p.s

@@ -40,7 +40,6 @@ _G = torch.tensor(
     [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]],
     dtype=torch.float64,
 ).div(24)
-_G[0] = torch.tensor([1 / 4, 0, 0])
 _A = torch.tensor(
     [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]],
     dtype=torch.float64,
@@ -179,7 +178,8 @@ def gradients(
     B, H, W, C = x.shape
     D, (rows, columns) = len(weight), _tiling(H, W)
     d_x, d_weight = x.new_empty(B, H, W, C), torch.empty_like(weight)
-    d_y = F.pad(d_y, (0, 0, 0, 4 * columns - W, 0, 4 * rows - H))
+    if (4 * rows, 4 * columns) != (H, W):
+        d_y = F.pad(d_y, (0, 0, 0, 4 * columns - W, 0, 4 * rows - H))
     chunks = list(_chunks(B, rows, columns))
     padded, tiles, filters = _sizes(chunks[0], C, D)
     # Gradients of the images of one chunk, with the border that their tiles reach into.

@@ -1,0 +1,76 @@
+"""Independent pieces of work side by side on a CPU's cores, each thread with one of them.
+
+torch divides each single operation among the cores, and they wait for each other at its end.
+Slices under a fixed flow, or images in a convolution, have nothing to wait for (measured on
+two cores: 1.1 to 1.4 times as fast).
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+def _keep_to_one_core() -> None:
+    # A thread's first use of torch sets it to the number that was set last in any thread:
+    # let it be now, and not in the middle of its work. Two teams of threads on the same
+    # cores are slow, and keep all later ones from spinning.
+    torch.get_num_threads()
+    torch.set_num_threads(1)
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Start threads that do not divide single operations."""
+    pool = ThreadPoolExecutor(threads, initializer=_keep_to_one_core)
+    all_started = threading.Barrier(threads)
+    for started in [pool.submit(all_started.wait) for _ in range(threads)]:
+        started.result()
+    # What a thread sets for itself is also the default of any thread that starts later.
+    torch.set_num_threads(threads)
+    return pool
+
+
+def shares(count: int, device: torch.device, most: int | None = None) -> list[slice]:
+    """Divide `count` items among the threads that `side_by_side` has, as evenly as can be.
+
+    Parameters
+    ----------
+    count
+        How many there are.
+    device
+        Where they are; there is more than one share for CPUs alone.
+    most
+        The most items that may be at work at once, in all threads together.
+
+    Returns
+    -------
+    list
+        Slices of `range(count)` in order, none of them empty.
+    """
+    threads = torch.get_num_threads() if device.type == "cpu" else 1
+    rounds = -(-count // most) if most else 1
+    size = max(1, -(-count // (rounds * threads)))
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def side_by_side(function: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
+    """Return `[function(item) for item in items]`; not to be differentiated.
+
+    Several at once if there are several and torch has several threads. An item must not
+    change what another one reads.
+    """
+    items = list(items)
+    # Whether gradients are recorded is each thread's own.
+    function, threads = torch.no_grad()(function), torch.get_num_threads()
+    if len(items) < 2 or threads < 2:
+        return [function(item) for item in items]
+    return list(_pool(threads).map(function, items))
