@@ -13,6 +13,8 @@ def register_methods() -> dict[str, str]:
         "oracle": "harmbench_methods.oracle:Oracle",
         "scale": "harmbench_methods.scale:Scale",
         "histogram": "harmbench_methods.histogram:Histogram",
+        "unet": "harmbench_methods.unet:UNetMethod",
+        "cyclegan": "harmbench_methods.cyclegan:CycleGAN",
         "blindharmony": "harmbench_methods.blindharmony.method:BlindHarmony",
         "blindharmony-ml": "harmbench_methods.blindharmony.likelihood:BlindHarmonyLikelihood",
     }

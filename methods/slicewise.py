@@ -1,0 +1,63 @@
+"""What methods that translate slices one by one share: how much they train on, and applying."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harmbench import Scans, ScanSet, UserError
+
+
+def first_scans(scans: ScanSet, slices: int) -> ScanSet:
+    """Return the first scans, one or more, that have at most so many slices; all, if 0.
+
+    The first, not drawn ones: a transform's parameters belong to places, and pairs to the
+    same place in two sets; both stay as they are.
+    """
+    count = max(1, slices // scans.grid.shape[0])
+    if slices == 0 or count >= len(scans):
+        return scans
+    return dataclasses.replace(scans, scans=scans.scans[:count], rows=scans.rows[:count])
+
+
+def training_steps(steps: int, epochs: int, slices: int, batch_size: int) -> int:
+    """Return `steps`, or if it is 0 as many as `epochs` times through the slices take."""
+    return steps or epochs * math.ceil(slices / batch_size)
+
+
+@torch.no_grad()
+def translate(scans: Scans, translator: Callable[[Tensor], Tensor], slices_at_once: int) -> Scans:
+    """Apply a network to the slices of N scans, and clamp what it makes to [0, 1].
+
+    The background stays as it is. Scan by scan and a fixed number of slices at a time, so
+    that neither memory nor, to the last bit, the answer depend on which scans come together.
+
+    Parameters
+    ----------
+    scans
+        Images `(N, S, H, W)` in [0, 1].
+    translator
+        From slices `(B, 1, H, W)` in [0, 1] to slices of the same shape.
+    slices_at_once
+        B.
+    """
+    images = scans.images.clone()
+    for image, mask in zip(images, scans.masks, strict=True):
+        for part, foreground in zip(
+            image.split(slices_at_once), mask.split(slices_at_once), strict=True
+        ):
+            made = translator(part[:, None])[:, 0].clamp(0, 1)
+            part.copy_(torch.where(foreground, made, part))
+    return scans.with_images(images)
+
+
+def check_least(config: Any, **least: float) -> None:
+    """Raise a `UserError` for a setting below its least value."""
+    for name, value in least.items():
+        if getattr(config, name) < value:
+            raise UserError(f"{name} must be at least {value}")
