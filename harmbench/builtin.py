@@ -7,10 +7,12 @@ from harmbench.plugins import hookimpl
 
 @hookimpl
 def register_cohorts() -> dict[str, str]:
-    """The embedded phantom, and any BIDS data set."""
+    """The embedded phantom, OASIS-3, and any other study on disk."""
     return {
         "phantom": "harmbench.data.phantom:Phantom",
+        "oasis3": "harmbench.data.bids:Oasis3",
         "bids": "harmbench.data.bids:Bids",
+        "csv": "harmbench.data.listed:Listed",
     }
 
 

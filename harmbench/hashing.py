@@ -59,3 +59,8 @@ def file_digest(path: Path) -> str:
     """Hash a file's bytes: 20 hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "blake2b").hexdigest()[:_LENGTH]
+
+
+def bytes_digest(content: bytes) -> str:
+    """Hash bytes as `file_digest` does once they are a file: 20 hexadecimal digits."""
+    return hashlib.blake2b(content).hexdigest()[:_LENGTH]

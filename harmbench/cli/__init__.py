@@ -6,7 +6,17 @@ import sys
 
 import click
 
-from harmbench.cli import ablate, completion, figure, leaderboard, listing, plugins, run
+from harmbench.cli import (
+    ablate,
+    completion,
+    data,
+    figure,
+    harmonize,
+    leaderboard,
+    listing,
+    plugins,
+    run,
+)
 from harmbench.errors import HarmbenchError
 from harmbench.plugins import Registry
 
@@ -45,14 +55,17 @@ def cli() -> None:
     harmbench leaderboard                                 compare
     harmbench ablate blindharmony                         what each part is worth
     harmbench figure                                      figures to draw
+    harmbench data show --cohort oasis3:/data/OASIS3      a study of your own
+    harmbench harmonize scan.nii.gz -o out.nii.gz --fit 3f2a    a scan of your own
 
     Everything computed is kept in $HARMBENCH_HOME (default ~/.harmbench), and the same
     command run again is answered from there.
     """  # noqa: D301 - \b is click's mark for lines that are not to be wrapped
 
 
-for command in (run.run, ablate.ablate, figure.figure, leaderboard.leaderboard, listing.listing,
-                plugins.plugins, completion.completion):  # fmt: skip
+for command in (run.run, ablate.ablate, data.data, figure.figure, leaderboard.leaderboard,
+                harmonize.harmonize, listing.listing, plugins.plugins,
+                completion.completion):  # fmt: skip
     cli.add_command(command)
 
 

@@ -15,6 +15,7 @@ from harmbench.cli.options import (
     device_option,
     discover,
     dry_run_option,
+    normalize_option,
     plugin_option,
     preset_option,
     recipe_option,
@@ -44,6 +45,7 @@ _TITLE, _OURS, _PAPERS = 12, 20, 9
 @task_option
 @cohort_option
 @recipe_option
+@normalize_option
 @preset_option
 @seeds_option
 @device_option
@@ -62,6 +64,7 @@ def ablate(
     tasks: tuple[str, ...],
     cohort: str,
     recipe: Path | None,
+    normalize: str,
     preset: str,
     seeds: tuple[int, ...],
     device: str,
@@ -111,7 +114,10 @@ def ablate(
             raise UserError.unknown("metric", name, metrics)
     chosen, home = resolve(device), writable_home()
     methods = (method, *(name for name in _floors(registry) if name != method))
-    request = Request(methods, tasks, cohort, recipe, preset, seeds, assignments, ablations=True)
+    request = Request(
+        methods, tasks, cohort, recipe, preset, seeds, assignments, ablations=True,
+        normalize=normalize,
+    )  # fmt: skip
     selection = select(registry, request)
     if dry_run:
         foresee(registry, selection, home, chosen)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from harmbench.data.address import parse_cohort
 from harmbench.errors import HarmbenchError
 from harmbench.plugins import Registry
 
@@ -36,8 +37,8 @@ def complete(kind: str) -> Callable[[click.Context, click.Parameter, str], list[
 
 def source_names(registry: Registry, cohort: str, recipe: Path | None) -> tuple[str, ...]:
     """Return the names of a cohort's source domains, without preparing it."""
-    name, _, argument = cohort.partition(":")
-    return tuple(registry.entry("cohorts", name).build(argument or None, recipe).sources)
+    name, argument = parse_cohort(cohort)
+    return tuple(registry.entry("cohorts", name).build(argument, recipe).sources)
 
 
 def discover(files: tuple[Path, ...]) -> Registry:
@@ -64,11 +65,16 @@ task_option = click.option(
 )  # fmt: skip
 cohort_option = click.option(
     "--cohort", default="phantom", show_default=True, metavar="NAME[:ARGUMENT]",
-    help="Where scans come from: phantom, phantom:PEOPLE or bids:PATH.",
+    help="Where scans come from: phantom, phantom:PEOPLE, oasis3:PATH, bids:PATH or FILE.csv.",
 )  # fmt: skip
 recipe_option = click.option(
     "--recipe", type=click.Path(path_type=Path), metavar="FILE",
     help="TOML file that says which scans of a BIDS data set make up which domain.",
+)  # fmt: skip
+normalize_option = click.option(
+    "--normalize", default="minmax", show_default=True, metavar="NAME",
+    help="How intensities become [0, 1]: minmax (of a slice, as in the paper), percentile, "
+    "zscore, whitestripe or nyul.",
 )  # fmt: skip
 plugin_option = click.option(
     "--plugin", type=click.Path(path_type=Path), multiple=True, metavar="FILE", is_eager=True,

@@ -12,6 +12,7 @@ from harmbench.cli.options import (
     discover,
     dry_run_option,
     method_option,
+    normalize_option,
     plugin_option,
     preset_option,
     recipe_option,
@@ -27,6 +28,7 @@ from harmbench.errors import UserError
 @task_option
 @cohort_option
 @recipe_option
+@normalize_option
 @preset_option
 @seeds_option
 @device_option
@@ -38,6 +40,7 @@ def run(
     tasks: tuple[str, ...],
     cohort: str,
     recipe: Path | None,
+    normalize: str,
     preset: str,
     seeds: tuple[int, ...],
     device: str,
@@ -68,7 +71,9 @@ def run(
     from harmbench.run.plan import Request, select
 
     chosen, home = resolve(device), writable_home()
-    request = Request(methods, tasks, cohort, recipe, preset, seeds, assignments)
+    request = Request(
+        methods, tasks, cohort, recipe, preset, seeds, assignments, normalize=normalize
+    )
     selection = select(registry, request)
     if dry_run:
         foresee(registry, selection, home, chosen)

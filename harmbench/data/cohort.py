@@ -26,6 +26,7 @@ from harmbench.progress import Progress
 from harmbench.scans import Grid
 
 SPLITS = ("train", "validation", "test")
+DEFAULT_NORMALIZATION = "minmax"  # the paper's
 
 
 class CohortSource(ABC):
@@ -47,10 +48,17 @@ class CohortSource(ABC):
         As registered, and one line on what it is.
     target, sources
         Names of the target domain and of the source domains.
+    normalizations
+        Names of the normalisations that it can prepare its scans by.
+    normalization
+        The one it is to use: what `--normalize` says, set before `key` or `prepare` is
+        called. Other than the default it belongs into `key` and into every scan's.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    normalizations: ClassVar[tuple[str, ...]] = (DEFAULT_NORMALIZATION,)
+    normalization: str = DEFAULT_NORMALIZATION
     target: str
     sources: tuple[str, ...]
 
@@ -61,6 +69,12 @@ class CohortSource(ABC):
     def title(self) -> str:
         """What the cohort is called in tables; the same wherever its files lie."""
         return self.name
+
+    @property
+    def label(self) -> str:
+        """The title, with the normalisation where it is not the default: `phantom+nyul`."""
+        chosen = self.normalization
+        return self.title if chosen == DEFAULT_NORMALIZATION else f"{self.title}+{chosen}"
 
     @abstractmethod
     def key(self, grid: Grid) -> str:
@@ -110,6 +124,11 @@ class ScanRecord:
         True if the scan lies in the same space as the target scan of the same person.
     label_key
         Hash of what the labels depend on besides; no fit depends on it.
+    partner
+        Of a source scan: the session of the target scan that it is paired with. Empty where
+        it is paired with none, or with whichever scan of the person comes first.
+    gap_days
+        Days between the two, where they are known.
     details
         What was done to the scan and what was measured, as JSON types.
     """
@@ -123,6 +142,8 @@ class ScanRecord:
     labelled: bool
     paired: bool
     label_key: str = ""
+    partner: str = ""
+    gap_days: int | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -174,6 +195,8 @@ class CohortWriter:
         sources: Sequence[str],
         records: Iterable[ScanRecord],
         left_out: Mapping[str, str],
+        normalization: str = DEFAULT_NORMALIZATION,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         """Write the table and the description.
 
@@ -189,6 +212,10 @@ class CohortWriter:
             One for every scan prepared well.
         left_out
             Why each scan that was left out was left out, by its path or name.
+        normalization
+            How intensities were normalised.
+        facts
+            What else is to be known of the cohort, as JSON types.
         """
         rows = [asdict(record) for record in records]
         description = {
@@ -199,6 +226,8 @@ class CohortWriter:
             "sources": list(sources),
             "grid": asdict(self.grid),
             "left_out": dict(left_out),
+            "normalization": normalization,
+            "facts": dict(facts or {}),
             "scans": rows,
         }
         (self.directory / "cohort.json").write_text(json.dumps(description, indent=1))
@@ -296,6 +325,10 @@ class Cohort:
         The grid all scans lie on.
     left_out
         Why each scan that was left out was left out.
+    normalization
+        How intensities were normalised.
+    facts
+        What else its source told of it, as JSON types.
     table
         One row for every scan, with the columns of `ScanRecord`.
     """
@@ -313,7 +346,10 @@ class Cohort:
         self.grid = Grid(
             grid["name"], tuple(grid["shape"]), tuple(grid["spacing"]), tuple(grid["centre"])
         )
-        self.table = pd.DataFrame(description["scans"])
+        self.normalization: str = description.get("normalization", DEFAULT_NORMALIZATION)
+        self.facts: dict[str, Any] = description.get("facts", {})
+        # Through the record, so that cohorts prepared before a column came have it, too.
+        self.table = pd.DataFrame([asdict(ScanRecord(**scan)) for scan in description["scans"]])
 
     @classmethod
     def open(cls, source: CohortSource, grid: Grid, home: Path, progress: Progress) -> Self:
@@ -330,7 +366,7 @@ class Cohort:
                 if not (directory / "cohort.json").exists():
                     cls._build(source, grid, directory, progress)
         cohort = cls(directory)
-        cohort.name = source.title
+        cohort.name = source.label
         return cohort
 
     @staticmethod
@@ -360,24 +396,32 @@ class Cohort:
     def pairs(self, source: str, split: str) -> tuple[ScanSet, ScanSet] | None:
         """Return the scans of people seen on both scanners, in the same space and order.
 
+        Where the cohort's source named partners, every source scan that has one, so that a
+        person may come several times; else the first scan of each person on either side.
+
         Returns
         -------
         tuple or None
             Source scans and target scans, of equal length; None where there are no pairs.
         """
         table = self.table[self.table["paired"] & (self.table["split"] == split)]
-        sides = [
-            table[table["domain"] == domain].drop_duplicates("person").set_index("person")
-            for domain in (source, self.target)
-        ]
-        people = [person for person in sides[0].index if person in sides[1].index]
-        if not people:
+        first, second = (table[table["domain"] == domain] for domain in (source, self.target))
+        if (first["partner"] != "").any():
+            first = first[first["partner"] != ""]
+            wanted, known = (
+                [first["person"], first["partner"]],
+                [second["person"], second["session"]],
+            )
+        else:
+            first, second = first.drop_duplicates("person"), second.drop_duplicates("person")
+            wanted, known = [first["person"]], [second["person"]]
+        place = {key: i for i, key in enumerate(zip(*known, strict=True))}
+        matched = [place.get(key, -1) for key in zip(*wanted, strict=True)]
+        first = first[[i >= 0 for i in matched]]
+        if not len(first):
             return None
-        first, second = (
-            self._scan_set(domain, side.loc[people].reset_index())
-            for domain, side in zip((source, self.target), sides, strict=True)
-        )
-        return first, second
+        second = second.iloc[[i for i in matched if i >= 0]]
+        return self._scan_set(source, first), self._scan_set(self.target, second)
 
     def _scan_set(self, domain: str, table: pd.DataFrame) -> ScanSet:
         return ScanSet(

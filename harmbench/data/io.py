@@ -1,6 +1,6 @@
 """Reading volumes from files, with a check for everything that may be wrong with one.
 
-The only module that touches nibabel.
+Writing them is in native.py; no other module touches nibabel.
 """
 
 from __future__ import annotations
@@ -94,8 +94,16 @@ def load_volume(path: Path) -> Volume:
     return Volume(data, np.asarray(image.affine, dtype=np.float64))
 
 
-def load_brain(path: Path) -> Volume:
+def load_brain(path: Path, mask: Path | None = None) -> Volume:
     """Read a brain-extracted T1w volume: zero outside the brain, above zero inside.
+
+    Parameters
+    ----------
+    path
+        The volume.
+    mask
+        A volume on its voxels that is above zero in the brain, for one that still has the
+        head around it.
 
     Raises
     ------
@@ -103,14 +111,23 @@ def load_brain(path: Path) -> Volume:
         As `load_volume`, and if the volume is empty or what it holds is no brain by its size.
     """
     volume = load_volume(path)
+    if mask is not None:
+        inside = load_labels(mask, volume).data > 0
+        volume = Volume(np.where(inside, volume.data, 0), volume.affine)
     litres = np.count_nonzero(volume.data) * volume.voxel_volume / 1e6
     if not (volume.data > 0).any():
         raise BadScanError(f"{path.name} is empty: no voxel is above zero")
     if litres > MAX_BRAIN_LITRES:
-        raise BadScanError(
+        reason = (
             f"{path.name} is not brain-extracted: {litres:.1f} litres are not zero, "
             f"and a brain has less than {MAX_BRAIN_LITRES}"
         )
+        if mask is None:
+            raise BadScanError(
+                f"{reason}; give its mask, made by HD-BET or SynthStrip, as a derivative "
+                "(derivatives/NAME/sub-.../anat/..._desc-brain_mask.nii.gz) or with --brain-mask"
+            )
+        raise BadScanError(f"{reason}, with its mask {mask.name}")
     if litres < MIN_BRAIN_LITRES:
         raise BadScanError(
             f"{path.name} holds no whole brain: only {litres:.2f} litres are not zero; "

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harmbench.data.cohort import write_row
+from harmbench.data.cohort import DEFAULT_NORMALIZATION, write_row
 from harmbench.data.io import Array, Volume, load_brain, load_labels
+from harmbench.data.normalize import normalization, unscaled
 from harmbench.data.prepare import VERSION, Brain, extract, prepare
-from harmbench.data.register import DOUBTFUL_CORRELATION, Registration, register
+from harmbench.data.register import (
+    DOUBTFUL_CORRELATION,
+    Registration,
+    register,
+    register_rigidly,
+)
 from harmbench.errors import BadScanError, UserError
 from harmbench.hashing import digest
 from harmbench.scans import Grid
@@ -23,15 +30,26 @@ Tissues = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
+class Partner:
+    """A scan that another is registered to; attributes as of `Job`."""
+
+    path: Path
+    content: str | None
+    mask: Path | None
+
+
+@dataclass(frozen=True)
 class Job:
     """One scan to prepare.
 
     Attributes
     ----------
-    path
-        The T1w volume.
+    path, mask
+        The T1w volume, and the volume of its brain's mask or None.
     content
-        Digest of that file.
+        Digest of those files.
+    partner
+        The scan of the same person that it is registered to, or None.
     labels, tissues
         The label volume and what its values mean; both None without labels.
     folder, row
@@ -40,6 +58,9 @@ class Job:
         The grid to prepare it on.
     home
         Where registrations are kept.
+    normalization
+        Name of how intensities are normalised. By one that learns, they are left as they
+        are and the scan's landmarks are reported.
     """
 
     path: Path
@@ -50,6 +71,9 @@ class Job:
     row: int
     grid: Grid
     home: Path
+    normalization: str = DEFAULT_NORMALIZATION
+    mask: Path | None = None
+    partner: Partner | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +88,10 @@ class Outcome:
         Whether labels were written.
     label_error
         Why the labels cannot be used, or None.
+    pair_error
+        Why it could not be registered to its partner, or None.
+    landmarks
+        What a normalisation that learns is to learn from.
     details
         What was done and measured, as JSON types.
     """
@@ -71,6 +99,8 @@ class Outcome:
     error: str | None = None
     labelled: bool = False
     label_error: str | None = None
+    pair_error: str | None = None
+    landmarks: tuple[float, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -83,18 +113,27 @@ def run_job(job: Job) -> Outcome:
         If the prepared scan cannot be stored.
     """
     try:
-        volume = load_brain(job.path)
+        volume = load_brain(job.path, job.mask)
         brain = extract(volume)
-        registration = _registered(job, brain)
+        registration = registered(job.content, job.home, brain)
     except BadScanError as error:
         return Outcome(error=str(error))
+    pair, pair_error = None, None
+    if job.partner is not None:
+        try:
+            pair = _registered_to(job.partner, job, brain, registration)
+        except BadScanError as error:
+            pair_error = str(error)
     labels, label_error = None, None
     if job.labels is not None and job.tissues is not None:
         try:
             labels = _tissues(job.labels, volume, brain, job.tissues)
         except BadScanError as error:
             label_error = str(error)
-    prepared = prepare(brain, registration, job.grid, labels)
+    way = normalization(job.normalization)
+    prepared = prepare(
+        brain, pair or registration, job.grid, labels, unscaled if way.learns else way
+    )
     try:
         write_row(job.folder / "images.npy", job.row, prepared.image)
         write_row(job.folder / "masks.npy", job.row, prepared.mask)
@@ -106,29 +145,66 @@ def run_job(job: Job) -> Outcome:
         "shape": list(volume.data.shape),
         "voxel_size": [round(size, 4) for size in volume.voxel_size],
         "brain_litres": round(np.count_nonzero(brain.mask) * volume.voxel_volume / 1e6, 4),
+        "mask": None if job.mask is None else job.mask.name,
         "space": "MNI152, affine",
-        "normalization": "slice min-max",
-        "mni_to_scan": registration.matrix,
+        "normalization": job.normalization,
+        "mni_to_scan": (pair or registration).matrix,
         "correlation": round(registration.correlation, 4),
         "doubtful": registration.correlation < DOUBTFUL_CORRELATION,
+        "pair_correlation": None if pair is None else round(pair.correlation, 4),
     }
-    return Outcome(labelled=labels is not None, label_error=label_error, details=details)
+    return Outcome(
+        labelled=labels is not None,
+        label_error=label_error,
+        pair_error=pair_error,
+        landmarks=way.landmarks(prepared.image, prepared.mask) if way.learns else (),
+        details=details,
+    )
 
 
-def _registered(job: Job, brain: Brain) -> Registration:
-    """Register a brain, or recall how it was registered.
+def registered(content: str | None, home: Path, brain: Brain) -> Registration:
+    """Register a brain to the template, or recall how it was registered.
+
+    Parameters
+    ----------
+    content
+        Digest of what the brain was cut out of.
+    home
+        Where registrations are kept.
+    brain
+        The brain.
+    """
+    return _recalled(home, digest("registration", VERSION, content), lambda: register(brain))
+
+
+def _registered_to(
+    partner: Partner, job: Job, brain: Brain, registration: Registration
+) -> Registration:
+    """Register a brain to its partner, or recall how it was registered."""
+
+    def compute() -> Registration:
+        other = extract(load_brain(partner.path, partner.mask))
+        known = registered(partner.content, job.home, other)
+        return register_rigidly(brain, other, registration, known)
+
+    name = digest("rigid registration", VERSION, job.content, partner.content)
+    return _recalled(job.home, name, compute)
+
+
+def _recalled(home: Path, name: str, compute: Callable[[], Registration]) -> Registration:
+    """Recall a registration, or compute and keep it.
 
     Registering is most of the work and does not depend on grid or recipe, so one result
     serves every cohort with this scan; it is small enough to be kept for good.
     """
-    path = job.home / "registrations" / f"{digest('registration', VERSION, job.content)}.json"
+    path = home / "registrations" / f"{name}.json"
     try:
         stored = json.loads(path.read_text())
         matrix = tuple(tuple(float(value) for value in row) for row in stored["matrix"])
         return Registration(matrix, float(stored["correlation"]))
     except (OSError, ValueError, KeyError):
         pass
-    registration = register(brain)
+    registration = compute()
     path.parent.mkdir(parents=True, exist_ok=True)
     # Written elsewhere and then named, so that nobody ever reads half of it.
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as stream:

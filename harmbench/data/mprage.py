@@ -61,6 +61,17 @@ class Mprage:
         if min(self.delay, self.recovery) < 0 or self.echo_spacing <= 0 or self.readouts < 1:
             raise ValueError(f"an MPRAGE sequence cannot be timed like this: {self}")
 
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The timing under the names that BIDS has for it; TI is to the centre of the train."""
+        train = self.readouts * self.echo_spacing
+        return {
+            "RepetitionTime": round(self.delay + train + self.recovery, 4),
+            "InversionTime": round(self.delay + train / 2, 4),
+            "EchoTime": self.echo_time,
+            "FlipAngle": self.flip,
+        }
+
     @classmethod
     def from_inversion_time(
         cls,

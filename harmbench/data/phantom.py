@@ -28,8 +28,23 @@ from harmbench.data.anatomy import (
     draw_person,
     load_template,
 )
-from harmbench.data.cohort import CohortSource, CohortWriter, ScanRecord, split_people, write_row
+from harmbench.data.cohort import (
+    DEFAULT_NORMALIZATION,
+    CohortSource,
+    CohortWriter,
+    ScanRecord,
+    split_people,
+    write_row,
+)
+from harmbench.data.normalize import (
+    NORMALIZATIONS,
+    Standard,
+    normalization,
+    normalize_rows,
+    unscaled,
+)
 from harmbench.data.pool import in_processes
+from harmbench.data.prepare import Normalize
 from harmbench.data.scanner import SCANNERS, draw_acquisition, render
 from harmbench.data.spinecho import SpinEcho
 from harmbench.errors import UserError
@@ -58,16 +73,28 @@ def label(anatomy: Anatomy, lattice: Lattice) -> Tensor:
 
 
 def scan_person(
-    name: str, template: Template, grid: Grid, seed: int = _SEED
+    name: str,
+    template: Template,
+    grid: Grid,
+    seed: int = _SEED,
+    normalize: Normalize = NORMALIZATIONS[DEFAULT_NORMALIZATION],
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, dict[str, Any]]]:
     """Scan a person everywhere.
+
+    Parameters
+    ----------
+    name, template, grid, seed
+        The person, what the anatomy is drawn from, and where the scans lie.
+    normalize
+        What makes an image and its mask the normalised image.
 
     Returns
     -------
     labels
         `(S, H, W)` uint8, the same for all scanners.
     images
-        By domain: `(S, H, W)` float32 in [0, 1], exactly 0 where the label is 0.
+        By domain: `(S, H, W)` float32 as `normalize` leaves it, in [0, 1] by default;
+        exactly 0 where the label is 0.
     details
         By domain: the physical parameters that were drawn.
     """
@@ -75,13 +102,15 @@ def scan_person(
     person = draw_person(seed, name)
     anatomy = build_anatomy(person, template, lattice)
     labels = label(anatomy, lattice)
+    mask = (labels > 0).numpy()
     images, details = {}, {}
     for domain, scanner in SCANNERS.items():
         acquisition = draw_acquisition(seed, name, domain)
         volume = lattice.to_grid(render(anatomy, scanner, acquisition, lattice))
-        images[domain] = minmax(torch.where(labels > 0, volume, 0))
+        volume = torch.where(labels > 0, volume, 0)
+        images[domain] = torch.from_numpy(normalize(volume.numpy(), mask))
         details[domain] = {
-            "scanner": scanner.model,
+            "scanner": scanner.parameters,
             "person": person.details,
             "scan": acquisition.details,
         }
@@ -110,6 +139,7 @@ def t2_weighted(name: str, template: Template, grid: Grid, seed: int = _SEED) ->
 class Phantom(CohortSource):
     """The embedded cohort; the argument is the number of people, 20 by default."""
 
+    normalizations = tuple(NORMALIZATIONS)
     name: ClassVar[str] = "phantom"
     summary: ClassVar[str] = (
         "MNI152 anatomy deformed into N people (phantom:N), each scanned on Table 1's five scanners"
@@ -139,7 +169,8 @@ class Phantom(CohortSource):
 
     def key(self, grid: Grid) -> str:
         """Hash the version, the people, the grid and all parameters of the scanners."""
-        return digest("phantom", VERSION, _SEED, self.people, grid, SCANNERS)
+        chosen = normalization(self.normalization).key(())
+        return digest("phantom", VERSION, _SEED, self.people, grid, SCANNERS, *chosen)
 
     def t2_weighted(self, person: str, grid: Grid) -> Tensor | None:
         """Render one; see `t2_weighted`."""
@@ -153,11 +184,21 @@ class Phantom(CohortSource):
         }
         numbered = list(enumerate(self.people))
         finished = in_processes(
-            _scan_into, numbered, load_template(), grid, folders, least=_PEOPLE_PER_WORKER
+            _scan_into,
+            numbered,
+            load_template(),
+            grid,
+            folders,
+            self.normalization,
+            least=_PEOPLE_PER_WORKER,
         )
         with contextlib.closing(finished):
-            details = dict(progress.track(finished, "scanning the phantom", len(numbered)))
+            found = dict(progress.track(finished, "scanning the phantom", len(numbered)))
         splits = split_people(dict.fromkeys(SCANNERS, self.people), validation=0.1, test=0.25)
+        way = normalization(self.normalization)
+        training = [found[one][1] for one in numbered if splits[one[1]] == "train"]
+        places = [(folder, row) for folder in folders.values() for row, _ in numbered]
+        standard = normalize_rows(way, training, places, progress)
         writer.finish(
             name=self.name,
             key=self.key(grid),
@@ -170,30 +211,49 @@ class Phantom(CohortSource):
                     person=person,
                     session=_SESSION,
                     row=row,
-                    key=digest("phantom", VERSION, _SEED, person, grid, domain, scanner),
+                    key=digest(
+                        "phantom", VERSION, _SEED, person, grid, domain, scanner, *way.key(standard)
+                    ),
                     split=splits[person],
                     labelled=True,
                     paired=True,
-                    details=details[row, person][domain],
+                    details=found[row, person][0][domain],
                 )
                 for domain, scanner in SCANNERS.items()
                 for row, person in enumerate(self.people)
             ],
             left_out={},
+            normalization=self.normalization,
+            facts={"standard": list(standard)} if standard else {},
         )
 
 
 def _scan_into(
-    numbered: tuple[int, str], template: Template, grid: Grid, folders: Mapping[str, Path]
-) -> dict[str, dict[str, Any]]:
-    """Scan a person everywhere into its row, and return what was drawn."""
+    numbered: tuple[int, str],
+    template: Template,
+    grid: Grid,
+    folders: Mapping[str, Path],
+    name: str,
+) -> tuple[dict[str, dict[str, Any]], Standard]:
+    """Scan a person everywhere into its row.
+
+    Returns
+    -------
+    details, landmarks
+        What was drawn, by domain; and of the target's scan, what a normalisation that learns
+        is to learn from.
+    """
     row, person = numbered
-    labels, images, details = scan_person(person, template, grid)
+    way = normalization(name)
+    labels, images, details = scan_person(
+        person, template, grid, normalize=unscaled if way.learns else way
+    )
+    mask = (labels > 0).numpy()
     try:
         for domain, folder in folders.items():
             write_row(folder / "images.npy", row, images[domain].numpy())
-            write_row(folder / "masks.npy", row, (labels > 0).numpy())
+            write_row(folder / "masks.npy", row, mask)
             write_row(folder / "labels.npy", row, labels.numpy())
     except OSError as error:
         raise UserError(f"the phantom cannot be stored: {error}") from error
-    return details
+    return details, way.landmarks(images["target"].numpy(), mask) if way.learns else ()

@@ -29,6 +29,7 @@ def in_processes(
     items: Sequence[Item],
     *shared: Any,
     least: int = 1,
+    most: int | None = None,
 ) -> Generator[tuple[Item, Result], None, None]:
     """Call `work(item, *shared)` for every item, and yield each result when it is there.
 
@@ -45,13 +46,15 @@ def in_processes(
         What all calls need, sent to each worker once.
     least
         Items that a process should have at least.
+    most
+        Processes at most; as many as there are processors, if None.
 
     Raises
     ------
     UserError
         If the system ended a process.
     """
-    workers = min(processors(), len(items) // least)
+    workers = min(most or processors(), len(items) // least)
     if workers < 2:
         for item in items:
             yield item, _on_one_thread(work, item, shared)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from harmbench.data.cohort import DEFAULT_NORMALIZATION
 from harmbench.data.io import Affine, Array, Volume
 
 if TYPE_CHECKING:
     from harmbench.data.register import Registration
     from harmbench.scans import Grid
+
+Normalize = Callable[[Array, npt.NDArray[np.bool_]], Array]
 
 # Raised whenever the same file would give other voxels; registrations of before are not
 # found any more then, and cohorts are prepared anew.
@@ -124,8 +128,9 @@ def prepare(
     registration: Registration,
     grid: Grid,
     labels: tuple[Array, Array, Array] | None = None,
+    normalize: Normalize | None = None,
 ) -> Prepared:
-    """Bring a brain onto the grid and normalise each of its slices.
+    """Bring a brain onto the grid and normalise it.
 
     Voxels at the brain's edge are the mean over the part of them that is brain, so that
     the edge is not darkened; a voxel belongs to the brain if at least half of it does.
@@ -139,11 +144,13 @@ def prepare(
     labels
         For CSF, grey and white matter, 1 where it is and 0 elsewhere, on the brain's
         voxels. A voxel of the grid is what most of it is.
+    normalize
+        What makes the image and its mask the normalised image; by default each slice is
+        normalised by its own minimum and maximum.
     """
-    import torch
+    from harmbench.data.normalize import normalization
 
-    from harmbench.scans import minmax
-
+    normalize = normalize or normalization(DEFAULT_NORMALIZATION)
     target = np.array(registration.matrix) @ grid_affine(grid)
 
     def onto_grid(data: npt.NDArray[Any]) -> Array:
@@ -153,7 +160,7 @@ def prepare(
     part = onto_grid(brain.mask)
     mask = part >= 0.5
     image = np.where(mask, onto_grid(brain.image.data) / np.maximum(part, 0.5), 0)
-    image = minmax(torch.from_numpy(image.astype(np.float32))).numpy() * mask
+    image = normalize(image.astype(np.float32), mask)
     prepared = None
     if labels is not None:
         tissues = np.stack([onto_grid(tissue) for tissue in labels])

@@ -6,7 +6,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,14 @@ class Domain:
     sidecar
         Fields of the scan's JSON sidecar, each with the values that will do; None if the
         scan must have no sidecar.
+    exclude
+        Fields of the sidecar, each with values that will not do.
     """
 
     name: str
     participants: Criteria = field(default_factory=dict)
     sidecar: Criteria | None = field(default_factory=dict)
+    exclude: Criteria = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,68 @@ class Labels:
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """How many slices of a domain a paper used.
+
+    Attributes
+    ----------
+    train, validation, test
+        In each split.
+    paired
+        Of those trained on, by methods that need pairs.
+    """
+
+    train: int = 0
+    validation: int = 0
+    test: int = 0
+    paired: int = 0
+
+
+@dataclass(frozen=True)
 class Split:
-    """Fractions of each domain's people; the rest are trained on."""
+    """How people are split; who is in no other split is trained on.
+
+    Attributes
+    ----------
+    validation, test
+        Fractions of each domain's people; with published sizes, the most that these may
+        take of the domain's scans.
+    published
+        By domain, the sizes that the split comes as near to as it can.
+    """
 
     validation: float = 0.1
     test: float = 0.3
+    published: Mapping[str, Sizes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Which scans of one person, on the target's scanner and another, are a pair.
+
+    Each source scan is paired with the target scan nearest in time, and registered to it.
+
+    Attributes
+    ----------
+    day
+        Regular expression whose first group is the day in a session's label.
+    maximum_gap_days
+        How many days may lie between the two.
+    """
+
+    day: str
+    maximum_gap_days: int
+
+    def day_of(self, session: str) -> int | None:
+        """Return the day of a session, or None if its label does not tell.
+
+        Examples
+        --------
+        >>> Pairs("d([0-9]+)", 365).day_of("d0129")
+        129
+        """
+        found = re.fullmatch(self.day, session)
+        return int(found[1]) if found else None
 
 
 @dataclass(frozen=True)
@@ -79,12 +139,15 @@ class Recipe:
         None where there are none.
     split
         How people are split.
+    pairs
+        None where no pairing is asked for: all scans of one person are in one space then.
     """
 
     name: str
     domains: tuple[Domain, ...]
     labels: Labels | None
     split: Split
+    pairs: Pairs | None = None
 
     @property
     def target(self) -> str:
@@ -97,24 +160,65 @@ class Recipe:
         return tuple(domain.name for domain in self.domains[1:])
 
 
-def load_recipe(path: Path) -> Recipe:
+SHIPPED = Path(__file__).with_name("recipes")
+
+
+def shipped_recipes() -> list[str]:
+    """Return the names of the recipes that ship with harmbench."""
+    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
+
+
+def load_recipe(path: Path, base: str | None = None) -> Recipe:
     """Read and check a recipe.
+
+    A recipe that `extends = "NAME"` a shipped one need only say what is different: tables
+    are merged key by key, and `false` takes away what the shipped recipe has there.
+
+    Parameters
+    ----------
+    path
+        The TOML file.
+    base
+        Name of the shipped recipe that it extends, whether it says so or not.
 
     Raises
     ------
     UserError
         In one line, for whatever is wrong with it.
     """
+    content = dict(_toml(path))
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        base = content.pop("extends", base)
+        if base is not None:
+            if base not in shipped_recipes():
+                raise UserError.unknown("shipped recipe", str(base), shipped_recipes())
+            content = _merged(_toml(SHIPPED / f"{base}.toml"), content)
+        return _recipe(content)
+    except UserError as error:
+        raise UserError(f"recipe {path.name}: {error}") from error
+
+
+def _toml(path: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"there is no recipe {path}") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"recipe {path} cannot be read: {' '.join(str(error).split())}") from error
-    try:
-        return _recipe(content)
-    except UserError as error:
-        raise UserError(f"recipe {path.name}: {error}") from error
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the base with the changes; a table is changed key by key, `false` takes away."""
+    merged = dict(base)
+    for key, value in changes.items():
+        known = merged.get(key)
+        if value is False and key in merged:
+            del merged[key]
+        elif isinstance(value, dict) and isinstance(known, dict):
+            merged[key] = _merged(known, value)
+        else:
+            merged[key] = value
+    return merged
 
 
 def equal(found: object, wanted: Value) -> bool:
@@ -137,7 +241,7 @@ def equal(found: object, wanted: Value) -> bool:
 
 
 def _recipe(content: Mapping[str, Any]) -> Recipe:
-    _only(content, "", ("name", "target", "domains", "labels", "split"))
+    _only(content, "", ("name", "target", "domains", "labels", "split", "pairs"))
     name, target = _text(content, "name"), _text(content, "target")
     tables = _table(content, "domains")
     if target not in tables:
@@ -145,8 +249,9 @@ def _recipe(content: Mapping[str, Any]) -> Recipe:
     names = [target, *(other for other in tables if other != target)]
     domains = tuple(_domain(other, _table(tables, other, "domains.")) for other in names)
     labels = _labels(_table(content, "labels")) if "labels" in content else None
-    split = _split(_table(content, "split")) if "split" in content else Split()
-    return Recipe(name, domains, labels, split)
+    split = _split(_table(content, "split"), names) if "split" in content else Split()
+    pairs = _pairs(_table(content, "pairs")) if "pairs" in content else None
+    return Recipe(name, domains, labels, split, pairs)
 
 
 def _domain(name: str, table: Mapping[str, Any]) -> Domain:
@@ -154,15 +259,16 @@ def _domain(name: str, table: Mapping[str, Any]) -> Domain:
     # The name becomes a folder's, and part of a task's.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise UserError(f"domain name '{name}' may have letters, digits, - and _ only")
-    _only(table, at, ("participants", "sidecar"))
+    _only(table, at, ("participants", "sidecar", "exclude"))
     participants = _criteria(table, "participants", at)
+    exclude = _criteria(table, "exclude", at)
     sidecar = None if table.get("sidecar") is False else _criteria(table, "sidecar", at)
     if not participants and sidecar is not None and not sidecar:
         raise UserError(
             f"domain '{name}' asks for nothing, so every scan would be in it; "
             "give it participants = {...} or sidecar = {...}"
         )
-    return Domain(name, participants, sidecar)
+    return Domain(name, participants, sidecar, exclude)
 
 
 def _criteria(table: Mapping[str, Any], key: str, at: str) -> Criteria:
@@ -196,15 +302,45 @@ def _labels(table: Mapping[str, Any]) -> Labels:
     return Labels(derivative, suffix, *values)
 
 
-def _split(table: Mapping[str, Any]) -> Split:
-    _only(table, "split.", ("validation", "test"))
-    for key, value in table.items():
+def _split(table: Mapping[str, Any], domains: Iterable[str]) -> Split:
+    _only(table, "split.", ("validation", "test", "published"))
+    fractions = {key: value for key, value in table.items() if key != "published"}
+    for key, value in fractions.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise UserError(f"split.{key} must be a number, the fraction of people")
-    split = Split(**table)
+    published: dict[str, Sizes] = {}
+    if "published" in table:
+        sizes = _table(table, "published", "split.")
+        # A domain that an extending recipe took away leaves its sizes behind.
+        published = {name: _sizes(sizes, name) for name in domains if name in sizes}
+    split = Split(**fractions, published=published)
     if split.validation < 0 or split.test <= 0 or split.validation + split.test >= 1:
         raise UserError("split needs validation >= 0, test > 0, and together less than 1")
     return split
+
+
+def _sizes(tables: Mapping[str, Any], domain: str) -> Sizes:
+    table = _table(tables, domain, "split.published.")
+    at = f"split.published.{domain}."
+    _only(table, at, asdict(Sizes()))
+    for key, value in table.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise UserError(f"{at}{key} must be a number of slices")
+    return Sizes(**table)
+
+
+def _pairs(table: Mapping[str, Any]) -> Pairs:
+    _only(table, "pairs.", ("day", "maximum_gap_days"))
+    day, gap = _text(table, "day", "pairs."), _required(table, "maximum_gap_days", "pairs.")
+    try:
+        groups = re.compile(day).groups
+    except re.error as error:
+        raise UserError(f"pairs.day is no regular expression: {error}") from error
+    if groups != 1:
+        raise UserError("pairs.day must have one group, the day in a session's label: 'd([0-9]+)'")
+    if isinstance(gap, bool) or not isinstance(gap, int) or gap < 0:
+        raise UserError("pairs.maximum_gap_days must be a whole number of days")
+    return Pairs(day, gap)
 
 
 def _only(table: Mapping[str, Any], at: str, known: Iterable[str]) -> None:

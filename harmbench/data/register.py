@@ -19,6 +19,8 @@ from harmbench.errors import BadScanError
 # named and not left out.
 MIN_CORRELATION = 0.3
 DOUBTFUL_CORRELATION = 0.43
+# Two scans of one person are far more alike than a scan and the template.
+MIN_PAIR_CORRELATION = 0.4
 
 _COARSE, _FINE = 4.0, 3.0  # mm, of the images that are registered
 _MARGIN = 40.0  # mm of background around the moving brain, so that the template never leaves it
@@ -79,19 +81,96 @@ def register(brain: Brain) -> Registration:
     _optimize(template.smooth, smooth, template.coarse_mask, affine, step=1.0)
     _optimize(template.fine, _itk(moving), template.fine_mask, affine, step=0.4, information=True)
 
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.reshape(affine.GetMatrix(), (3, 3))
-    matrix[:3, 3] = affine.TransformPoint((0.0, 0.0, 0.0))
-    known, inside = template.volume, template.inside
-    found = resample(moving, matrix @ known.affine, known.data.shape)
-    correlation = float(np.corrcoef(found[inside], known.data[inside])[0, 1])
+    matrix = _matrix(affine)
+    correlation = _likeness(moving, matrix, template.volume, template.inside)
     if not correlation >= MIN_CORRELATION:
         raise BadScanError(
             f"registration to MNI152 failed: correlation {correlation:.2f} with the template, "
             f"and at least {MIN_CORRELATION} is needed; is it a T1w brain, and its "
             "orientation right?"
         )
-    return Registration(tuple(tuple(float(x) for x in row) for row in matrix), correlation)
+    return Registration(_nested(matrix), correlation)
+
+
+def register_rigidly(
+    brain: Brain, partner: Brain, brain_to: Registration, partner_to: Registration
+) -> Registration:
+    """Register a brain to another scan of the same person by a rigid transform.
+
+    It starts from where the two lie to the template, without what is not rigid in that,
+    and goes on by Mattes' mutual information, the scanners having contrasts of their own.
+    Repeatable to the bit.
+
+    Parameters
+    ----------
+    brain, partner
+        The scan to be moved, and the one that stays.
+    brain_to, partner_to
+        How the two lie to MNI152.
+
+    Returns
+    -------
+    Registration
+        From MNI152 to the brain's own millimetres by way of the partner, so that both are
+        brought to the template by one affine transform; with the correlation of the two
+        where the partner's brain is at least 6 mm deep.
+
+    Raises
+    ------
+    BadScanError
+        If the two are not alike afterwards.
+    """
+    import SimpleITK as sitk
+    from scipy import ndimage
+
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    moving = _isotropic(brain.image, _FINE, _MARGIN)
+    fixed = _isotropic(partner.image, _FINE, 2 * _COARSE)
+    to_mni = np.array(partner_to.matrix)
+    start = np.array(brain_to.matrix) @ np.linalg.inv(to_mni)
+    left, _, right = np.linalg.svd(start[:3, :3])
+    turn = left @ np.diag([1, 1, np.linalg.det(left @ right)]) @ right
+    centre = (partner.image.affine @ [*ndimage.center_of_mass(partner.mask), 1])[:3]
+
+    rigid = sitk.Euler3DTransform()
+    rigid.SetCenter(centre.tolist())
+    rigid.SetMatrix(turn.ravel().tolist(), 1e-6)
+    rigid.SetTranslation((start[:3, :3] @ centre + start[:3, 3] - centre).tolist())
+    around = _around(fixed)
+    _optimize(_itk(fixed), _itk(moving), around, rigid, step=1.0, information=True)
+
+    matrix = _matrix(rigid)
+    inside = ndimage.binary_erosion(fixed.data > 0, iterations=2)
+    correlation = _likeness(moving, matrix, fixed, inside)
+    if not correlation >= MIN_PAIR_CORRELATION:
+        raise BadScanError(
+            f"rigid registration to the partner failed: correlation {correlation:.2f}, and at "
+            f"least {MIN_PAIR_CORRELATION} is needed; are they of one person?"
+        )
+    return Registration(_nested(matrix @ to_mni), correlation)
+
+
+def _matrix(transform: Any) -> npt.NDArray[np.float64]:
+    """Return a linear transform of SimpleITK as a `(4, 4)` matrix."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.reshape(transform.GetMatrix(), (3, 3))
+    matrix[:3, 3] = transform.TransformPoint((0.0, 0.0, 0.0))
+    return matrix
+
+
+def _nested(matrix: npt.NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(float(x) for x in row) for row in matrix)
+
+
+def _likeness(
+    moving: Volume,
+    matrix: npt.NDArray[np.float64],
+    known: Volume,
+    inside: npt.NDArray[np.bool_],
+) -> float:
+    """Return the correlation of a moved volume with a known one, inside its brain."""
+    found = resample(moving, matrix @ known.affine, known.data.shape)
+    return float(np.corrcoef(found[inside], known.data[inside])[0, 1])
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,6 +55,16 @@ class Scanner:
     tilt: tuple[float, float, float]
     noise: float
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What a real scan's sidecar would tell, under the names that BIDS has for it."""
+        return {
+            "ManufacturersModelName": self.model,
+            "MagneticFieldStrength": self.tesla,
+            "VoxelSize": list(self.voxel),
+            **self.sequence.parameters,
+        }
+
 
 _TRIO = Mprage.from_inversion_time(
     repetition=2.4, inversion=1.0, echo_spacing=0.0075, readouts=176, flip=8, echo_time=0.0032

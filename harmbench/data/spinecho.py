@@ -26,6 +26,11 @@ class SpinEcho:
     repetition: float
     echo_time: float
 
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The timing under the names that BIDS has for it."""
+        return {"RepetitionTime": self.repetition, "EchoTime": self.echo_time}
+
     def signal(self, t1: Tensor, b1: Tensor) -> Tensor:
         """Return the signal of spins, before T2 and proton density: `1 - exp(-TR / T1)`.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +14,14 @@ from typing import Any
 
 from harmbench.data.recipe import Criteria, Domain, Recipe, equal
 from harmbench.errors import BadScanError, UserError
+
+# What may stand between a scan's entities and the end of the name of its brain mask.
+_MASK = re.compile(
+    r"(T1w_)?(space-(T1w|orig)_)?(label-brain_)?(desc-(brain|hdbet|bet|synthstrip)_)?"
+    r"((brain|hdbet|bet|synthstrip)_?)?mask\.nii(\.gz)?",
+    re.IGNORECASE,
+)
+_LOOKED_AT = 200  # files of a folder, to tell whether it is of DICOM
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,8 @@ class Scan:
         The person's row of `participants.tsv`; empty without one.
     sidecar
         The JSON sidecar, or None without one.
+    mask, labels
+        Volumes of the brain's mask and of tissue labels; None where there are none.
     """
 
     path: Path
@@ -35,6 +47,8 @@ class Scan:
     session: str
     participant: Mapping[str, str]
     sidecar: Mapping[str, Any] | None
+    mask: Path | None = None
+    labels: Path | None = None
 
 
 def beside(scan: Path, ending: str) -> Path:
@@ -43,7 +57,7 @@ def beside(scan: Path, ending: str) -> Path:
 
 
 def find_scans(root: Path) -> tuple[list[Scan], dict[str, str]]:
-    """Find the first T1w scan of every session.
+    """Find the first T1w scan of every session, or the first of those with a sidecar.
 
     Returns
     -------
@@ -58,6 +72,7 @@ def find_scans(root: Path) -> tuple[list[Scan], dict[str, str]]:
     """
     subjects = sorted(path for path in root.glob("sub-*") if path.is_dir())
     if not subjects:
+        refuse_dicom(root)
         raise UserError(f"{root} is not a BIDS folder: it has no folders sub-*")
     participants = _participants(root)
     scans: list[Scan] = []
@@ -76,10 +91,42 @@ def find_scans(root: Path) -> tuple[list[Scan], dict[str, str]]:
                 left_out[path.relative_to(root).as_posix()] = str(error)
             else:
                 row = participants.get(person, {})
-                scans.append(Scan(path, person, session, row, sidecar))
+                mask = brain_mask(root, path)
+                scans.append(Scan(path, person, session, row, sidecar, mask))
     if not scans and not left_out:
         raise UserError(f"{root} has no T1w scan: no sub-*/[ses-*/]anat/*_T1w.nii[.gz]")
     return scans, left_out
+
+
+def refuse_dicom(path: Path) -> None:
+    """Say what to do with DICOM files instead.
+
+    Parameters
+    ----------
+    path
+        A file, or a folder of which the first files are looked at.
+
+    Raises
+    ------
+    UserError
+        If there is DICOM.
+    """
+    files = [path] if path.is_file() else (file for file in path.rglob("*") if file.is_file())
+    for file in itertools.islice(files, _LOOKED_AT):
+        with contextlib.suppress(OSError), file.open("rb") as stream:
+            if stream.read(132)[128:] == b"DICM":
+                raise UserError(
+                    f"{path} holds DICOM ({file.name}); convert it to NIfTI with sidecars first: "
+                    "dcm2niix -b y -z y -o OUT FOLDER"
+                )
+
+
+def without_sidecar(recipe: Recipe, scan: Scan) -> bool:
+    """Whether a scan that no domain matched might be of one, if it had a sidecar to tell."""
+    return scan.sidecar is None and any(
+        bool(domain.sidecar or domain.exclude) and _fits(scan.participant, domain.participants)
+        for domain in recipe.domains
+    )
 
 
 def match(recipe: Recipe, scans: Sequence[Scan]) -> dict[str, tuple[Scan, ...]]:
@@ -138,12 +185,23 @@ def _participants(root: Path) -> dict[str, dict[str, str]]:
 
 
 def _first_run(anat: Path) -> Path | None:
-    def order(path: Path) -> tuple[int, str]:
+    def order(path: Path) -> tuple[bool, int, str]:
         run = re.search(r"_run-(\d+)", path.name)
-        return (int(run[1]) if run else 0, path.name)
+        return (not beside(path, ".json").exists(), int(run[1]) if run else 0, path.name)
 
     paths = [*anat.glob("*_T1w.nii.gz"), *anat.glob("*_T1w.nii")]
     return min(paths, key=order, default=None)
+
+
+def brain_mask(root: Path, scan: Path) -> Path | None:
+    """Find a scan's brain mask as HD-BET, SynthStrip or fMRIPrep leave one as a derivative."""
+    stem = beside(scan, "").name.removesuffix("T1w")
+    for folder in sorted(root.glob("derivatives/*")):
+        place = folder / scan.parent.relative_to(root)
+        for path in sorted(place.glob(f"{stem}*mask.nii*")):
+            if _MASK.fullmatch(path.name.removeprefix(stem)):
+                return path
+    return None
 
 
 def _sidecar(scan: Path) -> Mapping[str, Any] | None:
@@ -163,7 +221,7 @@ def _meets(scan: Scan, domain: Domain) -> bool:
     if domain.sidecar is None:
         if scan.sidecar is not None:
             return False
-    elif not _fits(scan.sidecar or {}, domain.sidecar):
+    elif not _fits(scan.sidecar or {}, domain.sidecar) or _excluded(scan.sidecar or {}, domain):
         return False
     return _fits(scan.participant, domain.participants)
 
@@ -172,6 +230,14 @@ def _fits(found: Mapping[str, Any], criteria: Criteria) -> bool:
     return all(
         any(equal(found.get(field), value) for value in values)
         for field, values in criteria.items()
+    )
+
+
+def _excluded(sidecar: Mapping[str, Any], domain: Domain) -> bool:
+    """Whether a field has a value that will not do; one that is unknown will not do either."""
+    return any(
+        field not in sidecar or any(equal(sidecar[field], value) for value in values)
+        for field, values in domain.exclude.items()
     )
 
 
@@ -187,7 +253,8 @@ def _places(
 def _check_fields(domain: Domain, scans: Sequence[Scan]) -> None:
     for kind, criteria, contents in _places(domain, scans):
         known = {field for content in contents for field in content}
-        for field in criteria:
+        asked = [*criteria, *(domain.exclude if kind == "sidecar field" else ())]
+        for field in asked:
             if field not in known:
                 raise UserError.unknown(f"{kind} as domain '{domain.name}' asks for,", field, known)
 

@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harmbench.data.cohort import Cohort, CohortSource
+from harmbench.data.address import parse_cohort
+from harmbench.data.cohort import DEFAULT_NORMALIZATION, Cohort, CohortSource
 from harmbench.errors import SkipCell, UserError
 from harmbench.hashing import canonical, digest
 from harmbench.method import FitData, Method, fit_settings
@@ -40,6 +41,8 @@ class Request:
         Texts of the form `method.field=value`.
     ablations
         Whether the ablations that the methods name are asked for, too.
+    normalize
+        Name of how the scans' intensities are normalised.
     """
 
     methods: Sequence[str]
@@ -50,6 +53,7 @@ class Request:
     seeds: Sequence[int] = (0,)
     assignments: Sequence[str] = ()
     ablations: bool = False
+    normalize: str = DEFAULT_NORMALIZATION
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,9 @@ class Fit:
         As of the cell.
     data
         What a task chose; the method is handed the part that its needs entitle it to.
+    normalization, standard
+        How the cohort's intensities were normalised, and the standard it learnt or `()`: for
+        scans from outside, and no part of the key, since the data's digest tells of both.
     users
         Needs of the methods that are built on this one: it is handed no more than they are,
         or a blind method would see the source through it.
@@ -99,6 +106,8 @@ class Fit:
     seed: int
     grid: Grid
     data: TaskData = field(repr=False)
+    normalization: str
+    standard: tuple[float, ...]
     users: tuple[Needs, ...] = ()
 
     @property
@@ -197,12 +206,28 @@ class Selection:
         return (Cohort.path(self.source, self.grid, home) / "cohort.json").exists()
 
 
-def open_source(registry: Registry, cohort: str, recipe: Path | None) -> CohortSource:
-    """Return the cohort source for `NAME` or `NAME:ARGUMENT`."""
-    name, _, argument = cohort.partition(":")
-    source = registry.entry("cohorts", name).build(argument or None, recipe)
+def open_source(
+    registry: Registry,
+    cohort: str,
+    recipe: Path | None,
+    normalize: str = DEFAULT_NORMALIZATION,
+) -> CohortSource:
+    """Return the cohort source for `NAME`, `NAME:ARGUMENT` or `FILE.csv`.
+
+    Raises
+    ------
+    UserError
+        If there is no such source, or it cannot be normalised so.
+    """
+    name, argument = parse_cohort(cohort)
+    source = registry.entry("cohorts", name).build(argument, recipe)
     if not isinstance(source, CohortSource):
         raise UserError(f"what is registered as the cohort '{name}' is no CohortSource")
+    if normalize not in source.normalizations:
+        raise UserError.unknown(
+            f"normalisation of the cohort '{name}'", normalize, source.normalizations
+        )
+    source.normalization = normalize
     return source
 
 
@@ -226,7 +251,7 @@ def select(registry: Registry, request: Request) -> Selection:
             raise UserError.unknown("method", name, method_entries)
         if name not in names:
             raise UserError(f"--set {name}: the method '{name}' is not among those to run")
-    source = open_source(registry, request.cohort, request.recipe)
+    source = open_source(registry, request.cohort, request.recipe, request.normalize)
     task_entries = registry.entries("tasks", source.sources)
     tasks = {name: task_entries[name] for name in matching("task", request.tasks, task_entries)}
     variants: list[Variant] = []
@@ -316,6 +341,8 @@ def make_plan(registry: Registry, selection: Selection, home: Path, progress: Pr
                         seed,
                         selection.grid,
                         data,
+                        cohort.normalization,
+                        tuple(cohort.facts.get("standard", ())),
                     )
                 cell = _with_method(asked, variant, skip, fit, metrics)
                 jobs.append(Job(cell, variant, task, data, selection.grid, fit, fault))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import time
 import traceback
@@ -19,14 +18,13 @@ from harmbench.figures import Keyframes
 from harmbench.hashing import canonical
 from harmbench.method import Method, n_parameters
 from harmbench.metrics.aggregate import estimates
-from harmbench.needs import Needs
 from harmbench.plugins import Registry
 from harmbench.progress import CurvePoint, FitProgress, Progress
 from harmbench.run import device as devices
+from harmbench.run.apply import harmonized_by
 from harmbench.run.cell import CellResult, Status
 from harmbench.run.plan import Fit, Job, Plan
 from harmbench.run.store import CellStore, FitStore
-from harmbench.scans import Scans
 from harmbench.seeds import seeded
 from harmbench.task import Task, TaskData
 
@@ -136,7 +134,7 @@ class Runner:
             source = data.test.load(places)
             truth = None if data.references is None else data.references.load(places)
             began = time.perf_counter()
-            harmonized = self._harmonize(method, source, truth, cell.seed)
+            harmonized = harmonized_by(method, source, truth, cell.seed, self.device)
             seconds += time.perf_counter() - began
             frames.append(task.score(harmonized, truth, data, plan.metrics))
             keyframes.add(source, harmonized, truth)
@@ -236,6 +234,8 @@ class Runner:
             "domain": fit_data.target.domain,
             "people": sorted(set(fit_data.target.people)),
             "data": fit_data.digest,
+            "normalization": fit.normalization,
+            "standard": fit.standard,
             "device": devices.describe(self.device),
             **taken,
         }, known.curves
@@ -243,26 +243,6 @@ class Runner:
     def _build(self, fit: Fit) -> Method:
         with seeded(fit.seed, "initialise", fit.name):
             return fit.method(fit.grid, fit.config).to(self.device)
-
-    def _harmonize(self, method: Method, source: Scans, truth: Scans | None, seed: int) -> Scans:
-        """Harmonise a batch, and hold the method to its contract."""
-        given = dataclasses.replace(source, labels=None).to(self.device)
-        if method.needs is Needs.TRUTH:
-            assert truth is not None
-            given = dataclasses.replace(given, truth=truth.images.to(self.device))
-        with torch.no_grad(), seeded(seed, "harmonize", *source.people, *source.sessions):
-            images = method.eval()(given).images.float().cpu()
-        if images.shape != source.images.shape:
-            raise ValueError(
-                f"the output has shape {tuple(images.shape)}, "
-                f"the input {tuple(source.images.shape)}"
-            )
-        if not bool(images.isfinite().all()):
-            raise DivergedError("the output has values that are not finite")
-        low, high = float(images.min()), float(images.max())
-        if low < -1e-6 or high > 1 + 1e-6:
-            raise ValueError(f"the output must lie in [0, 1], and spans [{low:.4g}, {high:.4g}]")
-        return source.with_images(images.clamp(0, 1))
 
 
 def _facts(description: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ HEAVY = ("torch", "mlflow", "monai", "pandas", "numpy", "matplotlib", "SimpleITK
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["run", "--help"], ["ablate", "--help"], ["list", "methods"], ["list", "metrics"],
-     ["figure"], ["plugins"]],
+     ["data", "show", "--help"], ["figure"], ["plugins"]],
     ids=" ".join,
 )  # fmt: skip
 def test_light_commands_import_nothing_heavy(arguments, tmp_path, monkeypatch):

@@ -76,7 +76,7 @@ def test_cohort_is_paired_labelled_and_split_by_person(six):
     assert pairs[0].people == pairs[1].people
     detail = six.table.iloc[0]["details"]
     assert json.loads(json.dumps(detail)) == detail
-    assert detail["scanner"] == "TIM Trio"
+    assert detail["scanner"]["ManufacturersModelName"] == "TIM Trio"
     assert 42 <= detail["person"]["age"] <= 95
 
 

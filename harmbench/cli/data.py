@@ -1,0 +1,208 @@
+"""`harmbench data`: recipes for studies, preparing them, and a look at what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harmbench.cli.options import (
+    cohort_option,
+    discover,
+    normalize_option,
+    plugin_option,
+    preset_option,
+    recipe_option,
+)
+from harmbench.errors import UserError
+
+if TYPE_CHECKING:
+    from harmbench.data.cohort import Cohort
+    from harmbench.data.draft import Scanner
+
+
+@click.group()
+def data() -> None:
+    """Draft a recipe, prepare a study, and look at what came of it.
+
+    \b
+    harmbench data recipe /data/study -o study.toml
+    harmbench data prepare --cohort bids:/data/study --recipe study.toml
+    harmbench data show --cohort bids:/data/study --recipe study.toml -o contact.png
+    harmbench data show --cohort oasis3:/data/OASIS3
+    harmbench data show --cohort scans.csv --normalize nyul
+    """  # noqa: D301
+
+
+@data.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="TOML file to write; by default the draft is printed.",
+)  # fmt: skip
+def recipe(path: Path, output: Path | None) -> None:
+    """Find the scanners of the BIDS folder PATH, and draft a recipe.
+
+    The scanner with the most scans becomes the target. The table of scanners goes to the
+    error stream if the draft is printed, so that it can be sent into a file.
+    """
+    from harmbench.data.draft import draft_recipe, find_scanners
+    from harmbench.data.tree import find_scans
+
+    path = path.expanduser()
+    if not path.is_dir():
+        raise UserError(f"there is no folder {path}")
+    if output is not None and output.exists():
+        raise UserError(f"{output} is there already; say another -o, or remove it")
+    scans, left_out = find_scans(path)
+    scanners = find_scanners(scans)
+    text = draft_recipe(path, scanners)
+    _tell(scanners, error_stream=output is None)
+    for name, reason in left_out.items():
+        click.echo(f"left out {name}: {reason}", err=True)
+    if sum(bool(one.fields) and len(one.people) > 1 for one in scanners) < 2:
+        click.echo(
+            "warning: a cohort needs a target and a source, and fewer than two scanners with "
+            "two people each were found; tell domains apart by columns of participants.tsv",
+            err=True,
+        )
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"'{output}' cannot be written: {error.strerror}") from None
+    click.echo(f"wrote {output}")
+
+
+@data.command()
+@cohort_option
+@recipe_option
+@normalize_option
+@preset_option
+@plugin_option
+def prepare(
+    cohort: str, recipe: Path | None, normalize: str, preset: str, plugin: tuple[Path, ...]
+) -> None:
+    """Prepare a cohort, so that `harmbench run` finds it ready.
+
+    Registrations are kept one by one: what was stopped goes on where it was, and another
+    grid, recipe or normalisation of the same scans needs no new ones.
+    """
+    prepared = _opened(cohort, recipe, normalize, preset, plugin)
+    table = prepared.table
+    click.echo(
+        f"cohort {prepared.name}, {preset} grid, {prepared.normalization}: {len(table)} scans of "
+        f"{table['person'].nunique()} people, {len(prepared.left_out)} left out; "
+        f"key {prepared.key[:8]}"
+    )
+
+
+@data.command()
+@cohort_option
+@recipe_option
+@normalize_option
+@preset_option
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Contact sheet to write: PNG, PDF or SVG.",
+)  # fmt: skip
+@click.option(
+    "--scans", "most", type=click.IntRange(min=1), default=60, show_default=True,
+    help="Scans on the contact sheet at most.",
+)  # fmt: skip
+@plugin_option
+def show(
+    cohort: str,
+    recipe: Path | None,
+    normalize: str,
+    preset: str,
+    output: Path | None,
+    most: int,
+    plugin: tuple[Path, ...],
+) -> None:
+    """Show what a cohort holds by domain, preparing it if need be."""
+    if output is not None:
+        if output.suffix.lower() not in (".png", ".pdf", ".svg"):
+            raise UserError(f"a contact sheet is written as .png, .pdf or .svg, not as '{output}'")
+        if not output.absolute().parent.is_dir():
+            raise UserError(f"no folder '{output.parent}' to write the contact sheet to")
+    prepared = _opened(cohort, recipe, normalize, preset, plugin)
+    _show(prepared)
+    if output is None:
+        return
+    from harmbench.data.sheet import contact_sheet
+
+    domains = 1 + len(prepared.sources)
+    if most < domains:
+        raise UserError(f"--scans {most} is less than one for each of the {domains} domains")
+    try:
+        contact_sheet(prepared, most).savefig(output, dpi=110)
+    except OSError as error:
+        raise UserError(f"'{output}' cannot be written: {error.strerror}") from None
+    click.echo(f"wrote {output}")
+
+
+def _opened(
+    cohort: str, recipe: Path | None, normalize: str, preset: str, plugin: tuple[Path, ...]
+) -> Cohort:
+    registry = discover(plugin)
+
+    from rich.console import Console
+
+    from harmbench.cli.progress import shown
+    from harmbench.data.cohort import Cohort
+    from harmbench.home import writable_home
+    from harmbench.run.plan import open_source
+    from harmbench.scans import GRIDS
+
+    if preset not in GRIDS:
+        raise UserError.unknown("preset", preset, GRIDS)
+    source = open_source(registry, cohort, recipe, normalize)
+    with shown(Console(stderr=True)) as progress:
+        return Cohort.open(source, GRIDS[preset], writable_home(), progress)
+
+
+def _tell(scanners: list[Scanner], *, error_stream: bool) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("scanner", overflow="fold")
+    for heading in ("people", "sessions", "scans"):
+        table.add_column(heading, justify="right")
+    for one in scanners:
+        table.add_row(one.title, str(len(one.people)), str(one.sessions), str(len(one.scans)))
+    Console(stderr=error_stream, highlight=False, markup=False).print(table)
+
+
+def _show(cohort: Cohort) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from harmbench.data.summary import domain_rows
+
+    console = Console(highlight=False, markup=False)
+    kind = "PHANTOM, not real scans" if cohort.kind == "phantom" else "real scans"
+    console.print(
+        f"cohort {cohort.name} [{kind}], {cohort.grid.name} grid, normalised by "
+        f"{cohort.normalization}, {cohort.key[:8]}",
+        style="bold",
+    )
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1))
+    table.add_column("", overflow="fold")
+    for domain in (cohort.target, *cohort.sources):
+        table.add_column(domain, overflow="fold")
+    for heading, texts in domain_rows(cohort).items():
+        table.add_row(heading, *texts)
+    console.print(table)
+    if "maximum_gap_days" in cohort.facts:
+        console.print(f"Pairs lie at most {cohort.facts['maximum_gap_days']} days apart.")
+    if cohort.facts.get("elsewhere"):
+        console.print(f"{cohort.facts['elsewhere']} scans are of no domain.")
+    for name, reason in cohort.left_out.items():
+        console.print(f"left out {name}: {reason}", soft_wrap=True)

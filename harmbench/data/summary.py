@@ -1,0 +1,119 @@
+"""What a cohort holds, domain by domain, in the rows of the paper's Table 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from harmbench.data.cohort import SPLITS, Cohort
+
+_MOST_VALUES = 3
+
+# Heading, place in a scan's details, and factor to the heading's unit.
+_SCANNER: tuple[tuple[str, str, float], ...] = (
+    ("manufacturer", "Manufacturer", 1),
+    ("scanner", "ManufacturersModelName", 1),
+    ("serial number", "DeviceSerialNumber", 1),
+    ("field strength (T)", "MagneticFieldStrength", 1),
+    ("TR (s)", "RepetitionTime", 1),
+    ("TI (s)", "InversionTime", 1),
+    ("TE (ms)", "EchoTime", 1000),
+    ("flip angle (°)", "FlipAngle", 1),
+)
+
+
+def domain_rows(cohort: Cohort) -> dict[str, list[str]]:
+    """Describe each domain.
+
+    Returns
+    -------
+    dict
+        By heading, one text for each domain, the target domain first; rows that are empty
+        for all domains are left out.
+    """
+    domains = (cohort.target, *cohort.sources)
+    tables = [cohort.table[cohort.table["domain"] == domain] for domain in domains]
+    published: Mapping[str, Mapping[str, int]] = cohort.facts.get("published_slices", {})
+    slices = cohort.grid.shape[0]
+
+    details = [list(table["details"]) for table in tables]
+    rows = {
+        "role": ["target", *("source" for _ in cohort.sources)],
+        "people": [str(table["person"].nunique()) for table in tables],
+        "scans": [str(len(table)) for table in tables],
+        "slices": [str(len(table) * slices) for table in tables],
+    }
+    for split in SPLITS:
+        parts = [table[table["split"] == split] for table in tables]
+        rows[f"{split}: people, scans, slices"] = [_size(part, slices) for part in parts]
+        rows[f"{split}: slices published"] = [
+            str(published[domain][split]) if domain in published else "" for domain in domains
+        ]
+    for split in ("train", "test"):
+        pairs = [None, *(cohort.pairs(source, split) for source in cohort.sources)]
+        rows[f"{split}: pairs, slices"] = [
+            f"{len(pair[0])}, {len(pair[0]) * slices}" if pair else "" for pair in pairs
+        ]
+    rows["train: paired slices published"] = [
+        str(published[domain]["paired"] or "") if domain in published else "" for domain in domains
+    ]
+    rows["days between pairs: median, most"] = [_gaps(table) for table in tables]
+    rows["labelled scans"] = [str(int(table["labelled"].sum()) or "") for table in tables]
+    rows["correlation with MNI152: lowest"] = [_lowest(table) for table in tables]
+    rows["to be looked at"] = [
+        str(sum(bool(one.get("doubtful")) for one in known) or "") for known in details
+    ]
+    for heading, field, factor in _SCANNER:
+        rows[heading] = [
+            _values([_scaled(_scanner(one).get(field), factor) for one in known])
+            for known in details
+        ]
+    rows["matrix size"] = [_values([one.get("shape") for one in known]) for known in details]
+    rows["resolution (mm)"] = [
+        _values([one.get("voxel_size") or _scanner(one).get("VoxelSize") for one in known])
+        for known in details
+    ]
+    return {heading: texts for heading, texts in rows.items() if any(texts)}
+
+
+def _size(table: pd.DataFrame, slices: int) -> str:
+    return f"{table['person'].nunique()}, {len(table)}, {len(table) * slices}"
+
+
+def _gaps(table: pd.DataFrame) -> str:
+    gaps = table["gap_days"].dropna()
+    return f"{gaps.median():.0f}, {gaps.max():.0f}" if len(gaps) else ""
+
+
+def _lowest(table: pd.DataFrame) -> str:
+    found = [row["correlation"] for row in table["details"] if "correlation" in row]
+    return f"{min(found):.2f}" if found else ""
+
+
+def _scanner(details: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a scan's details tell of its scanner; sources may tell it in a word."""
+    scanner = details.get("scanner")
+    if isinstance(scanner, Mapping):
+        return scanner
+    return {} if scanner is None else {"ManufacturersModelName": scanner}
+
+
+def _scaled(value: Any, factor: float) -> Any:
+    """Bring a number to the unit of its row."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f"{value * factor:.4g}"
+    return value
+
+
+def _values(found: Sequence[Any]) -> str:
+    """Tell the values of all scans, the most frequent first."""
+    texts = pd.Series([_text(value) for value in found if value not in (None, "")], dtype=object)
+    names = list(texts.value_counts().index)
+    more = f" and {len(names) - _MOST_VALUES} more" if len(names) > _MOST_VALUES else ""
+    return ", ".join(names[:_MOST_VALUES]) + more
+
+
+def _text(value: Any) -> str:
+    return "×".join(f"{x:g}" for x in value) if isinstance(value, (list, tuple)) else str(value)

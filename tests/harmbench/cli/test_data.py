@@ -1,0 +1,131 @@
+"""`harmbench data`: drafting, preparing, showing, and a line for every mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harmbench.data.recipe import load_recipe
+from harmbench.data.tree import find_scans, match
+
+TINY = ("--plugin", Path(__file__).parents[2] / "plugins" / "tiny_cohort.py", "--cohort", "tiny")
+
+
+def scan(root: Path, person: str, session: str, **sidecar: object) -> None:
+    """A scan of which a draft looks at no more than the name and the sidecar."""
+    stem = f"sub-{person}_ses-{session}_T1w"
+    path = root / f"sub-{person}" / f"ses-{session}" / "anat" / f"{stem}.nii.gz"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    if sidecar:
+        path.with_name(f"{stem}.json").write_text(json.dumps(sidecar))
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """Two scanners of one model, one of another, one used once, and a scan that tells nothing."""
+    root = tmp_path / "My study"
+    trio = {"Manufacturer": "Siemens", "ManufacturersModelName": "TrioTim"}
+    for i in range(4):
+        scan(root, f"A{i}", "d0001", **trio, MagneticFieldStrength=3, DeviceSerialNumber="35177")
+    for i in range(3):
+        strength = 2.89 if i else 3
+        scan(root, f"A{i}", "d0500", **trio, MagneticFieldStrength=strength, DeviceSerialNumber=9)
+    for i in range(2):
+        scan(root, f"B{i}", "d0001", ManufacturersModelName='Model "X"', MagneticFieldStrength=1.5)
+    scan(root, "C", "d0001", ManufacturersModelName="Once", MagneticFieldStrength=1.5)
+    scan(root, "D", "d0001")
+    scan(root, "E", "d0001", **trio, MagneticFieldStrength=3)
+    derivative = root / "derivatives" / "seg"
+    labels = derivative / "sub-A0" / "ses-d0001" / "anat" / "sub-A0_ses-d0001_dseg.nii.gz"
+    labels.parent.mkdir(parents=True)
+    labels.touch()
+    (derivative / "dseg.tsv").write_text("index\tname\n1\tCSF\n4\tventricles\n2\tGM\n3\tWM\n")
+    return root
+
+
+def test_a_draft_is_a_recipe_that_finds_its_scanners(inside, study, tmp_path) -> None:
+    code, out, _ = inside("data", "recipe", study, "-o", "study.toml")
+    assert code == 0
+    line = next(line for line in out.splitlines() if "35177" in line)
+    assert line.split()[-3:] == ["4", "4", "4"]
+    recipe = load_recipe(tmp_path / "study.toml")
+    assert recipe.name == "my-study"
+    assert recipe.target == "triotim-35177"
+    assert recipe.sources == ("triotim-9", "model-x")
+    assert recipe.labels.csf == (1, 4)
+    assert recipe.pairs.maximum_gap_days == 365
+    found = match(recipe, find_scans(study)[0])
+    assert {name: len(scans) for name, scans in found.items()} == {
+        "triotim-35177": 4,
+        "triotim-9": 3,
+        "model-x": 2,
+    }
+    text = (tmp_path / "study.toml").read_text()
+    for reason in ("one person, and a split needs two", "nothing to tell them by"):
+        assert reason in text
+    code, printed, table = inside("data", "recipe", study)
+    assert (code, printed) == (0, text)
+    assert "35177" in table
+
+
+def test_a_cohort_is_prepared_and_shown(inside, tmp_path) -> None:
+    code, out, _ = inside("data", "prepare", *TINY)
+    assert code == 0
+    assert "cohort tiny, quick grid, minmax: 16 scans of 10 people, 0 left out" in out
+    code, out, _ = inside("data", "show", *TINY, "-o", "contact.png")
+    assert code == 0
+    rows = {line[1:40].split("  ")[0]: line.split() for line in out.splitlines() if line.strip()}
+    assert rows["people"][-3:] == ["6", "6", "4"]
+    assert rows["slices"][-3:] == ["300", "300", "200"]
+    assert "real scans" in out
+    assert (tmp_path / "contact.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_a_phantom_normalised_otherwise_is_another_cohort(command) -> None:
+    asked = ("run", "-m", "identity", "-t", "domain1", "--cohort", "phantom:2")
+    done = command(*asked, "--normalize", "percentile")
+    assert done.stdout.startswith("1 cells: 1 done; 1 newly recorded"), done.stderr
+    board = command("leaderboard", "--cohort", "phantom:2+percentile", "--metric", "psnr")
+    assert "identity" in board.stdout, board.stderr
+
+
+def dicom(folder: Path) -> Path:
+    (folder / "series").mkdir()
+    (folder / "series" / "IM0001").write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 64)
+    return folder / "series"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("recipe", "nowhere"), "there is no folder nowhere"),
+        (("recipe", "series"), "series holds DICOM (IM0001); convert it to NIfTI"),
+        (("prepare", "--cohort", "./series"), "dcm2niix -b y -z y -o OUT FOLDER"),
+        (("prepare", "--cohort", "oasis3:series"), "dcm2niix"),
+        (("prepare", "--cohort", "./one.nii.gz"), "is a single file; list scans in a FILE.csv"),
+        (("prepare", "--cohort", "bids:study"), "`harmbench data recipe study` drafts one"),
+        (("prepare", "--cohort", "./study"), "say what kind of study the folder ./study is"),
+        (("prepare", "--cohort", "oasis3"), "--cohort oasis3:PATH"),
+        (("prepare", "--cohort", "none.csv"), "there is no file none.csv"),
+        (("prepare", "--cohort", "a.csv"), "no column in a.csv 'session'; did you mean"),
+        (("prepare", "--normalize", "nyull"), "'nyull'; did you mean 'nyul'?"),
+        (("prepare", *TINY, "--normalize", "nyul"), "of the cohort 'tiny' 'nyul'; there are"),
+        (("prepare", *TINY, "--preset", "papr"), "did you mean 'paper'?"),
+        (("show", *TINY, "-o", "sheet.txt"), ".png, .pdf or .svg"),
+        (("show", *TINY, "-o", "no/sheet.png"), "no folder 'no'"),
+        (("recipe", "study", "-o", "a.csv"), "a.csv is there already"),
+    ],
+    ids=str,
+)
+def test_each_mistake_has_its_line(
+    mistake, tmp_path, monkeypatch, arguments: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dicom(tmp_path)
+    (tmp_path / "one.nii.gz").touch()
+    scan(tmp_path / "study", "A", "1")
+    (tmp_path / "a.csv").write_text("path,person,domain\n")
+    assert message in mistake("data", *arguments)

@@ -1,0 +1,346 @@
+"""`harmbench harmonize`: a scan comes out in the space it came in, changed where it should be."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from matplotlib import image
+from nilearn.datasets import load_mni152_template
+
+from harmbench.data.io import load_brain
+from harmbench.data.job import registered
+from harmbench.data.prepare import extract
+from harmbench.hashing import file_digest
+
+PLUGINS = Path(__file__).parents[2] / "plugins"
+TINY = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny",
+        "--plugin", PLUGINS / "odd_methods.py")  # fmt: skip
+
+# Halves what is left of the middle, so that a mirrored or shifted result is found out.
+LEFT = """
+import torch
+from harmbench import Method, Needs, hookimpl
+
+class Left(Method):
+    name = "left"
+    summary = "halves the left of the brain"
+    needs = Needs.NOTHING
+
+    def forward(self, scans):
+        images = scans.images.clone()
+        images[:, :, : images.shape[2] // 2] *= 0.5
+        return scans.with_images(images)
+
+@hookimpl
+def register_methods():
+    return {"left": Left}
+"""
+
+
+def brain(scale=1.0):
+    """The template at 4 mm, in LAS orientation and int16."""
+    found = load_mni152_template(resolution=4)
+    data = np.asarray(found.dataobj)
+    data = (np.where(data > 0.05, data, 0) * 1000 * scale).astype(np.int16)[::-1]
+    affine = found.affine.copy()
+    affine[:3, 3] += affine[:3, 0] * (len(data) - 1)
+    affine[:3, 0] *= -1
+    return nib.Nifti1Image(data, affine)
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    """The scans of these tests, and a home that knows how they lie: that takes longest."""
+    folder = tmp_path_factory.mktemp("scans")
+    for name, scale in (("a", 1.0), ("b", 1.5), ("c", 2.0)):
+        nib.save(brain(scale), folder / f"{name}.nii.gz")
+        path = folder / f"{name}.nii.gz"
+        registered(file_digest(path), folder / "home", extract(load_brain(path)))
+    return folder
+
+
+@pytest.fixture
+def scan(known, tmp_path):
+    """A scan in the test's own folder, and a home that knows it."""
+    shutil.copytree(known / "home", tmp_path / "home")
+    (tmp_path / "left.py").write_text(LEFT)
+    return Path(shutil.copy(known / "a.nii.gz", tmp_path / "scan.nii.gz"))
+
+
+@pytest.fixture
+def study(scan, known, tmp_path):
+    """A BIDS tree of three people."""
+    for person in "abc":
+        folder = tmp_path / "study" / f"sub-{person}" / "anat"
+        folder.mkdir(parents=True)
+        shutil.copy(known / f"{person}.nii.gz", folder / f"sub-{person}_T1w.nii.gz")
+    return tmp_path / "study"
+
+
+def voxels(path):
+    return gzip.decompress(path.read_bytes())
+
+
+def record(path):
+    return json.loads(path.read_text())["Harmonization"]
+
+
+def test_identity_gives_back_the_scan_to_the_last_byte(inside, scan, tmp_path):
+    code, out, err = inside("harmonize", scan, "-o", "out.nii.gz", "-m", "identity",
+                            "--mask", "mask.nii.gz")  # fmt: skip
+    assert (code, out) == (0, "wrote out.nii.gz\n"), err
+    assert voxels(tmp_path / "out.nii.gz") == voxels(scan)
+    mask = nib.load(tmp_path / "mask.nii.gz")
+    source = nib.load(scan)
+    inside_brain = np.asarray(source.dataobj) > 0
+    assert (np.asarray(mask.dataobj)[~inside_brain] == 0).all()
+    assert np.asarray(mask.dataobj)[inside_brain].mean() > 0.98
+    np.testing.assert_array_equal(mask.affine, source.affine)
+    assert image.imread(tmp_path / "out.png")[..., :3].std() > 0.1
+    found = record(tmp_path / "out.json")
+    assert found["SourceDigest"] == file_digest(scan)
+    assert found["OutputDigest"] == file_digest(tmp_path / "out.nii.gz")
+    assert found["Fit"] is None
+    assert found["SlicesHarmonized"] > 100  # of 50 in the grid
+    assert not list(tmp_path.glob(".*part"))
+
+
+def test_a_change_is_made_on_the_side_it_was_meant_for(inside, scan, tmp_path):
+    code, _, err = inside("harmonize", scan, "-o", "out.nii.gz", "-m", "left",
+                          "--plugin", "left.py", "--no-figure")  # fmt: skip
+    assert code == 0, err
+    before = nib.as_closest_canonical(nib.load(scan)).get_fdata()
+    after = nib.as_closest_canonical(nib.load(tmp_path / "out.nii.gz")).get_fdata()
+    middle = len(before) // 2
+    left, right = np.s_[: middle - 2], np.s_[middle + 2 :]
+    np.testing.assert_array_equal(after[right], before[right])
+    # All of the head's slices, and not only those of the grid.
+    for k in np.flatnonzero((before[left] > 300).sum(axis=(0, 1)) > 40):
+        part = before[left][..., k] > 300
+        assert np.median(after[left][..., k][part] / before[left][..., k][part]) == pytest.approx(
+            0.5, abs=0.06
+        )
+    assert nib.load(tmp_path / "out.nii.gz").header == nib.load(scan).header
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_grid_only_leaves_the_other_slices_alone(inside, scan, tmp_path):
+    code, _, err = inside("harmonize", scan, "-o", "out.nii.gz", "-m", "left", "--grid-only",
+                          "--plugin", "left.py", "--no-figure")  # fmt: skip
+    assert code == 0, err
+    before, after = (nib.as_closest_canonical(nib.load(path)) for path in (scan, "out.nii.gz"))
+    heights = before.affine[2, 3] + before.affine[2, 2] * np.arange(before.shape[2])
+    changed = (before.get_fdata() != after.get_fdata()).any(axis=(0, 1))
+    assert changed[(heights > 0) & (heights < 40)].all()
+    assert not changed[(heights < -25) | (heights > 60)].any()
+    assert record(tmp_path / "out.json")["SlicesBeyondGrid"] == 0
+
+
+def test_the_fit_is_that_of_a_cell_and_is_found_again_by_its_key(
+    inside, scan, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("COUNTS_LOG", str(tmp_path / "fits.log"))
+    code, _, err = inside("run", "-m", "counts", "-t", "domain1", *TINY)
+    assert code == 0, err
+    asked = ("harmonize", scan, "--no-figure")
+    code, _, err = inside(*asked, "-o", "a.nii.gz", "-m", "counts", "-t", "domain1", *TINY)
+    assert code == 0, err
+    assert (tmp_path / "fits.log").read_text() == "seed 0\n"
+    found = record(tmp_path / "a.json")
+    listed = inside("harmonize", "--fits")[1]
+    assert found["Fit"] in listed
+    assert "counts" in listed
+    code, _, err = inside(*asked, "-o", "b.nii.gz", "--fit", found["Fit"][:6],
+                          "--plugin", PLUGINS / "odd_methods.py")  # fmt: skip
+    assert code == 0, err
+    assert voxels(tmp_path / "a.nii.gz") == voxels(tmp_path / "b.nii.gz") != voxels(scan)
+    assert (found["TargetDomain"], found["Task"]) == ("goal", "domain1")
+
+
+def test_what_is_there_is_kept_unless_it_was_made_otherwise(inside, scan, tmp_path):
+    asked = ("harmonize", scan, "-o", "out.nii.gz", "--no-figure", "--plugin", "left.py", "-m")
+    assert inside(*asked, "identity")[0] == 0
+    assert inside(*asked, "identity")[:2] == (0, "out.nii.gz is there already\n")
+    code, _, err = inside(*asked, "left")
+    assert code == 2
+    assert "out.nii.gz exists and was not made by this fit" in err
+    assert voxels(tmp_path / "out.nii.gz") == voxels(scan)
+    assert inside(*asked, "left", "--force")[1] == "wrote out.nii.gz\n"
+    assert voxels(tmp_path / "out.nii.gz") != voxels(scan)
+    # Another file under that name is no output of ours, whatever lies beside it.
+    shutil.copy(scan, tmp_path / "out.nii.gz")
+    assert inside(*asked, "left")[0] == 2
+
+
+def test_a_folder_becomes_a_derivative_and_the_bad_scan_is_left_out(inside, study, tmp_path):
+    bad = study / "sub-b" / "anat" / "sub-b_T1w.nii.gz"
+    bad.write_bytes(bad.read_bytes()[:2000])
+    asked = ("harmonize", study, "-o", study / "derivatives" / "left", "-m", "left",
+             "--plugin", "left.py", "--jobs", "1")  # fmt: skip
+    code, out, err = inside(*asked)
+    assert code == 1
+    assert out.startswith("3 scans: 2 harmonised, 0 there already, 1 left out")
+    assert "left out sub-b/anat/sub-b_T1w.nii.gz: sub-b_T1w.nii.gz is cut short" in err
+    made = study / "derivatives" / "left"
+    files = {path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()}
+    stems = [f"sub-{person}/anat/sub-{person}_desc-harmonized_" for person in "ac"]
+    endings = ("T1w.nii.gz", "T1w.json", "T1w.png", "mask.nii.gz")
+    assert files == {"dataset_description.json"} | {s + e for s in stems for e in endings}
+    description = json.loads((made / "dataset_description.json").read_text())
+    assert description["DatasetType"] == "derivative"
+    assert description["GeneratedBy"][0]["Name"] == "harmbench"
+    assert description["GeneratedBy"][0]["Method"] == "left"
+    sidecar = json.loads((made / f"{stems[0]}T1w.json").read_text())
+    assert sidecar["Sources"] == ["bids:raw:sub-a/anat/sub-a_T1w.nii.gz"]
+    code, out, _ = inside(*asked)  # its own output, inside of the tree, is no input
+    assert out.startswith("3 scans: 0 harmonised, 2 there already, 1 left out")
+    code, _, err = inside(*asked[:4], "-m", "identity")
+    assert code == 2
+    assert "was harmonised otherwise: left, fit none" in err
+
+
+def test_a_folder_that_was_killed_goes_on(start, command, study, tmp_path):
+    asked = ("harmonize", study, "-o", "out", "-m", "identity", "--jobs", "1")
+    running = start(*asked)
+    first = tmp_path / "out" / "sub-a" / "anat" / "sub-a_desc-harmonized_T1w.nii.gz"
+    while not first.exists():
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.02)
+    running.kill()
+    running.communicate()
+    written = first.stat().st_mtime_ns
+    done = command(*asked)
+    assert done.returncode == 0, done.stderr
+    assert "0 left out" in done.stdout
+    assert first.stat().st_mtime_ns == written
+    assert len(list((tmp_path / "out").rglob("*_T1w.nii.gz"))) == 3
+    assert not list((tmp_path / "out").rglob(".*part"))
+
+
+def test_a_folder_in_two_processes_gives_the_same_bytes(command, study, tmp_path):
+    asked = ("harmonize", study, "-m", "left", "--plugin", tmp_path / "left.py", "--no-figure")
+    for out, jobs in (("one", 1), ("two", 2)):
+        done = command(*asked, "-o", out, "--jobs", jobs)
+        assert done.returncode == 0, done.stderr
+    for path in (tmp_path / "one").rglob("*.nii.gz"):
+        other = tmp_path / "two" / path.relative_to(tmp_path / "one")
+        assert path.read_bytes() == other.read_bytes()
+
+
+def test_a_folder_without_bids_names_keeps_the_names(inside, study, tmp_path, known):
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    shutil.copy(known / "a.nii.gz", plain / "first.nii.gz")
+    code, _, err = inside("harmonize", plain, "-o", "out", "-m", "identity", "--no-figure")
+    assert code == 0, err
+    assert voxels(tmp_path / "out" / "first.nii.gz") == voxels(plain / "first.nii.gz")
+    assert (tmp_path / "out" / "first_mask.nii.gz").exists()
+
+
+def test_a_head_is_harmonised_inside_of_its_brain_mask(inside, scan, tmp_path):
+    source = nib.load(scan)
+    data = np.asarray(source.dataobj).copy()
+    mask = data > 0
+    data[~mask] = 250
+    nib.save(nib.Nifti1Image(data, source.affine), tmp_path / "head.nii.gz")
+    nib.save(nib.Nifti1Image(mask.astype(np.uint8), source.affine), tmp_path / "brain.nii.gz")
+    code, _, err = inside("harmonize", "head.nii.gz", "-o", "out.nii.gz", "-m", "left",
+                          "--plugin", "left.py", "--brain-mask", "brain.nii.gz")  # fmt: skip
+    assert code == 0, err
+    after = np.asarray(nib.load(tmp_path / "out.nii.gz").dataobj)
+    np.testing.assert_array_equal(after[~mask], data[~mask])
+    assert (after[mask] != data[mask]).mean() > 0.3
+
+
+def damaged(path, kind):
+    source = nib.load(path)
+    data = np.asarray(source.dataobj).astype(np.float32)
+    if kind == "truncated":
+        path.write_bytes(path.read_bytes()[:3000])
+        return
+    if kind == "dicom":
+        path.write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 1000)
+        return
+    if kind == "4-D":
+        data = np.stack([data, data], axis=-1)
+    elif kind == "empty":
+        data[:] = 0
+    elif kind == "NaN":
+        data[3, 3, 3] = np.nan
+    elif kind == "head":
+        data += 1
+        data = np.pad(data, 10, constant_values=1)
+    nib.save(nib.Nifti1Image(data, source.affine), path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("truncated", "scan.nii.gz is cut short or damaged"),
+        ("dicom", "dcm2niix"),
+        ("4-D", "scan.nii.gz has shape (50, 59, 48, 2); a single 3-D volume is needed"),
+        ("empty", "scan.nii.gz is empty: no voxel is above zero"),
+        ("NaN", "scan.nii.gz has voxels that are not finite"),
+        ("head", "scan.nii.gz is not brain-extracted"),
+    ],
+)
+def test_a_bad_scan_gets_one_line_and_leaves_nothing(mistake, scan, tmp_path, kind, message):
+    damaged(scan, kind)
+    before = set(tmp_path.iterdir())
+    assert message in mistake("harmonize", scan, "-o", tmp_path / "out.nii.gz", "-m", "identity")
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.nii.gz", "-o", "out.nii.gz", "-m", "identity"], "nowhere.nii.gz is missing"),
+        (["scan.nii.gz", "-m", "identity"], "--output is missing"),
+        (["scan.nii.gz", "-o", "out.nii.gz"], "either --fit KEY or --method NAME"),
+        (["scan.nii.gz", "-o", "o.nii", "-m", "identity", "--fit", "a"], "either --fit KEY or"),
+        (["scan.nii.gz", "-o", "out.mgz", "-m", "identity"], "written as .nii or .nii.gz"),
+        (["scan.nii.gz", "-o", "no/out.nii", "-m", "identity"], "no folder 'no' to write --output"),
+        (["scan.nii.gz", "-o", "scan.nii.gz", "-m", "identity"], "'scan.nii.gz' is an input"),
+        (["scan.nii.gz", "-o", "o.nii", "--mask", "o.nii", "-m", "identity"], "of their own"),
+        (["scan.nii.gz", "-o", "out.nii.gz", "-m", "identty"], "did you mean 'identity'?"),
+        (["scan.nii.gz", "-o", "out.nii.gz", "-m", "histogram"], "--task is missing, or say --fit"),
+        (["scan.nii.gz", "-o", "out.nii.gz", "-m", "oracle"], "needs the paired truth"),
+        (["scan.nii.gz", "-o", "out.nii.gz", "--fit", "abc"], "no fit 'abc' in"),
+        (["scan.nii.gz", "-o", "out.nii.gz", "--fit", "abc", "--seed", "1"], "leave out --seed"),
+        ([".", "-o", "out", "--mask", "m.nii", "-m", "identity"], "--mask is for a single scan"),
+        ([".", "-o", ".", "-m", "identity"], "holds the scans themselves"),
+        (["home", "-o", "out", "-m", "identity"], "'home' has no NIfTI file"),
+        (["--fits"], "no fits in"),
+    ],
+    ids=lambda value: None if isinstance(value, list) else value[:30],
+)
+def test_each_mistake_has_its_line(mistake, scan, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in mistake("harmonize", *arguments)
+
+
+def test_a_method_that_fails_is_named_and_costs_its_scan(inside, study):
+    code, out, err = inside("harmonize", study, "-o", "out", "-m", "out-of-range", "--jobs", "1",
+                            "--plugin", PLUGINS / "odd_methods.py")  # fmt: skip
+    assert code == 1
+    assert "3 left out" in out
+    assert err.count("out-of-range failed: ValueError: the output must lie in [0, 1]") == 3
+
+
+def test_a_fit_of_a_method_that_has_changed_since_is_refused(inside, scan, tmp_path):
+    code, _, err = inside("run", "-m", "histogram", "-t", "domain1", *TINY)
+    assert code == 0, err
+    (description,) = (tmp_path / "home" / "fits").glob("*/fit.json")
+    fit = json.loads(description.read_text())
+    asked = ("harmonize", scan, "-o", "out.nii.gz", "--fit", description.parent.name[:8])
+    description.write_text(json.dumps({**fit, "version": "0"}))
+    assert "is of version 0 of 'histogram', and 1 is installed" in inside(*asked)[2]
+    description.write_text(json.dumps({**fit, "settings": {}}))
+    assert "made before 'histogram' had the setting 'quantiles'" in inside(*asked)[2]
