@@ -3,6 +3,9 @@
 That is on a CPU and with many channels: with fewer, its transforms cost what its products
 save. And of the forward pass alone only where each thread works for itself: oneDNN's is as
 fast as the cores multiply, and shares the work between threads better.
+
+In training, what is convolved is normalised and rectified first, which is done once more on
+the way back: a pass over the memory, where keeping the result takes twice the memory.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from . import winograd
@@ -26,32 +29,85 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return F.conv2d(x, weight, bias, padding=1)
 
 
-class _Conv3x3(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
+def _fast(x: Tensor, weight: Tensor) -> bool:
+    """Whether Winograd's algorithm is the faster one in some pass."""
+    many = min(weight.shape[:2]) >= _CHANNELS and x[0, 0].numel() >= _PIXELS
+    return many and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+
+
+def conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Convolve x `(B, C, H, W)` with weights `(D, C, 3, 3)`; zero beyond the border.
+
+    Winograd's algorithm takes part only where no gradient is recorded.
+    """
+    if _fast(x, weight) and not torch.is_grad_enabled():
         return _convolve(x, weight, bias)
+    return F.conv2d(x, weight, bias, padding=1)
+
+
+class _PreActivated(torch.autograd.Function):
+    """Normalise, rectify and convolve, with nothing kept but the input."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, norm: nn.BatchNorm2d, scale: Tensor, shift: Tensor, *conv: Tensor
+    ) -> Tensor:
+        weight, bias = conv
+        assert norm.momentum is not None  # as nflows makes them: no cumulative average
+        activated, mean, inverse_std = torch.native_batch_norm(
+            x,
+            scale,
+            shift,
+            norm.running_mean,
+            norm.running_var,
+            norm.training,
+            norm.momentum,
+            norm.eps,
+        )
+        ctx.norm = norm
+        # In eval mode the two are empty, and the running ones are what was used.
+        ctx.save_for_backward(x, scale, shift, weight, mean, inverse_std)
+        return _convolve(activated.relu_(), weight, bias)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
-        of_x, of_weight = winograd.gradients(
-            x.permute(0, 2, 3, 1),
+        norm = ctx.norm
+        x, scale, shift, weight, mean, inverse_std = ctx.saved_tensors
+        used_mean, used_inverse = mean, inverse_std
+        if not norm.training:
+            used_mean, used_inverse = norm.running_mean, (norm.running_var + norm.eps).rsqrt()
+        factor = scale * used_inverse
+        channels_last = x.permute(0, 2, 3, 1)
+        activated = torch.addcmul(shift - factor * used_mean, channels_last, factor).relu_()
+        of_activated, of_weight = winograd.gradients(
+            activated,
             weight,
             gradient.permute(0, 2, 3, 1),
             # Of a flow that is not trained, as under maximum likelihood, nobody asks for it.
-            trained=ctx.needs_input_grad[1],
+            trained=ctx.needs_input_grad[4],
         )
-        return of_x.permute(0, 3, 1, 2), of_weight, gradient.sum(dim=(0, 2, 3))
+        torch.ops.aten.threshold_backward(of_activated, activated, 0, grad_input=of_activated)
+        of_x, of_scale, of_shift = torch.ops.aten.native_batch_norm_backward(
+            of_activated.permute(0, 3, 1, 2),
+            x,
+            scale,
+            norm.running_mean,
+            norm.running_var,
+            mean,
+            inverse_std,
+            norm.training,
+            norm.eps,
+            [True, True, True],
+        )
+        return of_x, None, of_scale, of_shift, of_weight, gradient.sum(dim=(0, 2, 3))
 
 
-def conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Convolve x `(B, C, H, W)` with weights `(D, C, 3, 3)`; zero beyond the border."""
-    many = min(weight.shape[:2]) >= _CHANNELS and x[0, 0].numel() >= _PIXELS
-    if not many or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
-        return F.conv2d(x, weight, bias, padding=1)
-    if not torch.is_grad_enabled():
-        return _convolve(x, weight, bias)
-    y: Tensor = _Conv3x3.apply(x, weight, bias)  # type: ignore[no-untyped-call]
-    return y
+def preactivated_conv3x3(x: Tensor, norm: nn.BatchNorm2d, weight: Tensor, bias: Tensor) -> Tensor:
+    """Normalise x `(B, C, H, W)` by `norm`, rectify it, and convolve the result as `conv3x3`."""
+    if _fast(x, weight) and torch.is_grad_enabled():
+        if norm.training and norm.num_batches_tracked is not None:
+            norm.num_batches_tracked.add_(1)
+        y: Tensor = _PreActivated.apply(x, norm, norm.weight, norm.bias, weight, bias)  # type: ignore[no-untyped-call]
+        return y
+    return conv3x3(F.relu(norm(x), inplace=True), weight, bias)

@@ -22,7 +22,7 @@ from nflows.utils import create_mid_split_binary_mask
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .convolution import conv3x3
+from .convolution import preactivated_conv3x3
 from .spline import rational_quadratic
 
 
@@ -187,8 +187,7 @@ class CouplingNet(ConvResidualNet):  # type: ignore[misc]
             pairs = zip(block.batch_norm_layers, block.conv_layers, strict=True)
             residual = hidden
             for normalise, convolve in pairs:
-                residual = F.relu(normalise(residual), inplace=True)
-                residual = conv3x3(residual, convolve.weight, convolve.bias)
+                residual = preactivated_conv3x3(residual, normalise, convolve.weight, convolve.bias)
             hidden = hidden + residual
         flat = hidden.permute(0, 2, 3, 1).reshape(-1, self.hidden_channels)
         weight, bias = (rows_first(tensor, features) for tensor in (last.weight, last.bias))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from nflows import transforms
@@ -9,7 +11,7 @@ from nflows.nn.nets import ConvResidualNet
 from nflows.utils import create_mid_split_binary_mask
 from torch.nn import functional as F
 
-from harmbench_methods.blindharmony.convolution import conv3x3
+from harmbench_methods.blindharmony.convolution import conv3x3, preactivated_conv3x3
 from harmbench_methods.blindharmony.layers import (
     ActNorm,
     LUConv1x1,
@@ -77,26 +79,52 @@ def threads(request):
     torch.set_num_threads(before)
 
 
-@pytest.mark.usefixtures("threads")
-@pytest.mark.parametrize(
+SIZES = pytest.mark.parametrize(
     ("size", "channels"),
     [((2, 3, 5), (5, 4)), ((3, 34, 38), (64, 65)), ((1, 72, 88), (66, 64))],
     ids=["few pixels", "winograd with padding", "winograd in chunks"],
 )
-def test_3x3_convolution_has_torchs_values_and_gradients(size, channels):
+
+
+def convolved(size, channels):
+    """Return random images, weights and offsets, in float64."""
     (count, H, W), (C, D) = size, channels
     torch.manual_seed(0)
     shapes = ((count, C, H, W), (D, C, 3, 3), (D,))
-    tensors = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
-    ours, theirs = conv3x3(*tensors), F.conv2d(*tensors, padding=1)
-    torch.testing.assert_close(ours, theirs)
-    weights = torch.randn_like(ours)
-    for got, expected in zip(
-        torch.autograd.grad((ours * weights).sum(), tensors),
-        torch.autograd.grad((theirs * weights).sum(), tensors),
-        strict=True,
-    ):
-        torch.testing.assert_close(got, expected)
+    return [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+
+
+@pytest.mark.usefixtures("threads")
+@SIZES
+def test_3x3_convolution_has_torchs_values(size, channels):
+    tensors = convolved(size, channels)
+    with torch.no_grad():
+        torch.testing.assert_close(conv3x3(*tensors), F.conv2d(*tensors, padding=1))
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("training", [True, False])
+@SIZES
+def test_preactivated_convolution_has_torchs_values_gradients_and_statistics(
+    size, channels, training
+):
+    x, weight, bias = convolved(size, channels)
+    ours = torch.nn.BatchNorm2d(channels[0], dtype=torch.float64).train(training)
+    with torch.no_grad():
+        for tensor in (ours.weight, ours.bias, ours.running_mean):
+            tensor += 0.3 * torch.randn_like(tensor)
+    theirs = copy.deepcopy(ours)
+    got = preactivated_conv3x3(x, ours, weight, bias)
+    expected = F.conv2d(F.relu(theirs(x)), weight, bias, padding=1)
+    torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
+    weights = torch.randn_like(got)
+    gradients = [
+        torch.autograd.grad((output * weights).sum(), [x, norm.weight, norm.bias, weight, bias])
+        for output, norm in ((got, ours), (expected, theirs))
+    ]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_under_autocast_the_coupling_network_alone_is_in_bfloat16():
