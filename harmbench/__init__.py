@@ -32,10 +32,16 @@ if TYPE_CHECKING:
     from harmbench.data.scanset import ScanSet as ScanSet
     from harmbench.data.scanset import Transform as Transform
     from harmbench.figures import upright as upright
-    from harmbench.method import FitData as FitData
+    from harmbench.instrument import Instrument as Instrument
     from harmbench.method import Method as Method
-    from harmbench.method import at_inference as at_inference
+    from harmbench.metrics.aggregate import Estimate as Estimate
+    from harmbench.metrics.aggregate import bootstrap as bootstrap
+    from harmbench.metrics.aggregate import bootstrap_statistic as bootstrap_statistic
+    from harmbench.metrics.aggregate import estimates as estimates
     from harmbench.metrics.base import Metric as Metric
+    from harmbench.model import FitData as FitData
+    from harmbench.model import Model as Model
+    from harmbench.model import at_inference as at_inference
     from harmbench.paperfigure import FigureContext as FigureContext
     from harmbench.paperfigure import PaperFigure as PaperFigure
     from harmbench.precision import autocast as autocast
@@ -44,6 +50,9 @@ if TYPE_CHECKING:
     from harmbench.scans import Grid as Grid
     from harmbench.scans import Scans as Scans
     from harmbench.scans import minmax as minmax
+    from harmbench.scorer import BatchScorer as BatchScorer
+    from harmbench.scorer import Scorer as Scorer
+    from harmbench.scorer import ScoringContext as ScoringContext
     from harmbench.seeds import numpy_generator as numpy_generator
     from harmbench.seeds import torch_generator as torch_generator
     from harmbench.task import Task as Task
@@ -53,25 +62,34 @@ if TYPE_CHECKING:
 
 # Names that load torch or pandas, by the module that holds them.
 _LAZY = {
+    "BatchScorer": "harmbench.scorer",
     "Batches": "harmbench.batches",
     "Cohort": "harmbench.data.cohort",
+    "Estimate": "harmbench.metrics.aggregate",
     "FigureContext": "harmbench.paperfigure",
-    "FitData": "harmbench.method",
+    "FitData": "harmbench.model",
     "FitProgress": "harmbench.progress",
     "Grid": "harmbench.scans",
+    "Instrument": "harmbench.instrument",
     "Method": "harmbench.method",
     "Metric": "harmbench.metrics.base",
+    "Model": "harmbench.model",
     "PaperFigure": "harmbench.paperfigure",
     "Phase": "harmbench.training",
     "Progress": "harmbench.progress",
     "ScanSet": "harmbench.data.scanset",
     "Scans": "harmbench.scans",
+    "Scorer": "harmbench.scorer",
+    "ScoringContext": "harmbench.scorer",
     "SliceBatches": "harmbench.batches",
     "Task": "harmbench.task",
     "TaskData": "harmbench.task",
     "Transform": "harmbench.data.scanset",
-    "at_inference": "harmbench.method",
+    "at_inference": "harmbench.model",
     "autocast": "harmbench.precision",
+    "bootstrap": "harmbench.metrics.aggregate",
+    "bootstrap_statistic": "harmbench.metrics.aggregate",
+    "estimates": "harmbench.metrics.aggregate",
     "minmax": "harmbench.scans",
     "numpy_generator": "harmbench.seeds",
     "torch_generator": "harmbench.seeds",
@@ -81,18 +99,22 @@ _LAZY = {
 
 __all__ = [
     "BadScanError",
+    "BatchScorer",
     "Batches",
     "BlindnessError",
     "Cohort",
     "DivergedError",
+    "Estimate",
     "FigureContext",
     "FitData",
     "FitProgress",
     "Grid",
     "HarmbenchError",
+    "Instrument",
     "Lazy",
     "Method",
     "Metric",
+    "Model",
     "Needs",
     "PaperFigure",
     "Phase",
@@ -100,6 +122,8 @@ __all__ = [
     "Published",
     "ScanSet",
     "Scans",
+    "Scorer",
+    "ScoringContext",
     "SkipCell",
     "SliceBatches",
     "Task",
@@ -108,7 +132,10 @@ __all__ = [
     "UserError",
     "at_inference",
     "autocast",
+    "bootstrap",
+    "bootstrap_statistic",
     "digest",
+    "estimates",
     "hookimpl",
     "minmax",
     "numpy_generator",

@@ -18,9 +18,10 @@ def register_cohorts() -> dict[str, str]:
 
 @hookimpl
 def register_metrics() -> dict[str, str]:
-    """Image metrics against a reference, and intensity metrics against the population."""
+    """Image metrics against a reference, intensities against the population, and overlap."""
     image = "harmbench.metrics.image"
     distribution = "harmbench.metrics.distribution"
+    overlap = "harmbench.metrics.overlap"
     return {
         "psnr": f"{image}:PSNR",
         "psnr_foreground": f"{image}:PSNRForeground",
@@ -33,4 +34,9 @@ def register_metrics() -> dict[str, str]:
         "wasserstein": f"{distribution}:Wasserstein",
         "gm_wm_contrast": f"{distribution}:GMWMContrast",
         "gm_wm_contrast_error": f"{distribution}:GMWMContrastError",
+        "dice": f"{overlap}:Dice",
+        "iou": f"{overlap}:IoU",
+        "hd95": f"{overlap}:HD95",
+        "surface_distance": f"{overlap}:SurfaceDistance",
+        "volume_difference": f"{overlap}:VolumeDifference",
     }

@@ -2,160 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
-import torch
-from torch import nn
-
-from harmbench.data.scanset import ScanSet
-from harmbench.errors import BlindnessError
-from harmbench.hashing import digest
+from harmbench.model import FitData, Model
 from harmbench.needs import Needs
-from harmbench.progress import FitProgress
 from harmbench.published import Published
-from harmbench.scans import Grid, Scans
+from harmbench.scans import Scans
 
 
-@dataclass(frozen=True)
-class FitData:
-    """What a method is fitted on; it holds what the method's `needs` entitle it to, no more.
-
-    Attributes
-    ----------
-    target
-        Training scans of the target domain.
-    validation
-        Scans of the target domain, of other people, to choose by; may be empty.
-    seed
-        Seed of the fit's random streams.
-    """
-
-    target: ScanSet
-    validation: ScanSet
-    seed: int
-    _source: ScanSet | None = None
-    _pairs: tuple[ScanSet, ScanSet] | None = None
-
-    @property
-    def grid(self) -> Grid:
-        """The grid all scans lie on."""
-        return self.target.grid
-
-    @property
-    def source(self) -> ScanSet:
-        """Training scans of the source domain.
-
-        Raises
-        ------
-        BlindnessError
-            Unless the method declared `Needs.UNPAIRED` or `Needs.PAIRED`.
-        """
-        if self._source is None:
-            raise BlindnessError(
-                "the source domain was asked for by a method that declares not to need it; "
-                "declare needs = Needs.UNPAIRED if it is no blind method"
-            )
-        return self._source
-
-    @property
-    def pairs(self) -> tuple[ScanSet, ScanSet]:
-        """Source and target scans of the same people, in the same space and order.
-
-        Raises
-        ------
-        BlindnessError
-            Unless the method declared `Needs.PAIRED`.
-        """
-        if self._pairs is None:
-            raise BlindnessError(
-                "pairs were asked for by a method that declares not to need them; "
-                "declare needs = Needs.PAIRED"
-            )
-        return self._pairs
-
-    def restricted(self, needs: Needs) -> FitData:
-        """Return the part that `needs` entitles to; the rest is not in the object at all."""
-        paired = needs is Needs.PAIRED
-        source = self._source if paired or needs is Needs.UNPAIRED else None
-        pairs = self._pairs if paired else None
-        return FitData(
-            target=self.target.without_labels(),
-            validation=self.validation.without_labels(),
-            seed=self.seed,
-            _source=source and source.without_labels(),
-            _pairs=pairs and (pairs[0].without_labels(), pairs[1].without_labels()),
-        )
-
-    @property
-    def digest(self) -> str:
-        """Content hash of the data, without the seed."""
-        pairs = None if self._pairs is None else [side.digest for side in self._pairs]
-        source = None if self._source is None else self._source.digest
-        return digest("fit data", self.target.digest, self.validation.digest, source, pairs)
-
-
-def at_inference(default: Any) -> Any:
-    """Declare a config field that acts when harmonising only, so that a fit is shared over it.
-
-    Examples
-    --------
-    >>> @dataclass(frozen=True)
-    ... class Config:
-    ...     width: int = 32
-    ...     alpha: float = at_inference(1e-3)
-    """
-    return field(default=default, metadata={"at_inference": True})
-
-
-def fit_settings(config: Any) -> dict[str, Any]:
-    """Return the config's values that a fit depends on, by name."""
-    return {
-        item.name: getattr(config, item.name)
-        for item in dataclasses.fields(config)
-        if not item.metadata.get("at_inference")
-    }
-
-
-@dataclass(frozen=True)
-class NoConfig:
-    """The config of a method without settings."""
-
-
-class Method(nn.Module, ABC):
+class Method(Model):
     """A harmonisation method: maps source scans to the look of the target domain.
 
-    What `fit` learns must end in parameters and buffers: they are what is stored, loaded
-    and moved to a device. `forward` must treat every scan of a batch by itself.
-
-    Parameters
-    ----------
-    grid
-        The grid that scans lie on.
-    config
-        An instance of `Config`; the preset named as the grid, if None.
+    How it is fitted, stored and configured is told by `Model`. Of the data it is handed what
+    its `needs` entitle it to, and never labels. `forward` must treat every scan of a batch by
+    itself.
 
     Attributes
     ----------
-    name
-        As on the command line.
-    summary
-        One line on what it does.
     needs
         The data it is entitled to.
     reference
         DOI or address of the paper, or None.
-    version
-        Raised by the author whenever the same config would give another result.
     control
         `"floor"` or `"ceiling"` for a method that bounds the scale, else None.
-    Config
-        Frozen dataclass of the settings.
-    presets
-        Settings by preset; a method without presets runs under any with its defaults.
     ablations
         What `harmbench ablate` changes: settings by title, such as
         `{"no flow": {"alpha": 0.0}}`.
@@ -163,26 +34,11 @@ class Method(nn.Module, ABC):
         The ablation table of the method's paper, shown beside ours; or None.
     """
 
-    name: ClassVar[str]
-    summary: ClassVar[str]
     needs: ClassVar[Needs]
     reference: ClassVar[str | None] = None
-    version: ClassVar[str] = "1"
     control: ClassVar[str | None] = None
-    Config: ClassVar[type[Any]] = NoConfig
-    presets: ClassVar[Mapping[str, Any]] = {}
     ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     published: ClassVar[Published | None] = None
-
-    def __init__(self, grid: Grid, config: Any = None) -> None:
-        super().__init__()
-        self.grid = grid
-        self.config = self.preset(grid.name) if config is None else config
-
-    @classmethod
-    def preset(cls, name: str) -> Any:
-        """Return the settings of a preset, or the defaults where the method has no presets."""
-        return cls.presets.get(name, cls.Config()) if cls.presets else cls.Config()
 
     @classmethod
     def learns(cls) -> bool:
@@ -190,33 +46,9 @@ class Method(nn.Module, ABC):
         return cls.needs not in (Needs.NOTHING, Needs.TRUTH)
 
     @classmethod
-    def parts(cls, config: Any) -> Mapping[str, tuple[type[Method], Any]]:
-        """Name the methods that this one is built on, with their settings.
-
-        Each is an attribute that `__init__` makes of that class and settings. It is fitted
-        before `fit` is called, or taken from the store: what several methods are built
-        on, or what is a method of its own, is fitted once for all of them.
-        """
-        return {}
-
-    @property
-    def device(self) -> torch.device:
-        """The device of the method's first parameter or buffer; the CPU if it has none."""
-        for tensor in (*self.parameters(), *self.buffers()):
-            return tensor.device
-        return torch.device("cpu")
-
-    def fit(self, data: FitData, progress: FitProgress) -> None:
-        """Learn from `data`. A method with nothing to learn leaves this out.
-
-        Parameters
-        ----------
-        data
-            What the method's `needs` entitle it to.
-        progress
-            Shows and records how far the fit has come, and keeps what it goes on from after
-            a kill; `harmbench.train` sees to all of that.
-        """
+    def entitled(cls, data: FitData) -> FitData:
+        """Return what the method's needs entitle it to; there are no labels in it."""
+        return data.restricted(cls.needs)
 
     @abstractmethod
     def forward(self, scans: Scans) -> Scans:
@@ -237,8 +69,3 @@ class Method(nn.Module, ABC):
     def __call__(self, scans: Scans) -> Scans:
         """Harmonise N scans; see `forward`."""
         return cast("Scans", super().__call__(scans))
-
-
-def n_parameters(method: Method) -> int:
-    """Count the learnable parameters."""
-    return sum(parameter.numel() for parameter in method.parameters())

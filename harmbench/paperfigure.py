@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from harmbench.data.cohort import Cohort
+from harmbench.kinds import phantom_note
 from harmbench.method import Method
 from harmbench.progress import Progress
 from harmbench.run.cell import Cell
@@ -49,8 +50,9 @@ class FigureContext:
     @property
     def origin(self) -> str:
         """Cohort, preset and seed, for the figure's title; a phantom is called one."""
-        kind = " (PHANTOM, not real scans)" if self.cell.kind == "phantom" else ""
-        return f"cohort {self.cell.cohort}{kind}, {self.cell.preset} preset, seed {self.cell.seed}"
+        cell = self.cell
+        note = phantom_note(cell.kind)
+        return f"cohort {cell.cohort}{note}, {cell.preset} preset, seed {cell.seed}"
 
 
 class PaperFigure(ABC):

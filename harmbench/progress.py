@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote
+
+from harmbench.files import whole
 
 T = TypeVar("T")
 
@@ -126,14 +127,8 @@ class FitProgress:
             "facts": dict(self.facts),
             "seconds": self.seconds,
         }
-        path = self._path(self._checkpoints, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writing = path.with_suffix(".part")
-        with writing.open("wb") as stream:
+        with whole(self._path(self._checkpoints, name)) as stream:
             torch.save(content, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        writing.replace(path)
 
     def saved(self, name: str = "fit") -> dict[str, Any] | None:
         """Return what was last saved, on the CPU, and take back the curves and facts it had.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -31,6 +33,12 @@ class Grid:
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
     centre: tuple[float, float, float] = (0.0, -17.0, 18.0)
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the grid that was written as JSON."""
+        shape, spacing, centre = (tuple(fields[name]) for name in ("shape", "spacing", "centre"))
+        return cls(fields["name"], shape, spacing, centre)
 
     @property
     def positions(self) -> tuple[float, ...]:
@@ -76,8 +84,14 @@ class Scans:
     labels
         `(N, S, H, W)` uint8 with 0 background, 1 CSF, 2 grey and 3 white matter, or
         None where the scans are not labelled. Never shown to methods.
+    predicted
+        `(N, S, H, W)` uint8, labels that an instrument made of the images, where 0 is what it
+        does not tell apart; None where none did.
     truth
         `(N, S, H, W)` float32, the paired truth; handed to `Needs.TRUTH` controls alone.
+    flags
+        What a method warns of about each scan, such as another contrast: length N, empty
+        where there is nothing to say; None of a method that does not look.
     """
 
     images: Tensor
@@ -87,6 +101,8 @@ class Scans:
     positions: Tensor
     labels: Tensor | None = None
     truth: Tensor | None = None
+    predicted: Tensor | None = None
+    flags: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -104,6 +120,7 @@ class Scans:
             positions=self.positions.to(device),
             labels=None if self.labels is None else self.labels.to(device),
             truth=None if self.truth is None else self.truth.to(device),
+            predicted=None if self.predicted is None else self.predicted.to(device),
         )
 
 

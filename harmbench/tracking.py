@@ -1,8 +1,9 @@
-"""The one module that touches MLflow: writes a run for every cell, and reads them back."""
+"""The one module that imports MLflow: writes a run for every cell; `recorded` reads them."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import math
 import os
@@ -13,13 +14,13 @@ import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from harmbench.errors import UserError
+from harmbench.hashing import digest
 from harmbench.home import home
-from harmbench.plugins import hookimpl
+from harmbench.leaderboard.people import encode
+from harmbench.metrics.aggregate import by_person
 from harmbench.progress import CurvePoint
 from harmbench.run.cell import Cell, CellResult, Status
 
@@ -28,10 +29,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 EXPERIMENT = "harmbench"
-_PAGE = 1000
 _SECONDS_TO_RECORD = 600.0
 # Facts of a cell that are numbers worth comparing.
-_FACTS = (
+FACTS = (
     "fit_seconds",
     "fit_slices_per_second",
     "fit_peak_memory_mib",
@@ -40,10 +40,24 @@ _FACTS = (
     "test_people",
     "test_scans",
 )
-# What MLflow takes of metrics in one call.
+# What MLflow takes of metrics in one call, and of characters in one tag.
 _MOST_METRICS = 1000
-# Tags that name a cell, and are columns of the table of runs.
-_AXES = ("method", "label", "task", "cohort", "cohort_key", "kind", "preset", "seed", "control")
+_LONGEST_TAG = 8000
+# What names a cell.
+AXES = ("method", "label", "task", "cohort", "cohort_key", "kind", "preset", "seed", "control")
+# Texts that every table of runs has.
+TEXTS = (
+    *(axis for axis in AXES if axis != "seed"),
+    "cell", "fit", "status", "reason", "device", "lower_is_better", "headline", "normalization",
+    "data",
+)  # fmt: skip
+# A tag with all that tables are made of, so that one of ten thousand runs is read at once;
+# a tag with the people's names, and what names of tags with their values begin with; and
+# what names of curves begin with.
+SUMMARY = "summary"
+PEOPLE = "people"
+METRIC = "metric."
+CURVES = "fit."
 
 
 def tracking_uri() -> str:
@@ -62,6 +76,9 @@ def connect() -> tuple[MlflowClient, str]:
     # Read when mlflow is imported: nothing of a user's runs is sent anywhere.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
+    # A server that is down is told within seconds; what it misses is kept and sent later.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     import mlflow
     from mlflow import MlflowClient
 
@@ -103,18 +120,26 @@ class MlflowRecorder:
         self._connection: tuple[MlflowClient, str] | None = None
         self._parent: str | None = None
 
-    @hookimpl
-    def after_cell(self, cell: Cell, result: CellResult) -> None:
-        """Record a cell that has ended, whatever its status."""
+    def record(self, cell: Cell, result: CellResult, entry: str) -> None:
+        """Record a cell that has ended, whatever its status.
+
+        Parameters
+        ----------
+        cell, result
+            The cell and what became of it.
+        entry
+            Names this end of the cell: a failure is recorded once under it, and may come again.
+        """
         if self._connection is None:
             self._connection = connect()
         client, experiment = self._connection
-        if result.status not in (Status.FAILED, Status.DIVERGED) and self._held(cell):
+        failed = result.status in (Status.FAILED, Status.DIVERGED)
+        if self._held(cell, entry if failed else None):
             return
         run = client.create_run(
             experiment,
             run_name=cell.title,
-            tags=_tags(cell, result) | {"mlflow.parentRunId": self._parent_run()},
+            tags=_tags(cell, result) | {"entry": entry, "mlflow.parentRunId": self._parent_run()},
         )
         run_id = run.info.run_id
         numbers, odd = _numbers(result)
@@ -126,7 +151,7 @@ class MlflowRecorder:
             run_id,
             metrics=[
                 *(Metric(name, value, now, 0) for name, value in numbers.items()),
-                *(Metric(f"fit.{point.name}", point.value, now, point.step) for point in curves),
+                *(Metric(CURVES + point.name, point.value, now, point.step) for point in curves),
             ],
             params=[Param(name, value) for name, value in _params(cell).items()],
             tags=[RunTag(f"nonfinite.{name}", str(value)) for name, value in odd.items()],
@@ -135,24 +160,30 @@ class MlflowRecorder:
             client.log_artifacts(run_id, str(result.folder))
         if "traceback" in result.facts:
             client.log_text(run_id, str(result.facts["traceback"]), "traceback.txt")
-        failed = result.status in (Status.FAILED, Status.DIVERGED)
         client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
         self.recorded += 1
 
     def close(self, *, failed: bool) -> None:
-        """End the run of the invocation, if one was begun."""
+        """End the run of the invocation, if one was begun and MLflow answers."""
         if self._parent is not None and self._connection is not None:
-            self._connection[0].set_terminated(self._parent, "FAILED" if failed else "FINISHED")
+            # That it is shown as running is no reason to fail when all cells are kept.
+            with contextlib.suppress(Exception):
+                self._connection[0].set_terminated(self._parent, "FAILED" if failed else "FINISHED")
 
-    def _held(self, cell: Cell) -> bool:
-        """Whether a whole run of the cell is there; what a kill left half done is removed."""
+    def _held(self, cell: Cell, entry: str | None) -> bool:
+        """Whether a whole run of the cell is there; what a kill left half done is removed.
+
+        Of a failure, which has an `entry`, whether that very one is.
+        """
         assert self._connection is not None
         client, experiment = self._connection
         whole = False
         for run in client.search_runs([experiment], f"tags.cell = '{cell.key}'"):
             # One cell may belong to cohorts of several names, and has a row on each board.
             board = (run.data.tags.get("cohort"), run.data.tags.get("cohort_key"))
-            if run.info.status == "FINISHED" and board == (cell.cohort, cell.cohort_key):
+            if run.info.status != "RUNNING" and entry is not None:
+                whole = whole or run.data.tags.get("entry") == entry
+            elif run.info.status == "FINISHED" and board == (cell.cohort, cell.cohort_key):
                 whole = True
             elif run.info.status == "RUNNING" and not _being_written(run):
                 client.delete_run(run.info.run_id)
@@ -178,7 +209,9 @@ def _process() -> str:
 
 
 def _being_written(run: Run) -> bool:
-    """Whether the process that began a run may still be at it."""
+    """Whether another process began a run and may still be at it."""
+    if run.data.tags.get("process") == _process():
+        return False  # it could not end it, or would not ask
     node, _, process = run.data.tags.get("process", "").rpartition(":")
     if node != platform.node():
         # Nothing is known of other machines, but recording a cell takes seconds.
@@ -193,19 +226,88 @@ def _being_written(run: Run) -> bool:
 
 
 def _tags(cell: Cell, result: CellResult) -> dict[str, str]:
-    status = Status.DONE if result.status is Status.CACHED else result.status
-    tags = {
+    texts = _texts(cell, result)
+    summary = {
+        **texts,
+        "seed": cell.seed,
+        "bounds": result.facts.get("bounds", {}),
+        "facts": {name: result.facts[name] for name in FACTS if name in result.facts},
+        "metrics": sorted(result.estimates),
+    }
+    return {
         "role": "cell",
+        **texts,
+        "seed": str(cell.seed),
+        **_long(SUMMARY, json.dumps(summary)),
+        **_people(result),
+        **_provenance(""),
+    }
+
+
+def _texts(cell: Cell, result: CellResult) -> dict[str, str]:
+    status = Status.DONE if result.status is Status.CACHED else result.status
+    known = {axis: str(getattr(cell, axis) or "") for axis in AXES if axis != "seed"} | {
         "cell": cell.key,
+        "fit": cell.fit_key or "",
         "status": status.value,
         "reason": result.reason[:4000],
-        "fit": cell.fit_key or "",
         "device": str(result.facts.get("device", "")),
         "lower_is_better": ",".join(result.facts.get("lower_is_better", ())),
-        **{axis: str(getattr(cell, axis) or "") for axis in _AXES if axis != "seed"},
-        "seed": str(cell.seed),
+        "headline": ",".join(result.facts.get("headline", ())),
+        "normalization": cell.normalization,
+        "data": _data(cell, result),
     }
-    return tags | _provenance("")
+    return {name: known[name] for name in TEXTS}
+
+
+def _data(cell: Cell, result: CellResult) -> str:
+    """Hash what was measured, and with what; empty where nothing was scored.
+
+    Cells that differ in it are answers to different questions, whatever their task's name.
+    """
+    if result.scores is None:
+        return ""
+    scans = result.scores[["person", "scan"]].drop_duplicates().astype(str)
+    return digest(
+        cell.question,
+        cell.cohort_key,
+        cell.task,
+        cell.parameters,
+        cell.instruments,
+        sorted(map(list, scans.to_numpy())),
+    )
+
+
+def _people(result: CellResult) -> dict[str, str]:
+    """Return tags with each metric's number and interval, and with each person's values.
+
+    The latter where the number is the mean over people: only then do they stand for it.
+    """
+    tags: dict[str, str] = {}
+    encoded: dict[str, str] = {}
+    if result.scores is not None:
+        means = by_person(result.scores).mean()
+        encoded = encode(result.scores)
+        tags |= _long(PEOPLE, encoded.pop(""))
+    for name, estimate in result.estimates.items():
+        numbers = (estimate.mean, estimate.low, estimate.high)
+        told = name in encoded and _same(estimate.mean, means[name])
+        text = f"{','.join(f'{number:.9g}' for number in numbers)};{encoded[name] if told else ''}"
+        tags |= _long(METRIC + name, text)
+    return tags
+
+
+def _same(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=1e-6) or (math.isnan(one) and math.isnan(other))
+
+
+def _long(name: str, text: str) -> dict[str, str]:
+    """Return a text as one tag, or as several that go on as `name/1`, `name/2`, ..."""
+    parts = range(0, max(1, len(text)), _LONGEST_TAG)
+    return {
+        f"{name}/{place}" if place else name: text[start : start + _LONGEST_TAG]
+        for place, start in enumerate(parts)
+    }
 
 
 def _provenance(command: str) -> dict[str, str]:
@@ -229,7 +331,7 @@ def _provenance(command: str) -> dict[str, str]:
 
 def _params(cell: Cell) -> dict[str, str]:
     """Axes, settings, and what the task drew; long tables are in `result.json` instead."""
-    named = {axis: getattr(cell, axis) for axis in _AXES}
+    named = {axis: getattr(cell, axis) for axis in AXES}
     named |= {f"{cell.method}.{name}": value for name, value in cell.settings.items()}
     named |= {
         f"task.{name}": value
@@ -246,7 +348,7 @@ def _numbers(result: CellResult) -> tuple[dict[str, float], dict[str, float]]:
         values[name] = estimate.mean
         values[f"{name}.low"] = estimate.low
         values[f"{name}.high"] = estimate.high
-    values |= {name: float(result.facts[name]) for name in _FACTS if name in result.facts}
+    values |= {name: float(result.facts[name]) for name in FACTS if name in result.facts}
     finite = {name: value for name, value in values.items() if math.isfinite(value)}
     return finite, {name: value for name, value in values.items() if name not in finite}
 
@@ -265,56 +367,6 @@ def _thinned(curves: Sequence[CurvePoint], most: int) -> list[CurvePoint]:
     while every < longest and sum(-(-len(each) // every) for each in by_name.values()) > most:
         every += 1
     return [point for each in by_name.values() for point in each[::-every][::-1]][:most]
-
-
-def runs() -> pd.DataFrame:
-    """Read all cells recorded, the newest run of each.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `method`, `label`, `task`, `cohort`, `cohort_key`, `kind`, `preset`, `seed`,
-        `control`, `status`, `reason`, `cell`, `fit`, `lower_is_better` (names of metrics),
-        `run_id`, `started` (ms), and one for every metric. Empty if nothing was recorded.
-    """
-    if (
-        tracking_uri() == f"sqlite:///{home() / 'mlflow.db'}"
-        and not (home() / "mlflow.db").exists()
-    ):
-        return pd.DataFrame()
-    client, experiment = connect()
-    rows: list[dict[str, Any]] = []
-    token = None
-    while True:
-        page = client.search_runs(
-            [experiment], "tags.role = 'cell'", max_results=_PAGE, page_token=token
-        )
-        rows += [_row(run) for run in page if run.info.status != "RUNNING"]
-        token = page.token
-        if not token:
-            break
-    if not rows:
-        return pd.DataFrame()
-    table = pd.DataFrame(rows).sort_values("started", kind="stable")
-    return table.drop_duplicates(["cell", "cohort", "cohort_key"], keep="last").reset_index(
-        drop=True
-    )
-
-
-def _row(run: Run) -> dict[str, Any]:
-    tags = run.data.tags
-    row: dict[str, Any] = {name: tags.get(name, "") for name in _AXES}
-    row |= {
-        name: tags.get(name, "") for name in ("status", "reason", "cell", "fit", "lower_is_better")
-    }
-    row |= {"run_id": run.info.run_id, "started": run.info.start_time, "seed": int(tags["seed"])}
-    prefix = "nonfinite."
-    odd = {
-        name.removeprefix(prefix): float(value)
-        for name, value in tags.items()
-        if name.startswith(prefix)
-    }
-    return row | dict(run.data.metrics) | odd
 
 
 def command_line() -> str:

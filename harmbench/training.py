@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from harmbench import memory
 from harmbench.batches import Batches
 from harmbench.errors import DivergedError
 from harmbench.hashing import digest
@@ -132,7 +133,8 @@ def train(
     validate_every
         Steps between validations; the last step has one in any case.
     micro_batches
-        In how many parts a batch goes through, their gradients summed, to save memory.
+        In how many parts a batch goes through, their gradients summed, to save memory; twice
+        as many, and a fact of that name, whenever memory runs out.
     mixed_precision
         Run the losses under `autocast`, where the hardware has bfloat16.
     measure
@@ -287,7 +289,35 @@ class _Run:
         self.slices += len(batch[0])
 
     def _apply(self, phase: Phase, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        """Change the phase's parameters, and return its numbers by curve."""
+        """Change the phase's parameters, and return its numbers by curve.
+
+        A batch for which there is no memory goes through in twice as many parts from then on.
+        """
+        while True:
+            try:
+                numbers = self._gradients(phase, batch)
+                break
+            except Exception as error:
+                if not memory.ran_out(error) or self.micro_batches >= len(batch[0]):
+                    raise
+            # Here, where the error and all that it holds on to are gone.
+            self.micro_batches = min(2 * self.micro_batches, len(batch[0]))
+            memory.release(self.device)
+            self.progress.fact("micro_batches", self.micro_batches)
+            self.progress.log(
+                f"{self.name}: out of memory; batches go through in {self.micro_batches} parts"
+            )
+        gradients = [tensor.grad for tensor in phase.parameters if tensor.grad is not None]
+        norm = nn.utils.get_total_norm(gradients).to(self.device, torch.float32)
+        if phase.max_norm < math.inf:
+            nn.utils.clip_grads_with_norm_(phase.parameters, phase.max_norm, norm)
+        phase.optimizer.step()
+        return {
+            phase.curve(key): value for key, value in (numbers | {"gradient_norm": norm}).items()
+        }
+
+    def _gradients(self, phase: Phase, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """Leave the gradients of a batch with the parameters, and return the phase's numbers."""
         phase.optimizer.zero_grad()
         numbers: dict[str, Tensor] = {}
         for part in zip(*(tensor.chunk(self.micro_batches) for tensor in batch), strict=True):
@@ -300,14 +330,7 @@ class _Run:
             for key, value in values.items():
                 number = value.detach().to(self.device, torch.float32) * share
                 numbers[key] = numbers[key] + number if key in numbers else number
-        gradients = [tensor.grad for tensor in phase.parameters if tensor.grad is not None]
-        norm = nn.utils.get_total_norm(gradients).to(self.device, torch.float32)
-        if phase.max_norm < math.inf:
-            nn.utils.clip_grads_with_norm_(phase.parameters, phase.max_norm, norm)
-        phase.optimizer.step()
-        return {
-            phase.curve(key): value for key, value in (numbers | {"gradient_norm": norm}).items()
-        }
+        return numbers
 
     def _look(self) -> None:
         """Read the losses, show the last, and see to it that all are finite."""

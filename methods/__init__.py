@@ -17,11 +17,16 @@ def register_methods() -> dict[str, str]:
         "cyclegan": "harmbench_methods.cyclegan:CycleGAN",
         "blindharmony": "harmbench_methods.blindharmony.method:BlindHarmony",
         "blindharmony-ml": "harmbench_methods.blindharmony.likelihood:BlindHarmonyLikelihood",
+        "blindcurve": "harmbench_methods.blindcurve.method:BlindCurve",
     }
 
 
 @hookimpl
 def register_figures() -> dict[str, str]:
-    """Register the figures of the methods' papers."""
+    """Register the figures of the methods' papers, and of what methods do to scans."""
     blindharmony = "harmbench_methods.blindharmony.figures"
-    return {"samples": f"{blindharmony}:Samples", "terms": f"{blindharmony}:Terms"}
+    return {
+        "samples": f"{blindharmony}:Samples",
+        "terms": f"{blindharmony}:Terms",
+        "maps": "harmbench_methods.blindcurve.figures:Maps",
+    }

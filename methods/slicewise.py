@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from harmbench import Scans, ScanSet, UserError
+from harmbench import Scans, ScanSet
 
 
 def first_scans(scans: ScanSet, slices: int) -> ScanSet:
@@ -54,10 +53,3 @@ def translate(scans: Scans, translator: Callable[[Tensor], Tensor], slices_at_on
             made = translator(part[:, None])[:, 0].clamp(0, 1)
             part.copy_(torch.where(foreground, made, part))
     return scans.with_images(images)
-
-
-def check_least(config: Any, **least: float) -> None:
-    """Raise a `UserError` for a setting below its least value."""
-    for name, value in least.items():
-        if getattr(config, name) < value:
-            raise UserError(f"{name} must be at least {value}")

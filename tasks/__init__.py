@@ -1,4 +1,4 @@
-"""The built-in tasks: simulated contrast shifts, and real source domains."""
+"""The built-in tasks: simulated contrast shifts, real source domains, and what comes after."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def domain_task(source: str) -> str:
 
 @hookimpl
 def register_tasks(sources: tuple[str, ...]) -> dict[str, str | Lazy]:
-    """Register the nine simulated shifts, and one task for every source domain."""
+    """Register the nine simulated shifts, and for every source domain what is asked of it."""
     simulated = "harmbench_tasks.simulated"
     tasks: dict[str, str | Lazy] = {
         "sim-exp": f"{simulated}:Exp",
@@ -33,5 +33,9 @@ def register_tasks(sources: tuple[str, ...]) -> dict[str, str | Lazy]:
     for gamma in GAMMAS:
         tasks[f"sim-gamma{gamma}"] = Lazy(f"{simulated}:Gamma", {"gamma": gamma})
     for source in sources:
-        tasks[domain_task(source)] = Lazy("harmbench_tasks.domains:Domain", {"source": source})
+        chosen = {"source": source}
+        tasks[domain_task(source)] = Lazy("harmbench_tasks.domains:Domain", chosen)
+        tasks[f"wmseg-{source}"] = Lazy("harmbench_tasks.segmentation:WhiteMatter", chosen)
+        tasks[f"retest-{source}"] = Lazy("harmbench_tasks.retest:Retest", chosen)
+        tasks[f"classify-site-{source}"] = Lazy("harmbench_tasks.classify:ClassifySite", chosen)
     return tasks

@@ -7,12 +7,59 @@ from harmbench import Cohort, SkipCell, Task, TaskData
 from . import domain_task
 
 
-class Domain(Task):
-    """Harmonise the test scans of a source domain.
+def choose(cohort: Cohort, source: str, *, labelled: bool = False) -> TaskData:
+    """Choose the scans of a source domain to test on, and what methods may be fitted on.
 
     Where test people were scanned on the target's scanner too, in the same space, only
     they are tested, against those scans, as in the paper. Where nobody was, everybody of
     the source's test split is, and nobody knows the truth.
+
+    Parameters
+    ----------
+    cohort, source
+        The cohort, and the name of the source domain.
+    labelled
+        Whether to test on scans with labels alone; what methods are fitted on is the same.
+
+    Raises
+    ------
+    SkipCell
+        If the source has no such test scans, or the target none to fit on.
+    """
+    pairs = cohort.pairs(source, "test", labelled=labelled)
+    test, references = pairs or (cohort.scans(source, "test", labelled=labelled), None)
+    target = cohort.scans(cohort.target, "train")
+    if not len(test):
+        if labelled and len(cohort.scans(source, "test")):
+            why = why_unlabelled(cohort, source, "test")
+            raise SkipCell(f"source '{source}' has no test scans that have labels{why}")
+        raise SkipCell(f"source '{source}' has no test scans")
+    if not len(target):
+        raise SkipCell(f"target '{cohort.target}' has no training scans")
+    return TaskData(
+        target=target,
+        validation=cohort.scans(cohort.target, "validation"),
+        test=test,
+        references=references,
+        source=cohort.scans(source, "train"),
+        pairs=cohort.pairs(source, "train"),
+        no_pairs=(
+            f"no person was scanned on both '{source}' and '{cohort.target}' in the same space"
+        ),
+        parameters={"source": source, "paired": references is not None},
+    )
+
+
+def why_unlabelled(cohort: Cohort, domain: str, split: str) -> str:
+    """Say in brackets why the first scan whose labels could not be used has none, if one is."""
+    table = cohort.table
+    chosen = table[(table["domain"] == domain) & (table["split"] == split) & ~table["labelled"]]
+    reasons = [details["labels"] for details in chosen["details"] if details.get("labels")]
+    return f" (of the first: {reasons[0]})" if reasons else ""
+
+
+class Domain(Task):
+    """Harmonise the test scans of a source domain; see `choose`.
 
     Parameters
     ----------
@@ -27,30 +74,5 @@ class Domain(Task):
         self.name = domain_task(source)
 
     def setup(self, cohort: Cohort, seed: int) -> TaskData:
-        """Choose the scans; nothing is random.
-
-        Raises
-        ------
-        SkipCell
-            If the source has no test scans, or the target none to fit on.
-        """
-        pairs = cohort.pairs(self.source, "test")
-        test, references = pairs or (cohort.scans(self.source, "test"), None)
-        target = cohort.scans(cohort.target, "train")
-        if not len(test):
-            raise SkipCell(f"source '{self.source}' has no test scans")
-        if not len(target):
-            raise SkipCell(f"target '{cohort.target}' has no training scans")
-        return TaskData(
-            target=target,
-            validation=cohort.scans(cohort.target, "validation"),
-            test=test,
-            references=references,
-            source=cohort.scans(self.source, "train"),
-            pairs=cohort.pairs(self.source, "train"),
-            no_pairs=(
-                f"no person was scanned on both '{self.source}' and "
-                f"'{cohort.target}' in the same space"
-            ),
-            parameters={"source": self.source, "paired": references is not None},
-        )
+        """Choose the scans; nothing is random."""
+        return choose(cohort, self.source)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import hypothesis
@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from harmbench.data.cohort import Cohort, CohortWriter, ScanRecord, write_row
 from harmbench.hashing import digest
+from harmbench.progress import Silent
 from harmbench.scans import Grid, minmax
 from harmbench.seeds import numpy_generator
 
@@ -122,3 +123,51 @@ def small_cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 def own_cohort(tmp_path: Path) -> Callable[[], Cohort]:
     """Make the same cohort in a folder that the test may change."""
     return lambda: write_cohort(tmp_path / "cohort")
+
+
+class Killed(Exception):
+    """What a kill is within one process: an end in the middle of a step."""
+
+
+class Kills(Silent):
+    """Progress that ends the process at its n-th note, and keeps what is logged."""
+
+    Killed = Killed
+
+    def __init__(self, note: int = 0) -> None:
+        self.left, self.lines = note, list[str]()
+
+    def note(self, text: str) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+
+    def log(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture(scope="session")
+def kills() -> type[Kills]:
+    """The class of progress that kills a fit; what it raises is `kills.Killed`."""
+    return Kills
+
+
+@pytest.fixture(scope="session")
+def assert_equal() -> Callable[[Mapping[str, torch.Tensor], Mapping[str, torch.Tensor]], None]:
+    """Compare two state dicts to the bit."""
+
+    def compare(state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
+        assert state.keys() == expected.keys()
+        for name, value in state.items():
+            assert torch.equal(value, expected[name]), name
+
+    return compare
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Sums are the same to the bit on the same number of threads; small ones are fast on one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

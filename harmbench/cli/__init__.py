@@ -8,14 +8,20 @@ import click
 
 from harmbench.cli import (
     ablate,
+    compare,
     completion,
     data,
+    export,
     figure,
     harmonize,
     leaderboard,
     listing,
     plugins,
+    report,
+    resume,
     run,
+    store,
+    ui,
 )
 from harmbench.errors import HarmbenchError
 from harmbench.plugins import Registry
@@ -52,9 +58,13 @@ def cli() -> None:
     harmbench list methods                                what there is
     harmbench run --method blindharmony --task domain3    run one pair
     harmbench run -m '*' -t 'sim-*' --seed 0 --seed 1     run many
-    harmbench leaderboard                                 compare
+    harmbench leaderboard                                 compare all
+    harmbench compare blindharmony@domain3 histogram@domain3    two, person by person
+    harmbench export -o scores.parquet                    all scores as one table
     harmbench ablate blindharmony                         what each part is worth
     harmbench figure                                      figures to draw
+    harmbench report -o report/                           pages to read and pass on
+    harmbench ui                                          MLflow's own pages
     harmbench data show --cohort oasis3:/data/OASIS3      a study of your own
     harmbench harmonize scan.nii.gz -o out.nii.gz --fit 3f2a    a scan of your own
 
@@ -63,8 +73,9 @@ def cli() -> None:
     """  # noqa: D301 - \b is click's mark for lines that are not to be wrapped
 
 
-for command in (run.run, ablate.ablate, data.data, figure.figure, leaderboard.leaderboard,
-                harmonize.harmonize, listing.listing, plugins.plugins,
+for command in (run.run, resume.resume, resume.sync, store.store, ablate.ablate, data.data,
+                figure.figure, leaderboard.leaderboard, compare.compare, export.export,
+                report.report, ui.ui, harmonize.harmonize, listing.listing, plugins.plugins,
                 completion.completion):  # fmt: skip
     cli.add_command(command)
 

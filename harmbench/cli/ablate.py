@@ -17,6 +17,7 @@ from harmbench.cli.options import (
     dry_run_option,
     normalize_option,
     plugin_option,
+    preparing_options,
     preset_option,
     recipe_option,
     seeds_option,
@@ -24,11 +25,13 @@ from harmbench.cli.options import (
     task_option,
 )
 from harmbench.errors import UserError
+from harmbench.kinds import kind_of_scans
 from harmbench.plugins import Registry
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from harmbench.data.preparing import Preparing
     from harmbench.leaderboard.ablation import AblationTable, Field
     from harmbench.metrics.aggregate import Estimate
     from harmbench.published import Published
@@ -46,6 +49,7 @@ _TITLE, _OURS, _PAPERS = 12, 20, 9
 @cohort_option
 @recipe_option
 @normalize_option
+@preparing_options
 @preset_option
 @seeds_option
 @device_option
@@ -65,6 +69,7 @@ def ablate(
     cohort: str,
     recipe: Path | None,
     normalize: str,
+    preparing: Preparing,
     preset: str,
     seeds: tuple[int, ...],
     device: str,
@@ -97,7 +102,7 @@ def ablate(
     from harmbench.cli.cells import compute, foresee
     from harmbench.home import writable_home
     from harmbench.leaderboard.ablation import tables, tidy
-    from harmbench.run.device import resolve
+    from harmbench.run.order import Order
     from harmbench.run.plan import Request, select
 
     kind = entry.load()
@@ -112,17 +117,18 @@ def ablate(
     for name in names:
         if name not in metrics:
             raise UserError.unknown("metric", name, metrics)
-    chosen, home = resolve(device), writable_home()
+    home = writable_home()
     methods = (method, *(name for name in _floors(registry) if name != method))
     request = Request(
         methods, tasks, cohort, recipe, preset, seeds, assignments, ablations=True,
-        normalize=normalize,
+        normalize=normalize, preparing=preparing,
     )  # fmt: skip
+    order = Order(request, tuple(path.resolve() for path in plugin), device)
     selection = select(registry, request)
     if dry_run:
-        foresee(registry, selection, home, chosen)
+        foresee(registry, selection, home, order)
         return 0
-    outcome = compute(registry, selection, home, chosen)
+    outcome = compute(registry, selection, home, order)
     click.echo(outcome.summary, err=True)
     measures = {metric.name: metric for metric in outcome.plan.metrics}
     found = list(tables(outcome.results, [measures[name] for name in names], published))
@@ -169,13 +175,12 @@ def _others(registry: Registry) -> str:
 
 def _title(table: AblationTable, method: str, plan: Plan, seeds: Sequence[int]) -> str:
     metric, cohort = table.metric, plan.cohort
-    kind = "PHANTOM, not real scans" if cohort.kind == "phantom" else "real scans"
     direction = "higher is better" if metric.higher_is_better else "lower is better"
     unit = f" in {metric.unit}" if metric.unit else ""
     named = ", ".join(map(str, seeds))
     return (
-        f"{metric.name}{unit} ({direction}) of {method} on cohort {cohort.name} [{kind}], "
-        f"{cohort.grid.name} preset, seed {named}, {cohort.key[:8]}"
+        f"{metric.name}{unit} ({direction}) of {method} on cohort {cohort.name} "
+        f"[{kind_of_scans(cohort.kind)}], {cohort.grid.name} preset, seed {named}, {cohort.key[:8]}"
     )
 
 

@@ -12,14 +12,18 @@ from harmbench.cli.options import (
     discover,
     normalize_option,
     plugin_option,
+    preparing_options,
     preset_option,
     recipe_option,
 )
+from harmbench.cli.pictures import check_picture, written
 from harmbench.errors import UserError
+from harmbench.kinds import kind_of_scans
 
 if TYPE_CHECKING:
     from harmbench.data.cohort import Cohort
     from harmbench.data.draft import Scanner
+    from harmbench.data.preparing import Preparing
 
 
 @click.group()
@@ -70,10 +74,8 @@ def recipe(path: Path, output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
-    try:
+    with written(output):
         output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"'{output}' cannot be written: {error.strerror}") from None
     click.echo(f"wrote {output}")
 
 
@@ -81,17 +83,23 @@ def recipe(path: Path, output: Path | None) -> None:
 @cohort_option
 @recipe_option
 @normalize_option
+@preparing_options
 @preset_option
 @plugin_option
 def prepare(
-    cohort: str, recipe: Path | None, normalize: str, preset: str, plugin: tuple[Path, ...]
+    cohort: str,
+    recipe: Path | None,
+    normalize: str,
+    preparing: Preparing,
+    preset: str,
+    plugin: tuple[Path, ...],
 ) -> None:
     """Prepare a cohort, so that `harmbench run` finds it ready.
 
     Registrations are kept one by one: what was stopped goes on where it was, and another
     grid, recipe or normalisation of the same scans needs no new ones.
     """
-    prepared = _opened(cohort, recipe, normalize, preset, plugin)
+    prepared = _opened(cohort, recipe, normalize, preparing, preset, plugin)
     table = prepared.table
     click.echo(
         f"cohort {prepared.name}, {preset} grid, {prepared.normalization}: {len(table)} scans of "
@@ -104,6 +112,7 @@ def prepare(
 @cohort_option
 @recipe_option
 @normalize_option
+@preparing_options
 @preset_option
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
@@ -118,6 +127,7 @@ def show(
     cohort: str,
     recipe: Path | None,
     normalize: str,
+    preparing: Preparing,
     preset: str,
     output: Path | None,
     most: int,
@@ -125,11 +135,8 @@ def show(
 ) -> None:
     """Show what a cohort holds by domain, preparing it if need be."""
     if output is not None:
-        if output.suffix.lower() not in (".png", ".pdf", ".svg"):
-            raise UserError(f"a contact sheet is written as .png, .pdf or .svg, not as '{output}'")
-        if not output.absolute().parent.is_dir():
-            raise UserError(f"no folder '{output.parent}' to write the contact sheet to")
-    prepared = _opened(cohort, recipe, normalize, preset, plugin)
+        check_picture(output, "contact sheet")
+    prepared = _opened(cohort, recipe, normalize, preparing, preset, plugin)
     _show(prepared)
     if output is None:
         return
@@ -138,15 +145,18 @@ def show(
     domains = 1 + len(prepared.sources)
     if most < domains:
         raise UserError(f"--scans {most} is less than one for each of the {domains} domains")
-    try:
+    with written(output):
         contact_sheet(prepared, most).savefig(output, dpi=110)
-    except OSError as error:
-        raise UserError(f"'{output}' cannot be written: {error.strerror}") from None
     click.echo(f"wrote {output}")
 
 
 def _opened(
-    cohort: str, recipe: Path | None, normalize: str, preset: str, plugin: tuple[Path, ...]
+    cohort: str,
+    recipe: Path | None,
+    normalize: str,
+    preparing: Preparing,
+    preset: str,
+    plugin: tuple[Path, ...],
 ) -> Cohort:
     registry = discover(plugin)
 
@@ -160,7 +170,7 @@ def _opened(
 
     if preset not in GRIDS:
         raise UserError.unknown("preset", preset, GRIDS)
-    source = open_source(registry, cohort, recipe, normalize)
+    source = open_source(registry, cohort, recipe, normalize, preparing)
     with shown(Console(stderr=True)) as progress:
         return Cohort.open(source, GRIDS[preset], writable_home(), progress)
 
@@ -187,10 +197,9 @@ def _show(cohort: Cohort) -> None:
     from harmbench.data.summary import domain_rows
 
     console = Console(highlight=False, markup=False)
-    kind = "PHANTOM, not real scans" if cohort.kind == "phantom" else "real scans"
     console.print(
-        f"cohort {cohort.name} [{kind}], {cohort.grid.name} grid, normalised by "
-        f"{cohort.normalization}, {cohort.key[:8]}",
+        f"cohort {cohort.name} [{kind_of_scans(cohort.kind)}], {cohort.grid.name} grid, "
+        f"normalised by {cohort.normalization}, {cohort.key[:8]}",
         style="bold",
     )
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1))
@@ -204,5 +213,9 @@ def _show(cohort: Cohort) -> None:
         console.print(f"Pairs lie at most {cohort.facts['maximum_gap_days']} days apart.")
     if cohort.facts.get("elsewhere"):
         console.print(f"{cohort.facts['elsewhere']} scans are of no domain.")
+    for details in cohort.table["details"]:
+        if details.get("doubtful"):
+            told = f"correlation {details['correlation']:.2f} with the template is low"
+            console.print(f"look at {details['path']}: {told}", soft_wrap=True)
     for name, reason in cohort.left_out.items():
         console.print(f"left out {name}: {reason}", soft_wrap=True)

@@ -13,18 +13,22 @@ from harmbench.cli.options import (
     complete,
     device_option,
     discover,
+    normalize_option,
     plugin_option,
+    preparing_options,
     preset_option,
     recipe_option,
     set_option,
     source_names,
 )
+from harmbench.cli.pictures import check_picture, written
 from harmbench.errors import UserError
 
 if TYPE_CHECKING:
     import torch
     from matplotlib.figure import Figure
 
+    from harmbench.data.preparing import Preparing
     from harmbench.paperfigure import PaperFigure
     from harmbench.plugins import Registry
     from harmbench.run.plan import Selection
@@ -44,6 +48,8 @@ _DPI = 150
 )  # fmt: skip
 @cohort_option
 @recipe_option
+@normalize_option
+@preparing_options
 @preset_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Base seed.")
 @device_option
@@ -61,6 +67,8 @@ def figure(
     task: str | None,
     cohort: str,
     recipe: Path | None,
+    normalize: str,
+    preparing: Preparing,
     preset: str,
     seed: int,
     device: str,
@@ -85,10 +93,7 @@ def figure(
     registry = discover(plugin)
     entry = registry.entry("figures", name)
     output = output or Path(f"{name}.png")
-    if output.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise UserError(f"a figure is written as .png, .pdf or .svg, not as '{output}'")
-    if not output.absolute().parent.is_dir():
-        raise UserError(f"no folder '{output.parent}' to write the figure to")
+    check_picture(output, "figure")
 
     from harmbench.home import writable_home
     from harmbench.paperfigure import PaperFigure
@@ -103,15 +108,16 @@ def figure(
         raise UserError(f"say what to draw '{name}' of: --method is missing")
     task = task or _task(registry, drawing, source_names(registry, cohort, recipe))
     chosen, home = resolve(device), writable_home()
-    request = Request([method], [task], cohort, recipe, preset, (seed,), assignments)
+    request = Request(
+        [method], [task], cohort, recipe, preset, (seed,), assignments,
+        normalize=normalize, preparing=preparing,
+    )  # fmt: skip
     selection = select(registry, request)
     if len(selection.variants) * len(selection.tasks) != 1:
         raise UserError("a figure is drawn of one method and one task; give their whole names")
     picture = _drawn(registry, drawing, selection, home, chosen)
-    try:
+    with written(output):
         picture.savefig(output, dpi=_DPI)
-    except OSError as error:
-        raise UserError(f"'{output}' cannot be written: {error.strerror}") from None
     click.echo(f"wrote {output}")
 
 

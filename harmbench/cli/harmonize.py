@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from harmbench.cli.options import (
     discover,
     normalize_option,
     plugin_option,
+    preparing_options,
     preset_option,
     recipe_option,
     set_option,
@@ -23,9 +25,10 @@ from harmbench.cli.options import (
 from harmbench.errors import BadScanError, UserError
 
 if TYPE_CHECKING:
+    from harmbench.data.preparing import Preparing
     from harmbench.plugins import Registry
     from harmbench.progress import Progress
-    from harmbench.run.harmonize import Errand, Harmonizer, Outcome
+    from harmbench.run.harmonize import Errand, Harmonizer, Manner, Outcome
     from harmbench.run.plan import Request
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -50,6 +53,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @cohort_option
 @recipe_option
 @normalize_option
+@preparing_options
 @preset_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Base seed.")
 @set_option
@@ -93,6 +97,7 @@ def harmonize(
     cohort: str,
     recipe: Path | None,
     normalize: str,
+    preparing: Preparing,
     preset: str,
     seed: int,
     assignments: tuple[str, ...],
@@ -145,9 +150,11 @@ def harmonize(
     from rich.console import Console
 
     from harmbench.cli.progress import shown
+    from harmbench.data.tree import beside
     from harmbench.home import writable_home
     from harmbench.run.device import resolve
-    from harmbench.run.harmonize import from_fit
+    from harmbench.run.errands import errand_of
+    from harmbench.run.harmonize import Manner, Outputs, from_fit
     from harmbench.run.plan import Request
 
     chosen, home = str(resolve(device)), writable_home()
@@ -155,24 +162,23 @@ def harmonize(
         registry.on_error = lambda line: progress.log(f"warning: {line}")
         if fit is not None:
             harmonizer = from_fit(registry, fit, home, chosen, plugin, assignments)
+            heads, n4 = ("heads" in harmonizer.prepared, "n4" in harmonizer.prepared)
+            preparing = dataclasses.replace(preparing, heads=heads, n4=n4)
         else:
             tasks = [task] if task is not None else []
             request = Request(
                 [str(method)], tasks, cohort, recipe, preset, (seed,), assignments,
-                normalize=normalize,
+                normalize=normalize, preparing=preparing,
             )  # fmt: skip
             harmonizer = _of_method(registry, request, home, chosen, plugin, progress)
+        manner = Manner(blend, beyond=not grid_only, force=force, preparing=preparing)
         if scan.is_dir():
             return _folder(
-                scan, output, harmonizer, progress,
-                blend=blend, beyond=not grid_only, figures=not no_figure, force=force, jobs=jobs,
-            )  # fmt: skip
+                scan, output, harmonizer, manner, progress, figures=not no_figure, jobs=jobs
+            )
         if figure is None and not no_figure:
-            figure = output.with_name(output.name.split(".nii")[0] + ".png")
-        errand = _errand(
-            scan, output, brain_mask, mask, figure, home,
-            blend=blend, beyond=not grid_only, force=force,
-        )  # fmt: skip
+            figure = beside(output, ".png")
+        errand = errand_of(scan, brain_mask, Outputs(output, mask, figure), home, manner)
         outcome = _single(errand, harmonizer, progress)
     click.echo(f"{output} is there already" if outcome.there else f"wrote {output}")
     return 0
@@ -212,7 +218,7 @@ def _check_paths(
 
 def _check_fit_alone(context: click.Context) -> None:
     """Refuse what would choose a fit beside `--fit`."""
-    for name in ("task", "cohort", "recipe", "normalize", "preset", "seed"):
+    for name in ("task", "cohort", "recipe", "normalize", "n4", "preset", "seed"):
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise UserError(f"--fit says which fit: leave out --{name}, or say --method")
 
@@ -304,46 +310,17 @@ def _of_method(
         cohort=cohort,
         normalization=normalized,
         standard=standard,
+        prepared=request.preparing.labels,
         plugins=plugins,
         home=home,
         device=device,
     )
 
 
-def _errand(
-    scan: Path,
-    output: Path,
-    brain_mask: Path | None,
-    mask: Path | None,
-    figure: Path | None,
-    home: Path,
-    *,
-    blend: float,
-    beyond: bool,
-    force: bool,
-) -> Errand:
-    from harmbench.data.digests import remembered_digests
-    from harmbench.run.harmonize import Errand, Outputs
-
-    inputs = [path for path in (scan, brain_mask) if path is not None]
-    digests = remembered_digests(inputs, home)
-    return Errand(
-        path=scan,
-        content=digests[scan],
-        mask=brain_mask,
-        mask_content=None if brain_mask is None else digests[brain_mask],
-        source=str(scan),
-        outputs=Outputs(output, mask, figure),
-        blend=blend,
-        beyond=beyond,
-        force=force,
-    )
-
-
 def _single(errand: Errand, harmonizer: Harmonizer, progress: Progress) -> Outcome:
-    from harmbench.run.harmonize import alone, harmonize_file
+    from harmbench.run.harmonize import harmonize_file, only_writer
 
-    with alone(errand.outputs.scan, harmonizer.home, progress):
+    with only_writer(errand.outputs.scan, harmonizer.home, progress):
         outcome = harmonize_file(errand, harmonizer)
     if outcome.error is not None:
         raise BadScanError(outcome.error)
@@ -356,23 +333,19 @@ def _folder(
     scan: Path,
     output: Path,
     harmonizer: Harmonizer,
+    manner: Manner,
     progress: Progress,
     *,
-    blend: float,
-    beyond: bool,
     figures: bool,
-    force: bool,
     jobs: int | None,
 ) -> int:
     from harmbench.data.pool import in_processes
     from harmbench.run.errands import describe, errands_in
-    from harmbench.run.harmonize import alone, already, harmonize_file
+    from harmbench.run.harmonize import already, harmonize_file, only_writer
 
-    with alone(output, harmonizer.home, progress):
-        errands = errands_in(
-            scan, output, harmonizer.home, blend=blend, beyond=beyond, figures=figures, force=force
-        )
-        describe(output, scan, harmonizer, force=force)
+    with only_writer(output, harmonizer.home, progress):
+        errands = errands_in(scan, output, harmonizer.home, manner, figures=figures)
+        describe(output, scan, harmonizer, force=manner.force)
         # Here, so that no process is started where there is nothing to do.
         known = [(errand, already(errand, harmonizer)) for errand in errands]
         done = [(errand, outcome) for errand, outcome in known if outcome is not None]

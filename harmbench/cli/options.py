@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import click
 
 from harmbench.data.address import parse_cohort
+from harmbench.data.preparing import AUTO, Preparing
 from harmbench.errors import HarmbenchError
 from harmbench.plugins import Registry
 
@@ -76,6 +79,34 @@ normalize_option = click.option(
     help="How intensities become [0, 1]: minmax (of a slice, as in the paper), percentile, "
     "zscore, whitestripe or nyul.",
 )  # fmt: skip
+_brain_extraction_option = click.option(
+    "--brain-extraction", default=AUTO, show_default=True, metavar="NAME",
+    help="Tool that cuts out the brains of scans with neither a mask nor a bare brain: "
+    "mri_synthstrip, hd-bet, auto for the one that is installed, or none.",
+)  # fmt: skip
+_no_brain_mask_option = click.option(
+    "--no-brain-mask", is_flag=True, help="Keep heads: masks are of all that is not air.",
+)  # fmt: skip
+_n4_option = click.option(
+    "--n4", is_flag=True, help="Correct the bias field of scans by N4.",
+)  # fmt: skip
+
+
+def preparing_options(command: F) -> F:
+    """Add the options that say how volumes are prepared; they come as one, `preparing`."""
+
+    @functools.wraps(command)
+    def chosen(
+        *arguments: Any, brain_extraction: str, no_brain_mask: bool, n4: bool, **others: Any
+    ) -> Any:
+        preparing = Preparing(brain_extraction, heads=no_brain_mask, n4=n4)
+        return command(*arguments, preparing=preparing, **others)
+
+    for option in (_n4_option, _no_brain_mask_option, _brain_extraction_option):
+        option(chosen)
+    return cast("F", chosen)
+
+
 plugin_option = click.option(
     "--plugin", type=click.Path(path_type=Path), multiple=True, metavar="FILE", is_eager=True,
     help="Python file to load as a plugin; may be repeated.",
@@ -99,4 +130,64 @@ set_option = click.option(
 )  # fmt: skip
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Print what would be run, and run nothing.",
+)  # fmt: skip
+
+
+class Memory(click.ParamType[int]):
+    """An amount of memory, such as `800M` or `12G`, in MiB."""
+
+    name = "memory"
+    _units: ClassVar = {"": 1, "M": 1, "G": 1024, "T": 1024 * 1024}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return MiB."""
+        found = re.fullmatch(r"(\d+)\s*([MGT]?)(i?B)?", str(value).strip(), re.IGNORECASE)
+        if found is None or int(found[1]) == 0:
+            self.fail(f"'{value}' is no amount of memory such as 800M or 12G", param, ctx)
+        return int(found[1]) * self._units[found[2].upper()]
+
+
+def executor_options(command: F) -> F:
+    """Add the options that say how cells are computed."""
+    for option in reversed(_EXECUTOR_OPTIONS):
+        command = option(command)
+    return command
+
+
+_EXECUTOR_OPTIONS = (
+    click.option(
+        "--executor", type=click.Choice(["serial", "local", "slurm", "submitit"]),
+        default="serial", show_default=True,
+        help="serial: here, one after the other. local: a process for each GPU, or several that "
+        "share the CPU. slurm: jobs of a cluster (pip install 'harmbench[slurm]'). submitit: "
+        "the same jobs as processes of this machine, to try them.",
+    ),
+    click.option(
+        "--workers", type=click.IntRange(min=1), metavar="N",
+        help="Processes of the executor local; by default one for each GPU, or core up to four.",
+    ),
+    click.option(
+        "--threads", type=click.IntRange(min=1), metavar="N",
+        help="CPU threads of each process; by default the cores divided among the processes.",
+    ),
+    click.option(
+        "--max-memory", type=Memory(), metavar="SIZE",
+        help="Most memory of the device for each process, such as 12G; batches for which it "
+        "does not suffice go through in parts.",
+    ),
+    click.option(
+        "--deterministic", is_flag=True,
+        help="Use deterministic algorithms alone; an operation that has none fails its cell.",
+    ),
+    click.option("--partition", metavar="NAME", help="Partition for the jobs of slurm."),
+    click.option(
+        "--time", "minutes", type=click.IntRange(min=1), default=1440, show_default=True,
+        metavar="MINUTES", help="Most minutes of a job of slurm; a fit that is cut off goes on "
+        "from its checkpoint in the next.",
+    ),
+    click.option("--memory", type=Memory(), metavar="SIZE", help="Memory of a job of slurm."),
+    click.option("--gpus", type=click.IntRange(min=0), default=1, show_default=True, metavar="N",
+                 help="GPUs of a job of slurm that fits or applies a fit."),
+    click.option("--cpus", type=click.IntRange(min=1), default=4, show_default=True, metavar="N",
+                 help="Cores of a job of slurm."),
 )  # fmt: skip

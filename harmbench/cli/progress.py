@@ -18,8 +18,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from harmbench.progress import Progress as ProgressProtocol
-
 T = TypeVar("T")
 _SECONDS_BETWEEN_LINES = 15.0
 
@@ -50,9 +48,46 @@ class Bars:
         if self._tasks:
             self._progress.update(self._tasks[-1], note=text)
 
+    def lane(self) -> _BarLane:
+        """Return a bar for one of several workers."""
+        return _BarLane(self._progress)
+
     def log(self, text: str) -> None:
         """Print a line above the bars."""
         self._progress.console.print(text, highlight=False, markup=False)
+
+
+class _BarLane:
+    """A bar of one of several workers."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+        self._title = ""
+
+    def show(self, title: str, count: int = 0, total: int | None = None, note: str = "") -> None:
+        """Show a piece of work, how far it has come, and a word beside it."""
+        if title != self._title or self._task is None:
+            self.clear()  # so that the time left is of this one
+            self._title = title
+            self._task = self._progress.add_task(f"  {title}", total=total, note=note)
+        self._progress.update(self._task, completed=count, total=total, note=note)
+
+    def clear(self) -> None:
+        """Show nothing."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+
+
+class _NoLane:
+    """Shows nothing: a line for each cell that ends is what a log wants of several workers."""
+
+    def show(self, title: str, count: int = 0, total: int | None = None, note: str = "") -> None:
+        """Show nothing."""
+
+    def clear(self) -> None:
+        """Show nothing."""
 
 
 class Lines:
@@ -82,13 +117,17 @@ class Lines:
         """Keep a word for the next line."""
         self._note = text
 
+    def lane(self) -> _NoLane:
+        """Return what shows nothing of a worker."""
+        return _NoLane()
+
     def log(self, text: str) -> None:
         """Print a line."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager
-def shown(console: Console) -> Iterator[ProgressProtocol]:
+def shown(console: Console) -> Iterator[Bars | Lines]:
     """Show progress on the console, in the way that suits it."""
     if not console.is_terminal:
         yield Lines(console)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -16,11 +15,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from filelock import FileLock, Timeout
 from torch import Tensor
 
+from harmbench.data.preparing import DEFAULT_PREPARING, Preparing
 from harmbench.data.scanset import ScanKey, ScanSet
 from harmbench.errors import UserError
+from harmbench.files import alone
 from harmbench.hashing import digest
 from harmbench.progress import Progress
 from harmbench.scans import Grid
@@ -53,12 +53,19 @@ class CohortSource(ABC):
     normalization
         The one it is to use: what `--normalize` says, set before `key` or `prepare` is
         called. Other than the default it belongs into `key` and into every scan's.
+    from_volumes
+        Whether its scans are prepared from volumes on disk, so that there is something to
+        choose of how.
+    preparing
+        What was chosen, set as `normalization` is.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     normalizations: ClassVar[tuple[str, ...]] = (DEFAULT_NORMALIZATION,)
     normalization: str = DEFAULT_NORMALIZATION
+    from_volumes: ClassVar[bool] = False
+    preparing: Preparing = DEFAULT_PREPARING
     target: str
     sources: tuple[str, ...]
 
@@ -72,9 +79,10 @@ class CohortSource(ABC):
 
     @property
     def label(self) -> str:
-        """The title, with the normalisation where it is not the default: `phantom+nyul`."""
+        """The title, with what is not the default of how it is prepared: `phantom+nyul`."""
         chosen = self.normalization
-        return self.title if chosen == DEFAULT_NORMALIZATION else f"{self.title}+{chosen}"
+        normalized = () if chosen == DEFAULT_NORMALIZATION else (chosen,)
+        return "+".join((self.title, *normalized, *self.preparing.labels))
 
     @abstractmethod
     def key(self, grid: Grid) -> str:
@@ -215,7 +223,8 @@ class CohortWriter:
         normalization
             How intensities were normalised.
         facts
-            What else is to be known of the cohort, as JSON types.
+            What else is to be known of the cohort, as JSON types. `"repeat"` names a domain,
+            neither target nor source, of second scans of target people on its scanner.
         """
         rows = [asdict(record) for record in records]
         description = {
@@ -293,21 +302,6 @@ def split_people(
     return assigned
 
 
-@contextlib.contextmanager
-def _alone(directory: Path, progress: Progress) -> Iterator[None]:
-    """Wait until no other process prepares this cohort; the system frees a killed one's lock."""
-    lock = FileLock(directory.with_name(f".{directory.name}.lock"))
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        progress.log("another process is preparing this cohort; waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 class Cohort:
     """A prepared cohort on disk: one target domain, source domains, splits by person.
 
@@ -342,10 +336,7 @@ class Cohort:
         self.target: str = description["target"]
         self.sources: tuple[str, ...] = tuple(description["sources"])
         self.left_out: dict[str, str] = description["left_out"]
-        grid = description["grid"]
-        self.grid = Grid(
-            grid["name"], tuple(grid["shape"]), tuple(grid["spacing"]), tuple(grid["centre"])
-        )
+        self.grid = Grid.of(description["grid"])
         self.normalization: str = description.get("normalization", DEFAULT_NORMALIZATION)
         self.facts: dict[str, Any] = description.get("facts", {})
         # Through the record, so that cohorts prepared before a column came have it, too.
@@ -361,8 +352,9 @@ class Cohort:
         """
         directory = cls.path(source, grid, home)
         if not (directory / "cohort.json").exists():
-            directory.parent.mkdir(parents=True, exist_ok=True)
-            with _alone(directory, progress):
+            lock = directory.with_name(f".{directory.name}.lock")
+            notice = "another process is preparing this cohort; waiting for it"
+            with alone(lock, notice, progress):
                 if not (directory / "cohort.json").exists():
                     cls._build(source, grid, directory, progress)
         cohort = cls(directory)
@@ -386,18 +378,23 @@ class Cohort:
         """Where the prepared cohort of a source lies, or will lie."""
         return home / "cohorts" / f"{source.name}-{grid.name}-{source.key(grid)}"
 
-    def scans(self, domain: str, split: str | None = None) -> ScanSet:
-        """Return the scans of a domain, of one split or of all."""
+    def scans(self, domain: str, split: str | None = None, *, labelled: bool = False) -> ScanSet:
+        """Return the scans of a domain, of one split or of all; if asked, those with labels."""
         table = self.table[self.table["domain"] == domain]
+        if labelled:
+            table = table[table["labelled"]]
         if split is not None:
             table = table[table["split"] == split]
         return self._scan_set(domain, table)
 
-    def pairs(self, source: str, split: str) -> tuple[ScanSet, ScanSet] | None:
+    def pairs(
+        self, source: str, split: str, *, labelled: bool = False
+    ) -> tuple[ScanSet, ScanSet] | None:
         """Return the scans of people seen on both scanners, in the same space and order.
 
         Where the cohort's source named partners, every source scan that has one, so that a
         person may come several times; else the first scan of each person on either side.
+        If asked, of the scans that have labels.
 
         Returns
         -------
@@ -405,6 +402,8 @@ class Cohort:
             Source scans and target scans, of equal length; None where there are no pairs.
         """
         table = self.table[self.table["paired"] & (self.table["split"] == split)]
+        if labelled:
+            table = table[table["labelled"]]
         first, second = (table[table["domain"] == domain] for domain in (source, self.target))
         if (first["partner"] != "").any():
             first = first[first["partner"] != ""]

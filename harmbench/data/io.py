@@ -23,6 +23,13 @@ MAX_BRAIN_LITRES = 2.2
 # The brain of a newborn has 0.35 litres: less is a fragment, or voxels of a wrong size.
 MIN_BRAIN_LITRES = 0.3
 
+_REMEDIES = (
+    "install mri_synthstrip (FreeSurfer) or hd-bet, which are then used, or give the mask that "
+    "HD-BET or SynthStrip made elsewhere, as a derivative "
+    "(derivatives/NAME/sub-.../anat/..._desc-brain_mask.nii.gz) or with --brain-mask, or keep "
+    "heads with --no-brain-mask"
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Volume:
@@ -94,43 +101,50 @@ def load_volume(path: Path) -> Volume:
     return Volume(data, np.asarray(image.affine, dtype=np.float64))
 
 
-def load_brain(path: Path, mask: Path | None = None) -> Volume:
-    """Read a brain-extracted T1w volume: zero outside the brain, above zero inside.
+class HeadError(BadScanError):
+    """A volume without a mask that holds more than a brain."""
+
+
+def only_brain(
+    volume: Volume, path: Path, mask: Path | None = None, mask_title: str = ""
+) -> Volume:
+    """Return a T1w volume that is zero outside the brain and above zero inside.
 
     Parameters
     ----------
-    path
-        The volume.
+    volume, path
+        The volume, and the file it was read from.
     mask
         A volume on its voxels that is above zero in the brain, for one that still has the
         head around it.
+    mask_title
+        What the mask is called; by default as its file is.
 
     Raises
     ------
+    HeadError
+        If there is no mask, and what the volume holds is too large for a brain.
     BadScanError
-        As `load_volume`, and if the volume is empty or what it holds is no brain by its size.
+        If the volume is empty, or what it or the mask holds is no brain by its size.
     """
-    volume = load_volume(path)
     if mask is not None:
         inside = load_labels(mask, volume).data > 0
         volume = Volume(np.where(inside, volume.data, 0), volume.affine)
     litres = np.count_nonzero(volume.data) * volume.voxel_volume / 1e6
+    masked = "" if mask is None else f", with {mask_title or f'its mask {mask.name}'}"
     if not (volume.data > 0).any():
-        raise BadScanError(f"{path.name} is empty: no voxel is above zero")
+        raise BadScanError(f"{path.name} is empty: no voxel is above zero{masked}")
     if litres > MAX_BRAIN_LITRES:
         reason = (
             f"{path.name} is not brain-extracted: {litres:.1f} litres are not zero, "
             f"and a brain has less than {MAX_BRAIN_LITRES}"
         )
         if mask is None:
-            raise BadScanError(
-                f"{reason}; give its mask, made by HD-BET or SynthStrip, as a derivative "
-                "(derivatives/NAME/sub-.../anat/..._desc-brain_mask.nii.gz) or with --brain-mask"
-            )
-        raise BadScanError(f"{reason}, with its mask {mask.name}")
+            raise HeadError(f"{reason}; {_REMEDIES}")
+        raise BadScanError(f"{reason}{masked}")
     if litres < MIN_BRAIN_LITRES:
         raise BadScanError(
-            f"{path.name} holds no whole brain: only {litres:.2f} litres are not zero; "
+            f"{path.name} holds no whole brain: only {litres:.2f} litres are not zero{masked}; "
             "are its voxel sizes right?"
         )
     return volume

@@ -6,15 +6,18 @@ import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from harmbench.data.bias import without_bias
+from harmbench.data.brain import BrainSource, Cut, cut
 from harmbench.data.cohort import DEFAULT_NORMALIZATION, write_row
-from harmbench.data.io import Array, Volume, load_brain, load_labels
-from harmbench.data.normalize import normalization, unscaled
-from harmbench.data.prepare import VERSION, Brain, extract, prepare
+from harmbench.data.io import Array, HeadError, Volume, load_labels
+from harmbench.data.normalize import normalization
+from harmbench.data.prepare import VERSION, Brain, prepare
 from harmbench.data.register import (
     DOUBTFUL_CORRELATION,
     Registration,
@@ -30,24 +33,13 @@ Tissues = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Partner:
-    """A scan that another is registered to; attributes as of `Job`."""
-
-    path: Path
-    content: str | None
-    mask: Path | None
-
-
-@dataclass(frozen=True)
 class Job:
     """One scan to prepare.
 
     Attributes
     ----------
-    path, mask
-        The T1w volume, and the volume of its brain's mask or None.
-    content
-        Digest of those files.
+    source
+        The T1w volume, and how its brain is cut out.
     partner
         The scan of the same person that it is registered to, or None.
     labels, tissues
@@ -61,10 +53,11 @@ class Job:
     normalization
         Name of how intensities are normalised. By one that learns, they are left as they
         are and the scan's landmarks are reported.
+    n4
+        Whether the bias field is corrected.
     """
 
-    path: Path
-    content: str | None
+    source: BrainSource
     labels: Path | None
     tissues: Tissues | None
     folder: Path
@@ -72,8 +65,8 @@ class Job:
     grid: Grid
     home: Path
     normalization: str = DEFAULT_NORMALIZATION
-    mask: Path | None = None
-    partner: Partner | None = None
+    partner: BrainSource | None = None
+    n4: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +77,10 @@ class Outcome:
     ----------
     error
         Why the scan cannot be used, or None.
+    head
+        Whether that is for want of a mask of its brain.
+    content, partner_content
+        Digests of all that its brain was cut out of, and its partner's.
     labelled
         Whether labels were written.
     label_error
@@ -97,6 +94,9 @@ class Outcome:
     """
 
     error: str | None = None
+    head: bool = False
+    content: str | None = None
+    partner_content: str | None = None
     labelled: bool = False
     label_error: str | None = None
     pair_error: str | None = None
@@ -113,15 +113,16 @@ def run_job(job: Job) -> Outcome:
         If the prepared scan cannot be stored.
     """
     try:
-        volume = load_brain(job.path, job.mask)
-        brain = extract(volume)
-        registration = registered(job.content, job.home, brain)
+        own = cut(job.source, job.home)
+        volume, brain = own.volume, own.brain
+        registration = registered(own.content, job.home, brain)
+        shown = without_bias(brain)[0] if job.n4 else brain
     except BadScanError as error:
-        return Outcome(error=str(error))
-    pair, pair_error = None, None
+        return Outcome(error=str(error), head=isinstance(error, HeadError))
+    pair, pair_error, partner_content = None, None, None
     if job.partner is not None:
         try:
-            pair = _registered_to(job.partner, job, brain, registration)
+            pair, partner_content = _registered_to(job.partner, job.home, own, registration)
         except BadScanError as error:
             pair_error = str(error)
     labels, label_error = None, None
@@ -131,9 +132,7 @@ def run_job(job: Job) -> Outcome:
         except BadScanError as error:
             label_error = str(error)
     way = normalization(job.normalization)
-    prepared = prepare(
-        brain, pair or registration, job.grid, labels, unscaled if way.learns else way
-    )
+    prepared = prepare(shown, pair or registration, job.grid, labels, way.first_pass)
     try:
         write_row(job.folder / "images.npy", job.row, prepared.image)
         write_row(job.folder / "masks.npy", job.row, prepared.mask)
@@ -141,11 +140,14 @@ def run_job(job: Job) -> Outcome:
             write_row(job.folder / "labels.npy", job.row, prepared.labels)
     except OSError as error:
         raise UserError(f"the prepared scans cannot be stored: {error}") from error
+    litres = round(np.count_nonzero(brain.mask) * volume.voxel_volume / 1e6, 4)
     details = {
         "shape": list(volume.data.shape),
         "voxel_size": [round(size, 4) for size in volume.voxel_size],
-        "brain_litres": round(np.count_nonzero(brain.mask) * volume.voxel_volume / 1e6, 4),
-        "mask": None if job.mask is None else job.mask.name,
+        "head_litres" if job.source.heads else "brain_litres": litres,
+        "mask": None if job.source.mask is None else job.source.mask.name,
+        "brain_extraction": own.how,
+        "bias_correction": f"N4, SimpleITK {version('simpleitk')}" if job.n4 else None,
         "space": "MNI152, affine",
         "normalization": job.normalization,
         "mni_to_scan": (pair or registration).matrix,
@@ -154,10 +156,12 @@ def run_job(job: Job) -> Outcome:
         "pair_correlation": None if pair is None else round(pair.correlation, 4),
     }
     return Outcome(
+        content=own.content,
+        partner_content=partner_content,
         labelled=labels is not None,
         label_error=label_error,
         pair_error=pair_error,
-        landmarks=way.landmarks(prepared.image, prepared.mask) if way.learns else (),
+        landmarks=way.landmarks(prepared.image, prepared.mask),
         details=details,
     )
 
@@ -178,17 +182,25 @@ def registered(content: str | None, home: Path, brain: Brain) -> Registration:
 
 
 def _registered_to(
-    partner: Partner, job: Job, brain: Brain, registration: Registration
-) -> Registration:
-    """Register a brain to its partner, or recall how it was registered."""
+    partner: BrainSource, home: Path, own: Cut, registration: Registration
+) -> tuple[Registration, str | None]:
+    """Register a brain to its partner, or recall how it was registered.
+
+    Returns
+    -------
+    registration, content
+        With the digest of all that the partner's brain was cut out of.
+    """
+    # What a tool is to decide about is known only when it was cut out.
+    content = partner.content if partner.extractor is None else cut(partner, home).content
 
     def compute() -> Registration:
-        other = extract(load_brain(partner.path, partner.mask))
-        known = registered(partner.content, job.home, other)
-        return register_rigidly(brain, other, registration, known)
+        other = cut(partner, home)
+        known = registered(other.content, home, other.brain)
+        return register_rigidly(own.brain, other.brain, registration, known)
 
-    name = digest("rigid registration", VERSION, job.content, partner.content)
-    return _recalled(job.home, name, compute)
+    name = digest("rigid registration", VERSION, own.content, content)
+    return _recalled(home, name, compute), content
 
 
 def _recalled(home: Path, name: str, compute: Callable[[], Registration]) -> Registration:

@@ -9,7 +9,7 @@ on, its WhiteStripe reads the mode off 80 points, and it brings scikit-fuzzy alo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -65,8 +65,13 @@ class Normalization(ABC):
             `(S, H, W)` float32 in [0, 1], zero outside the mask.
         """
 
+    @property
+    def first_pass(self) -> Callable[[Array, Mask], Array]:
+        """What makes an image of it before the standard is known: itself, if it needs none."""
+        return unscaled if self.learns else self
+
     def landmarks(self, image: Array, mask: Mask) -> Standard:
-        """Return what the standard is learnt from, of one scan."""
+        """Return what the standard is learnt from, of one scan; empty if nothing is learnt."""
         return ()
 
     def standard(self, landmarks: Sequence[Standard]) -> Standard:

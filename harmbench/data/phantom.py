@@ -2,8 +2,9 @@
 
 Real anatomy (`harmbench.data.anatomy`) is rendered as each of the scanners sees it
 (`harmbench.data.scanner`). Everybody is scanned everywhere without moving, so the cohort
-has exact pairs and true tissue labels. It is a phantom, and is called one wherever a
-number from it is shown.
+has exact pairs and true tissue labels. Test people are scanned on the target's scanner a
+second time: how far two scans of one scanner differ is the least that any method can leave.
+It is a phantom, and is called one wherever a number from it is shown.
 
 What it leaves out: vessels, lesions, skull remnants, motion artefacts, distortion and
 errors of registration and of skull stripping.
@@ -41,7 +42,6 @@ from harmbench.data.normalize import (
     Standard,
     normalization,
     normalize_rows,
-    unscaled,
 )
 from harmbench.data.pool import in_processes
 from harmbench.data.prepare import Normalize
@@ -58,7 +58,9 @@ VERSION = "2"
 
 _SEED = 0  # of the cohort itself, which is the same for every seed of a run
 _PEOPLE, _FEWEST, _MOST = 20, 2, 10_000
-_SESSION = "1"
+_SESSION, _SECOND = "1", "2"
+# The domain of the second scans: of no task's fit or test, but for who asks for it by name.
+_REPEAT = "target-repeat"
 _T2_WEIGHTED = SpinEcho(repetition=6.0, echo_time=0.100)  # as usual of a T2w scan at 3 T
 _PEOPLE_PER_WORKER = 3  # fewer do not pay for starting a process
 
@@ -78,6 +80,8 @@ def scan_person(
     grid: Grid,
     seed: int = _SEED,
     normalize: Normalize = NORMALIZATIONS[DEFAULT_NORMALIZATION],
+    *,
+    repeat: bool = False,
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, dict[str, Any]]]:
     """Scan a person everywhere.
 
@@ -87,6 +91,8 @@ def scan_person(
         The person, what the anatomy is drawn from, and where the scans lie.
     normalize
         What makes an image and its mask the normalised image.
+    repeat
+        Whether to scan once more on the target's scanner, as the domain `"target-repeat"`.
 
     Returns
     -------
@@ -104,8 +110,12 @@ def scan_person(
     labels = label(anatomy, lattice)
     mask = (labels > 0).numpy()
     images, details = {}, {}
-    for domain, scanner in SCANNERS.items():
-        acquisition = draw_acquisition(seed, name, domain)
+    sessions = {domain: (domain, _SESSION) for domain in SCANNERS}
+    if repeat:
+        sessions[_REPEAT] = ("target", _SECOND)
+    for domain, (place, session) in sessions.items():
+        scanner = SCANNERS[place]
+        acquisition = draw_acquisition(seed, name, place, session)
         volume = lattice.to_grid(render(anatomy, scanner, acquisition, lattice))
         volume = torch.where(labels > 0, volume, 0)
         images[domain] = torch.from_numpy(normalize(volume.numpy(), mask))
@@ -170,7 +180,7 @@ class Phantom(CohortSource):
     def key(self, grid: Grid) -> str:
         """Hash the version, the people, the grid and all parameters of the scanners."""
         chosen = normalization(self.normalization).key(())
-        return digest("phantom", VERSION, _SEED, self.people, grid, SCANNERS, *chosen)
+        return digest("phantom", VERSION, _SEED, self.people, grid, SCANNERS, _REPEAT, *chosen)
 
     def t2_weighted(self, person: str, grid: Grid) -> Tensor | None:
         """Render one; see `t2_weighted`."""
@@ -182,7 +192,13 @@ class Phantom(CohortSource):
             domain: writer.begin_domain(domain, len(self.people), labelled=True)
             for domain in SCANNERS
         }
-        numbered = list(enumerate(self.people))
+        splits = split_people(dict.fromkeys(SCANNERS, self.people), validation=0.1, test=0.25)
+        again = [person for person in self.people if splits[person] == "test"]
+        folders[_REPEAT] = writer.begin_domain(_REPEAT, len(again), labelled=True)
+        numbered = [
+            (row, person, again.index(person) if person in again else None)
+            for row, person in enumerate(self.people)
+        ]
         finished = in_processes(
             _scan_into,
             numbered,
@@ -194,10 +210,10 @@ class Phantom(CohortSource):
         )
         with contextlib.closing(finished):
             found = dict(progress.track(finished, "scanning the phantom", len(numbered)))
-        splits = split_people(dict.fromkeys(SCANNERS, self.people), validation=0.1, test=0.25)
         way = normalization(self.normalization)
         training = [found[one][1] for one in numbered if splits[one[1]] == "train"]
-        places = [(folder, row) for folder in folders.values() for row, _ in numbered]
+        places = [(folders[domain], row) for domain in SCANNERS for row, _, _ in numbered]
+        places += [(folders[_REPEAT], row) for row in range(len(again))]
         standard = normalize_rows(way, training, places, progress)
         writer.finish(
             name=self.name,
@@ -209,33 +225,36 @@ class Phantom(CohortSource):
                 ScanRecord(
                     domain=domain,
                     person=person,
-                    session=_SESSION,
-                    row=row,
+                    session=_SECOND if domain == _REPEAT else _SESSION,
+                    row=place,
                     key=digest(
-                        "phantom", VERSION, _SEED, person, grid, domain, scanner, *way.key(standard)
+                        *("phantom", VERSION, _SEED, person, grid, domain),
+                        SCANNERS["target" if domain == _REPEAT else domain],
+                        *way.key(standard),
                     ),
                     split=splits[person],
                     labelled=True,
                     paired=True,
-                    details=found[row, person][0][domain],
+                    details=found[row, person, second][0][domain],
                 )
-                for domain, scanner in SCANNERS.items()
-                for row, person in enumerate(self.people)
+                for domain in folders
+                for row, person, second in numbered
+                if (place := second if domain == _REPEAT else row) is not None
             ],
             left_out={},
             normalization=self.normalization,
-            facts={"standard": list(standard)} if standard else {},
+            facts={"repeat": _REPEAT, **({"standard": list(standard)} if standard else {})},
         )
 
 
 def _scan_into(
-    numbered: tuple[int, str],
+    numbered: tuple[int, str, int | None],
     template: Template,
     grid: Grid,
     folders: Mapping[str, Path],
     name: str,
 ) -> tuple[dict[str, dict[str, Any]], Standard]:
-    """Scan a person everywhere into its row.
+    """Scan a person everywhere into its row, and if it has one for the repeat into that.
 
     Returns
     -------
@@ -243,17 +262,18 @@ def _scan_into(
         What was drawn, by domain; and of the target's scan, what a normalisation that learns
         is to learn from.
     """
-    row, person = numbered
+    row, person, second = numbered
     way = normalization(name)
     labels, images, details = scan_person(
-        person, template, grid, normalize=unscaled if way.learns else way
+        person, template, grid, normalize=way.first_pass, repeat=second is not None
     )
     mask = (labels > 0).numpy()
     try:
-        for domain, folder in folders.items():
-            write_row(folder / "images.npy", row, images[domain].numpy())
-            write_row(folder / "masks.npy", row, mask)
-            write_row(folder / "labels.npy", row, labels.numpy())
+        for domain, image in images.items():
+            place = second if domain == _REPEAT and second is not None else row
+            write_row(folders[domain] / "images.npy", place, image.numpy())
+            write_row(folders[domain] / "masks.npy", place, mask)
+            write_row(folders[domain] / "labels.npy", place, labels.numpy())
     except OSError as error:
         raise UserError(f"the phantom cannot be stored: {error}") from error
-    return details, way.landmarks(images["target"].numpy(), mask) if way.learns else ()
+    return details, way.landmarks(images["target"].numpy(), mask)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harmbench.data.io import Volume
+from harmbench.data.io import MAX_BRAIN_LITRES, Volume
+from harmbench.data.pose import brain_pose
 from harmbench.data.prepare import Brain, extract, resample
 from harmbench.errors import BadScanError
 
@@ -45,11 +46,12 @@ class Registration:
 
 
 def register(brain: Brain) -> Registration:
-    """Register a brain to the MNI152 template by an affine transform.
+    """Register a brain, or a head, to the MNI152 template by an affine transform.
 
-    Centre and size by moments; then a similarity and an affine transform by correlation
-    of smooth images, which cannot be misled far; then the affine transform by Mattes'
-    mutual information, which does not mind another contrast. Repeatable to the bit.
+    Centre and size by moments; then a similarity and an affine transform by correlation of
+    smooth images, which cannot be misled far; then the affine transform by Mattes' mutual
+    information, which does not mind another contrast. A head begins by a search over poses,
+    and what is around the brain has no part in it. Repeatable to the bit.
 
     Raises
     ------
@@ -68,18 +70,26 @@ def register(brain: Brain) -> Registration:
 
     similarity = sitk.Similarity3DTransform()
     similarity.SetCenter(template.centre)
-    start = brain.image.affine @ [*ndimage.center_of_mass(brain.mask), 1]
-    similarity.SetTranslation([start[i] - template.centre[i] for i in range(3)])
     size = np.count_nonzero(brain.mask) * brain.image.voxel_volume
-    similarity.SetScale((size / template.size) ** (1 / 3))
-    _optimize(template.smooth, smooth, template.coarse_mask, similarity, step=2.0)
+    head = size > MAX_BRAIN_LITRES * 1e6
+    if head:
+        pose = brain_pose(moving, moving.data > 0, template.volume, template.centre)
+        similarity.SetMatrix(pose[:3, :3].ravel().tolist(), 1e-6)
+        start = pose @ [*template.centre, 1]
+    else:
+        start = brain.image.affine @ [*ndimage.center_of_mass(brain.mask), 1]
+        similarity.SetScale((size / template.size) ** (1 / 3))
+    similarity.SetTranslation([start[i] - template.centre[i] for i in range(3)])
+    coarse, fine = template.brain_masks if head else (template.coarse_mask, template.fine_mask)
+    _optimize(template.smooth, smooth, coarse, similarity, step=2.0)
 
     affine = sitk.AffineTransform(3)
     affine.SetCenter(similarity.GetCenter())
     affine.SetMatrix(similarity.GetMatrix())
     affine.SetTranslation(similarity.GetTranslation())
-    _optimize(template.smooth, smooth, template.coarse_mask, affine, step=1.0)
-    _optimize(template.fine, _itk(moving), template.fine_mask, affine, step=0.4, information=True)
+    if not head:
+        _optimize(template.smooth, smooth, coarse, affine, step=1.0)
+    _optimize(template.fine, _itk(moving), fine, affine, step=0.4, information=True)
 
     matrix = _matrix(affine)
     correlation = _likeness(moving, matrix, template.volume, template.inside)
@@ -183,6 +193,7 @@ class _Template:
     coarse_mask: Any
     fine: Any
     fine_mask: Any
+    brain_masks: tuple[Any, Any]
     centre: tuple[float, float, float]
     size: float
 
@@ -206,6 +217,7 @@ def _template() -> _Template:
         coarse_mask=_around(coarse),
         fine=_itk(fine),
         fine_mask=_around(fine),
+        brain_masks=(_around(coarse, 0), _around(fine, 0)),
         centre=(float(x), float(y), float(z)),
         size=np.count_nonzero(brain.mask) * brain.image.voxel_volume,
     )
@@ -248,12 +260,15 @@ def _itk(volume: Volume) -> Any:
     return image
 
 
-def _around(volume: Volume) -> Any:
-    """Return the mask of the brain and what is within about two voxels of it."""
+def _around(volume: Volume, voxels: int = 2) -> Any:
+    """Return the mask of the brain and what is within about so many voxels of it."""
     import SimpleITK as sitk
     from scipy import ndimage
 
-    wide = ndimage.binary_dilation(volume.data > 0, iterations=2).astype(np.float32)
+    mask = volume.data > 0
+    if voxels:
+        mask = ndimage.binary_dilation(mask, iterations=voxels)
+    wide = mask.astype(np.float32)
     return sitk.Cast(_itk(Volume(wide, volume.affine)), sitk.sitkUInt8)
 
 

@@ -149,14 +149,16 @@ class Acquisition:
         }
 
 
-def draw_acquisition(seed: int, person: str, scanner: str) -> Acquisition:
-    """Draw a scan; depends on the seed and the names of the person and the scanner alone.
+def draw_acquisition(seed: int, person: str, scanner: str, session: str = "1") -> Acquisition:
+    """Draw a scan; depends on the seed and the names of person, scanner and session alone.
 
     How far fields differ from scan to scan was set by what real scans show: cosines of
     the tasks' bias field fitted to the scans of three real scanners scatter by 0.034 to
     0.048 in the logarithm, these by 0.041 to 0.045, and twice as wide ones by 0.06 to 0.07.
     """
-    generator = numpy_generator(seed, "phantom", "scan", person, scanner)
+    # The first session came before there were others, and has no name in its streams.
+    axes = (person, scanner) if session == "1" else (person, scanner, session)
+    generator = numpy_generator(seed, "phantom", "scan", *axes)
     typical = SCANNERS[scanner]
 
     def normal(mean: float, deviation: float) -> float:
@@ -171,7 +173,7 @@ def draw_acquisition(seed: int, person: str, scanner: str) -> Acquisition:
         noise=typical.noise * math.exp(normal(0.0, 0.1)),
         smear=abs(normal(0.0, 0.5)),
         fields=SmoothField.draw(generator, 50.0, 2),
-        noise_seed=derive(seed, "phantom", "noise", person, scanner),
+        noise_seed=derive(seed, "phantom", "noise", *axes),
     )
 
 

@@ -182,3 +182,22 @@ class ScanSet:
             masks = torch.from_numpy(self._array("masks")[rows, index.numpy()]).bool()
             images = self.transform(images, masks, scan, index)
         return images
+
+    def label_slices(self, indices: Tensor) -> Tensor:
+        """Read the labels of slices by their flat index; see `slices`.
+
+        Returns
+        -------
+        Tensor
+            `(B, H, W)` uint8, as `Scans.labels`.
+
+        Raises
+        ------
+        ValueError
+            If the scans are not labelled.
+        """
+        if not self.labelled:
+            raise ValueError(f"scans of '{self.domain}' have no labels")
+        S = self.grid.shape[0]
+        rows = np.asarray(self.rows)[(indices // S).numpy()]
+        return torch.from_numpy(self._array("labels")[rows, (indices % S).numpy()])

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from harmbench.data.cohort import Cohort
 from harmbench.data.scanset import ScanSet
 from harmbench.figures import upright
+from harmbench.kinds import kind_of_scans
 from harmbench.scans import Grid
 
 _AXIAL = (0.06, 0.28, 0.5, 0.72, 0.94)  # places of the axial slices, from the lowest to the highest
@@ -59,11 +60,11 @@ def contact_sheet(cohort: Cohort, most: int) -> Figure:
         )
     total = len(cohort.table)
     count = f"{total} scans" if len(chosen) == total else f"{len(chosen)} of {total} scans"
-    kind = "PHANTOM, not real scans" if cohort.kind == "phantom" else "real scans"
     figure.text(
         0.004,
         1 - 0.25 / whole,
-        f"{cohort.name} [{kind}], {cohort.grid.name} grid, {cohort.normalization}, {count}",
+        f"{cohort.name} [{kind_of_scans(cohort.kind)}], {cohort.grid.name} grid, "
+        f"{cohort.normalization}, {count}",
         fontsize=10,
     )
     return figure

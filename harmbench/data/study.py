@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harmbench.data.brain import BrainSource
 from harmbench.data.cohort import (
     CohortSource,
     CohortWriter,
@@ -16,10 +17,11 @@ from harmbench.data.cohort import (
     split_people,
 )
 from harmbench.data.digests import remembered_digests
+from harmbench.data.extraction import Extractor, find_extractor
 from harmbench.data.pairs import Pair, pair_up
 from harmbench.data.recipe import Recipe
 from harmbench.data.split import split_as_published
-from harmbench.data.tree import Scan, beside
+from harmbench.data.tree import Scan, own_sidecar
 from harmbench.errors import UserError
 from harmbench.hashing import digest
 from harmbench.home import home
@@ -85,6 +87,7 @@ class Study(CohortSource):
     """
 
     normalizations = ("minmax", "percentile", "zscore", "whitestripe", "nyul")
+    from_volumes = True
     root: Path
     recipe: Recipe
 
@@ -114,7 +117,9 @@ class Study(CohortSource):
         ]
         table = self._digests.get(self.listing)
         chosen = normalization(self.normalization).key(())
-        return digest(self.name, VERSION, self.recipe, grid, names, table, *chosen)
+        return digest(
+            self.name, VERSION, self.recipe, grid, names, table, *chosen, *self._prepared_by()
+        )
 
     def prepare(self, grid: Grid, writer: CohortWriter, progress: Progress) -> None:
         """Prepare every scan of a domain.
@@ -129,6 +134,7 @@ class Study(CohortSource):
 
         key = self.key(grid)
         left_out = dict(self.found.left_out)
+        heads: list[str] = []
         for name, reason in left_out.items():
             progress.log(f"left out {name}: {reason}")
         if self.found.elsewhere:
@@ -141,6 +147,8 @@ class Study(CohortSource):
             where = self.relative(scan.path)
             if outcome.error is not None:
                 left_out[where] = outcome.error
+                if outcome.head:
+                    heads.append(where)
                 progress.log(f"left out {where}: {outcome.error}")
                 continue
             if outcome.label_error is not None:
@@ -153,7 +161,7 @@ class Study(CohortSource):
                 progress.log(f"look at {where}: correlation {found:.2f} with the template is low")
             done.append(_Done(domain, scan, job, outcome, pair))
         done.sort(key=lambda one: (one.domain, one.job.row))
-        self._check_people(done, left_out)
+        self._check_people(done, left_out, heads)
         splits = self._splits(grid, done)
         standard = self._normalized(done, splits, progress)
         writer.finish(
@@ -175,7 +183,7 @@ class Study(CohortSource):
 
     def _jobs(self, grid: Grid, writer: CohortWriter) -> dict[Job, tuple[str, Scan, Pair | None]]:
         """Make room for every scan, and list what there is to do."""
-        from harmbench.data.job import Job, Partner
+        from harmbench.data.job import Job
 
         domains = self.found.domains
         pairs = {} if self.recipe.pairs is None else pair_up(domains, self.recipe.pairs)
@@ -185,13 +193,8 @@ class Study(CohortSource):
             folder = writer.begin_domain(domain, len(scans), labelled=labelled)
             for row, scan in enumerate(scans):
                 pair = pairs.get(scan.path)
-                partner = None
-                if pair is not None:
-                    other = pair.partner
-                    partner = Partner(other.path, self._content(other), other.mask)
                 job = Job(
-                    path=scan.path,
-                    content=self._content(scan),
+                    source=self._source(scan),
                     labels=scan.labels,
                     tissues=self._tissues,
                     folder=folder,
@@ -199,18 +202,24 @@ class Study(CohortSource):
                     grid=grid,
                     home=home(),
                     normalization=self.normalization,
-                    mask=scan.mask,
-                    partner=partner,
+                    partner=None if pair is None else self._source(pair.partner),
+                    n4=self.preparing.n4,
                 )
                 jobs[job] = (domain, scan, pair)
         return jobs
 
-    def _check_people(self, done: Sequence[_Done], left_out: Mapping[str, str]) -> None:
+    def _check_people(
+        self, done: Sequence[_Done], left_out: Mapping[str, str], heads: Sequence[str]
+    ) -> None:
         for domain, scans in self.found.domains.items():
             names = {one.scan.person for one in done if one.domain == domain}
             if len(names) < 2:
                 lost = [self.relative(scan.path) for scan in scans]
-                reasons = [left_out[where] for where in lost if where in left_out]
+                # Of heads the one says what the other does, and at length.
+                same = [where for where in lost if where in heads][1:]
+                reasons = [left_out[where] for where in lost if where in left_out.keys() - same]
+                if same:
+                    reasons.append(f"and {len(same)} more like it")
                 more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
                 raise UserError(
                     f"domain '{domain}' is left with {len(names)} of the two people that a split "
@@ -256,7 +265,7 @@ class Study(CohortSource):
         from harmbench.data.normalize import normalization
         from harmbench.data.prepare import VERSION
 
-        chosen = normalization(self.normalization).key(standard)
+        chosen = [*normalization(self.normalization).key(standard), *self._corrected_by()]
         partners = {one.pair.partner.path for one in done if one.pair is not None}
         people: dict[str, set[str]] = {domain: set() for domain in self.found.domains}
         for one in done:
@@ -277,14 +286,14 @@ class Study(CohortSource):
                 others = elsewhere if domain == self.target else people[self.target]
                 paired = scan.person in others
             # Of what was registered to a partner, the voxels depend on that scan, too.
-            beyond = [] if pair is None else [self._content(pair.partner)]
+            beyond = [] if pair is None else [outcome.partner_content]
             records.append(
                 ScanRecord(
                     domain=domain,
                     person=scan.person,
                     session=scan.session,
                     row=job.row,
-                    key=digest("scan", VERSION, grid, job.content, *beyond, *chosen),
+                    key=digest("scan", VERSION, grid, outcome.content, *beyond, *chosen),
                     label_key=digest("labels", self._tissues, self._files(scan)[1]),
                     split=splits[scan.person],
                     labelled=outcome.labelled,
@@ -330,20 +339,38 @@ class Study(CohortSource):
         return remembered_digests(paths, home())
 
     def _inputs(self, scan: Scan) -> list[Path | None]:
-        sidecar = beside(scan.path, ".json")
+        sidecar = own_sidecar(scan.path)
         masks = [] if scan.mask is None else [scan.mask]
-        return [scan.path, scan.labels, sidecar if sidecar.exists() else None, *masks]
+        own = sidecar if sidecar.exists() else None
+        return [scan.path, scan.labels, own, *masks, *scan.inherited]
 
     def _files(self, scan: Scan) -> list[str | None]:
-        """Digests of the scan's volume, its labels and its sidecar, and its mask if it has one."""
+        """Digests of the scan's volume, labels and own sidecar, its mask and other sidecars."""
         return [None if path is None else self._digests[path] for path in self._inputs(scan)]
 
-    def _content(self, scan: Scan) -> str | None:
-        """Digest of what the brain is cut out of: the volume, with its mask if it has one."""
-        volume = self._digests[scan.path]
-        if scan.mask is None:
-            return volume
-        return digest("masked", volume, self._digests[scan.mask])
+    def _source(self, scan: Scan) -> BrainSource:
+        """Return what the scan's brain is cut out of."""
+        heads = self.preparing.heads
+        return BrainSource.of(scan.path, scan.mask, self._digests, self._extractor, heads=heads)
+
+    @cached_property
+    def _extractor(self) -> Extractor | None:
+        """The tool that cuts brains out, looked for once."""
+        return find_extractor(self.preparing.brain_extraction)
+
+    def _prepared_by(self) -> list[str]:
+        """What is to be hashed of how scans are prepared; nothing for what is the default."""
+        scans = [scan for found in self.found.domains.values() for scan in found]
+        if self.preparing.heads:
+            return ["heads", *self._corrected_by()]
+        if self._extractor is not None and any(scan.mask is None for scan in scans):
+            return [self._extractor.title, *self._corrected_by()]
+        return self._corrected_by()
+
+    def _corrected_by(self) -> list[str]:
+        from harmbench.data.bias import VERSION
+
+        return [digest("n4", VERSION)] if self.preparing.n4 else []
 
 
 def _scanner(scan: Scan) -> dict[str, Any]:

@@ -23,6 +23,9 @@ _SCANNER: tuple[tuple[str, str, float], ...] = (
     ("flip angle (°)", "FlipAngle", 1),
 )
 
+# What was done to scans: heading, and place in a scan's details.
+_DONE = (("brain extraction", "brain_extraction"), ("bias correction", "bias_correction"))
+
 
 def domain_rows(cohort: Cohort) -> dict[str, list[str]]:
     """Describe each domain.
@@ -65,6 +68,8 @@ def domain_rows(cohort: Cohort) -> dict[str, list[str]]:
     rows["to be looked at"] = [
         str(sum(bool(one.get("doubtful")) for one in known) or "") for known in details
     ]
+    for heading, field in _DONE:
+        rows[heading] = [_values([one.get(field) for one in known]) for known in details]
     for heading, field, factor in _SCANNER:
         rows[heading] = [
             _values([_scaled(_scanner(one).get(field), factor) for one in known])

@@ -37,9 +37,11 @@ class Scan:
     participant
         The person's row of `participants.tsv`; empty without one.
     sidecar
-        The JSON sidecar, or None without one.
+        What the JSON sidecars say that apply to it, or None without one.
     mask, labels
         Volumes of the brain's mask and of tissue labels; None where there are none.
+    inherited
+        Sidecars of folders above, or of several scans, that apply to it beside its own.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class Scan:
     sidecar: Mapping[str, Any] | None
     mask: Path | None = None
     labels: Path | None = None
+    inherited: tuple[Path, ...] = ()
 
 
 def beside(scan: Path, ending: str) -> Path:
@@ -75,24 +78,27 @@ def find_scans(root: Path) -> tuple[list[Scan], dict[str, str]]:
         refuse_dicom(root)
         raise UserError(f"{root} is not a BIDS folder: it has no folders sub-*")
     participants = _participants(root)
+    sidecars = Sidecars(root)
     scans: list[Scan] = []
     left_out: dict[str, str] = {}
     for subject in subjects:
         sessions = sorted(path for path in subject.glob("ses-*") if path.is_dir())
         for folder in sessions or [subject]:
-            path = _first_run(folder / "anat")
+            path = _first_run(folder / "anat", sidecars)
             if path is None:
                 continue
             person = subject.name.removeprefix("sub-")
             session = folder.name.removeprefix("ses-") if sessions else "1"
             try:
-                sidecar = _sidecar(path)
+                applying = sidecars.of(path)
+                sidecar = _merged(applying)
             except BadScanError as error:
                 left_out[path.relative_to(root).as_posix()] = str(error)
             else:
                 row = participants.get(person, {})
                 mask = brain_mask(root, path)
-                scans.append(Scan(path, person, session, row, sidecar, mask))
+                above = tuple(file for file in applying if file != own_sidecar(path))
+                scans.append(Scan(path, person, session, row, sidecar, mask, inherited=above))
     if not scans and not left_out:
         raise UserError(f"{root} has no T1w scan: no sub-*/[ses-*/]anat/*_T1w.nii[.gz]")
     return scans, left_out
@@ -184,10 +190,10 @@ def _participants(root: Path) -> dict[str, dict[str, str]]:
     return {row["participant_id"].removeprefix("sub-"): row for row in rows}
 
 
-def _first_run(anat: Path) -> Path | None:
+def _first_run(anat: Path, sidecars: Sidecars) -> Path | None:
     def order(path: Path) -> tuple[bool, int, str]:
         run = re.search(r"_run-(\d+)", path.name)
-        return (not beside(path, ".json").exists(), int(run[1]) if run else 0, path.name)
+        return (not sidecars.of(path), int(run[1]) if run else 0, path.name)
 
     paths = [*anat.glob("*_T1w.nii.gz"), *anat.glob("*_T1w.nii")]
     return min(paths, key=order, default=None)
@@ -204,17 +210,52 @@ def brain_mask(root: Path, scan: Path) -> Path | None:
     return None
 
 
-def _sidecar(scan: Path) -> Mapping[str, Any] | None:
-    path = beside(scan, ".json")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise BadScanError(f"its sidecar {path.name} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise BadScanError(f"its sidecar {path.name} holds no JSON object")
-    return content
+def own_sidecar(scan: Path) -> Path:
+    """Where the sidecar of a scan is that is of no other."""
+    return beside(scan, ".json")
+
+
+class Sidecars:
+    """Which sidecars apply to a scan by BIDS' inheritance principle.
+
+    They lie in the scan's folder or one above it, up to the root, end in the same suffix, and
+    have no entity in their name that the scan's has not.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._known: dict[Path, list[Path]] = {}
+
+    def of(self, scan: Path) -> tuple[Path, ...]:
+        """Return those of a scan, the nearest last; in one folder, the one of most entities."""
+        *entities, suffix = beside(scan, "").name.split("_")
+        found: list[Path] = []
+        for folder in reversed(scan.parents):
+            if not folder.is_relative_to(self._root):
+                continue
+            if folder not in self._known:
+                self._known[folder] = list(folder.glob("*.json"))
+            applying = []
+            for path in self._known[folder]:
+                *parts, end = path.name.removesuffix(".json").split("_")
+                if end == suffix and set(parts) <= set(entities):
+                    applying.append((len(parts), path))
+            found += [path for _, path in sorted(applying)]
+        return tuple(found)
+
+
+def _merged(paths: Sequence[Path]) -> Mapping[str, Any] | None:
+    """Return what sidecars say together, key by key the last that says it."""
+    merged: dict[str, Any] = {}
+    for path in paths:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError) as error:
+            raise BadScanError(f"its sidecar {path.name} cannot be read: {error}") from error
+        if not isinstance(content, dict):
+            raise BadScanError(f"its sidecar {path.name} holds no JSON object")
+        merged |= content
+    return merged if paths else None
 
 
 def _meets(scan: Scan, domain: Domain) -> bool:

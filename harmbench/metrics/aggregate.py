@@ -7,13 +7,18 @@ people are. So a person's values are averaged first, and people are what is resa
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from harmbench.seeds import numpy_generator
+
+Array = npt.NDArray[np.float64]
 
 RESAMPLES = 10_000
 COVERAGE = 0.95
@@ -58,12 +63,70 @@ def by_person(scores: pd.DataFrame) -> pd.DataFrame:
     return means.unstack("metric").sort_index(axis=0).sort_index(axis=1)
 
 
+@lru_cache(maxsize=4)
+def _draws(n: int, resamples: int, seed: int, stream: tuple[Any, ...]) -> Array:
+    """Draw n of n people with replacement, many times: `(resamples, n)`, how often each."""
+    drawn = numpy_generator(seed, "bootstrap", n, *stream).integers(n, size=(resamples, n))
+    counts = np.zeros((resamples, n))
+    np.add.at(counts, (np.arange(resamples)[:, None], drawn), 1.0)
+    return counts
+
+
+def resampled_means(values: Array, resamples: int, seed: int = 0, *stream: Any) -> Array:
+    """Draw people with replacement, many times, and average each column over them.
+
+    Parameters
+    ----------
+    values
+        `(n, k)`: people and whatever is compared; NaN is left out.
+    resamples
+        How many times.
+    seed, stream
+        Equal ones draw equal people.
+
+    Returns
+    -------
+    Array
+        `(resamples, k)`; NaN where nobody with a value was drawn.
+    """
+    counts = _draws(len(values), resamples, seed, stream)
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        means = counts @ np.where(np.isfinite(values), values, 0.0)
+        means /= len(values) if known.all() else counts @ known.astype(np.float64)
+        for infinity in (math.inf, -math.inf):
+            # Apart from the sum: none of an infinite value is nothing, and not NaN.
+            if (values == infinity).any():
+                means += np.where(
+                    counts @ (values == infinity).astype(np.float64) > 0, infinity, 0.0
+                )
+    return means
+
+
+def interval(draws: Array) -> tuple[float, float]:
+    """Return the 2.5th and the 97.5th percentile of resampled values.
+
+    Each is a value that was drawn and not one between two, so that an infinite mean (PSNR
+    of equal images) has bounds too (B. Efron, "Bootstrap Methods: Another Look at the
+    Jackknife", Annals of Statistics 1979; the percentile method).
+
+    Parameters
+    ----------
+    draws
+        `(R,)`, none of them NaN.
+    """
+    tail = (1 - COVERAGE) / 2
+    # Rounded first: 0.025 of 10,000 is 250 and not a little more.
+    places = [math.ceil(round(share * len(draws), 6)) - 1 for share in (tail, 1 - tail)]
+    ordered = np.partition(draws, places)
+    return float(ordered[places[0]]), float(ordered[places[1]])
+
+
 def bootstrap(values: npt.ArrayLike, seed: int = 0) -> Estimate:
     """Estimate the mean over people with a percentile bootstrap interval.
 
     The mean of n people drawn with replacement, 10,000 times; the bounds are the 2.5th
-    and 97.5th percentile of those means, each one that was drawn and not a value between
-    two, so that an infinite mean (PSNR of equal images) has bounds too.
+    and 97.5th percentile of those means.
 
     Parameters
     ----------
@@ -87,11 +150,54 @@ def bootstrap(values: npt.ArrayLike, seed: int = 0) -> Estimate:
         mean = float(people.mean())
         if n == 1 or math.isnan(mean):
             return Estimate(mean, math.nan, math.nan, n)
-        drawn = numpy_generator(seed, "bootstrap", n).integers(n, size=(RESAMPLES, n))
-        means = people[drawn].mean(axis=1)
-    tail = (1 - COVERAGE) / 2
-    low, high = np.quantile(means, [tail, 1 - tail], method="inverted_cdf")
-    return Estimate(mean, float(low), float(high), n)
+        means = resampled_means(people[:, None], RESAMPLES, seed)[:, 0]
+    return Estimate(mean, *interval(means), n)
+
+
+def bootstrap_columns(values: Array) -> list[Estimate]:
+    """Estimate the mean over people of every column, as `bootstrap` does of one.
+
+    Parameters
+    ----------
+    values
+        `(n, k)`: people and whatever is compared; NaN is left out.
+    """
+    n = len(values)
+    if n < 2 or np.isnan(values).any():
+        return [bootstrap(column) for column in values.T]
+    draws = np.ascontiguousarray(resampled_means(values, RESAMPLES).T)
+    return [
+        bootstrap(column) if np.isnan(drawn).any() else Estimate(mean, *interval(drawn), n)
+        for column, mean, drawn in zip(values.T, values.mean(axis=0).tolist(), draws, strict=True)
+    ]
+
+
+def bootstrap_statistic(
+    people: Array, statistic: Callable[[Array], Array], seed: int = 0
+) -> Estimate:
+    """Estimate a number that is of all people together, such as a correlation.
+
+    Parameters
+    ----------
+    people
+        `(n, k)`, a row a person.
+    statistic
+        From people drawn many times, `(R, n, k)`, to the number of each time, `(R,)`; draws
+        of which it makes NaN do not count.
+    seed
+        As of `bootstrap`.
+    """
+    n = len(people)
+    if n == 0:
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    value = float(statistic(people[None])[0])
+    if n == 1:
+        return Estimate(value, math.nan, math.nan, n)
+    drawn = numpy_generator(seed, "bootstrap", n).integers(n, size=(RESAMPLES, n))
+    draws = statistic(people[drawn])
+    draws = draws[~np.isnan(draws)]
+    bounds = interval(draws) if len(draws) else (math.nan, math.nan)
+    return Estimate(value, *bounds, n)
 
 
 def estimates(scores: pd.DataFrame, seed: int = 0) -> dict[str, Estimate]:

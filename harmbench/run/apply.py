@@ -36,12 +36,13 @@ def harmonized_by(
     ValueError
         If it has not the input's shape, or leaves [0, 1].
     """
-    given = dataclasses.replace(source, labels=None).to(device)
+    given = dataclasses.replace(source, labels=None, predicted=None).to(device)
     if method.needs is Needs.TRUTH:
         assert truth is not None
         given = dataclasses.replace(given, truth=truth.images.to(device))
     with torch.no_grad(), seeded(seed, "harmonize", *source.people, *source.sessions):
-        images = method.eval()(given).images.float().cpu()
+        made = method.eval()(given)
+    images = made.images.float().cpu()
     if images.shape != source.images.shape:
         raise ValueError(
             f"the output has shape {tuple(images.shape)}, the input {tuple(source.images.shape)}"
@@ -51,4 +52,4 @@ def harmonized_by(
     low, high = float(images.min()), float(images.max())
     if low < -1e-6 or high > 1 + 1e-6:
         raise ValueError(f"the output must lie in [0, 1], and spans [{low:.4g}, {high:.4g}]")
-    return source.with_images(images.clamp(0, 1))
+    return dataclasses.replace(source, images=images.clamp(0, 1), flags=made.flags)

@@ -51,6 +51,13 @@ class Cell:
         `"floor"`, `"ceiling"` or None.
     skip
         Why the cell cannot be, or None.
+    question
+        Content hash of what is asked, whoever answers: the task and its code, the scans, the
+        instruments and the metrics. Numbers of two questions are not to be compared.
+    normalization
+        Name of how the cohort's intensities were normalised.
+    instruments
+        Keys of the fits of what the task measures with, by the names it gave.
     """
 
     method: str
@@ -67,6 +74,9 @@ class Cell:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     control: str | None = None
     skip: str | None = None
+    question: str = ""
+    normalization: str = ""
+    instruments: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -92,8 +102,6 @@ class CellResult:
         Where the stored files lie, or None.
     facts
         Times in seconds, sizes and provenance, as JSON types.
-    fit_cached
-        Whether the fit came from the store.
     curves
         What the fit recorded by step, such as its loss.
     """
@@ -104,7 +112,6 @@ class CellResult:
     estimates: Mapping[str, Estimate] = field(default_factory=dict)
     folder: Path | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
-    fit_cached: bool = False
     curves: Sequence[CurvePoint] = ()
 
     @property

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
+import statistics
+import threading
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -44,3 +49,39 @@ def describe(device: torch.device) -> str:
 def scans_per_batch(device: torch.device) -> int:
     """How many scans are harmonised at once: a GPU is only full with several."""
     return 8 if device.type == "cuda" else 1
+
+
+_SECONDS_BETWEEN_SAMPLES = 0.5
+
+
+@contextlib.contextmanager
+def watched(device: torch.device) -> Iterator[dict[str, Any]]:
+    """Watch a GPU during a block; at its end, facts about it are in the mapping given.
+
+    They are `gpu_peak_memory_mib`, torch's own, and `gpu_utilization_percent`, the mean over
+    the block, where nvidia-ml-py is installed. Of other devices there are none.
+    """
+    facts: dict[str, Any] = {}
+    if device.type != "cuda":
+        yield facts
+        return
+    samples: list[int] = []
+    ended = threading.Event()
+
+    def sample() -> None:
+        # Whatever keeps a driver from telling is no reason to fail a cell.
+        with contextlib.suppress(Exception):
+            while not ended.wait(_SECONDS_BETWEEN_SAMPLES):
+                samples.append(torch.cuda.utilization(device))
+
+    torch.cuda.reset_peak_memory_stats(device)
+    sampler = threading.Thread(target=sample, daemon=True)
+    sampler.start()
+    try:
+        yield facts
+    finally:
+        ended.set()
+        sampler.join()
+        facts["gpu_peak_memory_mib"] = torch.cuda.max_memory_allocated(device) / 2**20
+        if samples:
+            facts["gpu_utilization_percent"] = statistics.mean(samples)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from harmbench.data.brain import BrainSource
 from harmbench.data.digests import remembered_digests
-from harmbench.data.tree import brain_mask, refuse_dicom
+from harmbench.data.extraction import find_extractor
+from harmbench.data.tree import beside, brain_mask, refuse_dicom
 from harmbench.errors import UserError
-from harmbench.run.harmonize import Errand, Harmonizer, Outputs, write_whole
+from harmbench.files import write_whole
+from harmbench.run.harmonize import Errand, Harmonizer, Manner, Outputs
 
 _VOLUME = re.compile(r"\.nii(\.gz)?$")
 _T1W = re.compile(r"_T1w\.nii(\.gz)?$")
@@ -20,8 +23,16 @@ _NO_RAW_DATA = ("derivatives", "sourcedata")
 _DESCRIPTION = "dataset_description.json"
 
 
+def errand_of(
+    scan: Path, mask: Path | None, outputs: Outputs, home: Path, manner: Manner
+) -> Errand:
+    """Return what there is to do for a single scan, with a mask of its brain or None."""
+    digests = remembered_digests([scan] if mask is None else [scan, mask], home)
+    return _errand(scan, mask, str(scan), outputs, digests, manner)
+
+
 def errands_in(
-    folder: Path, out: Path, home: Path, *, blend: float, beyond: bool, figures: bool, force: bool
+    folder: Path, out: Path, home: Path, manner: Manner, *, figures: bool
 ) -> list[Errand]:
     """List what there is to do for a folder of scans.
 
@@ -51,13 +62,23 @@ def errands_in(
         relative = path.relative_to(root)
         outputs = _outputs(out / relative.parent, path.name, figures)
         source = f"bids:raw:{relative.as_posix()}"
-        mask = masks[path]
-        mask_content = None if mask is None else digests[mask]
-        errands.append(
-            Errand(path, digests[path], mask, mask_content, source, outputs, blend, beyond, force)
-        )
+        errands.append(_errand(path, masks[path], source, outputs, digests, manner))
     _check_names(errands)
     return errands
+
+
+def _errand(
+    scan: Path,
+    mask: Path | None,
+    source: str,
+    outputs: Outputs,
+    digests: Mapping[Path, str | None],
+    manner: Manner,
+) -> Errand:
+    preparing = manner.preparing
+    tool = find_extractor(preparing.brain_extraction)
+    brain = BrainSource.of(scan, mask, digests, tool, heads=preparing.heads)
+    return Errand(scan, digests[scan], brain, source, outputs, manner)
 
 
 def _files(root: Path, out: Path) -> Iterator[Path]:
@@ -71,9 +92,8 @@ def _files(root: Path, out: Path) -> Iterator[Path]:
 
 
 def _outputs(folder: Path, name: str, figures: bool) -> Outputs:
-    ending = _VOLUME.search(name)
-    assert ending is not None
-    stem = name[: ending.start()]
+    stem = beside(Path(name), "").name
+    ending = name.removeprefix(stem)
     mask = f"{stem}_mask"
     if _T1W.search(name):
         # BIDS has room for one description: an earlier one goes into ours.
@@ -82,7 +102,7 @@ def _outputs(folder: Path, name: str, figures: bool) -> Outputs:
         person = re.sub(r"_desc-[^_]+", "", stem).removesuffix("_T1w")
         stem, mask = f"{person}{described}_T1w", f"{person}{described}_mask"
     figure = folder / f"{stem}.png" if figures else None
-    return Outputs(folder / f"{stem}{ending[0]}", folder / f"{mask}.nii.gz", figure)
+    return Outputs(folder / f"{stem}{ending}", folder / f"{mask}.nii.gz", figure)
 
 
 def _check_names(errands: list[Errand]) -> None:

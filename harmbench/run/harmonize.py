@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
@@ -16,21 +15,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 
 from harmbench.beforeafter import before_after
+from harmbench.data.bias import VERSION as N4
+from harmbench.data.bias import without_bias
+from harmbench.data.brain import BrainSource, cut
 from harmbench.data.cohort import DEFAULT_NORMALIZATION
-from harmbench.data.io import Array, load_brain
+from harmbench.data.io import Array
 from harmbench.data.job import registered
 from harmbench.data.native import load_native
 from harmbench.data.normalize import normalization
 from harmbench.data.prepare import VERSION as PREPARING
-from harmbench.data.prepare import extract
+from harmbench.data.preparing import DEFAULT_PREPARING, Preparing
 from harmbench.data.register import DOUBTFUL_CORRELATION
+from harmbench.data.tree import beside
 from harmbench.data.whole import Stack, change_in_scan, units, whites, whole_stack, windows
 from harmbench.errors import BadScanError, DivergedError, HarmbenchError, UserError
+from harmbench.files import alone, write_whole
 from harmbench.hashing import bytes_digest, canonical, digest, file_digest
-from harmbench.method import Method, fit_settings
+from harmbench.method import Method
+from harmbench.model import fit_settings
 from harmbench.plugins import Registry, code_version, one_line
 from harmbench.progress import Progress
 from harmbench.run import settings
@@ -61,6 +65,8 @@ class Harmonizer:
         What the fit was chosen by, or None.
     normalization, standard
         How the fit's scans were normalised, and the standard that this learnt or `()`.
+    prepared
+        What else was done to the fit's scans (`Preparing.labels`), and is to a scan.
     plugins
         Files that the method may come from.
     home
@@ -81,6 +87,7 @@ class Harmonizer:
     cohort: str | None
     normalization: str
     standard: tuple[float, ...]
+    prepared: tuple[str, ...]
     plugins: tuple[Path, ...]
     home: Path
     device: str
@@ -152,13 +159,15 @@ def configured(kind: type[Method], name: str, preset: str, values: str) -> Any:
 
 
 def stored_fits(home: Path) -> dict[str, Mapping[str, Any]]:
-    """Return the descriptions of all fits in the store, by key."""
+    """Return the descriptions of all fitted methods in the store, by key."""
     found = {}
     for path in sorted((home / "fits").glob("[!.]*/fit.json")):
         try:
-            found[path.parent.name] = json.loads(path.read_text())
+            fit = json.loads(path.read_text())
         except (OSError, ValueError):
             continue
+        if fit.get("kind", "method") == "method":  # instruments harmonise nothing
+            found[path.parent.name] = fit
     return found
 
 
@@ -213,15 +222,12 @@ def from_fit(
         if setting in fixed:
             raise UserError(f"--set {name}.{setting}: the fit {key} depends on it; say --method")
     config = settings.apply(name, config, values.get(name, {}))
-    grid = fit["grid"]
     return Harmonizer(
         method=name,
         code=code_version(kind),
         preset=fit["preset"],
         seed=fit["seed"],
-        grid=Grid(
-            grid["name"], tuple(grid["shape"]), tuple(grid["spacing"]), tuple(grid["centre"])
-        ),
+        grid=Grid.of(fit["grid"]),
         settings=json.dumps(canonical(config)),
         fit=key,
         target=fit["domain"],
@@ -230,6 +236,7 @@ def from_fit(
         # Fits of before there was a choice do not tell.
         normalization=fit.get("normalization", DEFAULT_NORMALIZATION),
         standard=tuple(fit.get("standard", ())),
+        prepared=tuple(fit.get("prepared", ())),
         plugins=plugins,
         home=home,
         device=device,
@@ -247,7 +254,29 @@ class Outputs:
     @property
     def sidecar(self) -> Path:
         """The JSON file beside the scan, with what was done."""
-        return self.scan.with_name(re.sub(r"\.nii(\.gz)?$", "", self.scan.name) + ".json")
+        return beside(self.scan, ".json")
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How the scans of a command are harmonised.
+
+    Attributes
+    ----------
+    blend
+        Over how many mm the change fades at the border of what is changed.
+    beyond
+        Whether slices beyond the grid are harmonised, too.
+    force
+        Whether outputs that are there, but were made otherwise, are replaced.
+    preparing
+        How the scans are prepared, as those of the fit were.
+    """
+
+    blend: float
+    beyond: bool = True
+    force: bool = False
+    preparing: Preparing = DEFAULT_PREPARING
 
 
 @dataclass(frozen=True)
@@ -258,30 +287,22 @@ class Errand:
     ----------
     path, content
         The file, and its digest; None if it cannot be read.
-    mask, mask_content
-        A mask of the brain on the same voxels, for a scan that is not brain-extracted, and
-        its digest; or None.
+    brain
+        What the brain is cut out of.
     source
         What the file is called in the record.
     outputs
         Where the results go.
-    blend
-        Over how many mm the change fades at the border of what is changed.
-    beyond
-        Whether slices beyond the grid are harmonised, too.
-    force
-        Whether outputs that are there, but were made otherwise, are replaced.
+    manner
+        How it is to be done.
     """
 
     path: Path
     content: str | None
-    mask: Path | None
-    mask_content: str | None
+    brain: BrainSource
     source: str
     outputs: Outputs
-    blend: float
-    beyond: bool = True
-    force: bool = False
+    manner: Manner
 
 
 @dataclass(frozen=True)
@@ -306,9 +327,10 @@ class Outcome:
     def doubt(self) -> str | None:
         """What there is to be looked at, or None."""
         correlation = self.record.get("TemplateCorrelation", 1.0)
-        if correlation >= DOUBTFUL_CORRELATION:
-            return None
-        return f"correlation {correlation:.2f} with the template is low"
+        doubts = list(self.record.get("Flags", ()))
+        if correlation < DOUBTFUL_CORRELATION:
+            doubts.insert(0, f"correlation {correlation:.2f} with the template is low")
+        return "; ".join(doubts) or None
 
 
 def harmonize_file(errand: Errand, harmonizer: Harmonizer) -> Outcome:
@@ -352,7 +374,7 @@ def already(errand: Errand, harmonizer: Harmonizer) -> Outcome | None:
         return None
     known = _recorded(outputs)
     if known.get("Key") != _key(errand, harmonizer):
-        if errand.force:
+        if errand.manner.force:
             return None
         return Outcome(
             error=f"{outputs.scan} exists and was not made by this fit of this file; "
@@ -365,24 +387,19 @@ def already(errand: Errand, harmonizer: Harmonizer) -> Outcome | None:
 
 
 def _key(errand: Errand, harmonizer: Harmonizer) -> str:
-    return digest("harmonized", harmonizer.key, _inputs(errand), errand.blend, errand.beyond)
+    manner = errand.manner
+    inputs: list[str | None] = [errand.brain.content]
+    if errand.brain.extractor is not None:
+        inputs.append(errand.brain.extractor.title)
+    if manner.preparing.n4:
+        inputs.append(digest("n4", N4))
+    return digest("harmonized", harmonizer.key, *inputs, manner.blend, manner.beyond)
 
 
-@contextlib.contextmanager
-def alone(out: Path, home: Path, progress: Progress) -> Iterator[None]:
-    """Wait until no other process writes to a file or folder; a killed one's lock is freed."""
-    folder = home / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{digest('harmonize', str(out.resolve()))}.lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        progress.log(f"another process is writing to {out}; waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+def only_writer(out: Path, home: Path, progress: Progress) -> AbstractContextManager[None]:
+    """Wait until no other process writes to a file or folder, and keep others from it."""
+    lock = home / "locks" / f"{digest('harmonize', str(out.resolve()))}.lock"
+    return alone(lock, f"another process is writing to {out}; waiting for it", progress)
 
 
 def _recorded(outputs: Outputs) -> Mapping[str, Any]:
@@ -395,28 +412,19 @@ def _recorded(outputs: Outputs) -> Mapping[str, Any]:
     return record if own else {}
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under another name, bring it to the disk, and give it its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writing = path.with_name(f".{path.name}.part")
-    try:
-        with writing.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        writing.replace(path)
-    finally:
-        writing.unlink(missing_ok=True)
-
-
 def _harmonized(errand: Errand, harmonizer: Harmonizer) -> tuple[dict[str, Any], dict[Path, bytes]]:
     """Do the work: what is recorded of it, and the content of each file but the sidecar."""
+    blend = errand.manner.blend
     native = load_native(errand.path)
-    brain = extract(load_brain(errand.path, errand.mask))
-    registration = registered(_inputs(errand), harmonizer.home, brain)
-    stack = whole_stack(brain, registration, harmonizer.grid, beyond=errand.beyond)
-    change = _by_windows(harmonizer, stack, *_person(errand.path))
-    added, changed = change_in_scan(change, stack, native.volume, brain, registration, errand.blend)
+    own = cut(errand.brain, harmonizer.home)
+    brain, n4 = own.brain, errand.manner.preparing.n4
+    registration = registered(own.content, harmonizer.home, brain)
+    shown, bias = without_bias(brain) if n4 else (brain, None)
+    stack = whole_stack(shown, registration, harmonizer.grid, beyond=errand.manner.beyond)
+    change, flags = _by_windows(harmonizer, stack, *_person(errand.path))
+    added, changed = change_in_scan(change, stack, native.volume, brain, registration, blend)
+    if bias is not None:
+        added[brain.box] *= bias
     content, after, clipped = native.with_change(added)
     outputs = errand.outputs
     contents = {outputs.scan: _as_named(outputs.scan, content)}
@@ -429,25 +437,23 @@ def _harmonized(errand: Errand, harmonizer: Harmonizer) -> tuple[dict[str, Any],
         "SoftwareVersion": version("harmbench"),
         "SourceDigest": errand.content,
         "OutputDigest": bytes_digest(contents[outputs.scan]),
+        "BrainExtraction": own.how,
+        "BiasCorrection": "N4" if n4 else None,
         "TemplateCorrelation": round(registration.correlation, 4),
         "SlicesHarmonized": int(stack.masks.any(axis=(1, 2)).sum()),
         "SlicesBeyondGrid": len(stack.images) - harmonizer.grid.shape[0],
         "VoxelsChanged": int(np.count_nonzero(changed)),
         "BrainVoxelsNotSeen": int(np.count_nonzero(brain.mask & ~changed[brain.box])),
         "VoxelsClipped": clipped,
-        "BlendMillimetres": errand.blend,
+        "BlendMillimetres": blend,
+        "Flags": flags,
     }
     return record, contents
 
 
-def _inputs(errand: Errand) -> str | None:
-    """Return the digest of the inputs: the scan's own, where there is no mask."""
-    if errand.mask is None:
-        return errand.content
-    return digest("masked", errand.content, errand.mask_content)
-
-
-def _by_windows(harmonizer: Harmonizer, stack: Stack, person: str, session: str) -> Array:
+def _by_windows(
+    harmonizer: Harmonizer, stack: Stack, person: str, session: str
+) -> tuple[Array, list[str]]:
     """Harmonise a stack by windows of the grid's size.
 
     A window is normalised as a scan of a cohort is, and what the method changes of it is
@@ -456,10 +462,12 @@ def _by_windows(harmonizer: Harmonizer, stack: Stack, person: str, session: str)
 
     Returns
     -------
-    numpy.ndarray
-        `(K, H, W)` float32: the change, in the scan's own intensities.
+    tuple
+        `(K, H, W)` float32: the change, in the scan's own intensities; and what the method
+        warned of, each once.
     """
     method = harmonizer.build()
+    flags: dict[str, None] = {}
     normalize = normalization(harmonizer.normalization)
     size = harmonizer.grid.shape[0]
     grid = range(stack.first, stack.first + size)
@@ -490,19 +498,19 @@ def _by_windows(harmonizer: Harmonizer, stack: Stack, person: str, session: str)
             raise
         except Exception as error:
             raise BadScanError(f"{harmonizer.method} failed: {one_line(error)}") from error
+        flags |= dict.fromkeys(flag for flag in answer.flags or () if flag)
         difference = answer.images[0].numpy() - normalized
         difference *= units(own, normalized, masks)[:, None, None]
         weights = np.array(window.weights, dtype=np.float32)[:, None, None]
         change[slices] += weights * difference
         total[slices] += weights
-    return change / total
+    return change / total, list(flags)
 
 
 def _person(path: Path) -> tuple[str, str]:
     """Return person and session by the file's name, as BIDS has them; else the name itself."""
     person, session = (re.search(rf"{entity}-([^_.]+)", path.name) for entity in ("sub", "ses"))
-    name = re.sub(r"\.nii(\.gz)?$", "", path.name)
-    return (person[1] if person else name), (session[1] if session else "1")
+    return (person[1] if person else beside(path, "").name), (session[1] if session else "1")
 
 
 def _as_named(path: Path, content: bytes) -> bytes:

@@ -11,10 +11,13 @@ from typing import Any
 
 from harmbench.data.address import parse_cohort
 from harmbench.data.cohort import DEFAULT_NORMALIZATION, Cohort, CohortSource
+from harmbench.data.preparing import DEFAULT_PREPARING, Preparing
 from harmbench.errors import SkipCell, UserError
 from harmbench.hashing import canonical, digest
-from harmbench.method import FitData, Method, fit_settings
+from harmbench.instrument import Instrument
+from harmbench.method import Method
 from harmbench.metrics.base import Metric
+from harmbench.model import FitData, Model, fit_settings
 from harmbench.needs import Needs
 from harmbench.plugins import Entry, Registry, code_version, matching, one_line
 from harmbench.progress import Progress
@@ -38,11 +41,13 @@ class Request:
     preset, seeds
         `"quick"` or `"paper"`, and the base seeds.
     assignments
-        Texts of the form `method.field=value`.
+        Texts of the form `name.field=value`, the name a method's or a task's instrument's.
     ablations
         Whether the ablations that the methods name are asked for, too.
     normalize
         Name of how the scans' intensities are normalised.
+    preparing
+        How volumes are prepared.
     """
 
     methods: Sequence[str]
@@ -54,6 +59,7 @@ class Request:
     assignments: Sequence[str] = ()
     ablations: bool = False
     normalize: str = DEFAULT_NORMALIZATION
+    preparing: Preparing = DEFAULT_PREPARING
 
 
 @dataclass(frozen=True)
@@ -81,26 +87,27 @@ class Variant:
 
 @dataclass(frozen=True)
 class Fit:
-    """A method that is to be fitted, with everything that the result depends on.
+    """A model that is to be fitted, with everything that the result depends on.
 
     Attributes
     ----------
-    name, method, config
-        The method's name, its class and its settings.
+    name, model, config
+        The model's name, its class and its settings.
     preset, seed, grid
         As of the cell.
     data
-        What a task chose; the method is handed the part that its needs entitle it to.
-    normalization, standard
-        How the cohort's intensities were normalised, and the standard it learnt or `()`: for
-        scans from outside, and no part of the key, since the data's digest tells of both.
+        What a task chose; the model is handed the part that it is entitled to.
+    normalization, standard, prepared
+        How the cohort's intensities were normalised, the standard it learnt or `()`, and what
+        else was done to its scans (`Preparing.labels`): for scans from outside, and no part of
+        the key, since the data's digest tells of all.
     users
-        Needs of the methods that are built on this one: it is handed no more than they are,
-        or a blind method would see the source through it.
+        The models that are built on this one: it is handed no more than they are, or a blind
+        method would see the source through it.
     """
 
     name: str
-    method: type[Method]
+    model: type[Model]
     config: Any
     preset: str
     seed: int
@@ -108,25 +115,31 @@ class Fit:
     data: TaskData = field(repr=False)
     normalization: str
     standard: tuple[float, ...]
-    users: tuple[Needs, ...] = ()
+    prepared: tuple[str, ...]
+    users: tuple[type[Model], ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The fit in a few words."""
+        return f"fit of {self.name}, seed {self.seed}"
 
     @property
     def fit_data(self) -> FitData:
-        """The data that the method is handed."""
+        """The data that the model is handed."""
         data = self.data.fit_data(self.seed)
-        for needs in (*self.users, self.method.needs):
-            data = data.restricted(needs)
+        for model in (*self.users, self.model):
+            data = model.entitled(data)
         return data
 
     @cached_property
     def parts(self) -> dict[str, Fit]:
-        """The fits that the method is built on, by attribute (`Method.parts`)."""
-        users = (*self.users, self.method.needs)
+        """The fits that the model is built on, by attribute (`Model.parts`)."""
+        users = (*self.users, self.model)
         return {
             attribute: dataclasses.replace(
-                self, name=part.name, method=part, config=config, users=users
+                self, name=part.name, model=part, config=config, users=users
             )
-            for attribute, (part, config) in self.method.parts(self.config).items()
+            for attribute, (part, config) in self.model.parts(self.config).items()
         }
 
     @cached_property
@@ -135,7 +148,7 @@ class Fit:
         return digest(
             "fit",
             self.name,
-            code_version(self.method),
+            code_version(self.model),
             self.preset,
             fit_settings(self.config),
             self.fit_data.digest,
@@ -161,6 +174,10 @@ class Job:
         What is to be fitted for it; None for a method with nothing to learn.
     fault
         What the task's set-up failed with, or None.
+    instruments
+        What is to be fitted for the task, by the names it gave.
+    bounds_key
+        Content hash of everything that the task's bounds depend on.
     """
 
     cell: Cell
@@ -170,6 +187,24 @@ class Job:
     grid: Grid
     fit: Fit | None = None
     fault: str | None = None
+    instruments: Mapping[str, Fit] = field(default_factory=dict)
+    bounds_key: str = ""
+
+    @property
+    def fits(self) -> tuple[Fit, ...]:
+        """What must be fitted before the cell can be computed."""
+        return (*self.instruments.values(), *(() if self.fit is None else (self.fit,)))
+
+    @property
+    def all_fits(self) -> tuple[Fit, ...]:
+        """The same, with what these are built on, at any depth."""
+
+        def with_parts(fit: Fit) -> Iterator[Fit]:
+            yield fit
+            for part in fit.parts.values():
+                yield from with_parts(part)
+
+        return tuple(one for fit in self.fits for one in with_parts(fit))
 
     @property
     def method(self) -> type[Method]:
@@ -193,13 +228,28 @@ class Plan:
 
 @dataclass(frozen=True)
 class Selection:
-    """What the names of a request stand for, before any data is touched."""
+    """What the names of a request stand for, before any data is touched.
+
+    Attributes
+    ----------
+    variants
+        Methods under their settings.
+    tasks
+        The tasks, by name.
+    source, grid
+        Where scans come from, and what they lie on.
+    request
+        What was asked for.
+    instruments
+        Settings of the tasks' instruments that the request changes, by the instrument's name.
+    """
 
     variants: tuple[Variant, ...]
     tasks: Mapping[str, Entry]
     source: CohortSource
     grid: Grid
     request: Request = field(repr=False)
+    instruments: Mapping[str, Any] = field(default_factory=dict)
 
     def is_prepared(self, home: Path) -> bool:
         """Whether the cohort was prepared before."""
@@ -211,13 +261,14 @@ def open_source(
     cohort: str,
     recipe: Path | None,
     normalize: str = DEFAULT_NORMALIZATION,
+    preparing: Preparing = DEFAULT_PREPARING,
 ) -> CohortSource:
     """Return the cohort source for `NAME`, `NAME:ARGUMENT` or `FILE.csv`.
 
     Raises
     ------
     UserError
-        If there is no such source, or it cannot be normalised so.
+        If there is no such source, or it cannot be prepared so.
     """
     name, argument = parse_cohort(cohort)
     source = registry.entry("cohorts", name).build(argument, recipe)
@@ -227,7 +278,12 @@ def open_source(
         raise UserError.unknown(
             f"normalisation of the cohort '{name}'", normalize, source.normalizations
         )
+    if preparing.labels and not source.from_volumes:
+        raise UserError(
+            f"the cohort '{name}' is not prepared from volumes: leave out --no-brain-mask and --n4"
+        )
     source.normalization = normalize
+    source.preparing = preparing
     return source
 
 
@@ -247,13 +303,17 @@ def select(registry: Registry, request: Request) -> Selection:
     names = matching("method", request.methods, method_entries)
     assignments = settings.parse(request.assignments)
     for name in assignments:
-        if name not in method_entries:
-            raise UserError.unknown("method", name, method_entries)
-        if name not in names:
+        if name in method_entries and name not in names:
             raise UserError(f"--set {name}: the method '{name}' is not among those to run")
-    source = open_source(registry, request.cohort, request.recipe, request.normalize)
+    source = open_source(
+        registry, request.cohort, request.recipe, request.normalize, request.preparing
+    )
     task_entries = registry.entries("tasks", source.sources)
     tasks = {name: task_entries[name] for name in matching("task", request.tasks, task_entries)}
+    instruments = _instruments(tasks) if assignments.keys() - names else {}
+    for name in assignments:
+        if name not in names and name not in instruments:
+            raise UserError.unknown("method", name, {**method_entries, **instruments})
     variants: list[Variant] = []
     for name in names:
         try:
@@ -265,7 +325,24 @@ def select(registry: Registry, request: Request) -> Selection:
             registry.on_error(f"method '{name}' is left out: {error}")
         else:
             variants += found
-    return Selection(tuple(variants), tasks, source, grid, request)
+    changed = {
+        name: settings.apply(name, instruments[name].preset(request.preset), values)
+        for name, values in assignments.items()
+        if name not in names
+    }
+    return Selection(tuple(variants), tasks, source, grid, request, changed)
+
+
+def _instruments(tasks: Mapping[str, Entry]) -> dict[str, type[Instrument]]:
+    """Return the instruments of tasks, by their own names."""
+    found = {}
+    for entry in tasks.values():
+        try:
+            kinds = entry.load().instruments.values()
+        except Exception:
+            continue  # make_plan tells of it
+        found.update({kind.name: kind for kind in kinds})
+    return found
 
 
 def _variants(entry: Entry, request: Request, values: Mapping[str, str]) -> list[Variant]:
@@ -316,37 +393,70 @@ def make_plan(registry: Registry, selection: Selection, home: Path, progress: Pr
     request = selection.request
     cohort = Cohort.open(selection.source, selection.grid, home, progress)
     metrics = tuple(_working_metrics(registry))
+    measures = sorted((metric.name, code_version(type(metric))) for metric in metrics)
     jobs = []
     for seed in request.seeds:
         for task_name, entry in selection.tasks.items():
             task, data, refusal, fault = None, None, None, None
+            instruments: dict[str, Fit] = {}
             try:
                 task = entry.build()
                 data = task.setup(cohort, seed)
+                for title, kind in task.instruments.items():
+                    config = selection.instruments.get(kind.name, kind.preset(request.preset))
+                    instruments[title] = _fit(
+                        selection, cohort, seed, data, kind.name, kind, config
+                    )
             except SkipCell as reason:
                 refusal = str(reason)
             except Exception as error:
                 # Of a plugin's task, most likely: it costs its own cells and no more.
-                fault = f"the task's set-up failed: {one_line(error)}"
-            asked = _cell(cohort, request.preset, seed, task_name, task, data, refusal)
+                data, fault = None, f"the task's set-up failed: {one_line(error)}"
+            asked = _cell(selection, cohort, seed, task_name, task, data, refusal, instruments)
             for variant in selection.variants:
                 skip = asked.skip or (data and unmet(variant.method.needs, data))
                 fit = None
                 if data is not None and skip is None and variant.method.learns():
-                    fit = Fit(
-                        variant.name,
-                        variant.method,
-                        variant.config,
-                        request.preset,
-                        seed,
-                        selection.grid,
-                        data,
-                        cohort.normalization,
-                        tuple(cohort.facts.get("standard", ())),
+                    fit = _fit(
+                        selection, cohort, seed, data, variant.name, variant.method, variant.config
                     )
-                cell = _with_method(asked, variant, skip, fit, metrics)
-                jobs.append(Job(cell, variant, task, data, selection.grid, fit, fault))
+                jobs.append(
+                    Job(
+                        _with_method(asked, variant, skip, fit, measures),
+                        variant,
+                        task,
+                        data,
+                        selection.grid,
+                        fit,
+                        fault,
+                        instruments,
+                        digest("bounds", asked.key, measures),
+                    )
+                )
     return Plan(tuple(jobs), metrics, cohort)
+
+
+def _fit(
+    selection: Selection,
+    cohort: Cohort,
+    seed: int,
+    data: TaskData,
+    name: str,
+    model: type[Model],
+    config: Any,
+) -> Fit:
+    return Fit(
+        name,
+        model,
+        config,
+        selection.request.preset,
+        seed,
+        selection.grid,
+        data,
+        cohort.normalization,
+        tuple(cohort.facts.get("standard", ())),
+        selection.request.preparing.labels,
+    )
 
 
 def _working_metrics(registry: Registry) -> Iterator[Metric]:
@@ -358,46 +468,67 @@ def _working_metrics(registry: Registry) -> Iterator[Metric]:
 
 
 def _cell(
+    selection: Selection,
     cohort: Cohort,
-    preset: str,
     seed: int,
     task_name: str,
     task: Task | None,
     data: TaskData | None,
     refusal: str | None,
+    instruments: Mapping[str, Fit],
 ) -> Cell:
     """Describe the cell as far as the method does not matter; `key` is the task's part."""
-    known = [] if data is None else [data.test, data.target]
+    known = [] if data is None else [data.test, data.target, *data.extra.values()]
     if data is not None and data.references is not None:
         known.append(data.references)
+    fits = {title: fit.key for title, fit in instruments.items()}
+    changed = {
+        f"{fit.name}.{name}": value
+        for fit in instruments.values()
+        for name, value in settings.changes(
+            fit.config, fit.model.preset(selection.request.preset)
+        ).items()
+    }
     return Cell(
         method="",
         label="",
-        task=task_name,
+        # Measured otherwise, it is another question: numbers of the two share no column.
+        task=settings.label(task_name, changed),
         cohort=cohort.name,
         seed=seed,
-        preset=preset,
+        preset=selection.request.preset,
         kind=cohort.kind,
         cohort_key=cohort.key,
         key=digest(
-            task_name, code_version(type(task)), seed, [scans.digest for scans in known], refusal
+            task_name,
+            code_version(type(task)),
+            seed,
+            [scans.digest for scans in known],
+            refusal,
+            *([fits, [fit.config for fit in instruments.values()]] if instruments else []),
         ),
         parameters={} if data is None else data.parameters,
         skip=refusal,
+        normalization=cohort.normalization,
+        instruments=fits,
     )
 
 
 def _with_method(
-    cell: Cell, variant: Variant, skip: str | None, fit: Fit | None, metrics: Sequence[Metric]
+    cell: Cell,
+    variant: Variant,
+    skip: str | None,
+    fit: Fit | None,
+    measures: Sequence[tuple[str, str]],
 ) -> Cell:
     name, method, config = variant.name, variant.method, variant.config
     fit_key = None if fit is None else fit.key
-    measures = sorted((metric.name, code_version(type(metric))) for metric in metrics)
     return dataclasses.replace(
         cell,
         method=name,
         label=variant.label,
         key=digest("cell", cell.key, name, code_version(method), config, fit_key, measures, skip),
+        question=digest("question", cell.key, measures),
         fit_key=fit_key,
         settings=canonical(config),
         control=method.control,

@@ -1,31 +1,38 @@
-"""Computing cells: fit or load, harmonise, score, store, and tell the hooks."""
+"""Computing fits and cells: fit or load, harmonise, score, store."""
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
+from harmbench import memory
 from harmbench.errors import DivergedError
 from harmbench.figures import Keyframes
 from harmbench.hashing import canonical
-from harmbench.method import Method, n_parameters
-from harmbench.metrics.aggregate import estimates
+from harmbench.instrument import Instrument
+from harmbench.method import Method
+from harmbench.metrics.base import Metric
+from harmbench.model import Model, n_parameters
 from harmbench.plugins import Registry
 from harmbench.progress import CurvePoint, FitProgress, Progress
 from harmbench.run import device as devices
 from harmbench.run.apply import harmonized_by
-from harmbench.run.cell import CellResult, Status
-from harmbench.run.plan import Fit, Job, Plan
-from harmbench.run.store import CellStore, FitStore
+from harmbench.run.cell import Cell, CellResult, Status
+from harmbench.run.outcome import Outcome
+from harmbench.run.plan import Fit, Job
+from harmbench.run.store import BoundsStore, CellStore, FitStore, HeldError, to_json
+from harmbench.scans import Scans
+from harmbench.scorer import ScoringContext
 from harmbench.seeds import seeded
+from harmbench.slices import Slices
 from harmbench.task import Task, TaskData
 
 
@@ -39,15 +46,26 @@ class Known:
         Times in seconds, sizes and provenance, as JSON types.
     curves
         What the fit recorded by step.
+    harmonizing
+        Seconds that the method itself took.
     """
 
     facts: dict[str, Any]
     curves: Sequence[CurvePoint] = ()
+    harmonizing: float = 0.0
+
+    def flag(self, harmonized: Scans) -> None:
+        """Keep what the method warns of, by "person/session"."""
+        for person, session, flag in zip(
+            harmonized.people, harmonized.sessions, harmonized.flags or (), strict=False
+        ):
+            if flag:
+                self.facts.setdefault("flags", {})[f"{person}/{session}"] = flag
 
 
 @dataclass(frozen=True)
 class Runner:
-    """Computes the jobs of a plan, one after the other.
+    """Computes fits and cells, in this process and on one device.
 
     Attributes
     ----------
@@ -68,7 +86,7 @@ class Runner:
 
     @property
     def fits(self) -> FitStore:
-        """The store of fitted methods."""
+        """The store of fitted methods and instruments."""
         return FitStore(self.home / "fits")
 
     @property
@@ -76,129 +94,237 @@ class Runner:
         """The store of finished cells."""
         return CellStore(self.home / "cells")
 
-    def planned(self, job: Job) -> Status:
-        """Say what running the job would come to, without running it."""
+    @property
+    def bounds(self) -> BoundsStore:
+        """The store of what scores are seen against."""
+        return BoundsStore(self.home / "bounds")
+
+    def with_progress(self, progress: Progress) -> Runner:
+        """Return the same runner, which shows its progress elsewhere."""
+        return dataclasses.replace(self, progress=progress)
+
+    def foreseen(self, job: Job) -> CellResult | None:
+        """Return the result that a job has without being computed, or None."""
         if job.cell.skip is not None:
-            return Status.SKIPPED
+            return CellResult(Status.SKIPPED, job.cell.skip)
         if job.fault is not None:
-            return Status.FAILED
-        return Status.CACHED if self.cells.load(job.cell.key) else Status.PLANNED
+            return CellResult(Status.FAILED, job.fault)
+        return self.cells.load(job.cell.key)
 
     def fitted(self, job: Job) -> Method:
         """Return a job's method on the device, fitted now or taken from the store."""
         return self._fitted(job, Known({}))
 
-    def run(self, plan: Plan) -> Iterator[tuple[Job, CellResult]]:
-        """Run all jobs; one that fails or diverges costs only itself."""
-        for job in plan.jobs:
-            result = self._run(job, plan)
-            self.registry.call("after_cell", cell=job.cell, result=result)
-            yield job, result
+    def make(self, fit: Fit, *, wait: bool = True) -> Outcome:
+        """Make a fit and store it, unless it is there.
 
-    def _run(self, job: Job, plan: Plan) -> CellResult:
-        cell = job.cell
-        if cell.skip is not None:
-            return CellResult(Status.SKIPPED, cell.skip)
-        if job.fault is not None:
-            return CellResult(Status.FAILED, job.fault)
-        with self.cells.lock(cell.key):
-            stored = self.cells.load(cell.key)
-            if stored is not None:
-                return stored
-            self.registry.call("before_cell", cell=cell)
-            assert job.data is not None
-            assert job.task is not None
-            known = Known({"device": devices.describe(self.device)})
-            try:
-                return self._compute(job, job.task, job.data, plan, known)
-            except DivergedError as error:
-                return CellResult(
-                    Status.DIVERGED, str(error), facts=known.facts, curves=known.curves
-                )
-            except Exception as error:
-                reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-                known.facts["traceback"] = traceback.format_exc()
-                return CellResult(Status.FAILED, reason, facts=known.facts, curves=known.curves)
+        Parameters
+        ----------
+        fit
+            What to fit.
+        wait
+            Whether to wait for another process that is at it; if not, the outcome is `PLANNED`.
+        """
+
+        def work(known: Known) -> Outcome:
+            made = self._obtain(fit, known, wait=wait)[1]
+            return Outcome(Status.DONE if made else Status.CACHED)
+
+        return self._guarded(work)
+
+    def compute(self, job: Job, metrics: Sequence[Metric], *, wait: bool = True) -> Outcome:
+        """Compute a cell and store it, unless it is there; fits that it lacks are made.
+
+        Parameters
+        ----------
+        job
+            One that is neither skipped nor at fault.
+        metrics
+            What it may be scored by.
+        wait
+            As of `make`.
+        """
+
+        def work(known: Known) -> Outcome:
+            with self.cells.lock(job.cell.key, wait=wait):
+                stored = self.cells.load(job.cell.key)
+                if stored is not None:
+                    return Outcome(Status.CACHED, result=stored)
+                self.registry.call("before_cell", cell=job.cell)
+                assert job.data is not None
+                assert job.task is not None
+                result = self._compute(job, job.task, job.data, metrics, known)
+                return Outcome(Status.DONE, result=result)
+
+        return self._guarded(work)
+
+    def _guarded(self, work: Callable[[Known], Outcome]) -> Outcome:
+        """Do a work; whatever goes wrong in it is its outcome."""
+        known = Known({"device": devices.describe(self.device)})
+        try:
+            return work(known)
+        except HeldError:
+            return Outcome(Status.PLANNED)
+        except DivergedError as error:
+            return Outcome(Status.DIVERGED, str(error), known.facts, known.curves)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            known.facts["traceback"] = traceback.format_exc()
+            return Outcome(Status.FAILED, reason, known.facts, known.curves)
 
     def _compute(
-        self, job: Job, task: Task, data: TaskData, plan: Plan, known: Known
+        self, job: Job, task: Task, data: TaskData, metrics: Sequence[Metric], known: Known
     ) -> CellResult:
         cell = job.cell
+        context = ScoringContext(
+            data,
+            metrics,
+            self._instruments(job, known),
+            self.device,
+            cell.seed,
+            cell.preset,
+            self.progress,
+        )
+        bounds = self._bounds(job, task, context)
         method = self._fitted(job, known)
+        scorer = task.scorer(context)
         keyframes = Keyframes(cell)
-        frames: list[pd.DataFrame] = []
-        size = devices.scans_per_batch(self.device)
-        seconds = 0.0
-        for start in self.progress.track(range(0, len(data.test), size), cell.title):
-            places = range(start, min(start + size, len(data.test)))
-            source = data.test.load(places)
-            truth = None if data.references is None else data.references.load(places)
-            began = time.perf_counter()
-            harmonized = harmonized_by(method, source, truth, cell.seed, self.device)
-            seconds += time.perf_counter() - began
-            frames.append(task.score(harmonized, truth, data, plan.metrics))
-            keyframes.add(source, harmonized, truth)
-        scores = pd.concat(frames, ignore_index=True)
-        known.facts |= {
-            "harmonize_seconds_per_scan": seconds / max(1, len(data.test)),
-            "lower_is_better": [m.name for m in plan.metrics if not m.higher_is_better],
+        slices = Slices()
+        size, began = devices.scans_per_batch(self.device), time.perf_counter()
+        with devices.watched(self.device) as gpu:
+            for start in self.progress.track(range(0, len(data.test), size), cell.title):
+                places = range(start, min(start + size, len(data.test)))
+                for source, harmonized, truth in self._harmonized(
+                    method, data, places, cell, known
+                ):
+                    known.flag(harmonized)
+                    scorer.add(source, harmonized, truth)
+                    keyframes.add(source, harmonized, truth)
+                    slices.add(source, harmonized, truth)
+        scores = scorer.table()
+        higher = {metric.name: metric.higher_is_better for metric in metrics} | dict(task.measures)
+        known.facts |= gpu | {
+            "harmonize_seconds_per_scan": known.harmonizing / max(1, len(data.test)),
+            "cell_seconds": time.perf_counter() - began,
+            "lower_is_better": [name for name, better in higher.items() if not better],
+            "headline": list(task.headline),
+            "bounds": bounds,
             "test_scans": len(data.test),
             "test_people": len(set(data.test.people)),
         }
         picture = io.BytesIO()
-        keyframes.figure(scores, data).savefig(picture, dpi=110)
+        keyframes.figure(scores, data, task.headline, scorer.annotated).savefig(picture, dpi=110)
         result = CellResult(
             Status.DONE,
             scores=scores,
-            estimates=estimates(scores),
+            estimates=scorer.estimates(scores),
             facts=known.facts,
-            fit_cached=bool(known.facts["fit_cached"]),
             curves=known.curves,
         )
-        return self.cells.save(cell, result, picture.getvalue())
+        return self.cells.save(cell, result, picture.getvalue(), slices.arrays(data.target))
+
+    def _harmonized(
+        self, method: Method, data: TaskData, places: range, cell: Cell, known: Known
+    ) -> Iterator[tuple[Scans, Scans, Scans | None]]:
+        """Yield source scans, the harmonised ones and their truth: all, or parts if memory ends."""
+        while places:
+            part = places[: known.facts.get("scans_at_once", len(places))]
+            source = data.test.load(part)
+            truth = None if data.references is None else data.references.load(part)
+            began = time.perf_counter()
+            try:
+                harmonized = harmonized_by(method, source, truth, cell.seed, self.device)
+            except Exception as error:
+                if not memory.ran_out(error) or len(part) == 1:
+                    raise
+                known.facts["scans_at_once"] = len(part) // 2
+            else:
+                known.harmonizing += time.perf_counter() - began
+                yield source, harmonized, truth
+                places = places[len(part) :]
+                continue
+            # Here, where the error and all that it holds on to are gone.
+            memory.release(self.device)
+            self.progress.log(
+                f"{cell.title}: out of memory; goes on with {len(part) // 2} scans at once"
+            )
 
     def _fitted(self, job: Job, known: Known) -> Method:
         """Return the fitted method on the device, from the store where it is there."""
         if job.fit is None:
-            known.facts |= {"fit_seconds": 0.0, "fit_cached": False, "n_parameters": 0}
+            known.facts |= {"fit_seconds": 0.0, "n_parameters": 0}
             with seeded(job.cell.seed, "initialise", job.cell.method):
                 return job.method(job.grid, job.config).to(self.device)
-        return self._obtain(job.fit, known)
+        method, _ = self._obtain(job.fit, known)
+        assert isinstance(method, Method)
+        return method
 
-    def _obtain(self, fit: Fit, known: Known) -> Method:
-        """Load a fit, or fit and store it; `known` is told its facts and curves."""
-        method = self._build(fit)
-        with self.fits.lock(fit.key):
-            stored = self.fits.load(fit.key, method)
+    def _instruments(self, job: Job, known: Known) -> dict[str, Instrument]:
+        """Return the task's instruments on the device; what they cost is told by itself."""
+        found: dict[str, Instrument] = {}
+        for title, fit in job.instruments.items():
+            its = Known({})
+            instrument, _ = self._obtain(fit, its)
+            assert isinstance(instrument, Instrument)
+            found[title] = instrument
+            known.facts.setdefault("instruments", {})[title] = {
+                "name": fit.name,
+                "fit": fit.key,
+                **its.facts,
+            }
+        return found
+
+    def _bounds(self, job: Job, task: Task, context: ScoringContext) -> dict[str, Any]:
+        """Return the task's bounds as JSON types, computed once for all its cells."""
+        with self.bounds.lock(job.bounds_key):
+            bounds = self.bounds.load(job.bounds_key)
+            if bounds is None:
+                with seeded(context.seed, "bounds", task.name):
+                    found = task.bounds(context)
+                bounds = {title: to_json(numbers) for title, numbers in found.items()}
+                self.bounds.save(job.bounds_key, bounds)
+        return bounds
+
+    def _obtain(self, fit: Fit, known: Known, *, wait: bool = True) -> tuple[Model, bool]:
+        """Load a fit, or fit and store it; `known` is told its facts and curves.
+
+        Returns
+        -------
+        tuple
+            The model on the device, and whether it was fitted now.
+        """
+        model = self._build(fit)
+        with self.fits.lock(fit.key, wait=wait):
+            stored = self.fits.load(fit.key, model)
             if stored is None:
                 if self.fits.has(fit.key):
                     # It is damaged, and may have been loaded in part: start from a fresh one.
-                    method = self._build(fit)
-                description, curves = self._fit(fit, method, known)
-                self.fits.save(fit.key, method, description, curves)
+                    model = self._build(fit)
+                description, curves = self._fit(fit, model, known)
+                self.fits.save(fit.key, model, description, curves)
             else:
                 description, curves = stored
                 self.fits.drop_checkpoints(fit.key)  # of a process that was killed in storing it
             known.curves = curves
-            known.facts |= _facts(description) | {"fit_cached": stored is not None}
-        return method.eval()
+            known.facts |= _facts(description)
+        return model.eval(), stored is None
 
     def _fit(
-        self, fit: Fit, method: Method, known: Known
+        self, fit: Fit, model: Model, known: Known
     ) -> tuple[dict[str, Any], Sequence[CurvePoint]]:
-        """Fit a fresh method, from its checkpoint on if an earlier process left one.
+        """Fit a fresh model, from its checkpoint on if an earlier process left one.
 
         Returns
         -------
         tuple
             What is to be stored beside its state, and its curves.
         """
-        # The cost of a method is that of all it is built on, whoever paid for it.
+        # The cost of a model is that of all it is built on, whoever paid for it.
         seconds, curves = 0.0, []
         for attribute, part in fit.parts.items():
             its = Known({})
             try:
-                getattr(method, attribute).load_state_dict(self._obtain(part, its).state_dict())
+                getattr(model, attribute).load_state_dict(self._obtain(part, its)[0].state_dict())
             finally:
                 curves += [point._replace(name=f"{attribute}.{point.name}") for point in its.curves]
                 known.curves = tuple(curves)
@@ -207,10 +333,10 @@ class Runner:
         progress = FitProgress(self.progress, self.fits.checkpoints(fit.key))
         try:
             with seeded(fit.seed, "fit", fit.name):
-                method.train()
-                method.fit(fit_data, progress)
-            method.eval()
-            if not all(bool(value.isfinite().all()) for value in method.state_dict().values()):
+                model.train()
+                model.fit(fit_data, progress)
+            model.eval()
+            if not all(bool(value.isfinite().all()) for value in model.state_dict().values()):
                 raise DivergedError("the fit ended with values that are not finite")
         except DivergedError:
             # It would only run away again from where it was last saved.
@@ -220,13 +346,15 @@ class Runner:
             known.curves = (*curves, *progress.curves)
             taken = {
                 "seconds": seconds + progress.seconds,
-                "n_parameters": n_parameters(method),
+                "own_seconds": progress.seconds,
+                "n_parameters": n_parameters(model),
                 "facts": progress.facts,
             }
             known.facts |= _facts(taken)
         return {
             "method": fit.name,
-            "version": method.version,
+            "kind": "instrument" if isinstance(model, Instrument) else "method",
+            "version": model.version,
             "preset": fit.preset,
             "settings": canonical(fit.config),
             "seed": fit.seed,
@@ -236,13 +364,14 @@ class Runner:
             "data": fit_data.digest,
             "normalization": fit.normalization,
             "standard": fit.standard,
+            "prepared": fit.prepared,
             "device": devices.describe(self.device),
             **taken,
         }, known.curves
 
-    def _build(self, fit: Fit) -> Method:
+    def _build(self, fit: Fit) -> Model:
         with seeded(fit.seed, "initialise", fit.name):
-            return fit.method(fit.grid, fit.config).to(self.device)
+            return fit.model(fit.grid, fit.config).to(self.device)
 
 
 def _facts(description: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,28 +1,48 @@
-"""The stores of fits and of cells: content-keyed folders that are whole or not there."""
+"""The stores of fits, cells and bounds: content-keyed folders that are whole or not there."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import json
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 import pandas as pd
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from harmbench.method import Method
 from harmbench.metrics.aggregate import Estimate
+from harmbench.model import Model
 from harmbench.progress import CurvePoint
 from harmbench.run.cell import Cell, CellResult, Status
+from harmbench.slices import write_slices
+
+# Of every file of a folder, as `sha256sum --check` reads them.
+CHECKSUMS = "SHA256SUMS"
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file of a folder, by name, in the order of the names."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.name != CHECKSUMS:
+            with path.open("rb") as stream:
+                found[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return found
+
+
+class HeldError(Exception):
+    """Another process is at it."""
 
 
 class Store:
@@ -46,11 +66,24 @@ class Store:
         return self.path(key).is_dir()
 
     @contextlib.contextmanager
-    def lock(self, key: str) -> Iterator[None]:
-        """Hold the key, so that two processes do not compute the same thing."""
+    def lock(self, key: str, *, wait: bool = True) -> Iterator[None]:
+        """Hold the key, so that two processes do not compute the same thing.
+
+        Raises
+        ------
+        HeldError
+            If another process holds it, unless that is to be waited for.
+        """
         self.root.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.root / f".{key}.lock"):
+        held = FileLock(self.root / f".{key}.lock")
+        try:
+            held.acquire(blocking=wait)
+        except Timeout:
+            raise HeldError(key) from None
+        try:
             yield
+        finally:
+            held.release()
 
     @contextlib.contextmanager
     def writing(self, key: str) -> Iterator[Path]:
@@ -64,6 +97,8 @@ class Store:
         building = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=self.root))
         try:
             yield building
+            lines = [f"{value}  {name}\n" for name, value in checksums(building).items()]
+            (building / CHECKSUMS).write_text("".join(lines))
             for path in building.iterdir():
                 with path.open("rb") as stream:
                     os.fsync(stream.fileno())
@@ -75,7 +110,7 @@ class Store:
 
 
 class FitStore(Store):
-    """Fitted methods: `state.safetensors`, `fit.json` and `curves.csv`.
+    """Fitted methods and instruments: `state.safetensors`, `fit.json` and `curves.csv`.
 
     Loading one runs no code. Beside them lie the checkpoints of fits that are under way.
     """
@@ -91,22 +126,20 @@ class FitStore(Store):
     def save(
         self,
         key: str,
-        method: Method,
+        model: Model,
         description: dict[str, Any],
         curves: Sequence[CurvePoint],
     ) -> None:
-        """Store a fitted method's state dict; its checkpoints have served."""
-        state = {name: tensor.contiguous().cpu() for name, tensor in method.state_dict().items()}
+        """Store a fitted model's state dict; its checkpoints have served."""
+        state = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
         with self.writing(key) as folder:
             save_file(state, folder / "state.safetensors")
             (folder / "fit.json").write_text(json.dumps(description, indent=1))
             _write_curves(folder, curves)
         self.drop_checkpoints(key)
 
-    def load(
-        self, key: str, method: Method
-    ) -> tuple[dict[str, Any], tuple[CurvePoint, ...]] | None:
-        """Load a stored state into `method`.
+    def load(self, key: str, model: Model) -> tuple[dict[str, Any], tuple[CurvePoint, ...]] | None:
+        """Load a stored state into `model`.
 
         Returns
         -------
@@ -119,7 +152,7 @@ class FitStore(Store):
         try:
             description = json.loads((self.path(key) / "fit.json").read_text())
             curves = _read_curves(self.path(key))
-            method.load_state_dict(load_file(self.path(key) / "state.safetensors"))
+            model.load_state_dict(load_file(self.path(key) / "state.safetensors"))
         except (OSError, ValueError, RuntimeError, SafetensorError):
             return None
         assert isinstance(description, dict)
@@ -127,26 +160,32 @@ class FitStore(Store):
 
 
 class CellStore(Store):
-    """Results of finished cells: `result.json`, `scores.csv`, `curves.csv` and `figure.png`.
+    """Results of finished cells.
 
-    There are no curves of a method with nothing to learn.
+    Files are `result.json`, `scores.csv`, `curves.csv`, `figure.png` and `slices.npz`. There
+    are no curves of a method with nothing to learn.
     """
 
-    def save(self, cell: Cell, result: CellResult, figure: bytes | None) -> CellResult:
+    def save(
+        self,
+        cell: Cell,
+        result: CellResult,
+        figure: bytes | None,
+        slices: dict[str, npt.NDArray[Any]] | None = None,
+    ) -> CellResult:
         """Store a finished cell, and return its result with the folder it lies in."""
         assert result.scores is not None
         with self.writing(cell.key) as folder:
             result.scores.to_csv(folder / "scores.csv", index=False)
             if figure is not None:
                 (folder / "figure.png").write_bytes(figure)
+            if slices is not None:
+                write_slices(folder / "slices.npz", slices)
             if result.curves:
                 _write_curves(folder, result.curves)
             content = {
                 "cell": asdict(cell),
-                "estimates": {
-                    name: {k: _text(v) for k, v in asdict(estimate).items()}
-                    for name, estimate in result.estimates.items()
-                },
+                "estimates": to_json(result.estimates),
                 "facts": dict(result.facts),
             }
             (folder / "result.json").write_text(json.dumps(content, indent=1))
@@ -157,7 +196,6 @@ class CellStore(Store):
             folder=self.path(cell.key),
             facts=result.facts,
             curves=result.curves,
-            fit_cached=result.fit_cached,
         )
 
     def load(self, key: str) -> CellResult | None:
@@ -166,10 +204,7 @@ class CellStore(Store):
         try:
             content = json.loads((folder / "result.json").read_text())
             scores = pd.read_csv(folder / "scores.csv", dtype={"person": str, "scan": str})
-            estimates = {
-                name: Estimate(**{k: _number(v) for k, v in values.items()})
-                for name, values in content["estimates"].items()
-            }
+            estimates = from_json(content["estimates"])
             facts = content["facts"]
             curves = _read_curves(folder) if (folder / "curves.csv").exists() else ()
         except (OSError, ValueError, KeyError, TypeError):
@@ -181,8 +216,40 @@ class CellStore(Store):
             folder=folder,
             facts=facts,
             curves=curves,
-            fit_cached=True,
         )
+
+
+class BoundsStore(Store):
+    """What the scores of a task's cells are seen against: `bounds.json`."""
+
+    def save(self, key: str, bounds: Mapping[str, Any]) -> None:
+        """Store bounds, which are JSON types."""
+        with self.writing(key) as folder:
+            (folder / "bounds.json").write_text(json.dumps(bounds, indent=1))
+
+    def load(self, key: str) -> dict[str, Any] | None:
+        """Load bounds; None if there are none or they are damaged."""
+        try:
+            bounds = json.loads((self.path(key) / "bounds.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return dict(bounds)
+
+
+def to_json(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, float | str]]:
+    """Return estimates as JSON types."""
+    return {
+        name: {field: _text(value) for field, value in asdict(estimate).items()}
+        for name, estimate in estimates.items()
+    }
+
+
+def from_json(content: Mapping[str, Mapping[str, float | str]]) -> dict[str, Estimate]:
+    """Undo `to_json`."""
+    return {
+        name: Estimate(**{field: _number(value) for field, value in values.items()})
+        for name, values in content.items()
+    }
 
 
 def _write_curves(folder: Path, curves: Sequence[CurvePoint]) -> None:

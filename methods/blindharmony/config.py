@@ -8,17 +8,13 @@ from typing import Any
 
 from harmbench import UserError, at_inference
 
+from ..checks import check_least
+
 # Where the constants below are from:
 #   [S 2.1]  the paper's supplement, section 2.1
 #   [NSF]    Durkan et al. 2019, the image models, which [S 2.1] says it follows
 #   [code]   the behaviour of the authors' released code, told in our own words
 #   [ours]   a choice of this project
-
-
-def _check(config: Any, names: str, least: int) -> None:
-    for name in names.split():
-        if getattr(config, name) < least:
-            raise UserError(f"{name} must be at least {least}")
 
 
 @dataclass(frozen=True)
@@ -60,13 +56,9 @@ class FlowConfig:
     slices_at_once: int = at_inference(50)  # [ours] bounds the memory; a scan has 50 slices
 
     def __post_init__(self) -> None:
-        at_least_one = (
-            "levels steps hidden blocks grey_levels training_steps batch_size "
-            "micro_batches validate_every mean_slices slices_at_once"
-        )
-        _check(self, at_least_one, 1)
-        if self.bins < 2:
-            raise UserError("bins must be at least 2")
+        check_least(self, levels=1, steps=1, hidden=1, blocks=1, bins=2, grey_levels=1)
+        check_least(self, training_steps=1, batch_size=1, micro_batches=1, validate_every=1)
+        check_least(self, mean_slices=1, slices_at_once=1)
         if self.batch_size % self.micro_batches:
             raise UserError("micro_batches must divide batch_size")
 
@@ -119,9 +111,8 @@ class LikelihoodConfig(FlowConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least_one = "field_degree likelihood_slices field_iterations curve_iterations"
-        _check(self, at_least_one, 1)
-        _check(self, "quantiles curve_bins", 2)
+        check_least(self, field_degree=1, likelihood_slices=1, field_iterations=1)
+        check_least(self, curve_iterations=1, quantiles=2, curve_bins=2)
         for name in ("step", "curve_deviation", "field_deviation"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} must be positive")

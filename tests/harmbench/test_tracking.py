@@ -15,6 +15,7 @@ import pytest
 from harmbench import tracking
 from harmbench.metrics.aggregate import Estimate
 from harmbench.progress import CurvePoint
+from harmbench.recorded import runs
 from harmbench.run.cell import Cell, CellResult, Status
 from harmbench.run.store import CellStore
 
@@ -64,7 +65,7 @@ def recorded(key: str):
 
 def test_a_cell_becomes_one_nested_run_with_everything_in_it(recorder, home):
     which = cell("k-whole")
-    recorder.after_cell(which, finished(home, which))
+    recorder.record(which, finished(home, which), "entry-66")
     recorder.close(failed=False)
     (run,) = recorded("k-whole")
     client, _ = tracking.connect()
@@ -86,7 +87,7 @@ def test_a_cell_becomes_one_nested_run_with_everything_in_it(recorder, home):
     assert {name: run.data.tags[name] for name in expected} == expected
     assert {"version.torch", "version.harmbench", "version.python"} <= set(run.data.tags)
     names = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert names == {"scores.csv", "result.json", "figure.png"}
+    assert names == {"scores.csv", "result.json", "figure.png", "SHA256SUMS"}
 
 
 def history(key: str, name: str):
@@ -107,7 +108,7 @@ def test_curves_are_recorded_with_their_steps(recorder, home):
     for result in (stored, cached):
         assert result.curves[2:] == curves[2:]
         assert math.isnan(result.curves[1].value)
-    recorder.after_cell(which, cached)
+    recorder.record(which, cached, "entry-109")
     assert history("k-curves", "fit.loss") == [(10, 2.0), (20, 0.1 + 0.2)]
     assert history("k-curves", "fit.validation") == [(20, 1.5)]
     (run,) = recorded("k-curves")
@@ -123,7 +124,7 @@ def test_long_curves_are_thinned_out_evenly_to_what_one_call_takes(recorder, hom
         if name == "loss" or step % 100 == 0
     )
     which = cell("k-long")
-    recorder.after_cell(which, dataclasses.replace(finished(home, which), curves=curves))
+    recorder.record(which, dataclasses.replace(finished(home, which), curves=curves), "entry-125")
     assert [step for step, _ in history("k-long", "fit.loss")] == list(range(2, 1201, 2))
     assert [step for step, _ in history("k-long", "fit.learning_rate")] == [
         step for step in range(100, 1201, 100) if step % 200 == 0
@@ -135,7 +136,7 @@ def test_a_fit_that_diverged_shows_its_curves(recorder):
     result = CellResult(
         Status.DIVERGED, "ran away", facts={"fit_slices_per_second": 9.0}, curves=curves
     )
-    recorder.after_cell(cell("k-diverged"), result)
+    recorder.record(cell("k-diverged"), result, "entry-137")
     assert history("k-diverged", "fit.loss") == [(1, 5.0)]
     assert history("k-diverged", "fit_slices_per_second") == [(0, 9.0)]
 
@@ -146,7 +147,7 @@ def test_a_cell_from_the_store_is_recorded_once_and_no_more(recorder, home):
     cached = CellStore(home / "cells").load("k-once")
     assert cached.status is Status.CACHED
     for _ in range(2):
-        recorder.after_cell(which, cached)
+        recorder.record(which, cached, "entry-148")
     (run,) = recorded("k-once")
     assert run.data.tags["status"] == "done"
     assert recorder.recorded == 1
@@ -161,36 +162,36 @@ def test_a_run_that_a_kill_left_half_done_is_replaced(recorder, home):
         experiment, tags={"cell": "k-half", "role": "cell", "process": process}
     )
     which = cell("k-half")
-    recorder.after_cell(which, finished(home, which))
+    recorder.record(which, finished(home, which), "entry-163")
     (run,) = recorded("k-half")
     assert run.info.run_id != half.info.run_id
 
 
 def test_a_run_that_another_process_is_writing_is_left_alone(recorder, home):
     client, experiment = tracking.connect()
-    process = f"{platform.node()}:{os.getpid()}"
+    process = f"{platform.node()}:{os.getppid()}"
     live = client.create_run(
         experiment, tags={"cell": "k-live", "role": "cell", "process": process}
     )
     which = cell("k-live")
-    recorder.after_cell(which, finished(home, which))
+    recorder.record(which, finished(home, which), "entry-175")
     assert live.info.run_id in {run.info.run_id for run in recorded("k-live")}
-    assert list(tracking.runs()["cell"]).count("k-live") == 1
+    assert list(runs()["cell"]).count("k-live") == 1
 
 
 def test_a_cell_is_recorded_for_every_cohort_it_belongs_to(recorder, home):
     for name in ("tiny", "tiny:again"):
         which = cell("k-shared", cohort=name)
-        recorder.after_cell(which, finished(home, which))
-    table = tracking.runs()
+        recorder.record(which, finished(home, which), "entry-183")
+    table = runs()
     assert sorted(table[table["cell"] == "k-shared"]["cohort"]) == ["tiny", "tiny:again"]
 
 
 def test_skips_and_failures_are_recorded_with_their_reason(recorder):
-    recorder.after_cell(cell("k-skip"), CellResult(Status.SKIPPED, "no pairs"))
-    recorder.after_cell(cell("k-skip"), CellResult(Status.SKIPPED, "no pairs"))
+    recorder.record(cell("k-skip"), CellResult(Status.SKIPPED, "no pairs"), "entry-189")
+    recorder.record(cell("k-skip"), CellResult(Status.SKIPPED, "no pairs"), "entry-190")
     failed = CellResult(Status.FAILED, "boom", facts={"traceback": "line 1"})
-    recorder.after_cell(cell("k-fail", task="other"), failed)
+    recorder.record(cell("k-fail", task="other"), failed, "entry-192")
     (skip,) = recorded("k-skip")
     (fail,) = recorded("k-fail")
     assert (skip.data.tags["status"], skip.data.tags["reason"]) == ("skipped", "no pairs")
@@ -201,15 +202,15 @@ def test_skips_and_failures_are_recorded_with_their_reason(recorder):
 
 def test_runs_are_read_back_with_what_is_not_finite(recorder, home):
     which = cell("k-read", label="readable")
-    recorder.after_cell(which, finished(home, which))
-    row = tracking.runs().set_index("cell").loc["k-read"]
+    recorder.record(which, finished(home, which), "entry-203")
+    row = runs().set_index("cell").loc["k-read"]
     assert (row["label"], row["seed"], row["psnr"], row["ssim"]) == ("readable", 3, 30.0, math.inf)
 
 
 def test_nothing_recorded_is_an_empty_table_and_makes_no_store(tmp_path, monkeypatch):
     monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert tracking.runs().empty
+    assert runs().empty
     assert list(tmp_path.iterdir()) == []
 
 

@@ -25,29 +25,11 @@ from harmbench import (
 from harmbench import batches as batches_module
 from harmbench.batches import slice_reader
 from harmbench.precision import has_bfloat16
-from harmbench.progress import Silent
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU = torch.device("cpu")
 STEPS = 24
-
-
-class Killed(Exception):
-    """What a kill is within one process: an end in the middle of a step."""
-
-
-class Kills(Silent):
-    """Progress that ends the process at its n-th note, and keeps what is logged."""
-
-    def __init__(self, note=0):
-        self.left, self.lines = note, []
-
-    def note(self, text):
-        self.left -= 1
-        if self.left == 0:
-            raise Killed
-
-    def log(self, text):
-        self.lines.append(text)
 
 
 class Network(nn.Module):
@@ -183,35 +165,22 @@ def whole(small_cohort):
     return results
 
 
-def assert_equal(state, expected):
-    assert state.keys() == expected.keys()
-    for name, value in state.items():
-        assert torch.equal(value, expected[name]), name
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Sums are the same to the bit on the same number of threads; small ones are fast on one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(autouse=True)
 def _checkpoint_every_step(monkeypatch):
     monkeypatch.setattr("harmbench.training.CHECKPOINT_SECONDS", 0)
 
 
 @pytest.mark.parametrize("name", FITS)
-@pytest.mark.parametrize("kills", [[1], [2, 11], [STEPS]], ids=str)
-def test_a_fit_killed_anywhere_ends_to_the_bit_the_same(name, kills, whole, small_cohort, tmp_path):
+@pytest.mark.parametrize("notes", [[1], [2, 11], [STEPS]], ids=str)
+def test_a_fit_killed_anywhere_ends_to_the_bit_the_same(
+    name, notes, whole, small_cohort, tmp_path, kills, assert_equal
+):
     done = 0
-    for note in kills:
-        with pytest.raises(Killed):
-            FITS[name](small_cohort, FitProgress(Kills(note), tmp_path))
+    for note in notes:
+        with pytest.raises(kills.Killed):
+            FITS[name](small_cohort, FitProgress(kills(note), tmp_path))
         done += note - 1
-    shown = Kills()
+    shown = kills()
     progress = FitProgress(shown, tmp_path)
     state = FITS[name](small_cohort, progress)
     expected, uninterrupted = whole[name]
@@ -224,31 +193,35 @@ def test_a_fit_killed_anywhere_ends_to_the_bit_the_same(name, kills, whole, smal
 
 
 def test_a_fit_that_had_ended_but_was_not_stored_is_not_trained_again(
-    whole, small_cohort, tmp_path
+    whole, small_cohort, tmp_path, kills, assert_equal
 ):
     fit_plain(small_cohort, FitProgress(checkpoints=tmp_path))
-    shown = Kills(note=1)
+    shown = kills(note=1)
     assert_equal(fit_plain(small_cohort, FitProgress(shown, tmp_path)), whole["plain"][0])
     assert shown.left == 1
 
 
-def test_between_checkpoints_nothing_is_written_until_the_end(small_cohort, tmp_path, monkeypatch):
+def test_between_checkpoints_nothing_is_written_until_the_end(
+    small_cohort, tmp_path, monkeypatch, kills
+):
     monkeypatch.setattr("harmbench.training.CHECKPOINT_SECONDS", 3600)
-    with pytest.raises(Killed):
-        fit_plain(small_cohort, FitProgress(Kills(STEPS), tmp_path))
+    with pytest.raises(kills.Killed):
+        fit_plain(small_cohort, FitProgress(kills(STEPS), tmp_path))
     assert list(tmp_path.iterdir()) == []
     fit_plain(small_cohort, FitProgress(checkpoints=tmp_path))
     assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize("left", [0.0, 0.5, 0.99])
-def test_a_damaged_checkpoint_is_told_and_training_starts_anew(left, whole, small_cohort, tmp_path):
-    with pytest.raises(Killed):
-        fit_plain(small_cohort, FitProgress(Kills(9), tmp_path))
+def test_a_damaged_checkpoint_is_told_and_training_starts_anew(
+    left, whole, small_cohort, tmp_path, kills, assert_equal
+):
+    with pytest.raises(kills.Killed):
+        fit_plain(small_cohort, FitProgress(kills(9), tmp_path))
     (path,) = tmp_path.iterdir()
     content = path.read_bytes()
     path.write_bytes(content[: int(left * len(content))])
-    shown = Kills()
+    shown = kills()
     progress = FitProgress(shown, tmp_path)
     assert_equal(fit_plain(small_cohort, progress), whole["plain"][0])
     assert "resumed_at" not in progress.facts
@@ -256,9 +229,9 @@ def test_a_damaged_checkpoint_is_told_and_training_starts_anew(left, whole, smal
     assert progress.curves == whole["plain"][1].curves
 
 
-def test_a_checkpoint_that_does_not_fit_is_not_met(small_cohort, tmp_path):
-    with pytest.raises(Killed):
-        fit_adversarial(small_cohort, FitProgress(Kills(9), tmp_path))
+def test_a_checkpoint_that_does_not_fit_is_not_met(small_cohort, tmp_path, kills):
+    with pytest.raises(kills.Killed):
+        fit_adversarial(small_cohort, FitProgress(kills(9), tmp_path))
     progress = FitProgress(checkpoints=tmp_path)
     fit_plain(small_cohort, progress)
     assert "resumed_at" not in progress.facts
@@ -348,7 +321,7 @@ def test_divergence_is_told_by_step_and_never_saved(
         assert state["step"] < step
 
 
-def test_looking_seldom_changes_nothing(whole, small_cohort, monkeypatch):
+def test_looking_seldom_changes_nothing(whole, small_cohort, monkeypatch, assert_equal):
     monkeypatch.setitem(sys.modules["harmbench.training"].STEPS_BETWEEN_LOOKS, "cpu", 20)
     progress = FitProgress()
     assert_equal(fit_plain(small_cohort, progress), whole["plain"][0])
@@ -398,7 +371,7 @@ def test_a_point_of_a_curve_is_the_mean_since_the_last_one():
     assert points == [(step, step - 1.0) for step in range(3, 121, 3)]
 
 
-def test_the_state_that_validated_best_is_left(small_cohort):
+def test_the_state_that_validated_best_is_left(small_cohort, kills):
     model = nn.Linear(4, 4)
     looks = iter([3.0, math.nan, 1.0, 2.0])
     seen = []
@@ -419,7 +392,7 @@ def test_the_state_that_validated_best_is_left(small_cohort):
         def load_state_dict(self, state):
             pass
 
-    shown = Kills()
+    shown = kills()
     phase = Phase(lambda x: model(x).square().mean(), torch.optim.SGD(model.parameters(), 0.1))
     best = train(
         model, Ones(), phase, FitProgress(shown), name="best", steps=8,
@@ -539,7 +512,7 @@ def test_mixed_precision_is_bfloat16_where_the_hardware_has_it(small_cohort):
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_fit_on_a_gpu_goes_on_with_all_its_streams(target, tmp_path):
+def test_a_fit_on_a_gpu_goes_on_with_all_its_streams(target, tmp_path, kills):
     device = torch.device("cuda")
     states = []
     for folder in (None, tmp_path):
@@ -554,8 +527,8 @@ def test_a_fit_on_a_gpu_goes_on_with_all_its_streams(target, tmp_path):
                 target, size=4, device=device, generator=torch_generator(0, "batches")
             )
             torch.manual_seed(7)
-            progress = FitProgress(Kills(note), folder)
-            killed = pytest.raises(Killed) if note else contextlib.nullcontext()
+            progress = FitProgress(kills(note), folder)
+            killed = pytest.raises(kills.Killed) if note else contextlib.nullcontext()
             with killed:
                 train(
                     model, batches, Phase(loss, *adam(model)), progress, name="gpu",

@@ -11,7 +11,7 @@ from torch import nn
 
 import harmbench_methods
 from harmbench import BlindnessError, FitData, Lazy, Needs, UserError, seeds
-from harmbench.progress import FitProgress, Silent
+from harmbench.progress import FitProgress
 from harmbench.scans import GRIDS
 from harmbench_methods.cyclegan import (
     PRESETS,
@@ -27,6 +27,8 @@ from harmbench_methods.cyclegan import (
 from harmbench_tasks.domains import Domain
 from harmbench_tasks.simulated import Bias, Gamma
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CONFIG = CycleGANConfig(
     width=4,
     blocks=1,
@@ -38,31 +40,6 @@ CONFIG = CycleGANConfig(
 )
 # The pool is full after 3 steps, so that what a kill might lose is drawn from it.
 SHORT = dataclasses.replace(CONFIG, steps=10, pool_size=3)
-
-
-class Killed(Exception):
-    """An end in the middle of a step."""
-
-
-class Kills(Silent):
-    """Progress that ends the fit at its n-th note."""
-
-    def __init__(self, note):
-        self.left = note
-
-    def note(self, text):
-        self.left -= 1
-        if self.left == 0:
-            raise Killed
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Sums are the same to the bit on the same number of threads; small ones are fast on one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def fit(data, config=CONFIG, progress=None, seed=3):
@@ -335,17 +312,13 @@ def test_scans_do_not_mix(domain):
     assert torch.equal(together, torch.cat(alone))
 
 
-def assert_equal(state, expected):
-    assert state.keys() == expected.keys()
-    for name, value in state.items():
-        assert torch.equal(value, expected[name]), name
-
-
-def test_a_fit_killed_and_run_again_ends_to_the_bit_the_same(small_cohort, tmp_path, monkeypatch):
+def test_a_fit_killed_and_run_again_ends_to_the_bit_the_same(
+    small_cohort, tmp_path, monkeypatch, kills, assert_equal
+):
     monkeypatch.setattr("harmbench.training.CHECKPOINT_SECONDS", 0)
     data = Bias().setup(small_cohort, 0)
-    with pytest.raises(Killed):
-        fit(data, SHORT, FitProgress(Kills(7), tmp_path))
+    with pytest.raises(kills.Killed):
+        fit(data, SHORT, FitProgress(kills(7), tmp_path))
     (checkpoint,) = tmp_path.iterdir()
     *_, targets, sources = torch.load(checkpoint, weights_only=True)["state"]["keep"]
     assert len(targets["images"]) == len(sources["images"]) == SHORT.pool_size

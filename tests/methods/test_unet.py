@@ -11,42 +11,19 @@ from torch import nn
 
 import harmbench_methods
 from harmbench import BlindnessError, FitData, Lazy, Needs, UserError
-from harmbench.progress import FitProgress, Silent
+from harmbench.progress import FitProgress
 from harmbench.scans import GRIDS
 from harmbench_methods.slicewise import first_scans, training_steps
 from harmbench_methods.unet import PRESETS, UNet, UNetConfig, UNetMethod
 from harmbench_tasks.domains import Domain
 from harmbench_tasks.simulated import Bias, Gamma
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CONFIG = UNetConfig(
     width=4, residual=True, steps=60, batch_size=4, learning_rate=1e-2, annealed=True
 )
 SHORT = dataclasses.replace(CONFIG, steps=8)
-
-
-class Killed(Exception):
-    """An end in the middle of a step."""
-
-
-class Kills(Silent):
-    """Progress that ends the fit at its n-th note."""
-
-    def __init__(self, note):
-        self.left = note
-
-    def note(self, text):
-        self.left -= 1
-        if self.left == 0:
-            raise Killed
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Sums are the same to the bit on the same number of threads; small ones are fast on one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def fit(data, config=CONFIG, progress=None, seed=3):
@@ -150,7 +127,7 @@ def test_a_pixel_sees_far_and_the_detail_comes_past_the_bottleneck():
     assert reach - 32 <= last - 160 <= reach + 32
 
 
-def test_needs_pairs_and_sees_only_them(small_cohort):
+def test_needs_pairs_and_sees_only_them(small_cohort, assert_equal):
     data = Gamma(0.7).setup(small_cohort, 0).fit_data(0)
     assert UNetMethod.needs is Needs.PAIRED
     with pytest.raises(BlindnessError, match="pairs"):
@@ -209,17 +186,13 @@ def test_scans_do_not_mix(slices_at_once, curve):
     torch.testing.assert_close(together, fitted(data.test.load([0, 1, 2])).images)
 
 
-def assert_equal(state, expected):
-    assert state.keys() == expected.keys()
-    for name, value in state.items():
-        assert torch.equal(value, expected[name]), name
-
-
-def test_a_fit_killed_and_run_again_ends_to_the_bit_the_same(small_cohort, tmp_path, monkeypatch):
+def test_a_fit_killed_and_run_again_ends_to_the_bit_the_same(
+    small_cohort, tmp_path, monkeypatch, kills, assert_equal
+):
     monkeypatch.setattr("harmbench.training.CHECKPOINT_SECONDS", 0)
     data = Bias().setup(small_cohort, 0)
-    with pytest.raises(Killed):
-        fit(data, SHORT, FitProgress(Kills(5), tmp_path))
+    with pytest.raises(kills.Killed):
+        fit(data, SHORT, FitProgress(kills(5), tmp_path))
     method, progress = fit(data, SHORT, FitProgress(checkpoints=tmp_path))
     assert progress.facts["resumed_at"] == 4
     whole, uninterrupted = fit(data, SHORT)
@@ -227,7 +200,7 @@ def test_a_fit_killed_and_run_again_ends_to_the_bit_the_same(small_cohort, tmp_p
     assert progress.curves == uninterrupted.curves
 
 
-def test_another_seed_is_another_fit_and_the_same_is_the_same(small_cohort):
+def test_another_seed_is_another_fit_and_the_same_is_the_same(small_cohort, assert_equal):
     data = Gamma(0.7).setup(small_cohort, 0)
     first, again, other = (fit(data, SHORT, seed=seed)[0].state_dict() for seed in (0, 0, 1))
     assert_equal(first, again)

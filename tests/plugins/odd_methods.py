@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -57,6 +58,15 @@ class Peeks(Method):
 
     def forward(self, scans):
         return scans
+
+
+class Dies(Method):
+    name = "dies"
+    summary = "is killed by the system, as by one that has no memory left"
+    needs = Needs.NOTHING
+
+    def forward(self, scans):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Hangs(Method):
@@ -163,7 +173,7 @@ class RunsAway(Learns):
 @hookimpl
 def register_methods():
     found = (
-        Fails, Diverges, OutOfRange, WrongShape, Peeks, Hangs, Counts, Unpaired, Paired, Learns,
-        RunsAway,
+        Fails, Diverges, OutOfRange, WrongShape, Peeks, Dies, Hangs, Counts, Unpaired, Paired,
+        Learns, RunsAway,
     )  # fmt: skip
     return {method.name: method for method in found}

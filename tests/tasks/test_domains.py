@@ -68,7 +68,8 @@ def test_names_and_registration() -> None:
     tasks = harmbench_tasks.register_tasks(("domain1", "domain12", "ixihh", "domainX"))
     assert tasks["domain12"] == Lazy("harmbench_tasks.domains:Domain", {"source": "domain12"})
     assert {"domain1", "domain12", "site-ixihh", "site-domainX"} < set(tasks)
-    assert len(tasks) == 4 + 9
+    assert {"wmseg-domain1", "retest-ixihh", "classify-site-domain12"} < set(tasks)
+    assert len(tasks) == 4 * 4 + 9
     for name, reference in tasks.items():
         lazy = reference if isinstance(reference, Lazy) else Lazy(reference)
         assert lazy.load()(**lazy.kwargs).name == name

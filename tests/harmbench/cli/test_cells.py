@@ -41,10 +41,11 @@ def test_a_task_that_cannot_be_set_up_is_foretold_as_failed_with_its_reason(insi
              "--cohort", "tiny")  # fmt: skip
     code, out, _ = inside(*asked)
     assert code == 1
-    assert out == "3 cells: 1 done, 1 failed, 1 skipped; 3 newly recorded in MLflow\n"
+    assert out == "3 cells: 1 done, 1 skipped, 1 failed; 0 fits made; 3 newly recorded in MLflow\n"
     code, out, _ = inside(*asked, "--dry-run")
     assert code == 0
-    done, failed, skipped = out.splitlines()
+    done, failed, skipped, total = out.splitlines()
+    assert total == "0 fits and 0 cells to do"
     assert done == "  cached   identity on sim-exp, seed 0"
     assert failed.startswith(
         "  failed   identity on unready, seed 0: the task's set-up failed: KeyError: 'no such"

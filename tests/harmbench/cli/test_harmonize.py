@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from matplotlib import image
 from nilearn.datasets import load_mni152_template
+from scipy import ndimage
 
-from harmbench.data.io import load_brain
+from harmbench.data.io import load_volume, only_brain
 from harmbench.data.job import registered
 from harmbench.data.prepare import extract
 from harmbench.hashing import file_digest
@@ -62,7 +63,7 @@ def known(tmp_path_factory):
     for name, scale in (("a", 1.0), ("b", 1.5), ("c", 2.0)):
         nib.save(brain(scale), folder / f"{name}.nii.gz")
         path = folder / f"{name}.nii.gz"
-        registered(file_digest(path), folder / "home", extract(load_brain(path)))
+        registered(file_digest(path), folder / "home", extract(only_brain(load_volume(path), path)))
     return folder
 
 
@@ -324,6 +325,34 @@ def test_a_bad_scan_gets_one_line_and_leaves_nothing(mistake, scan, tmp_path, ki
 def test_each_mistake_has_its_line(mistake, scan, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     assert message in mistake("harmonize", *arguments)
+
+
+def test_a_bias_field_is_taken_off_for_the_method_and_is_no_change(inside, scan, tmp_path):
+    out = tmp_path / "out.nii.gz"
+    code, _, err = inside("harmonize", scan, "-o", out, "-m", "identity", "--no-figure", "--n4")
+    assert code == 0, err
+    assert gzip.decompress(out.read_bytes()) == gzip.decompress(scan.read_bytes())
+    record = json.loads((tmp_path / "out.json").read_text())["Harmonization"]
+    assert record["BiasCorrection"] == "N4"
+    assert record["BrainExtraction"] == "none: it was brain-extracted"
+    # Without it, it would be another file.
+    asked = ("harmonize", scan, "-o", out, "-m", "identity", "--no-figure")
+    assert "was not made by this fit of this file" in inside(*asked)[2]
+
+
+def test_a_head_is_harmonized_as_a_head_where_that_is_asked_for(inside, scan, tmp_path):
+    source = nib.load(scan)
+    brain = np.asarray(source.dataobj) > 0
+    around = ndimage.binary_dilation(brain, iterations=7) & ~ndimage.binary_dilation(brain)
+    data = np.asarray(source.dataobj) + (200 * around).astype(source.get_data_dtype())
+    nib.save(nib.Nifti1Image(data, source.affine, source.header), scan)
+    asked = ("harmonize", scan, "-o", "out.nii.gz", "-m", "identity", "--no-figure")
+    assert "is not brain-extracted" in inside(*asked)[2]
+    code, _, err = inside(*asked, "--no-brain-mask", "--mask", "mask.nii.gz")
+    assert code == 0, err
+    record = json.loads((tmp_path / "out.json").read_text())["Harmonization"]
+    assert record["BrainExtraction"] == "none: the head was kept"
+    assert record["VoxelsChanged"] > 1.3 * brain.sum()
 
 
 def test_a_method_that_fails_is_named_and_costs_its_scan(inside, study):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -124,3 +126,15 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
     """An empty BIDS folder, with a recipe beside it, and a home of its own."""
     monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path / "home"))
     return Tree(tmp_path / "study")
+
+
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """Prepare in this process, since to start others takes longer than a few small scans."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    yield
+    os.sched_setaffinity(0, cores)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +32,6 @@ class Log(Silent):
 
 def source(tree: Any) -> Bids:
     return Bids(str(tree.root), tree.recipe)
-
-
-@pytest.fixture
-def one_core() -> Iterator[None]:
-    """Prepare in this process, since to start others takes longer than a few small scans."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
-    yield
-    os.sched_setaffinity(0, cores)
 
 
 def people(tree: Any) -> None:
@@ -283,3 +270,35 @@ def test_real_brains_of_two_scanners_lie_on_the_template(tree: Any) -> None:
         assert white > grey + 0.1
     first, second = (cohort.scans(name).load([0]).masks for name in ("oasis1", "ixihh"))
     assert 2 * (first & second).sum() / (first.sum() + second.sum()) > 0.93
+
+
+def test_sidecars_are_inherited_key_by_key_and_the_nearest_wins(tree: Any) -> None:
+    people(tree)
+    for person in "ABCD":
+        (tree.root / f"sub-{person}" / "anat" / f"sub-{person}_T1w.json").unlink()
+    fields = {"MagneticFieldStrength": 3, "EchoTime": 0.003, "Manufacturer": "Far"}
+    (tree.root / "T1w.json").write_text(json.dumps(fields))
+    (tree.root / "acq-fast_T1w.json").write_text('{"Manufacturer": "of another sequence"}')
+    (tree.root / "T2w.json").write_text('{"Manufacturer": "of another contrast"}')
+    for person in "AB":
+        near = tree.root / f"sub-{person}" / f"sub-{person}_T1w.json"
+        near.write_text(json.dumps({"MagneticFieldStrength": 1.5, "Manufacturer": "Near"}))
+    own = tree.root / "sub-A" / "anat" / "sub-A_T1w.json"
+    own.write_text('{"EchoTime": 0.004}')
+    found = {scan.person: scan for scans in source(tree).find().domains.values() for scan in scans}
+    assert found["A"].sidecar == {
+        "MagneticFieldStrength": 1.5, "EchoTime": 0.004, "Manufacturer": "Near",
+    }  # fmt: skip
+    assert found["B"].sidecar == {**fields, "MagneticFieldStrength": 1.5, "Manufacturer": "Near"}
+    assert found["C"].sidecar == found["D"].sidecar == fields
+    assert [path.name for path in found["A"].inherited] == ["T1w.json", "sub-A_T1w.json"]
+
+    # Their content is part of the cohort's key.
+    key = source(tree).key(GRID)
+    (tree.root / "T1w.json").write_text(json.dumps({**fields, "EchoTime": 0.002}))
+    assert source(tree).key(GRID) != key
+
+    (tree.root / "sub-B" / "sub-B_T1w.json").write_text("{")
+    tree.add("E", "here", field=1.5)
+    (reason,) = source(tree).find().left_out.values()
+    assert "its sidecar sub-B_T1w.json cannot be read" in reason

@@ -1,11 +1,15 @@
-"""Cohorts: the split by person."""
+"""Cohorts: the split by person, and the scans that have labels."""
 
 from __future__ import annotations
 
+import json
+
+import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harmbench.data.cohort import split_people
+from harmbench.data.cohort import Cohort, split_people
 
 
 @given(
@@ -29,3 +33,30 @@ def test_the_split_does_not_depend_on_order():
     first = split_people({"a": people}, validation=0.2, test=0.3)
     assert first == split_people({"a": people[::-1]}, validation=0.2, test=0.3)
     assert sorted(first.values()).count("test") == 3
+
+
+def test_scans_and_pairs_that_have_labels(own_cohort):
+    path = own_cohort().directory / "cohort.json"
+    content = json.loads(path.read_text())
+    for scan in content["scans"]:
+        known = {("target", "p0"), ("target", "p1"), ("domain1", "p1"), ("target", "p3")}
+        scan["labelled"] = (scan["domain"], scan["person"]) in known
+    path.write_text(json.dumps(content))
+    cohort = Cohort(path.parent)
+    assert not cohort.scans("target", "train").labelled
+    few = cohort.scans("target", "train", labelled=True)
+    assert (few.people, few.labelled) == (("p3",), True)
+    assert few.load([0]).labels is not None
+    source, target = cohort.pairs("domain1", "test", labelled=True)
+    assert source.people == target.people == ("p1",)
+    assert len(cohort.pairs("domain1", "test")[0]) == 2
+    assert cohort.pairs("domain1", "train", labelled=True) is None
+
+
+def test_labels_of_slices_are_those_of_the_scans(small_cohort):
+    scans = small_cohort.scans("target", "train")
+    whole = torch.cat([batch.labels[0] for batch in scans.batches()])
+    indices = torch.tensor([7, 0, 23, 7])
+    assert torch.equal(scans.label_slices(indices), whole[indices])
+    with pytest.raises(ValueError, match="scans of 'target' have no labels"):
+        scans.without_labels().label_slices(indices)

@@ -8,10 +8,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from harmbench.data.io import load_brain, load_labels, load_volume
+from harmbench.data.io import Volume, load_labels, load_volume, only_brain
 from harmbench.errors import BadScanError
 
 EIGHT = np.diag([8.0, 8.0, 8.0, 1.0])
+
+
+def load_brain(path: Path) -> Volume:
+    return only_brain(load_volume(path), path)
 
 
 def ball(shape: tuple[int, int, int] = (28, 28, 28), radius: float = 8.5) -> np.ndarray:

@@ -51,6 +51,26 @@ def test_prepared_in_processes_or_not_the_scans_are_the_same_bits(six, scans):
             assert torch.equal(stored.masks[0], labels > 0)
 
 
+def test_test_people_are_scanned_on_the_target_twice_and_nothing_else_changes(six, template):
+    again = six.scans(six.facts["repeat"])
+    test = six.scans("target", "test")
+    assert again.people == test.people
+    assert six.facts["repeat"] not in six.sources
+    assert {scan.session for scan in again.scans} == {"2"}
+    for place, name in enumerate(again.people):
+        first, second = (scans.load([place]) for scans in (test, again))
+        assert torch.equal(first.labels, second.labels)
+        inside = first.masks & second.masks
+        assert torch.equal(first.masks, second.masks)
+        gap = (first.images - second.images)[inside].abs().mean()
+        other = six.scans("domain2").load([six.scans("domain2").people.index(name)])
+        assert 0 < gap < (first.images - other.images)[inside].abs().mean()
+    _, alone, _ = scan_person(again.people[0], template, TINY)
+    _, twice, details = scan_person(again.people[0], template, TINY, repeat=True)
+    assert twice.keys() - alone.keys() == details.keys() - alone.keys() == {"target-repeat"}
+    assert all(torch.equal(alone[domain], twice[domain]) for domain in alone)
+
+
 def test_adding_people_changes_nobody(six, tmp_path):
     two = Cohort.open(Phantom("2"), TINY, tmp_path, Silent())
     for domain in SCANNERS:
@@ -66,7 +86,7 @@ def test_cohort_is_paired_labelled_and_split_by_person(six):
     assert six.kind == "phantom"
     assert six.target == "target"
     assert six.sources == ("domain1", "domain2", "domain3", "domain4")
-    assert len(six.table) == 30
+    assert len(six.table) == 30 + 2  # of whom two are scanned again
     assert six.table["paired"].all()
     assert six.table["labelled"].all()
     assert six.table["key"].is_unique

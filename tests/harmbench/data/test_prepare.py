@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from harmbench.data.io import Volume, load_brain
+from harmbench.data.io import Volume, load_volume, only_brain
 from harmbench.data.prepare import extract, grid_affine, prepare, resample
 from harmbench.data.register import DOUBTFUL_CORRELATION, Registration, register
 from harmbench.errors import BadScanError
@@ -133,7 +133,7 @@ def test_a_turned_anisotropic_brain_registers_back(
 ) -> None:
     path = tmp_path / "scan.nii.gz"
     to_mni = write_turned(volumes, path, axes, zooms)
-    brain = extract(load_brain(path))
+    brain = extract(only_brain(load_volume(path), path))
     registration = register(brain)
     points = np.argwhere(volumes.template()[0] > 0.3)[::997]
     points = volumes.template()[1] @ np.c_[points, np.ones(len(points))].T

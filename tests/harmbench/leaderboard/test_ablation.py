@@ -9,14 +9,15 @@ import pytest
 
 from harmbench.cli.ablate import _blocks
 from harmbench.leaderboard.ablation import tables, tidy
-from harmbench.method import NoConfig
 from harmbench.metrics.image import PSNR
+from harmbench.model import NoConfig
 from harmbench.plugins import Registry
 from harmbench.published import BASELINE, Published
 from harmbench.run.cell import Cell, CellResult, Status
 from harmbench.run.plan import Job, Variant
 from harmbench.scans import GRIDS
-from harmbench.task import SCORE_COLUMNS
+
+from .conftest import COLUMNS
 
 PAPER = Published(
     "Table 3",
@@ -34,7 +35,7 @@ def job(title, task, seed=0, method="blindharmony"):
 
 def done(**people):
     rows = [(person, "1", 0, "psnr", value) for person, value in people.items()]
-    return CellResult(Status.DONE, scores=pd.DataFrame(rows, columns=SCORE_COLUMNS))
+    return CellResult(Status.DONE, scores=pd.DataFrame(rows, columns=COLUMNS))
 
 
 def table(results, published=PAPER):

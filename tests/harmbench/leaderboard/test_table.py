@@ -1,106 +1,236 @@
-"""Boards laid out from runs with known numbers."""
+"""Known scores go into a real MLflow store, and every number on the leaderboard is checked."""
 
 from __future__ import annotations
 
 import math
 
-import pandas as pd
+import numpy as np
 import pytest
+import scipy.stats
 
-from harmbench.leaderboard.table import boards, directions, tidy
+from harmbench import recorded
+from harmbench.leaderboard.notes import notes
+from harmbench.leaderboard.table import boards, measures, tidy
+from harmbench.run.cell import CellResult, Status
+from harmbench.tracking import MlflowRecorder, connect
 
+from .conftest import PEOPLE, cell, scored
 
-def run(label, task, psnr, **other):
-    return {
-        "method": label.partition("[")[0],
-        "label": label,
-        "task": task,
-        "cohort": "phantom",
-        "cohort_key": "k1",
-        "kind": "phantom",
-        "preset": "quick",
-        "seed": 0,
-        "control": {"identity": "floor", "oracle": "ceiling"}.get(label, ""),
-        "status": "done",
-        "reason": "",
-        "started": 1,
-        "psnr": psnr,
-        "psnr.low": psnr - 1,
-        "psnr.high": psnr + 1,
-        **other,
-    }
+# MLflow's own imports warn of what it will mend itself.
+pytestmark = pytest.mark.filterwarnings("default")
+
+BASE = np.arange(20.0, 28.0)
+WOBBLE = np.array([0.3, -0.4, 0.2, -0.1, 0.15, -0.25, 0.35, -0.33])
+TASKS = ("a", "b", "c")
 
 
-def skipped(label, task, reason):
-    return run(label, task, math.nan, status="skipped", reason=reason)
+def at(gain):
+    """PSNR and MAE of somebody who gains so much on everybody."""
+    return scored(psnr=BASE + gain, mae=0.2 * 10 ** (-np.asarray(gain) / 20) + np.zeros(8))
 
 
-def only(rows, **options):
-    found = list(boards(pd.DataFrame(rows), {"psnr": True}, **options))
+@pytest.fixture(scope="module")
+def store(keep_home):
+    """Three tasks; `specialist` did only the one it is best at."""
+    recorder = MlflowRecorder("harmbench run")
+    end = iter(range(1000))
+
+    def record(which, result):
+        recorder.record(which, result, f"entry-{next(end)}")
+
+    # The same task as it was before, which drew other data for both seeds.
+    for seed in (0, 1):
+        record(cell("other", "a", seed=seed, parameters={"digest": "older"}), at(50.0))
+    for task in TASKS:
+        record(cell("identity", task), at(0.0))
+        record(cell("oracle", task), scored(psnr=BASE + math.inf, mae=np.zeros(8)))
+        record(cell("good", task), at(5.0))
+        record(cell("wobbly", task), at(5.0 + WOBBLE))
+        record(cell("weak", task), at(1.0))
+        for seed, gain in ((0, 2.0), (1, 4.0)):
+            record(cell("seeded", task, seed=seed), at(gain))
+    record(cell("specialist", "a"), at(9.0))
+    record(cell("specialist", "b"), CellResult(Status.SKIPPED, "no pairs"))
+    # One seed of two failed: there is no number, however good the other.
+    record(cell("broken", "a"), at(20.0))
+    record(cell("broken", "a", seed=1), CellResult(Status.FAILED, "boom"))
+    # What is not comparable, either: another cohort and another preset.
+    record(cell("other", "a", cohort="real", kind="real", cohort_key="c1"), at(50.0))
+    record(cell("other", "a", preset="paper"), at(50.0))
+    recorder.close(failed=False)
+    return keep_home
+
+
+def on(store, metric="psnr", **wanted):
+    runs = recorded.runs([metric])
+    found = [
+        board
+        for board in boards(runs, list(measures(runs, {"psnr": "dB"}).values()))
+        if all(getattr(board, name) == value for name, value in wanted.items())
+    ]
     assert len(found) == 1
     return found[0]
 
 
-def test_controls_bound_the_table_and_methods_are_ranked_between_them():
-    values = {"identity": 20.0, "good": 30.0, "oracle": math.inf, "better": 31.0}
-    rows = [run(name, "a", value) for name, value in values.items()]
-    board = only(rows)
-    assert [label for label, _ in board.rows] == ["oracle", "better", "good", "identity"]
-    assert board.controls == {"oracle", "identity"}
-    assert dict(board.rows)["oracle"]["a"].value == math.inf
+@pytest.fixture(scope="module")
+def board(store):
+    return on(store, cohort="tiny", preset="quick", edition=0)
 
 
-def test_a_missing_task_never_flatters():
-    rows = [run("whole", "a", 25.0), run("whole", "b", 10.0), run("part", "a", 40.0),
-            skipped("part", "b", "no pairs")]  # fmt: skip
-    board = only(rows)
-    assert [label for label, _ in board.rows] == ["whole", "part"]
-    scores = dict(board.rows)
-    assert board.mean(scores["whole"]) == 17.5
-    assert math.isnan(board.mean(scores["part"]))
-    assert (scores["part"]["b"].status, scores["part"]["b"].reason) == ("skipped", "no pairs")
+def row(board, label):
+    return next(row for row in board.rows if row.label == label)
 
 
-def test_a_failed_seed_does_not_hide_behind_a_good_one():
-    rows = [run("m", "a", 30.0, seed=0),
-            run("m", "a", math.nan, seed=1, status="failed", reason="boom"),
-            run("n", "a", 20.0)]  # fmt: skip
-    score = dict(only(rows).rows)["m"]["a"]
-    assert not score.known
-    assert (score.status, score.reason) == ("failed", "boom")
+def test_means_are_over_people_who_are_averaged_over_slices_and_seeds(board):
+    values = {label: row(board, label).scores["b"].value for label in ("good", "seeded", "wobbly")}
+    assert values == pytest.approx(
+        {"good": 28.5, "seeded": 26.5, "wobbly": 28.5 + WOBBLE.mean()}, abs=1e-6
+    )
+    assert row(board, "oracle").scores["b"].value == math.inf
+    assert row(board, "good").scores["b"].people.to_dict() == dict(
+        zip(PEOPLE, BASE + 5, strict=True)
+    )
 
 
-def test_seeds_are_averaged():
-    score = dict(only([run("m", "a", 30.0, seed=0), run("m", "a", 32.0, seed=1)]).rows)["m"]["a"]
-    assert (score.value, score.low, score.high, score.seeds) == (31.0, 30.0, 32.0, 2)
+def test_intervals_are_those_of_the_bootstrap_over_people(board):
+    score = row(board, "good").scores["a"]
+    # The sum of eight draws from 0..7, exactly: bounds are of a mean of whole numbers / 8.
+    chances = np.ones(1)
+    for _ in PEOPLE:
+        chances = np.convolve(chances, np.full(8, 1 / 8))
+    below = chances.cumsum()
+    low, high = (np.searchsorted(below, tail) / 8 for tail in (0.025, 0.975))
+    assert score.n == 8
+    assert score.low == pytest.approx(25 + low, abs=1 / 8)
+    assert score.high == pytest.approx(25 + high, abs=1 / 8)
 
 
-@pytest.mark.parametrize(
-    "other", [{"cohort_key": "k2"}, {"preset": "paper"}, {"cohort": "bids:x", "kind": "real"}]
-)
-def test_what_is_not_comparable_never_shares_a_board(other):
-    found = list(boards(pd.DataFrame([run("m", "a", 1.0), run("n", "a", 2.0, **other)]),
-                        {"psnr": True}))  # fmt: skip
-    assert sorted(label for board in found for label, _ in board.rows) == ["m", "n"]
-    assert len(found) == 2
+def test_seeds_are_shown_as_spread(board):
+    score = row(board, "seeded").scores["a"]
+    assert score.by_seed == pytest.approx({0: 25.5, 1: 27.5})
+    assert score.spread == pytest.approx(math.sqrt(2))
+    assert math.isnan(row(board, "good").scores["a"].spread)
 
 
-def test_the_newest_answer_to_one_question_counts():
-    rows = [run("m", "a", 30.0, started=5), run("m", "a", 10.0, started=9)]
-    assert dict(only(rows).rows)["m"]["a"].value == 10.0
+def test_tiers_are_those_of_the_corrected_signed_rank_test(board):
+    tiers = {
+        task: {row.label: row.scores[task].tier for row in board.methods if task in row.scores}
+        for task in TASKS
+    }
+    assert tiers["a"] == {
+        "specialist": 1, "good": 2, "wobbly": 2, "seeded": 3, "weak": 4, "broken": None,
+    }  # fmt: skip
+    assert tiers["b"] == {"good": 1, "wobbly": 1, "seeded": 2, "weak": 3, "specialist": None}
+    assert row(board, "identity").scores["a"].tier is None
+    wobbly = row(board, "wobbly").scores["b"]
+    # Of three tests it has the largest p, which Holm leaves as it is.
+    assert wobbly.p == pytest.approx(scipy.stats.wilcoxon(WOBBLE, method="exact").pvalue)
+    assert math.isnan(row(board, "good").scores["b"].p)
 
 
-def test_tasks_can_be_chosen_and_the_board_exported():
-    rows = [run("m", "a", 30.0), run("m", "b", 20.0)]
-    table = tidy(only(rows, tasks=["b"]))
-    assert table[["method", "task", "value", "low"]].to_numpy().tolist() == [["m", "b", 20.0, 19.0]]
+def test_mean_ranks_count_a_missing_task_as_the_last(board):
+    # Of six methods; ranks on a, b and c.
+    expected = {
+        "good": (2 + 1 + 1) / 3,
+        "wobbly": (3 + 2 + 2) / 3,
+        "seeded": (4 + 3 + 3) / 3,
+        "weak": (5 + 4 + 4) / 3,
+        "specialist": (1 + 6 + 6) / 3,
+        "broken": 6,
+    }
+    found = {row.label: row.rank.mean for row in board.methods}
+    assert found == pytest.approx(expected)
+    assert {row.label: row.rank.n for row in board.methods} == {
+        "good": 3, "wobbly": 3, "seeded": 3, "weak": 3, "specialist": 1, "broken": 0,
+    }  # fmt: skip
+    assert row(board, "identity").rank is None
 
 
-def test_runs_tell_their_metrics_and_the_direction_of_each():
-    rows = [run("m", "a", 30.0, lower_is_better="mae,wasserstein", **{"mae": 0.1, "mae.low": 0.0}),
-            skipped("n", "a", "no pairs") | {"lower_is_better": ""}]  # fmt: skip
-    assert directions(pd.DataFrame(rows)) == {"psnr": True, "mae": False}
+def test_the_interval_of_a_mean_rank_says_what_resampling_people_changes(board):
+    weak = row(board, "weak").rank
+    assert (weak.low, weak.high) == pytest.approx((13 / 3, 13 / 3))
+    good, wobbly = row(board, "good").rank, row(board, "wobbly").rank
+    # The people are the same on all tasks: the two change places on all or on none.
+    assert (good.low, good.high) == pytest.approx((4 / 3, 7 / 3))
+    assert (wobbly.low, wobbly.high) == pytest.approx((4 / 3, 7 / 3))
 
 
-def test_nothing_recorded_gives_no_board():
-    assert list(boards(pd.DataFrame(), {"psnr": True})) == []
+def test_a_method_that_did_only_its_best_task_is_not_above_one_that_did_all(board):
+    order = [row.label for row in board.rows]
+    assert order == [
+        "oracle", "good", "wobbly", "seeded", "specialist", "weak", "broken", "identity",
+    ]  # fmt: skip
+    assert row(board, "specialist").scores["a"].value > row(board, "good").scores["a"].value
+    assert row(board, "specialist").normalized.mean < row(board, "good").normalized.mean
+
+
+def test_normalized_scores_run_from_the_floor_to_the_ceiling(board, store):
+    gone = {"good": 1 - 10**-0.5, "seeded": 1 - 10**-0.3, "specialist": (1 - 10**-0.9) / 3}
+    for label, expected in gone.items():
+        assert row(board, label).normalized.mean == pytest.approx(expected)
+        assert row(board, label).normalized.n == 3
+    assert row(board, "broken").normalized.mean == 0
+    mae = on(store, "mae", cohort="tiny", preset="quick", edition=0)
+    assert not mae.higher_is_better
+    assert row(mae, "good").scores["a"].value == pytest.approx(0.2 * 10**-0.25)
+    assert row(mae, "good").normalized.mean == pytest.approx(1 - 10**-0.25)
+    assert row(mae, "weak").normalized.mean == pytest.approx(1 - 10**-0.05)
+
+
+def test_what_is_not_comparable_is_on_no_board_with_the_others(store, board):
+    assert "other" not in {row.label for row in board.rows}
+    runs = recorded.runs(["psnr"])
+    found = list(boards(runs, list(measures(runs).values())))
+    where = {
+        (each.cohort, each.preset, each.edition): {row.label for row in each.rows} for each in found
+    }
+    assert where["real", "quick", 0] == {"other"}
+    assert where["tiny", "paper", 0] == {"other"}
+    assert where["tiny", "quick", 1] == {"other"}
+    assert len({each.title for each in found}) == len(found) == 4
+    assert all("PHANTOM" in each.title for each in found if each.kind == "phantom")
+    assert [each.edition for each in found if "OLDER test data" in each.title] == [1]
+
+
+def test_what_is_missing_is_blank_counted_and_told(board):
+    assert "c" not in row(board, "specialist").scores
+    assert row(board, "specialist").known == 1
+    told = notes(board)
+    assert "specialist has 1 of 3 tasks" in told
+    assert "specialist on b: skipped: no pairs" in told
+    assert "broken has 0 of 3 tasks" in told
+    assert "broken on a: failed: boom" in told
+    assert "broken on b, c: not run" in told
+    assert any(line.startswith("a: seeds differ (0 of ") for line in told)
+
+
+def test_the_exported_board_has_the_same_numbers(board):
+    table = tidy(board).set_index(["method", "task"])
+    assert len(table) == len(board.rows) * 3
+    assert table.loc[("good", "b"), "value"] == 28.5
+    assert table.loc[("good", "b"), "tier"] == 1
+    assert table.loc[("specialist", "c"), "status"] == "not run"
+    assert table.loc[("specialist", "a"), "mean_rank"] == pytest.approx(13 / 3)
+    assert table.loc[("specialist", "a"), "tasks_known"] == 1
+
+
+def test_a_cell_recorded_by_two_people_counts_once_and_a_failure_hides_no_result(store):
+    client, experiment = connect()
+    mine = recorded.runs(["psnr"])
+    mine = mine[(mine["label"] == "good") & (mine["task"] == "a")]
+    tags = client.get_run(mine["run_id"].item()).data.tags
+    failed = tags["summary"].replace('"status": "done"', '"status": "failed"')
+    assert failed != tags["summary"]
+    again = [
+        client.create_run(experiment, tags={**tags, "mlflow.user": "another"}).info.run_id,
+        client.create_run(experiment, tags={**tags, "summary": failed}).info.run_id,
+    ]
+    for run_id in again:
+        client.set_terminated(run_id)
+    found = recorded.runs(["psnr"])
+    found = found[(found["label"] == "good") & (found["task"] == "a")]
+    assert found["run_id"].tolist() == again[:1]
+    assert found["user"].tolist() == ["another"]
+    for run_id in again:
+        client.delete_run(run_id)
+    assert mine["run_id"].item() in set(recorded.runs([])["run_id"])

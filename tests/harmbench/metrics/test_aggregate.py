@@ -8,7 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harmbench.metrics.aggregate import Estimate, bootstrap, by_person, estimates
+from harmbench.metrics.aggregate import (
+    Estimate,
+    bootstrap,
+    bootstrap_statistic,
+    by_person,
+    estimates,
+)
 
 ROWS = [
     ("p1", "a", 0, "psnr", 10.0),
@@ -98,3 +104,24 @@ def test_infinities() -> None:
     assert math.isnan(both.mean)
     assert math.isnan(both.low)
     assert both.n == 3
+
+
+def test_a_statistic_of_all_people_is_resampled_as_means_are() -> None:
+    values = np.random.default_rng(0).normal(size=(7, 1))
+    found = bootstrap_statistic(values, lambda people: people.mean(axis=(-2, -1)))
+    plain = bootstrap(values[:, 0])
+    assert found.n == plain.n == 7
+    for name in ("mean", "low", "high"):
+        assert getattr(found, name) == pytest.approx(getattr(plain, name), abs=1e-12)
+
+
+def test_draws_without_the_statistic_do_not_count() -> None:
+    def defined(people):
+        mean = people.mean(axis=(-2, -1))
+        return np.where(mean > 1, np.nan, mean)
+
+    found = bootstrap_statistic(np.array([[0.0], [1.0], [1.5]]), defined)
+    assert (found.low, found.n) == (0.0, 3)
+    assert found.high <= 1
+    assert bootstrap_statistic(np.empty((0, 1)), defined).n == 0
+    assert math.isnan(bootstrap_statistic(np.array([[0.5]]), defined).low)

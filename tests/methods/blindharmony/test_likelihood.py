@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from harmbench import FitData, Grid, Method, Needs, UserError, minmax
-from harmbench.method import fit_settings
+from harmbench.model import fit_settings
 from harmbench.progress import FitProgress
 from harmbench_methods.blindharmony.config import (
     LIKELIHOOD_PRESETS,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 
 import pytest
 import torch
@@ -11,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from harmbench import FitData, Grid, minmax
 from harmbench.errors import DivergedError
-from harmbench.method import fit_settings
-from harmbench.progress import FitProgress, Silent
+from harmbench.model import fit_settings
+from harmbench.progress import FitProgress
 from harmbench.scans import GRIDS
 from harmbench_methods.blindharmony import training
 from harmbench_methods.blindharmony.config import PRESETS, BlindHarmonyConfig
@@ -206,26 +205,17 @@ def test_training_lowers_the_bits_and_keeps_the_best_state(data, state):
     assert bits() == min(looks) < untrained - 1
 
 
-def test_a_fit_that_was_killed_ends_where_it_would_have_ended(data, state, tmp_path, monkeypatch):
-    class Killed(Exception):
-        pass
-
-    class Kills(Silent):
-        def note(self, text):
-            if next(self.steps) == self.last:
-                raise Killed
-
+def test_a_fit_that_was_killed_ends_where_it_would_have_ended(
+    data, state, tmp_path, monkeypatch, kills, assert_equal
+):
     monkeypatch.setattr("harmbench.training.CHECKPOINT_SECONDS", 0)
     for last in (4, 17):
-        kills = Kills()
-        kills.steps, kills.last = itertools.count(1), last
-        with pytest.raises(Killed):
-            BlindHarmony(GRID, CONFIG).fit(data, FitProgress(kills, tmp_path))
+        with pytest.raises(kills.Killed):
+            BlindHarmony(GRID, CONFIG).fit(data, FitProgress(kills(last), tmp_path))
     method, progress = BlindHarmony(GRID, CONFIG), FitProgress(checkpoints=tmp_path)
     method.fit(data, progress)
     assert progress.facts["resumed_at"] == 3 + 16
-    for name, value in method.state_dict().items():
-        assert torch.equal(value, state[name]), name
+    assert_equal(method.state_dict(), state)
 
 
 def test_fit_needs_no_validation_and_accumulates_gradients(data):

@@ -1,0 +1,170 @@
+"""What `blindcurve` is worth: its parts, its disturbances, its people, and what it flags.
+
+Works on a cohort that `harmbench run` or `harmbench data prepare` has prepared::
+
+    python benchmarks/blindcurve_study.py ~/.harmbench/cohorts/phantom-quick-... --parts
+    python benchmarks/blindcurve_study.py FOLDER --people 2 5 0 --seeds 0 1 2
+    python benchmarks/blindcurve_study.py FOLDER --disturbances
+    python benchmarks/blindcurve_study.py FOLDER --guard
+
+Tables are Markdown, and go to standard output: mean PSNR in dB over the test people, and the
+worst of them. See docs/blindcurve.md for results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harmbench import Cohort, FitData, Scans, Task
+from harmbench.metrics.image import PSNR
+from harmbench.plugins import Registry
+from harmbench.progress import FitProgress
+from harmbench_methods.blindcurve.config import BlindCurveConfig
+from harmbench_methods.blindcurve.method import BlindCurve
+
+TASKS = ("sim-exp", "sim-gamma0.7", "sim-bias", "domain1", "domain2", "domain3", "domain4")
+PARTS: Mapping[str, Mapping[str, Any]] = {
+    "anchor alone": {"field": False, "curve": False},
+    "curve alone": {"field": False},
+    "field alone": {"curve": False},
+    "both": {},
+    "both, curve looked at once": {"looks": 1},
+    "both, every field believed": {"shrink": False},
+}
+DISTURBANCES: Mapping[str, Mapping[str, Any]] = {
+    "as it is": {},
+    "fields without curves": {"curve_power": 0.0, "curve_concentration": 1e6},
+    "fields half as strong": {"field_strength": 1.25},
+    "with noise and blur": {"noise": 0.03, "blur": 0.5},
+    "whole scans alone": {"partial": 0.0},
+}
+
+
+def tasks_of(cohort: Cohort) -> list[Task]:
+    """Build the tasks that this cohort has references for."""
+    registry = Registry.discover()
+    names = [name for name in TASKS if not name.startswith("domain") or name in cohort.sources]
+    return [registry.entry("tasks", name, cohort.sources).build() for name in names]
+
+
+def fitted(data: FitData, config: BlindCurveConfig, people: int = 0) -> tuple[BlindCurve, float]:
+    """Fit on the first people, all if 0; return the method and the seconds it took."""
+    if people:
+        chosen = sorted(set(data.target.people))[:people]
+        places = [i for i, person in enumerate(data.target.people) if person in chosen]
+        data = dataclasses.replace(data, target=data.target.subset(places))
+    method, began = BlindCurve(data.grid, config), time.perf_counter()
+    method.fit(data, FitProgress())
+    return method.eval(), time.perf_counter() - began
+
+
+@torch.no_grad()
+def scores(method: BlindCurve, task: Task, cohort: Cohort, seed: int) -> np.ndarray:
+    """Return the PSNR of every test person: `(people,)`."""
+    data = task.setup(cohort, seed)
+    assert data.references is not None
+    found: dict[str, list[float]] = {}
+    for n in range(len(data.test)):
+        scan, truth = data.test.load([n]), data.references.load([n])
+        value = PSNR().measure(method(scan), truth, data.target).nanmean().item()
+        found.setdefault(scan.people[0], []).append(value)
+    return np.array([np.mean(values) for values in found.values()])
+
+
+def row(title: str, cells: Sequence[str]) -> None:
+    """Print a row of a table."""
+    print(f"| {title} | " + " | ".join(cells) + " |", flush=True)
+
+
+def table(tasks: Sequence[Task], first: str) -> None:
+    """Print the head of a table."""
+    row(first, [task.name for task in tasks])
+    row("---", ["---"] * len(tasks))
+
+
+def cells(method: BlindCurve, tasks: Sequence[Task], cohort: Cohort, seed: int) -> list[str]:
+    """Score a method on tasks: mean and worst person."""
+    found = (scores(method, task, cohort, seed) for task in tasks)
+    return [f"{people.mean():.1f} ({people.min():.1f})" for people in found]
+
+
+def guard_cases(scans: Scans) -> dict[str, Scans]:
+    """Return the scans, and what no map of the family makes scans of the target of."""
+    images, masks = scans.images, scans.masks
+    inverted = torch.where(masks, (1.05 - images).clamp(0.01, 1), 0)
+    squared = torch.where(masks, (4 * images * (1 - images)).clamp(0.01, 1), 0)
+    rim = _skull(masks)
+    return {
+        "as it is": scans,
+        "inverted, as T2 is": scans.with_images(inverted),
+        "middle intensities brightest": scans.with_images(squared),
+        "with skull and scalp": dataclasses.replace(
+            scans, images=torch.where(rim, 0.95, images), masks=masks | rim
+        ),
+        "empty": dataclasses.replace(
+            scans, images=torch.zeros_like(images), masks=torch.zeros_like(masks)
+        ),
+    }
+
+
+def _skull(masks: Tensor, thickness: int = 4) -> Tensor:
+    """Return a bright rim around the foreground."""
+    size = 2 * thickness + 1
+    wide = torch.nn.functional.max_pool2d(masks.flatten(0, 1)[:, None].float(), size, 1, thickness)
+    return (wide[:, 0].view(masks.shape) > 0) & ~masks
+
+
+def main() -> None:
+    """Print the tables that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("prepared", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--people", type=int, nargs="+", default=[])
+    parser.add_argument("--parts", action="store_true")
+    parser.add_argument("--disturbances", action="store_true")
+    parser.add_argument("--guard", action="store_true")
+    given = parser.parse_args()
+    cohort, config = Cohort(given.prepared), BlindCurveConfig()
+    tasks = tasks_of(cohort)
+    for seed in given.seeds:
+        data = tasks[0].setup(cohort, seed).fit_data(seed).restricted(BlindCurve.needs)
+        if given.parts or given.guard:
+            method, seconds = fitted(data, config)
+            print(f"\nseed {seed}, fitted in {seconds:.0f} s\n")
+        if given.parts:
+            table(tasks, "parts")
+            for title, changes in PARTS.items():
+                other = copy.deepcopy(method)
+                other.config = dataclasses.replace(config, **changes)
+                row(title, cells(other, tasks, cohort, seed))
+        if given.people:
+            table(tasks, "training people")
+            for count in given.people:
+                method, _ = fitted(data, config, count)
+                row(str(count or "all"), cells(method, tasks, cohort, seed))
+        if given.disturbances:
+            table(tasks, "disturbances")
+            for title, changes in DISTURBANCES.items():
+                method, _ = fitted(data, dataclasses.replace(config, **changes))
+                row(title, cells(method, tasks, cohort, seed))
+        if given.guard:
+            test = tasks[0].setup(cohort, seed).references
+            assert test is not None
+            scans = test.load(range(len(test)))
+            for title, case in guard_cases(scans).items():
+                flags = [flag for flag in method(case).flags or () if flag]
+                print(f"- {title}: {len(flags)} of {len(scans)} flagged; {''.join(flags[:1])}")
+
+
+if __name__ == "__main__":
+    main()

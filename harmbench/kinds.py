@@ -1,0 +1,19 @@
+"""What scans are called wherever a number or a picture from them is shown."""
+
+from __future__ import annotations
+
+
+def kind_of_scans(kind: str) -> str:
+    """Return in words what a cohort's kind says of its scans; a phantom is called one.
+
+    Examples
+    --------
+    >>> kind_of_scans("phantom"), kind_of_scans("real")
+    ('PHANTOM, not real scans', 'real scans')
+    """
+    return "PHANTOM, not real scans" if kind == "phantom" else "real scans"
+
+
+def phantom_note(kind: str) -> str:
+    """Return what follows the cohort's name in a picture's title: nothing for real scans."""
+    return f" ({kind_of_scans(kind)})" if kind == "phantom" else ""

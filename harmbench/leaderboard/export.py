@@ -1,0 +1,226 @@
+"""All scores as one tidy file, with a data dictionary beside it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harmbench.errors import UserError
+from harmbench.leaderboard.people import decode
+from harmbench.leaderboard.table import Measure
+
+SUFFIXES = (".parquet", ".csv")
+# Rows that are gathered before they are written.
+_BATCH = 200_000
+
+# Of a run, by column: type, unit and meaning.
+_RUN = {
+    "run_id": ("string", "", "MLflow's id of the run"),
+    "user": ("string", "", "who recorded it, as MLflow was told"),
+    "started": ("timestamp", "UTC", "when it was recorded"),
+    "method": ("string", "", "the method's name"),
+    "label": ("string", "", "the name with its changed settings: what is compared"),
+    "control": ("string", "", "'floor' or 'ceiling' for a control, empty for a competitor"),
+    "task": ("string", "", "what was asked"),
+    "cohort": ("string", "", "the data set, with its normalisation unless that is 'minmax'"),
+    "cohort_key": ("string", "", "hash of the cohort's content: numbers of two never mix"),
+    "kind": ("string", "", "'phantom': simulated heads, NOT real scans; or 'real'"),
+    "preset": ("string", "", "'quick' or 'paper': grid and settings"),
+    "normalization": ("string", "", "how intensities became [0, 1]"),
+    "data": ("string", "", "hash of what was measured: numbers of two never mix"),
+    "seed": ("int64", "", "base seed of everything random"),
+}
+# Of a value.
+_VALUE = {
+    "person": ("string", "", "whose scan: the unit of every statistic"),
+    "scan": ("string", "", "the person's session; empty where the value is the person's mean"),
+    "slice": (
+        "Int64",
+        "index",
+        "axial slice from 0; -1 where the value is of a whole scan; missing where it is the "
+        "person's mean",
+    ),
+    "metric": ("string", "", "what was measured; see 'metrics'"),
+    "value": ("double", "the metric's", "the value; missing where the metric is not defined"),
+}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes
+    ----------
+    path, dictionary
+        The scores, and what their columns mean.
+    rows, whole, people_only, left_out
+        Numbers of rows; of runs with every slice, of those whose people's means alone were
+        at hand, and of those without scores.
+    """
+
+    path: Path
+    dictionary: Path
+    rows: int
+    whole: int
+    people_only: int
+    left_out: int
+
+
+def export(
+    runs: pd.DataFrame,
+    metrics: Mapping[str, Measure],
+    summaries: Mapping[str, str],
+    cells: Path,
+    path: Path,
+    *,
+    slices: bool = True,
+) -> Exported:
+    """Write one row for every run, person, scan, slice and metric.
+
+    Scores of slices are in the store of cells of the machine that computed them; of other
+    runs MLflow knows each person's mean, which is written instead.
+
+    Parameters
+    ----------
+    runs
+        As returned by `harmbench.recorded.runs`, with all metrics.
+    metrics, summaries
+        Every metric, and what is known here of what it measures.
+    cells
+        Folder of the store of cells.
+    path
+        File to write, `.parquet` or `.csv`; the dictionary lies beside it as `.json`.
+    slices
+        Whether slices are wanted; else each person's mean alone is written.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written, or has another ending.
+    """
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"{path}: the name must end in {' or '.join(SUFFIXES)}")
+    counts = {"whole": 0, "people": 0, "rows": 0}
+    left_out: list[dict[str, Any]] = []
+    scored: dict[str, dict[str, Any]] = {}
+    for record in runs.to_dict("records"):
+        run = {str(name): value for name, value in record.items()}
+        if run["status"] == "done":
+            scored[run["run_id"]] = run
+        else:
+            told = ("run_id", "label", "task", "cohort", "preset", "seed", "status", "reason")
+            left_out.append({name: run[name] for name in told})
+
+    def frames() -> Iterator[pd.DataFrame]:
+        for run in scored.values():
+            values = _slices(cells, str(run["cell"])) if slices else None
+            counts["whole" if values is not None else "people"] += 1
+            if values is None:
+                values = _people(run, list(metrics))
+            counts["rows"] += len(values)
+            started = pd.to_datetime(run["started"], unit="ms", utc=True)
+            columns = {name: run[name] for name in _RUN} | {"started": started}
+            yield values.assign(**columns)[[*_RUN, *_VALUE]]
+
+    dictionary = path.with_suffix(".json")
+    try:
+        (_parquet if path.suffix == ".parquet" else _csv)(path, _batches(frames()))
+        content = _dictionary(path, counts, metrics, summaries, left_out)
+        dictionary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
+    return Exported(
+        path, dictionary, counts["rows"], counts["whole"], counts["people"], len(left_out)
+    )
+
+
+def _slices(cells: Path, key: str) -> pd.DataFrame | None:
+    """Return all scores of a cell; None unless they are on this machine."""
+    try:
+        table = pd.read_csv(cells / key / "scores.csv", dtype={"person": str, "scan": str})
+    except (OSError, ValueError):
+        return None
+    return table.astype({"slice": "Int64"})
+
+
+def _people(run: Mapping[str, Any], metrics: list[str]) -> pd.DataFrame:
+    rows = [
+        (person, "", None, metric, value)
+        for metric in metrics
+        for person, value in zip(*decode(run["people"], run[f"{metric}.people"]), strict=True)
+    ]
+    return pd.DataFrame(rows, columns=list(_VALUE)).astype({"slice": "Int64", "value": float})
+
+
+def _batches(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Gather small tables into large ones, so that memory does not grow with the runs."""
+    waiting: list[pd.DataFrame] = []
+    for frame in frames:
+        waiting.append(frame)
+        if sum(map(len, waiting)) >= _BATCH:
+            yield pd.concat(waiting, ignore_index=True)
+            waiting = []
+    if waiting:
+        yield pd.concat(waiting, ignore_index=True)
+
+
+def _csv(path: Path, batches: Iterator[pd.DataFrame]) -> None:
+    with path.open("w", newline="") as stream:
+        pd.DataFrame(columns=[*_RUN, *_VALUE]).to_csv(stream, index=False)
+        for batch in batches:
+            batch.to_csv(stream, index=False, header=False)
+
+
+def _parquet(path: Path, batches: Iterator[pd.DataFrame]) -> None:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+
+    kinds: dict[str, Callable[[], Any]] = {
+        "string": pa.string,
+        "int64": pa.int64,
+        "Int64": pa.int64,
+        "double": pa.float64,
+        "timestamp": lambda: pa.timestamp("ms", tz="UTC"),
+    }
+    columns = (_RUN | _VALUE).items()
+    schema = pa.schema([(name, kinds[kind]()) for name, (kind, _, _) in columns])
+    with ParquetWriter(path, schema) as writer:
+        for batch in batches:
+            writer.write_table(pa.Table.from_pandas(batch, schema, preserve_index=False))
+
+
+def _dictionary(
+    path: Path,
+    counts: Mapping[str, int],
+    metrics: Mapping[str, Measure],
+    summaries: Mapping[str, str],
+    left_out: list[dict[str, Any]],
+) -> dict[str, Any]:
+    return {
+        "file": path.name,
+        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "rows": counts["rows"],
+        "columns": {
+            name: {"type": kind.lower(), "unit": unit, "meaning": meaning}
+            for name, (kind, unit, meaning) in (_RUN | _VALUE).items()
+        },
+        "metrics": {
+            name: {
+                "unit": measure.unit,
+                "higher_is_better": measure.higher_is_better,
+                "meaning": summaries.get(name, ""),
+            }
+            for name, measure in metrics.items()
+        },
+        "runs": {
+            "with every slice": counts["whole"],
+            "with people's means alone": counts["people"],
+            "without scores": left_out,
+        },
+    }

@@ -1,0 +1,1 @@
+"""What computes works: `serial`, `local` and `slurm`."""

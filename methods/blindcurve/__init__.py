@@ -1,0 +1,1 @@
+"""Blind harmonisation by learning to undo disturbances of the target's own scans."""

@@ -1,0 +1,81 @@
+"""Settings of `blindcurve`, and the family of disturbances that it learns to undo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harmbench import UserError, at_inference
+
+from ..checks import check_least
+
+
+@dataclass(frozen=True)
+class BlindCurveConfig:
+    """Settings; all are this project's choices.
+
+    Raises
+    ------
+    UserError
+        For a value outside of its range.
+    """
+
+    # The family of disturbances; see `disturb.Family`.
+    field_strength: float = 1.6
+    curve_power: float = 0.25
+    curve_concentration: float = 5.0
+    noise: float = 0.0
+    blur: float = 0.0
+
+    knots: int = 24  # bins of the curve
+    components: int = 3  # ways in which people's quantiles differ, that others are drawn from
+    textures: int = 16  # bins of intensity whose texture is looked at
+    degree: int = 3  # of the field's cosines
+
+    field_disturbances: int = 120  # of all scans together
+    curve_disturbances: int = 300
+    partial: float = 0.8  # of the scans whose curves are disturbed are seen in part alone
+    penalty: float = 0.05  # of the curve's regression
+    voxels: int = 2500  # that are looked at of each disturbed scan
+    folds: int = 3  # networks, each of which has not seen a part of the people
+    hidden: int = 32
+    training_steps: int = 1000
+    batch_size: int = 4096  # voxels
+    learning_rate: float = 5e-3
+    weight_decay: float = 1e-2
+
+    iterations: int = at_inference(2)  # of the field
+    prior: float = 3e-3  # precision of the field's cosines, in squared residuals per voxel
+    # The curve is looked at again until it moves less than so many natural deviations.
+    looks: int = at_inference(4)
+    settled: float = at_inference(0.8)
+    # A field must be so many nats more likely than none, by what the target's scans show.
+    evidence: float = at_inference(2.0)
+    shrink: bool = at_inference(True)
+    field: bool = at_inference(True)
+    curve: bool = at_inference(True)
+    guard: bool = at_inference(True)  # leave scans alone that are nothing like the target's
+
+    def __post_init__(self) -> None:
+        check_least(self, knots=2, components=0, textures=2, degree=1, folds=1, hidden=1)
+        check_least(self, field_disturbances=1, curve_disturbances=1, voxels=1)
+        check_least(self, training_steps=1, batch_size=1, iterations=1, looks=1)
+        check_least(self, noise=0, blur=0, partial=0, curve_power=0, weight_decay=0)
+        if not self.field_strength > 1:
+            raise UserError("field_strength must be greater than 1")
+        for name in ("curve_concentration", "learning_rate", "prior", "penalty"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} must be positive")
+
+
+PRESETS = {"quick": BlindCurveConfig(), "paper": BlindCurveConfig()}
+ABLATIONS: Mapping[str, Mapping[str, Any]] = {
+    "no field": {"field": False},
+    "no curve": {"curve": False},
+    "looked at once": {"looks": 1},
+    "fields of all sizes believed": {"shrink": False},
+    "no curves among the disturbances of fields": {"curve_power": 0.0, "curve_concentration": 1e6},
+    "whole scans alone": {"partial": 0.0},
+    "noise and blur among the disturbances": {"noise": 0.03, "blur": 0.5},
+}

@@ -1,0 +1,158 @@
+"""What `blindcurve` looks at: the texture of every intensity, and the surroundings of voxels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from harmbench import Grid
+
+# Surroundings are looked at on slices at about this distance, in mm, and pixels of this size.
+_BETWEEN = 2.4
+_PIXEL = 4.8
+_WINDOWS = (3, 5, 9)  # voxels along each side; each is the mean of the one before
+_LEAST_VARIANCE = 1e-6
+N_SURROUNDINGS = 2 + 7 * len(_WINDOWS) + 3
+
+
+@dataclass(frozen=True, eq=False)
+class Local:
+    """Means and variances in 3 x 3 windows of slices, over the foreground in them.
+
+    Attributes
+    ----------
+    share, mean, variance
+        `(S, H, W)`; the share of the window that is foreground.
+    """
+
+    share: Tensor
+    mean: Tensor
+    variance: Tensor
+
+    @classmethod
+    def of(cls, h: Tensor, mask: Tensor) -> Local:
+        """Compute them of a scan `(S, H, W)`."""
+        weight = mask.to(h.dtype)
+        sums = torch.stack((weight, h * weight, h * h * weight), dim=1)
+        share, first, second = F.avg_pool2d(sums, 3, 1, 1).unbind(dim=1)
+        mean, mean_square = (x / share.clamp_min(0.1) for x in (first, second))
+        return cls(share, mean, (mean_square - mean.square()).clamp_min(_LEAST_VARIANCE))
+
+
+def textures(local: Local, edges: Tensor) -> Tensor:
+    """Return how local variances are distributed at each intensity: `(4 (B + 1),)`.
+
+    In the order of noise, texture and edges weigh in: logarithms of the harmonic, geometric and
+    arithmetic mean, and the deviation of the logarithm.  A curve stretches the noise along
+    with the intensities, so that this profile tells its slope.
+
+    Parameters
+    ----------
+    local
+        Of a scan whose quantiles are matched to the population's.
+    edges
+        `(B,)` that part the intensities.
+    """
+    inside = local.share > 0.99
+    variance = local.variance[inside]
+    bins = torch.bucketize(local.mean[inside], edges)
+    # A product of matrices, since a GPU's scattered sums differ from run to run.
+    member = (bins[:, None] == torch.arange(len(edges) + 1, device=bins.device)).to(variance.dtype)
+    log = variance.log()
+    values = torch.stack(
+        (torch.ones_like(log), 1 / (variance + 1e-5), log, log * log, variance), dim=1
+    )
+    count, inverse, mean, square, plain = (member.T @ values).unbind(dim=1)
+    count = count.clamp_min(1)
+    mean = mean / count
+    deviation = (square / count - mean.square()).clamp_min(1e-6).sqrt()
+    harmonic = -(inverse / count).clamp_min(1e-6).log()
+    return torch.cat((harmonic, mean, (plain / count).clamp_min(1e-6).log(), deviation))
+
+
+def two_scales(h: Tensor, mask: Tensor, edges: Tensor) -> Tensor:
+    """Return the textures of a scan as it is and at half the resolution: `(8 (B + 1),)`.
+
+    On the finer scale noise weighs more, on the coarser one anatomy.
+    """
+    weight = mask.to(h.dtype)
+    total, share = F.avg_pool2d(torch.stack((h * weight, weight), dim=1), 2).unbind(dim=1)
+    inside = share > 0.99
+    half = Local.of(total * inside, inside)
+    return torch.cat((textures(Local.of(h, mask), edges), textures(half, edges)))
+
+
+def slice_step(grid: Grid) -> int:
+    """Return the distance, in slices, of those whose surroundings are looked at."""
+    return max(1, round(_BETWEEN / grid.spacing[0]))
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """Features of coarse pixels that are foreground throughout.
+
+    Attributes
+    ----------
+    features
+        `(n, N_SURROUNDINGS)`.
+    places
+        `(n, 3)` in [0, 1]: where in the scan, along slice, row and column.
+    slices
+        `(n,)` int64: the slice of the scan that each is in.
+    """
+
+    features: Tensor
+    places: Tensor
+    slices: Tensor
+
+    @classmethod
+    def of(cls, h: Tensor, mask: Tensor, edges: Tensor, grid: Grid, count: int) -> Surroundings:
+        """Compute them of every `slice_step`-th slice of a scan.
+
+        Parameters
+        ----------
+        h, mask
+            `(s, H, W)`: those slices, matched to the population's quantiles.
+        edges
+            `(5,)` that part the intensities.
+        grid
+            For the voxels' size.
+        count
+            Slices that the scan has.
+        """
+        local = Local.of(h, mask)
+        factors = [1] + [
+            min(max(1, round(_PIXEL / spacing)), side)
+            for spacing, side in zip(grid.spacing[1:], h.shape[1:], strict=True)
+        ]
+        weight = mask.to(h.dtype)
+        parts = [(h <= edge).to(h.dtype) * weight for edge in edges]
+        channels = torch.stack((weight, h * weight, local.variance.log() * weight, *parts))
+        coarse = F.avg_pool2d(channels, factors[1:])
+        inside = coarse[0] > 0.99
+        found = [coarse[1][inside], coarse[2][inside]]
+        around = coarse
+        for size in _WINDOWS:
+            for axis in range(3):
+                window = [1, 1, 1]
+                window[axis] = min(size, _odd(coarse.shape[1 + axis]))
+                padding = [side // 2 for side in window]
+                around = F.avg_pool3d(around[None], window, 1, padding)[0]
+            share = around[0][inside].clamp_min(1e-3)
+            found += [channel[inside] / share for channel in around[1:]]
+        index = inside.nonzero()
+        slices = index[:, 0] * slice_step(grid)
+        shape = torch.tensor((count, *h.shape[1:]), device=h.device)
+        first = torch.stack((slices, index[:, 1] * factors[1], index[:, 2] * factors[2]), dim=1)
+        places = (first + torch.tensor(factors, device=h.device) / 2) / shape
+        across = 2 * places - 1
+        found += [across[:, 0], across[:, 1].abs(), across[:, 2]]
+        return cls(torch.stack(found, dim=1), places, slices)
+
+
+def _odd(count: int) -> int:
+    """Return the greatest odd number up to `count`."""
+    return count - (count + 1) % 2

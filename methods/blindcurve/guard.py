@@ -1,0 +1,104 @@
+"""Which scans are so unlike the target's that a curve and a field cannot be what is missing."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_CELLS = (6, 8, 8)
+_SHARE = 0.25  # of a cell that must be foreground
+# Limits lie this much further out than the disturbed target scans that they are learned on.
+_LAYOUT_MARGIN = 5.0
+_TEXTURE_MARGIN = 1.5
+
+
+def layout(h: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean intensity in cells of a matched scan `(S, H, W)`, NaN outside: `(cells,)`."""
+    weight = mask.to(h.dtype)
+    total, share = F.adaptive_avg_pool3d(torch.stack((h * weight, weight))[None], _CELLS)[0]
+    return torch.where(share > _SHARE, total / share.clamp_min(1e-3), torch.nan).flatten()
+
+
+def likeness(a: Tensor, b: Tensor) -> float:
+    """Return Pearson's correlation of two layouts where both are known; 0 if too few are."""
+    both = ~(a.isnan() | b.isnan())
+    if int(both.sum()) < 8:
+        return 0.0
+    u, v = a[both] - a[both].mean(), b[both] - b[both].mean()
+    return float((u * v).sum() / (u.norm() * v.norm()).clamp_min(1e-9))
+
+
+def remoteness(standard: Tensor) -> float:
+    """Return the root mean square of standardised textures `(D,)`."""
+    return float(standard.square().mean().sqrt())
+
+
+class Guard(nn.Module):
+    """What scans of the target are like after the family's disturbances, with a margin.
+
+    Attributes
+    ----------
+    template
+        `(cells,)`: mean layout of the target's scans; 0 where none has tissue.
+    known
+        `(cells,)` bool.
+    least_likeness, greatest_remoteness
+        Limits.
+    """
+
+    template: Tensor
+    known: Tensor
+    least_likeness: Tensor
+    greatest_remoteness: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        cells = _CELLS[0] * _CELLS[1] * _CELLS[2]
+        self.register_buffer("template", torch.zeros(cells))
+        self.register_buffer("known", torch.zeros(cells, dtype=torch.bool))
+        self.register_buffer("least_likeness", torch.tensor(-1.0))
+        self.register_buffer("greatest_remoteness", torch.tensor(1e6))
+
+    def learn(self, layouts: Tensor, standard: Tensor) -> None:
+        """Set the limits.
+
+        Parameters
+        ----------
+        layouts
+            `(n, cells)`: of the target's scans as they are.
+        standard
+            `(m, D)`: standardised textures of disturbed ones.
+        """
+        seen = (~layouts.isnan()).sum(dim=0)
+        mean = layouts.nan_to_num().sum(dim=0) / seen.clamp_min(1)
+        self.known.copy_(seen > 0)
+        self.template.copy_(mean)
+        least = min(self.likeness(one) for one in layouts)
+        self.least_likeness.fill_(1 - _LAYOUT_MARGIN * (1 - least))
+        furthest = max(remoteness(one) for one in standard)
+        self.greatest_remoteness.fill_(_TEXTURE_MARGIN * furthest)
+
+    def likeness(self, one: Tensor) -> float:
+        """Return how like the target's mean a layout is, in [-1, 1]."""
+        return likeness(one, torch.where(self.known, self.template, torch.nan))
+
+    def alien(self, one: Tensor) -> str:
+        """Say why a scan of this layout is to be left alone; empty if it is not."""
+        found, least = self.likeness(one), float(self.least_likeness)
+        if found >= least:
+            return ""
+        return (
+            f"bright and dark lie elsewhere than in the target (correlation {found:.2f}, "
+            f"limit {least:.2f}): another contrast, or not the brain alone; left as it is"
+        )
+
+    def strange(self, standard: Tensor) -> str:
+        """Say why a scan of these textures gets no curve of its own; empty if it does."""
+        found, limit = remoteness(standard), float(self.greatest_remoteness)
+        if found <= limit:
+            return ""
+        return (
+            f"texture unlike the target's ({found:.1f} deviations, limit {limit:.1f}): "
+            "matched to the population's quantiles alone"
+        )

@@ -1,0 +1,173 @@
+"""What `blindcurve` may change of a scan: one monotone curve, and one smooth bias field."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# Quantiles are taken of at most so many voxels, evenly spaced.
+_ENOUGH = 50_000
+_LEAST_GAP = 1e-5
+
+
+def levels(K: int) -> Tensor:
+    """Return K + 1 quantile levels from 0 to 1, denser towards both ends."""
+    return (1 - torch.cos(torch.pi * torch.arange(K + 1) / K)) / 2
+
+
+def quantiles_at(values: Tensor, at: Tensor) -> Tensor:
+    """Return quantiles of n >= 1 values, ascending; the first and the last are exact."""
+    ordered = values[:: max(1, len(values) // _ENOUGH)].sort().values
+    place = at.to(values.device) * (len(ordered) - 1)
+    below = place.floor().long()
+    above = (below + 1).clamp(max=len(ordered) - 1)
+    found = torch.lerp(ordered[below], ordered[above], place - below)
+    found[0], found[-1] = values.min(), values.max()
+    return found
+
+
+def ascending(knots: Tensor) -> Tensor:
+    """Return `(..., K)` knots within [0, 1] that ascend strictly, close to those given."""
+    gaps = torch.arange(knots.shape[-1], device=knots.device) * _LEAST_GAP
+    return torch.cummax(knots.clamp(0, 1), dim=-1).values + gaps
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A smooth, strictly monotone curve through K + 1 points.
+
+    Rational-quadratic pieces (Gregory and Delbourgo 1982), whose slopes at the knots are
+    weighted harmonic means of the neighbouring secants' (Fritsch and Butland 1984).
+
+    Attributes
+    ----------
+    x, y
+        `(K + 1,)`, strictly ascending.
+    """
+
+    x: Tensor
+    y: Tensor
+
+    @property
+    def slopes(self) -> Tensor:
+        """The slopes at the knots: `(K + 1,)`, positive."""
+        width, secant = self.x.diff(), self.y.diff() / self.x.diff()
+        left, right = secant[:-1], secant[1:]
+        share = (width[:-1] + 2 * width[1:]) / (3 * (width[:-1] + width[1:]))
+        inner = left * right / (share * right + (1 - share) * left)
+        return torch.cat((secant[:1], inner, secant[-1:]))
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Map values of any shape; beyond the knots they go to the nearer end."""
+        values = values.clamp(self.x[0], self.x[-1])
+        k = torch.searchsorted(self.x, values, right=True).sub_(1).clamp_(0, len(self.x) - 2)
+        w, h, d = self.x.diff(), self.y.diff(), self.slopes
+        t = (values - self.x[k]) / w[k]
+        s, d0, d1, rest = (h / w)[k], d[k], d[k + 1], t * (1 - t)
+        rise = (s * t * t + d0 * rest) / (s + (d0 + d1 - 2 * s) * rest)
+        return self.y[k] + h[k] * rise
+
+    @property
+    def exponent(self) -> float:
+        """The power that the curve is most like: the slope of log x over log y in the middle."""
+        part = slice(len(self.x) // 4, len(self.x) - 2)
+        u, v = (knots[part].clamp_min(1e-3).log() for knots in (self.y, self.x))
+        u = u - u.mean()
+        slope = (u * (v - v.mean())).sum() / u.square().sum().clamp_min(1e-9)
+        return float(slope.detach().clamp(0.1, 10))
+
+
+class Cosines:
+    """Smooth fields on a scan, as logarithms: sums of low-order cosines.
+
+    Parameters
+    ----------
+    degree
+        Greatest total order; the constant is none of the P terms.
+
+    Attributes
+    ----------
+    degrees
+        `(P,)` float32: total order of each term.
+    """
+
+    def __init__(self, degree: int) -> None:
+        orders = range(degree + 1)
+        self.degree = degree
+        self.terms = [t for t in itertools.product(orders, repeat=3) if 0 < sum(t) <= degree]
+        self.degrees = torch.tensor([float(sum(t)) for t in self.terms])
+
+    def _waves(self, places: Tensor) -> Tensor:
+        """Return cos(pi k u) for k = 0 ... degree and u `(n,)`: `(degree + 1, n)`."""
+        orders = torch.arange(self.degree + 1, device=places.device)
+        return torch.cos(torch.pi * orders[:, None] * places)
+
+    def at(self, places: Tensor) -> Tensor:
+        """Return the terms at places `(n, 3)` in [0, 1] of slice, row and column: `(n, P)`."""
+        i, j, k = torch.tensor(self.terms, device=places.device).unbind(dim=1)
+        s, h, w = (self._waves(axis) for axis in places.unbind(dim=1))
+        return (s[i] * h[j] * w[k]).T
+
+    def field(self, coefficients: Tensor, shape: tuple[int, int, int]) -> Tensor:
+        """Return the logarithm of a field on all voxels: `(S, H, W)`."""
+        device, n = coefficients.device, self.degree + 1
+        i, j, k = torch.tensor(self.terms, device=device).unbind(dim=1)
+        cube = coefficients.new_zeros(n, n, n)
+        cube[i, j, k] = coefficients
+        s, h, w = (self._waves((torch.arange(m, device=device) + 0.5) / m) for m in shape)
+        return torch.einsum("ijk,is,jh,kw->shw", cube, s, h, w)
+
+
+def in_range(changed: Tensor, image: Tensor, slicewise: bool) -> Tensor:
+    """Give slices `(S, H, W)` the maxima that they had, or else leave them as they are.
+
+    Scans whose slices were min-max scaled one by one were so after whatever field their
+    scanner had: once a field is taken off, each slice is to be scaled again.
+    """
+    if not slicewise:
+        return changed
+    before, after = (x.amax(dim=(-2, -1), keepdim=True) for x in (image, changed))
+    return changed * (before / after.clamp_min(1e-6))
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """What is done to one scan: the field is divided out, then the curve is applied.
+
+    Attributes
+    ----------
+    field
+        `(P,)` coefficients of the cosines: the logarithm of the scan's bias field.
+    curve
+        From the scan's intensities without the field to the target's.
+    anchor
+        The curve that matches the scan's quantiles to the target population's.
+    slicewise
+        As of `in_range`.
+    flag
+        Why the scan is not like what the method learned from; empty if it is.
+    unchanged
+        Whether the scan is returned as it is, so that field and curve are not applied.
+    """
+
+    field: Tensor
+    curve: Curve
+    anchor: Curve
+    slicewise: bool
+    flag: str = ""
+    unchanged: bool = False
+
+    def without_field(self, image: Tensor, cosines: Cosines) -> Tensor:
+        """Divide the field out of a scan `(S, H, W)`."""
+        shape: tuple[int, int, int] = (image.shape[0], image.shape[1], image.shape[2])
+        return in_range(image * (-cosines.field(self.field, shape)).exp(), image, self.slicewise)
+
+    def __call__(self, image: Tensor, mask: Tensor, cosines: Cosines) -> Tensor:
+        """Harmonise a scan `(S, H, W)`; what is not foreground stays as it is."""
+        if self.unchanged or not bool(mask.any()):
+            return image.clone()
+        values = self.curve(self.without_field(image, cosines)[mask])
+        return image.masked_scatter(mask, values.clamp(0, 1))

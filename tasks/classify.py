@@ -1,0 +1,331 @@
+"""How much of the scanner is left: a classifier that tells harmonised scans from the target's."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from harmbench import (
+    Cohort,
+    Estimate,
+    Scans,
+    Scorer,
+    ScoringContext,
+    SkipCell,
+    Task,
+    TaskData,
+    bootstrap_statistic,
+    digest,
+    seeds,
+)
+
+from .domains import choose
+
+FOLDS = 5
+SLICES = 16  # of a scan, evenly over the stack
+SOURCE, TARGET = 0, 1
+_BATCH = 32
+_LEARNING_RATE = 2e-3
+# Training steps of each fold's classifier.
+_STEPS = {"quick": 120}
+_STEPS_OTHERWISE = 1000
+
+Array = npt.NDArray[np.float64]
+
+
+class Classifier(nn.Sequential):
+    """Three strided convolutions, the mean over the slice, and a line: `(B, 1, H, W)` to `(B, 2)`.
+
+    A convolution sees noise, blur and edges, and the mean over the slice contrast.
+    """
+
+    def __init__(self) -> None:
+        layers: list[nn.Module] = []
+        for channels, width in ((1, 16), (16, 32), (32, 64)):
+            layers += [nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False)]
+            layers += [nn.BatchNorm2d(width), nn.ReLU()]
+        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 2))
+
+
+@dataclass(frozen=True)
+class Example:
+    """A scan to be told apart.
+
+    Attributes
+    ----------
+    person, session
+        Whose.
+    side
+        `SOURCE` or `TARGET`.
+    place
+        Where it is in the stack of its side.
+    """
+
+    person: str
+    session: str
+    side: int
+    place: int
+
+
+def folds(examples: Sequence[Example]) -> dict[str, int]:
+    """Assign each person to a fold, so that every fold's rest has both sides if it can be.
+
+    People are dealt out one after the other, those with scans of both sides first, then
+    those of either, each kind in the order of a hash of their names.
+    """
+    sides: dict[str, set[int]] = {}
+    for example in examples:
+        sides.setdefault(example.person, set()).add(example.side)
+    order = sorted(sides, key=lambda p: (-len(sides[p]), min(sides[p]), digest("fold", p)))
+    count = min(FOLDS, len(order))
+    return {person: i % count for i, person in enumerate(order)}
+
+
+class Stacks:
+    """Slices of scans, kept in a file: memory does not grow with them.
+
+    Parameters
+    ----------
+    n_scans
+        Room for so many.
+    shape
+        `(S, H, W)` of a scan.
+    """
+
+    def __init__(self, n_scans: int, shape: tuple[int, int, int]) -> None:
+        S, H, W = shape
+        self._chosen = np.unique(np.linspace(0.05 * S, 0.95 * S - 1, SLICES).round().astype(int))
+        size = (max(1, n_scans), len(self._chosen), H, W)
+        with tempfile.TemporaryFile() as file:  # it has no name, and goes with the map
+            self._array = np.memmap(file, np.float16, "w+", shape=size)
+        self._length = 0
+
+    @property
+    def slices_per_scan(self) -> int:
+        """How many slices of a scan are kept."""
+        return len(self._chosen)
+
+    def add(self, images: Tensor) -> None:
+        """Keep slices of N scans `(N, S, H, W)` in [0, 1]."""
+        end = self._length + len(images)
+        self._array[self._length : end] = images[:, self._chosen].numpy()
+        self._length = end
+
+    def read(self, place: int, index: int) -> Tensor:
+        """Return a slice `(H, W)`, float32."""
+        return torch.from_numpy(self._array[place, index].astype(np.float32))
+
+    def scan(self, place: int) -> Tensor:
+        """Return the slices of a scan `(K, H, W)`, float32."""
+        return torch.from_numpy(self._array[place].astype(np.float32))
+
+
+def site_accuracy(
+    examples: Sequence[Example],
+    stacks: Mapping[int, Stacks],
+    *,
+    seed: int,
+    steps: int,
+    device: torch.device,
+) -> list[float]:
+    """Return for each scan which share of its slices a classifier of others tells rightly.
+
+    For each fold of people a fresh classifier is trained on the scans of all other people,
+    as many slices of the source as of the target, and then asked about the fold's.
+    """
+    fold = folds(examples)
+    shares = [float("nan")] * len(examples)
+    for number in sorted(set(fold.values())):
+        learnt = [e for e in examples if fold[e.person] != number]
+        sides = [[e for e in learnt if e.side == side] for side in (SOURCE, TARGET)]
+        if not all(sides):
+            continue
+        classifier = _trained(sides, stacks, seed=seed, number=number, steps=steps, device=device)
+        for i, example in enumerate(examples):
+            if fold[example.person] == number:
+                slices = stacks[example.side].scan(example.place)
+                with torch.no_grad():
+                    found = classifier(slices[:, None].to(device)).argmax(dim=1)
+                shares[i] = float((found == example.side).double().mean())
+    return shares
+
+
+def _trained(
+    sides: Sequence[Sequence[Example]],
+    stacks: Mapping[int, Stacks],
+    *,
+    seed: int,
+    number: int,
+    steps: int,
+    device: torch.device,
+) -> Classifier:
+    with seeds.seeded(seed, "classify-site", "weights", number):
+        classifier = Classifier().to(device)
+    generator = seeds.torch_generator(seed, "classify-site", "batches", number)
+    optimizer = torch.optim.AdamW(classifier.parameters(), lr=_LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+
+    def draw(count: int) -> int:
+        return int(torch.randint(count, (), generator=generator))
+
+    answers = [SOURCE, TARGET] * (_BATCH // 2)
+    for _ in range(steps):
+        chosen = [sides[side][draw(len(sides[side]))] for side in answers]
+        slices = [
+            stacks[one.side].read(one.place, draw(stacks[one.side].slices_per_scan))
+            for one in chosen
+        ]
+        loss = nn.functional.cross_entropy(
+            classifier(torch.stack(slices)[:, None].to(device)),
+            torch.tensor(answers, device=device),
+        )
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+    return classifier.eval()
+
+
+def balanced(people: Array) -> Array:
+    """Average each side over its people, and then both sides.
+
+    Parameters
+    ----------
+    people
+        `(..., n, 2)`: accuracy of each person's source and target scans, NaN where there is none.
+
+    Returns
+    -------
+    Array
+        `(...)`; NaN where a side has nobody.
+    """
+    known = ~np.isnan(people)
+    with np.errstate(invalid="ignore"):
+        sides = np.where(known, people, 0.0).sum(axis=-2) / known.sum(axis=-2)
+    mean: Array = sides.mean(axis=-1)
+    return mean
+
+
+class SiteScorer(Scorer):
+    """Keeps slices of the harmonised scans, and in the end trains classifiers on them.
+
+    Parameters
+    ----------
+    context
+        What the cell is scored with.
+    """
+
+    def __init__(self, context: ScoringContext) -> None:
+        data = context.data
+        self._context = context
+        self._examples: list[Example] = []
+        self._stacks = {
+            SOURCE: Stacks(len(data.test), data.test.grid.shape),
+            TARGET: Stacks(len(data.extra["target"]), data.test.grid.shape),
+        }
+        for batch in data.extra["target"].batches():
+            self._keep(batch, TARGET)
+
+    def _keep(self, scans: Scans, side: int) -> None:
+        before = sum(example.side == side for example in self._examples)
+        self._stacks[side].add(scans.images)
+        self._examples += [
+            Example(person, session, side, before + i)
+            for i, (person, session) in enumerate(zip(scans.people, scans.sessions, strict=True))
+        ]
+
+    def add(self, source: Scans, harmonized: Scans, references: Scans | None) -> None:
+        """Keep a batch."""
+        self._keep(harmonized, SOURCE)
+
+    def table(self) -> pd.DataFrame:
+        """Return the share of each scan's slices that were told rightly."""
+        shares = site_accuracy(
+            self._examples,
+            self._stacks,
+            seed=self._context.seed,
+            steps=_STEPS.get(self._context.preset, _STEPS_OTHERWISE),
+            device=self._context.device,
+        )
+        sides = {SOURCE: "source", TARGET: "target"}
+        return pd.DataFrame(
+            {
+                "person": [example.person for example in self._examples],
+                "scan": [f"{sides[e.side]}/{e.session}" for e in self._examples],
+                "slice": -1,
+                "metric": "site_accuracy",
+                "value": shares,
+            }
+        )
+
+    def estimates(self, scores: pd.DataFrame) -> dict[str, Estimate]:
+        """Return the balanced accuracy, which counts either side half, however many there are."""
+        side = scores["scan"].str.partition("/")[0]
+        people = scores.groupby(["person", side])["value"].mean().unstack()
+        columns = people.reindex(columns=["source", "target"]).to_numpy(dtype=np.float64)
+        return {"site_accuracy": bootstrap_statistic(columns, balanced)}
+
+
+class ClassifySite(Task):
+    """Tell harmonised source scans from scans of the target, of people not trained on.
+
+    A fresh classifier is trained on each method's own output, cross-validated by person. Its
+    balanced accuracy over slices is 0.5 where nothing of the scanner is left that it could
+    find. Where the people of the two scanners differ, it may also tell the people apart, so
+    that the accuracy is then a bound from above of what is left of the scanner.
+
+    Parameters
+    ----------
+    source
+        Name of the source domain.
+    """
+
+    summary = "tell harmonised scans from the target's by a classifier trained on them"
+    measures: ClassVar[Mapping[str, bool]] = {"site_accuracy": False}
+    headline = ("site_accuracy",)
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.name = f"classify-site-{source}"
+
+    def setup(self, cohort: Cohort, seed: int) -> TaskData:
+        """Choose test scans of either scanner; nothing is random.
+
+        Raises
+        ------
+        SkipCell
+            If either side has fewer than two people to test on.
+        """
+        data = choose(cohort, self.source)
+        target = cohort.scans(cohort.target, "test")
+        if data.references is not None:
+            target = data.references
+        for scans in (data.test, target):
+            people = set(scans.people)
+            if len(people) < 2:
+                raise SkipCell(
+                    f"'{scans.domain}' has {len(people)} test people; to learn from some and ask "
+                    "about others takes two"
+                )
+        return replace(data, extra={"target": target})
+
+    def scorer(self, context: ScoringContext) -> Scorer:
+        """Return a scorer that trains classifiers when all scans were taken."""
+        return SiteScorer(context)
+
+    def bounds(self, context: ScoringContext) -> Mapping[str, Mapping[str, Estimate]]:
+        """Return the accuracy on the source as it is, and chance."""
+        scorer = SiteScorer(context)
+        for batch in context.data.test.batches():
+            scorer.add(batch, batch, None)
+        found = scorer.estimates(scorer.table())
+        n = found["site_accuracy"].n
+        return {"source as it is": found, "chance": {"site_accuracy": Estimate(0.5, 0.5, 0.5, n)}}

@@ -1,0 +1,265 @@
+"""Test and retest: whether a person's white matter has one volume on two scanners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from harmbench import (
+    Cohort,
+    Estimate,
+    Instrument,
+    Scans,
+    ScanSet,
+    Scorer,
+    ScoringContext,
+    SkipCell,
+    Task,
+    TaskData,
+    bootstrap,
+    bootstrap_statistic,
+)
+
+from .domains import choose
+from .segmentation import SEGMENTER, labelled_target
+from .segmenter import WHITE, Segmenter
+
+Array = npt.NDArray[np.float64]
+
+
+def icc(volumes: Array) -> Array:
+    r"""Intraclass correlation ICC(2,1): two-way random effects, agreement, one measurement.
+
+    .. math::
+        \frac{BMS - EMS}{BMS + (k - 1) EMS + k (JMS - EMS) / n}
+
+    of n people measured k times each (Shrout and Fleiss, Psychological Bulletin 1979;86:420,
+    table 4), with the mean squares of people, of measurements and of the rest. An offset of
+    one measurement to the other lowers it, as an offset between scanners must.
+
+    Parameters
+    ----------
+    volumes
+        `(..., n, k)`, n and k at least 2.
+
+    Returns
+    -------
+    Array
+        `(...)`, at most 1; NaN where all volumes are equal.
+    """
+    n, k = volumes.shape[-2:]
+    mean = volumes.mean(axis=(-2, -1), keepdims=True)
+    people = volumes.mean(axis=-1, keepdims=True)
+    measurements = volumes.mean(axis=-2, keepdims=True)
+    between = k * ((people - mean) ** 2).sum(axis=(-2, -1)) / (n - 1)
+    offset = n * ((measurements - mean) ** 2).sum(axis=(-2, -1)) / (k - 1)
+    rest = volumes - people - measurements + mean
+    error = (rest**2).sum(axis=(-2, -1)) / ((n - 1) * (k - 1))
+    below = between + (k - 1) * error + k * (offset - error) / n
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio: Array = (between - error) / below
+    return ratio
+
+
+def variation(volumes: Array) -> Array:
+    """Return the coefficient of variation of each person's volumes `(n, k)`, in per cent: `(n,)`.
+
+    The sample standard deviation over the mean.
+    """
+    values: Array = 100 * volumes.std(axis=-1, ddof=1) / volumes.mean(axis=-1)
+    return values
+
+
+def agreement(volumes: Array) -> dict[str, Estimate]:
+    """Estimate both scores of people measured twice: `(n, 2)`.
+
+    The interval of the ICC is that of people drawn with replacement, as that of all means.
+    """
+    found = {"wm_volume_cv": bootstrap(variation(volumes))}
+    if len(volumes) > 2:
+        found["wm_volume_icc"] = bootstrap_statistic(volumes, icc)
+    return found
+
+
+def matched(one: ScanSet, other: ScanSet) -> tuple[ScanSet, ScanSet]:
+    """Return the first scan of each person of both sets, in one order."""
+    first, second = (
+        {person: place for place, person in reversed(list(enumerate(scans.people)))}
+        for scans in (one, other)
+    )
+    people = [person for person in dict.fromkeys(one.people) if person in second]
+    return one.subset([first[p] for p in people]), other.subset([second[p] for p in people])
+
+
+def repeats(cohort: Cohort) -> tuple[ScanSet, ScanSet] | None:
+    """Return two scans each of the target's test people who were scanned twice on its scanner."""
+    scans = cohort.scans(cohort.target, "test")
+    if "repeat" in cohort.facts:
+        first, second = matched(scans, cohort.scans(cohort.facts["repeat"], "test"))
+    else:
+        places: dict[str, list[int]] = {}
+        for place, person in enumerate(scans.people):
+            places.setdefault(person, []).append(place)
+        twice = [found[:2] for found in places.values() if len(found) > 1]
+        first, second = (scans.subset([pair[i] for pair in twice]) for i in (0, 1))
+    return (first, second) if len(first) else None
+
+
+class Volumes:
+    """Measures white matter.
+
+    Parameters
+    ----------
+    segmenter
+        The instrument.
+    scans
+        Any that lie on the grid.
+    """
+
+    def __init__(self, segmenter: Instrument, scans: ScanSet) -> None:
+        self._segmenter = segmenter
+        self._millilitres = float(np.prod(scans.grid.spacing)) / 1000
+
+    def of(self, scans: Scans) -> list[float]:
+        """Return the volume in each of N scans, in ml."""
+        found = self._segmenter(scans).predicted == WHITE
+        return [float(count) * self._millilitres for count in found.flatten(1).sum(dim=1)]
+
+    def of_all(self, scans: ScanSet) -> list[float]:
+        """Return the volume in each scan of a collection, in ml."""
+        return [volume for batch in scans.batches() for volume in self.of(batch)]
+
+
+class RetestScorer(Scorer):
+    """Compares the volume on harmonised scans with that on the target's scan of the person.
+
+    Parameters
+    ----------
+    context
+        What the cell is scored with.
+    """
+
+    def __init__(self, context: ScoringContext) -> None:
+        self._segmenter = context.instruments[SEGMENTER]
+        self._volumes = Volumes(self._segmenter, context.data.test)
+        self._target = context.data.extra["target"]
+        self._rows: list[tuple[str, str, float, float]] = []
+
+    def add(self, source: Scans, harmonized: Scans, references: Scans | None) -> None:
+        """Measure a batch, and the target's scans of the same people."""
+        places = range(len(self._rows), len(self._rows) + len(harmonized))
+        there = self._volumes.of(self._target.load(places))
+        here = self._volumes.of(harmonized)
+        self._rows += zip(harmonized.people, harmonized.sessions, here, there, strict=True)
+
+    def table(self) -> pd.DataFrame:
+        """Return volumes in ml, harmonised and on the target's scanner, and their variation."""
+        people, sessions, here, there = (list(column) for column in zip(*self._rows, strict=True))
+        columns = {
+            "wm_volume_cv": variation(self._pairs(here, there)),
+            "wm_volume": here,
+            "wm_volume_target": there,
+        }
+        return pd.concat(
+            [
+                pd.DataFrame(
+                    {"person": people, "scan": sessions, "slice": -1, "metric": name, "value": v}
+                )
+                for name, v in columns.items()
+            ],
+            ignore_index=True,
+        )
+
+    def estimates(self, scores: pd.DataFrame) -> dict[str, Estimate]:
+        """Return coefficient of variation and ICC; a volume by itself is neither good nor bad."""
+        here, there = (
+            list(scores[scores["metric"] == name]["value"])
+            for name in ("wm_volume", "wm_volume_target")
+        )
+        return agreement(self._pairs(here, there))
+
+    def annotated(self, scans: Scans) -> Scans:
+        """Return scans with the white matter that the segmenter finds."""
+        segmented: Scans = self._segmenter(scans)
+        return segmented
+
+    @staticmethod
+    def _pairs(here: Sequence[float], there: Sequence[float]) -> Array:
+        return np.array([here, there], dtype=np.float64).T
+
+
+class Retest(Task):
+    """Measure white matter on a harmonised scan and on the target's scan of the same person.
+
+    What is seen is the coefficient of variation within a person, in per cent, as a mean over
+    people, and the ICC over all of them. The least that can be hoped for is how far two scans
+    on the target's own scanner differ, where people were scanned twice; it is recorded with
+    every cell. No labels of the source are needed, nor that the two scans lie in one space.
+
+    Parameters
+    ----------
+    source
+        Name of the source domain.
+    """
+
+    summary = "white-matter volume of harmonised scans against the target's of the same people"
+    instruments: ClassVar[Mapping[str, type[Instrument]]] = {SEGMENTER: Segmenter}
+    measures: ClassVar[Mapping[str, bool]] = {"wm_volume_cv": False, "wm_volume_icc": True}
+    headline = ("wm_volume_cv", "wm_volume_icc")
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.name = f"retest-{source}"
+
+    def setup(self, cohort: Cohort, seed: int) -> TaskData:
+        """Choose one scan of each person on either scanner; nothing is random.
+
+        Raises
+        ------
+        SkipCell
+            If nobody was scanned on both, or the target has no labels to learn from.
+        """
+        labelled = labelled_target(cohort)
+        data = choose(cohort, self.source)
+        on_target = data.references or cohort.scans(cohort.target, "test")
+        test, target = matched(data.test, on_target)
+        if not len(test):
+            raise SkipCell(
+                f"no test person was scanned on both '{self.source}' and '{cohort.target}'"
+            )
+        twice = repeats(cohort)
+        extra = {"target": target}
+        if twice is not None:
+            extra |= {"first": twice[0], "second": twice[1]}
+        return replace(
+            data,
+            test=test,
+            references=target if data.references is not None else None,
+            labelled=labelled,
+            extra=extra,
+            parameters={
+                **data.parameters,
+                "repeated people": 0 if twice is None else len(twice[0]),
+            },
+        )
+
+    def scorer(self, context: ScoringContext) -> Scorer:
+        """Return a scorer that segments and compares volumes."""
+        return RetestScorer(context)
+
+    def bounds(self, context: ScoringContext) -> Mapping[str, Mapping[str, Estimate]]:
+        """Return the agreement of the source as it is, and of two scans on the target's scanner."""
+        extra = context.data.extra
+        volumes = Volumes(context.instruments[SEGMENTER], context.data.test)
+        sets = {"source as it is": (context.data.test, extra["target"])}
+        if "first" in extra:
+            sets["repeat on the target's scanner"] = (extra["first"], extra["second"])
+        return {
+            title: agreement(np.array([volumes.of_all(side) for side in sides]).T)
+            for title, sides in sets.items()
+        }

@@ -1,0 +1,163 @@
+"""White-matter segmentation downstream: what harmonisation does for a network trained elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import ClassVar
+
+import pandas as pd
+
+from harmbench import (
+    BatchScorer,
+    Cohort,
+    Estimate,
+    Instrument,
+    Metric,
+    Scans,
+    ScanSet,
+    Scorer,
+    ScoringContext,
+    SkipCell,
+    Task,
+    TaskData,
+    estimates,
+)
+
+from .domains import choose, why_unlabelled
+from .segmenter import WHITE, Segmenter
+
+SEGMENTER = "segmenter"
+
+
+def labelled_target(cohort: Cohort) -> tuple[ScanSet, ScanSet]:
+    """Return the target's training and validation scans that have labels.
+
+    Raises
+    ------
+    SkipCell
+        If no training scan has.
+    """
+    train, validation = (
+        cohort.scans(cohort.target, split, labelled=True) for split in ("train", "validation")
+    )
+    if not len(train):
+        why = why_unlabelled(cohort, cohort.target, "train")
+        raise SkipCell(
+            f"no training scan of the target '{cohort.target}' has labels to learn from{why}"
+        )
+    return train, validation
+
+
+class SegmentationScorer(BatchScorer):
+    """Segments harmonised scans, and scores what was found by every metric of labels.
+
+    Parameters
+    ----------
+    segmenter
+        The instrument.
+    score
+        Scores a batch that was segmented.
+    """
+
+    def __init__(
+        self, segmenter: Instrument, score: Callable[[Scans, Scans | None], pd.DataFrame]
+    ) -> None:
+        super().__init__(lambda harmonized, references: score(segmenter(harmonized), references))
+        self._segmenter = segmenter
+
+    def annotated(self, scans: Scans) -> Scans:
+        """Return scans with the white matter that the segmenter finds."""
+        segmented: Scans = self._segmenter(scans)
+        return segmented
+
+
+class WhiteMatter(Task):
+    """Segment the white matter of harmonised scans with a network that knows the target alone.
+
+    Scores are those metrics that compare predicted with true labels. They are to be seen
+    between two bounds, recorded with every cell: the source as it is, and scans of the target,
+    of the same people where there are any, otherwise of people held out.
+
+    Parameters
+    ----------
+    source
+        Name of the source domain.
+    """
+
+    summary = "segment white matter on harmonised scans by a network of the target's"
+    instruments: ClassVar[Mapping[str, type[Instrument]]] = {SEGMENTER: Segmenter}
+    headline = ("dice", "hd95", "volume_difference")
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.name = f"wmseg-{source}"
+
+    def setup(self, cohort: Cohort, seed: int) -> TaskData:
+        """Choose the labelled test scans; nothing is random.
+
+        Raises
+        ------
+        SkipCell
+            If source or target lack scans with white-matter labels.
+        """
+        labelled = labelled_target(cohort)
+        data = choose(cohort, self.source, labelled=True)
+        places, empty = [], []
+        for place, scan in enumerate(data.test.scans):
+            labels = data.test.load([place]).labels
+            if labels is not None and bool((labels == WHITE).any()):
+                places.append(place)
+            else:
+                empty.append(f"{scan.person}/{scan.session}")
+        if not places:
+            raise SkipCell(f"the labels of source '{self.source}' have no white matter")
+        references = data.references and data.references.subset(places)
+        extra = {}
+        if references is None:
+            splits = (cohort.scans(cohort.target, s, labelled=True) for s in ("test", "validation"))
+            extra = {"held out": next((scans for scans in splits if len(scans)), labelled[1])}
+        return replace(
+            data,
+            test=data.test.subset(places),
+            references=references,
+            labelled=labelled,
+            extra=extra,
+            parameters={**data.parameters, **({"no white matter": empty} if empty else {})},
+        )
+
+    def scorer(self, context: ScoringContext) -> Scorer:
+        """Return a scorer that segments first."""
+
+        def score(segmented: Scans, references: Scans | None) -> pd.DataFrame:
+            return overlaps(segmented, context)
+
+        return SegmentationScorer(context.instruments[SEGMENTER], score)
+
+    def bounds(self, context: ScoringContext) -> Mapping[str, Mapping[str, Estimate]]:
+        """Return what the segmenter finds on the source as it is, and on target scans."""
+        data = context.data
+        sets = {"source as it is": data.test}
+        if data.references is not None:
+            sets["target scans of the same people"] = data.references
+        elif len(data.extra["held out"]):
+            sets["target scans of other people"] = data.extra["held out"]
+        segmenter = context.instruments[SEGMENTER]
+        return {
+            title: estimates(
+                pd.concat([overlaps(segmenter(batch), context) for batch in scans.batches()])
+            )
+            for title, scans in sets.items()
+        }
+
+
+def overlaps(segmented: Scans, context: ScoringContext) -> pd.DataFrame:
+    """Score scans with predicted labels by the metrics that nothing else can be measured by."""
+    target = context.data.target
+    bare = replace(segmented, predicted=None)
+
+    def of_labels(metric: Metric) -> bool:
+        return metric.applies(segmented, None, target) and not metric.applies(bare, None, target)
+
+    tables = [m.table(segmented, None, target) for m in context.metrics if of_labels(m)]
+    return pd.concat(tables, ignore_index=True)

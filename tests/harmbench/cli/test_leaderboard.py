@@ -1,0 +1,83 @@
+"""`harmbench leaderboard`, `compare` and `export` from the shell, on cells that were run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+TINY = ("--plugin", Path(__file__).parents[2] / "plugins" / "tiny_cohort.py", "--cohort", "tiny")
+
+# MLflow's own imports warn of what it will mend itself.
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+@pytest.fixture
+def board(inside):
+    """Cells of three methods on two tasks, one of them skipped."""
+    code, _, errors = inside(
+        "run", "-m", "identity", "-m", "histogram", "-m", "oracle", "-t", "domain1",
+        "-t", "site-elsewhere", *TINY,
+    )  # fmt: skip
+    assert code == 0, errors
+    return inside
+
+
+def test_what_was_run_is_shown_compared_and_exported(board, tmp_path):
+    _, shown, _ = board("leaderboard", "--metric", "psnr", "--metric", "wasserstein")
+    assert "psnr in dB (higher is better) on cohort tiny [real scans], quick preset" in shown
+    assert "cannot tell" not in shown  # one competitor alone needs no telling apart
+    assert (
+        "oracle has 1 of 2 tasks\noracle on site-elsewhere: skipped: needs the paired truth"
+        in shown
+    )
+    _, markdown, _ = board("leaderboard", "--metric", "psnr", "--format", "markdown")
+    assert "| method | domain1 | score |" in markdown
+    assert "- \\* control: bounds the scale" in markdown
+
+    _, compared, _ = board("compare", "histogram@domain1", "identity@domain1", "--metric", "psnr")
+    assert "A: histogram on domain1\nB: identity on domain1" in compared
+    assert "2 people cannot make a difference in 1 metrics significant" in compared
+    code, table, _ = board(
+        "compare", "histogram@domain1", "identity@domain1", "--format", "csv", "--metric", "psnr"
+    )
+    (line,) = table.splitlines()[1:]
+    assert float(line.split(",")[5]) > 10
+
+    target = tmp_path / "scores.parquet"
+    code, told, _ = board("export", "-o", target)
+    assert code == 0
+    assert "of 5 runs, 1 without scores left out" in told
+    table = pd.read_parquet(target)
+    assert set(table["label"]) == {"identity", "histogram", "oracle"}
+    assert table.groupby("label")["run_id"].nunique()["histogram"] == 2
+    dictionary = json.loads((tmp_path / "scores.json").read_text())
+    assert dictionary["metrics"]["psnr"]["unit"] == "dB"
+    assert dictionary["metrics"]["psnr"]["meaning"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        (
+            ("compare", "histogram@domain1", "histogram@site-elsewhere"),
+            "the task is domain1 here and site-elsewhere there",
+        ),
+        (
+            ("compare", "histogram@domain1", "identity@domain1", "--metric", "psrn"),
+            "no recorded metric 'psrn'; did you mean 'psnr'?",
+        ),
+        (("export", "-o", "scores.txt"), "must end in .parquet or .csv"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(board, asked, complaint):
+    code, out, errors = board(*asked)
+    assert (code, out) == (2, "")
+    assert complaint in errors
+
+
+@pytest.mark.parametrize("asked", [("compare", "a", "b"), ("export", "-o", "scores.csv")])
+def test_before_anything_is_recorded_it_is_said(mistake, asked):
+    assert "nothing is recorded yet" in mistake(*asked)

@@ -1,0 +1,25 @@
+"""`harmbench store`, as a user calls it."""
+
+from __future__ import annotations
+
+from harmbench.run.store import Store
+
+
+def test_what_was_damaged_is_told_and_removed(inside, tmp_path):
+    code, out, _ = inside("store", "verify")
+    assert (code, out) == (0, "0 entries, 0 of them not as they were written\n")
+    with Store(tmp_path / "home" / "fits").writing("k") as folder:
+        (folder / "fit.json").write_text('{"method": "unet", "domain": "d", "seed": 0}')
+    (tmp_path / "home" / "fits" / "k" / "fit.json").write_text("{}")
+    code, out, _ = inside("store", "verify")
+    assert code == 1
+    assert "fit k (damaged): fit.json is damaged" in out
+    assert "fit           1" in inside("store")[1]
+    assert "fit    k" in inside("store", "list")[1]
+    assert "would be removed" in inside("store", "prune", "--damaged", "--dry-run")[1]
+    assert "removed" in inside("store", "prune", "--damaged", "--yes")[1]
+    assert inside("store", "verify")[0] == 0
+
+
+def test_pruning_wants_a_condition(mistake):
+    assert "say what may go" in mistake("store", "prune")

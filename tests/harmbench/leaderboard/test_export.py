@@ -1,0 +1,83 @@
+"""All scores as one file, read back by pandas."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harmbench import recorded
+from harmbench.errors import UserError
+from harmbench.leaderboard.export import export
+from harmbench.leaderboard.table import measures
+from harmbench.run.cell import CellResult, Status
+from harmbench.run.store import CellStore
+from harmbench.tracking import MlflowRecorder
+
+from .conftest import PEOPLE, cell, scored
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+@pytest.fixture(scope="module")
+def runs(keep_home):
+    """One cell that is in the store of this machine, one that is not, and one skipped."""
+    recorder = MlflowRecorder("harmbench run")
+    store = CellStore(keep_home / "cells")
+    here = cell("here", "exported")
+    saved = store.save(here, scored(psnr=np.arange(8.0), mae=np.full(8, 0.1)), None)
+    recorder.record(here, saved, "export-0")
+    recorder.record(cell("away", "exported"), scored(psnr=np.arange(8.0)), "export-1")
+    recorder.record(cell("never", "exported"), CellResult(Status.SKIPPED, "no pairs"), "export-2")
+    recorder.close(failed=False)
+    table = recorded.runs()
+    return table[table["task"] == "exported"]
+
+
+@pytest.mark.parametrize("name", ["scores.parquet", "scores.csv"])
+def test_every_slice_has_a_row_and_every_column_is_explained(runs, keep_home, tmp_path, name):
+    done = export(
+        runs, measures(runs, {"psnr": "dB"}), {"psnr": "noise"}, keep_home / "cells",
+        tmp_path / name,
+    )  # fmt: skip
+    assert (done.whole, done.people_only, done.left_out) == (1, 1, 1)
+    read = pd.read_parquet if name.endswith("parquet") else pd.read_csv
+    table = read(tmp_path / name)
+    assert len(table) == done.rows == 2 * 8 * 2 + 8
+    here = table[(table["label"] == "here") & (table["metric"] == "psnr")]
+    assert here["slice"].tolist() == [0, 1] * 8
+    assert here["value"].tolist() == [value + step for value in range(8) for step in (-0.5, 0.5)]
+    away = table[table["label"] == "away"]
+    assert dict(zip(away["person"], away["value"], strict=True)) == dict(
+        zip(PEOPLE, np.arange(8.0), strict=True)
+    )
+    assert away["slice"].isna().all()
+    assert set(table["kind"]) == {"phantom"}
+    told = json.loads(done.dictionary.read_text())
+    assert list(told["columns"]) == list(table.columns)
+    assert all(column["type"] and column["meaning"] for column in told["columns"].values())
+    assert told["metrics"]["psnr"] == {"unit": "dB", "higher_is_better": True, "meaning": "noise"}
+    assert told["metrics"]["mae"]["higher_is_better"] is False
+    (missing,) = told["runs"]["without scores"]
+    assert (missing["label"], missing["status"], missing["reason"]) == (
+        "never", "skipped", "no pairs",
+    )  # fmt: skip
+
+
+def test_each_persons_mean_alone_can_be_asked_for(runs, keep_home, tmp_path):
+    path = tmp_path / "scores.csv"
+    export(runs, measures(runs), {}, keep_home / "cells", path, slices=False)
+    table = pd.read_csv(path)
+    assert len(table) == 8 * 2 + 8
+    here = table[(table["label"] == "here") & (table["metric"] == "psnr")]
+    assert here["value"].tolist() == list(range(8))
+
+
+def test_a_file_that_cannot_be_written_is_told(runs, keep_home, tmp_path):
+    cells = keep_home / "cells"
+    with pytest.raises(UserError, match=r"must end in .parquet or .csv"):
+        export(runs, measures(runs), {}, cells, tmp_path / "scores.xlsx")
+    with pytest.raises(UserError, match="cannot be written: No such file"):
+        export(runs, measures(runs), {}, cells, tmp_path / "missing" / "scores.csv")

@@ -1,0 +1,109 @@
+"""Two runs compared on the people that both have."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+
+from harmbench.errors import UserError
+from harmbench.leaderboard.paired import compare, side
+from harmbench.leaderboard.table import Measure
+
+PSNR, MAE = Measure("psnr", True, "dB"), Measure("mae", False)
+
+
+def run(run_id, label="one", **changes):
+    """A row of the table of runs; people and values are given by name."""
+    people = changes.pop("people", {f"p{i}": 20.0 + i for i in range(7)})
+    row = {
+        "run_id": run_id, "label": label, "task": "a", "cohort": "tiny", "cohort_key": "c0",
+        "kind": "real", "preset": "quick", "normalization": "minmax", "data": "d0", "seed": 0,
+        "status": "done", "reason": "", "started": 1,
+        "people": "[" + ", ".join(f'"{name}"' for name in people) + "]",
+        "psnr.people": ",".join(map(str, people.values())), "mae.people": "",
+    }  # fmt: skip
+    return row | changes
+
+
+def difference(*rows, one="one@a", other="other@a"):
+    runs = pd.DataFrame(rows)
+    (found,) = compare(side(runs, one), side(runs, other), [PSNR, MAE])
+    return found
+
+
+def test_people_in_common_are_compared_and_the_others_named():
+    gains = np.array([1.0, 2.0, -0.5, 3.0, 0.25, 1.5])
+    mine = {f"p{i}": 20.0 + i for i in range(7)}
+    theirs = {f"p{i}": 20.0 + i - gain for i, gain in enumerate(gains)} | {"q": 90.0}
+    found = difference(run("aaaa1", people=mine), run("bbbb1", "other", people=theirs))
+    assert (found.only_one, found.only_other) == (("p6",), ("q",))
+    assert (found.one, found.other) == pytest.approx((22.5, 22.5 - gains.mean()))
+    assert found.difference.mean == pytest.approx(gains.mean())
+    assert found.difference.n == 6
+    assert found.difference.low < gains.mean() < found.difference.high
+    assert found.p == pytest.approx(scipy.stats.wilcoxon(gains, method="exact").pvalue)
+
+
+def test_seeds_in_common_are_compared_with_each_other():
+    def value(size):
+        return {f"p{i}": size + i for i in range(3)}
+
+    rows = [
+        run("a0", people=value(20.0), data="d0"),
+        run("a1", people=value(30.0), seed=1, data="d1"),
+        run("b1", "other", people=value(29.0), seed=1, data="d1"),
+        run("b2", "other", people=value(90.0), seed=2, data="d2"),
+    ]
+    assert difference(*rows).difference.mean == pytest.approx(1.0)
+
+
+def test_without_a_seed_in_common_means_over_seeds_are_compared_if_the_data_are_the_same():
+    rows = [run("a0"), run("b1", "other", seed=1), run("b2", "other", seed=2)]
+    assert difference(*rows).difference.mean == 0
+    rows[1]["data"] = "d1"
+    with pytest.raises(UserError, match="test data are not those of the same seed"):
+        difference(*rows)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"task": "b", "data": "d1"}, "the task is a here and b there"),
+        ({"preset": "paper", "data": "d1"}, "the preset is quick here and paper there"),
+        ({"cohort_key": "c1", "data": "d1"}, "the cohort's content is c0 here and c1 there"),
+        ({"data": "d1"}, "the task or the cohort has changed between them"),
+    ],
+)
+def test_other_test_data_are_not_compared(changes, reason):
+    with pytest.raises(UserError, match=reason):
+        difference(run("aaaa1"), run("bbbb1", "other", **changes), one="aaaa", other="bbbb")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("aaaa", "'aaaa' is the beginning of 2 runs"),
+        ("aa", "no run 'aa': give 4 characters or more"),
+        ("cccc", "no run 'cccc'"),
+        ("onne@a", "no recorded method 'onne'; did you mean 'one'?"),
+        ("one@b", "no recorded task 'b'"),
+        ("failed@a", "seed 0 has no scores: failed: boom"),
+    ],
+)
+def test_what_names_no_one_run_is_told(text, complaint):
+    runs = pd.DataFrame(
+        [run("aaaa1"), run("aaaa2"), run("d", "failed", status="failed", reason="boom")]
+    )
+    with pytest.raises(UserError) as caught:
+        side(runs, text)
+    assert complaint in str(caught.value)
+
+
+def test_a_method_at_a_task_is_that_of_the_newest_board():
+    runs = pd.DataFrame(
+        [run("a1", started=5), run("a2", started=9, preset="paper"), run("a3", started=7)]
+    )
+    assert side(runs, "one@a").runs["run_id"].tolist() == ["a2"]
+    assert side(runs[:1], "one@a").title == "one on a"

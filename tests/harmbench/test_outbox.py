@@ -1,0 +1,166 @@
+"""What MLflow could not take is kept, and sent once."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pandas as pd
+import pytest
+
+from harmbench import tracking
+from harmbench.metrics.aggregate import Estimate
+from harmbench.outbox import Outbox
+from harmbench.recorded import runs
+from harmbench.run.cell import Cell, CellResult, Status
+from harmbench.run.store import CellStore
+
+# MLflow's own imports warn of what it will mend itself.
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+def cell(key, task="domain1"):
+    return Cell("some", "some", task, "tiny", 0, "quick", "real", "cohort-key", key)
+
+
+def stored(home, which):
+    """Store a finished cell, as the runner does."""
+    scores = pd.DataFrame(
+        {"person": ["p0"], "scan": ["1"], "slice": [-1], "metric": ["psnr"], "value": [20.0]}
+    )
+    estimates = {"psnr": Estimate(20.0, 19.0, 21.0, 1)}
+    result = CellResult(Status.DONE, scores=scores, estimates=estimates, facts={"device": "cpu"})
+    store = CellStore(home / "cells")
+    with store.lock(which.key):
+        return store.save(which, result, None)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+def outbox(home, told=None):
+    return Outbox(home, tracking.MlflowRecorder("test"), ([] if told is None else told).append)
+
+
+def recorded():
+    table = runs()
+    return [] if table.empty else sorted(zip(table["task"], table["status"], strict=True))
+
+
+def test_what_has_arrived_is_crossed_out(home):
+    told = []
+    box = outbox(home, told)
+    box.after_cell(cell("a"), stored(home, cell("a")))
+    assert (box.waiting(), told) == (0, [])
+    assert recorded() == [("domain1", "done")]
+
+
+def test_what_nobody_took_is_kept_and_sent_once(home, monkeypatch):
+    told = []
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # the port that discards
+    box = outbox(home, told)
+    box.after_cell(cell("a"), stored(home, cell("a")))
+    failed = CellResult(Status.FAILED, "no luck", facts={"traceback": "Traceback ..."})
+    box.after_cell(cell("b", "domain2"), failed)
+    assert box.waiting() == 2
+    assert len(told) == 1  # the second was not even tried
+    assert "kept" in told[0]
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    for _ in range(2):
+        later = outbox(home)
+        later.send_all()
+        assert later.waiting() == 0
+        assert recorded() == [("domain1", "done"), ("domain2", "failed")]
+
+
+def test_a_failure_that_was_sent_and_not_crossed_out_is_not_sent_twice(home):
+    recorder = tracking.MlflowRecorder("test")
+    failed = CellResult(Status.FAILED, "no luck")
+    recorder.record(cell("b"), failed, "entry-1")
+    recorder.record(cell("b"), failed, "entry-1")
+    assert recorder.recorded == 1
+    recorder.record(cell("b"), failed, "entry-2")  # tried again, and failed again
+    assert recorder.recorded == 2
+
+
+def test_a_cell_that_was_removed_from_the_store_is_let_go(home, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    box = outbox(home)
+    result = stored(home, cell("a"))
+    box.after_cell(cell("a"), result)
+    (result.folder / "result.json").unlink()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    later = outbox(home)
+    later.send_all()
+    assert later.waiting() == 0
+    assert recorded() == []
+
+
+class Server:
+    """A real MLflow server on loopback, which can be stopped and started again."""
+
+    def __init__(self, folder):
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self.port = found.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.folder = folder
+
+    def start(self):
+        command = [
+            sys.executable, "-m", "mlflow", "server", "--port", str(self.port),
+            "--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}",
+            "--artifacts-destination", str(self.folder / "artifacts"), "--workers", "1",
+        ]  # fmt: skip
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+            start_new_session=True,
+        )
+        until = time.monotonic() + 180
+        while time.monotonic() < until:
+            try:
+                urllib.request.urlopen(f"{self.uri}/health", timeout=2).close()
+                return
+            except OSError:
+                time.sleep(0.5)
+        raise AssertionError("the MLflow server did not start")
+
+    def stop(self):
+        os.killpg(self.process.pid, 9)
+        self.process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_server_that_stops_in_the_middle_misses_nothing(home, monkeypatch):
+    server = Server(home)
+    server.start()
+    try:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+        told = []
+        box = outbox(home, told)
+        box.after_cell(cell("a", "domain1"), stored(home, cell("a", "domain1")))
+        server.stop()
+        box.after_cell(cell("b", "domain2"), stored(home, cell("b", "domain2")))
+        box.after_cell(cell("c", "domain3"), CellResult(Status.DIVERGED, "ran away"))
+        assert (box.waiting(), len(told)) == (2, 1)
+        server.start()
+        later = outbox(home)
+        later.send_all()
+        assert later.waiting() == 0
+        assert recorded() == [("domain1", "done"), ("domain2", "done"), ("domain3", "diverged")]
+        box.send_all()
+        assert len(recorded()) == 3
+    finally:
+        server.stop()

@@ -1,0 +1,82 @@
+"""Disturbances are drawn into plain numbers, and applied by a pure function."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from harmbench_methods.blindcurve.disturb import Disturbance, Family, disturbed, draw
+from harmbench_methods.blindcurve.maps import Cosines
+
+COSINES = Cosines(3)
+FAMILY = Family(1.5, 0.3, 5.0, noise=0.05, blur=0.6)
+NOTHING = Disturbance((0.2,) * 5, 1.0, (0.0,) * len(COSINES.terms), 0.0, 0.0, 0)
+
+
+def scan():
+    generator = torch.Generator().manual_seed(0)
+    mask = torch.zeros(4, 12, 12, dtype=torch.bool)
+    mask[:, 2:-2, 2:-2] = True
+    image = torch.rand(4, 12, 12, generator=generator) * mask
+    return image / image.amax(dim=(1, 2), keepdim=True), mask
+
+
+def test_equal_streams_draw_equal_disturbances():
+    one, same, other = (draw(np.random.default_rng(n), FAMILY, COSINES) for n in (1, 1, 2))
+    assert one == same
+    assert one != other
+
+
+def test_draws_stay_within_the_family():
+    for seed in range(20):
+        found = draw(np.random.default_rng(seed), FAMILY, COSINES)
+        field = COSINES.field(torch.tensor(found.field), (17, 17, 17))
+        assert field.abs().max() <= math.log(1.5) + 1e-5
+        assert sum(found.steps) == pytest.approx(1)
+        assert min(found.steps) > 0
+        assert 0 <= found.noise <= 0.05
+        assert 0 <= found.blur <= 0.6
+
+
+def test_a_family_of_nothing_changes_nothing():
+    image, mask = scan()
+    for slicewise in (True, False):
+        found = disturbed(image, mask, NOTHING, COSINES, slicewise)
+        torch.testing.assert_close(found, image, atol=2e-4, rtol=0)
+
+
+@pytest.mark.parametrize("slicewise", [True, False])
+def test_applying_is_pure_and_leaves_the_background(slicewise):
+    image, mask = scan()
+    before = image.clone()
+    drawn = draw(np.random.default_rng(3), FAMILY, COSINES)
+    first, second = (disturbed(image, mask, drawn, COSINES, slicewise) for _ in range(2))
+    assert torch.equal(first, second)
+    assert torch.equal(image, before)
+    assert (first[~mask] == 0).all()
+    assert (first[mask] > 0).all()
+    assert first.max() <= 1 + 1e-6
+    if slicewise:
+        torch.testing.assert_close(first.amax(dim=(1, 2)), torch.ones(4))
+
+
+def roughness(image):
+    return image[:, 3:-3, 3:-3].diff(dim=-1).abs().mean()
+
+
+def test_noise_roughens():
+    _, mask = scan()
+    flat = 0.7 * mask
+    noisy = dataclasses.replace(NOTHING, noise=0.1, noise_seed=5)
+    assert roughness(flat) == 0
+    assert roughness(disturbed(flat, mask, noisy, COSINES, True)) > 0.05
+
+
+def test_blur_smooths():
+    image, mask = scan()
+    blurred = dataclasses.replace(NOTHING, blur=0.8)
+    assert roughness(disturbed(image, mask, blurred, COSINES, True)) < 0.7 * roughness(image)

@@ -1,0 +1,64 @@
+"""The figure of what was changed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from harmbench import FigureContext, UserError
+from harmbench.plugins import Registry
+from harmbench.progress import FitProgress, Silent
+from harmbench.run.cell import Cell
+from harmbench_methods.blindcurve.config import BlindCurveConfig
+from harmbench_methods.blindcurve.figures import ROWS, Maps
+from harmbench_methods.blindcurve.method import BlindCurve
+from harmbench_methods.identity import Identity
+
+CONFIG = BlindCurveConfig(
+    knots=8, textures=6, field_disturbances=4, curve_disturbances=4, voxels=100, training_steps=5
+)
+
+
+@pytest.fixture
+def context(small_cohort):
+    registry = Registry.discover()
+    task = registry.entry("tasks", "sim-bias", small_cohort.sources).build()
+    data = task.setup(small_cohort, 0)
+    method = BlindCurve(small_cohort.grid, CONFIG)
+    method.fit(data.fit_data(0).restricted(method.needs), FitProgress())
+    cell = Cell("blindcurve", "blindcurve", "sim-bias", small_cohort.name, 0, "quick",
+                small_cohort.kind, small_cohort.key, "key")  # fmt: skip
+    return FigureContext(
+        cell=cell,
+        method=BlindCurve,
+        config=CONFIG,
+        cohort=small_cohort,
+        data=data,
+        fitted=lambda: method.eval(),
+        t2_weighted=lambda person: None,
+        progress=Silent(),
+    )
+
+
+def pixels(figure):
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+
+
+def test_the_curve_and_the_field_are_shown(context):
+    figure = Maps().draw(context)
+    curves = [axis for axis in figure.axes if axis.lines]
+    assert len(curves) == ROWS
+    assert {line.get_label() for line in curves[0].lines} == {
+        "no change", "population's quantiles", "applied",
+    }  # fmt: skip
+    assert "PHANTOM, not real scans" in figure.get_suptitle()
+    assert pixels(figure).std() > 10
+    assert (pixels(figure) == pixels(Maps().draw(context))).all()
+
+
+def test_other_methods_have_no_maps(context):
+    with pytest.raises(UserError, match="leave out --method"):
+        Maps().draw(dataclasses.replace(context, method=Identity))

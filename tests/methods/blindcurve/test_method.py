@@ -1,0 +1,164 @@
+"""The method on the small cohort: its contract, and what it flags."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from harmbench import Needs, UserError
+from harmbench.metrics.image import PSNR
+from harmbench.progress import FitProgress
+from harmbench_methods.blindcurve.config import PRESETS, BlindCurveConfig
+from harmbench_methods.blindcurve.method import BlindCurve
+from harmbench_methods.histogram import Histogram
+from harmbench_tasks.domains import Domain
+from harmbench_tasks.simulated import Bias, Exp
+
+SMALL = BlindCurveConfig(
+    knots=12,
+    components=2,
+    textures=6,
+    field_disturbances=48,
+    curve_disturbances=16,
+    voxels=400,
+    folds=2,
+    hidden=16,
+    training_steps=200,
+    batch_size=512,
+)
+
+
+def fitted(data, config=SMALL, seed=0, cls=BlindCurve, progress=None):
+    method = cls(data.target.grid, config)
+    method.fit(data.fit_data(seed).restricted(cls.needs), progress or FitProgress())
+    return method.eval()
+
+
+@pytest.fixture(scope="module")
+def method(small_cohort):
+    return fitted(Exp().setup(small_cohort, 0))
+
+
+def psnr(method, data):
+    places = range(len(data.test))
+    output, truth = method(data.test.load(places)), data.references.load(places)
+    return PSNR().measure(output, truth, data.target).mean().item()
+
+
+@pytest.mark.parametrize("task", [Exp(), Bias(), Domain("domain1")], ids=lambda task: task.name)
+def test_contract(method, task, small_cohort):
+    scans = task.setup(small_cohort, 0).test.load([0, 1])
+    before = scans.images.clone()
+    output = method(scans)
+    assert output.images.shape == before.shape
+    assert output.images.dtype == torch.float32
+    assert output.images.min() >= 0
+    assert output.images.max() <= 1
+    assert torch.equal(output.images[~scans.masks], before[~scans.masks])
+    assert torch.equal(scans.images, before)
+    assert len(output.flags) == 2
+    assert method.needs is Needs.TARGET
+
+
+def test_scans_do_not_mix(method, small_cohort):
+    test = Bias().setup(small_cohort, 0).test
+    together = method(test.load([0, 1, 2])).images
+    assert torch.equal(together, torch.cat([method(test.load([n])).images for n in range(3)]))
+
+
+def test_a_fit_is_repeatable_and_its_state_says_everything(method, small_cohort):
+    data = Exp().setup(small_cohort, 0)
+    again = fitted(data)
+    fresh = BlindCurve(data.target.grid, SMALL)
+    fresh.load_state_dict(method.state_dict())
+    scans = Bias().setup(small_cohort, 0).test.load([0])
+    expected = method(scans).images
+    assert torch.equal(again(scans).images, expected)
+    assert torch.equal(fresh.eval()(scans).images, expected)
+    assert not torch.equal(fitted(data, seed=1)(scans).images, expected)
+
+
+def test_a_fit_records_its_curve(small_cohort):
+    progress = FitProgress()
+    fitted(Exp().setup(small_cohort, 0), progress=progress)
+    losses = [point.value for point in progress.curves if point.name == "loss"]
+    assert losses[-1] < losses[0]
+    assert progress.facts["steps_done"] == SMALL.training_steps
+
+
+def test_a_monotone_curve_is_undone_whatever_it_is(method, small_cohort):
+    task = Exp().setup(small_cohort, 0)
+    source, truth = task.test.load([0]), task.references.load([0])
+    of_source, of_truth = method(source).images, method(truth).images
+    assert (of_source - of_truth).abs().max() < 0.02
+
+
+def test_fields_are_taken_off(method, small_cohort):
+    data = Bias().setup(small_cohort, 0)
+    histogram = Histogram(data.target.grid)
+    histogram.fit(data.fit_data(0).restricted(Needs.TARGET), FitProgress())
+    assert psnr(method, data) > psnr(histogram, data) + 1
+
+
+def test_switches(small_cohort):
+    data = Bias().setup(small_cohort, 0)
+    method = fitted(data)
+    scans = data.test.load([0])
+    state = method.state_dict()
+    for name in ("field", "curve"):
+        other = BlindCurve(data.target.grid, dataclasses.replace(SMALL, **{name: False}))
+        other.load_state_dict(state)
+        (found,) = other.eval().maps(scans)
+        if name == "field":
+            assert not found.field.any()
+        else:
+            assert found.curve is found.anchor
+
+
+def test_any_number_of_slices(method, small_cohort):
+    scans = Exp().setup(small_cohort, 0).test.load([0])
+    for count in (1, 3):
+        part = dataclasses.replace(
+            scans,
+            images=scans.images[:, 2 : 2 + count],
+            masks=scans.masks[:, 2 : 2 + count],
+            positions=scans.positions[2 : 2 + count],
+        )
+        assert method(part).images.shape == part.images.shape
+
+
+def test_what_is_no_scan_of_this_kind_is_flagged_and_left_alone(method, small_cohort):
+    scans = Exp().setup(small_cohort, 0).test.load([0, 1, 2])
+    images, masks = scans.images.clone(), scans.masks.clone()
+    images[1] = torch.where(masks[1], 1.05 - images[1], 0).clamp(0, 1)
+    images[2], masks[2] = 0, False
+    given = dataclasses.replace(scans, images=images, masks=masks)
+    output = method(given)
+    assert output.flags[0] == ""
+    assert "another contrast" in output.flags[1]
+    assert "no foreground" in output.flags[2]
+    assert torch.equal(output.images[1:], images[1:])
+    assert not torch.equal(output.images[0], images[0])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_people(count, small_cohort):
+    data = Exp().setup(small_cohort, 0)
+    few = dataclasses.replace(data, target=data.target.subset(range(count)))
+    method = fitted(few)
+    assert method(data.test.load([0])).images.isfinite().all()
+    assert int(method.components.any(dim=1).sum()) == count - 1
+
+
+@pytest.mark.parametrize(
+    "setting", [{"field_strength": 1.0}, {"prior": 0.0}, {"folds": 0}, {"noise": -0.1}]
+)
+def test_settings_out_of_range(setting):
+    with pytest.raises(UserError, match=next(iter(setting))):
+        BlindCurveConfig(**setting)
+
+
+def test_presets():
+    assert set(PRESETS) == {"quick", "paper"}

@@ -1,0 +1,77 @@
+"""What tests of tasks score with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from harmbench.metrics.image import PSNR
+from harmbench.metrics.overlap import HD95, Dice
+from harmbench.progress import Silent
+from harmbench.scorer import ScoringContext
+from harmbench.task import TaskData
+from harmbench_tasks.segmenter import Segmenter, SegmenterConfig
+
+
+class Threshold(Segmenter):
+    """Finds white matter where the small cohort's target shows it: what is bright."""
+
+    def forward(self, scans):
+        import dataclasses
+
+        white = (scans.images > 0.72).to(torch.uint8) * 3
+        return dataclasses.replace(scans, predicted=white)
+
+
+@pytest.fixture
+def context() -> Callable[[TaskData], ScoringContext]:
+    """Return what a task's data is scored with; its segmenter is a threshold."""
+
+    def make(data: TaskData) -> ScoringContext:
+        config = SegmenterConfig(width=2, levels=2, units=1)
+        return ScoringContext(
+            data,
+            [PSNR(), Dice(), HD95()],
+            {"segmenter": Threshold(data.test.grid, config)},
+            torch.device("cpu"),
+            0,
+            "quick",
+            Silent(),
+        )
+
+    return make
+
+
+@pytest.fixture
+def change_labels() -> Callable[..., None]:
+    """Change the labels that a cohort of the test's own holds of a domain."""
+
+    def change(cohort, domain: str, rows, old: int, new: int) -> None:
+        path = cohort.directory / domain / "labels.npy"
+        labels = np.load(path)
+        for row in rows:
+            labels[row][labels[row] == old] = new
+        np.save(path, labels)
+
+    return change
+
+
+@pytest.fixture
+def change_table() -> Callable[..., object]:
+    """Return a cohort of the test's own with other records; `None` removes one."""
+    import json
+
+    from harmbench.data.cohort import Cohort
+
+    def change(cohort, edit, **facts):
+        path = cohort.directory / "cohort.json"
+        content = json.loads(path.read_text())
+        content["scans"] = [made for scan in content["scans"] if (made := edit(scan))]
+        content["facts"] = {**content.get("facts", {}), **facts}
+        path.write_text(json.dumps(content))
+        return Cohort(cohort.directory)
+
+    return change

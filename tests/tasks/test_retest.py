@@ -1,0 +1,108 @@
+"""Test and retest: the ICC against published numbers, and whose volumes are compared."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harmbench.errors import SkipCell
+from harmbench_tasks.retest import Retest, agreement, icc, matched, repeats, variation
+
+# Table 2 of Shrout and Fleiss 1979: six targets rated by four judges.
+RATINGS = np.array(
+    [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], float
+)
+
+
+def test_the_published_example() -> None:
+    assert float(icc(RATINGS)) == pytest.approx(0.29, abs=0.005)  # their table 4, ICC(2, 1)
+
+
+@given(st.integers(0, 2**32), st.floats(0.1, 100), st.floats(-1000, 1000))
+def test_units_do_not_matter(seed, scale, offset) -> None:
+    volumes = np.random.default_rng(seed).normal(500, 50, (6, 2))
+    assert float(icc(scale * volumes + offset)) == pytest.approx(float(icc(volumes)), abs=1e-6)
+
+
+def test_agreement_is_asked_for_and_not_correlation() -> None:
+    first = np.array([400.0, 450, 500, 550, 600])
+    same, moved = (np.stack([first, first + by], axis=1) for by in (0, 100))
+    assert float(icc(same)) == 1
+    assert float(icc(moved)) < 0.7
+    many = np.stack([same, moved])
+    assert icc(many).tolist() == [float(icc(same)), float(icc(moved))]
+
+
+def test_variation_is_the_deviation_of_a_person_over_the_mean() -> None:
+    assert variation(np.array([[90.0, 110.0], [5, 5]])).tolist() == [pytest.approx(200**0.5), 0]
+
+
+def test_few_people_have_no_icc() -> None:
+    volumes = np.array([[500.0, 510.0], [450.0, 440.0], [600.0, 590.0]])
+    assert set(agreement(volumes[:2])) == {"wm_volume_cv"}
+    found = agreement(volumes)
+    assert found["wm_volume_icc"].mean == float(icc(volumes))
+    assert found["wm_volume_icc"].n == found["wm_volume_cv"].n == 3
+    assert found["wm_volume_icc"].low <= found["wm_volume_icc"].mean
+
+
+def test_one_scan_of_each_person_on_either_scanner(small_cohort) -> None:
+    target, source = (small_cohort.scans(domain, "test") for domain in ("target", "domain1"))
+    here, there = matched(source, target)
+    assert here.people == there.people == ("p1", "p0")
+    assert [scan.session for scan in there.scans] == ["1", "1"]
+
+
+def test_people_scanned_twice_on_the_targets_scanner(small_cohort) -> None:
+    first, second = repeats(small_cohort)
+    assert first.people == second.people == ("p0",)
+    assert [scans.scans[0].session for scans in (first, second)] == ["1", "2"]
+
+
+def test_a_domain_of_repeats_that_the_cohort_names(own_cohort, change_table) -> None:
+    cohort = change_table(own_cohort(), lambda scan: scan, repeat="domain1")
+    first, second = repeats(cohort)
+    assert (first.domain, second.domain) == ("target", "domain1")
+    assert first.people == second.people == ("p0", "p1")
+
+
+def test_volumes_are_those_of_the_segmented_voxels(small_cohort, context) -> None:
+    task = Retest("domain1")
+    assert task.name == "retest-domain1"
+    data = task.setup(small_cohort, 0)
+    assert data.parameters["repeated people"] == 1
+    scoring = context(data)
+    scorer = task.scorer(scoring)
+    for place in range(len(data.test)):
+        truth = data.references.load([place])
+        scorer.add(data.test.load([place]), truth, truth)
+    table = scorer.table()
+    values = table.pivot(index="person", columns="metric", values="value")
+    voxels = int((data.references.load([0]).images > 0.72).sum())
+    assert values.loc["p1", "wm_volume"] == pytest.approx(voxels * 8 * 5 * 4 / 1000)
+    assert (values["wm_volume"] == values["wm_volume_target"]).all()
+    assert (values["wm_volume_cv"] == 0).all()
+    assert scorer.estimates(table)["wm_volume_cv"].mean == 0
+    bounds = task.bounds(scoring)
+    assert list(bounds) == ["source as it is", "repeat on the target's scanner"]
+    assert bounds["source as it is"]["wm_volume_cv"].mean > 10
+    assert bounds["repeat on the target's scanner"]["wm_volume_cv"].n == 1
+
+
+def test_two_spaces_are_no_hindrance_and_labels_of_the_source_not_needed(
+    own_cohort, change_table
+) -> None:
+    def bare(scan):
+        on_source = scan["domain"] == "domain1"
+        return {**scan, "paired": False, "labelled": scan["labelled"] and not on_source}
+
+    data = Retest("domain1").setup(change_table(own_cohort(), bare), 0)
+    assert data.references is None
+    assert data.test.people == data.extra["target"].people == ("p1", "p0")
+
+
+def test_where_nobody_was_on_both_scanners_it_is_skipped(small_cohort) -> None:
+    with pytest.raises(SkipCell, match="no test person was scanned on both 'north' and 'target'"):
+        Retest("north").setup(small_cohort, 0)

@@ -1,0 +1,129 @@
+"""The white-matter segmenter: what it learns, what it draws, and that it goes on after a kill."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from harmbench import FitData, FitProgress, Grid, UserError
+from harmbench.data.cohort import Cohort
+from harmbench_tasks.segmenter import PRESETS, WHITE, Augmentation, Segmenter, SegmenterConfig
+
+SMALL = SegmenterConfig(
+    width=4, levels=3, units=1, steps=60, batch_size=8, learning_rate=1e-2, validate_every=20
+)
+
+
+@pytest.fixture(scope="module")
+def data(small_cohort: Cohort) -> FitData:
+    splits = (small_cohort.scans("target", split) for split in ("train", "validation"))
+    return FitData(*splits, seed=0)
+
+
+def segmenter(data: FitData, config: SegmenterConfig = SMALL) -> Segmenter:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Segmenter(data.grid, config)
+
+
+def test_it_learns_to_find_white_matter_of_people_it_has_not_seen(data, small_cohort, one_thread):
+    model, progress = segmenter(data), FitProgress()
+    model.fit(data, progress)
+    model.eval()
+    scans = small_cohort.scans("target", "test").load([0, 2])
+    found = model(scans)
+    assert found.predicted.dtype == torch.uint8
+    assert found.predicted.shape == scans.images.shape
+    assert set(found.predicted.unique().tolist()) == {0, WHITE}
+    predicted, true = found.predicted == WHITE, scans.labels == WHITE
+    dice = 2 * (predicted & true).sum() / (predicted.sum() + true.sum())
+    assert dice > 0.9
+    assert progress.facts["validation_dice"] > 0.9
+    one = model(small_cohort.scans("target", "test").load([2]))
+    assert torch.equal(one.predicted[0], found.predicted[1])
+    middle = dataclasses.replace(
+        scans, images=scans.images[:, 3:4], masks=scans.masks[:, 3:4], labels=None
+    )
+    assert torch.equal(model(middle).predicted, found.predicted[:, 3:4])
+
+
+def test_a_killed_fit_goes_on_to_the_same_end(data, tmp_path, kills, assert_equal, monkeypatch,
+                                              one_thread):  # fmt: skip
+    monkeypatch.setattr("harmbench.training.CHECKPOINT_SECONDS", 0)
+    config = dataclasses.replace(SMALL, steps=12, validate_every=5)
+    whole = segmenter(data, config)
+    whole.fit(data, FitProgress())
+    with pytest.raises(kills.Killed):
+        segmenter(data, config).fit(data, FitProgress(kills(7), tmp_path))
+    resumed, progress = segmenter(data, config), FitProgress(None, tmp_path)
+    resumed.fit(data, progress)
+    assert progress.facts["resumed_at"] > 0
+    assert_equal(resumed.state_dict(), whole.state_dict())
+
+
+def image_and_label(data: FitData) -> tuple[torch.Tensor, torch.Tensor]:
+    scans = data.target.load([0])
+    return scans.images[0, 3], (scans.labels[0, 3] == WHITE).float()
+
+
+def test_image_and_labels_are_moved_together_and_by_the_seed_alone(data) -> None:
+    image, label = image_and_label(data)
+    augmentation = Augmentation(image.shape, intensity=False)
+    first, again, other = (augmentation(label, label, seed) for seed in (1, 1, 2))
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    assert not torch.equal(first[1], other[1])
+    assert not torch.equal(first[1], label)
+    # The image is interpolated and the labels are not: they agree but for the edges.
+    assert set(first[1].unique().tolist()) == {0.0, 1.0}
+    assert ((first[0] - first[1]).abs() > 0.5).float().mean() < 0.01
+
+
+def test_intensities_stay_as_they_are_unless_it_is_asked_for(data) -> None:
+    assert not SegmenterConfig().intensity_augmentation
+    assert not PRESETS["quick"].intensity_augmentation
+    image, label = image_and_label(data)
+    flat = torch.full_like(image, 0.5)
+    for seed in range(5):
+        moved = Augmentation(image.shape, intensity=False)(flat, label, seed)[0]
+        inside = moved[10:-10, 15:-15]
+        torch.testing.assert_close(inside, torch.full_like(inside, 0.5))
+    changed = [Augmentation(image.shape, intensity=True)(image, label, seed) for seed in range(5)]
+    plain = [Augmentation(image.shape, intensity=False)(image, label, seed) for seed in range(5)]
+    assert any(not torch.allclose(a[0], b[0]) for a, b in zip(changed, plain, strict=True))
+    for moved, _ in changed:
+        assert 0 <= float(moved.min()) <= float(moved.max()) <= 1
+
+
+def test_what_cannot_be_learnt_from_is_told(data, own_cohort) -> None:
+    bare = FitData(data.target.without_labels(), data.validation, 0)
+    with pytest.raises(UserError, match="training scans of 'target' have no labels"):
+        segmenter(bare).fit(bare, FitProgress())
+    cohort = own_cohort()
+    remove_white_matter(cohort.directory / "target" / "labels.npy")
+    splits = (cohort.scans("target", split) for split in ("train", "validation"))
+    empty = FitData(*splits, seed=0)
+    with pytest.raises(UserError, match="labels of 'target' have no white matter"):
+        segmenter(empty).fit(empty, FitProgress())
+
+
+def remove_white_matter(path: Path) -> None:
+    import numpy as np
+
+    labels = np.load(path)
+    labels[labels == WHITE] = 2
+    np.save(path, labels)
+
+
+def test_a_grid_that_cannot_be_halved_is_told() -> None:
+    with pytest.raises(UserError, match="30 x 32 cannot be halved 2 times"):
+        Segmenter(Grid("odd", (4, 30, 32), (1, 1, 1)), SMALL)
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"levels": 1}, {"learning_rate": 0.0}])
+def test_settings_out_of_range_are_told(wrong) -> None:
+    with pytest.raises(UserError, match=next(iter(wrong))):
+        dataclasses.replace(SMALL, **wrong)
