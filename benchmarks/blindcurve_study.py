@@ -39,13 +39,13 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
     "field alone": {"curve": False},
     "both": {},
     "both, curve looked at once": {"looks": 1},
-    "both, every field believed": {"shrink": False},
+    "both, every field believed": {"doubt": False},
 }
 DISTURBANCES: Mapping[str, Mapping[str, Any]] = {
     "as it is": {},
     "fields without curves": {"curve_power": 0.0, "curve_concentration": 1e6},
     "fields half as strong": {"field_strength": 1.25},
-    "with noise and blur": {"noise": 0.03, "blur": 0.5},
+    "no noise and no blur": {"noise": 0.0, "blur": 0.0},
     "whole scans alone": {"partial": 0.0},
 }
 

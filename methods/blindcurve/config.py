@@ -25,8 +25,8 @@ class BlindCurveConfig:
     field_strength: float = 1.6
     curve_power: float = 0.25
     curve_concentration: float = 5.0
-    noise: float = 0.0
-    blur: float = 0.0
+    noise: float = 0.02
+    blur: float = 0.4
 
     knots: int = 24  # bins of the curve
     components: int = 3  # ways in which people's quantiles differ, that others are drawn from
@@ -45,14 +45,14 @@ class BlindCurveConfig:
     learning_rate: float = 5e-3
     weight_decay: float = 1e-2
 
-    iterations: int = at_inference(2)  # of the field
+    iterations: int = at_inference(4)  # of the field, at most
     prior: float = 3e-3  # precision of the field's cosines, in squared residuals per voxel
     # The curve is looked at again until it moves less than so many natural deviations.
     looks: int = at_inference(4)
     settled: float = at_inference(0.8)
     # A field must be so many nats more likely than none, by what the target's scans show.
     evidence: float = at_inference(2.0)
-    shrink: bool = at_inference(True)
+    doubt: bool = at_inference(True)  # take off no field that target scans may have by nature
     field: bool = at_inference(True)
     curve: bool = at_inference(True)
     guard: bool = at_inference(True)  # leave scans alone that are nothing like the target's
@@ -74,8 +74,8 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "no field": {"field": False},
     "no curve": {"curve": False},
     "looked at once": {"looks": 1},
-    "fields of all sizes believed": {"shrink": False},
+    "every field believed": {"doubt": False},
     "no curves among the disturbances of fields": {"curve_power": 0.0, "curve_concentration": 1e6},
     "whole scans alone": {"partial": 0.0},
-    "noise and blur among the disturbances": {"noise": 0.03, "blur": 0.5},
+    "no noise and no blur among the disturbances": {"noise": 0.0, "blur": 0.0},
 }

@@ -46,12 +46,12 @@ class Maps(PaperFigure):
             change.append(float((made - scan.images[0]).square().mean()))
         order = np.argsort(change, kind="stable")
         rows = order[np.unique(np.linspace(0, len(order) - 1, ROWS).round().astype(int))]
-        figure = Figure(figsize=(13.5, 3.1 * len(rows) + 1.0))
+        figure = Figure(figsize=(15.0, 3.1 * len(rows) + 1.0))
         FigureCanvasAgg(figure)
         grid = figure.subplots(
             len(rows), 5, squeeze=False, gridspec_kw={
                 "left": 0.1, "right": 0.94, "bottom": 0.55 / figure.get_figheight(),
-                "top": 1 - 0.95 / figure.get_figheight(), "wspace": 0.2, "hspace": 0.25,
+                "top": 1 - 0.95 / figure.get_figheight(), "wspace": 0.4, "hspace": 0.25,
             },
         )  # fmt: skip
         for axes, n in zip(grid, rows, strict=True):

@@ -48,7 +48,7 @@ def test_without_a_name_the_figures_are_listed(draw, inside, monkeypatch):
     listed = draw("--plugin", PLUGINS / "sample_plugin.py")
     lines = [line.split() for line in listed.splitlines() if line.strip()]
     assert lines[0] == ["name", "method", "summary", "plugin"]
-    assert [line[0] for line in lines[2:]] == ["sample-figure", "samples", "terms"]
+    assert [line[0] for line in lines[2:]] == ["maps", "sample-figure", "samples", "terms"]
     assert "the first test scan, harmonised" in listed
     assert listed == inside("list", "figures", "--plugin", PLUGINS / "sample_plugin.py")[1]
 

@@ -1,0 +1,35 @@
+"""What a method warns of reaches the record of a cell."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+from harmbench.run.apply import harmonized_by
+from harmbench.run.runner import Known
+from harmbench_methods.blindcurve.config import BlindCurveConfig
+from harmbench_methods.blindcurve.method import BlindCurve
+from harmbench_methods.identity import Identity
+from harmbench_tasks.simulated import Exp
+
+
+def test_flags_are_kept_by_person_and_session(small_cohort):
+    scans = Exp().setup(small_cohort, 0).test.load([0, 1])
+    images, masks = scans.images.clone(), scans.masks.clone()
+    images[1], masks[1] = 0, False
+    given = dataclasses.replace(scans, images=images, masks=masks)
+    method = BlindCurve(small_cohort.grid, BlindCurveConfig(field=False, curve=False, guard=False))
+    method.knots.copy_(torch.linspace(0, 1, len(method.knots)))
+    known = Known({})
+    known.flag(harmonized_by(method, given, None, 0, torch.device("cpu")))
+    assert known.facts == {"flags": {f"{scans.people[1]}/{scans.sessions[1]}": "no foreground"}}
+
+
+def test_a_method_that_does_not_look_flags_nothing(small_cohort):
+    scans = Exp().setup(small_cohort, 0).test.load([0])
+    known = Known({})
+    answer = harmonized_by(Identity(small_cohort.grid), scans, None, 0, torch.device("cpu"))
+    known.flag(answer)
+    assert answer.flags is None
+    assert known.facts == {}
