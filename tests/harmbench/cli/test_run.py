@@ -48,7 +48,7 @@ def test_run_is_recorded_compared_and_answered_from_the_store(command, tmp_path)
     assert rows["identity", "site-elsewhere", "wasserstein"]["status"] == "done"
     assert json.loads(command("leaderboard", "--format", "json").stdout)
     table = command("leaderboard").stdout
-    assert "psnr (higher is better) on cohort tiny [real scans], quick preset" in table
+    assert "psnr in dB (higher is better) on cohort tiny [real scans], quick preset" in table
     order = [
         line.split()[0]
         for line in table.splitlines()
