@@ -10,7 +10,6 @@ from pathlib import Path
 from rich.console import Console
 
 from harmbench.cli.progress import Bars, Lines, shown
-from harmbench.outbox import Outbox
 from harmbench.plugins import Plugin, Registry
 from harmbench.run.cell import Cell, CellResult, Status
 from harmbench.run.costs import Costs, duration
@@ -22,7 +21,8 @@ from harmbench.run.plan import Job, Plan, Selection, make_plan
 from harmbench.run.runner import Runner
 from harmbench.run.session import Session, prepare
 from harmbench.run.work import Work
-from harmbench.tracking import MlflowRecorder, command_line
+from harmbench.tracking.outbox import Outbox
+from harmbench.tracking.recorder import MlflowRecorder, command_line
 
 
 @dataclass(frozen=True)

@@ -43,11 +43,11 @@ def compare(
     different test data cannot be compared.
     """  # noqa: D301
     registry = discover(plugin)
-    from harmbench import recorded
     from harmbench.cli.leaderboard import units
     from harmbench.leaderboard.paired import compare as differences
     from harmbench.leaderboard.paired import side
     from harmbench.leaderboard.table import measures
+    from harmbench.tracking import recorded
 
     store = recorded.read()
     if not store.metrics:

@@ -32,11 +32,11 @@ def export(output: Path, by: str, plugin: tuple[Path, ...]) -> None:
     have no scores. Of runs that were computed elsewhere each person's mean is written.
     """  # noqa: D301
     registry = discover(plugin)
-    from harmbench import recorded
     from harmbench.cli.leaderboard import units
     from harmbench.home import home
     from harmbench.leaderboard.export import export as write
     from harmbench.leaderboard.table import measures
+    from harmbench.tracking import recorded
 
     runs = recorded.runs()
     if runs.empty:

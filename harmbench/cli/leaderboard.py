@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harmbench.leaderboard.reference import Reference
     from harmbench.leaderboard.table import Board, Row, Score
     from harmbench.metrics.aggregate import Estimate
-    from harmbench.recorded import Recorded
+    from harmbench.tracking.recorded import Recorded
 
 # Columns that plugins add: texts by method, by heading.
 Extra = Mapping[str, Mapping[str, str]]
@@ -64,8 +64,8 @@ def leaderboard(
     registry = discover(plugin)
     import pandas as pd
 
-    from harmbench import recorded
     from harmbench.leaderboard.table import boards, measures, tidy
+    from harmbench.tracking import recorded
 
     store = recorded.read()
     chosen = _chosen(store, names)

@@ -44,8 +44,8 @@ def sync() -> int:
     Exit code 1 if it still does not answer.
     """
     from harmbench.home import writable_home
-    from harmbench.outbox import Outbox
-    from harmbench.tracking import MlflowRecorder, command_line
+    from harmbench.tracking.outbox import Outbox
+    from harmbench.tracking.recorder import MlflowRecorder, command_line
 
     recorder = MlflowRecorder(command_line())
     outbox = Outbox(

@@ -31,7 +31,7 @@ def ui(host: str, port: int, browser: bool, models: bool, plugin: tuple[Path, ..
     """
     registry = discover(plugin)
     from harmbench.cli.leaderboard import units
-    from harmbench.tracking_ui import prepare, serve, server_address
+    from harmbench.tracking.ui import prepare, serve, server_address
 
     ready = prepare(units(registry), models=models)
     for line in ready.lines:

@@ -89,7 +89,7 @@ def export(
     Parameters
     ----------
     runs
-        As returned by `harmbench.recorded.runs`, with all metrics.
+        As returned by `harmbench.tracking.recorded.runs`, with all metrics.
     metrics, summaries
         Every metric, and what is known here of what it measures.
     cells

@@ -139,7 +139,7 @@ def grouped(
     Parameters
     ----------
     runs
-        As returned by `harmbench.recorded.runs`.
+        As returned by `harmbench.tracking.recorded.runs`.
     headlines
         Metrics that come first.
     units

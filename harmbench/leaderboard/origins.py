@@ -14,7 +14,7 @@ from harmbench.kinds import kind_of_scans
 from harmbench.leaderboard import plots
 from harmbench.leaderboard.groups import BAD, Group
 from harmbench.progress import CurvePoint
-from harmbench.provenance import Provenance, cell_file
+from harmbench.tracking.provenance import Provenance, cell_file
 
 _FRONT_REASONS = 50
 

@@ -17,7 +17,6 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from harmbench import recorded
 from harmbench.errors import UserError
 from harmbench.leaderboard import heat, plots
 from harmbench.leaderboard.costs import cost_page, prices_of
@@ -47,7 +46,8 @@ from harmbench.leaderboard.table import Board
 from harmbench.leaderboard.viewer import LIMIT, Viewer, palette, write_viewer
 from harmbench.plugins import Registry
 from harmbench.progress import Progress
-from harmbench.provenance import Provenance, cell_file, provenance
+from harmbench.tracking import recorded
+from harmbench.tracking.provenance import Provenance, cell_file, provenance
 
 Extra = Mapping[str, Mapping[str, str]]
 

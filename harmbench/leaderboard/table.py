@@ -213,7 +213,7 @@ def measures(runs: pd.DataFrame, units: Mapping[str, str] | None = None) -> dict
     Parameters
     ----------
     runs
-        As returned by `harmbench.recorded.runs`.
+        As returned by `harmbench.tracking.recorded.runs`.
     units
         Units of metrics that are known here.
     """
@@ -233,7 +233,7 @@ def boards(
     Parameters
     ----------
     runs
-        As returned by `harmbench.recorded.runs`.
+        As returned by `harmbench.tracking.recorded.runs`.
     measures
         Metrics to show.
     tasks

@@ -106,7 +106,7 @@ def test_what_no_cell_has_is_said(inside):
     ("arguments", "message"),
     [
         (["identity", "-t", "sim-exp"], "method 'identity' names no ablations; methods that do: "
-                                        "blindharmony, blindharmony-ml, curved"),
+                                        "blindharmony, blindharmony-ml, blindcurve, curved"),
         (["curvd"], "no method 'curvd'; did you mean 'curved'?"),
         (["curved", "--metric", "psrn"], "no metric 'psrn'; did you mean 'psnr'?"),
         (["bare"], "say what to run 'bare' on: --task is missing"),

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harmbench import tracking
 from harmbench.data.cohort import Cohort
 from harmbench.errors import UserError
-from harmbench.tracking_ui import VIEW, prepare, serve
+from harmbench.tracking.connection import connect, tracking_uri
+from harmbench.tracking.ui import VIEW, prepare, serve
 
 TINY = ("--plugin", Path(__file__).parents[2] / "plugins" / "tiny_cohort.py", "--cohort", "tiny")
 
@@ -52,7 +52,7 @@ def test_the_experiment_is_described_and_the_best_fit_harmonises_as_the_method_d
     ran, monkeypatch, tmp_path
 ):
     ready = prepare({"psnr": "dB"})
-    client, experiment = tracking.connect()
+    client, experiment = connect()
     tags = client.get_experiment(experiment).tags
     note = tags["mlflow.note.content"]
     assert "### psnr [dB], higher is better: tiny, **real scans**, quick preset" in note
@@ -81,7 +81,7 @@ def test_the_experiment_is_described_and_the_best_fit_harmonises_as_the_method_d
     assert known.tags["kind"] == "real"
     assert known.description.startswith("histogram, seed 0: the best fit on domain1")
     # As a user would have it, who loads a model from anywhere.
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.tracking_uri())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri())
     model = mlflow.pyfunc.load_model(f"models:/{name}@best")
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert [path.name for path in tmp_path.iterdir()] == ["home"]  # MLflow left nothing behind

@@ -41,9 +41,9 @@ def cell(label, task, **changes):
     return Cell(**{"key": digest(values), **values})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def keep_home(tmp_path_factory):
-    """Set the home folder for as long as a wider fixture lasts."""
+    """Set a home folder of the module's own."""
     with pytest.MonkeyPatch.context() as patch:
         home = tmp_path_factory.mktemp("home")
         patch.setenv("HARMBENCH_HOME", str(home))

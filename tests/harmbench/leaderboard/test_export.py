@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harmbench import recorded
 from harmbench.errors import UserError
 from harmbench.leaderboard.export import export
 from harmbench.leaderboard.table import measures
 from harmbench.run.cell import CellResult, Status
 from harmbench.run.store import CellStore
-from harmbench.tracking import MlflowRecorder
+from harmbench.tracking import recorded
+from harmbench.tracking.recorder import MlflowRecorder
 
 from .conftest import PEOPLE, cell, scored
 

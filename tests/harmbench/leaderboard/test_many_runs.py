@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harmbench.tracking import TEXTS, connect
+from harmbench.tracking.connection import connect
+from harmbench.tracking.layout import TEXTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harmbench import recorded
 from harmbench.errors import UserError
 from harmbench.leaderboard import heat
 from harmbench.leaderboard.fields import scale_of, score_field
@@ -22,7 +21,8 @@ from harmbench.plugins import Registry
 from harmbench.progress import CurvePoint, Silent
 from harmbench.run.cell import CellResult, Status
 from harmbench.run.store import CellStore
-from harmbench.tracking import MlflowRecorder
+from harmbench.tracking import recorded
+from harmbench.tracking.recorder import MlflowRecorder
 
 from .conftest import cell, scored
 

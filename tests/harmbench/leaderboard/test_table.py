@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from harmbench import recorded
 from harmbench.leaderboard.notes import notes
 from harmbench.leaderboard.table import boards, measures, tidy
 from harmbench.run.cell import CellResult, Status
-from harmbench.tracking import MlflowRecorder, connect
+from harmbench.tracking import recorded
+from harmbench.tracking.connection import connect
+from harmbench.tracking.recorder import MlflowRecorder
 
 from .conftest import PEOPLE, cell, scored
 

@@ -19,17 +19,8 @@ from harmbench.errors import UserError
 from harmbench.hashing import digest
 from harmbench.home import home
 from harmbench.progress import CurvePoint
-from harmbench.tracking import (
-    CURVES,
-    EXPERIMENT,
-    FACTS,
-    METRIC,
-    PEOPLE,
-    SUMMARY,
-    TEXTS,
-    connect,
-    tracking_uri,
-)
+from harmbench.tracking.connection import EXPERIMENT, connect, tracking_uri
+from harmbench.tracking.layout import CURVES, FACTS, METRIC, PEOPLE, SUMMARY, TEXTS
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

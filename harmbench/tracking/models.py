@@ -20,7 +20,7 @@ from harmbench.home import home
 from harmbench.kinds import kind_of_scans
 from harmbench.leaderboard.table import Board, Row
 from harmbench.run.store import FitStore
-from harmbench.tracking import connect
+from harmbench.tracking.connection import connect
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,7 +190,7 @@ def save(folder: Path, fit: str, cell: str) -> None:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema
 
-    from harmbench import pyfunc
+    from harmbench.tracking import pyfunc
 
     store = FitStore(home() / "fits")
     shape = _grid_shape(store.path(fit))

@@ -12,12 +12,13 @@ import sys
 import pandas as pd
 import pytest
 
-from harmbench import tracking
 from harmbench.metrics.aggregate import Estimate
 from harmbench.progress import CurvePoint
-from harmbench.recorded import runs
 from harmbench.run.cell import Cell, CellResult, Status
 from harmbench.run.store import CellStore
+from harmbench.tracking.connection import connect
+from harmbench.tracking.recorded import runs
+from harmbench.tracking.recorder import MlflowRecorder
 
 # MLflow's own imports warn of what it will mend itself.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -33,7 +34,7 @@ def home(tmp_path_factory):
 def recorder(home, monkeypatch):
     monkeypatch.setenv("HARMBENCH_HOME", str(home))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return tracking.MlflowRecorder("harmbench run -m some -t thing")
+    return MlflowRecorder("harmbench run -m some -t thing")
 
 
 def cell(key: str, **changes) -> Cell:
@@ -59,7 +60,7 @@ def finished(home, which: Cell) -> CellResult:
 
 
 def recorded(key: str):
-    client, experiment = tracking.connect()
+    client, experiment = connect()
     return list(client.search_runs([experiment], f"tags.cell = '{key}'"))
 
 
@@ -68,7 +69,7 @@ def test_a_cell_becomes_one_nested_run_with_everything_in_it(recorder, home):
     recorder.record(which, finished(home, which), "entry-66")
     recorder.close(failed=False)
     (run,) = recorded("k-whole")
-    client, _ = tracking.connect()
+    client, _ = connect()
     parent = client.get_run(run.data.tags["mlflow.parentRunId"])
     assert (run.info.status, parent.info.status) == ("FINISHED", "FINISHED")
     assert run.info.run_name == "some[a=1] on thing, seed 3"
@@ -91,7 +92,7 @@ def test_a_cell_becomes_one_nested_run_with_everything_in_it(recorder, home):
 
 
 def history(key: str, name: str):
-    client, _ = tracking.connect()
+    client, _ = connect()
     (run,) = recorded(key)
     return [(item.step, item.value) for item in client.get_metric_history(run.info.run_id, name)]
 
@@ -112,7 +113,7 @@ def test_curves_are_recorded_with_their_steps(recorder, home):
     assert history("k-curves", "fit.loss") == [(10, 2.0), (20, 0.1 + 0.2)]
     assert history("k-curves", "fit.validation") == [(20, 1.5)]
     (run,) = recorded("k-curves")
-    client, _ = tracking.connect()
+    client, _ = connect()
     assert "curves.csv" in {item.path for item in client.list_artifacts(run.info.run_id)}
 
 
@@ -154,7 +155,7 @@ def test_a_cell_from_the_store_is_recorded_once_and_no_more(recorder, home):
 
 
 def test_a_run_that_a_kill_left_half_done_is_replaced(recorder, home):
-    client, experiment = tracking.connect()
+    client, experiment = connect()
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     process = f"{platform.node()}:{gone.pid}"
@@ -168,7 +169,7 @@ def test_a_run_that_a_kill_left_half_done_is_replaced(recorder, home):
 
 
 def test_a_run_that_another_process_is_writing_is_left_alone(recorder, home):
-    client, experiment = tracking.connect()
+    client, experiment = connect()
     process = f"{platform.node()}:{os.getppid()}"
     live = client.create_run(
         experiment, tags={"cell": "k-live", "role": "cell", "process": process}
@@ -196,7 +197,7 @@ def test_skips_and_failures_are_recorded_with_their_reason(recorder):
     (fail,) = recorded("k-fail")
     assert (skip.data.tags["status"], skip.data.tags["reason"]) == ("skipped", "no pairs")
     assert (fail.info.status, fail.data.tags["reason"]) == ("FAILED", "boom")
-    client, _ = tracking.connect()
+    client, _ = connect()
     assert [item.path for item in client.list_artifacts(fail.info.run_id)] == ["traceback.txt"]
 
 
@@ -221,5 +222,5 @@ def test_a_store_that_does_not_answer_is_told_in_one_line(tmp_path, monkeypatch)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(UserError, match="does not answer") as caught:
-        tracking.connect()
+        connect()
     assert "\n" not in str(caught.value)

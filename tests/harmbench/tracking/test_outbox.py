@@ -12,12 +12,12 @@ import urllib.request
 import pandas as pd
 import pytest
 
-from harmbench import tracking
 from harmbench.metrics.aggregate import Estimate
-from harmbench.outbox import Outbox
-from harmbench.recorded import runs
 from harmbench.run.cell import Cell, CellResult, Status
 from harmbench.run.store import CellStore
+from harmbench.tracking.outbox import Outbox
+from harmbench.tracking.recorded import runs
+from harmbench.tracking.recorder import MlflowRecorder
 
 # MLflow's own imports warn of what it will mend itself.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -47,7 +47,7 @@ def home(tmp_path, monkeypatch):
 
 
 def outbox(home, told=None):
-    return Outbox(home, tracking.MlflowRecorder("test"), ([] if told is None else told).append)
+    return Outbox(home, MlflowRecorder("test"), ([] if told is None else told).append)
 
 
 def recorded():
@@ -82,7 +82,7 @@ def test_what_nobody_took_is_kept_and_sent_once(home, monkeypatch):
 
 
 def test_a_failure_that_was_sent_and_not_crossed_out_is_not_sent_twice(home):
-    recorder = tracking.MlflowRecorder("test")
+    recorder = MlflowRecorder("test")
     failed = CellResult(Status.FAILED, "no luck")
     recorder.record(cell("b"), failed, "entry-1")
     recorder.record(cell("b"), failed, "entry-1")

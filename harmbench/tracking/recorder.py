@@ -1,10 +1,9 @@
-"""The one module that imports MLflow: writes a run for every cell; `recorded` reads them."""
+"""Writes a run for every cell; `recorded` reads them."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import math
 import os
 import platform
@@ -16,90 +15,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harmbench.errors import UserError
 from harmbench.hashing import digest
-from harmbench.home import home
 from harmbench.leaderboard.people import encode
 from harmbench.metrics.aggregate import by_person
 from harmbench.progress import CurvePoint
 from harmbench.run.cell import Cell, CellResult, Status
+from harmbench.tracking.connection import connect
+from harmbench.tracking.layout import AXES, CURVES, FACTS, METRIC, PEOPLE, SUMMARY, TEXTS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-EXPERIMENT = "harmbench"
 _SECONDS_TO_RECORD = 600.0
-# Facts of a cell that are numbers worth comparing.
-FACTS = (
-    "fit_seconds",
-    "fit_slices_per_second",
-    "fit_peak_memory_mib",
-    "harmonize_seconds_per_scan",
-    "n_parameters",
-    "test_people",
-    "test_scans",
-)
 # What MLflow takes of metrics in one call, and of characters in one tag.
 _MOST_METRICS = 1000
 _LONGEST_TAG = 8000
-# What names a cell.
-AXES = ("method", "label", "task", "cohort", "cohort_key", "kind", "preset", "seed", "control")
-# Texts that every table of runs has.
-TEXTS = (
-    *(axis for axis in AXES if axis != "seed"),
-    "cell", "fit", "status", "reason", "device", "lower_is_better", "headline", "normalization",
-    "data",
-)  # fmt: skip
-# A tag with all that tables are made of, so that one of ten thousand runs is read at once;
-# a tag with the people's names, and what names of tags with their values begin with; and
-# what names of curves begin with.
-SUMMARY = "summary"
-PEOPLE = "people"
-METRIC = "metric."
-CURVES = "fit."
-
-
-def tracking_uri() -> str:
-    """Return `$MLFLOW_TRACKING_URI`, or the sqlite store in the home folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
-
-
-def connect() -> tuple[MlflowClient, str]:
-    """Return a client and the experiment's id, creating the store on first use.
-
-    Raises
-    ------
-    UserError
-        If the store does not answer.
-    """
-    # Read when mlflow is imported: nothing of a user's runs is sent anywhere.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("DO_NOT_TRACK", "true")
-    # A server that is down is told within seconds; what it misses is kept and sent later.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    import mlflow
-    from mlflow import MlflowClient
-
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    uri = tracking_uri()
-    local = not os.environ.get("MLFLOW_TRACKING_URI")
-    home().mkdir(parents=True, exist_ok=True)
-    location = (home() / "artifacts").as_uri() if local else None
-    try:
-        client = MlflowClient(tracking_uri=uri)
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        if experiment is None:
-            # Another process may be quicker; then its experiment is the one.
-            with contextlib.suppress(mlflow.exceptions.MlflowException):
-                client.create_experiment(EXPERIMENT, artifact_location=location)
-            experiment = client.get_experiment_by_name(EXPERIMENT)
-        return client, str(experiment.experiment_id)
-    except (mlflow.exceptions.MlflowException, OSError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"the MLflow store at {uri} does not answer: {reason}") from error
 
 
 class MlflowRecorder:

@@ -16,7 +16,7 @@ from harmbench.plugins import hookimpl
 from harmbench.run.cell import Cell, CellResult, Status
 from harmbench.run.outcome import Outcome
 from harmbench.run.store import CellStore
-from harmbench.tracking import MlflowRecorder
+from harmbench.tracking.recorder import MlflowRecorder
 
 # A store that does not answer is left alone for so long: asking takes seconds each time.
 _SECONDS_OF_PATIENCE = 60.0

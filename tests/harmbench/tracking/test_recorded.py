@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harmbench import recorded, tracking
 from harmbench.leaderboard.people import decode
 from harmbench.metrics.aggregate import Estimate, estimates
 from harmbench.progress import CurvePoint
 from harmbench.run.cell import Cell, CellResult, Status
+from harmbench.tracking import recorded
+from harmbench.tracking.connection import connect
+from harmbench.tracking.recorder import MlflowRecorder
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -44,7 +46,7 @@ def result(people=("p", "q"), **facts):
 
 
 def record(*cells_and_results):
-    recorder = tracking.MlflowRecorder("harmbench run")
+    recorder = MlflowRecorder("harmbench run")
     for which, came_to in cells_and_results:
         recorder.record(which, came_to, which.key)
     recorder.close(failed=False)
@@ -91,7 +93,7 @@ def test_metrics_that_are_not_asked_for_are_not_read(home):
 
 
 def test_more_people_than_one_tag_holds_are_read_back(home):
-    client, _ = tracking.connect()
+    client, _ = connect()
     row = recorded.runs().set_index("cell").loc["many"]
     tags = client.get_run(row["run_id"]).data.tags
     assert {"people/1", "people/2"} <= set(tags)
@@ -121,7 +123,7 @@ def test_curves_and_files_of_a_run_can_be_fetched(home):
     run_id = recorded.runs([]).set_index("cell").loc["few", "run_id"]
     assert recorded.curves(run_id) == (CurvePoint(1, "loss", 5.0), CurvePoint(2, "loss", 4.0))
     assert recorded.artifact(run_id, "figure.png") is None
-    client, _ = tracking.connect()
+    client, _ = connect()
     client.log_text(run_id, "boom", "traceback.txt")
     assert recorded.artifact(run_id, "traceback.txt").read_text() == "boom"
 
@@ -180,7 +182,7 @@ def test_a_server_tells_the_same_and_is_asked_for_what_is_new_alone(server, tmp_
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'server.db'}")
     pd.testing.assert_frame_equal(first, recorded.runs())
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
-    client, _ = tracking.connect()
+    client, _ = connect()
     client.delete_run(first["run_id"][0])
     record((cell("two"), result()))
     assert recorded.runs()["cell"].tolist() == ["many", "two"]

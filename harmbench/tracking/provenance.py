@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from harmbench import recorded
 from harmbench.home import home
-from harmbench.tracking import AXES, EXPERIMENT, connect, tracking_uri
+from harmbench.tracking import recorded
+from harmbench.tracking.connection import EXPERIMENT, connect, tracking_uri
+from harmbench.tracking.layout import AXES
 
 _PAGE = 1000
 _SQLITE = "sqlite:///"

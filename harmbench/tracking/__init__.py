@@ -1,0 +1,1 @@
+"""Everything that touches MLflow: what is recorded, read back, registered and served."""

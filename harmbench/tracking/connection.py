@@ -1,0 +1,58 @@
+"""Where the MLflow store is, and the way in."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from harmbench.errors import UserError
+from harmbench.home import home
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXPERIMENT = "harmbench"
+
+
+def tracking_uri() -> str:
+    """Return `$MLFLOW_TRACKING_URI`, or the sqlite store in the home folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+
+
+def connect() -> tuple[MlflowClient, str]:
+    """Return a client and the experiment's id, creating the store on first use.
+
+    Raises
+    ------
+    UserError
+        If the store does not answer.
+    """
+    # Read when mlflow is imported: nothing of a user's runs is sent anywhere.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    # A server that is down is told within seconds; what it misses is kept and sent later.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    import mlflow
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    uri = tracking_uri()
+    local = not os.environ.get("MLFLOW_TRACKING_URI")
+    home().mkdir(parents=True, exist_ok=True)
+    location = (home() / "artifacts").as_uri() if local else None
+    try:
+        client = MlflowClient(tracking_uri=uri)
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        if experiment is None:
+            # Another process may be quicker; then its experiment is the one.
+            with contextlib.suppress(mlflow.exceptions.MlflowException):
+                client.create_experiment(EXPERIMENT, artifact_location=location)
+            experiment = client.get_experiment_by_name(EXPERIMENT)
+        return client, str(experiment.experiment_id)
+    except (mlflow.exceptions.MlflowException, OSError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"the MLflow store at {uri} does not answer: {reason}") from error
