@@ -6,7 +6,7 @@ import click
 
 from harmbench.errors import UserError
 
-_KINDS = click.Choice(["fit", "cell", "bounds"])
+_KINDS = click.Choice(["fit", "cell", "bounds", "run"])
 
 
 @click.group(invoke_without_command=True)
@@ -19,7 +19,7 @@ def store(context: click.Context) -> None:
     harmbench store list --kind fit             every fit, with its key
     harmbench store verify                      are all files as they were written?
     harmbench store prune --unused --dry-run    fits that no result needs
-    harmbench store prune --older-than 90 --yes
+    harmbench store prune --older-than 90 --kind run --yes    logs of old runs
     """  # noqa: D301
     if context.invoked_subcommand is None:
         _summary()
@@ -30,11 +30,11 @@ def _summary() -> None:
     from harmbench.run.housekeeping import stored
 
     entries = stored(home())
-    for kind in ("fit", "cell", "bounds"):
+    for kind in _KINDS.choices:
         of_kind = [entry for entry in entries if entry.kind == kind]
         size = sum(entry.size for entry in of_kind)
         click.echo(f"{kind:8} {len(of_kind):6}  {_size(size):>10}")
-    for name in ("cohorts", "registrations", "artifacts", "runs"):
+    for name in ("cohorts", "registrations", "artifacts"):
         files = [path for path in (home() / name).rglob("*") if path.is_file()]
         click.echo(f"{name:15} {_size(sum(path.stat().st_size for path in files)):>10}")
     click.echo(f"in {home()}")

@@ -10,7 +10,10 @@ from harmbench.cli.options import discover, plugin_option
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True,
+    help="Address to listen on; names that it is reached by go into $MLFLOW_SERVER_ALLOWED_HOSTS.",
+)  # fmt: skip
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=5000, show_default=True,
     help="Port to listen on.",

@@ -8,10 +8,13 @@ from harmbench.leaderboard.overall import RESAMPLES
 from harmbench.leaderboard.statistics import LEVEL, smallest_p
 from harmbench.leaderboard.table import Board, Row
 
+# Of so many flagged scans it is said why.
+_TOLD = 2
+
 
 def notes(board: Board) -> list[str]:
     """Return the remarks on a board, one a line."""
-    return [*_legend(board), *_tests(board), *_seeds(board), *_missing(board)]
+    return [*_legend(board), *_tests(board), *_seeds(board), *_flags(board), *_missing(board)]
 
 
 def _legend(board: Board) -> Iterator[str]:
@@ -83,6 +86,19 @@ def _seeds(board: Board) -> Iterator[str]:
                 for seeds, labels in found.items()
             )
             yield f"{task}: seeds differ ({told}); tests compare those in common"
+
+
+def _flags(board: Board) -> Iterator[str]:
+    for row in board.rows:
+        for task, score in row.scores.items():
+            if score.flags:
+                # Its reasons may tell of each scan's own numbers: some stand for all.
+                told = [f"{scan}: {reason}" for scan, reason in sorted(score.flags.items())]
+                rest = [f"and {len(told) - _TOLD} more"] if len(told) > _TOLD else []
+                yield (
+                    f"{row.label} on {task}: it warns of {_count(len(told), 'scan', 'scans')} "
+                    f"({'; '.join([*told[:_TOLD], *rest])})"
+                )
 
 
 def _missing(board: Board) -> Iterator[str]:

@@ -67,6 +67,8 @@ class Score:
     p
         Of the signed-rank test against the best of the tier, corrected by Holm's method;
         NaN for the best itself.
+    flags
+        What the method itself warns of, by "person/session"; of any seed.
     runs
         Ids of the runs, by seed.
     """
@@ -80,6 +82,7 @@ class Score:
     reason: str
     tier: int | None
     p: float
+    flags: Mapping[str, str] = field(repr=False)
     runs: Mapping[int, str] = field(repr=False)
     _label: str = field(repr=False)
     _people: People = field(repr=False)
@@ -345,6 +348,7 @@ class _Cell(NamedTuple):
     status: str
     reason: str
     run_id: str
+    flags: Mapping[str, str]
     estimate: Sequence[float]
     names: tuple[str, ...]
     values: Array
@@ -354,13 +358,13 @@ def _cells(runs: pd.DataFrame, metric: str) -> dict[str, dict[str, list[_Cell]]]
     """Return cells by task and label."""
     found: dict[str, dict[str, list[_Cell]]] = {}
     columns = (
-        "task", "label", "seed", "status", "reason", "run_id", "people", f"{metric}.people",
-        metric, f"{metric}.low", f"{metric}.high",
+        "task", "label", "seed", "status", "reason", "run_id", "flags", "people",
+        f"{metric}.people", metric, f"{metric}.low", f"{metric}.high",
     )  # fmt: skip
-    for task, label, seed, status, reason, run_id, people, values, *estimate in zip(
+    for task, label, seed, status, reason, run_id, flags, people, values, *estimate in zip(
         *(runs[name].tolist() for name in columns), strict=True
     ):
-        cell = _Cell(label, seed, status, reason, run_id, estimate, *decode(people, values))
+        cell = _Cell(label, seed, status, reason, run_id, flags, estimate, *decode(people, values))
         found.setdefault(task, {}).setdefault(label, []).append(cell)
     return found
 
@@ -422,6 +426,7 @@ def _score(
         worst.reason,
         tier,
         p,
+        {scan: flag for cell in cells for scan, flag in cell.flags.items()},
         {cell.seed: cell.run_id for cell in cells},
         cells[0].label,
         people,
@@ -479,6 +484,7 @@ def tidy(board: Board) -> pd.DataFrame:
                     "seed_sd": math.nan if score is None else score.spread,
                     "tier": None if score is None else score.tier,
                     "p": math.nan if score is None else score.p,
+                    "flagged_scans": 0 if score is None else len(score.flags),
                     "mean_rank": rank.mean,
                     "mean_rank_low": rank.low,
                     "mean_rank_high": rank.high,

@@ -1,4 +1,4 @@
-"""What the stores hold: listed, verified against their checksums, and pruned."""
+"""What the stores hold, and the logs of runs: listed, verified by checksums, and pruned."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harmbench.run.invocation import has_ended
 from harmbench.run.store import CHECKSUMS, Store, checksums
 
 # By kind: the folder of the home, and the file that says what an entry is.
-_KINDS = {"fit": ("fits", "fit.json"), "cell": ("cells", "result.json"), "bounds": ("bounds", "")}
+_KINDS = {
+    "fit": ("fits", "fit.json"),
+    "cell": ("cells", "result.json"),
+    "bounds": ("bounds", ""),
+    "run": ("runs", "order.json"),
+}
 _DAY = 24 * 3600.0
+_UNFINISHED = "unfinished"
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,7 @@ class Stored:
     Attributes
     ----------
     kind
-        `fit`, `cell` or `bounds`.
+        `fit`, `cell`, `bounds`, or `run`: the order of a run, with a log of each cell.
     path
         Its folder, named by its key.
     title
@@ -67,12 +74,12 @@ def stored(home: Path) -> list[Stored]:
 
 
 def _entry(kind: str, path: Path, marker: str) -> Stored:
-    files = [file for file in path.iterdir() if file.is_file()]
+    files = [file for file in path.rglob("*") if file.is_file()]
     title = ""
     fits: tuple[str, ...] = ()
     if marker:
         try:
-            title, fits = _described(kind, json.loads((path / marker).read_text()))
+            title, fits = _described(kind, path, json.loads((path / marker).read_text()))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             title = "damaged"
     return Stored(
@@ -85,7 +92,9 @@ def _entry(kind: str, path: Path, marker: str) -> Stored:
     )
 
 
-def _described(kind: str, content: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+def _described(kind: str, path: Path, content: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    if kind == "run":
+        return "ended" if has_ended(path) else _UNFINISHED, ()
     if kind == "fit":
         return f"{content['method']} on {content['domain']}, seed {content['seed']}", ()
     cell = content["cell"]
@@ -96,6 +105,8 @@ def _described(kind: str, content: dict[str, Any]) -> tuple[str, tuple[str, ...]
 
 def faults(entry: Stored) -> Iterator[str]:
     """Yield what is wrong with an entry's files; nothing, if they are as they were written."""
+    if entry.kind == "run":
+        return  # logs grow, and no result is made of them
     path = entry.path / CHECKSUMS
     if not path.exists():
         yield "has no checksums"
@@ -117,6 +128,8 @@ def to_prune(
 ) -> list[Stored]:
     """Choose entries to be removed: those that meet every condition that is asked for.
 
+    Never a run that has not ended, which `harmbench resume` goes on with.
+
     Parameters
     ----------
     entries
@@ -132,7 +145,8 @@ def to_prune(
     return [
         entry
         for entry in entries
-        if (older_than is None or entry.days > older_than)
+        if entry.title != _UNFINISHED
+        and (older_than is None or entry.days > older_than)
         and (not unused or (entry.kind == "fit" and entry.key not in used))
         and (not damaged or any(faults(entry)))
     ]

@@ -16,6 +16,8 @@ from harmbench.errors import UserError
 from harmbench.files import write_whole
 from harmbench.run.order import Order
 
+_ENDED = "ended"
+
 
 @dataclass(frozen=True)
 class Invocation:
@@ -53,7 +55,12 @@ class Invocation:
 
     def end(self) -> None:
         """Say that every cell has ended, in whatever way."""
-        (self.folder / "ended").touch()
+        (self.folder / _ENDED).touch()
+
+
+def has_ended(folder: Path) -> bool:
+    """Whether every cell of an invocation has ended, in whatever way."""
+    return (folder / _ENDED).exists()
 
 
 def last_unfinished(home: Path) -> tuple[Invocation, dict[str, object]]:
@@ -73,7 +80,7 @@ def last_unfinished(home: Path) -> tuple[Invocation, dict[str, object]]:
     """
     for path in sorted((home / "runs").glob("*/order.json"), reverse=True):
         folder = path.parent
-        if (folder / "ended").exists():
+        if has_ended(folder):
             continue
         try:
             with FileLock(folder / ".lock", blocking=False):

@@ -8,6 +8,9 @@ FACTS = (
     "fit_slices_per_second",
     "fit_peak_memory_mib",
     "harmonize_seconds_per_scan",
+    "cell_seconds",
+    "gpu_peak_memory_mib",
+    "gpu_utilization_percent",
     "n_parameters",
     "test_people",
     "test_scans",
@@ -20,6 +23,8 @@ TEXTS = (
     "cell", "fit", "status", "reason", "device", "lower_is_better", "headline", "normalization",
     "data",
 )  # fmt: skip
+# Facts that are tables of their own: `bounds` by title and metric, `flags` by scan.
+TABLES = ("bounds", "flags")
 # A tag with all that tables are made of, so that one of ten thousand runs is read at once;
 # a tag with the people's names, and what names of tags with their values begin with; and
 # what names of curves begin with.

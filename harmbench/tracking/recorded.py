@@ -20,7 +20,7 @@ from harmbench.hashing import digest
 from harmbench.home import home
 from harmbench.progress import CurvePoint
 from harmbench.tracking.connection import EXPERIMENT, connect, tracking_uri
-from harmbench.tracking.layout import CURVES, FACTS, METRIC, PEOPLE, SUMMARY, TEXTS
+from harmbench.tracking.layout import CURVES, FACTS, METRIC, PEOPLE, SUMMARY, TABLES, TEXTS
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -72,14 +72,14 @@ class Recorded(ABC):
         Returns
         -------
         pandas.DataFrame
-            Columns `run_id`, `started` (ms), `user`, `cell`, `fit`, `method`, `label`,
-            `task`, `cohort`, `cohort_key`, `kind`, `preset`, `normalization`, `data` (digest
-            of the test data, empty where nothing was scored), `seed`, `control`, `status`,
-            `reason`, `device`, `lower_is_better` and `headline` (names of metrics), `bounds`
-            (by title and metric), `people` (their names), and facts such as `fit_seconds`;
-            for each metric `m` its number `m`, `m.low`, `m.high` and the people's values
-            `m.people`, as `harmbench.leaderboard.people` writes them. Empty if nothing was
-            recorded.
+            Columns `run_id`, `started` (ms), `user`, `cell`, `fit`, `method`, `label`, `task`,
+            `cohort`, `cohort_key`, `kind`, `preset`, `normalization`, `data` (digest of the
+            test data, empty where nothing was scored), `seed`, `control`, `status`, `reason`,
+            `device`, `lower_is_better` and `headline` (names of metrics), `bounds` (by title
+            and metric), `flags` (what the method warns of, by "person/session"), `people`
+            (their names), and facts such as `fit_seconds`; for each metric `m` its number `m`,
+            `m.low`, `m.high` and the people's values `m.people`, as
+            `harmbench.leaderboard.people` writes them. Empty if nothing was recorded.
         """
         if not self._heads:
             return pd.DataFrame()
@@ -94,7 +94,8 @@ class Recorded(ABC):
             "started": started,
             "user": users,
             "seed": [summary["seed"] for summary in summaries],
-            **{name: [summary[name] for summary in summaries] for name in (*TEXTS, "bounds")},
+            **{name: [summary[name] for summary in summaries] for name in TEXTS},
+            **{name: [summary.get(name, {}) for summary in summaries] for name in TABLES},
             **{name: [summary["facts"].get(name) for summary in summaries] for name in FACTS},
             "people": texts(PEOPLE),
         }

@@ -21,7 +21,7 @@ from harmbench.metrics.aggregate import by_person
 from harmbench.progress import CurvePoint
 from harmbench.run.cell import Cell, CellResult, Status
 from harmbench.tracking.connection import connect
-from harmbench.tracking.layout import AXES, CURVES, FACTS, METRIC, PEOPLE, SUMMARY, TEXTS
+from harmbench.tracking.layout import AXES, CURVES, FACTS, METRIC, PEOPLE, SUMMARY, TABLES, TEXTS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -161,7 +161,7 @@ def _tags(cell: Cell, result: CellResult) -> dict[str, str]:
     summary = {
         **texts,
         "seed": cell.seed,
-        "bounds": result.facts.get("bounds", {}),
+        **{name: result.facts.get(name, {}) for name in TABLES},
         "facts": {name: result.facts[name] for name in FACTS if name in result.facts},
         "metrics": sorted(result.estimates),
     }

@@ -13,7 +13,9 @@ HEAVY = ("torch", "mlflow", "monai", "pandas", "numpy", "matplotlib", "SimpleITK
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["run", "--help"], ["ablate", "--help"], ["list", "methods"], ["list", "metrics"],
-     ["data", "show", "--help"], ["figure"], ["plugins"]],
+     ["data", "show", "--help"], ["figure"], ["plugins"], ["leaderboard", "--help"],
+     ["compare", "--help"], ["export", "--help"], ["report", "--help"], ["ui", "--help"],
+     ["store", "--help"]],
     ids=" ".join,
 )  # fmt: skip
 def test_light_commands_import_nothing_heavy(arguments, tmp_path, monkeypatch):

@@ -47,7 +47,10 @@ def store(keep_home):
         record(cell("oracle", task), scored(psnr=BASE + math.inf, mae=np.zeros(8)))
         record(cell("good", task), at(5.0))
         record(cell("wobbly", task), at(5.0 + WOBBLE))
-        record(cell("weak", task), at(1.0))
+        weak = at(1.0)
+        if task == "a":
+            weak.facts["flags"] = {"p1/1": "a T2w head", "p0/1": "empty", "p2/1": "dark"}
+        record(cell("weak", task), weak)
         for seed, gain in ((0, 2.0), (1, 4.0)):
             record(cell("seeded", task, seed=seed), at(gain))
     record(cell("specialist", "a"), at(9.0))
@@ -235,3 +238,9 @@ def test_a_cell_recorded_by_two_people_counts_once_and_a_failure_hides_no_result
     for run_id in again:
         client.delete_run(run_id)
     assert mine["run_id"].item() in set(recorded.runs([])["run_id"])
+
+
+def test_scans_that_a_method_flags_are_named_under_the_board(board):
+    assert len(row(board, "weak").scores["a"].flags) == 3
+    told = [note for note in notes(board) if "warns" in note]
+    assert told == ["weak on a: it warns of 3 scans (p0/1: empty; p1/1: a T2w head; and 1 more)"]

@@ -26,6 +26,13 @@ def home(tmp_path):
             "label": "unet", "task": "domain1", "cohort": "phantom", "seed": 0, "fit_key": "used",
         }  # fmt: skip
         (folder / "result.json").write_text(json.dumps({"cell": cell}))
+    for name, marks in (("begun", ()), ("done", ("ended",))):
+        folder = tmp_path / "runs" / name
+        (folder / "logs").mkdir(parents=True)
+        (folder / "order.json").write_text("{}")
+        (folder / "logs" / "cell.log").write_bytes(bytes(5000))
+        for mark in marks:
+            (folder / mark).touch()
     return tmp_path
 
 
@@ -35,12 +42,14 @@ def by_key(home):
 
 def test_entries_say_what_they_are(home):
     entries = by_key(home)
-    assert set(entries) == {"used", "unused", "cell"}
+    assert set(entries) == {"used", "unused", "cell", "begun", "done"}
     assert entries["used"].title == "unet on target, seed 0"
     assert entries["cell"].title == "unet on domain1, phantom, seed 0"
     assert entries["cell"].fits == ("used",)
     assert entries["used"].size > 1000
     assert entries["used"].days < 0.01
+    assert entries["done"].title == "ended"
+    assert entries["done"].size > 5000
 
 
 def test_checksums_are_those_of_sha256sum(home):
@@ -53,7 +62,7 @@ def test_checksums_are_those_of_sha256sum(home):
 
 
 def test_what_was_changed_is_found(home):
-    assert [list(faults(entry)) for entry in stored(home)] == [[], [], []]
+    assert [list(faults(entry)) for entry in stored(home)] == [[], [], [], [], []]
     folder = home / "fits" / "used"
     with (folder / "state.safetensors").open("r+b") as stream:
         stream.write(b"x")
@@ -77,10 +86,16 @@ def test_what_may_go_meets_every_condition(home):
     assert keys(unused=True) == ["unused"]
     assert keys(older_than=5) == ["used"]
     assert keys(older_than=5, unused=True) == []
+    for name in ("begun", "done"):
+        os.utime(home / "runs" / name, (old, old))
+    # What has not ended may be gone on with.
+    assert set(keys(older_than=5)) == {"used", "done"}
     assert keys(damaged=True) == []
 
 
 def test_what_is_removed_is_gone(home):
-    remove(by_key(home)["unused"])
-    assert set(by_key(home)) == {"used", "cell"}
-    assert not [path for path in (home / "fits").iterdir() if "removed" in path.name]
+    for key in ("unused", "done"):
+        remove(by_key(home)[key])
+    assert set(by_key(home)) == {"used", "cell", "begun"}
+    for folder in ("fits", "runs"):
+        assert not [path for path in (home / folder).iterdir() if "removed" in path.name]
