@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +24,8 @@ from harmbench import (
     train,
 )
 
+from ..blindharmony.config import LIKELIHOOD_PRESETS
+from ..blindharmony.likelihood import BlindHarmonyLikelihood
 from ..blindharmony.shrinkage import NaturalVariation
 from .config import ABLATIONS, PRESETS, BlindCurveConfig
 from .disturb import Disturbance, Family, disturbed, draw, draw_part, within
@@ -38,6 +40,8 @@ _PARTS = torch.tensor([3, 6, 9, 12, 15]) / 16
 # Quantiles are drawn that depart from the population's by so many natural deviations.
 _DEPARTURES = (1.0, 2.5)
 _STRIDE = 3  # of the voxels that a field is estimated by
+# Disturbances of each validation scan that a refinement must help on.
+_PROOFS = 2
 _STILL = 0.02  # length of a step, in coefficients, after which a field is found
 
 
@@ -61,6 +65,10 @@ class BlindCurve(Method):
     What the scan is mapped by is a field of few cosines and one smooth monotone curve
     (`maps`), so nothing can be painted.
 
+    With `refine`, a flow of the target goes on with the curve: by maximum likelihood with the
+    change-of-variables term (`BlindHarmonyLikelihood`), as far as that helps on disturbed
+    scans of people that were held out.
+
     Attributes
     ----------
     knots
@@ -69,6 +77,8 @@ class BlindCurve(Method):
         `(C, K + 1)`: how people's quantiles depart from them, in deviations.
     slicewise
         Whether the target's slices were min-max scaled one by one.
+    gain
+        Part of the refinement that is applied, in [0, 1].
     """
 
     name = "blindcurve"
@@ -89,6 +99,7 @@ class BlindCurve(Method):
     spread: Tensor
     field_mean: Tensor
     field_covariance: Tensor
+    gain: Tensor
 
     def __init__(self, grid: Grid, config: Any = None) -> None:
         super().__init__(grid, config)
@@ -107,6 +118,17 @@ class BlindCurve(Method):
         self.register_buffer("field_mean", torch.zeros(P))
         self.register_buffer("field_covariance", torch.eye(P))
         self.guard = Guard()
+        if config.refine:
+            self.likelihood = BlindHarmonyLikelihood(grid, LIKELIHOOD_PRESETS[config.refine])
+            self.likelihood.requires_grad_(False).eval()
+            self.register_buffer("gain", torch.zeros(()))
+
+    @classmethod
+    def parts(cls, config: Any) -> Mapping[str, tuple[type[Method], Any]]:
+        """Name the method whose likelihood refines the curve, if one is to."""
+        if not config.refine:
+            return {}
+        return {"likelihood": (BlindHarmonyLikelihood, LIKELIHOOD_PRESETS[config.refine])}
 
     def _new_networks(self, seed: int) -> Networks:
         with seeds.seeded(seed, self.name, "weights"):
@@ -123,6 +145,8 @@ class BlindCurve(Method):
         self._learn_fields(own, whose, data.seed, progress)
         self._learn_natural_fields(own, whose, data.validation)
         self._learn_curves(own, quantiles, data.seed, progress)
+        if self.config.refine:
+            self._learn_gain(data.validation, data.seed, progress)
 
     def _learn_people(self, own: ScanSet) -> Tensor:
         """Learn the population's quantiles and their variation; return the scans' `(N, K + 1)`."""
@@ -278,6 +302,29 @@ class BlindCurve(Method):
         standard = (torch.stack(features) - ridge.mean) / ridge.deviation
         self.guard.learn(torch.stack(layouts), standard)
 
+    @torch.no_grad()
+    def _learn_gain(self, held_out: ScanSet, seed: int, progress: FitProgress) -> None:
+        """Learn on disturbed scans of other people how far the likelihood leads the right way."""
+        gains = torch.linspace(0, 1, 11).tolist()
+        errors = torch.zeros(len(gains), dtype=torch.float64)
+        count = _PROOFS * len(held_out)
+        draws = self._draws(held_out, "refinement", count, self._family(fields=True), seed)
+        for n, disturbance, _ in progress.track(draws, "blindcurve: refinement", count):
+            scans = held_out.load([n]).to(self.device)
+            truth, mask = scans.images[0], scans.masks[0]
+            seen = disturbed(truth, mask, disturbance, self.cosines, bool(self.slicewise))
+            found = self._map(seen, mask)
+            if found.flag:
+                continue
+            curve = self._most_likely(found, seen, mask, scans, 0)
+            for i, gain in enumerate(gains):
+                mapped = self._refined(found, curve, gain)(seen, mask, self.cosines)
+                # The logarithm, as PSNR has it: else the worst scan alone would count.
+                error = (mapped - truth)[mask].square().mean()
+                errors[i] += float(error.clamp_min(1e-12).log())
+        self.gain.fill_(gains[int(errors.argmin())])
+        progress.fact("gain", float(self.gain))
+
     # Harmonising
 
     def forward(self, scans: Scans) -> Scans:
@@ -293,7 +340,30 @@ class BlindCurve(Method):
     @torch.no_grad()
     def maps(self, scans: Scans) -> list[Map]:
         """Return what each of N scans is mapped by."""
-        return [self._map(i, m) for i, m in zip(scans.images, scans.masks, strict=True)]
+        found = [self._map(i, m) for i, m in zip(scans.images, scans.masks, strict=True)]
+        if not self.config.refine or float(self.gain) == 0:
+            return found
+        refined = []
+        for n, its in enumerate(found):
+            if its.flag:
+                refined.append(its)
+                continue
+            curve = self._most_likely(its, scans.images[n], scans.masks[n], scans, n)
+            refined.append(self._refined(its, curve, float(self.gain)))
+        return refined
+
+    def _most_likely(self, its: Map, image: Tensor, mask: Tensor, scans: Scans, n: int) -> Tensor:
+        """Return the curve under which the flow finds a mapped scan most likely."""
+        mapped = its(image, mask, self.cosines)
+        signal = mask & (image > 0) & (mapped > 0)
+        return self.likelihood.most_likely_curve(mapped, signal, scans, n)
+
+    def _refined(self, its: Map, curve: Tensor, gain: float) -> Map:
+        """Return a map whose curve goes on with a part of another one."""
+        y = self.likelihood.curved(its.curve.y.clamp(0, 1), curve, gain)
+        if not bool(y.isfinite().all()):
+            return its
+        return replace(its, curve=Curve(its.curve.x, ascending(y)))
 
     def _map(self, image: Tensor, mask: Tensor) -> Map:
         config, slicewise = self.config, bool(self.slicewise)

@@ -125,7 +125,7 @@ class BlindHarmonyLikelihood(Method):
             if bool(mask.any()):
                 curve = next(estimates)
                 for i, gain in enumerate(gains):
-                    rest = (self._curved(start, mask, curve, gain) - image)[mask]
+                    rest = self.curved(start[mask], curve, gain) - image[mask]
                     errors[i] += float(rest.square().mean().clamp_min(1e-12).log())
         self.gain.fill_(gains[int(errors.argmin())])
         progress.fact("gain", float(self.gain))
@@ -153,10 +153,10 @@ class BlindHarmonyLikelihood(Method):
                 field = torch.einsum("p,pshw->shw", c, everywhere).exp()
                 result = match(with_field(start, field), mask, self.histogram.knots)
         if config.curve and float(self.gain) > 0:
-            curve = torch.cat(likelihood.curve(result))
-            curved = self._curved(result, mask, curve, float(self.gain))
+            curve = self.most_likely_curve(result, mask, scans, n)
+            curved = self.curved(result[mask], curve, float(self.gain))
             if bool(curved.isfinite().all()):
-                result = curved
+                result = result.masked_scatter(mask, curved)
         return result
 
     def _start(self, scans: Scans, n: int) -> tuple[Tensor, Tensor]:
@@ -197,13 +197,30 @@ class BlindHarmonyLikelihood(Method):
         width = knots.diff().clamp_min(_LEAST)
         return torch.cat((width.new_zeros(1), (width / width.sum()).cumsum(dim=0)))
 
-    def _curved(self, image: Tensor, mask: Tensor, curve: Tensor, gain: float) -> Tensor:
-        """Apply a part of the curve, given by deviations from the identity, to a scan."""
+    def most_likely_curve(self, image: Tensor, mask: Tensor, scans: Scans, n: int) -> Tensor:
+        """Return the curve that makes scan n most likely, once it looks like the target.
+
+        Parameters
+        ----------
+        image, mask
+            `(S, H, W)`: the scan as it looks by now, and where it has signal.
+        scans, n
+            Whose it is.
+
+        Returns
+        -------
+        torch.Tensor
+            `(2 K + 1,)`: deviations from the identity, for `curved`.
+        """
+        return torch.cat(self._likelihood(image, mask, scans, n).curve(image))
+
+    def curved(self, values: Tensor, curve: Tensor, gain: float) -> Tensor:
+        """Apply a part of a curve, given by deviations from the identity, to values in [0, 1]."""
         knots = self._curve_knots()
         deviations = gain * (curve - self.curve_mean)
         heights, slopes = deviations[: len(knots) - 1], deviations[len(knots) - 1 :]
-        y, _ = monotone(image[mask], knots, knots.diff().log() + heights, slopes)
-        return image.masked_scatter(mask, y.clamp(0, 1))  # rounding may end above
+        y, _ = monotone(values, knots, knots.diff().log() + heights, slopes)
+        return y.clamp(0, 1)  # rounding may end above
 
 
 def _each(sets: Iterable[ScanSet]) -> Iterator[Scans]:
