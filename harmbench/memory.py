@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import resource
 
@@ -21,8 +23,11 @@ def ran_out(error: BaseException) -> bool:
 
 
 def release(device: torch.device) -> None:
-    """Give back what nobody uses any more, so that a smaller piece finds room."""
+    """Give back what nobody uses any more: to the device, and to the machine."""
     gc.collect()
+    # Between large arrays that come and go, glibc keeps about 100 MiB more with every cell.
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
     if device.type == "cuda":
         torch.cuda.empty_cache()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 import sys
 import textwrap
@@ -65,3 +66,30 @@ def test_other_errors_are_not_taken_for_it():
     assert memory.ran_out(MemoryError())
     assert not memory.ran_out(RuntimeError("shapes do not match"))
     assert not memory.ran_out(ValueError("can't allocate memory"))
+
+
+CHURNING = """
+    import json, torch
+    from harmbench import memory
+
+    def held():
+        text = open("/proc/self/status").read()
+        return int(text.split("RssAnon:")[1].split()[0]) // 1024
+
+    # From now on glibc takes arrays of less than this from its heap.
+    large = torch.ones(2**22)
+    del large
+    pairs = [(torch.ones(2**20), torch.ones(1000)) for _ in range(50)]
+    # Small ones stay between the large ones that go.
+    kept = [small for _, small in pairs]
+    del pairs
+    before = held()
+    memory.release(torch.device("cpu"))
+    print(json.dumps([before, held()]))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc_trim is glibc's")
+def test_what_nobody_uses_is_given_back_to_the_machine():
+    before, after = told_by(CHURNING)
+    assert before - after > 100

@@ -357,3 +357,18 @@ def test_files_of_like_names_are_kept_apart():
     names = [slugs(name) for name in ("Sim A", "sim-a", "../../etc", "", "..")]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z0-9][a-z0-9.-]*", name) for name in names)
+
+
+def test_what_a_paper_printed_stands_apart(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    recorder = MlflowRecorder("harmbench run")
+    recorder.record(cell("blindharmony", "sim-exp"), scored(psnr=BASE), "once")
+    recorder.close(failed=False)
+    write_report(tmp_path / "report", Registry.discover(), Silent(), lambda runs: {})
+    pages = [path.read_text() for path in (tmp_path / "report").glob("*/index.html")]
+    (page,) = [page for page in pages if "as published" in page]
+    ours, apart = page.split("psnr as published")
+    assert "Jeong et al." in apart
+    assert re.search(r"<td>29\.60?</td>", apart)
+    assert "29.6" not in ours
