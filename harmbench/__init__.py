@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from harmbench.task import TaskData as TaskData
     from harmbench.training import Phase as Phase
     from harmbench.training import train as train
+    from harmbench.wrapped import as_method as as_method
 
 # Names that load torch or pandas, by the module that holds them.
 _LAZY = {
@@ -85,6 +86,7 @@ _LAZY = {
     "Task": "harmbench.task",
     "TaskData": "harmbench.task",
     "Transform": "harmbench.data.scanset",
+    "as_method": "harmbench.wrapped",
     "at_inference": "harmbench.model",
     "autocast": "harmbench.precision",
     "bootstrap": "harmbench.metrics.aggregate",
@@ -130,6 +132,7 @@ __all__ = [
     "TaskData",
     "Transform",
     "UserError",
+    "as_method",
     "at_inference",
     "autocast",
     "bootstrap",

@@ -32,6 +32,8 @@ class Method(Model):
         `{"no flow": {"alpha": 0.0}}`.
     published
         The ablation table of the method's paper, shown beside ours; or None.
+    expected_failures
+        Checks of `harmbench check` that it fails, each with the reason.
     """
 
     needs: ClassVar[Needs]
@@ -39,6 +41,7 @@ class Method(Model):
     control: ClassVar[str | None] = None
     ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     published: ClassVar[Published | None] = None
+    expected_failures: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     def learns(cls) -> bool:

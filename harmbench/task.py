@@ -79,6 +79,8 @@ class Task(ABC):
     headline
         The scores that tell most, first first: what is told of a cell in one line, and what
         people are ranked by.
+    expected_failures
+        Checks of `harmbench check` that it fails, each with the reason.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Task(ABC):
     instruments: ClassVar[Mapping[str, type[Instrument]]] = {}
     measures: ClassVar[Mapping[str, bool]] = {}
     headline: ClassVar[Sequence[str]] = ("psnr", "ssim", "wasserstein")
+    expected_failures: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
     def setup(self, cohort: Cohort, seed: int) -> TaskData:

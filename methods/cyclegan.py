@@ -92,6 +92,10 @@ PRESETS = {
         steps=1000,
         learning_rate=1e-3,
     ),
+    # What `harmbench check` fits within a second [ours].
+    "tiny": CycleGANConfig(
+        width=4, blocks=1, discriminator_width=8, residual=True, steps=10, pool_size=3
+    ),
 }
 
 

@@ -80,6 +80,8 @@ PRESETS = {
         learning_rate=3e-3,
         annealed=True,
     ),
+    # What `harmbench check` fits within a second [ours].
+    "tiny": UNetConfig(width=4, residual=True, steps=8, batch_size=4, learning_rate=1e-2),
 }
 
 

@@ -35,7 +35,7 @@ SOURCE, TARGET = 0, 1
 _BATCH = 32
 _LEARNING_RATE = 2e-3
 # Training steps of each fold's classifier.
-_STEPS = {"quick": 120}
+_STEPS = {"quick": 120, "tiny": 3}
 _STEPS_OTHERWISE = 1000
 
 Array = npt.NDArray[np.float64]

@@ -8,6 +8,7 @@ import click
 
 from harmbench.cli import (
     ablate,
+    check,
     compare,
     completion,
     data,
@@ -16,6 +17,7 @@ from harmbench.cli import (
     harmonize,
     leaderboard,
     listing,
+    new,
     plugins,
     report,
     resume,
@@ -63,6 +65,8 @@ def cli() -> None:
     harmbench export -o scores.parquet                    all scores as one table
     harmbench ablate blindharmony                         what each part is worth
     harmbench figure                                      figures to draw
+    harmbench new method my-method                        a method of your own, to begin with
+    harmbench check my-method                             whether it holds to the contract
     harmbench report -o report/                           pages to read and pass on
     harmbench ui                                          MLflow's own pages
     harmbench data show --cohort oasis3:/data/OASIS3      a study of your own
@@ -74,9 +78,9 @@ def cli() -> None:
 
 
 for command in (run.run, resume.resume, resume.sync, store.store, ablate.ablate, data.data,
-                figure.figure, leaderboard.leaderboard, compare.compare, export.export,
-                report.report, ui.ui, harmonize.harmonize, listing.listing, plugins.plugins,
-                completion.completion):  # fmt: skip
+                new.new, check.check, figure.figure, leaderboard.leaderboard, compare.compare,
+                export.export, report.report, ui.ui, harmonize.harmonize, listing.listing,
+                plugins.plugins, completion.completion):  # fmt: skip
     cli.add_command(command)
 
 

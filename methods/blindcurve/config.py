@@ -75,7 +75,23 @@ class BlindCurveConfig:
                 raise UserError(f"{name} must be positive")
 
 
-PRESETS = {"quick": BlindCurveConfig(), "paper": BlindCurveConfig()}
+PRESETS = {
+    "quick": BlindCurveConfig(),
+    "paper": BlindCurveConfig(),
+    # What `harmbench check` fits within seconds.
+    "tiny": BlindCurveConfig(
+        knots=12,
+        components=2,
+        textures=6,
+        field_disturbances=16,
+        curve_disturbances=8,
+        voxels=200,
+        folds=2,
+        hidden=8,
+        training_steps=20,
+        batch_size=256,
+    ),
+}
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "no field": {"field": False},
     "no curve": {"curve": False},

@@ -147,6 +147,17 @@ _QUICK_FLOW: dict[str, Any] = {
     "slices_at_once": 26,
 }
 
+# What `harmbench check` fits within a second [ours].
+_TINY_FLOW: dict[str, Any] = _QUICK_FLOW | {
+    "levels": 2,
+    "steps": 1,
+    "hidden": 8,
+    "bins": 4,
+    "training_steps": 10,
+    "validate_every": 5,
+    "validation_slices": 4,
+}
+
 PRESETS = {
     "paper": BlindHarmonyConfig(),
     "quick": BlindHarmonyConfig(
@@ -160,9 +171,17 @@ PRESETS = {
         # which overshoot. The step of Eq. 2 is one of intensity per pixel, as it was.
         beta1=1e3 / 4,
     ),
+    "tiny": BlindHarmonyConfig(**_TINY_FLOW, alpha=3e-5, beta1=1e3 / 16, iterations=3),
 }
 
 LIKELIHOOD_PRESETS = {
     "paper": LikelihoodConfig(),
     "quick": LikelihoodConfig(**_QUICK_FLOW),
+    "tiny": LikelihoodConfig(
+        **_TINY_FLOW,
+        field_degree=2,
+        likelihood_slices=2,
+        field_iterations=3,
+        curve_iterations=3,
+    ),
 }

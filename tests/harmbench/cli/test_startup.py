@@ -14,6 +14,7 @@ HEAVY = ("torch", "mlflow", "monai", "pandas", "numpy", "matplotlib", "SimpleITK
     "arguments",
     [["--help"], ["run", "--help"], ["ablate", "--help"], ["list", "methods"], ["list", "metrics"],
      ["data", "show", "--help"], ["figure"], ["plugins"], ["leaderboard", "--help"],
+     ["check", "--help"], ["new", "--help"], ["new", "method", "mine", "-o", "{folder}"],
      ["compare", "--help"], ["export", "--help"], ["report", "--help"], ["ui", "--help"],
      ["store", "--help"]],
     ids=" ".join,
@@ -23,7 +24,7 @@ def test_light_commands_import_nothing_heavy(arguments, tmp_path, monkeypatch):
     code = (
         "import sys\n"
         "from harmbench.cli import main\n"
-        f"sys.argv = ['harmbench', *{arguments!r}]\n"
+        f"sys.argv = ['harmbench', *{[a.format(folder=tmp_path / 'new') for a in arguments]!r}]\n"
         "try:\n    main()\n"
         "finally:\n"
         f"    found = [name for name in {HEAVY!r} if name in sys.modules]\n"

@@ -162,4 +162,4 @@ def test_settings_out_of_range(setting):
 
 
 def test_presets():
-    assert set(PRESETS) == {"quick", "paper"}
+    assert set(PRESETS) == {"quick", "paper", "tiny"}

@@ -1,0 +1,47 @@
+"""Settings of Sphinx: `make docs` builds these pages into docs/_build/html."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version as version_of
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_ext"))
+
+# What is in the reader's own plugin folder is none of the documentation's.
+os.environ["HARMBENCH_HOME"] = str(HERE / "_build" / "home")
+
+project = "harmbench"
+author = "harmbench developers"
+project_copyright = "harmbench developers"
+version = release = version_of("harmbench")
+
+extensions = [
+    "cli_help",
+    "mathml",
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_click",
+]
+exclude_patterns = ["_build", "_ext"]
+
+# Docstrings put names and shapes between single backticks.
+default_role = "code"
+smartquotes = False
+autodoc_class_signature = "mixed"
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_type_aliases = {"Array": "numpy.ndarray"}
+napoleon_google_docstring = False
+napoleon_use_ivar = True
+
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+
+html_math_renderer = "mathml"
+html_theme = "furo"
+html_title = f"harmbench {release}"
+html_copy_source = False

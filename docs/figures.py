@@ -1,0 +1,93 @@
+"""Draw the figures of the page on the phantom: `python docs/figures.py`, from the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+
+from harmbench import upright
+from harmbench.data.anatomy import Template, draw_person, load_template
+from harmbench.data.mprage import TISSUES, Mprage
+from harmbench.data.phantom import scan_person
+from harmbench.data.scanner import SCANNERS
+from harmbench.scans import GRIDS
+
+IMAGES = Path(__file__).parent / "images"
+SLICE = 26  # through the ventricles and the deep grey matter
+PEOPLE = ("P00001", "P00002", "P00003", "P00004", "P00005")
+_TISSUES = {"wm": "white matter", "gm": "grey matter", "csf": "CSF"}
+
+
+def panels(images: list[torch.Tensor], titles: list[str]) -> Figure:
+    """Draw slices side by side in the grey window [0, 1]."""
+    figure = Figure(figsize=(2.0 * len(images), 2.75))
+    for place, (image, title) in enumerate(zip(images, titles, strict=True)):
+        axis = figure.add_axes((place / len(images), 0, 1 / len(images), 0.86))
+        axis.imshow(upright(image), cmap="gray", vmin=0, vmax=1)
+        axis.set_title(title, fontsize=9)
+        axis.set_axis_off()
+    figure.patch.set_facecolor("black")
+    for axis in figure.axes:
+        axis.title.set_color("white")
+    return figure
+
+
+def scanners(template: Template) -> Figure:
+    """Draw one person on the five scanners."""
+    _, images, _ = scan_person(PEOPLE[0], template, GRIDS["paper"])
+    titles = [f"{name}\n{one.model}, {one.tesla:g} T" for name, one in SCANNERS.items()]
+    return panels([images[name][SLICE] for name in SCANNERS], titles)
+
+
+def people(template: Template) -> Figure:
+    """Draw five people on the target's scanner."""
+    found, titles = [], []
+    for name in PEOPLE:
+        _, images, _ = scan_person(name, template, GRIDS["paper"])
+        found.append(images["target"][SLICE])
+        titles.append(f"{name}\n{draw_person(0, name).age:.0f} years")
+    return panels(found, titles)
+
+
+def signal() -> Figure:
+    """Draw the signal equation of each protocol over T1, and over B1+ for two of them."""
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    over_t1, over_b1 = figure.subplots(1, 2)
+    t1 = torch.linspace(0.4, 4.6, 400)
+    named = {"target": "TIM Trio (target, domain4)", "domain2": "Vision (domain2)",
+             "domain3": "Vida and mMR (domain1, domain3)"}  # fmt: skip
+    for name, title in named.items():
+        sequence = SCANNERS[name].sequence
+        assert isinstance(sequence, Mprage)
+        (line,) = over_t1.plot(t1, sequence.signal(t1, torch.tensor(1.0)).abs(), label=title)
+        for tissue, values in TISSUES[SCANNERS[name].tesla].items():
+            place = torch.tensor(values.t1)
+            level = float(sequence.signal(place, torch.tensor(1.0)).abs())
+            marker = {"wm": "o", "gm": "s", "csf": "^"}[tissue]
+            over_t1.plot(values.t1, level, marker, color=line.get_color())
+    over_t1.set(xlabel="$T_1$ in s", ylabel="signal over $M_0$")
+    over_t1.legend(fontsize=8)
+    b1 = torch.linspace(0.6, 1.3, 100)
+    sequence = SCANNERS["target"].sequence
+    for tissue, title in _TISSUES.items():
+        values = TISSUES[3.0][tissue]
+        level = sequence.transverse(values) * sequence.signal(torch.tensor(values.t1), b1).abs()
+        over_b1.plot(b1, level, label=title)
+    over_b1.set(xlabel="achieved over nominal flip angle", ylabel="signal, target, 3 T", ylim=0)
+    over_b1.legend(fontsize=8)
+    return figure
+
+
+def main() -> None:
+    """Draw all."""
+    template = load_template()
+    IMAGES.mkdir(exist_ok=True)
+    drawn = {"scanners": scanners(template), "people": people(template), "signal": signal()}
+    for name, figure in drawn.items():
+        figure.savefig(IMAGES / f"phantom-{name}.png", dpi=90)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""The conformance suite: what every method and every task must hold to.
+
+In a test file of a plugin::
+
+    from harmbench.testing import parametrize_with_checks
+
+    @parametrize_with_checks("my-method")
+    def test_my_method(check):
+        check()
+
+or in one line, `check_method("my-method")`; and `harmbench check my-method` at the command line.
+A failure that is expected is declared on the class, with its reason:
+`expected_failures = {"batches": "the paper's normalisation is of the whole batch"}`; it is an
+error once it passes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harmbench.testing.checks import CheckFailure as CheckFailure
+    from harmbench.testing.checks import Outcome as Outcome
+    from harmbench.testing.checks import Status as Status
+    from harmbench.testing.parametrize import parametrize_with_checks as parametrize_with_checks
+    from harmbench.testing.shells import tiny_cohort as tiny_cohort
+    from harmbench.testing.suite import Report as Report
+    from harmbench.testing.suite import check_method as check_method
+    from harmbench.testing.suite import check_task as check_task
+
+_LAZY = {
+    "CheckFailure": "harmbench.testing.checks",
+    "Outcome": "harmbench.testing.checks",
+    "Report": "harmbench.testing.suite",
+    "Status": "harmbench.testing.checks",
+    "check_method": "harmbench.testing.suite",
+    "check_task": "harmbench.testing.suite",
+    "parametrize_with_checks": "harmbench.testing.parametrize",
+    "tiny_cohort": "harmbench.testing.shells",
+}
+
+__all__ = [
+    "CheckFailure",
+    "Outcome",
+    "Report",
+    "Status",
+    "check_method",
+    "check_task",
+    "parametrize_with_checks",
+    "tiny_cohort",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use (PEP 562)."""
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'harmbench.testing' has no attribute {name!r}")

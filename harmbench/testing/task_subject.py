@@ -1,0 +1,227 @@
+"""A task under check: its data and its scores, each computed once."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harmbench.errors import SkipCell
+from harmbench.instrument import Instrument
+from harmbench.method import Method
+from harmbench.metrics.aggregate import Estimate
+from harmbench.metrics.base import Metric
+from harmbench.needs import Needs
+from harmbench.plugins import Entry, Registry
+from harmbench.progress import Silent
+from harmbench.run.cell import Cell
+from harmbench.run.plan import Fit, Job, Variant
+from harmbench.run.runner import Runner
+from harmbench.scans import Scans
+from harmbench.scorer import Scorer, ScoringContext
+from harmbench.seeds import seeded
+from harmbench.task import Task, TaskData
+from harmbench.testing.checks import NotApplicable
+from harmbench.testing.method_subject import CPU, SEED, peak_memory, stir, tiny_preset
+from harmbench.testing.shells import tiny_cohort
+
+
+class AsItIs(Method):
+    """Leaves scans as they are: what the checks of tasks score as the floor."""
+
+    name = "as-it-is"
+    summary = "leaves scans as they are"
+    needs = Needs.NOTHING
+
+    def forward(self, scans: Scans) -> Scans:
+        """Return a copy of the N scans."""
+        return scans.with_images(scans.images.clone())
+
+
+class TaskSubject:
+    """A task, with what the checks ask of it.
+
+    Parameters
+    ----------
+    build
+        Makes the task.
+    entry
+        As it is registered; None if the class was given.
+    folder
+        For the fits of its instruments.
+    metrics
+        All metrics that are registered.
+    """
+
+    def __init__(
+        self, build: Callable[[], Task], entry: Entry | None, folder: Path, metrics: list[Metric]
+    ) -> None:
+        self.build = build
+        self.entry = entry
+        self.folder = folder
+        self.metrics = metrics
+        self.cohort = tiny_cohort()
+        self.seconds: dict[str, float] = {}
+
+    @cached_property
+    def task(self) -> Task:
+        """The task."""
+        return self.build()
+
+    @property
+    def name(self) -> str:
+        """As on the command line."""
+        return self.task.name if self.entry is None else self.entry.name
+
+    @cached_property
+    def _set_up(self) -> tuple[TaskData | None, Exception | None]:
+        began = time.perf_counter()
+        try:
+            stir(1)
+            return self.task.setup(self.cohort, SEED), None
+        except Exception as error:
+            return None, error
+        finally:
+            self.seconds["set-up"] = time.perf_counter() - began
+
+    @property
+    def fault(self) -> Exception | None:
+        """What the set-up ended with; None if it ended well."""
+        return self._set_up[1]
+
+    @property
+    def data(self) -> TaskData:
+        """What the task chose of the tiny cohort."""
+        data = self._set_up[0]
+        if data is None:
+            if isinstance(self.fault, SkipCell):
+                raise NotApplicable(f"it refuses the tiny cohort: {self.fault}")
+            raise NotApplicable("it could not be set up; see the check 'setup'")
+        if not len(data.test):
+            raise NotApplicable("it tests nobody; see the check 'setup'")
+        return data
+
+    @property
+    def n_tested(self) -> int:
+        """Number of test scans that it chose."""
+        data = self._set_up[0]
+        return 0 if data is None else len(data.test)
+
+    def _fit(self, kind: type[Instrument]) -> Fit:
+        return Fit(
+            kind.name, kind, tiny_preset(kind), "tiny", SEED, self.cohort.grid, self.data, "minmax",
+            (), (),
+        )  # fmt: skip
+
+    @cached_property
+    def runner(self) -> Runner:
+        """Runner with a store of its own."""
+        return Runner(Registry(), self.folder, CPU, Silent())
+
+    @cached_property
+    def instruments(self) -> dict[str, Instrument]:
+        """What the task measures with, fitted."""
+        made = {}
+        for title, kind in self.task.instruments.items():
+            fit = self._fit(kind)
+            outcome = self.runner.make(fit)
+            model = kind(self.cohort.grid, fit.config)
+            if self.runner.fits.load(fit.key, model) is None:
+                raise RuntimeError(f"the instrument '{title}': {outcome.reason}")
+            made[title] = model.eval()
+        return made
+
+    @cached_property
+    def context(self) -> ScoringContext:
+        """What a cell is scored with."""
+        return ScoringContext(
+            self.data, self.metrics, self.instruments, CPU, SEED, "tiny", Silent()
+        )
+
+    def job(self) -> Job:
+        """Return the cell of what leaves scans as they are."""
+        cell = Cell(
+            method=AsItIs.name, label=AsItIs.name, task=self.name, cohort="small", seed=SEED,
+            preset="tiny", kind="phantom", cohort_key=self.cohort.key, key="checked",
+        )  # fmt: skip
+        fits = {title: self._fit(kind) for title, kind in self.task.instruments.items()}
+        variant = Variant(AsItIs.name, AsItIs, AsItIs.Config(), AsItIs.name)
+        return Job(
+            cell, variant, self.task, self.data, self.cohort.grid, None, None, fits, "bounds"
+        )
+
+    def batch(self, places: range, *, truth: bool) -> tuple[Scans, Scans, Scans | None]:
+        """Return source scans, what is to be scored of them, and their references."""
+        data = self.data
+        source = data.test.load(places)
+        references = None if data.references is None else data.references.load(places)
+        images = references.images if truth and references is not None else source.images
+        return source, dataclasses.replace(source, images=images.clone()), references
+
+    def scorer(self, size: int, *, truth: bool = False) -> Scorer:
+        """Return a scorer that was given the test scans as they are, or their truth, in batches."""
+        scorer = self.task.scorer(self.context)
+        for start in range(0, len(self.data.test), size):
+            places = range(start, min(start + size, len(self.data.test)))
+            scorer.add(*self.batch(places, truth=truth))
+        return scorer
+
+    def scored(self, size: int, *, truth: bool = False) -> pd.DataFrame:
+        """Score the test scans as they are, or their truth, `size` at a time."""
+        with seeded(SEED, "score"):
+            return self.scorer(size, truth=truth).table()
+
+    @cached_property
+    def _scores(self) -> tuple[Scorer | None, pd.DataFrame | None, Exception | None]:
+        self.data  # noqa: B018 - to be skipped where there is none
+        began = time.perf_counter()
+        try:
+            with seeded(SEED, "score"):
+                scorer = self.scorer(1)
+                return scorer, scorer.table(), None
+        except Exception as error:
+            return None, None, error
+        finally:
+            self.seconds["score"] = (time.perf_counter() - began) / max(1, len(self.data.test))
+
+    @property
+    def score_fault(self) -> Exception | None:
+        """What scoring ended with; None if it ended well."""
+        return self._scores[2]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The scores of the scans as they are."""
+        table = self._scores[1]
+        if table is None:
+            raise NotApplicable("it could not be scored; see the check 'score'")
+        return table
+
+    @property
+    def estimates(self) -> dict[str, Estimate]:
+        """The numbers that are shown of the scans as they are."""
+        scorer = self._scores[0]
+        assert scorer is not None
+        return scorer.estimates(self.table)
+
+    @cached_property
+    def directions(self) -> dict[str, bool]:
+        """Whether higher is better, by metric."""
+        known: dict[str, Any] = {metric.name: metric.higher_is_better for metric in self.metrics}
+        return known | dict(self.task.measures)
+
+    @property
+    def costs(self) -> str:
+        """What it took, in a line."""
+        parts = []
+        if "set-up" in self.seconds:
+            parts.append(f"set-up {self.seconds['set-up']:.2f} s")
+        if "score" in self.seconds:
+            parts.append(f"scoring {self.seconds['score']:.3f} s a scan")
+            parts.append(peak_memory())
+        return ", ".join(parts)

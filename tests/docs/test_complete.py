@@ -1,0 +1,105 @@
+"""Nothing public goes undocumented: names, metrics and hooks."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+
+import pytest
+
+import harmbench
+import harmbench.testing
+from harmbench import hookspecs
+from harmbench.data.normalize import NORMALIZATIONS
+from harmbench.plugins import Registry
+
+from .conftest import ROOT
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path / "home"))
+
+
+def test_every_public_name_is_in_the_api(page):
+    text = page("api.md").text
+    for package in (harmbench, harmbench.testing):
+        name = re.escape(package.__name__)
+        shown = re.findall(rf"^\.\. auto\w+:: {name}\.(\w+)$", text, re.MULTILINE)
+        assert sorted(shown) == sorted(package.__all__)
+
+
+def test_every_metric_has_its_section(page, home):
+    registry = Registry.discover()
+    known = set(registry.entries("metrics"))
+    for entry in registry.entries("tasks", ("domain1",)).values():
+        known |= set(entry.load().measures)
+    headings = page("metrics.md").headings
+    assert sorted(headings) == sorted(known)
+
+
+def test_every_section_on_a_metric_tells_its_direction_and_unit(page, home):
+    registry = Registry.discover()
+    sections = re.split(r"^##+ ", page("metrics.md").text, flags=re.MULTILINE)
+    for name, entry in registry.entries("metrics").items():
+        (section,) = (text for text in sections if text.startswith(f"`{name}`"))
+        metric = entry.load()
+        direction = "Higher" if metric.higher_is_better else "Lower"
+        assert re.search(rf"{direction}\s+is\s+better", section), name
+        if metric.unit:
+            assert {"dB": "dB", "mm": "mm", "%": "per cent"}[metric.unit] in section, name
+
+
+def test_every_hook_has_its_section_and_its_example(page):
+    hooks = [name for name, value in vars(hookspecs).items() if hasattr(value, "harmbench_spec")]
+    assert hooks
+    found = page("hooks.md")
+    assert sorted(found.headings) == sorted(hooks)
+    code = "\n".join(found.blocks("python"))
+    assert sorted(re.findall(r"@hookimpl\ndef (\w+)", code)) == sorted(hooks)
+
+
+def test_every_hook_says_in_its_own_docstring_what_it_is(page):
+    hooks = [value for value in vars(hookspecs).values() if hasattr(value, "harmbench_spec")]
+    assert all(hook.__doc__ for hook in hooks)
+
+
+def test_everything_that_comes_with_it_is_in_the_tables(page, home):
+    registry = Registry.discover()
+
+    def built_in(kind, *sources):
+        entries = registry.entries(kind, *sources)
+        return {name for name, each in entries.items() if each.plugin.distribution == "harmbench"}
+
+    compared = page("compared.md").text
+    first = {
+        name
+        for row in re.findall(r"^\| (`.*?) \|", compared, re.MULTILINE)
+        for name in re.findall(r"`([\w-]+)", row)
+    }
+    assert built_in("methods") | built_in("cohorts") - {"csv"} <= first
+    tasks = {name for name in built_in("tasks", ("NAME",)) if not name.startswith("sim-gamma")}
+    assert tasks | {"sim-gamma0", "domain1"} <= first
+    ways = re.findall(r"^\| `(\w+)` \|", page("study.md").text, re.MULTILINE)
+    assert sorted(ways) == sorted(NORMALIZATIONS)
+
+
+def test_the_citation_is_of_this_version():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert re.search(r"^version: (.+)$", citation, re.MULTILINE)[1] == version("harmbench")
+    assert {"cff-version", "message", "title", "authors"} <= {
+        *re.findall(r"^([a-z-]+):", citation, re.MULTILINE)
+    }
+
+
+def test_the_changelog_names_every_command():
+    from harmbench.cli import cli
+
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    own = [
+        name
+        for name, command in cli.commands.items()
+        if command.callback.__module__.startswith("harmbench.")
+    ]
+    assert own
+    assert [name for name in own if f"`{name}`" not in changelog] == []

@@ -1,0 +1,144 @@
+"""The plugin that the page on hooks is, used from the user's folder: each hook is called."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import harmbench.cli
+from harmbench import hookspecs
+
+# MLflow's own imports warn of what it will mend itself.
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, page):
+    """A folder in which the page's plugin was used: one run, on the page's own cohort."""
+    folder = tmp_path_factory.mktemp("hooks")
+    plugins = folder / "home" / "plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "of_the_page.py").write_text("\n".join(page("hooks.md").blocks("python")))
+    asked = ("run", "-m", "square", "-m", "identity", "-t", "darker", "-t", "last")
+    assert "4 done" in alone(folder, *asked, "--cohort", "discs:8")
+    return folder
+
+
+def alone(folder, *arguments):
+    """Run `harmbench ...` in a process of its own."""
+    return subprocess.run(
+        [Path(sys.executable).with_name("harmbench"), *arguments],
+        env={**os.environ, **settings(folder)},
+        cwd=folder, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+
+
+def settings(folder):
+    """The environment of every command."""
+    return {
+        "HARMBENCH_HOME": str(folder / "home"),
+        "HARMBENCH_STRICT_PLUGINS": "1",
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "200",
+    }
+
+
+@pytest.fixture
+def command(folder, monkeypatch, capfd):
+    """Call `harmbench ...` in this process, which is quicker."""
+    for name, value in settings(folder).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(folder)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["harmbench", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            harmbench.cli.main()
+        out, err = capfd.readouterr()
+        assert caught.value.code == 0, err
+        return out
+
+    return call
+
+
+def methods(command, folder):
+    assert "squares intensities" in command("list", "methods")
+
+
+def tasks(command, folder):
+    shown = command("list", "tasks", "--cohort", "discs")
+    assert "darker" in shown
+    assert "last" in shown
+
+
+def metrics(command, folder):
+    board = command("leaderboard", "--metric", "brightness", "--format", "csv")
+    rows = csv.DictReader(io.StringIO(board))
+    value = {row["method"]: float(row["value"]) for row in rows if row["task"] == "darker"}
+    assert 0 < value["square"] < value["identity"] < 1
+
+
+def cohorts(command, folder):
+    assert "noisy discs" in command("list", "cohorts")
+    assert "on cohort discs [PHANTOM" in command("leaderboard")
+
+
+def figures(command, folder):
+    command("figure", "middle", "--cohort", "discs:8", "-o", "middle.png")
+    assert (folder / "middle.png").read_bytes().startswith(b"\x89PNG")
+
+
+def commands(command, folder):
+    # A command stays with the process that it was added in.
+    assert alone(folder, "hello") == "hello from the plugin\n"
+
+
+def before(command, folder):
+    lines = (folder / "cells.log").read_text().splitlines()
+    begun = [line for line in lines if line.startswith("begun")]
+    assert sorted(set(begun)) == [
+        "begun: identity on darker, seed 0",
+        "begun: identity on last, seed 0",
+        "begun: square on darker, seed 0",
+        "begun: square on last, seed 0",
+    ]
+
+
+def after(command, folder):
+    assert "done: square on darker, seed 0" in (folder / "cells.log").read_text().splitlines()
+
+
+def columns(command, folder):
+    heading = next(
+        line for line in command("leaderboard").splitlines() if line.startswith("method")
+    )
+    assert heading.split()[-1] == "cells"
+
+
+CALLED = {
+    "register_methods": methods,
+    "register_tasks": tasks,
+    "register_metrics": metrics,
+    "register_cohorts": cohorts,
+    "register_figures": figures,
+    "register_commands": commands,
+    "before_cell": before,
+    "after_cell": after,
+    "leaderboard_columns": columns,
+}
+
+
+def test_every_hook_is_called_here():
+    hooks = {name for name, value in vars(hookspecs).items() if hasattr(value, "harmbench_spec")}
+    assert set(CALLED) == hooks
+
+
+@pytest.mark.parametrize("hook", CALLED)
+def test_the_hook_of_the_page_is_called(hook, command, folder):
+    CALLED[hook](command, folder)

@@ -1,0 +1,29 @@
+"""All built-in methods and tasks hold to the contract."""
+
+from __future__ import annotations
+
+import pytest
+
+from harmbench.plugins import Registry
+from harmbench.testing import Status, check_method, check_task
+from harmbench.testing.shells import SOURCES
+
+TRAINED = ("unet", "cyclegan", "blindharmony", "blindharmony-ml", "blindcurve")
+
+
+def built_in(kind):
+    entries = Registry.discover().entries(kind, SOURCES)
+    return [name for name, entry in entries.items() if entry.plugin.distribution == "harmbench"]
+
+
+@pytest.mark.parametrize("name", built_in("methods"))
+def test_methods(name):
+    outcomes = {one.check: one for one in check_method(name).outcomes}
+    if name in TRAINED:
+        # Not skipped, as it would be of a fit that lost its checkpoints.
+        assert outcomes["resume"].status is Status.PASSED
+
+
+@pytest.mark.parametrize("name", built_in("tasks"))
+def test_tasks(name):
+    check_task(name)

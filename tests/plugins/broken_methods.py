@@ -1,0 +1,271 @@
+"""Methods that break the contract, each in the one way that its `fails` names."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from harmbench import Method, Needs, Phase, SliceBatches, hookimpl, torch_generator, train
+
+
+class Sound(Method):
+    """Breaks nothing: moves every scan halfway towards the target's mean."""
+
+    name = "sound"
+    summary = "moves scans halfway towards the target's mean"
+    needs = Needs.TARGET
+    fails: ClassVar[str | None] = None
+
+    def __init__(self, grid, config=None):
+        super().__init__(grid, config)
+        self.register_buffer("mean", torch.zeros(()))
+
+    def fit(self, data, progress):
+        scans = [
+            scan.images[scan.masks].mean() for scan in progress.track(data.target.batches(), "")
+        ]
+        self.mean.copy_(torch.stack(scans).mean())
+
+    def forward(self, scans):
+        moved = torch.lerp(scans.images, self.mean, 0.5)
+        return scans.with_images(torch.where(scans.masks, moved, scans.images))
+
+
+@dataclass(frozen=True)
+class Other:
+    number: int = 1
+
+
+class WrongPreset(Sound):
+    fails = "presets"
+    presets: ClassVar = {"paper": Other()}
+
+
+@dataclass(frozen=True)
+class Nested:
+    inner: Other = dataclasses.field(default_factory=Other)
+
+
+class NestedConfig(Sound):
+    fails = "config"
+    Config = Nested
+
+
+class MisspeltAblation(Sound):
+    fails = "config"
+    Config = Other
+    ablations: ClassVar = {"no number": {"nubmer": 0}}
+
+
+class CannotBeFitted(Sound):
+    fails = "fit"
+
+    def fit(self, data, progress):
+        raise RuntimeError("no way")
+
+
+class AsksForTheSource(Sound):
+    fails = "needs"
+
+    def fit(self, data, progress):
+        self.mean.copy_(data.source.load([0]).images.mean())
+
+
+class ReadsTheSourceFromTheDisk(Sound):
+    fails = "needs"
+
+    def fit(self, data, progress):
+        images = np.load(data.target.directory.parent / "domain1" / "images.npy")
+        self.mean.fill_(float(images.mean()))
+
+
+class AsksForLabels(Sound):
+    fails = "needs"
+
+    def fit(self, data, progress):
+        labels = data.target.label_slices(torch.tensor([0]))
+        self.mean.copy_(data.target.slices(torch.tensor([0]))[labels == 3].mean())
+
+
+class IsNeverFitted(Sound):
+    fails = "needs"
+    needs = Needs.NOTHING
+
+
+class Raises(Sound):
+    fails = "harmonize"
+
+    def forward(self, scans):
+        raise RuntimeError("no way")
+
+
+class DropsASlice(Sound):
+    fails = "shape"
+
+    def forward(self, scans):
+        return scans.with_images(scans.images[:, 1:])
+
+
+class ReturnsDoubles(Sound):
+    fails = "shape"
+
+    def forward(self, scans):
+        return scans.with_images(super().forward(scans).images.double())
+
+
+class ReturnsATensor(Sound):
+    fails = "shape"
+
+    def forward(self, scans):
+        return scans.images.clone()
+
+
+class TakesRoots(Sound):
+    fails = "finite"
+
+    def forward(self, scans):
+        return scans.with_images((scans.images - 0.3 * scans.masks).sqrt())
+
+
+class Doubles(Sound):
+    fails = "range"
+
+    def forward(self, scans):
+        return scans.with_images(scans.images * 2)
+
+
+class WritesIntoItsInput(Sound):
+    fails = "input"
+
+    def forward(self, scans):
+        scans.images.mul_(0.9)
+        return super().forward(scans)
+
+
+class ShinesBeside(Sound):
+    fails = "background"
+
+    def forward(self, scans):
+        return scans.with_images(torch.lerp(scans.images, self.mean, 0.5))
+
+
+class DrawsUnseeded(Sound):
+    fails = "deterministic"
+
+    def fit(self, data, progress):
+        self.mean.fill_(random.random())
+
+
+class LooksAtItsNeighbour(Sound):
+    fails = "batches"
+
+    def forward(self, scans):
+        moved = torch.lerp(scans.images, scans.images.mean(), 0.5)
+        return scans.with_images(torch.where(scans.masks, moved, scans.images))
+
+
+class ForgetsWhatItLearnt(Sound):
+    fails = "store"
+
+    def fit(self, data, progress):
+        super().fit(data, progress)
+        self.level = float(self.mean)
+
+    def forward(self, scans):
+        moved = torch.lerp(scans.images, torch.tensor(getattr(self, "level", 0.0)), 0.5)
+        return scans.with_images(torch.where(scans.masks, moved, scans.images))
+
+
+class Trains(Sound):
+    """Breaks nothing either, and keeps checkpoints; its loss draws from a generator."""
+
+    kept = True
+
+    def __init__(self, grid, config=None):
+        super().__init__(grid, config)
+        self.level = torch.nn.Parameter(torch.zeros(()))
+
+    def fit(self, data, progress):
+        generator = torch_generator(data.seed, "trains", "noise")
+        batches = SliceBatches(
+            data.target,
+            size=4,
+            device=self.device,
+            generator=torch_generator(data.seed, "trains", "batches"),
+        )
+
+        def loss(x):
+            drawn = x + torch.rand(x.shape, generator=generator)
+            return (self.level - drawn).square().mean()
+
+        train(
+            self,
+            batches,
+            Phase(loss, torch.optim.Adam([self.level], lr=0.05)),
+            progress,
+            name="trains",
+            steps=20,
+            keep=[generator] if self.kept else [],
+        )
+        self.mean.copy_(self.level.detach().clamp(0, 1))
+
+
+class ForgetsItsGenerator(Trains):
+    fails = "resume"
+    kept = False
+
+
+class StartsAnew(Sound):
+    fails = "resume"
+
+    def fit(self, data, progress):
+        for step in progress.track(range(10), "steps"):
+            progress.save({"step": step})
+        super().fit(data, progress)
+
+
+class DividesByTheSpread(Sound):
+    fails = "empty"
+
+    def forward(self, scans):
+        images = scans.images.clone()
+        for image, mask in zip(images, scans.masks, strict=True):
+            values = image[mask]
+            image[mask] = ((values - values.mean()) / values.std() / 8 + self.mean).clamp(0, 1)
+        return scans.with_images(images)
+
+
+class StaysOnTheCPU(Sound):
+    fails = "gpu"
+
+    def forward(self, scans):
+        return scans.with_images(scans.images * torch.full(scans.images.shape[-1:], 0.5))
+
+
+class Excused(Doubles):
+    fails = None
+    expected_failures: ClassVar = {"range": "to have one"}
+
+
+class ExcusedInVain(Sound):
+    fails = "range"
+    expected_failures: ClassVar = {"range": "it was so once"}
+
+
+BROKEN = (
+    WrongPreset, NestedConfig, MisspeltAblation, CannotBeFitted, AsksForTheSource,
+    ReadsTheSourceFromTheDisk, AsksForLabels, IsNeverFitted, Raises, DropsASlice, ReturnsDoubles,
+    ReturnsATensor, TakesRoots, Doubles, WritesIntoItsInput, ShinesBeside, DrawsUnseeded,
+    LooksAtItsNeighbour, ForgetsWhatItLearnt, ForgetsItsGenerator, StartsAnew,
+    DividesByTheSpread, ExcusedInVain,
+)  # fmt: skip
+
+
+@hookimpl
+def register_methods():
+    return {"sound": Sound, "doubles": Doubles, "excused": Excused, "trains": Trains}
