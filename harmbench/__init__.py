@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from harmbench.batches import Batches as Batches
     from harmbench.batches import SliceBatches as SliceBatches
     from harmbench.data.cohort import Cohort as Cohort
+    from harmbench.data.cohort import CohortSource as CohortSource
+    from harmbench.data.cohort import CohortWriter as CohortWriter
+    from harmbench.data.cohort import ScanRecord as ScanRecord
+    from harmbench.data.cohort import split_people as split_people
+    from harmbench.data.cohort import write_row as write_row
     from harmbench.data.scanset import ScanSet as ScanSet
     from harmbench.data.scanset import Transform as Transform
     from harmbench.figures import upright as upright
@@ -66,6 +71,8 @@ _LAZY = {
     "BatchScorer": "harmbench.scorer",
     "Batches": "harmbench.batches",
     "Cohort": "harmbench.data.cohort",
+    "CohortSource": "harmbench.data.cohort",
+    "CohortWriter": "harmbench.data.cohort",
     "Estimate": "harmbench.metrics.aggregate",
     "FigureContext": "harmbench.paperfigure",
     "FitData": "harmbench.model",
@@ -78,6 +85,7 @@ _LAZY = {
     "PaperFigure": "harmbench.paperfigure",
     "Phase": "harmbench.training",
     "Progress": "harmbench.progress",
+    "ScanRecord": "harmbench.data.cohort",
     "ScanSet": "harmbench.data.scanset",
     "Scans": "harmbench.scans",
     "Scorer": "harmbench.scorer",
@@ -94,9 +102,11 @@ _LAZY = {
     "estimates": "harmbench.metrics.aggregate",
     "minmax": "harmbench.scans",
     "numpy_generator": "harmbench.seeds",
+    "split_people": "harmbench.data.cohort",
     "torch_generator": "harmbench.seeds",
     "train": "harmbench.training",
     "upright": "harmbench.figures",
+    "write_row": "harmbench.data.cohort",
 }
 
 __all__ = [
@@ -105,6 +115,8 @@ __all__ = [
     "Batches",
     "BlindnessError",
     "Cohort",
+    "CohortSource",
+    "CohortWriter",
     "DivergedError",
     "Estimate",
     "FigureContext",
@@ -122,6 +134,7 @@ __all__ = [
     "Phase",
     "Progress",
     "Published",
+    "ScanRecord",
     "ScanSet",
     "Scans",
     "Scorer",
@@ -142,9 +155,11 @@ __all__ = [
     "hookimpl",
     "minmax",
     "numpy_generator",
+    "split_people",
     "torch_generator",
     "train",
     "upright",
+    "write_row",
 ]
 
 

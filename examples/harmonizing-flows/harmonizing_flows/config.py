@@ -1,0 +1,98 @@
+"""Settings of the method, beside where they are from."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from harmbench import UserError, at_inference
+from harmbench_methods.blindharmony.config import PRESETS as FLOW_PRESETS
+from harmbench_methods.blindharmony.config import BlindHarmonyConfig, FlowConfig
+
+# Where the constants below are from:
+#   [code]  the behaviour of the authors' released code, told in our own words
+#   [ours]  a choice of this plugin
+
+
+@dataclass(frozen=True)
+class HarmonizingFlowsConfig(FlowConfig):  # type: ignore[misc]
+    """The flow's settings, which are `blindharmony`'s, and the harmoniser's.
+
+    Raises
+    ------
+    UserError
+        For a value outside of its range.
+    """
+
+    width: int = 32  # [ours] channels of the U-Net at full resolution; the paper: shallow
+    depth: int = 4  # [ours] how often it halves the resolution
+    harmonizer_steps: int = 10_000  # [code] about: 200 epochs of a dozen people's slices
+    harmonizer_batch_size: int = 32  # [code]
+    harmonizer_learning_rate: float = 1e-3  # [code]; annealed along a cosine is ours
+    bits_scans: int = 50  # [ours] target scans, at most, that say what its bits are
+
+    adapt_steps: int = at_inference(20)  # [code] passes through the domain; here, steps
+    adapt_slices: int = at_inference(16)  # [code] slices of a step
+    adapt_learning_rate: float = at_inference(1e-5)  # [ours]; [code] 4e-6, for far more steps
+    # Adapting stops where a scan costs the mean of the target's scans, as the paper has it, or
+    # [ours] so many of their deviations more.
+    adapt_deviations: float = at_inference(0.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("width", "depth", "harmonizer_steps", "harmonizer_batch_size", "bits_scans"):
+            check_positive(name, getattr(self, name))
+        for name in ("harmonizer_learning_rate", "adapt_slices", "adapt_learning_rate"):
+            check_positive(name, getattr(self, name))
+        if self.adapt_steps < 0:
+            raise UserError("adapt_steps must be at least 0")
+
+    @property
+    def flow(self) -> BlindHarmonyConfig:
+        """The settings of the method whose fitted flow is used."""
+        return BlindHarmonyConfig(**shared_settings(self, FlowConfig))
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise a `UserError` for a setting that is not positive."""
+    if not value > 0:
+        raise UserError(f"{name} must be positive")
+
+
+def shared_settings(config: FlowConfig, kind: type[FlowConfig]) -> dict[str, Any]:
+    """Return those settings of a config that `kind` has, too, by name."""
+    return {item.name: getattr(config, item.name) for item in dataclasses.fields(kind)}
+
+
+PRESETS = {
+    "paper": HarmonizingFlowsConfig(),
+    # What two CPU cores fit in two minutes, beside a flow that is there [ours].
+    "quick": HarmonizingFlowsConfig(
+        **shared_settings(FLOW_PRESETS["quick"], FlowConfig),
+        width=8,
+        harmonizer_steps=1000,
+        harmonizer_batch_size=8,
+        harmonizer_learning_rate=3e-3,
+        adapt_slices=8,
+        adapt_steps=10,
+    ),
+    # What `harmbench check` makes its checks with [ours].
+    "tiny": HarmonizingFlowsConfig(
+        levels=2,
+        steps=1,
+        hidden=8,
+        blocks=1,
+        grey_levels=31,
+        training_steps=4,
+        batch_size=4,
+        mixed_precision=False,
+        validation_slices=4,
+        width=4,
+        depth=2,
+        harmonizer_steps=4,
+        harmonizer_batch_size=4,
+        adapt_slices=4,
+        adapt_steps=2,
+    ),
+}

@@ -1,0 +1,108 @@
+"""What is swapped, and what must stay."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from ssimh.method import SSIMH, SSIMHConfig, low_frequencies, swapped
+
+from harmbench import FitData, FitProgress, Grid, Scans, ScanSet, UserError
+from harmbench.data.scanset import ScanKey
+from harmbench.testing import parametrize_with_checks
+
+GRID = Grid("tiny", (4, 24, 32), (1.0, 1.0, 1.0))
+
+
+def brains(count, seed=0):
+    """Ellipses with texture, whose slices reach from 0 to 1: `(count, S, H, W)`, and masks."""
+    random = np.random.default_rng(seed)
+    y, x = np.meshgrid(np.linspace(-1, 1, 24), np.linspace(-1, 1, 32), indexing="ij")
+    images = random.uniform(0.2, 1, (count, *GRID.shape)) * 0.3 + 0.4 + 0.2 * x
+    images *= np.hypot(x, y) < random.uniform(0.7, 0.9, (count, 1, 1, 1))
+    images /= images.max(axis=(2, 3), keepdims=True)
+    return images.astype(np.float32), images > 0
+
+
+@pytest.fixture
+def target(tmp_path):
+    images, masks = brains(5)
+    np.save(tmp_path / "images.npy", images)
+    np.save(tmp_path / "masks.npy", masks)
+    keys = tuple(ScanKey(f"p{i}", "1", f"scan {i}") for i in range(5))
+    return ScanSet("goal", GRID, keys, tuple(range(5)), tmp_path)
+
+
+def fitted(target, **settings):
+    method = SSIMH(GRID, SSIMHConfig(**settings))
+    progress = FitProgress()
+    method.fit(FitData(target, target.subset([]), 0), progress)
+    return method.eval(), progress.facts
+
+
+def scans(seed=1, power=0.5):
+    images, masks = brains(2, seed)
+    return Scans(
+        images=torch.from_numpy(images**power),
+        masks=torch.from_numpy(masks),
+        people=("a", "b"),
+        sessions=("1", "1"),
+        positions=torch.zeros(4),
+    )
+
+
+def test_low_amplitudes_are_the_references_and_phases_and_the_rest_stay():
+    x, other = (torch.rand(3, 24, 32, generator=torch.Generator().manual_seed(i)) for i in (0, 1))
+    low = low_frequencies((24, 32), 0.1)
+    before, given, after = (
+        torch.fft.rfft2(each) for each in (x, other, swapped(x, torch.fft.rfft2(other).abs(), low))
+    )
+    assert after.abs()[:, low].allclose(given.abs()[:, low], atol=1e-3)
+    assert torch.polar(before.abs(), after.angle()).allclose(before, atol=1e-3)
+    assert after[:, ~low].allclose(before[:, ~low], atol=1e-3)
+
+
+def test_the_square_is_centred_and_grows_from_the_mean_to_everything():
+    assert low_frequencies((24, 32), 0.0).nonzero().tolist() == [[0, 0]]
+    assert low_frequencies((24, 32), 0.5).all()
+    some = low_frequencies((24, 32), 0.1)  # 2.4 of 24 rows either way, and 3.2 of 32 columns
+    assert some.nonzero()[:, 0].unique().tolist() == [0, 1, 2, 22, 23]
+    assert some.nonzero()[:, 1].unique().tolist() == [0, 1, 2, 3]
+
+
+def test_the_reference_itself_stays_as_it_is(target):
+    method, facts = fitted(target, reference="scan")
+    place = target.people.index(facts["reference"])
+    itself = target.load([place])
+    assert method(itself).images.allclose(itself.images, atol=1e-5)
+
+
+def test_the_mean_of_all_scans_is_the_reference(target):
+    method, _ = fitted(target)
+    each = torch.fft.rfft2(target.load(range(5)).images).abs()
+    assert method.amplitude.allclose(each.mean(dim=0), atol=1e-3)
+
+
+def test_slices_keep_background_and_maximum(target):
+    given = scans()
+    made = fitted(target, beta=0.1)[0](given).images
+    assert torch.equal(made[~given.masks], given.images[~given.masks])
+    assert made.amax(dim=(-2, -1)).allclose(given.images.amax(dim=(-2, -1)), atol=1e-6)
+    assert not made.allclose(given.images, atol=1e-2)
+
+
+def test_beta_acts_when_harmonising(target):
+    method, _ = fitted(target)
+    wide, _ = fitted(target, beta=0.2)
+    assert torch.equal(method.amplitude, wide.amplitude)
+    assert not method(scans()).images.allclose(wide(scans()).images, atol=1e-3)
+
+
+def test_beta_out_of_range_is_refused():
+    with pytest.raises(UserError, match=r"beta must be in \[0, 0.5\]"):
+        SSIMHConfig(beta=0.6)
+
+
+@parametrize_with_checks("ssimh")
+def test_the_contract(check):
+    check()
