@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -92,6 +92,11 @@ _n4_option = click.option(
 )  # fmt: skip
 
 
+def prepared_by(options: Mapping[str, Any]) -> Preparing:
+    """Return what `preparing_options` say, by their names."""
+    return Preparing(options["brain_extraction"], heads=options["no_brain_mask"], n4=options["n4"])
+
+
 def preparing_options(command: F) -> F:
     """Add the options that say how volumes are prepared; they come as one, `preparing`."""
 
@@ -99,7 +104,9 @@ def preparing_options(command: F) -> F:
     def chosen(
         *arguments: Any, brain_extraction: str, no_brain_mask: bool, n4: bool, **others: Any
     ) -> Any:
-        preparing = Preparing(brain_extraction, heads=no_brain_mask, n4=n4)
+        preparing = prepared_by(
+            {"brain_extraction": brain_extraction, "no_brain_mask": no_brain_mask, "n4": n4}
+        )
         return command(*arguments, preparing=preparing, **others)
 
     for option in (_n4_option, _no_brain_mask_option, _brain_extraction_option):

@@ -16,6 +16,7 @@ from harmbench.cli.options import (
     method_option,
     normalize_option,
     plugin_option,
+    prepared_by,
     preparing_options,
     preset_option,
     recipe_option,
@@ -23,7 +24,6 @@ from harmbench.cli.options import (
     set_option,
     task_option,
 )
-from harmbench.data.preparing import Preparing
 from harmbench.errors import UserError
 
 
@@ -48,7 +48,7 @@ from harmbench.errors import UserError
 @dry_run_option
 @plugin_option
 @click.pass_context
-def run(context: click.Context, /, *, preparing: Preparing, **_: Any) -> int:
+def run(context: click.Context, /, **_: Any) -> int:
     """Run every METHOD on every TASK, and record the results.
 
     \b
@@ -94,7 +94,7 @@ def run(context: click.Context, /, *, preparing: Preparing, **_: Any) -> int:
         given["seeds"],
         given["assignments"],
         normalize=given["normalize"],
-        preparing=preparing,
+        preparing=prepared_by(given),
     )
     order = Order(
         request,

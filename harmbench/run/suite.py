@@ -16,6 +16,9 @@ _KEYS: dict[str, tuple[type, bool]] = {
     "cohort": (str, False),
     "recipe": (str, False),
     "normalize": (str, False),
+    "brain_extraction": (str, False),
+    "no_brain_mask": (bool, False),
+    "n4": (bool, False),
     "preset": (str, False),
     "seeds": (int, True),
     "set": (str, True),
@@ -40,7 +43,8 @@ def read_suite(name: str) -> dict[str, Any]:
     -------
     dict
         Any of `methods`, `tasks`, `seeds` and `set` (tuples), and `cohort`, `recipe`,
-        `normalize` and `preset`; a recipe's path is relative to the file's folder.
+        `normalize`, `brain_extraction`, `no_brain_mask`, `n4` and `preset`; a recipe's path is
+        relative to the file's folder.
 
     Raises
     ------
@@ -72,8 +76,9 @@ def _checked(name: str, key: str, value: Any) -> Any:
     kind, several = _KEYS[key]
     values = value if several and isinstance(value, list) else [value]
     if isinstance(value, list) is not several or any(type(each) is not kind for each in values):
-        word = {str: "text", int: "whole number"}[kind]
+        word = {str: "a text", int: "a whole number", bool: "true or false"}[kind]
+        plural = {str: "texts", int: "whole numbers"}
         raise UserError(
-            f"suite '{name}': {key} must be " + (f"a list of {word}s" if several else f"a {word}")
+            f"suite '{name}': {key} must be " + (f"a list of {plural[kind]}" if several else word)
         )
     return tuple(values) if several else value

@@ -54,3 +54,16 @@ def test_each_mistake_has_its_line(mistake, arguments, message):
 def test_a_home_that_cannot_be_made_is_told(mistake, tmp_path, monkeypatch):
     (tmp_path / "home").write_text("in the way")
     assert "home cannot be used" in mistake(*RUN)
+
+
+def test_a_suite_says_how_scans_are_prepared_unless_the_command_does(mistake, command, tmp_path):
+    suite = tmp_path / "mine.toml"
+    suite.write_text(
+        'methods = ["identity"]\ntasks = ["sim-exp"]\ncohort = "tiny"\n'
+        'brain_extraction = "hd-bet"\nno_brain_mask = true\n'
+    )
+    run = ("run", "--suite", suite, "--plugin", PLUGINS / "tiny_cohort.py", "--dry-run")
+    assert "leave out --no-brain-mask or --brain-extraction hd-bet" in mistake(*run)
+    done = command(*run, "--brain-extraction", "none")
+    assert done.returncode == 0, done.stderr
+    assert "identity on sim-exp" in done.stdout

@@ -16,11 +16,12 @@ def test_two_suites_are_shipped_and_can_be_read():
 
 def test_a_file_is_read_with_its_recipe_beside_it(tmp_path):
     path = tmp_path / "mine.toml"
-    path.write_text('methods = ["unet"]\nseeds = [0, 3]\nrecipe = "study.toml"\n')
+    path.write_text('methods = ["unet"]\nseeds = [0, 3]\nrecipe = "study.toml"\nn4 = true\n')
     assert read_suite(str(path)) == {
         "methods": ("unet",),
         "seeds": (0, 3),
         "recipe": tmp_path / "study.toml",
+        "n4": True,
     }
 
 
@@ -31,6 +32,7 @@ def test_a_file_is_read_with_its_recipe_beside_it(tmp_path):
         ("methods = 'unet'", "methods must be a list of texts"),
         ("seeds = [0.5]", "seeds must be a list of whole numbers"),
         ("preset = ['quick']", "preset must be a text"),
+        ("n4 = 1", "n4 must be true or false"),
         ("methods = [", "suite"),
     ],
 )
