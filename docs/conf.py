@@ -26,7 +26,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_click",
 ]
-exclude_patterns = ["_build", "_ext"]
+exclude_patterns = ["_build", "_ext", "_static"]
 
 # Docstrings put names and shapes between single backticks.
 default_role = "code"
@@ -45,3 +45,5 @@ html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"harmbench {release}"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["formulas.css"]
