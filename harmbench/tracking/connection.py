@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from filelock import FileLock
 
 from harmbench.errors import UserError
 from harmbench.home import home
@@ -14,11 +17,40 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "harmbench"
+_SQLITE = "sqlite:///"
 
 
 def tracking_uri() -> str:
     """Return `$MLFLOW_TRACKING_URI`, or the sqlite store in the home folder."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+
+
+def store_file(uri: str) -> Path | None:
+    """Return the file of a sqlite store; None of another one, or one with options."""
+    if uri.startswith(_SQLITE) and "?" not in uri:
+        return Path(uri.removeprefix(_SQLITE))
+    return None
+
+
+def _create(path: Path) -> None:
+    """Create a sqlite store as a whole.
+
+    MLflow lays its tables out in many steps that it cannot go on with after a kill, and
+    that two processes must not take at once.
+    """
+    from mlflow import MlflowClient
+
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        if path.exists():
+            return
+        new = path.with_name(f".{path.name}.new")
+        for left in (new, new.with_name(f"{new.name}-journal")):
+            left.unlink(missing_ok=True)
+        MlflowClient(tracking_uri=f"{_SQLITE}{new}").get_experiment_by_name(EXPERIMENT)
+        new.replace(path)
 
 
 def connect() -> tuple[MlflowClient, str]:
@@ -45,6 +77,8 @@ def connect() -> tuple[MlflowClient, str]:
     home().mkdir(parents=True, exist_ok=True)
     location = (home() / "artifacts").as_uri() if local else None
     try:
+        if (path := store_file(uri)) is not None:
+            _create(path)
         client = MlflowClient(tracking_uri=uri)
         experiment = client.get_experiment_by_name(EXPERIMENT)
         if experiment is None:

@@ -12,11 +12,10 @@ from urllib.parse import quote
 
 from harmbench.home import home
 from harmbench.tracking import recorded
-from harmbench.tracking.connection import EXPERIMENT, connect, tracking_uri
+from harmbench.tracking.connection import EXPERIMENT, connect, store_file, tracking_uri
 from harmbench.tracking.layout import AXES
 
 _PAGE = 1000
-_SQLITE = "sqlite:///"
 _COMMAND, _COMMIT, _PARENT = "mlflow.source.name", "mlflow.source.git.commit", "mlflow.parentRunId"
 _VERSION = "version."
 
@@ -68,8 +67,8 @@ def provenance() -> dict[str, Provenance]:
 
 def _runs() -> Iterator[tuple[str, Texts, Texts]]:
     """Yield id, tags and parameters of every run: from the file where there is one."""
-    path = Path(tracking_uri().removeprefix(_SQLITE))
-    if tracking_uri().startswith(_SQLITE) and path.exists():
+    path = store_file(tracking_uri())
+    if path is not None and path.exists():
         with suppress(sqlite3.Error):
             yield from _from_file(path)
             return

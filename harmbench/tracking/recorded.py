@@ -19,13 +19,12 @@ from harmbench.errors import UserError
 from harmbench.hashing import digest
 from harmbench.home import home
 from harmbench.progress import CurvePoint
-from harmbench.tracking.connection import EXPERIMENT, connect, tracking_uri
+from harmbench.tracking.connection import EXPERIMENT, connect, store_file, tracking_uri
 from harmbench.tracking.layout import CURVES, FACTS, METRIC, PEOPLE, SUMMARY, TABLES, TEXTS
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-_SQLITE = "sqlite:///"
 _PAGE = 1000
 # Clocks of those who share a server differ, and a run may take long to be written.
 _OVERLAP_MS = 24 * 3600 * 1000
@@ -139,9 +138,8 @@ def read() -> Recorded:
     UserError
         If it does not answer.
     """
-    uri = tracking_uri()
-    if uri.startswith(_SQLITE) and "?" not in uri:
-        path = Path(uri.removeprefix(_SQLITE))
+    path = store_file(tracking_uri())
+    if path is not None:
         if not path.exists():
             return _Table(pd.DataFrame())
         # The file says in a second what the client takes minutes for. Should a later MLflow

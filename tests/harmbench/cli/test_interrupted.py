@@ -115,8 +115,10 @@ def check(start, command, tmp_path, kinds, executor, seed):
     done = command(*MATRIX, HARMBENCH_HOME=str(whole), COUNTS_LOG=str(tmp_path / "other.log"))
     assert done.returncode == 0, done.stderr
     assert mine == table(whole)
-    shown = command("leaderboard", "--format", "csv").stdout
-    assert shown == command("leaderboard", "--format", "csv", HARMBENCH_HOME=str(whole)).stdout
+    shown = command("leaderboard", "--format", "csv")
+    assert shown.returncode == 0, shown.stderr
+    other = command("leaderboard", "--format", "csv", HARMBENCH_HOME=str(whole))
+    assert shown.stdout == other.stdout
 
 
 @pytest.mark.timeout(900)

@@ -1,0 +1,34 @@
+"""The store is there as a whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harmbench.tracking.connection import connect
+
+
+@pytest.mark.parametrize("size", [1, 100_000, 300_000])
+def test_a_store_whose_creation_was_killed_is_created_again(tmp_path, monkeypatch, size):
+    home = tmp_path / "home"
+    monkeypatch.setenv("HARMBENCH_HOME", str(home))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    code = "from harmbench.tracking.connection import connect; connect()"
+    process = subprocess.Popen([sys.executable, "-c", code], env=os.environ)
+    new = home / ".mlflow.db.new"
+    while process.poll() is None and not (new.exists() and new.stat().st_size >= size):
+        time.sleep(0.001)
+    assert process.poll() is None, "it was too quick to be killed"
+    process.kill()
+    process.wait()
+    assert not (home / "mlflow.db").exists()
+    client, experiment = connect()
+    assert (home / "mlflow.db").exists()
+    assert not new.exists()
+    run = client.create_run(experiment, run_name="first")
+    assert client.get_run(run.info.run_id).info.run_name == "first"
+    assert client.get_experiment(experiment).artifact_location == (home / "artifacts").as_uri()
