@@ -121,11 +121,6 @@ def check(start, command, tmp_path, kinds, executor, seed):
     assert shown.stdout == other.stdout
 
 
-@pytest.mark.timeout(900)
-def test_a_matrix_that_is_killed_goes_on_and_ends_the_same(start, command, tmp_path):
-    check(start, command, tmp_path, ["parent", "worker", "parent"], ["--executor", "local"], 1)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("executor", [["--executor", "local", "--workers", "2"], []])
@@ -148,6 +143,8 @@ def test_a_disk_that_goes_away_and_comes_back(start, command, tmp_path):
         subprocess.run(["umount", "--lazy", str(tmp_path / "home")], check=False)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_two_runs_of_overlapping_matrices_compute_each_cell_once(start, tmp_path):
     log = tmp_path / "hooks.log"
     environment = {"SAMPLE_PLUGIN_LOG": str(log), "COUNTS_LOG": str(tmp_path / "fits.log")}
