@@ -22,12 +22,19 @@ def ran_out(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _OF_CPU)
 
 
-def release(device: torch.device) -> None:
-    """Give back what nobody uses any more: to the device, and to the machine."""
-    gc.collect()
-    # Between large arrays that come and go, glibc keeps about 100 MiB more with every cell.
+def give_back() -> None:
+    """Give what is free back to the machine.
+
+    Between large arrays that come and go, glibc keeps about 100 MiB more with every cell.
+    """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def release(device: torch.device) -> None:
+    """Give back what nobody uses any more, so that a smaller piece finds room."""
+    gc.collect()
+    give_back()
     if device.type == "cuda":
         torch.cuda.empty_cache()
 

@@ -77,7 +77,7 @@ class Session:
                     outcome = runner.compute(work.task, self._plan.metrics, wait=wait)
                 if "traceback" in outcome.facts:
                     log.write(str(outcome.facts["traceback"]))
-                memory.release(self._runner.device)
+                memory.give_back()
                 seconds = time.monotonic() - began
                 ending = f"{outcome.status.value} after {seconds:.1f} s"
                 log.write(f"{ending}: {outcome.reason}" if outcome.reason else ending)

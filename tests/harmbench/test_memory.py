@@ -84,7 +84,7 @@ CHURNING = """
     kept = [small for _, small in pairs]
     del pairs
     before = held()
-    memory.release(torch.device("cpu"))
+    memory.give_back()
     print(json.dumps([before, held()]))
 """
 
