@@ -6,7 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import nn
@@ -191,6 +191,13 @@ class Model(nn.Module, ABC):
         on, or what is a method of its own, is fitted once for all of them.
         """
         return {}
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch the mode, but not of parts: they are fitted, and their batch norms stay fixed."""
+        super().train(mode)
+        for attribute in self.parts(self.config):
+            getattr(self, attribute).eval()
+        return self
 
     @property
     def device(self) -> torch.device:

@@ -25,6 +25,8 @@ from harmbench.testing.task_subject import TaskSubject
 
 TASK_CHECKS: CheckList[TaskSubject] = CheckList()
 
+_BY_SPLIT = 'choose by split: cohort.scans(domain, "train") and cohort.scans(domain, "test")'
+
 COLUMNS = ("person", "scan", "slice", "metric", "value")
 
 
@@ -153,7 +155,7 @@ def people(subject: TaskSubject) -> None:
             raise CheckFailure(
                 "test scans of people that no fit has seen",
                 f"{', '.join(seen)} is in `{name}` as well",
-                'choose by split: cohort.scans(domain, "train") and cohort.scans(domain, "test")',
+                _BY_SPLIT,
             )
 
 
@@ -183,7 +185,7 @@ def withheld(subject: TaskSubject) -> None:
             raise CheckFailure(
                 "references that no fit has seen",
                 f"there are some in `{name}`",
-                'choose by split: cohort.scans(domain, "train") and cohort.scans(domain, "test")',
+                _BY_SPLIT,
             )
 
 
@@ -199,11 +201,15 @@ def score(subject: TaskSubject) -> None:
         ) from subject.score_fault
 
 
+def _is_table(scores: object) -> bool:
+    return isinstance(scores, pd.DataFrame) and set(scores.columns) == set(COLUMNS)
+
+
 @TASK_CHECKS.add("table")
 def table(subject: TaskSubject) -> None:
     """Scores come by person, scan, slice, metric and value, of everybody who is tested."""
     scores = subject.table
-    if not isinstance(scores, pd.DataFrame) or set(scores.columns) != set(COLUMNS):
+    if not _is_table(scores):
         came = ", ".join(map(str, getattr(scores, "columns", [type(scores).__name__])))
         raise CheckFailure(
             f"the columns {', '.join(COLUMNS)}", came, "see what Metric.table returns"
@@ -227,7 +233,7 @@ def table(subject: TaskSubject) -> None:
 
 def _tabular(subject: TaskSubject) -> pd.DataFrame:
     scores = subject.table
-    if not isinstance(scores, pd.DataFrame) or set(scores.columns) != set(COLUMNS):
+    if not _is_table(scores):
         raise NotApplicable("there is no such table; see the check 'table'")
     return scores
 

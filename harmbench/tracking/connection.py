@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from filelock import FileLock
 
@@ -15,9 +18,12 @@ from harmbench.home import home
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 EXPERIMENT = "harmbench"
 _SQLITE = "sqlite:///"
+_PAGE = 1000
+_PATIENCE = 60.0  # seconds that a file may be locked for
 
 
 def tracking_uri() -> str:
@@ -51,6 +57,27 @@ def _create(path: Path) -> None:
             left.unlink(missing_ok=True)
         MlflowClient(tracking_uri=f"{_SQLITE}{new}").get_experiment_by_name(EXPERIMENT)
         new.replace(path)
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """Open a sqlite store to be read, which somebody else may be writing to."""
+    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", timeout=_PATIENCE, uri=True)
+
+
+def search(
+    client: MlflowClient, experiment: str, query: str = "", *, deleted: bool = False
+) -> Iterator[Run]:
+    """Ask a client for all runs that meet a query, page by page."""
+    from mlflow.entities import ViewType
+
+    view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
+    token = None
+    while True:
+        page = client.search_runs([experiment], query, view, _PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def connect() -> tuple[MlflowClient, str]:

@@ -8,14 +8,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from harmbench.home import home
 from harmbench.tracking import recorded
-from harmbench.tracking.connection import EXPERIMENT, connect, store_file, tracking_uri
+from harmbench.tracking.connection import (
+    EXPERIMENT,
+    connect,
+    read_only,
+    search,
+    store_file,
+    tracking_uri,
+)
 from harmbench.tracking.layout import AXES
 
-_PAGE = 1000
 _COMMAND, _COMMIT, _PARENT = "mlflow.source.name", "mlflow.source.git.commit", "mlflow.parentRunId"
 _VERSION = "version."
 
@@ -77,7 +82,7 @@ def _runs() -> Iterator[tuple[str, Texts, Texts]]:
 
 def _from_file(path: Path) -> list[tuple[str, Texts, Texts]]:
     """Read MLflow's sqlite file, for which its client takes minutes."""
-    with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as store:
+    with closing(read_only(path)) as store:
         ids = store.execute(
             "SELECT run_uuid FROM runs JOIN experiments USING (experiment_id) "
             "WHERE experiments.name = ? AND runs.lifecycle_stage = 'active'",
@@ -98,15 +103,8 @@ def _from_file(path: Path) -> list[tuple[str, Texts, Texts]]:
 
 
 def _from_client() -> Iterator[tuple[str, Texts, Texts]]:
-    client, experiment = connect()
-    token = None
-    while True:
-        page = client.search_runs([experiment], max_results=_PAGE, page_token=token)
-        for run in page:
-            yield run.info.run_id, run.data.tags, run.data.params
-        token = page.token
-        if not token:
-            return
+    for run in search(*connect()):
+        yield run.info.run_id, run.data.tags, run.data.params
 
 
 def cell_file(cell: str, run_id: str, name: str) -> Path | None:

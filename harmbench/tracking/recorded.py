@@ -7,11 +7,10 @@ import math
 import sqlite3
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import pandas as pd
 
@@ -19,17 +18,22 @@ from harmbench.errors import UserError
 from harmbench.hashing import digest
 from harmbench.home import home
 from harmbench.progress import CurvePoint
-from harmbench.tracking.connection import EXPERIMENT, connect, store_file, tracking_uri
+from harmbench.tracking.connection import (
+    EXPERIMENT,
+    connect,
+    read_only,
+    search,
+    store_file,
+    tracking_uri,
+)
 from harmbench.tracking.layout import CURVES, FACTS, METRIC, PEOPLE, SUMMARY, TABLES, TEXTS
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-_PAGE = 1000
 # Clocks of those who share a server differ, and a run may take long to be written.
 _OVERLAP_MS = 24 * 3600 * 1000
 _USER = "mlflow.user"
-_PATIENCE = 60.0  # seconds that a file may be locked for
 # A cell may be recorded by several people; what one of them could not compute counts less.
 _QUESTION = ["cell", "cohort", "cohort_key"]
 
@@ -169,7 +173,7 @@ class _File(Recorded):
     def __init__(self, path: Path) -> None:
         self._path = path
         summaries, users = self._texts(SUMMARY), self._texts(_USER)
-        with closing(self._open()) as store:
+        with closing(read_only(self._path)) as store:
             found = store.execute(self._HEADS, (EXPERIMENT,)).fetchall()
         super().__init__(
             [
@@ -179,13 +183,8 @@ class _File(Recorded):
             ]
         )
 
-    def _open(self) -> sqlite3.Connection:
-        return sqlite3.connect(
-            f"file:{quote(str(self._path))}?mode=ro", timeout=_PATIENCE, uri=True
-        )
-
     def _texts(self, name: str) -> dict[str, str]:
-        with closing(self._open()) as store:
+        with closing(read_only(self._path)) as store:
             query = "SELECT run_uuid, value FROM tags WHERE key = ?"
             found = dict(store.execute(query, (name,)))
             # "0" comes after "/": all that a text goes on in, and nothing else.
@@ -220,12 +219,12 @@ def _from_server() -> pd.DataFrame:
     kept = home() / "recorded" / f"{digest(tracking_uri(), experiment)}.parquet"
     known = pd.read_parquet(kept) if kept.exists() else pd.DataFrame()
     query = "tags.role = 'cell'"
-    gone = {run.info.run_id for run in _search(client, experiment, query, deleted=True)}
+    gone = {run.info.run_id for run in search(client, experiment, query, deleted=True)}
     if len(known):
         query += f" AND attributes.end_time > {known['ended'].max() - _OVERLAP_MS}"
     rows = [
         _row(run)
-        for run in _search(client, experiment, query)
+        for run in search(client, experiment, query)
         if run.info.status != "RUNNING" and SUMMARY in run.data.tags
     ]
     table = pd.concat([known, pd.DataFrame(rows)], ignore_index=True)
@@ -240,19 +239,6 @@ def _from_server() -> pd.DataFrame:
         table.to_parquet(stream)
     Path(stream.name).replace(kept)
     return table
-
-
-def _search(client: Any, experiment: str, query: str, *, deleted: bool = False) -> Iterator[Run]:
-    from mlflow.entities import ViewType
-
-    view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
-    token = None
-    while True:
-        page = client.search_runs([experiment], query, view, _PAGE, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def _row(run: Run) -> dict[str, Any]:

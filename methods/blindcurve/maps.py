@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from ..blindharmony.correction import cosine_terms, with_maxima_of
 
 # Quantiles are taken of at most so many voxels, evenly spaced.
 _ENOUGH = 50_000
@@ -95,9 +96,8 @@ class Cosines:
     """
 
     def __init__(self, degree: int) -> None:
-        orders = range(degree + 1)
         self.degree = degree
-        self.terms = [t for t in itertools.product(orders, repeat=3) if 0 < sum(t) <= degree]
+        self.terms = cosine_terms(degree)
         self.degrees = torch.tensor([float(sum(t)) for t in self.terms])
 
     def _waves(self, places: Tensor) -> Tensor:
@@ -127,10 +127,7 @@ def in_range(changed: Tensor, image: Tensor, slicewise: bool) -> Tensor:
     Scans whose slices were min-max scaled one by one were so after whatever field their
     scanner had: once a field is taken off, each slice is to be scaled again.
     """
-    if not slicewise:
-        return changed
-    before, after = (x.amax(dim=(-2, -1), keepdim=True) for x in (image, changed))
-    return changed * (before / after.clamp_min(1e-6))
+    return with_maxima_of(image, changed) if slicewise else changed
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,6 +44,18 @@ def monotone(x: Tensor, knots: Tensor, heights: Tensor, slopes: Tensor) -> tuple
     return y, 2 * (s_k / denominator).log() + numerator.log()
 
 
+def cosine_terms(degree: int) -> list[tuple[int, ...]]:
+    """Return the orders of the cosines along each axis, of total order 1 to `degree`."""
+    orders = range(degree + 1)
+    return [t for t in itertools.product(orders, repeat=3) if 0 < sum(t) <= degree]
+
+
+def with_maxima_of(image: Tensor, changed: Tensor) -> Tensor:
+    """Scale each of the changed slices `(s, H, W)` to the maximum that it had in `image`."""
+    before, after = (x.amax(dim=(-2, -1), keepdim=True) for x in (image, changed))
+    return changed * (before / after.clamp_min(1e-6))
+
+
 class CosineField:
     """Smooth positive fields on a scan: the exponential of a sum of low-order cosines.
 
@@ -61,9 +73,8 @@ class CosineField:
     """
 
     def __init__(self, shape: tuple[int, int, int], degree: int) -> None:
-        orders = range(degree + 1)
         self.shape = shape
-        self.terms = [t for t in itertools.product(orders, repeat=3) if 0 < sum(t) <= degree]
+        self.terms = cosine_terms(degree)
         self.degrees = torch.tensor([float(sum(t)) for t in self.terms])
 
     def basis(self, index: Tensor) -> Tensor:
@@ -88,6 +99,4 @@ def with_field(image: Tensor, field: Tensor) -> Tensor:
     Slices of the target were min-max scaled after whatever field their scanner had, so
     that a field says nothing of their maxima.
     """
-    changed = image * field
-    before, after = (x.amax(dim=(-2, -1), keepdim=True) for x in (image, changed))
-    return changed * (before / after.clamp_min(1e-6))
+    return with_maxima_of(image, image * field)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -80,12 +80,6 @@ class BlindHarmonyLikelihood(Method):
         self.register_buffer("gain", torch.ones(()))
         self.register_buffer("seed", torch.zeros((), dtype=torch.int64))
 
-    def train(self, mode: bool = True) -> Self:
-        """Switch the mode, but not the flow's, which is fitted: its batch norms stay fixed."""
-        super().train(mode)
-        self.blindharmony.eval()
-        return self
-
     @classmethod
     def parts(cls, config: Any) -> Mapping[str, tuple[type[Method], Any]]:
         """Name the flow's method and the quantile match."""
@@ -153,7 +147,7 @@ class BlindHarmonyLikelihood(Method):
                 field = torch.einsum("p,pshw->shw", c, everywhere).exp()
                 result = match(with_field(start, field), mask, self.histogram.knots)
         if config.curve and float(self.gain) > 0:
-            curve = self.most_likely_curve(result, mask, scans, n)
+            curve = torch.cat(likelihood.curve(result))
             curved = self.curved(result[mask], curve, float(self.gain))
             if bool(curved.isfinite().all()):
                 result = result.masked_scatter(mask, curved)

@@ -104,12 +104,6 @@ class HarmonizingFlowsDomain(Method):
         """Name the method whose fit holds the harmoniser and the flow."""
         return {"of_target": (HarmonizingFlows, config.of_target)}
 
-    def train(self, mode: bool = True) -> Self:
-        """Switch the mode, but not that of what is fitted already."""
-        super().train(mode)
-        self.of_target.eval()
-        return self
-
     def fit(self, data: FitData, progress: FitProgress) -> None:
         """Train the harmoniser on until the flow finds what it makes of the source likely.
 

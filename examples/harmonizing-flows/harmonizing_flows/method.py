@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -92,12 +92,6 @@ class HarmonizingFlows(Method):
     def _new_network(self, seed: int) -> Harmonizer:
         with seeds.seeded(seed, self.name, "weights"):
             return Harmonizer(self.config.depth, self.config.width)
-
-    def train(self, mode: bool = True) -> Self:
-        """Switch the mode, but not the flow's, which is fitted: its batch norms stay fixed."""
-        super().train(mode)
-        self.blindharmony.eval()
-        return self
 
     # Fitting
 

@@ -169,3 +169,12 @@ def test_a_wholes_key_has_its_parts_keys_in_it(prepared):
     assert dataclasses.replace(job.fit, model=rebuilt).key != job.fit.key
     same = type("Same", (job.method,), {"__module__": job.method.__module__})
     assert dataclasses.replace(job.fit, model=same).key == job.fit.key
+
+
+def test_what_is_built_on_a_part_is_trained_without_it(small_cohort):
+    built = Registry.discover(FILES).entry("methods", "built").load()
+    method = built(small_cohort.grid).train()
+    assert method.training
+    parts = [getattr(method, name) for name in built.parts(method.config)]
+    assert parts
+    assert not any(part.training for part in parts)
