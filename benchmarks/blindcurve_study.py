@@ -39,7 +39,9 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
     "field alone": {"curve": False},
     "both": {},
     "both, curve looked at once": {"looks": 1},
-    "both, every field believed": {"doubt": False},
+    "both, every curve believed": {"caution": 0.0},
+    "both, no natural field believed": {"natural": 0.0},
+    "both, every field believed": {"natural": 1.0},
 }
 DISTURBANCES: Mapping[str, Mapping[str, Any]] = {
     "as it is": {},

@@ -31,9 +31,9 @@ from .config import ABLATIONS, PRESETS, BlindCurveConfig
 from .disturb import Disturbance, Family, disturbed, draw, draw_part, within
 from .features import N_SURROUNDINGS, Surroundings, slice_step, two_scales
 from .guard import Guard, layout
-from .maps import Cosines, Curve, Map, ascending, levels, quantiles_at
+from .maps import Cosines, Curve, Map, ascending, in_range, levels, quantiles_at
 from .network import Networks, Voxels
-from .ridge import Ridge
+from .ridge import Ridge, believed
 
 # Levels of the population's quantiles that part the intensities of surroundings.
 _PARTS = torch.tensor([3, 6, 9, 12, 15]) / 16
@@ -144,7 +144,7 @@ class BlindCurve(Method):
         quantiles = self._learn_people(own)
         self._learn_fields(own, whose, data.seed, progress)
         self._learn_natural_fields(own, whose, data.validation)
-        self._learn_curves(own, quantiles, data.seed, progress)
+        self._learn_curves(own, whose, quantiles, data.seed, progress)
         if self.config.refine:
             self._learn_gain(data.validation, data.seed, progress)
 
@@ -205,11 +205,13 @@ class BlindCurve(Method):
                 continue
             # People differ by nature; so much is not the field's doing.
             some = torch.from_numpy(0.5 * random.standard_normal(len(self.components))).float()
-            anchor = self._anchor(seen[mask], some.to(self.device))
-            around = self._surroundings(seen, mask, anchor)
+            anchor = self._anchor(seen[mask], self._other_people(some))
+            step = slice_step(self.grid)
+            part = seen[::step]
+            around = self._surroundings(part, mask[::step], anchor, len(seen))
             chosen = torch.from_numpy(random.permutation(len(around.features))[: config.voxels])
             coefficients = torch.tensor(disturbance.field, device=self.device) / anchor.exponent
-            shown = self._visible(seen, around, chosen.to(self.device)) @ coefficients
+            shown = self._visible(part, around, chosen.to(self.device), len(seen)) @ coefficients
             owner = torch.full((len(chosen),), int(whose[n]) % config.folds, device=self.device)
             pool.append((around.features[chosen.to(self.device)], shown, owner))
         features, shown, owner = (torch.cat(parts) for parts in zip(*pool, strict=True))
@@ -249,20 +251,22 @@ class BlindCurve(Method):
     @torch.no_grad()
     def _learn_natural_fields(self, own: ScanSet, whose: Tensor, validation: ScanSet) -> None:
         """Estimate the fields of undisturbed scans by networks that have not seen them."""
-        fields = []
+        fields: list[Tensor] = []
+        people: list[str] = []
         for scans, folds in ((own, (whose % self.config.folds).tolist()), (validation, None)):
             for n in range(len(scans)):
                 image, mask = _scan(scans, n, self.device)
                 if bool(mask.any()):
                     field, _ = self._field(image, mask, None if folds is None else folds[n])
-                    fields.append(field)
-        variation = NaturalVariation.of(torch.stack(fields).cpu(), self.cosines.degrees)
+                    fields.append(field.cpu())
+                    people.append(scans.people[n])
+        variation = NaturalVariation.calibrated(torch.stack(fields), self.cosines.degrees, people)
         self.field_mean.copy_(variation.mean)
         self.field_covariance.copy_(variation.covariance)
 
     @torch.no_grad()
     def _learn_curves(
-        self, own: ScanSet, quantiles: Tensor, seed: int, progress: FitProgress
+        self, own: ScanSet, whose: Tensor, quantiles: Tensor, seed: int, progress: FitProgress
     ) -> None:
         """Learn how textures tell what a person's quantiles are."""
         config = self.config
@@ -277,28 +281,31 @@ class BlindCurve(Method):
             image, mask = _scan(own, n, self.device)
             if not bool(mask.any()):
                 continue
-            some = torch.zeros(len(self.components))
-            if place >= len(own):  # the first are as they are
+            truth = image
+            if place < len(own):  # the first are as they are, among the other people
+                others = quantiles[whose != whose[n]]
+                knots = others.mean(dim=0).to(self.knots) if len(others) else self.knots
+                layouts.append(
+                    layout(self._matched(image, mask, self._anchor(image[mask])), mask).cpu()
+                )
+            else:
                 if config.noise or config.blur:
                     image = disturbed(image, mask, disturbance, self.cosines, bool(self.slicewise))
                 if random.uniform() < config.partial:
                     mask = within(mask, draw_part(random))
                 size = random.choice(_DEPARTURES)
-                some = torch.from_numpy(size * random.standard_normal(len(some))).float()
-            anchor = self._anchor(image[mask], some.to(self.device))
-            truth = _scan(own, n, self.device)[0]
+                drawn = size * random.standard_normal(len(self.components))
+                knots = self._other_people(torch.from_numpy(drawn).float())
+            anchor = self._anchor(image[mask], knots)
             features.append(self._textures(image, mask, anchor).cpu())
             wanted.append(quantiles_at(truth[mask], at).cpu() - anchor.y.cpu())
-            if place < len(own):
-                layouts.append(layout(self._matched(image, mask, anchor), mask).cpu())
+        deviations = (quantiles - quantiles.mean(dim=0)).square() @ _share(at)
+        self.spread.copy_(deviations.mean().sqrt())
         ridge = Ridge.of(torch.stack(features), torch.stack(wanted), 2, config.penalty)
         self.curve_mean.copy_(ridge.mean)
         self.curve_deviation.copy_(ridge.deviation)
         self.curve_weights.copy_(ridge.weights)
         self.curve_expected.copy_(ridge.expected)
-        weight = torch.gradient(at)[0].clamp_min(0)
-        deviations = (quantiles - quantiles.mean(dim=0)).square() @ weight
-        self.spread.copy_(deviations.mean().sqrt())
         standard = (torch.stack(features) - ridge.mean) / ridge.deviation
         self.guard.learn(torch.stack(layouts), standard)
 
@@ -378,13 +385,13 @@ class BlindCurve(Method):
                 return Map(field, nothing, nothing, slicewise, flag, unchanged=True)
         if config.field:
             found, exponent = self._field(image, mask, None)
-            field = exponent * (self._beyond_natural(found) if config.doubt else found)
+            field = exponent * self._beyond_natural(found)
         bare = Map(field, nothing, nothing, slicewise).without_field(image, self.cosines)
         anchor = self._anchor(bare[mask])
         if not config.curve:
             return Map(field, anchor, anchor, slicewise)
-        curve, at = anchor, levels(config.knots).to(anchor.y)
-        weight, before = torch.gradient(at)[0].clamp_min(0), torch.inf
+        curve, before = anchor, torch.inf
+        weight = _share(levels(config.knots).to(anchor.y))
         for look in range(config.looks):
             seen = self._textures(bare, mask, curve) - self.curve_mean
             standard = seen / self.curve_deviation
@@ -397,21 +404,30 @@ class BlindCurve(Method):
             # leads further and further away.
             if size >= before:
                 break
-            curve, before = Curve(anchor.x, ascending(curve.y + step)), size
+            way = curve.y + step - anchor.y
+            way = believed(way, way.square() @ weight / self.spread.square(), config.caution)
+            curve, before = Curve(anchor.x, ascending(anchor.y + way)), size
             if size < config.settled:
                 break
         return Map(field, curve, anchor, slicewise)
 
-    def _anchor(self, values: Tensor, ways: Tensor | None = None) -> Curve:
+    def _anchor(self, values: Tensor, knots: Tensor | None = None) -> Curve:
         """Match a scan's foreground to the population's quantiles, or to those of other people."""
         at = levels(self.config.knots).to(values.device)
-        knots = self.knots if ways is None else self.knots + ways @ self.components
-        return Curve(ascending(quantiles_at(values, at)), ascending(knots))
+        wanted = self.knots if knots is None else knots
+        return Curve(ascending(quantiles_at(values, at)), ascending(wanted))
+
+    def _other_people(self, ways: Tensor) -> Tensor:
+        """Return the quantiles of people who depart in some ways `(C,)` from the population."""
+        return self.knots + ways.to(self.knots) @ self.components
 
     def _matched(self, image: Tensor, mask: Tensor, anchor: Curve) -> Tensor:
         return torch.zeros_like(image).masked_scatter(mask, anchor(image[mask]))
 
     def _textures(self, image: Tensor, mask: Tensor, curve: Curve) -> Tensor:
+        # Neighbouring slices tell much the same.
+        step = slice_step(self.grid)
+        image, mask = image[::step], mask[::step]
         at = torch.arange(1, self.config.textures) / self.config.textures
         return two_scales(self._matched(image, mask, curve), mask, self._population(at))
 
@@ -420,14 +436,15 @@ class BlindCurve(Method):
         given = levels(self.config.knots).to(self.knots)
         return Curve(given, ascending(self.knots))(at.to(self.knots))
 
-    def _surroundings(self, image: Tensor, mask: Tensor, anchor: Curve) -> Surroundings:
-        step = slice_step(self.grid)
-        part, inside = image[::step], mask[::step]
+    def _surroundings(
+        self, part: Tensor, inside: Tensor, anchor: Curve, count: int
+    ) -> Surroundings:
+        """Look at every `slice_step`-th of `count` slices, given with their foreground."""
         h, edges = self._matched(part, inside, anchor), self._population(_PARTS)
-        return Surroundings.of(h, inside, edges, self.grid, len(image))
+        return Surroundings.of(h, inside, edges, self.grid, count)
 
-    def _visible(self, image: Tensor, around: Surroundings, chosen: Tensor) -> Tensor:
-        """Return what the cosines do to chosen voxels: `(n, P)`.
+    def _visible(self, part: Tensor, around: Surroundings, chosen: Tensor, count: int) -> Tensor:
+        """Return what the cosines do to chosen voxels of the slices looked at: `(n, P)`.
 
         Where slices are scaled by their maxima, a field is seen relative to where those are;
         else relative to its mean.
@@ -435,11 +452,13 @@ class BlindCurve(Method):
         terms = self.cosines.at(around.places[chosen])
         if not bool(self.slicewise):
             return terms - terms.mean(dim=0)
-        S, H, W = image.shape
-        top = image.flatten(1).argmax(dim=1)
-        place = torch.stack((torch.arange(S, device=top.device), top // W, top % W), dim=1)
-        sides = torch.tensor((S, H, W), device=top.device)
-        return terms - self.cosines.at((place + 0.5) / sides)[around.slices[chosen]]
+        step = slice_step(self.grid)
+        _, H, W = part.shape
+        top = part.flatten(1).argmax(dim=1)
+        slices = step * torch.arange(len(top), device=top.device)
+        place = torch.stack((slices, top // W, top % W), dim=1)
+        sides = torch.tensor((count, H, W), device=top.device)
+        return terms - self.cosines.at((place + 0.5) / sides)[around.slices[chosen] // step]
 
     def _field(self, image: Tensor, mask: Tensor, fold: int | None) -> tuple[Tensor, float]:
         """Estimate a scan's field.
@@ -453,33 +472,43 @@ class BlindCurve(Method):
         field = torch.zeros_like(self.field_mean)
         exponent = 1.0
         degrees = self.cosines.degrees.to(field)
-        anchor = self._anchor(image[mask])
+        step, count = slice_step(self.grid), len(image)
+        part, inside = image[::step], mask[::step]
+        shape = (count, image.shape[1], image.shape[2])
         for _ in range(self.config.iterations):
-            bare = Map(field, anchor, anchor, bool(self.slicewise)).without_field(
-                image, self.cosines
-            )
-            anchor = self._anchor(bare[mask])
-            around = self._surroundings(bare, mask, anchor)
+            factor = (-self.cosines.field(field, shape, step)).exp()
+            bare = in_range(part * factor, part, bool(self.slicewise))
+            anchor = self._anchor(bare[inside])
+            around = self._surroundings(bare, inside, anchor, count)
             chosen = torch.arange(0, len(around.features), _STRIDE, device=field.device)
             if not len(chosen):
                 break
             guesses = self.networks(around.features[chosen])
             guess = guesses.mean(dim=0) if fold is None else guesses[fold]
-            terms = self._visible(bare, around, chosen)
+            terms = self._visible(bare, around, chosen, count)
             precision = terms.T @ terms / len(chosen) + self.config.prior * degrees.square().diag()
             exponent = anchor.exponent
-            step = torch.linalg.solve(precision, terms.T @ guess / len(chosen))
-            field = field + exponent * step
-            if float(step.norm()) < _STILL:
+            change = torch.linalg.solve(precision, terms.T @ guess / len(chosen))
+            field = field + exponent * change
+            if float(change.norm()) < _STILL:
                 break
         return field / exponent, exponent
 
     def _beyond_natural(self, field: Tensor) -> Tensor:
-        """Return a field, or none where target scans may have such a one by nature."""
+        """Return a field, or a part of it where target scans may have such a one by nature.
+
+        A scan of the target may keep what it has by nature; from a scan of another scanner it
+        is better taken off, too, since this person's target scan has another one.
+        """
         variation = NaturalVariation(self.field_mean.cpu(), self.field_covariance.cpu())
         excess = variation.excess(field.cpu(), self.cosines.degrees, self.config.evidence)
         # All of it: the posterior mean, which takes off less, is 1 to 2 dB short of that.
-        return field - self.field_mean if bool(excess.any()) else torch.zeros_like(field)
+        return (1.0 if bool(excess.any()) else self.config.natural) * (field - self.field_mean)
+
+
+def _share(at: Tensor) -> Tensor:
+    """Return the share of voxels that each quantile stands for, by their levels `(K + 1,)`."""
+    return torch.gradient(at)[0].clamp_min(0)
 
 
 def _scan(scans: ScanSet, n: int, device: torch.device) -> tuple[Tensor, Tensor]:

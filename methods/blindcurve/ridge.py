@@ -1,4 +1,4 @@
-"""Linear regression with a penalty, for few people and many features."""
+"""Linear regression for few people and many features, and how far its guesses are believed."""
 
 from __future__ import annotations
 
@@ -56,3 +56,12 @@ class Ridge:
             moment.diagonal().add_(penalty * len(z))
             weights.append(torch.linalg.solve(moment, z.T @ (y - expected)) / blocks)
         return cls(mean.float(), deviation.float(), torch.cat(weights).float(), expected.float())
+
+
+def believed(guess: Tensor, size: Tensor, caution: float) -> Tensor:
+    """Return the part of guesses `(..., C)` that is applied, by their squared sizes `(...,)`.
+
+    As a Wiener filter has it: a guess that is large beside the usual error of guesses is
+    believed, a small one is mostly error. `caution` is that error, squared, in the same units.
+    """
+    return guess * (size / (size + caution).clamp_min(1e-9))[..., None]

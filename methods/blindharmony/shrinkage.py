@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -27,7 +29,7 @@ class NaturalVariation:
     covariance: Tensor
 
     @classmethod
-    def of(cls, coefficients: Tensor, degrees: Tensor) -> NaturalVariation:
+    def of(cls, coefficients: Tensor, degrees: Tensor) -> Self:
         """Estimate it from coefficients `(n, P)` of n target scans.
 
         The covariance of so few scans is shrunk towards a diagonal one that falls with the
@@ -42,6 +44,32 @@ class NaturalVariation:
         trend = (sample.diagonal() * degrees.square()).mean().clamp_min(1e-8) / degrees.square()
         covariance = (1 - _DIAGONAL) * sample + _DIAGONAL * trend.diag()
         return cls(coefficients.mean(dim=0), covariance)
+
+    @classmethod
+    def calibrated(cls, coefficients: Tensor, degrees: Tensor, people: Sequence[str]) -> Self:
+        """Estimate it, as wide as people who are left out turn out to scatter.
+
+        The fewer the scans, the less of how the next person departs is in their covariance.
+
+        Parameters
+        ----------
+        coefficients, degrees
+            `(n, P)` and `(P,)`.
+        people
+            Whose the n scans are; all of a person's are left out together.
+        """
+        whole = cls.of(coefficients, degrees)
+        surprises = []
+        for person in sorted(set(people)):
+            out = torch.tensor([other == person for other in people])
+            if bool(out.all()):
+                return whole
+            rest = cls.of(coefficients[~out], degrees)
+            deviations = (coefficients[out] - rest.mean).double()
+            solved = torch.linalg.solve(rest.covariance.double(), deviations.T)
+            surprises.append((deviations.T * solved).mean(dim=0))
+        factor = max(1.0, float(torch.cat(surprises).mean()))
+        return replace(whole, covariance=factor * whole.covariance)
 
     def excess(self, coefficients: Tensor, degrees: Tensor, evidence: float) -> Tensor:
         r"""Return the part of a scan's coefficients that is more than natural.

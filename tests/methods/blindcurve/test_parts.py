@@ -17,7 +17,7 @@ from harmbench_methods.blindcurve.features import (
 )
 from harmbench_methods.blindcurve.guard import Guard, layout, remoteness
 from harmbench_methods.blindcurve.network import Networks, Voxels
-from harmbench_methods.blindcurve.ridge import Ridge
+from harmbench_methods.blindcurve.ridge import Ridge, believed
 
 EDGES = torch.tensor([0.3, 0.5, 0.7])
 
@@ -105,6 +105,16 @@ def test_a_high_penalty_says_what_is_expected():
     x = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
     y = torch.arange(10.0)[:, None]
     torch.testing.assert_close(Ridge.of(x, y, 1, 1e9)(x), torch.full((10, 1), 4.5))
+
+
+def test_small_guesses_are_believed_less():
+    guess = torch.tensor([[0.1, 0.1], [10.0, 10.0]])
+    size = guess.square().sum(dim=1)
+    applied = believed(guess, size, 0.25)
+    assert applied[0, 0] < 0.1 * guess[0, 0]
+    assert applied[1, 0] > 0.99 * guess[1, 0]
+    assert torch.equal(believed(guess, size, 0.0), guess)
+    assert torch.equal(believed(torch.zeros(2), torch.zeros(()), 0.0), torch.zeros(2))
 
 
 def brain(seed):

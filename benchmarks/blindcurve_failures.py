@@ -1,0 +1,174 @@
+"""Where `blindcurve` fails: the worst people, very large ventricles, and another contrast.
+
+On the phantom, since it can widen a person's ventricles and scan them T2-weighted::
+
+    python benchmarks/blindcurve_failures.py ~/.harmbench/cohorts/phantom-quick-... FIGURE.png
+
+Prints a Markdown table (PSNR in dB of `histogram` and `blindcurve`, and what was flagged) and
+draws the cases. See docs/blindcurve.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from blindcurve_study import fitted, row
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from harmbench import Cohort, Method, Needs, Scans, Task, upright
+from harmbench.data.anatomy import Anatomy, Lattice, build_anatomy, draw_person, load_template
+from harmbench.data.normalize import minmax
+from harmbench.data.phantom import label, t2_weighted
+from harmbench.data.scanner import SCANNERS, draw_acquisition, render
+from harmbench.metrics.image import PSNR
+from harmbench.plugins import Registry
+from harmbench.progress import FitProgress
+from harmbench_methods.blindcurve.config import BlindCurveConfig
+from harmbench_methods.histogram import Histogram
+
+PERSON, SEED = "ventricles", 1  # nobody of the cohort
+GROWTHS = (0, 3, 6, 9)  # voxels of 1.2 mm by which ventricles grow on all sides
+VENTRICLES = ((-16, 44), (-32, 32), (-62, 38))  # mm along z, x and y: where they may lie
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scan, what it should look like on the target, and what it is an example of."""
+
+    title: str
+    scan: Scans
+    truth: Scans
+
+
+def worst(task: Task, cohort: Cohort, method: Method) -> Case:
+    """Return the test scan of a task that a method is worst on."""
+    data = task.setup(cohort, 0)
+    assert data.references is not None
+    cases = [(data.test.load([n]), data.references.load([n])) for n in range(len(data.test))]
+    with torch.no_grad():
+        scores = [psnr(method(scan), truth, cohort) for scan, truth in cases]
+    scan, truth = cases[int(np.argmin(scores))]
+    return Case(f"worst of {task.name}, {scan.people[0]}", scan, truth)
+
+
+def psnr(scan: Scans, truth: Scans, cohort: Cohort) -> float:
+    """Return the mean PSNR in dB over slices, as the metric has it."""
+    return PSNR().measure(scan, truth, cohort.scans(cohort.target, "train")).nanmean().item()
+
+
+def grown(anatomy: Anatomy, lattice: Lattice, growth: int) -> Anatomy:
+    """Let ventricles grow into what surrounds them, as in hydrocephalus but pushing nothing."""
+    inside = torch.ones(lattice.shape)
+    for axis, (places, (low, high)) in enumerate(zip(lattice.axes, VENTRICLES, strict=True)):
+        where = torch.as_tensor(places)
+        shape = [-1 if n == axis else 1 for n in range(3)]
+        inside = inside * ((where > low) & (where < high)).view(shape)
+    csf = anatomy.fractions[0]
+    size = 2 * growth + 1
+    pool = torch.nn.functional.max_pool3d((csf * inside)[None], size, 1, growth)[0]
+    more = torch.maximum(csf, pool * anatomy.brain)
+    rest = anatomy.fractions[1:] * ((1 - more) / (1 - csf).clamp_min(1e-3))
+    return anatomy._replace(fractions=torch.cat((more[None], rest)))
+
+
+def pathological(cohort: Cohort, growth: int, curve: Task) -> Case:
+    """Scan a person with such ventricles on the target, and bend that by a task's curve."""
+    lattice = Lattice.of(cohort.grid)
+    anatomy = build_anatomy(draw_person(SEED, PERSON), load_template(), lattice)
+    anatomy = grown(anatomy, lattice, growth)
+    labels = label(anatomy, lattice)
+    acquisition = draw_acquisition(SEED, PERSON, "target")
+    volume = lattice.to_grid(render(anatomy, SCANNERS["target"], acquisition, lattice))
+    image = minmax(torch.where(labels > 0, volume, 0))
+    share = float((labels == 1).sum() / (labels > 0).sum())
+    like = cohort.scans("target", "test").load([0])
+    truth = replace(
+        like, images=image[None], masks=(labels > 0)[None], labels=None, people=(PERSON,)
+    )
+    shift = curve.draw(cohort.scans("target", "test"), 0)
+    index = torch.arange(len(image))
+    bent = shift(image, labels > 0, torch.zeros(len(image), dtype=torch.int64), index)
+    title = f"ventricles grown by {1.2 * growth:.1f} mm, {share:.0%} CSF"
+    return Case(title, truth.with_images(bent[None]), truth)
+
+
+def t2(cohort: Cohort) -> Case:
+    """Return a T2-weighted scan of a test person, with the T1-weighted one as its truth."""
+    truth = cohort.scans("target", "test").load([0])
+    image = t2_weighted(truth.people[0], load_template(), cohort.grid)
+    return Case(f"T2-weighted, {truth.people[0]}", truth.with_images(image[None]), truth)
+
+
+def cases(cohort: Cohort, method: Method) -> Iterator[Case]:
+    """Yield all cases."""
+    registry = Registry.discover()
+
+    def task(name: str) -> Task:
+        return registry.entry("tasks", name, cohort.sources).build()
+
+    for name in ("sim-exp", "sim-bias", "domain2"):
+        yield worst(task(name), cohort, method)
+    for growth in GROWTHS:
+        yield pathological(cohort, growth, task("sim-exp"))
+    yield t2(cohort)
+
+
+def draw(rows: list[tuple[Case, Tensor, str]], path: Path) -> None:
+    """Draw source, result, truth and error of every case."""
+    figure = Figure(figsize=(14.0, 1.25 * len(rows) + 0.7), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(-(-len(rows) // 2), 8, squeeze=False)
+    for axis in grid.flat:
+        axis.set_axis_off()
+    for axes, (case, made, caption) in zip(grid.reshape(-1, 4), rows, strict=False):
+        middle = made.shape[0] // 2
+        truth = case.truth.images[0, middle]
+        pictures = (case.scan.images[0, middle], made[middle], truth, made[middle] - truth)
+        for axis, picture in zip(axes, pictures, strict=True):
+            error = picture is pictures[-1]
+            low, high, colours = (-0.3, 0.3, "RdBu_r") if error else (0.0, 1.0, "gray")
+            axis.imshow(upright(picture.numpy()), vmin=low, vmax=high, cmap=colours)
+        axes[0].set_title(caption, fontsize=9, loc="left")
+    figure.suptitle(
+        "Where blindcurve fails (the phantom, not real scans): source, result, truth, error of "
+        "up to ±0.3",
+        fontsize=11,
+    )
+    figure.savefig(path, dpi=90)
+
+
+def main() -> None:
+    """Fit, print the table and draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("prepared", type=Path)
+    parser.add_argument("figure", type=Path)
+    given = parser.parse_args()
+    cohort = Cohort(given.prepared)
+    data = Registry.discover().entry("tasks", "sim-exp", cohort.sources).build().setup(cohort, 0)
+    fit_data = data.fit_data(0).restricted(Needs.TARGET)
+    method, _ = fitted(fit_data, BlindCurveConfig())
+    histogram = Histogram(cohort.grid)
+    histogram.fit(fit_data, FitProgress())
+    row("case", ["identity", "histogram", "blindcurve", "flagged"])
+    row("---", ["---"] * 4)
+    rows = []
+    for case in cases(cohort, method):
+        with torch.no_grad():
+            made, matched = method(case.scan), histogram.eval()(case.scan)
+        found = [psnr(one, case.truth, cohort) for one in (case.scan, matched, made)]
+        flag = (made.flags or ("",))[0]
+        row(case.title, [*(f"{one:.1f}" for one in found), "yes" if flag else ""])
+        verdict = "flagged" if flag else f"{found[2]:.1f} dB, histogram {found[1]:.1f}"
+        rows.append((case, made.images[0], f"{case.title}: {verdict}"))
+    draw(rows, given.figure)
+
+
+if __name__ == "__main__":
+    main()
