@@ -10,6 +10,7 @@ import click
 
 from harmbench.cli.options import discover, plugin_option
 from harmbench.errors import UserError
+from harmbench.plugins import matching
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,9 +28,15 @@ if TYPE_CHECKING:
 @click.option(
     "--format", "style", default="table", show_default=True, type=click.Choice(["table", "csv"]),
 )  # fmt: skip
+@click.option("--cohort", metavar="NAME", help="Runs on this cohort alone; may be a glob.")
 @plugin_option
 def compare(
-    one: str, other: str, names: tuple[str, ...], style: str, plugin: tuple[Path, ...]
+    one: str,
+    other: str,
+    names: tuple[str, ...],
+    style: str,
+    cohort: str | None,
+    plugin: tuple[Path, ...],
 ) -> None:
     """Show what two runs differ by, on the people that both have.
 
@@ -37,7 +44,8 @@ def compare(
     harmbench compare blindharmony@domain3 histogram@domain3     all seeds
     harmbench compare 3f2a91c0 77b01d9e                          runs, by their MLflow ids
 
-    RUN is the beginning of a run's id, or METHOD@TASK. The difference is the first minus the
+    RUN is the beginning of a run's id, or METHOD@TASK: of the cohort and preset that were
+    run last, unless --cohort says which. The difference is the first minus the
     second, person by person, with its 95 % bootstrap interval over people and the p-value of
     Wilcoxon's signed-rank test, corrected over the metrics shown by Holm's method. Runs on
     different test data cannot be compared.
@@ -56,6 +64,10 @@ def compare(
         if name not in store.metrics:
             raise UserError.unknown("recorded metric", name, store.metrics)
     runs = store.runs(names or None)
+    if cohort is not None:
+        runs = runs[
+            runs["cohort"].isin(matching("recorded cohort", [cohort], runs["cohort"].unique()))
+        ]
     known = measures(runs, units(registry))
     sides = side(runs, one), side(runs, other)
     found = differences(*sides, [known[name] for name in names or known])
@@ -103,7 +115,7 @@ def _print(console: object, one: str, other: str, found: list[Difference]) -> No
 
     assert isinstance(console, Console)
     console.print(f"A: {one}\nB: {other}", style="bold")
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1))
     table.add_column("metric", no_wrap=True)
     for heading in ("A", "B", "A - B", "95 % interval", "p", "people", "better"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -121,6 +133,9 @@ def _print(console: object, one: str, other: str, found: list[Difference]) -> No
             str(gap.n),
             _better(each) if each.p <= LEVEL else "",
         )
+    # Half a number says nothing: a terminal that is narrower breaks the lines.
+    needed = console.measure(table, options=console.options.update(max_width=1000)).maximum
+    console.width = max(console.width, needed)
     console.print(table)
     console.print(f"p: Wilcoxon's signed-rank test, corrected over {len(found)} metrics by Holm")
     most = max(each.difference.n for each in found)

@@ -81,7 +81,7 @@ def side(runs: pd.DataFrame, text: str) -> Side:
         newest = found.sort_values("started").iloc[-1]
         found = found[(found[GROUP] == newest[GROUP]).all(axis=1)]
         found = found.sort_values("started").drop_duplicates("seed", keep="last")
-        title = f"{label} on {task}"
+        title = f"{label} on {task} of {newest['cohort']}"
     else:
         found = runs[runs["run_id"].str.startswith(text)] if len(text) >= _FEWEST else runs[:0]
         if found.empty:

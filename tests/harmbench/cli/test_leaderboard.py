@@ -25,7 +25,7 @@ def board(inside):
     return inside
 
 
-def test_what_was_run_is_shown_compared_and_exported(board, tmp_path):
+def test_what_was_run_is_shown_compared_and_exported(board, tmp_path, monkeypatch):
     _, shown, _ = board("leaderboard", "--metric", "psnr", "--metric", "wasserstein")
     assert "psnr in dB (higher is better) on cohort tiny [real scans], quick preset" in shown
     assert "cannot tell" not in shown  # one competitor alone needs no telling apart
@@ -38,8 +38,12 @@ def test_what_was_run_is_shown_compared_and_exported(board, tmp_path):
     assert "- \\* control: bounds the scale" in markdown
 
     _, compared, _ = board("compare", "histogram@domain1", "identity@domain1", "--metric", "psnr")
-    assert "A: histogram on domain1\nB: identity on domain1" in compared
+    assert "A: histogram on domain1 of tiny\nB: identity on domain1 of tiny" in compared
     assert "2 people cannot make a difference in 1 metrics significant" in compared
+    monkeypatch.setenv("COLUMNS", "40")
+    _, every, _ = board("compare", "histogram@domain1", "identity@domain1", "--cohort", "ti*")
+    assert "gm_wm_contrast_error" in every
+    assert "…" not in every
     code, table, _ = board(
         "compare", "histogram@domain1", "identity@domain1", "--format", "csv", "--metric", "psnr"
     )

@@ -106,4 +106,4 @@ def test_a_method_at_a_task_is_that_of_the_newest_board():
         [run("a1", started=5), run("a2", started=9, preset="paper"), run("a3", started=7)]
     )
     assert side(runs, "one@a").runs["run_id"].tolist() == ["a2"]
-    assert side(runs[:1], "one@a").title == "one on a"
+    assert side(runs[:1], "one@a").title == "one on a of tiny"
