@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from blindcurve_study import fitted, row
+from blindcurve_study import fitted, psnr, row
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -30,7 +30,6 @@ from harmbench.data.anatomy import Anatomy, Lattice, build_anatomy, draw_person,
 from harmbench.data.normalize import minmax
 from harmbench.data.phantom import label, t2_weighted
 from harmbench.data.scanner import SCANNERS, draw_acquisition, render
-from harmbench.metrics.image import PSNR
 from harmbench.plugins import Registry
 from harmbench.progress import FitProgress
 from harmbench_methods.blindcurve.config import BlindCurveConfig
@@ -56,14 +55,9 @@ def worst(task: Task, cohort: Cohort, method: Method) -> Case:
     assert data.references is not None
     cases = [(data.test.load([n]), data.references.load([n])) for n in range(len(data.test))]
     with torch.no_grad():
-        scores = [psnr(method(scan), truth, cohort) for scan, truth in cases]
+        scores = [psnr(method(scan), truth, data.target) for scan, truth in cases]
     scan, truth = cases[int(np.argmin(scores))]
     return Case(f"worst of {task.name}, {scan.people[0]}", scan, truth)
-
-
-def psnr(scan: Scans, truth: Scans, cohort: Cohort) -> float:
-    """Return the mean PSNR in dB over slices, as the metric has it."""
-    return PSNR().measure(scan, truth, cohort.scans(cohort.target, "train")).nanmean().item()
 
 
 def grown(anatomy: Anatomy, lattice: Lattice, growth: int) -> Anatomy:
@@ -170,7 +164,7 @@ def main() -> None:
     for case in cases(cohort, method):
         with torch.no_grad():
             made, matched = method(case.scan), histogram.eval()(case.scan)
-        found = [psnr(one, case.truth, cohort) for one in (case.scan, matched, made)]
+        found = [psnr(one, case.truth, data.target) for one in (case.scan, matched, made)]
         flag = (made.flags or ("",))[0]
         row(case.title, [*(f"{one:.1f}" for one in found), "yes" if flag else ""])
         verdict = "flagged" if flag else f"{found[2]:.1f} dB, histogram {found[1]:.1f}"

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harmbench import Cohort, FitData, Scans, Task
+from harmbench import Cohort, FitData, Scans, ScanSet, Task
 from harmbench.metrics.image import PSNR
 from harmbench.plugins import Registry
 from harmbench.progress import FitProgress
@@ -70,6 +70,11 @@ def fitted(data: FitData, config: BlindCurveConfig, people: int = 0) -> tuple[Bl
     return method.eval(), time.perf_counter() - began
 
 
+def psnr(scan: Scans, truth: Scans, target: ScanSet) -> float:
+    """Return the mean PSNR in dB over slices, as the metric has it."""
+    return PSNR().measure(scan, truth, target).nanmean().item()
+
+
 @torch.no_grad()
 def scores(method: BlindCurve, task: Task, cohort: Cohort, seed: int) -> np.ndarray:
     """Return the PSNR of every test person: `(people,)`."""
@@ -78,8 +83,7 @@ def scores(method: BlindCurve, task: Task, cohort: Cohort, seed: int) -> np.ndar
     found: dict[str, list[float]] = {}
     for n in range(len(data.test)):
         scan, truth = data.test.load([n]), data.references.load([n])
-        value = PSNR().measure(method(scan), truth, data.target).nanmean().item()
-        found.setdefault(scan.people[0], []).append(value)
+        found.setdefault(scan.people[0], []).append(psnr(method(scan), truth, data.target))
     return np.array([np.mean(values) for values in found.values()])
 
 

@@ -10,7 +10,6 @@ import click
 
 from harmbench.cli.options import discover, plugin_option
 from harmbench.errors import UserError
-from harmbench.plugins import matching
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +50,7 @@ def compare(
     different test data cannot be compared.
     """  # noqa: D301
     registry = discover(plugin)
-    from harmbench.cli.leaderboard import units
+    from harmbench.cli.leaderboard import on_cohort, units
     from harmbench.leaderboard.paired import compare as differences
     from harmbench.leaderboard.paired import side
     from harmbench.leaderboard.table import measures
@@ -63,11 +62,7 @@ def compare(
     for name in names:
         if name not in store.metrics:
             raise UserError.unknown("recorded metric", name, store.metrics)
-    runs = store.runs(names or None)
-    if cohort is not None:
-        runs = runs[
-            runs["cohort"].isin(matching("recorded cohort", [cohort], runs["cohort"].unique()))
-        ]
+    runs = on_cohort(store.runs(names or None), cohort)
     known = measures(runs, units(registry))
     sides = side(runs, one), side(runs, other)
     found = differences(*sides, [known[name] for name in names or known])

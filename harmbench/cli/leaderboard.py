@@ -73,9 +73,7 @@ def leaderboard(
     wanted = None if registry.manager.hook.leaderboard_columns.get_hookimpls() else chosen
     runs = store.runs(wanted)
     extra = extra_columns(registry, runs)
-    if cohort is not None:
-        cohorts = matching("recorded cohort", [cohort], runs["cohort"].unique())
-        runs = runs[runs["cohort"].isin(cohorts)]
+    runs = on_cohort(runs, cohort)
     asked = matching("recorded task", tasks, sorted(runs["task"].unique())) if tasks else None
     known = measures(runs, units(registry))
     found = list(boards(runs, [known[name] for name in chosen], tasks=asked))
@@ -108,6 +106,13 @@ def _chosen(store: Recorded, names: Sequence[str]) -> list[str]:
             raise UserError.unknown("recorded metric", name, store.metrics)
     told = [name for name in store.headlines if name in store.metrics]
     return list(names) or told or list(store.metrics)
+
+
+def on_cohort(runs: pd.DataFrame, name: str | None) -> pd.DataFrame:
+    """Return the runs on the cohorts of a name or glob; all of them if it is None."""
+    if name is None:
+        return runs
+    return runs[runs["cohort"].isin(matching("recorded cohort", [name], runs["cohort"].unique()))]
 
 
 def units(registry: Registry) -> dict[str, str]:

@@ -163,7 +163,7 @@ class BlindCurve(Method):
         self.slicewise.fill_(slicewise)
         self.knots.copy_(mean)
         # A quantile stands for the voxels around it: so weighted, errors are those of images.
-        weight = torch.gradient(at)[0].clamp_min(1e-4).sqrt()
+        weight = _share(at).clamp_min(1e-4).sqrt()
         _, size, ways = torch.linalg.svd((quantiles - mean) * weight, full_matrices=False)
         count = min(len(self.components), len(seen) - 1)
         scaled = size[:count, None] * ways[:count] / weight / max(1, len(seen) - 1) ** 0.5

@@ -88,14 +88,17 @@ def test_a_fit_records_its_curve(small_cohort):
     assert progress.facts["steps_done"] == SMALL.training_steps
 
 
-def test_a_monotone_curve_is_undone_whatever_it_is(method, small_cohort):
+# How far a step is believed depends on where the last one led, which rounding decides a little.
+@pytest.mark.parametrize(("caution", "bound"), [(0.0, 0.02), (SMALL.caution, 0.03)])
+def test_a_monotone_curve_is_undone_whatever_it_is(method, small_cohort, caution, bound):
     task = Exp().setup(small_cohort, 0)
     source, truth = task.test.load([0]), task.references.load([0])
     # What is taken off of a natural field depends a little on the curve.
-    exact = BlindCurve(method.grid, dataclasses.replace(SMALL, natural=0.0))
+    settings = dataclasses.replace(SMALL, natural=0.0, caution=caution)
+    exact = BlindCurve(method.grid, settings)
     exact.load_state_dict(method.state_dict())
     exact.eval()
-    assert (exact(source).images - exact(truth).images).abs().max() < 0.03
+    assert (exact(source).images - exact(truth).images).abs().max() < bound
 
 
 def test_so_much_of_a_natural_field_is_taken_off(method, small_cohort):
