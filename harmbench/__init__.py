@@ -58,7 +58,9 @@ if TYPE_CHECKING:
     from harmbench.scorer import BatchScorer as BatchScorer
     from harmbench.scorer import Scorer as Scorer
     from harmbench.scorer import ScoringContext as ScoringContext
+    from harmbench.seeds import derive as derive
     from harmbench.seeds import numpy_generator as numpy_generator
+    from harmbench.seeds import seeded as seeded
     from harmbench.seeds import torch_generator as torch_generator
     from harmbench.task import Task as Task
     from harmbench.task import TaskData as TaskData
@@ -99,9 +101,11 @@ _LAZY = {
     "autocast": "harmbench.precision",
     "bootstrap": "harmbench.metrics.aggregate",
     "bootstrap_statistic": "harmbench.metrics.aggregate",
+    "derive": "harmbench.seeds",
     "estimates": "harmbench.metrics.aggregate",
     "minmax": "harmbench.scans",
     "numpy_generator": "harmbench.seeds",
+    "seeded": "harmbench.seeds",
     "split_people": "harmbench.data.cohort",
     "torch_generator": "harmbench.seeds",
     "train": "harmbench.training",
@@ -150,11 +154,13 @@ __all__ = [
     "autocast",
     "bootstrap",
     "bootstrap_statistic",
+    "derive",
     "digest",
     "estimates",
     "hookimpl",
     "minmax",
     "numpy_generator",
+    "seeded",
     "split_people",
     "torch_generator",
     "train",

@@ -22,7 +22,8 @@ from harmbench import (
     SliceBatches,
     UserError,
     at_inference,
-    seeds,
+    seeded,
+    torch_generator,
     train,
 )
 
@@ -254,14 +255,14 @@ class Game:
         config = method.config
         self.config = config
         self.to_target = method.generator
-        with seeds.seeded(seed, "cyclegan", "opponents"):
+        with seeded(seed, "cyclegan", "opponents"):
             self.to_source = initialized(method.new_generator()).to(method.device)
             self.of_target, self.of_source = (
                 initialized(Discriminator(config.discriminator_width)).to(method.device)
                 for _ in range(2)
             )
         self.targets, self.sources = (
-            ImagePool(config.pool_size, seeds.torch_generator(seed, "cyclegan", "pool", of))
+            ImagePool(config.pool_size, torch_generator(seed, "cyclegan", "pool", of))
             for of in ("target", "source")
         )
         self.fakes: tuple[Tensor, Tensor] | None = None
@@ -334,7 +335,7 @@ class CycleGAN(Method):
         return Generator(self.config.width, self.config.blocks, self.config.residual)
 
     def _seeded_generator(self, seed: int) -> nn.Module:
-        with seeds.seeded(seed, "cyclegan", "weights"):
+        with seeded(seed, "cyclegan", "weights"):
             return initialized(self.new_generator())
 
     def fit(self, data: FitData, progress: FitProgress) -> None:
@@ -370,7 +371,7 @@ class CycleGAN(Method):
                 target,
                 size=config.batch_size,
                 device=self.device,
-                generator=seeds.torch_generator(data.seed, "cyclegan", "batches"),
+                generator=torch_generator(data.seed, "cyclegan", "batches"),
             ),
             [
                 phase("generators", game.generators_loss, game.to_target, game.to_source),

@@ -21,7 +21,8 @@ from harmbench import (
     SliceBatches,
     UserError,
     at_inference,
-    seeds,
+    seeded,
+    torch_generator,
     train,
 )
 
@@ -157,7 +158,7 @@ class UNetMethod(Method):
         self.network = self._new_network(seed=0)
 
     def _new_network(self, seed: int) -> UNet:
-        with seeds.seeded(seed, "unet", "weights"):
+        with seeded(seed, "unet", "weights"):
             return UNet(self.config.levels, self.config.width)
 
     def _translate(self, x: Tensor) -> Tensor:
@@ -183,7 +184,7 @@ class UNetMethod(Method):
             target,
             size=config.batch_size,
             device=self.device,
-            generator=seeds.torch_generator(data.seed, "unet", "batches"),
+            generator=torch_generator(data.seed, "unet", "batches"),
             paired=True,
         )
 

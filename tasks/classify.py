@@ -24,7 +24,8 @@ from harmbench import (
     TaskData,
     bootstrap_statistic,
     digest,
-    seeds,
+    seeded,
+    torch_generator,
 )
 
 from .domains import choose
@@ -167,9 +168,9 @@ def _trained(
     steps: int,
     device: torch.device,
 ) -> Classifier:
-    with seeds.seeded(seed, "classify-site", "weights", number):
+    with seeded(seed, "classify-site", "weights", number):
         classifier = Classifier().to(device)
-    generator = seeds.torch_generator(seed, "classify-site", "batches", number)
+    generator = torch_generator(seed, "classify-site", "batches", number)
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=_LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
 

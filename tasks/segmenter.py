@@ -19,7 +19,7 @@ from harmbench import (
     Scans,
     ScanSet,
     UserError,
-    seeds,
+    torch_generator,
     train,
 )
 
@@ -229,7 +229,7 @@ class Segmenter(Instrument):
             data.target,
             config.batch_size,
             self.device,
-            seeds.torch_generator(data.seed, "segmenter", "batches"),
+            torch_generator(data.seed, "segmenter", "batches"),
             Augmentation(self.grid.shape[1:], intensity=config.intensity_augmentation),
         )
         criterion = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)

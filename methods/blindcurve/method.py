@@ -20,7 +20,9 @@ from harmbench import (
     Phase,
     Scans,
     ScanSet,
-    seeds,
+    numpy_generator,
+    seeded,
+    torch_generator,
     train,
 )
 
@@ -131,7 +133,7 @@ class BlindCurve(Method):
         return {"likelihood": (BlindHarmonyLikelihood, LIKELIHOOD_PRESETS[config.refine])}
 
     def _new_networks(self, seed: int) -> Networks:
-        with seeds.seeded(seed, self.name, "weights"):
+        with seeded(seed, self.name, "weights"):
             return Networks(self.config.folds, N_SURROUNDINGS, self.config.hidden)
 
     # Fitting
@@ -186,7 +188,7 @@ class BlindCurve(Method):
     ) -> Iterator[tuple[int, Disturbance, np.random.Generator]]:
         """Draw disturbances of `count` scans in turn, each from a stream of its own."""
         for n in range(count):
-            random = seeds.numpy_generator(seed, self.name, purpose, n)
+            random = numpy_generator(seed, self.name, purpose, n)
             yield n % len(own), draw(random, family, self.cosines), random
 
     def _learn_fields(self, own: ScanSet, whose: Tensor, seed: int, progress: FitProgress) -> None:
@@ -239,7 +241,7 @@ class BlindCurve(Method):
                 shown,
                 owner,
                 size=config.batch_size,
-                generator=seeds.torch_generator(seed, self.name, "voxels"),
+                generator=torch_generator(seed, self.name, "voxels"),
             ),
             Phase(squared_error, optimizer, schedule),
             progress,

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from harmbench import FigureContext, PaperFigure, UserError, seeds, upright
+from harmbench import FigureContext, PaperFigure, UserError, torch_generator, upright
 
 from .flow import Flow
 from .method import BlindHarmony
@@ -70,7 +70,7 @@ class Samples(PaperFigure):
         rows = [("training\nslices", self._real(context))]
         for temperature in context.progress.track(TEMPERATURES, "samples of the flow"):
             # Of one stream for all temperatures: a column is one draw, ever further out.
-            generator = seeds.torch_generator(seed, "figure", self.name)
+            generator = torch_generator(seed, "figure", self.name)
             drawn = flow.sample(COLUMNS, generator, temperature)
             rows.append((f"temperature\n{temperature}", drawn.float().cpu()))
         _, H, W = method.grid.shape
@@ -115,7 +115,7 @@ class Samples(PaperFigure):
         scans = context.data.validation
         if not len(scans):
             return ""
-        generator = seeds.torch_generator(context.cell.seed, "figure", self.name, "validation")
+        generator = torch_generator(context.cell.seed, "figure", self.name, "validation")
         chosen = torch.randperm(scans.n_slices, generator=generator)[:VALIDATION_SLICES]
         x = scans.slices(chosen)
         u = torch.rand(x.shape, generator=generator)

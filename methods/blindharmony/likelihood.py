@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans, ScanSet, seeds
+from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans, ScanSet, torch_generator
 
 from ..histogram import Histogram, HistogramConfig, match, quantiles
 from .config import LIKELIHOOD_PRESETS, LikelihoodConfig
@@ -169,7 +169,7 @@ class BlindHarmonyLikelihood(Method):
         count = min(self.config.likelihood_slices, len(shown))
         places = ((torch.arange(count, device=shown.device) + 0.5) * len(shown) / count).long()
         index = shown[places]
-        generator = seeds.torch_generator(
+        generator = torch_generator(
             int(self.seed), self.name, "noise", scans.people[n], scans.sessions[n]
         )
         noise = torch.rand(self.grid.shape, generator=generator).to(start)[index]

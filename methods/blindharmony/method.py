@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans, seeds
+from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans, seeded, torch_generator
 
 from .config import PRESETS, BlindHarmonyConfig
 from .flow import Flow
@@ -52,7 +52,7 @@ class BlindHarmony(Method):
 
     def _new_flow(self, seed: int) -> Flow:
         _, H, W = self.grid.shape
-        with seeds.seeded(seed, "blindharmony", "weights"):
+        with seeded(seed, "blindharmony", "weights"):
             return Flow(H, W, self.config)
 
     def fit(self, data: FitData, progress: FitProgress) -> None:
@@ -63,7 +63,7 @@ class BlindHarmony(Method):
         DivergedError
             If the training runs away.
         """
-        generator = seeds.torch_generator(data.seed, "blindharmony", "mean")
+        generator = torch_generator(data.seed, "blindharmony", "mean")
         self.mean.copy_(mean_slices(data.target, self.config.mean_slices, generator))
         self.seed.fill_(data.seed)
         self.flow.load_state_dict(self._new_flow(data.seed).state_dict())
@@ -91,7 +91,7 @@ class BlindHarmony(Method):
     ) -> Tensor:
         """Harmonise scan n: `(S, H, W)`."""
         # Drawn for a whole scan at once, on the CPU, whatever the batch and the device.
-        generator = seeds.torch_generator(
+        generator = torch_generator(
             int(self.seed), "blindharmony", "noise", scans.people[n], scans.sessions[n]
         )
         noise = torch.rand(self.grid.shape, generator=generator).to(self.mean)

@@ -7,7 +7,16 @@ import math
 import torch
 from torch import Tensor
 
-from harmbench import FitData, FitProgress, Phase, ScanSet, SliceBatches, seeds, train
+from harmbench import (
+    FitData,
+    FitProgress,
+    Phase,
+    ScanSet,
+    SliceBatches,
+    derive,
+    torch_generator,
+    train,
+)
 
 from .config import FlowConfig
 from .flow import Flow
@@ -26,7 +35,7 @@ class Validation:
     """Bits per dimension of a flow on the same slices and noise every time."""
 
     def __init__(self, flow: Flow, scans: ScanSet, config: FlowConfig, seed: int) -> None:
-        generator = seeds.torch_generator(seed, "blindharmony", "validation")
+        generator = torch_generator(seed, "blindharmony", "validation")
         chosen = torch.randperm(scans.n_slices, generator=generator)[: config.validation_slices]
         self.flow = flow
         self.slices = scans.slices(chosen.sort().values)
@@ -61,9 +70,7 @@ def train_flow(
     DivergedError
         If the likelihood or its gradient is not finite.
     """
-    noise = torch.Generator(device).manual_seed(
-        seeds.derive(data.seed, "blindharmony", "training noise")
-    )
+    noise = torch.Generator(device).manual_seed(derive(data.seed, "blindharmony", "training noise"))
 
     bits_per_dimension = flow.bits_per_dimension
     if config.compiled:
@@ -82,7 +89,7 @@ def train_flow(
         data.target,
         size=config.batch_size,
         device=device,
-        generator=seeds.torch_generator(data.seed, "blindharmony", "batches"),
+        generator=torch_generator(data.seed, "blindharmony", "batches"),
     )
     validation = None
     if len(data.validation):

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import harmbench_methods
-from harmbench import BlindnessError, FitData, Lazy, Needs, UserError, seeds
+from harmbench import BlindnessError, FitData, Lazy, Needs, UserError, torch_generator
 from harmbench.progress import FitProgress
 from harmbench.scans import GRIDS
 from harmbench_methods.cyclegan import (
@@ -236,7 +236,7 @@ def pictures(*numbers):
 
 
 def test_pool_shows_new_images_until_it_is_full_then_half_old_ones():
-    pool = ImagePool(50, seeds.torch_generator(0, "pool"))
+    pool = ImagePool(50, torch_generator(0, "pool"))
     first = pictures(*range(50))
     assert torch.equal(pool.swap(first), first)
     new = pictures(*range(50, 1050))
@@ -250,16 +250,16 @@ def test_pool_shows_new_images_until_it_is_full_then_half_old_ones():
 
 
 def test_pool_of_no_size_shows_what_comes():
-    pool = ImagePool(0, seeds.torch_generator(0, "pool"))
+    pool = ImagePool(0, torch_generator(0, "pool"))
     assert torch.equal(pool.swap(pictures(1, 2)), pictures(1, 2))
     assert pool.images == []
 
 
 def test_pool_goes_on_where_it_was():
-    pool = ImagePool(4, seeds.torch_generator(0, "pool"))
+    pool = ImagePool(4, torch_generator(0, "pool"))
     pool.swap(pictures(*range(9)))
     kept = pool.state_dict()
-    fresh = ImagePool(4, seeds.torch_generator(1, "pool"))
+    fresh = ImagePool(4, torch_generator(1, "pool"))
     fresh.load_state_dict(kept)
     more = pictures(*range(9, 40))
     assert torch.equal(fresh.swap(more), pool.swap(more))

@@ -21,7 +21,7 @@ from harmbench import (
     Scans,
     SliceBatches,
     UserError,
-    seeds,
+    seeded,
     torch_generator,
     train,
 )
@@ -90,7 +90,7 @@ class HarmonizingFlows(Method):
         return {"blindharmony": (BlindHarmony, config.flow)}
 
     def _new_network(self, seed: int) -> Harmonizer:
-        with seeds.seeded(seed, self.name, "weights"):
+        with seeded(seed, self.name, "weights"):
             return Harmonizer(self.config.depth, self.config.width)
 
     # Fitting
