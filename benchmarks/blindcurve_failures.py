@@ -26,12 +26,18 @@ from skimage import measure
 from torch import Tensor
 
 from harmbench import Cohort, Method, Needs, Scans, Task, upright
-from harmbench.data.anatomy import Anatomy, Lattice, build_anatomy, draw_person, load_template
-from harmbench.data.normalize import minmax
-from harmbench.data.phantom import label, t2_weighted
-from harmbench.data.scanner import SCANNERS, draw_acquisition, render
+from harmbench.cohorts.phantom.anatomy import (
+    Anatomy,
+    Lattice,
+    build_anatomy,
+    draw_person,
+    load_template,
+)
+from harmbench.cohorts.phantom.scanner import SCANNERS, draw_acquisition, render
+from harmbench.cohorts.phantom.source import label, t2_weighted
+from harmbench.contracts.fit_progress import FitProgress
 from harmbench.plugins import Registry
-from harmbench.progress import FitProgress
+from harmbench.preprocessing.normalization import minmax
 from harmbench_methods.blindcurve.config import BlindCurveConfig
 from harmbench_methods.histogram import Histogram
 

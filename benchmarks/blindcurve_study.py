@@ -26,9 +26,9 @@ import torch
 from torch import Tensor
 
 from harmbench import Cohort, FitData, Scans, ScanSet, Task
+from harmbench.contracts.fit_progress import FitProgress
 from harmbench.metrics.image import PSNR
 from harmbench.plugins import Registry
-from harmbench.progress import FitProgress
 from harmbench_methods.blindcurve.config import BlindCurveConfig
 from harmbench_methods.blindcurve.method import BlindCurve
 

@@ -31,10 +31,10 @@ from nflows.utils import create_mid_split_binary_mask
 from torch import Tensor, nn
 
 from harmbench import Grid, Scans, torch_generator
-from harmbench.scans import GRIDS
+from harmbench.data.scans import GRIDS
 from harmbench_methods.blindharmony.config import PRESETS, BlindHarmonyConfig
-from harmbench_methods.blindharmony.flow import Flow
-from harmbench_methods.blindharmony.inference import FrozenFlow
+from harmbench_methods.blindharmony.flow.flow import Flow
+from harmbench_methods.blindharmony.flow.inference import FrozenFlow
 from harmbench_methods.blindharmony.method import BlindHarmony
 from harmbench_methods.blindharmony.terms import (
     correlation_gradient,

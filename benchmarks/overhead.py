@@ -26,17 +26,20 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from harmbench.cli.cells import compute
-from harmbench.figures import Keyframes
+from harmbench.cli.run_cells import compute
+from harmbench.execution.compute.apply import harmonized_by
+from harmbench.execution.compute.keyframes import Keyframes
+from harmbench.execution.compute.runner import Runner
+from harmbench.execution.compute.slices import Slices
+from harmbench.execution.plan.durations import Costs
+from harmbench.execution.plan.plan import Plan, make_plan
+from harmbench.execution.plan.request import Request
+from harmbench.execution.plan.selection import select
+from harmbench.execution.schedule.order import Order
 from harmbench.plugins import Registry
-from harmbench.progress import Silent
-from harmbench.run.apply import harmonized_by
-from harmbench.run.costs import Costs
-from harmbench.run.order import Order
-from harmbench.run.plan import Plan, Request, make_plan, select
-from harmbench.run.runner import Runner
-from harmbench.slices import Slices, write_slices
+from harmbench.store.slices import write_slices
 from harmbench.tracking.connection import connect
+from harmbench.util.progress import Silent
 
 METHODS = ("histogram", "blindharmony-ml")
 TASKS = ("sim-exp", "sim-bias", "domain2")

@@ -8,11 +8,11 @@ import torch
 from matplotlib.figure import Figure
 
 from harmbench import upright
-from harmbench.data.anatomy import Template, draw_person, load_template
-from harmbench.data.mprage import TISSUES, Mprage
-from harmbench.data.phantom import scan_person
-from harmbench.data.scanner import SCANNERS
-from harmbench.scans import GRIDS
+from harmbench.cohorts.phantom.anatomy import Template, draw_person, load_template
+from harmbench.cohorts.phantom.mprage import TISSUES, Mprage
+from harmbench.cohorts.phantom.scanner import SCANNERS
+from harmbench.cohorts.phantom.source import scan_person
+from harmbench.data.scans import GRIDS
 
 IMAGES = Path(__file__).parent / "images"
 SLICE = 26  # through the ventricles and the deep grey matter

@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from harmbench.contracts.needs import Needs
+from harmbench.contracts.published import Published
 from harmbench.errors import (
     BadScanError,
     BlindnessError,
@@ -19,98 +21,96 @@ from harmbench.errors import (
     SkipCell,
     UserError,
 )
-from harmbench.hashing import digest
-from harmbench.lazy import Lazy
-from harmbench.needs import Needs
-from harmbench.plugins import hookimpl
-from harmbench.published import Published
+from harmbench.hookspecs import hookimpl
+from harmbench.util.hashing import digest
+from harmbench.util.lazy import Lazy
 
 if TYPE_CHECKING:
-    from harmbench.batches import Batches as Batches
-    from harmbench.batches import SliceBatches as SliceBatches
+    from harmbench.contracts.figure import FigureContext as FigureContext
+    from harmbench.contracts.figure import PaperFigure as PaperFigure
+    from harmbench.contracts.fit_data import FitData as FitData
+    from harmbench.contracts.fit_progress import FitProgress as FitProgress
+    from harmbench.contracts.instrument import Instrument as Instrument
+    from harmbench.contracts.method import Method as Method
+    from harmbench.contracts.metric import Metric as Metric
+    from harmbench.contracts.model import Model as Model
+    from harmbench.contracts.model import at_inference as at_inference
+    from harmbench.contracts.scorer import BatchScorer as BatchScorer
+    from harmbench.contracts.scorer import Scorer as Scorer
+    from harmbench.contracts.scorer import ScoringContext as ScoringContext
+    from harmbench.contracts.task import Task as Task
+    from harmbench.contracts.task_data import TaskData as TaskData
     from harmbench.data.cohort import Cohort as Cohort
-    from harmbench.data.cohort import CohortSource as CohortSource
-    from harmbench.data.cohort import CohortWriter as CohortWriter
-    from harmbench.data.cohort import ScanRecord as ScanRecord
-    from harmbench.data.cohort import split_people as split_people
-    from harmbench.data.cohort import write_row as write_row
-    from harmbench.data.scanset import ScanSet as ScanSet
-    from harmbench.data.scanset import Transform as Transform
-    from harmbench.figures import upright as upright
-    from harmbench.instrument import Instrument as Instrument
-    from harmbench.method import Method as Method
-    from harmbench.metrics.aggregate import Estimate as Estimate
-    from harmbench.metrics.aggregate import bootstrap as bootstrap
-    from harmbench.metrics.aggregate import bootstrap_statistic as bootstrap_statistic
-    from harmbench.metrics.aggregate import estimates as estimates
-    from harmbench.metrics.base import Metric as Metric
-    from harmbench.model import FitData as FitData
-    from harmbench.model import Model as Model
-    from harmbench.model import at_inference as at_inference
-    from harmbench.paperfigure import FigureContext as FigureContext
-    from harmbench.paperfigure import PaperFigure as PaperFigure
-    from harmbench.precision import autocast as autocast
-    from harmbench.progress import FitProgress as FitProgress
-    from harmbench.progress import Progress as Progress
-    from harmbench.scans import Grid as Grid
-    from harmbench.scans import Scans as Scans
-    from harmbench.scans import minmax as minmax
-    from harmbench.scorer import BatchScorer as BatchScorer
-    from harmbench.scorer import Scorer as Scorer
-    from harmbench.scorer import ScoringContext as ScoringContext
-    from harmbench.seeds import derive as derive
-    from harmbench.seeds import numpy_generator as numpy_generator
-    from harmbench.seeds import seeded as seeded
-    from harmbench.seeds import torch_generator as torch_generator
-    from harmbench.task import Task as Task
-    from harmbench.task import TaskData as TaskData
-    from harmbench.training import Phase as Phase
-    from harmbench.training import train as train
-    from harmbench.wrapped import as_method as as_method
+    from harmbench.data.cohort_source import CohortSource as CohortSource
+    from harmbench.data.cohort_writer import CohortWriter as CohortWriter
+    from harmbench.data.cohort_writer import ScanRecord as ScanRecord
+    from harmbench.data.cohort_writer import write_row as write_row
+    from harmbench.data.display import upright as upright
+    from harmbench.data.scan_set import ScanSet as ScanSet
+    from harmbench.data.scan_set import Transform as Transform
+    from harmbench.data.scans import Grid as Grid
+    from harmbench.data.scans import Scans as Scans
+    from harmbench.data.scans import minmax as minmax
+    from harmbench.data.splits import split_people as split_people
+    from harmbench.statistics.estimate import Estimate as Estimate
+    from harmbench.statistics.estimate import bootstrap as bootstrap
+    from harmbench.statistics.estimate import bootstrap_statistic as bootstrap_statistic
+    from harmbench.statistics.estimate import estimates as estimates
+    from harmbench.training.as_method import as_method as as_method
+    from harmbench.training.batches import Batches as Batches
+    from harmbench.training.batches import SliceBatches as SliceBatches
+    from harmbench.training.loop import Phase as Phase
+    from harmbench.training.loop import train as train
+    from harmbench.util.precision import autocast as autocast
+    from harmbench.util.progress import Progress as Progress
+    from harmbench.util.seeds import derive as derive
+    from harmbench.util.seeds import numpy_generator as numpy_generator
+    from harmbench.util.seeds import seeded as seeded
+    from harmbench.util.seeds import torch_generator as torch_generator
 
 # Names that load torch or pandas, by the module that holds them.
 _LAZY = {
-    "BatchScorer": "harmbench.scorer",
-    "Batches": "harmbench.batches",
+    "BatchScorer": "harmbench.contracts.scorer",
+    "Batches": "harmbench.training.batches",
     "Cohort": "harmbench.data.cohort",
-    "CohortSource": "harmbench.data.cohort",
-    "CohortWriter": "harmbench.data.cohort",
-    "Estimate": "harmbench.metrics.aggregate",
-    "FigureContext": "harmbench.paperfigure",
-    "FitData": "harmbench.model",
-    "FitProgress": "harmbench.progress",
-    "Grid": "harmbench.scans",
-    "Instrument": "harmbench.instrument",
-    "Method": "harmbench.method",
-    "Metric": "harmbench.metrics.base",
-    "Model": "harmbench.model",
-    "PaperFigure": "harmbench.paperfigure",
-    "Phase": "harmbench.training",
-    "Progress": "harmbench.progress",
-    "ScanRecord": "harmbench.data.cohort",
-    "ScanSet": "harmbench.data.scanset",
-    "Scans": "harmbench.scans",
-    "Scorer": "harmbench.scorer",
-    "ScoringContext": "harmbench.scorer",
-    "SliceBatches": "harmbench.batches",
-    "Task": "harmbench.task",
-    "TaskData": "harmbench.task",
-    "Transform": "harmbench.data.scanset",
-    "as_method": "harmbench.wrapped",
-    "at_inference": "harmbench.model",
-    "autocast": "harmbench.precision",
-    "bootstrap": "harmbench.metrics.aggregate",
-    "bootstrap_statistic": "harmbench.metrics.aggregate",
-    "derive": "harmbench.seeds",
-    "estimates": "harmbench.metrics.aggregate",
-    "minmax": "harmbench.scans",
-    "numpy_generator": "harmbench.seeds",
-    "seeded": "harmbench.seeds",
-    "split_people": "harmbench.data.cohort",
-    "torch_generator": "harmbench.seeds",
-    "train": "harmbench.training",
-    "upright": "harmbench.figures",
-    "write_row": "harmbench.data.cohort",
+    "CohortSource": "harmbench.data.cohort_source",
+    "CohortWriter": "harmbench.data.cohort_writer",
+    "Estimate": "harmbench.statistics.estimate",
+    "FigureContext": "harmbench.contracts.figure",
+    "FitData": "harmbench.contracts.fit_data",
+    "FitProgress": "harmbench.contracts.fit_progress",
+    "Grid": "harmbench.data.scans",
+    "Instrument": "harmbench.contracts.instrument",
+    "Method": "harmbench.contracts.method",
+    "Metric": "harmbench.contracts.metric",
+    "Model": "harmbench.contracts.model",
+    "PaperFigure": "harmbench.contracts.figure",
+    "Phase": "harmbench.training.loop",
+    "Progress": "harmbench.util.progress",
+    "ScanRecord": "harmbench.data.cohort_writer",
+    "ScanSet": "harmbench.data.scan_set",
+    "Scans": "harmbench.data.scans",
+    "Scorer": "harmbench.contracts.scorer",
+    "ScoringContext": "harmbench.contracts.scorer",
+    "SliceBatches": "harmbench.training.batches",
+    "Task": "harmbench.contracts.task",
+    "TaskData": "harmbench.contracts.task_data",
+    "Transform": "harmbench.data.scan_set",
+    "as_method": "harmbench.training.as_method",
+    "at_inference": "harmbench.contracts.model",
+    "autocast": "harmbench.util.precision",
+    "bootstrap": "harmbench.statistics.estimate",
+    "bootstrap_statistic": "harmbench.statistics.estimate",
+    "derive": "harmbench.util.seeds",
+    "estimates": "harmbench.statistics.estimate",
+    "minmax": "harmbench.data.scans",
+    "numpy_generator": "harmbench.util.seeds",
+    "seeded": "harmbench.util.seeds",
+    "split_people": "harmbench.data.splits",
+    "torch_generator": "harmbench.util.seeds",
+    "train": "harmbench.training.loop",
+    "upright": "harmbench.data.display",
+    "write_row": "harmbench.data.cohort_writer",
 }
 
 __all__ = [

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from harmbench.plugins import hookimpl
+from harmbench.hookspecs import hookimpl
 
 
 @hookimpl
 def register_cohorts() -> dict[str, str]:
     """The embedded phantom, OASIS-3, and any other study on disk."""
     return {
-        "phantom": "harmbench.data.phantom:Phantom",
-        "oasis3": "harmbench.data.bids:Oasis3",
-        "bids": "harmbench.data.bids:Bids",
-        "csv": "harmbench.data.listed:Listed",
+        "phantom": "harmbench.cohorts.phantom.source:Phantom",
+        "oasis3": "harmbench.cohorts.bids.source:Oasis3",
+        "bids": "harmbench.cohorts.bids.source:Bids",
+        "csv": "harmbench.cohorts.csv_list:Listed",
     }
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class HarmbenchError(Exception):
@@ -47,3 +49,13 @@ class SkipCell(HarmbenchError):  # noqa: N818 - an outcome with a reason, not a 
 
 class DivergedError(HarmbenchError):
     """A fit or an output ran away to infinity or not-a-number."""
+
+
+def one_line(error: BaseException) -> str:
+    """Put an error into one line, with the place in the plugin where it came up."""
+    text = " ".join(str(error).split()) or "no message"
+    frames = traceback.extract_tb(error.__traceback__)
+    place = ""
+    if frames and not isinstance(error, SyntaxError):
+        place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})"
+    return f"{type(error).__name__}: {text}{place}"

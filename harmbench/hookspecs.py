@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from harmbench.util.lazy import Lazy
+
 if TYPE_CHECKING:
     import click
 
-    from harmbench.lazy import Lazy
-    from harmbench.run.cell import Cell, CellResult
+    from harmbench.contracts.cell import Cell, CellResult
+    from harmbench.util.lazy import Lazy
 
 hookspec = pluggy.HookspecMarker("harmbench")
 
@@ -59,3 +61,6 @@ def after_cell(cell: Cell, result: CellResult) -> None:
 @hookspec
 def leaderboard_columns(runs: Any) -> Mapping[str, Mapping[str, str]]:  # type: ignore[empty-body]
     """Return extra columns: `{"heading": {"method": "text"}}`; `runs` is the table of runs."""
+
+
+hookimpl = pluggy.HookimplMarker("harmbench")

@@ -6,7 +6,6 @@ import importlib
 import importlib.util
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -17,12 +16,10 @@ from typing import Any
 import pluggy
 
 from harmbench import hookspecs
-from harmbench.errors import UserError
-from harmbench.hashing import digest, file_digest
-from harmbench.home import home
-from harmbench.lazy import Lazy
-
-hookimpl = pluggy.HookimplMarker("harmbench")
+from harmbench.errors import UserError, one_line
+from harmbench.util.hashing import digest, file_digest
+from harmbench.util.home import home
+from harmbench.util.lazy import Lazy
 
 _FILE_MODULE = "harmbench_plugin_"
 
@@ -288,16 +285,6 @@ def _reference(value: Any) -> str:
     if isinstance(value, type):
         return f"{value.__module__}:{value.__qualname__}"
     raise TypeError(f"expected 'module:Class' or a class, not {type(value).__name__}")
-
-
-def one_line(error: BaseException) -> str:
-    """Put an error into one line, with the place in the plugin where it came up."""
-    text = " ".join(str(error).split()) or "no message"
-    frames = traceback.extract_tb(error.__traceback__)
-    place = ""
-    if frames and not isinstance(error, SyntaxError):
-        place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})"
-    return f"{type(error).__name__}: {text}{place}"
 
 
 def _version(distribution: str) -> str:

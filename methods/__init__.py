@@ -16,7 +16,7 @@ def register_methods() -> dict[str, str]:
         "unet": "harmbench_methods.unet:UNetMethod",
         "cyclegan": "harmbench_methods.cyclegan:CycleGAN",
         "blindharmony": "harmbench_methods.blindharmony.method:BlindHarmony",
-        "blindharmony-ml": "harmbench_methods.blindharmony.likelihood:BlindHarmonyLikelihood",
+        "blindharmony-ml": "harmbench_methods.blindharmony_ml.method:BlindHarmonyLikelihood",
         "blindcurve": "harmbench_methods.blindcurve.method:BlindCurve",
     }
 

@@ -27,8 +27,8 @@ from harmbench import (
     train,
 )
 
-from .checks import check_least
-from .slicewise import first_scans, training_steps, translate
+from ._settings import check_least
+from ._slices import first_scans, training_steps, translate
 
 # Where the constants below are from:
 #   [S 2.3]    the supplement of the BlindHarmony paper, section 2.3 and Table 2

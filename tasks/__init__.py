@@ -37,5 +37,7 @@ def register_tasks(sources: tuple[str, ...]) -> dict[str, str | Lazy]:
         tasks[domain_task(source)] = Lazy("harmbench_tasks.domains:Domain", chosen)
         tasks[f"wmseg-{source}"] = Lazy("harmbench_tasks.segmentation:WhiteMatter", chosen)
         tasks[f"retest-{source}"] = Lazy("harmbench_tasks.retest:Retest", chosen)
-        tasks[f"classify-site-{source}"] = Lazy("harmbench_tasks.classify:ClassifySite", chosen)
+        tasks[f"classify-site-{source}"] = Lazy(
+            "harmbench_tasks.classify_site:ClassifySite", chosen
+        )
     return tasks

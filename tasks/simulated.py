@@ -70,7 +70,7 @@ class Curve:
         return digest("curve", self.formula, self.gamma)
 
     def __call__(self, images: Tensor, masks: Tensor, scan: Tensor, index: Tensor) -> Tensor:
-        """Shift slices `(B, H, W)`; see `harmbench.data.scanset.Transform`."""
+        """Shift slices `(B, H, W)`; see `harmbench.data.scan_set.Transform`."""
         x = minmax(images)
         if self.formula == "exp":
             y = torch.exp(x)
@@ -158,7 +158,7 @@ class BiasShift:
         return torch.exp(rows @ plane @ columns.T)
 
     def __call__(self, images: Tensor, masks: Tensor, scan: Tensor, index: Tensor) -> Tensor:
-        """Shift slices `(B, H, W)`; see `harmbench.data.scanset.Transform`."""
+        """Shift slices `(B, H, W)`; see `harmbench.data.scan_set.Transform`."""
         steps = torch.tensor([self.curves[i] for i in scan.tolist()])
         y = bernstein(minmax(images), steps) * self.field(images.shape, scan, index)
         return _back_to_range(y, images)

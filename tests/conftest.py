@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from harmbench.data.cohort import Cohort
-from harmbench.progress import Silent
-from harmbench.testing.shells import write_cohort
+from harmbench.testing.tiny_cohort import write_cohort
+from harmbench.util.progress import Silent
 
 # A machine under load is no failure of a property, and CI draws the same cases every time.
 hypothesis.settings.register_profile("harmbench", deadline=None, derandomize="CI" in os.environ)

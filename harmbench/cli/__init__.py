@@ -23,6 +23,7 @@ from harmbench.cli import (
     resume,
     run,
     store,
+    sync,
     ui,
 )
 from harmbench.errors import HarmbenchError
@@ -77,7 +78,7 @@ def cli() -> None:
     """  # noqa: D301 - \b is click's mark for lines that are not to be wrapped
 
 
-for command in (run.run, resume.resume, resume.sync, store.store, ablate.ablate, data.data,
+for command in (run.run, resume.resume, sync.sync, store.store, ablate.ablate, data.data,
                 new.new, check.check, figure.figure, leaderboard.leaderboard, compare.compare,
                 export.export, report.report, ui.ui, harmonize.harmonize, listing.listing,
                 plugins.plugins, completion.completion):  # fmt: skip

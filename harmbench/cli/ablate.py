@@ -24,18 +24,18 @@ from harmbench.cli.options import (
     set_option,
     task_option,
 )
+from harmbench.data.scan_kind import kind_of_scans
 from harmbench.errors import UserError
-from harmbench.kinds import kind_of_scans
 from harmbench.plugins import Registry
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from harmbench.data.preparing import Preparing
+    from harmbench.contracts.published import Published
+    from harmbench.data.prepare_options import Preparing
+    from harmbench.execution.plan.plan import Plan
     from harmbench.leaderboard.ablation import AblationTable, Field
-    from harmbench.metrics.aggregate import Estimate
-    from harmbench.published import Published
-    from harmbench.run.plan import Plan
+    from harmbench.statistics.estimate import Estimate
 
 _DEFAULT_METRICS = ("psnr", "ssim")
 # Characters of the title's column, of ours and of the paper's, with the space between:
@@ -99,11 +99,12 @@ def ablate(
     import pandas as pd
     from rich.console import Console
 
-    from harmbench.cli.cells import compute, foresee
-    from harmbench.home import writable_home
+    from harmbench.cli.run_cells import compute, foresee
+    from harmbench.execution.plan.request import Request
+    from harmbench.execution.plan.selection import select
+    from harmbench.execution.schedule.order import Order
     from harmbench.leaderboard.ablation import tables, tidy
-    from harmbench.run.order import Order
-    from harmbench.run.plan import Request, select
+    from harmbench.util.home import writable_home
 
     kind = entry.load()
     if not kind.ablations:

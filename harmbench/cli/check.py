@@ -42,9 +42,9 @@ def check(
 
     from harmbench.testing.checks import Status
     from harmbench.testing.method_checks import METHOD_CHECKS
-    from harmbench.testing.shells import SOURCES
     from harmbench.testing.suite import find
     from harmbench.testing.task_checks import TASK_CHECKS
+    from harmbench.testing.tiny_cohort import SOURCES
 
     checks = {
         "methods": {one.name: one.summary for one in METHOD_CHECKS},

@@ -54,7 +54,7 @@ def compare(
     from harmbench.leaderboard.paired import compare as differences
     from harmbench.leaderboard.paired import side
     from harmbench.leaderboard.table import measures
-    from harmbench.tracking import recorded
+    from harmbench.tracking import reader as recorded
 
     store = recorded.read()
     if not store.metrics:
@@ -106,7 +106,7 @@ def _print(console: object, one: str, other: str, found: list[Difference]) -> No
     from rich.table import Table
 
     from harmbench.cli.leaderboard import number
-    from harmbench.leaderboard.statistics import LEVEL, smallest_p
+    from harmbench.statistics.hypothesis import LEVEL, smallest_p
 
     assert isinstance(console, Console)
     console.print(f"A: {one}\nB: {other}", style="bold")

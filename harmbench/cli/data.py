@@ -16,14 +16,14 @@ from harmbench.cli.options import (
     preset_option,
     recipe_option,
 )
-from harmbench.cli.pictures import check_picture, written
+from harmbench.cli.output_files import check_picture, written
+from harmbench.data.scan_kind import kind_of_scans
 from harmbench.errors import UserError
-from harmbench.kinds import kind_of_scans
 
 if TYPE_CHECKING:
+    from harmbench.cohorts.bids.draft import Scanner
     from harmbench.data.cohort import Cohort
-    from harmbench.data.draft import Scanner
-    from harmbench.data.preparing import Preparing
+    from harmbench.data.prepare_options import Preparing
 
 
 @click.group()
@@ -51,8 +51,8 @@ def recipe(path: Path, output: Path | None) -> None:
     The scanner with the most scans becomes the target. The table of scanners goes to the
     error stream if the draft is printed, so that it can be sent into a file.
     """
-    from harmbench.data.draft import draft_recipe, find_scanners
-    from harmbench.data.tree import find_scans
+    from harmbench.cohorts.bids.draft import draft_recipe, find_scanners
+    from harmbench.cohorts.bids.layout import find_scans
 
     path = path.expanduser()
     if not path.is_dir():
@@ -140,7 +140,7 @@ def show(
     _show(prepared)
     if output is None:
         return
-    from harmbench.data.sheet import contact_sheet
+    from harmbench.data.contact_sheet import contact_sheet
 
     domains = 1 + len(prepared.sources)
     if most < domains:
@@ -162,11 +162,11 @@ def _opened(
 
     from rich.console import Console
 
-    from harmbench.cli.progress import shown
+    from harmbench.cli.progress_bars import shown
     from harmbench.data.cohort import Cohort
-    from harmbench.home import writable_home
-    from harmbench.run.plan import open_source
-    from harmbench.scans import GRIDS
+    from harmbench.data.scans import GRIDS
+    from harmbench.execution.plan.selection import open_source
+    from harmbench.util.home import writable_home
 
     if preset not in GRIDS:
         raise UserError.unknown("preset", preset, GRIDS)

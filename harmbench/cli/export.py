@@ -33,10 +33,10 @@ def export(output: Path, by: str, plugin: tuple[Path, ...]) -> None:
     """  # noqa: D301
     registry = discover(plugin)
     from harmbench.cli.leaderboard import units
-    from harmbench.home import home
     from harmbench.leaderboard.export import export as write
     from harmbench.leaderboard.table import measures
-    from harmbench.tracking import recorded
+    from harmbench.tracking import reader as recorded
+    from harmbench.util.home import home
 
     runs = recorded.runs()
     if runs.empty:

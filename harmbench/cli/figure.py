@@ -21,17 +21,17 @@ from harmbench.cli.options import (
     set_option,
     source_names,
 )
-from harmbench.cli.pictures import check_picture, written
+from harmbench.cli.output_files import check_picture, written
 from harmbench.errors import UserError
 
 if TYPE_CHECKING:
     import torch
     from matplotlib.figure import Figure
 
-    from harmbench.data.preparing import Preparing
-    from harmbench.paperfigure import PaperFigure
+    from harmbench.contracts.figure import PaperFigure
+    from harmbench.data.prepare_options import Preparing
+    from harmbench.execution.plan.selection import Selection
     from harmbench.plugins import Registry
-    from harmbench.run.plan import Selection
 
 _DPI = 150
 
@@ -95,10 +95,11 @@ def figure(
     output = output or Path(f"{name}.png")
     check_picture(output, "figure")
 
-    from harmbench.home import writable_home
-    from harmbench.paperfigure import PaperFigure
-    from harmbench.run.device import resolve
-    from harmbench.run.plan import Request, select
+    from harmbench.contracts.figure import PaperFigure
+    from harmbench.execution.plan.request import Request
+    from harmbench.execution.plan.selection import select
+    from harmbench.util.device import resolve
+    from harmbench.util.home import writable_home
 
     drawing = entry.build()
     if not isinstance(drawing, PaperFigure):
@@ -136,11 +137,11 @@ def _drawn(
     import torch
     from rich.console import Console
 
-    from harmbench.cli.progress import shown
-    from harmbench.paperfigure import FigureContext
-    from harmbench.run.plan import make_plan
-    from harmbench.run.runner import Runner
-    from harmbench.seeds import seeded
+    from harmbench.cli.progress_bars import shown
+    from harmbench.contracts.figure import FigureContext
+    from harmbench.execution.compute.runner import Runner
+    from harmbench.execution.plan.plan import make_plan
+    from harmbench.util.seeds import seeded
 
     with shown(Console(stderr=True)) as progress:
         registry.on_error = lambda line: progress.log(f"warning: {line}")

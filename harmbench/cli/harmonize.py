@@ -25,11 +25,12 @@ from harmbench.cli.options import (
 from harmbench.errors import BadScanError, UserError
 
 if TYPE_CHECKING:
-    from harmbench.data.preparing import Preparing
+    from harmbench.data.prepare_options import Preparing
+    from harmbench.execution.plan.request import Request
+    from harmbench.harmonization.harmonizer import Harmonizer
+    from harmbench.harmonization.scan import Errand, Manner, Outcome
     from harmbench.plugins import Registry
-    from harmbench.progress import Progress
-    from harmbench.run.harmonize import Errand, Harmonizer, Manner, Outcome
-    from harmbench.run.plan import Request
+    from harmbench.util.progress import Progress
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -149,13 +150,14 @@ def harmonize(
 
     from rich.console import Console
 
-    from harmbench.cli.progress import shown
-    from harmbench.data.tree import beside
-    from harmbench.home import writable_home
-    from harmbench.run.device import resolve
-    from harmbench.run.errands import errand_of
-    from harmbench.run.harmonize import Manner, Outputs, from_fit
-    from harmbench.run.plan import Request
+    from harmbench.cli.progress_bars import shown
+    from harmbench.execution.plan.request import Request
+    from harmbench.harmonization.folder import errand_of
+    from harmbench.harmonization.harmonizer import from_fit
+    from harmbench.harmonization.scan import Manner, Outputs
+    from harmbench.preprocessing.file_names import beside
+    from harmbench.util.device import resolve
+    from harmbench.util.home import writable_home
 
     chosen, home = str(resolve(device)), writable_home()
     with shown(Console(stderr=True)) as progress:
@@ -228,8 +230,8 @@ def _list_fits() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from harmbench.home import home
-    from harmbench.run.harmonize import stored_fits
+    from harmbench.harmonization.harmonizer import stored_fits
+    from harmbench.util.home import home
 
     found = stored_fits(home())
     if not found:
@@ -259,15 +261,16 @@ def _of_method(
 
     import torch
 
-    from harmbench.data.normalize import normalization
-    from harmbench.hashing import canonical
-    from harmbench.needs import Needs
+    from harmbench.contracts.needs import Needs
+    from harmbench.data.scans import GRIDS
+    from harmbench.execution.compute.runner import Runner
+    from harmbench.execution.plan import settings
+    from harmbench.execution.plan.plan import make_plan
+    from harmbench.execution.plan.selection import select
+    from harmbench.harmonization.harmonizer import Harmonizer
     from harmbench.plugins import code_version
-    from harmbench.run import settings
-    from harmbench.run.harmonize import Harmonizer
-    from harmbench.run.plan import make_plan, select
-    from harmbench.run.runner import Runner
-    from harmbench.scans import GRIDS
+    from harmbench.preprocessing.normalization import normalization
+    from harmbench.util.hashing import canonical
 
     (name,) = request.methods
     kind = registry.entry("methods", name).load()
@@ -318,7 +321,7 @@ def _of_method(
 
 
 def _single(errand: Errand, harmonizer: Harmonizer, progress: Progress) -> Outcome:
-    from harmbench.run.harmonize import harmonize_file, only_writer
+    from harmbench.harmonization.scan import harmonize_file, only_writer
 
     with only_writer(errand.outputs.scan, harmonizer.home, progress):
         outcome = harmonize_file(errand, harmonizer)
@@ -339,9 +342,9 @@ def _folder(
     figures: bool,
     jobs: int | None,
 ) -> int:
-    from harmbench.data.pool import in_processes
-    from harmbench.run.errands import describe, errands_in
-    from harmbench.run.harmonize import already, harmonize_file, only_writer
+    from harmbench.harmonization.folder import describe, errands_in
+    from harmbench.harmonization.scan import already, harmonize_file, only_writer
+    from harmbench.util.processes import in_processes
 
     with only_writer(output, harmonizer.home, progress):
         errands = errands_in(scan, output, harmonizer.home, manner, figures=figures)

@@ -18,10 +18,10 @@ from harmbench.plugins import Registry, matching
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harmbench.leaderboard.reference import Reference
+    from harmbench.leaderboard.published import Reference
     from harmbench.leaderboard.table import Board, Row, Score
-    from harmbench.metrics.aggregate import Estimate
-    from harmbench.tracking.recorded import Recorded
+    from harmbench.statistics.estimate import Estimate
+    from harmbench.tracking.reader import Recorded
 
 # Columns that plugins add: texts by method, by heading.
 Extra = Mapping[str, Mapping[str, str]]
@@ -65,7 +65,7 @@ def leaderboard(
     import pandas as pd
 
     from harmbench.leaderboard.table import boards, measures, tidy
-    from harmbench.tracking import recorded
+    from harmbench.tracking import reader as recorded
 
     store = recorded.read()
     chosen = _chosen(store, names)
@@ -83,7 +83,7 @@ def leaderboard(
         table = pd.concat([tidy(board) for board in found], ignore_index=True)
         click.echo(_as_text(table, style))
         return
-    from harmbench.leaderboard.reference import references
+    from harmbench.leaderboard.published import references
 
     printed = [references(registry, board) for board in found]
     if style == "markdown":

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, TypeVar, cast
 
 import click
 
-from harmbench.data.address import parse_cohort
-from harmbench.data.preparing import AUTO, Preparing
+from harmbench.cohorts.address import parse_cohort
+from harmbench.data.prepare_options import AUTO, Preparing
 from harmbench.errors import HarmbenchError
 from harmbench.plugins import Registry
 

@@ -29,8 +29,8 @@ def report(output: Path, plugin: tuple[Path, ...]) -> None:
     from rich.console import Console
 
     from harmbench.cli.leaderboard import extra_columns
-    from harmbench.cli.progress import shown
-    from harmbench.leaderboard.report import write_report
+    from harmbench.cli.progress_bars import shown
+    from harmbench.report.report import write_report
 
     with shown(Console(stderr=True)) as progress:
         written = write_report(

@@ -1,4 +1,4 @@
-"""`harmbench resume` and `harmbench sync`: going on with what was interrupted."""
+"""`harmbench resume`: continue an interrupted run."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def resume() -> int:
     Finished cells are taken from the store, and a training goes on from its checkpoint. Exit
     code as of `run`.
     """
-    from harmbench.cli.cells import compute
-    from harmbench.home import writable_home
-    from harmbench.run.executors.choice import Choice
-    from harmbench.run.invocation import last_unfinished
-    from harmbench.run.plan import select
+    from harmbench.cli.run_cells import compute
+    from harmbench.execution.plan.selection import select
+    from harmbench.execution.schedule.executors.choice import Choice
+    from harmbench.execution.schedule.invocation import last_unfinished
+    from harmbench.util.home import writable_home
 
     home = writable_home()
     invocation, executor = last_unfinished(home)
@@ -35,24 +35,3 @@ def resume() -> int:
     )
     click.echo(outcome.summary)
     return outcome.code
-
-
-@click.command()
-def sync() -> int:
-    """Record in MLflow what it could not take while cells were run.
-
-    Exit code 1 if it still does not answer.
-    """
-    from harmbench.home import writable_home
-    from harmbench.tracking.outbox import Outbox
-    from harmbench.tracking.recorder import MlflowRecorder, command_line
-
-    recorder = MlflowRecorder(command_line())
-    outbox = Outbox(
-        writable_home(), recorder, lambda line: click.echo(f"warning: {line}", err=True)
-    )
-    outbox.send_all()
-    recorder.close(failed=False)
-    left = outbox.waiting()
-    click.echo(f"{recorder.recorded} recorded in MLflow, {left} waiting")
-    return int(left > 0)

@@ -77,12 +77,13 @@ def run(context: click.Context, /, **_: Any) -> int:
             )
     registry = discover(given["plugin"])
 
-    from harmbench.cli.cells import compute, foresee
-    from harmbench.home import writable_home
-    from harmbench.run.executors.choice import Choice
-    from harmbench.run.executors.submitted import Resources
-    from harmbench.run.order import Order
-    from harmbench.run.plan import Request, select
+    from harmbench.cli.run_cells import compute, foresee
+    from harmbench.execution.plan.request import Request
+    from harmbench.execution.plan.selection import select
+    from harmbench.execution.schedule.executors.choice import Choice
+    from harmbench.execution.schedule.executors.submitted import Resources
+    from harmbench.execution.schedule.order import Order
+    from harmbench.util.home import writable_home
 
     home = writable_home()
     request = Request(
@@ -122,7 +123,7 @@ def _given(context: click.Context) -> dict[str, Any]:
     given = dict(context.params)
     if given["suite"] is None:
         return given
-    from harmbench.run.suite import read_suite
+    from harmbench.execution.plan.suite import read_suite
 
     for key, value in read_suite(given["suite"]).items():
         name = "assignments" if key == "set" else key

@@ -26,8 +26,8 @@ def store(context: click.Context) -> None:
 
 
 def _summary() -> None:
-    from harmbench.home import home
-    from harmbench.run.housekeeping import stored
+    from harmbench.store.maintenance import stored
+    from harmbench.util.home import home
 
     entries = stored(home())
     for kind in _KINDS.choices:
@@ -44,8 +44,8 @@ def _summary() -> None:
 @click.option("--kind", type=_KINDS, help="Only this kind.")
 def listing(kind: str | None) -> None:
     """List every entry: kind, key, size, age and what it is."""
-    from harmbench.home import home
-    from harmbench.run.housekeeping import stored
+    from harmbench.store.maintenance import stored
+    from harmbench.util.home import home
 
     for entry in stored(home()):
         if kind in (None, entry.kind):
@@ -58,8 +58,8 @@ def listing(kind: str | None) -> None:
 @store.command()
 def verify() -> int:
     """Compare every file with its checksum; exit code 1 if one is not as it was written."""
-    from harmbench.home import home
-    from harmbench.run.housekeeping import faults, stored
+    from harmbench.store.maintenance import faults, stored
+    from harmbench.util.home import home
 
     entries = stored(home())
     bad = 0
@@ -90,8 +90,8 @@ def prune(
     yes: bool,
 ) -> None:
     """Remove entries that meet every condition given; what MLflow recorded of them stays."""
-    from harmbench.home import home
-    from harmbench.run.housekeeping import remove, stored, to_prune
+    from harmbench.store.maintenance import remove, stored, to_prune
+    from harmbench.util.home import home
 
     if older_than is None and not unused and not damaged:
         raise UserError("say what may go: --older-than DAYS, --unused or --damaged")

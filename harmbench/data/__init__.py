@@ -1,1 +1,1 @@
-"""From files to cohorts: reading, preparing, storing, and the embedded phantom."""
+"""Scans in memory, and a prepared cohort on disk."""

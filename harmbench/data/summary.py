@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from harmbench.data.cohort import SPLITS, Cohort
+from harmbench.data.cohort import Cohort
+from harmbench.data.splits import SPLITS
 
 _MOST_VALUES = 3
 

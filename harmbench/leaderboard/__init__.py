@@ -1,1 +1,1 @@
-"""Reading recorded runs into tables."""
+"""From a table of results to boards, comparisons and exports."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from harmbench.metrics.aggregate import Estimate, bootstrap, by_person
-from harmbench.metrics.base import Metric
-from harmbench.published import BASELINE, Published
-from harmbench.run.cell import CellResult
-from harmbench.run.plan import Job
+from harmbench.contracts.cell import CellResult
+from harmbench.contracts.metric import Metric
+from harmbench.contracts.published import BASELINE, Published
+from harmbench.execution.plan.plan import Job
+from harmbench.statistics.estimate import Estimate, bootstrap, by_person
 
 
 @dataclass(frozen=True)

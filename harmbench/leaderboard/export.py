@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from harmbench.errors import UserError
-from harmbench.leaderboard.people import decode
 from harmbench.leaderboard.table import Measure
+from harmbench.statistics.people import decode
 
 SUFFIXES = (".parquet", ".csv")
 # Rows that are gathered before they are written.
@@ -89,7 +89,7 @@ def export(
     Parameters
     ----------
     runs
-        As returned by `harmbench.tracking.recorded.runs`, with all metrics.
+        As returned by `harmbench.tracking.reader.runs`, with all metrics.
     metrics, summaries
         Every metric, and what is known here of what it measures.
     cells

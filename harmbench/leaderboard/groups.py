@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from harmbench.kinds import kind_of_scans
+from harmbench.data.scan_kind import kind_of_scans
 from harmbench.leaderboard.table import GROUP, Board, boards, measures
 
 # How a cell without a number may have ended.
@@ -139,7 +139,7 @@ def grouped(
     Parameters
     ----------
     runs
-        As returned by `harmbench.tracking.recorded.runs`.
+        As returned by `harmbench.tracking.reader.runs`.
     headlines
         Metrics that come first.
     units

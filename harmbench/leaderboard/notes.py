@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harmbench.leaderboard.overall import RESAMPLES
-from harmbench.leaderboard.statistics import LEVEL, smallest_p
 from harmbench.leaderboard.table import Board, Row
+from harmbench.statistics.hypothesis import LEVEL, smallest_p
 
 # Of so many flagged scans it is said why.
 _TOLD = 2

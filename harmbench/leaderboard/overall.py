@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harmbench.leaderboard.people import People
-from harmbench.leaderboard.statistics import mean_over, normalized, ranks
-from harmbench.metrics.aggregate import Array, Estimate, interval, resampled_means
+from harmbench.statistics.estimate import Array, Estimate, interval, resampled_means
+from harmbench.statistics.hypothesis import mean_over, ranks
+from harmbench.statistics.people import People
+from harmbench.statistics.ranking import normalized
 
 # Fewer than for a single mean: of every resample all methods are ranked on all tasks.
 RESAMPLES = 2000

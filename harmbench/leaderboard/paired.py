@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from harmbench.errors import UserError
-from harmbench.leaderboard.people import decode
-from harmbench.leaderboard.statistics import holm, mean_over, paired, wilcoxon
 from harmbench.leaderboard.table import GROUP, Measure
-from harmbench.metrics.aggregate import Array, Estimate, bootstrap
+from harmbench.statistics.estimate import Array, Estimate, bootstrap
+from harmbench.statistics.hypothesis import holm, mean_over, paired, wilcoxon
+from harmbench.statistics.people import decode
 
 _FEWEST = 4  # characters of a run's id
 

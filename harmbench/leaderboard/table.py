@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from harmbench.kinds import kind_of_scans
+from harmbench.data.scan_kind import kind_of_scans
 from harmbench.leaderboard.overall import overall
-from harmbench.leaderboard.people import People, decode
-from harmbench.leaderboard.statistics import mean_over, tiers
-from harmbench.metrics.aggregate import Array, Estimate, bootstrap_columns
+from harmbench.statistics.estimate import Array, Estimate, bootstrap_columns
+from harmbench.statistics.hypothesis import mean_over
+from harmbench.statistics.people import People, decode
+from harmbench.statistics.ranking import tiers
 
 # What cells must have in common to share a board.
 GROUP = ["cohort", "cohort_key", "kind", "preset", "normalization"]
@@ -216,7 +217,7 @@ def measures(runs: pd.DataFrame, units: Mapping[str, str] | None = None) -> dict
     Parameters
     ----------
     runs
-        As returned by `harmbench.tracking.recorded.runs`.
+        As returned by `harmbench.tracking.reader.runs`.
     units
         Units of metrics that are known here.
     """
@@ -236,7 +237,7 @@ def boards(
     Parameters
     ----------
     runs
-        As returned by `harmbench.tracking.recorded.runs`.
+        As returned by `harmbench.tracking.reader.runs`.
     measures
         Metrics to show.
     tasks

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from harmbench.data.scanset import ScanSet
-from harmbench.metrics.base import Metric
-from harmbench.scans import Scans
+from harmbench.contracts.metric import Metric
+from harmbench.data.scan_set import ScanSet
+from harmbench.data.scans import Scans
 
 GREY, WHITE = 2, 3  # values of the tissue labels
 _LEVELS = 4096  # points at which quantile functions are compared

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harmbench.data.scanset import ScanSet
-from harmbench.metrics.base import Metric
-from harmbench.scans import Scans
+from harmbench.contracts.metric import Metric
+from harmbench.data.scan_set import ScanSet
+from harmbench.data.scans import Scans
 
 WINDOW = 7  # side of SSIM's uniform window, in pixels
 _K1, _K2 = 0.01, 0.03

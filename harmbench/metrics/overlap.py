@@ -17,10 +17,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from harmbench.data.scanset import ScanSet
-from harmbench.metrics.base import Metric
+from harmbench.contracts.metric import Metric
+from harmbench.data.scan_set import ScanSet
+from harmbench.data.scans import Grid, Scans
 from harmbench.metrics.distribution import WHITE
-from harmbench.scans import Grid, Scans
 
 
 class OverlapMetric(Metric):

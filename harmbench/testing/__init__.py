@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from harmbench.testing.checks import Outcome as Outcome
     from harmbench.testing.checks import Status as Status
     from harmbench.testing.parametrize import parametrize_with_checks as parametrize_with_checks
-    from harmbench.testing.shells import tiny_cohort as tiny_cohort
     from harmbench.testing.suite import Report as Report
     from harmbench.testing.suite import check_method as check_method
     from harmbench.testing.suite import check_task as check_task
+    from harmbench.testing.tiny_cohort import tiny_cohort as tiny_cohort
 
 _LAZY = {
     "CheckFailure": "harmbench.testing.checks",
@@ -37,7 +37,7 @@ _LAZY = {
     "check_method": "harmbench.testing.suite",
     "check_task": "harmbench.testing.suite",
     "parametrize_with_checks": "harmbench.testing.parametrize",
-    "tiny_cohort": "harmbench.testing.shells",
+    "tiny_cohort": "harmbench.testing.tiny_cohort",
 }
 
 __all__ = [

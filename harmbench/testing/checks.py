@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from harmbench.errors import UserError
-from harmbench.plugins import one_line
+from harmbench.errors import UserError, one_line
 
 S = TypeVar("S")
 

@@ -12,16 +12,16 @@ from contextlib import contextmanager, suppress
 import torch
 from torch import Tensor
 
-from harmbench import training
-from harmbench.errors import HarmbenchError
-from harmbench.hashing import canonical
-from harmbench.model import Model
-from harmbench.needs import Needs
-from harmbench.plugins import Entry, one_line
-from harmbench.run import settings
-from harmbench.scans import Scans
+from harmbench.contracts.model import Model
+from harmbench.contracts.needs import Needs
+from harmbench.data.scans import Scans
+from harmbench.errors import HarmbenchError, one_line
+from harmbench.execution.plan import settings
+from harmbench.plugins import Entry
 from harmbench.testing.checks import CheckFailure, CheckList, NotApplicable
 from harmbench.testing.method_subject import Killed, MethodSubject, Pulse, stir
+from harmbench.training import loop as training
+from harmbench.util.hashing import canonical
 
 METHOD_CHECKS: CheckList[MethodSubject] = CheckList()
 

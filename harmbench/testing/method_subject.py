@@ -16,22 +16,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harmbench.contracts.cell import Cell
+from harmbench.contracts.fit_data import FitData
+from harmbench.contracts.fit_progress import FitProgress
+from harmbench.contracts.method import Method
+from harmbench.contracts.needs import Needs
+from harmbench.contracts.task_data import TaskData
 from harmbench.data.cohort import Cohort
-from harmbench.errors import BlindnessError, UserError
-from harmbench.method import Method
-from harmbench.model import FitData
-from harmbench.needs import Needs
-from harmbench.plugins import Entry, Registry, one_line
-from harmbench.progress import FitProgress, Progress, Silent
-from harmbench.run.cell import Cell
-from harmbench.run.plan import Fit, Job, Variant
-from harmbench.run.runner import Runner
-from harmbench.run.store import FitStore
-from harmbench.scans import Grid, Scans
-from harmbench.seeds import seeded
-from harmbench.task import TaskData
+from harmbench.data.scans import Grid, Scans
+from harmbench.errors import BlindnessError, UserError, one_line
+from harmbench.execution.compute.runner import Runner
+from harmbench.execution.plan.plan import Fit, Job
+from harmbench.execution.plan.selection import Variant
+from harmbench.plugins import Entry, Registry
+from harmbench.store.stores import FitStore
 from harmbench.testing.checks import NotApplicable
-from harmbench.testing.shells import SOURCES, TINY, tiny_cohort, without
+from harmbench.testing.tiny_cohort import SOURCES, TINY, tiny_cohort, without
+from harmbench.util.progress import Progress, Silent
+from harmbench.util.seeds import seeded
 
 T = TypeVar("T")
 

@@ -12,13 +12,13 @@ import pytest
 
 if TYPE_CHECKING:
     from harmbench.data.cohort import Cohort
-    from harmbench.scans import Scans
+    from harmbench.data.scans import Scans
 
 
 @pytest.fixture(scope="session")
 def harmbench_cohort() -> Cohort:
     """The tiny cohort that methods and tasks are checked on; read only."""
-    from harmbench.testing.shells import tiny_cohort
+    from harmbench.testing.tiny_cohort import tiny_cohort
 
     return tiny_cohort()
 

@@ -11,17 +11,17 @@ from typing import Any
 
 import torch
 
+from harmbench.contracts.method import Method
+from harmbench.contracts.metric import Metric
+from harmbench.contracts.task import Task
 from harmbench.errors import UserError
-from harmbench.method import Method
-from harmbench.metrics.base import Metric
 from harmbench.plugins import Entry, Registry
-from harmbench.task import Task
 from harmbench.testing.checks import Check, Outcome, Status, known, perform
 from harmbench.testing.method_checks import METHOD_CHECKS
 from harmbench.testing.method_subject import MethodSubject
-from harmbench.testing.shells import SOURCES
 from harmbench.testing.task_checks import TASK_CHECKS
 from harmbench.testing.task_subject import TaskSubject
+from harmbench.testing.tiny_cohort import SOURCES
 
 
 class Conformance:

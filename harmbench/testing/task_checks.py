@@ -9,19 +9,18 @@ from collections.abc import Iterator
 import pandas as pd
 import torch
 
-from harmbench.data.scanset import ScanSet
-from harmbench.errors import SkipCell
-from harmbench.hashing import digest
-from harmbench.metrics.aggregate import by_person
-from harmbench.plugins import one_line
-from harmbench.run.cell import Status
-from harmbench.scans import Scans
-from harmbench.task import TaskData
+from harmbench.contracts.cell import Status
+from harmbench.contracts.task_data import TaskData
+from harmbench.data.scan_set import ScanSet
+from harmbench.data.scans import Scans
+from harmbench.errors import SkipCell, one_line
+from harmbench.statistics.estimate import by_person
 from harmbench.testing.checks import CheckFailure, CheckList, NotApplicable
 from harmbench.testing.method_checks import check_registration
 from harmbench.testing.method_subject import SEED, stir
-from harmbench.testing.shells import without
 from harmbench.testing.task_subject import TaskSubject
+from harmbench.testing.tiny_cohort import without
+from harmbench.util.hashing import digest
 
 TASK_CHECKS: CheckList[TaskSubject] = CheckList()
 

@@ -11,24 +11,26 @@ from typing import Any
 
 import pandas as pd
 
+from harmbench.contracts.cell import Cell
+from harmbench.contracts.instrument import Instrument
+from harmbench.contracts.method import Method
+from harmbench.contracts.metric import Metric
+from harmbench.contracts.needs import Needs
+from harmbench.contracts.scorer import Scorer, ScoringContext
+from harmbench.contracts.task import Task
+from harmbench.contracts.task_data import TaskData
+from harmbench.data.scans import Scans
 from harmbench.errors import SkipCell
-from harmbench.instrument import Instrument
-from harmbench.method import Method
-from harmbench.metrics.aggregate import Estimate
-from harmbench.metrics.base import Metric
-from harmbench.needs import Needs
+from harmbench.execution.compute.runner import Runner
+from harmbench.execution.plan.plan import Fit, Job
+from harmbench.execution.plan.selection import Variant
 from harmbench.plugins import Entry, Registry
-from harmbench.progress import Silent
-from harmbench.run.cell import Cell
-from harmbench.run.plan import Fit, Job, Variant
-from harmbench.run.runner import Runner
-from harmbench.scans import Scans
-from harmbench.scorer import Scorer, ScoringContext
-from harmbench.seeds import seeded
-from harmbench.task import Task, TaskData
+from harmbench.statistics.estimate import Estimate
 from harmbench.testing.checks import NotApplicable
 from harmbench.testing.method_subject import CPU, SEED, peak_memory, stir, tiny_preset
-from harmbench.testing.shells import tiny_cohort
+from harmbench.testing.tiny_cohort import tiny_cohort
+from harmbench.util.progress import Silent
+from harmbench.util.seeds import seeded
 
 
 class AsItIs(Method):

@@ -1,1 +1,1 @@
-"""Everything that touches MLflow: what is recorded, read back, registered and served."""
+"""Everything that touches MLflow."""

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from harmbench.errors import UserError
-from harmbench.home import home
+from harmbench.util.home import home
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from harmbench.files import write_whole
-from harmbench.plugins import hookimpl
-from harmbench.run.cell import Cell, CellResult, Status
-from harmbench.run.outcome import Outcome
-from harmbench.run.store import CellStore
+from harmbench.contracts.cell import Cell, CellResult, Status
+from harmbench.execution.compute.outcome import Outcome
+from harmbench.hookspecs import hookimpl
+from harmbench.store.stores import CellStore
 from harmbench.tracking.recorder import MlflowRecorder
+from harmbench.util.files import write_whole
 
 # A store that does not answer is left alone for so long: asking takes seconds each time.
 _SECONDS_OF_PATIENCE = 60.0

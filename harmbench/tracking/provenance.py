@@ -9,8 +9,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from harmbench.home import home
-from harmbench.tracking import recorded
+from harmbench.tracking import reader as recorded
 from harmbench.tracking.connection import (
     EXPERIMENT,
     connect,
@@ -19,7 +18,8 @@ from harmbench.tracking.connection import (
     store_file,
     tracking_uri,
 )
-from harmbench.tracking.layout import AXES
+from harmbench.tracking.tags import AXES
+from harmbench.util.home import home
 
 _COMMAND, _COMMIT, _PARENT = "mlflow.source.name", "mlflow.source.git.commit", "mlflow.parentRunId"
 _VERSION = "version."

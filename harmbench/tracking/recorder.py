@@ -15,13 +15,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harmbench.hashing import digest
-from harmbench.leaderboard.people import encode
-from harmbench.metrics.aggregate import by_person
-from harmbench.progress import CurvePoint
-from harmbench.run.cell import Cell, CellResult, Status
+from harmbench.contracts.cell import Cell, CellResult, Status
+from harmbench.contracts.fit_progress import CurvePoint
+from harmbench.statistics.estimate import by_person
+from harmbench.statistics.people import encode
 from harmbench.tracking.connection import connect
-from harmbench.tracking.layout import AXES, CURVES, FACTS, METRIC, PEOPLE, SUMMARY, TABLES, TEXTS
+from harmbench.tracking.tags import AXES, CURVES, FACTS, METRIC, PEOPLE, SUMMARY, TABLES, TEXTS
+from harmbench.util.hashing import digest
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -15,14 +15,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from harmbench.data.scan_kind import kind_of_scans
 from harmbench.errors import UserError
-from harmbench.kinds import kind_of_scans
+from harmbench.leaderboard.formatting import short
 from harmbench.leaderboard.groups import Group, grouped
-from harmbench.leaderboard.plots import short
 from harmbench.leaderboard.table import Board, Row
-from harmbench.tracking import recorded
+from harmbench.tracking import reader as recorded
 from harmbench.tracking.connection import connect, tracking_uri
-from harmbench.tracking.models import Best, best_fits, register
+from harmbench.tracking.model_registry import Best, best_fits, register
 
 # Name of the view of runs that the experiment is opened with.
 VIEW = "harmbench"

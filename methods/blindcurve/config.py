@@ -8,8 +8,8 @@ from typing import Any
 
 from harmbench import UserError, at_inference
 
-from ..blindharmony.config import LIKELIHOOD_PRESETS
-from ..checks import check_least
+from .._settings import check_least
+from ..blindharmony_ml.config import PRESETS as LIKELIHOOD_PRESETS
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..blindharmony.correction import cosine_terms, with_maxima_of
+from ..blindharmony_ml.correction import cosine_terms, with_maxima_of
 
 # Quantiles are taken of at most so many voxels, evenly spaced.
 _ENOUGH = 50_000

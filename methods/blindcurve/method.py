@@ -26,9 +26,9 @@ from harmbench import (
     train,
 )
 
-from ..blindharmony.config import LIKELIHOOD_PRESETS
-from ..blindharmony.likelihood import BlindHarmonyLikelihood
-from ..blindharmony.shrinkage import NaturalVariation
+from ..blindharmony_ml.config import PRESETS as LIKELIHOOD_PRESETS
+from ..blindharmony_ml.method import BlindHarmonyLikelihood
+from ..blindharmony_ml.shrinkage import NaturalVariation
 from .config import ABLATIONS, PRESETS, BlindCurveConfig
 from .disturb import Disturbance, Family, disturbed, draw, draw_part, within
 from .features import N_SURROUNDINGS, Surroundings, slice_step, two_scales

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 from harmbench import UserError, at_inference
 
-from ..checks import check_least
+from .._settings import check_least
 
 # Where the constants below are from:
 #   [S 2.1]  the paper's supplement, section 2.1
@@ -87,45 +86,8 @@ class BlindHarmonyConfig(FlowConfig):
             raise UserError("mask_quantile must be in [0, 1]")
 
 
-@dataclass(frozen=True)
-class LikelihoodConfig(FlowConfig):
-    """Settings of the maximum likelihood estimate, all ours, beside the flow's."""
-
-    quantiles: int = 1001  # of the population, as of the method histogram
-    curve_bins: int = 8  # of the curve that corrects the quantile match
-    field_degree: int = 3  # of the cosines of the bias field
-    # Slices of a scan, evenly spaced, whose likelihood is climbed: neighbours tell the same.
-    likelihood_slices: int = 8
-    field_iterations: int = 15  # of Adam, for field and curve together
-    curve_iterations: int = 10  # for the curve once the field is known
-    step: float = 0.06  # of Adam, on logarithms of heights and slopes; 0.4 of it for the field
-    # The mild prior: deviations of those logarithms, and of a cosine of degree 1.
-    curve_deviation: float = 0.1
-    field_deviation: float = 0.06
-    jacobian: bool = True  # the change-of-variables term
-    # A field must be so many nats more likely than none, by what the target's scans show.
-    evidence: float = at_inference(2.0)
-    shrink: bool = at_inference(True)
-    field: bool = at_inference(True)
-    curve: bool = at_inference(True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_least(self, field_degree=1, likelihood_slices=1, field_iterations=1)
-        check_least(self, curve_iterations=1, quantiles=2, curve_bins=2)
-        for name in ("step", "curve_deviation", "field_deviation"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"{name} must be positive")
-
-    @property
-    def flow(self) -> BlindHarmonyConfig:
-        """The settings of the method whose fitted flow is used."""
-        names = [item.name for item in dataclasses.fields(FlowConfig)]
-        return BlindHarmonyConfig(**{name: getattr(self, name) for name in names})
-
-
 # What two CPU cores fit in about three minutes, on slices of a quarter of the pixels [ours].
-_QUICK_FLOW: dict[str, Any] = {
+QUICK_FLOW: dict[str, Any] = {
     "levels": 3,  # 72 x 88 halves three times
     "steps": 3,
     "hidden": 32,
@@ -148,7 +110,7 @@ _QUICK_FLOW: dict[str, Any] = {
 }
 
 # What `harmbench check` fits within a second [ours].
-_TINY_FLOW: dict[str, Any] = _QUICK_FLOW | {
+TINY_FLOW: dict[str, Any] = QUICK_FLOW | {
     "levels": 2,
     "steps": 1,
     "hidden": 8,
@@ -161,7 +123,7 @@ _TINY_FLOW: dict[str, Any] = _QUICK_FLOW | {
 PRESETS = {
     "paper": BlindHarmonyConfig(),
     "quick": BlindHarmonyConfig(
-        **_QUICK_FLOW,
+        **QUICK_FLOW,
         # Shrinking the latent goes towards the mode, which is flatter than any brain: on real
         # brains a tenth of the paper's alpha costs 0.2 to 1.0 dB, and this 0.4 dB on sim-exp.
         alpha=3e-5,
@@ -171,17 +133,5 @@ PRESETS = {
         # which overshoot. The step of Eq. 2 is one of intensity per pixel, as it was.
         beta1=1e3 / 4,
     ),
-    "tiny": BlindHarmonyConfig(**_TINY_FLOW, alpha=3e-5, beta1=1e3 / 16, iterations=3),
-}
-
-LIKELIHOOD_PRESETS = {
-    "paper": LikelihoodConfig(),
-    "quick": LikelihoodConfig(**_QUICK_FLOW),
-    "tiny": LikelihoodConfig(
-        **_TINY_FLOW,
-        field_degree=2,
-        likelihood_slices=2,
-        field_iterations=3,
-        curve_iterations=3,
-    ),
+    "tiny": BlindHarmonyConfig(**TINY_FLOW, alpha=3e-5, beta1=1e3 / 16, iterations=3),
 }

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from harmbench import FigureContext, PaperFigure, UserError, torch_generator, upright
 
-from .flow import Flow
+from .flow.flow import Flow
 from .method import BlindHarmony
 from .terms import non_edge_mask
 

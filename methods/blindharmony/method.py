@@ -12,12 +12,12 @@ from torch import Tensor
 from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans, seeded, torch_generator
 
 from .config import PRESETS, BlindHarmonyConfig
-from .flow import Flow
-from .inference import FrozenFlow
+from .flow.flow import Flow
+from .flow.inference import FrozenFlow
+from .flow.threads import shares, side_by_side
+from .flow.training import mean_slices, train_flow
 from .published import ABLATIONS, TABLE_3
 from .terms import correlation_gradient, edge_gradient, non_edge_mask
-from .threads import shares, side_by_side
-from .training import mean_slices, train_flow
 
 
 class BlindHarmony(Method):

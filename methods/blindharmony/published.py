@@ -10,13 +10,6 @@ ABLATIONS = {
     "beta2 = 0": {"beta2": 0.0},
 }
 
-LIKELIHOOD_ABLATIONS = {
-    "no field": {"field": False},
-    "no curve": {"curve": False},
-    "no shrinkage": {"shrink": False},
-    "no Jacobian": {"jacobian": False},
-}
-
 # The last row of Table 3, SSIM without Eq. 2, is not in the copy of the supplement that
 # these numbers were read from.
 TABLE_3 = Published(

@@ -10,11 +10,12 @@ import click
 import pytest
 
 from harmbench.cli import cli
-from harmbench.data.recipe import load_recipe
+from harmbench.cohorts.bids.recipe import load_recipe
+from harmbench.execution.plan.suite import read_suite
 from harmbench.plugins import Registry, matching
-from harmbench.run.suite import read_suite
+from helpers import ROOT
 
-from .conftest import ROOT, pages
+from .conftest import pages
 
 PAGES = pages()
 

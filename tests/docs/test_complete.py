@@ -10,10 +10,9 @@ import pytest
 import harmbench
 import harmbench.testing
 from harmbench import hookspecs
-from harmbench.data.normalize import NORMALIZATIONS
 from harmbench.plugins import Registry
-
-from .conftest import ROOT
+from harmbench.preprocessing.normalization import NORMALIZATIONS
+from helpers import ROOT
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from .conftest import ROOT
+from helpers import ROOT
 
 IMAGES = ROOT / "docs" / "images"
 

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import harmbench
-from harmbench.hashing import canonical, digest
-from harmbench.scans import GRIDS, minmax
-from harmbench.seeds import derive, numpy_generator, seeded, torch_generator
+from harmbench.data.scans import GRIDS, minmax
+from harmbench.util.hashing import canonical, digest
+from harmbench.util.seeds import derive, numpy_generator, seeded, torch_generator
 
 
 def test_digests_do_not_depend_on_the_process():
-    code = "from harmbench.hashing import digest; print(digest({'b': {2, 1}, 'a': 0.1}, None))"
+    code = "from harmbench.util.hashing import digest; print(digest({'b': {2, 1}, 'a': 0.1}, None))"
     outputs = {
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                        env={"PYTHONHASHSEED": seed}).stdout.strip()

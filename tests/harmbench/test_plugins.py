@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harmbench.errors import UserError
-from harmbench.lazy import Lazy
 from harmbench.plugins import KINDS, Registry
+from harmbench.util.lazy import Lazy
 
 SAMPLE = Path(__file__).parents[1] / "plugins" / "sample_plugin.py"
 

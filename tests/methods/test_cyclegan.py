@@ -11,8 +11,8 @@ from torch import nn
 
 import harmbench_methods
 from harmbench import BlindnessError, FitData, Lazy, Needs, UserError, torch_generator
-from harmbench.progress import FitProgress
-from harmbench.scans import GRIDS
+from harmbench.contracts.fit_progress import FitProgress
+from harmbench.data.scans import GRIDS
 from harmbench_methods.cyclegan import (
     PRESETS,
     SMALLEST,
@@ -315,7 +315,7 @@ def test_scans_do_not_mix(domain):
 def test_a_fit_killed_and_run_again_ends_to_the_bit_the_same(
     small_cohort, tmp_path, monkeypatch, kills, assert_equal
 ):
-    monkeypatch.setattr("harmbench.training.CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr("harmbench.training.loop.CHECKPOINT_SECONDS", 0)
     data = Bias().setup(small_cohort, 0)
     with pytest.raises(kills.Killed):
         fit(data, SHORT, FitProgress(kills(7), tmp_path))

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 import harmbench_methods
 from harmbench import HarmbenchError, Needs
+from harmbench.contracts.fit_progress import FitProgress
 from harmbench.metrics.image import PSNR
 from harmbench.plugins import Lazy
-from harmbench.progress import FitProgress
 from harmbench_methods.histogram import Histogram, HistogramConfig, interpolate, quantiles
 from harmbench_methods.identity import Identity
 from harmbench_methods.oracle import Oracle

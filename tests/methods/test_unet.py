@@ -11,9 +11,9 @@ from torch import nn
 
 import harmbench_methods
 from harmbench import BlindnessError, FitData, Lazy, Needs, UserError
-from harmbench.progress import FitProgress
-from harmbench.scans import GRIDS
-from harmbench_methods.slicewise import first_scans, training_steps
+from harmbench.contracts.fit_progress import FitProgress
+from harmbench.data.scans import GRIDS
+from harmbench_methods._slices import first_scans, training_steps
 from harmbench_methods.unet import PRESETS, UNet, UNetConfig, UNetMethod
 from harmbench_tasks.domains import Domain
 from harmbench_tasks.simulated import Bias, Gamma
@@ -189,7 +189,7 @@ def test_scans_do_not_mix(slices_at_once, curve):
 def test_a_fit_killed_and_run_again_ends_to_the_bit_the_same(
     small_cohort, tmp_path, monkeypatch, kills, assert_equal
 ):
-    monkeypatch.setattr("harmbench.training.CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr("harmbench.training.loop.CHECKPOINT_SECONDS", 0)
     data = Bias().setup(small_cohort, 0)
     with pytest.raises(kills.Killed):
         fit(data, SHORT, FitProgress(kills(5), tmp_path))

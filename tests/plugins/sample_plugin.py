@@ -71,7 +71,7 @@ def register_tasks(sources):
 
 @hookimpl
 def register_cohorts():
-    return {"sample-phantom": "harmbench.data.phantom:Phantom"}
+    return {"sample-phantom": "harmbench.cohorts.phantom.source:Phantom"}
 
 
 @hookimpl

@@ -9,9 +9,11 @@ import numpy as np
 import torch
 
 from harmbench import hookimpl, minmax
-from harmbench.data.cohort import CohortSource, ScanRecord, split_people, write_row
-from harmbench.hashing import digest
-from harmbench.seeds import numpy_generator
+from harmbench.data.cohort_source import CohortSource
+from harmbench.data.cohort_writer import ScanRecord, write_row
+from harmbench.data.splits import split_people
+from harmbench.util.hashing import digest
+from harmbench.util.seeds import numpy_generator
 
 PEOPLE = tuple(f"p{i}" for i in range(6))
 STRANGERS = tuple(f"q{i}" for i in range(4))

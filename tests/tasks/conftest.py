@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from harmbench.contracts.scorer import ScoringContext
+from harmbench.contracts.task_data import TaskData
 from harmbench.metrics.image import PSNR
 from harmbench.metrics.overlap import HD95, Dice
-from harmbench.progress import Silent
-from harmbench.scorer import ScoringContext
-from harmbench.task import TaskData
+from harmbench.util.progress import Silent
 from harmbench_tasks.segmenter import Segmenter, SegmenterConfig
 
 

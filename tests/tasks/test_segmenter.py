@@ -52,7 +52,7 @@ def test_it_learns_to_find_white_matter_of_people_it_has_not_seen(data, small_co
 
 def test_a_killed_fit_goes_on_to_the_same_end(data, tmp_path, kills, assert_equal, monkeypatch,
                                               one_thread):  # fmt: skip
-    monkeypatch.setattr("harmbench.training.CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr("harmbench.training.loop.CHECKPOINT_SECONDS", 0)
     config = dataclasses.replace(SMALL, steps=12, validate_every=5)
     whole = segmenter(data, config)
     whole.fit(data, FitProgress())

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from harmbench.data.scanset import ScanKey
-from harmbench.scans import Grid, minmax
+from harmbench.data.scan_set import ScanKey
+from harmbench.data.scans import Grid, minmax
 from harmbench_tasks.simulated import (
     STRENGTH,
     TERMS,

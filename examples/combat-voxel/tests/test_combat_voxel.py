@@ -8,7 +8,7 @@ import torch
 from combat_voxel.method import ComBatConfig, ComBatVoxel
 
 from harmbench import FitData, FitProgress, Grid, ScanSet, UserError
-from harmbench.data.scanset import ScanKey
+from harmbench.data.scan_set import ScanKey
 from harmbench.testing import parametrize_with_checks
 
 GRID = Grid("tiny", (3, 8, 8), (1.0, 1.0, 1.0))

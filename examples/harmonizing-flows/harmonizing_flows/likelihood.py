@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from harmbench import Scans, ScanSet
-from harmbench_methods.blindharmony.flow import Flow
+from harmbench_methods.blindharmony.flow.flow import Flow
 
 
 def bits(flow: Flow, x: Tensor, noise: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ from harmonizing_flows.likelihood import bits
 from harmonizing_flows.method import HarmonizingFlows
 
 from harmbench import BlindnessError, FitData, FitProgress, Grid, ScanSet, UserError
-from harmbench.data.scanset import ScanKey
-from harmbench.model import fit_settings
+from harmbench.contracts.model import fit_settings
+from harmbench.data.scan_set import ScanKey
 from harmbench.testing import parametrize_with_checks
 from harmbench_methods.blindharmony.method import BlindHarmony
 

@@ -8,7 +8,7 @@ import torch
 from ssimh.method import SSIMH, SSIMHConfig, low_frequencies, swapped
 
 from harmbench import FitData, FitProgress, Grid, Scans, ScanSet, UserError
-from harmbench.data.scanset import ScanKey
+from harmbench.data.scan_set import ScanKey
 from harmbench.testing import parametrize_with_checks
 
 GRID = Grid("tiny", (4, 24, 32), (1.0, 1.0, 1.0))

@@ -5,23 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from helpers import PLUGINS
+
 # MLflow warns of itself, which a process of its own would show to nobody.
 pytestmark = pytest.mark.filterwarnings("default")
 
-PLUGINS = Path(__file__).parents[2] / "plugins"
-TINY = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny",
+TINY_COHORT = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny",
         "--plugin", PLUGINS / "ablated_methods.py")  # fmt: skip
 
 
 def test_variants_share_a_fit_and_the_table_holds_what_is_stored(inside, tmp_path, monkeypatch):
     log = tmp_path / "fits"
     monkeypatch.setenv("CURVED_LOG", str(log))
-    asked = ("ablate", "curved", "-t", "sim-exp", "-t", "sim-gamma1.5", *TINY)
+    asked = ("ablate", "curved", "-t", "sim-exp", "-t", "sim-gamma1.5", *TINY_COHORT)
     code, out, err = inside(*asked, "--format", "csv")
     assert code == 0
     assert "8 cells: 8 done; " in err
@@ -71,12 +71,12 @@ def test_variants_share_a_fit_and_the_table_holds_what_is_stored(inside, tmp_pat
     assert "paper's: A paper, Table 9, on other brains: other data than these scans" in table
     assert max(map(len, table.splitlines())) <= 100
 
-    _, board, _ = inside("leaderboard", "--format", "csv", "--plugin", TINY[1])
+    _, board, _ = inside("leaderboard", "--format", "csv", "--plugin", TINY_COHORT[1])
     assert "curved[power=1]" in board
 
 
 def test_the_tasks_of_the_papers_table_are_run_unless_others_are_asked_for(inside):
-    code, out, _ = inside("ablate", "curved", "--dry-run", *TINY)
+    code, out, _ = inside("ablate", "curved", "--dry-run", *TINY_COHORT)
     assert code == 0
     titles = [line.split("to do")[1].strip() for line in out.splitlines()[1:]]
     assert titles[:4] == ["curved on sim-gamma1.5, seed 0",
@@ -88,7 +88,7 @@ def test_the_tasks_of_the_papers_table_are_run_unless_others_are_asked_for(insid
 
 
 def test_a_variant_that_fails_has_no_number_and_its_reason_below(inside):
-    code, table, _ = inside("ablate", "breaks", "-t", "domain1", "--metric", "ssim", *TINY)
+    code, table, _ = inside("ablate", "breaks", "-t", "domain1", "--metric", "ssim", *TINY_COHORT)
     assert code == 1
     line = next(line for line in table.splitlines() if line.strip().startswith("power < 0"))
     assert line.split() == ["power", "<", "0", "failed"]
@@ -97,7 +97,7 @@ def test_a_variant_that_fails_has_no_number_and_its_reason_below(inside):
 
 
 def test_what_no_cell_has_is_said(inside):
-    code, table, _ = inside("ablate", "curved", "-t", "site-elsewhere", *TINY)
+    code, table, _ = inside("ablate", "curved", "-t", "site-elsewhere", *TINY_COHORT)
     assert code == 0
     assert "psnr: no cell has a number" in table
 
@@ -116,4 +116,4 @@ def test_what_no_cell_has_is_said(inside):
     ],
 )  # fmt: skip
 def test_each_mistake_has_its_line(mistake, arguments, message):
-    assert message in mistake("ablate", *arguments, *TINY)
+    assert message in mistake("ablate", *arguments, *TINY_COHORT)

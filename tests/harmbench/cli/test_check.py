@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-PLUGINS = Path(__file__).parents[2] / "plugins"
+from helpers import PLUGINS
+
 METHODS = ("--plugin", PLUGINS / "broken_methods.py")
 TASKS = ("--plugin", PLUGINS / "broken_tasks.py")
 

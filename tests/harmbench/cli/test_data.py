@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harmbench.data.recipe import load_recipe
-from harmbench.data.tree import find_scans, match
-
-TINY = ("--plugin", Path(__file__).parents[2] / "plugins" / "tiny_cohort.py", "--cohort", "tiny")
+from harmbench.cohorts.bids.layout import find_scans, match
+from harmbench.cohorts.bids.recipe import load_recipe
+from helpers import TINY_COHORT
 
 
 def scan(root: Path, person: str, session: str, **sidecar: object) -> None:
@@ -72,10 +71,10 @@ def test_a_draft_is_a_recipe_that_finds_its_scanners(inside, study, tmp_path) ->
 
 
 def test_a_cohort_is_prepared_and_shown(inside, tmp_path) -> None:
-    code, out, _ = inside("data", "prepare", *TINY)
+    code, out, _ = inside("data", "prepare", *TINY_COHORT)
     assert code == 0
     assert "cohort tiny, quick grid, minmax: 16 scans of 10 people, 0 left out" in out
-    code, out, _ = inside("data", "show", *TINY, "-o", "contact.png")
+    code, out, _ = inside("data", "show", *TINY_COHORT, "-o", "contact.png")
     assert code == 0
     rows = {line[1:40].split("  ")[0]: line.split() for line in out.splitlines() if line.strip()}
     assert rows["people"][-3:] == ["6", "6", "4"]
@@ -112,14 +111,17 @@ def dicom(folder: Path) -> Path:
         (("prepare", "--cohort", "none.csv"), "there is no file none.csv"),
         (("prepare", "--cohort", "a.csv"), "no column in a.csv 'session'; did you mean"),
         (("prepare", "--normalize", "nyull"), "'nyull'; did you mean 'nyul'?"),
-        (("prepare", *TINY, "--normalize", "nyul"), "of the cohort 'tiny' 'nyul'; there are"),
-        (("prepare", *TINY, "--preset", "papr"), "did you mean 'paper'?"),
-        (("prepare", *TINY, "--n4"), "'tiny' is not prepared from volumes: leave out"),
+        (
+            ("prepare", *TINY_COHORT, "--normalize", "nyul"),
+            "of the cohort 'tiny' 'nyul'; there are",
+        ),
+        (("prepare", *TINY_COHORT, "--preset", "papr"), "did you mean 'paper'?"),
+        (("prepare", *TINY_COHORT, "--n4"), "'tiny' is not prepared from volumes: leave out"),
         (("show", "--cohort", "phantom", "--no-brain-mask"), "'phantom' is not prepared from"),
         (("prepare", "--brain-extraction", "hdbet"), "'hdbet'; did you mean 'hd-bet'?"),
         (("prepare", "--no-brain-mask", "--brain-extraction", "hd-bet"), "no brain to extract"),
-        (("show", *TINY, "-o", "sheet.txt"), ".png, .pdf or .svg"),
-        (("show", *TINY, "-o", "no/sheet.png"), "no folder 'no'"),
+        (("show", *TINY_COHORT, "-o", "sheet.txt"), ".png, .pdf or .svg"),
+        (("show", *TINY_COHORT, "-o", "no/sheet.png"), "no folder 'no'"),
         (("recipe", "study", "-o", "a.csv"), "a.csv is there already"),
     ],
     ids=str,

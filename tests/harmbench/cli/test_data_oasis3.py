@@ -11,15 +11,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from harmbench.data.anatomy import load_template
-from harmbench.data.bids import Oasis3
+from harmbench.cohorts.bids.source import Oasis3
+from harmbench.cohorts.phantom.anatomy import load_template
+from harmbench.cohorts.phantom.source import scan_person
 from harmbench.data.cohort import Cohort
-from harmbench.data.normalize import unscaled
-from harmbench.data.phantom import scan_person
-from harmbench.data.prepare import grid_affine
+from harmbench.data.scans import GRIDS, Grid
 from harmbench.errors import UserError
-from harmbench.progress import Silent
-from harmbench.scans import GRIDS, Grid
+from harmbench.preprocessing.normalization import unscaled
+from harmbench.preprocessing.resampling import grid_affine
+from harmbench.util.progress import Silent
 
 WHOLE = Grid("whole", (36, 40, 48), (4.0, 4.0, 4.0), (0.0, -17.0, 8.0))
 SIDECARS = {

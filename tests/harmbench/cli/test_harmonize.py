@@ -15,13 +15,13 @@ from matplotlib import image
 from nilearn.datasets import load_mni152_template
 from scipy import ndimage
 
-from harmbench.data.io import load_volume, only_brain
-from harmbench.data.job import registered
-from harmbench.data.prepare import extract
-from harmbench.hashing import file_digest
+from harmbench.preprocessing.masking import extract
+from harmbench.preprocessing.nifti_read import load_volume, only_brain
+from harmbench.preprocessing.registration_cache import registered
+from harmbench.util.hashing import file_digest
+from helpers import PLUGINS
 
-PLUGINS = Path(__file__).parents[2] / "plugins"
-TINY = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny",
+TINY_COHORT = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny",
         "--plugin", PLUGINS / "odd_methods.py")  # fmt: skip
 
 # Halves what is left of the middle, so that a mirrored or shifted result is found out.
@@ -148,10 +148,10 @@ def test_the_fit_is_that_of_a_cell_and_is_found_again_by_its_key(
     inside, scan, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("COUNTS_LOG", str(tmp_path / "fits.log"))
-    code, _, err = inside("run", "-m", "counts", "-t", "domain1", *TINY)
+    code, _, err = inside("run", "-m", "counts", "-t", "domain1", *TINY_COHORT)
     assert code == 0, err
     asked = ("harmonize", scan, "--no-figure")
-    code, _, err = inside(*asked, "-o", "a.nii.gz", "-m", "counts", "-t", "domain1", *TINY)
+    code, _, err = inside(*asked, "-o", "a.nii.gz", "-m", "counts", "-t", "domain1", *TINY_COHORT)
     assert code == 0, err
     assert (tmp_path / "fits.log").read_text() == "seed 0\n"
     found = record(tmp_path / "a.json")
@@ -364,7 +364,7 @@ def test_a_method_that_fails_is_named_and_costs_its_scan(inside, study):
 
 
 def test_a_fit_of_a_method_that_has_changed_since_is_refused(inside, scan, tmp_path):
-    code, _, err = inside("run", "-m", "histogram", "-t", "domain1", *TINY)
+    code, _, err = inside("run", "-m", "histogram", "-t", "domain1", *TINY_COHORT)
     assert code == 0, err
     (description,) = (tmp_path / "home" / "fits").glob("*/fit.json")
     fit = json.loads(description.read_text())

@@ -8,12 +8,12 @@ import random
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-PLUGINS = Path(__file__).parents[2] / "plugins"
+from helpers import PLUGINS
+
 MATRIX = (
     "run", "-m", "identity", "-m", "counts", "-m", "learns", "-m", "built", "-m", "histogram",
     "-t", "domain1", "-t", "sim-exp", "-t", "sim-bias", "-t", "site-elsewhere",
@@ -49,7 +49,7 @@ def table(home):
 def children(process):
     """Return the process ids of a process's workers."""
     found = subprocess.run(
-        ["pgrep", "-P", str(process.pid), "-f", "harmbench.run.worker"],
+        ["pgrep", "-P", str(process.pid), "-f", "harmbench.execution.schedule.worker"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     return [int(line) for line in found.stdout.split()]

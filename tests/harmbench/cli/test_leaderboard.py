@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-TINY = ("--plugin", Path(__file__).parents[2] / "plugins" / "tiny_cohort.py", "--cohort", "tiny")
+from helpers import TINY_COHORT
 
 # MLflow's own imports warn of what it will mend itself.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -19,7 +18,7 @@ def board(inside):
     """Cells of three methods on two tasks, one of them skipped."""
     code, _, errors = inside(
         "run", "-m", "identity", "-m", "histogram", "-m", "oracle", "-t", "domain1",
-        "-t", "site-elsewhere", *TINY,
+        "-t", "site-elsewhere", *TINY_COHORT,
     )  # fmt: skip
     assert code == 0, errors
     return inside

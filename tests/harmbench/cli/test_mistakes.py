@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-PLUGINS = Path(__file__).parents[2] / "plugins"
+from helpers import PLUGINS
 
 RUN = ("run", "-m", "identity", "-t", "sim-exp", "--plugin", PLUGINS / "tiny_cohort.py",
        "--cohort", "tiny")  # fmt: skip

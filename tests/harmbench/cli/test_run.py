@@ -7,18 +7,17 @@ import io
 import json
 import re
 import time
-from pathlib import Path
 
-PLUGINS = Path(__file__).parents[2] / "plugins"
+from helpers import PLUGINS
 
-TINY = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny")
+TINY_COHORT = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny")
 SAMPLE = ("--plugin", PLUGINS / "sample_plugin.py")
 ODD = ("--plugin", PLUGINS / "odd_methods.py")
 
 
 def test_run_is_recorded_compared_and_answered_from_the_store(command, tmp_path):
     asked = ("run", "-m", "identity", "-m", "hist*", "-m", "oracle", "-t", "domain1",
-             "-t", "site-elsewhere", *TINY)  # fmt: skip
+             "-t", "site-elsewhere", *TINY_COHORT)  # fmt: skip
     first = command(*asked)
     assert first.returncode == 0, first.stderr
     assert re.fullmatch(
@@ -68,7 +67,7 @@ def test_run_is_recorded_compared_and_answered_from_the_store(command, tmp_path)
 
 
 def test_before_the_cohort_is_prepared_a_dry_run_prepares_nothing(command, tmp_path):
-    planned = command("run", "-m", "identity", "-t", "sim-*", *TINY, "--dry-run",
+    planned = command("run", "-m", "identity", "-t", "sim-*", *TINY_COHORT, "--dry-run",
                       TINY_COHORT_MUST_NOT_BE_PREPARED="1")  # fmt: skip
     assert planned.returncode == 0, planned.stderr
     assert "9 cells to do, after preparing the cohort 'tiny'" in planned.stdout
@@ -76,7 +75,7 @@ def test_before_the_cohort_is_prepared_a_dry_run_prepares_nothing(command, tmp_p
 
 
 def test_one_failure_stops_nothing_and_is_told_by_the_exit_code(command):
-    done = command("run", "-m", "fails", "-m", "identity", "-t", "domain1", *TINY, *ODD)
+    done = command("run", "-m", "fails", "-m", "identity", "-t", "domain1", *TINY_COHORT, *ODD)
     assert done.returncode == 1
     assert re.fullmatch(
         r"2 cells: 1 done, 1 failed; \d+ fits? made; 2 newly recorded in MLflow",
@@ -95,7 +94,7 @@ def test_killed_and_run_again_only_the_cell_in_flight_is_repeated(start, command
     log = tmp_path / "log"
     environment = {"HANGS_WHILE": str(wait), "COUNTS_LOG": str(tmp_path / "fits"),
                    "SAMPLE_PLUGIN_LOG": str(log)}  # fmt: skip
-    asked = ("run", "-m", "counts", "-m", "hangs", "-t", "domain1", *TINY, *ODD, *SAMPLE)
+    asked = ("run", "-m", "counts", "-m", "hangs", "-t", "domain1", *TINY_COHORT, *ODD, *SAMPLE)
     process = start(*asked, **environment)
     end = time.monotonic() + 100
     while wait.read_text() != "hanging":
@@ -119,7 +118,7 @@ def test_killed_and_run_again_only_the_cell_in_flight_is_repeated(start, command
 
 def test_every_hook_of_an_outside_plugin_is_called(command, tmp_path):
     log = tmp_path / "log"
-    asked = ("run", "-m", "darker", "-t", "sample-last", *TINY, *SAMPLE)
+    asked = ("run", "-m", "darker", "-t", "sample-last", *TINY_COHORT, *SAMPLE)
     assert command(*asked, SAMPLE_PLUGIN_LOG=str(log)).returncode == 0
     assert log.read_text().splitlines() == [
         "before darker on sample-last, seed 0",
@@ -140,7 +139,11 @@ def test_a_broken_plugin_on_the_path_breaks_no_command(command, tmp_path):
     folder = tmp_path / "home" / "plugins"
     folder.mkdir(parents=True)
     (folder / "broken.py").write_text("import nothing_of_this_name\n")
-    for asked in (["--help"], ["list", "tasks"], ["run", "-m", "identity", "-t", "sim-exp", *TINY]):
+    for asked in (
+        ["--help"],
+        ["list", "tasks"],
+        ["run", "-m", "identity", "-t", "sim-exp", *TINY_COHORT],
+    ):
         assert command(*asked).returncode == 0
     shown = command("plugins")
     assert shown.returncode == 0

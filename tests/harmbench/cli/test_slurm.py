@@ -8,11 +8,11 @@ import shutil
 import socket
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-PLUGINS = Path(__file__).parents[2] / "plugins"
+from helpers import PLUGINS
+
 NEEDED = ("slurmctld", "slurmd", "munged", "sbatch")
 
 pytestmark = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harmbench.run.store import Store
+from harmbench.store.stores import Store
 
 
 def test_what_was_damaged_is_told_and_removed(inside, tmp_path):

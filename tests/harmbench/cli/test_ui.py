@@ -7,7 +7,6 @@ import socket
 import time
 import urllib.parse
 import urllib.request
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +15,7 @@ from harmbench.data.cohort import Cohort
 from harmbench.errors import UserError
 from harmbench.tracking.connection import connect, tracking_uri
 from harmbench.tracking.ui import VIEW, prepare, serve
-
-TINY = ("--plugin", Path(__file__).parents[2] / "plugins" / "tiny_cohort.py", "--cohort", "tiny")
+from helpers import TINY_COHORT
 
 # MLflow's own imports warn of what it will mend itself.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -28,7 +26,7 @@ def ran(inside, tmp_path):
     """Cells of three methods on two tasks, one of them skipped."""
     code, _, errors = inside(
         "run", "-m", "identity", "-m", "histogram", "-m", "oracle", "-t", "domain1",
-        "-t", "site-elsewhere", *TINY,
+        "-t", "site-elsewhere", *TINY_COHORT,
     )  # fmt: skip
     assert code == 0, errors
     return tmp_path / "home"

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harmbench.data.cohort import Cohort, split_people
+from harmbench.data.cohort import Cohort
+from harmbench.data.splits import split_people
 
 
 @given(

@@ -8,16 +8,16 @@ import pandas as pd
 import pytest
 
 from harmbench.cli.ablate import _blocks
+from harmbench.contracts.cell import Cell, CellResult, Status
+from harmbench.contracts.model import NoConfig
+from harmbench.contracts.published import BASELINE, Published
+from harmbench.data.scans import GRIDS
+from harmbench.execution.plan.plan import Job
+from harmbench.execution.plan.selection import Variant
 from harmbench.leaderboard.ablation import tables, tidy
 from harmbench.metrics.image import PSNR
-from harmbench.model import NoConfig
 from harmbench.plugins import Registry
-from harmbench.published import BASELINE, Published
-from harmbench.run.cell import Cell, CellResult, Status
-from harmbench.run.plan import Job, Variant
-from harmbench.scans import GRIDS
-
-from .conftest import COLUMNS
+from helpers.scored_cells import COLUMNS
 
 PAPER = Published(
     "Table 3",

@@ -8,15 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harmbench.contracts.cell import CellResult, Status
 from harmbench.errors import UserError
 from harmbench.leaderboard.export import export
 from harmbench.leaderboard.table import measures
-from harmbench.run.cell import CellResult, Status
-from harmbench.run.store import CellStore
-from harmbench.tracking import recorded
+from harmbench.store.stores import CellStore
+from harmbench.tracking import reader as recorded
 from harmbench.tracking.recorder import MlflowRecorder
-
-from .conftest import PEOPLE, cell, scored
+from helpers.scored_cells import PEOPLE, cell, scored
 
 pytestmark = pytest.mark.filterwarnings("default")
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from harmbench.tracking.connection import connect
-from harmbench.tracking.layout import TEXTS
+from harmbench.tracking.tags import TEXTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from harmbench.contracts.cell import CellResult, Status
 from harmbench.leaderboard.notes import notes
 from harmbench.leaderboard.table import boards, measures, tidy
-from harmbench.run.cell import CellResult, Status
-from harmbench.tracking import recorded
+from harmbench.tracking import reader as recorded
 from harmbench.tracking.connection import connect
 from harmbench.tracking.recorder import MlflowRecorder
-
-from .conftest import PEOPLE, cell, scored
+from helpers.scored_cells import PEOPLE, cell, scored
 
 # MLflow's own imports warn of what it will mend itself.
 pytestmark = pytest.mark.filterwarnings("default")

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from harmbench.data.scans import Scans
 from harmbench.metrics import image
-from harmbench.scans import Scans
 
 KINDS = ("noise", "constant", "tiny contrast", "bright", "steps", "empty")
 EVERY = [

@@ -9,10 +9,10 @@ import torch
 from scipy.ndimage import binary_erosion
 from scipy.spatial import cKDTree
 
-from harmbench.data.scanset import ScanSet
-from harmbench.metrics.base import Metric
+from harmbench.contracts.metric import Metric
+from harmbench.data.scan_set import ScanSet
+from harmbench.data.scans import Grid, Scans
 from harmbench.metrics.overlap import HD95, Dice, IoU, SurfaceDistance, VolumeDifference
-from harmbench.scans import Grid, Scans
 
 GRID = Grid("test", (8, 16, 20), (3.0, 1.0, 2.0))
 METRICS = (Dice, IoU, HD95, SurfaceDistance, VolumeDifference)

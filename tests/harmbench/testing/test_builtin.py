@@ -6,7 +6,7 @@ import pytest
 
 from harmbench.plugins import Registry
 from harmbench.testing import Status, check_method, check_task
-from harmbench.testing.shells import SOURCES
+from harmbench.testing.tiny_cohort import SOURCES
 
 TRAINED = ("unet", "cyclegan", "blindharmony", "blindharmony-ml", "blindcurve")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,8 +14,7 @@ from harmbench.testing import Status
 from harmbench.testing.method_checks import METHOD_CHECKS
 from harmbench.testing.suite import check_method, check_task, find, of_method
 from harmbench.testing.task_checks import TASK_CHECKS
-
-PLUGINS = Path(__file__).parents[2] / "plugins"
+from helpers import PLUGINS
 
 sys.path.insert(0, str(PLUGINS))
 try:

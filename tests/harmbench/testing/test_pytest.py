@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-PLUGINS = Path(__file__).parents[2] / "plugins"
+from helpers import PLUGINS
 
 TESTS = """
 from harmbench.testing import parametrize_with_checks

@@ -12,11 +12,11 @@ import urllib.request
 import pandas as pd
 import pytest
 
-from harmbench.metrics.aggregate import Estimate
-from harmbench.run.cell import Cell, CellResult, Status
-from harmbench.run.store import CellStore
+from harmbench.contracts.cell import Cell, CellResult, Status
+from harmbench.statistics.estimate import Estimate
+from harmbench.store.stores import CellStore
 from harmbench.tracking.outbox import Outbox
-from harmbench.tracking.recorded import runs
+from harmbench.tracking.reader import runs
 from harmbench.tracking.recorder import MlflowRecorder
 
 # MLflow's own imports warn of what it will mend itself.

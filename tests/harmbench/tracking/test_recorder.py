@@ -12,12 +12,12 @@ import sys
 import pandas as pd
 import pytest
 
-from harmbench.metrics.aggregate import Estimate
-from harmbench.progress import CurvePoint
-from harmbench.run.cell import Cell, CellResult, Status
-from harmbench.run.store import CellStore
+from harmbench.contracts.cell import Cell, CellResult, Status
+from harmbench.contracts.fit_progress import CurvePoint
+from harmbench.statistics.estimate import Estimate
+from harmbench.store.stores import CellStore
 from harmbench.tracking.connection import connect
-from harmbench.tracking.recorded import runs
+from harmbench.tracking.reader import runs
 from harmbench.tracking.recorder import MlflowRecorder
 
 # MLflow's own imports warn of what it will mend itself.

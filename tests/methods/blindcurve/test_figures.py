@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from harmbench import FigureContext, UserError
+from harmbench.contracts.cell import Cell
+from harmbench.contracts.fit_progress import FitProgress
 from harmbench.plugins import Registry
-from harmbench.progress import FitProgress, Silent
-from harmbench.run.cell import Cell
+from harmbench.util.progress import Silent
 from harmbench_methods.blindcurve.config import BlindCurveConfig
 from harmbench_methods.blindcurve.figures import ROWS, Maps
 from harmbench_methods.blindcurve.method import BlindCurve

@@ -6,8 +6,8 @@ import dataclasses
 
 import torch
 
-from harmbench.run.apply import harmonized_by
-from harmbench.run.runner import Known
+from harmbench.execution.compute.apply import harmonized_by
+from harmbench.execution.compute.runner import Known
 from harmbench_methods.blindcurve.config import BlindCurveConfig
 from harmbench_methods.blindcurve.method import BlindCurve
 from harmbench_methods.identity import Identity

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from harmbench import Needs, UserError
+from harmbench.contracts.fit_progress import FitProgress
 from harmbench.metrics.image import PSNR
-from harmbench.progress import FitProgress
 from harmbench_methods.blindcurve.config import PRESETS, BlindCurveConfig
 from harmbench_methods.blindcurve.method import BlindCurve
 from harmbench_methods.histogram import Histogram

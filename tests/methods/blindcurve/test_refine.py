@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from harmbench import UserError
-from harmbench.progress import FitProgress
+from harmbench.contracts.fit_progress import FitProgress
 from harmbench_methods.blindcurve.config import BlindCurveConfig
 from harmbench_methods.blindcurve.method import BlindCurve
-from harmbench_methods.blindharmony.config import LIKELIHOOD_PRESETS, LikelihoodConfig
-from harmbench_methods.blindharmony.likelihood import BlindHarmonyLikelihood
+from harmbench_methods.blindharmony_ml.config import PRESETS as LIKELIHOOD_PRESETS
+from harmbench_methods.blindharmony_ml.config import LikelihoodConfig
+from harmbench_methods.blindharmony_ml.method import BlindHarmonyLikelihood
 from harmbench_tasks.simulated import Exp
 
 FLOW = LikelihoodConfig(

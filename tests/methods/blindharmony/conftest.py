@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from harmbench import ScanSet, minmax
-from harmbench.data.scanset import ScanKey
+from harmbench.data.scan_set import ScanKey
 
 
 def head(shape, number):

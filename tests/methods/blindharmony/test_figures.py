@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from harmbench import FigureContext, UserError
+from harmbench.contracts.cell import Cell
 from harmbench.plugins import Registry
-from harmbench.progress import Silent
-from harmbench.run.cell import Cell
-from harmbench.seeds import torch_generator
+from harmbench.util.progress import Silent
+from harmbench.util.seeds import torch_generator
 from harmbench_methods.blindharmony.config import BlindHarmonyConfig
 from harmbench_methods.blindharmony.figures import (
     COLUMNS,

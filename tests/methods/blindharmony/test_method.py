@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from harmbench import FitData, Grid, minmax
+from harmbench.contracts.fit_progress import FitProgress
+from harmbench.contracts.model import fit_settings
+from harmbench.data.scans import GRIDS
 from harmbench.errors import DivergedError
-from harmbench.model import fit_settings
-from harmbench.progress import FitProgress
-from harmbench.scans import GRIDS
-from harmbench_methods.blindharmony import training
 from harmbench_methods.blindharmony.config import PRESETS, BlindHarmonyConfig
+from harmbench_methods.blindharmony.flow import training
 from harmbench_methods.blindharmony.method import BlindHarmony
 from harmbench_methods.blindharmony.terms import (
     correlation_gradient,
@@ -208,7 +208,7 @@ def test_training_lowers_the_bits_and_keeps_the_best_state(data, state):
 def test_a_fit_that_was_killed_ends_where_it_would_have_ended(
     data, state, tmp_path, monkeypatch, kills, assert_equal
 ):
-    monkeypatch.setattr("harmbench.training.CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr("harmbench.training.loop.CHECKPOINT_SECONDS", 0)
     for last in (4, 17):
         with pytest.raises(kills.Killed):
             BlindHarmony(GRID, CONFIG).fit(data, FitProgress(kills(last), tmp_path))

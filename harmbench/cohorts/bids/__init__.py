@@ -1,0 +1,1 @@
+"""Cohorts from BIDS folders, by recipes."""

@@ -1,0 +1,206 @@
+"""Drafting a recipe: which scanners a BIDS folder's scans come from."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harmbench.cohorts.bids.layout import Scan
+from harmbench.cohorts.bids.recipe import Value
+
+_FIELDS = ("Manufacturer", "ManufacturersModelName", "MagneticFieldStrength", "DeviceSerialNumber")
+_TISSUES = {
+    "csf": r"csf|cerebro.*spinal.*fluid|ventricles?",
+    "grey_matter": r"gm|gr[ea]y.?matter",
+    "white_matter": r"wm|white.?matter",
+}
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """A scanner and its scans.
+
+    Attributes
+    ----------
+    fields
+        What the sidecars say of it, each field with all values that were found.
+    scans
+        Its scans.
+    """
+
+    fields: Mapping[str, tuple[Value, ...]]
+    scans: tuple[Scan, ...]
+
+    @property
+    def people(self) -> set[str]:
+        """Who was scanned on it."""
+        return {scan.person for scan in self.scans}
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions it was used in."""
+        return len({(scan.person, scan.session) for scan in self.scans})
+
+    @property
+    def title(self) -> str:
+        """What it is called where people read it."""
+        if not self.fields:
+            return "unknown: no sidecar that tells the scanner"
+        maker, model, tesla, serial = (
+            " or ".join(str(value) for value in self.fields.get(field, ())) for field in _FIELDS
+        )
+        parts = (maker, model, f"{tesla} T" if tesla else "", f"serial {serial}" if serial else "")
+        return ", ".join(part for part in parts if part)
+
+
+def find_scanners(scans: Sequence[Scan]) -> list[Scanner]:
+    """Group scans by what their sidecars say of the scanner, the largest group first.
+
+    Field strengths are taken to half a tesla, and texts without regard to case, as
+    one scanner writes them in more ways than one.
+    """
+    groups: dict[tuple[str, ...], list[Scan]] = {}
+    for scan in scans:
+        groups.setdefault(tuple(_known(scan, field) for field in _FIELDS), []).append(scan)
+    scanners = []
+    for key, members in groups.items():
+        fields = {
+            field: tuple(dict.fromkeys((scan.sidecar or {})[field] for scan in members))
+            for field, known in zip(_FIELDS, key, strict=True)
+            if known
+        }
+        scanners.append(Scanner(fields, tuple(members)))
+    return sorted(scanners, key=lambda one: (not one.fields, -len(one.scans), one.title))
+
+
+def draft_recipe(root: Path, scanners: Sequence[Scanner]) -> str:
+    """Write a recipe with the largest scanner as its target; what cannot be used as comments."""
+    reasons = {id(one): _unusable(one, scanners) for one in scanners}
+    usable = [one for one in scanners if reasons[id(one)] is None]
+    names = _names(usable)
+    lines = [
+        f"# Drafted by `harmbench data recipe {root}`: look at it before it is used.",
+        f"name = {_toml(_slug(root.absolute().name) or 'study')}",
+    ]
+    if usable:
+        lines.append(f"target = {_toml(names[0])}")
+    for one, name in zip(usable, names, strict=True):
+        lines += ["", f"# {one.title}: {_counts(one)}", f"[domains.{name}.sidecar]"]
+        lines += [f"{field} = {_toml(values)}" for field, values in one.fields.items()]
+    for one in scanners:
+        if reasons[id(one)] is not None:
+            lines += ["", f"# left out: {one.title}: {_counts(one)} ({reasons[id(one)]})"]
+    lines += _labels(root)
+    lines += _pairs(usable)
+    lines += ["", "[split]", "validation = 0.1", "test = 0.3"]
+    return "\n".join(lines) + "\n"
+
+
+def _known(scan: Scan, field: str) -> str:
+    """Return a field's value in one form, empty where it is not known."""
+    value = (scan.sidecar or {}).get(field)
+    if value is None or isinstance(value, (bool, list, dict)) or not str(value).strip():
+        return ""
+    if field == "MagneticFieldStrength":
+        try:
+            return f"{round(2 * float(value)) / 2:g}"
+        except ValueError:
+            return str(value).strip().casefold()
+    return str(value).strip().casefold()
+
+
+def _unusable(one: Scanner, scanners: Sequence[Scanner]) -> str | None:
+    """Say why a scanner can be no domain; None if it can."""
+    if not one.fields:
+        return "nothing to tell them by"
+    if len(one.people) < 2:
+        return "one person, and a split needs two"
+    for other in scanners:
+        missing = [field for field in other.fields if field not in one.fields]
+        if missing and set(one.fields) < set(other.fields) and _within(one, other):
+            return f"without {missing[0]}, not to be told from {other.title}"
+    return None
+
+
+def _within(one: Scanner, other: Scanner) -> bool:
+    """Whether the other's scans meet what is known of the one, so that it claims them, too."""
+    return all(_known(other.scans[0], field) == _known(one.scans[0], field) for field in one.fields)
+
+
+def _names(scanners: Sequence[Scanner]) -> list[str]:
+    """Return a short name for each, made longer where two would have the same."""
+    short = [
+        _slug(str((one.fields.get("ManufacturersModelName") or ("scanner",))[0])) or "scanner"
+        for one in scanners
+    ]
+    names: list[str] = []
+    for one, name in zip(scanners, short, strict=True):
+        if short.count(name) > 1:
+            rest = [one.fields.get(field, ("",))[0] for field in reversed(_FIELDS)]
+            name = _slug(f"{name}-{rest[0]}" if rest[0] else f"{name}-{rest[1]}T")
+        while name in names:
+            name += "-x"
+        names.append(name)
+    return names
+
+
+def _labels(root: Path) -> list[str]:
+    """Return the table of labels, if a derivative says in `dseg.tsv` what its values are."""
+    for table in sorted(root.glob("derivatives/*/dseg.tsv")):
+        if next(table.parent.glob("sub-*/**/*_dseg.nii*"), None) is None:
+            continue
+        found = dict(_tissues(table))
+        if set(found) == set(_TISSUES):
+            lines = ["", "[labels]", f"derivative = {_toml(table.parent.name)}", 'suffix = "dseg"']
+            return lines + [f"{tissue} = {_toml(tuple(found[tissue]))}" for tissue in _TISSUES]
+    return []
+
+
+def _tissues(table: Path) -> Iterator[tuple[str, list[int]]]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as stream:
+            rows = list(csv.DictReader(stream, delimiter="\t"))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return
+    for tissue, pattern in _TISSUES.items():
+        values = [
+            int(row["index"])
+            for row in rows
+            if (row.get("index") or "").isdigit()
+            and any(re.fullmatch(pattern, str(text), re.IGNORECASE) for text in row.values())
+        ]
+        if values:
+            yield tissue, values
+
+
+def _pairs(scanners: Sequence[Scanner]) -> list[str]:
+    """Return the table of pairs, if people were seen on the target and sessions are days."""
+    if not scanners:
+        return []
+    target, *others = scanners
+    sessions = [scan.session for one in scanners for scan in one.scans]
+    shared = any(target.people & one.people for one in others)
+    if not shared or not all(re.fullmatch("d[0-9]+", session) for session in sessions):
+        return []
+    return ["", "[pairs]", 'day = "d([0-9]+)"', "maximum_gap_days = 365"]
+
+
+def _counts(one: Scanner) -> str:
+    return f"{len(one.people)} people, {one.sessions} sessions, {len(one.scans)} scans"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _toml(value: Value | tuple[Value, ...]) -> str:
+    """Write a value as TOML, a single one without brackets."""
+    if isinstance(value, tuple):
+        if len(value) == 1:
+            return _toml(value[0])
+        return f"[{', '.join(_toml(one) for one in value)}]"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,105 @@
+"""A cohort from a BIDS folder, by a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+from harmbench.cohorts.bids.layout import Scan, find_scans, match, without_sidecar
+from harmbench.cohorts.bids.recipe import SHIPPED, load_recipe
+from harmbench.cohorts.study import Found, Study
+from harmbench.errors import UserError
+from harmbench.preprocessing.file_names import beside
+
+
+class Bids(Study):
+    """Scans of a BIDS folder that are brain-extracted or masked; domains by a recipe.
+
+    Of several runs in a session the first is taken, or the first of those with a sidecar.
+
+    Attributes
+    ----------
+    shipped
+        Name of the recipe that ships with harmbench, for a study that is known; the user's
+        recipe then says what is different.
+    """
+
+    name = "bids"
+    summary = "the scans of a BIDS folder, brain-extracted or masked; domains by --recipe"
+
+    shipped: ClassVar[str | None] = None
+
+    def __init__(self, argument: str | None = None, recipe: Path | None = None) -> None:
+        name, shipped = self.name, self.shipped
+        if not argument:
+            raise UserError(
+                f"the cohort '{name}' needs the folder of a study: --cohort {name}:PATH"
+            )
+        if recipe is None and shipped is None:
+            raise UserError(
+                f"the cohort 'bids:{argument}' needs a recipe: --recipe FILE "
+                f"(`harmbench data recipe {argument}` drafts one)"
+            )
+        self.root = Path(argument).expanduser()
+        if not self.root.is_dir():
+            raise UserError(f"there is no folder {self.root}")
+        if recipe is None:
+            self.recipe = load_recipe(SHIPPED / f"{shipped}.toml")
+        else:
+            self.recipe = load_recipe(Path(recipe), base=shipped)
+        self.target = self.recipe.target
+        self.sources = self.recipe.sources
+
+    @property
+    def title(self) -> str:
+        """`bids:` and the recipe's name; `oasis3` by its own recipe."""
+        return self.name if self.recipe.name == self.shipped else f"{self.name}:{self.recipe.name}"
+
+    @property
+    def listing(self) -> Path:
+        """`participants.tsv`, which may be missing."""
+        return self.root / "participants.tsv"
+
+    def find(self) -> Found:
+        """Match the scans of the folder to the domains of the recipe."""
+        self._check_labels()
+        scans, unread = find_scans(self.root)
+        matched = match(self.recipe, scans)
+        used = {scan.path for found in matched.values() for scan in found}
+        rest = [scan for scan in scans if scan.path not in used]
+        silent = [scan for scan in rest if without_sidecar(self.recipe, scan)]
+        left_out = {
+            self.relative(scan.path): "it has no sidecar, so its scanner is not known"
+            for scan in silent
+        }
+        domains: Mapping[str, tuple[Scan, ...]] = {
+            domain: tuple(replace(scan, labels=self._labels(scan)) for scan in found)
+            for domain, found in matched.items()
+        }
+        return Found(domains, {**unread, **left_out}, len(rest) - len(silent))
+
+    def _check_labels(self) -> None:
+        labels = self.recipe.labels
+        folder = self.root / "derivatives"
+        if labels is not None and not (folder / labels.derivative).is_dir():
+            known = [path.name for path in folder.glob("*") if path.is_dir()]
+            raise UserError.unknown(f"derivative in {folder}", labels.derivative, known)
+
+    def _labels(self, scan: Scan) -> Path | None:
+        labels = self.recipe.labels
+        if labels is None:
+            return None
+        folder = self.root / "derivatives" / labels.derivative / self.relative(scan.path.parent)
+        stem = beside(scan.path, "").name.removesuffix("T1w")
+        names = (folder / f"{stem}{labels.suffix}{end}" for end in (".nii.gz", ".nii"))
+        return next((path for path in names if path.exists()), None)
+
+
+class Oasis3(Bids):
+    """OASIS-3 as it is distributed, by the recipe that ships with harmbench."""
+
+    name = "oasis3"
+    summary = "OASIS-3 as distributed (oasis3:PATH), its scanners as the paper's five domains"
+    shipped = "oasis3"

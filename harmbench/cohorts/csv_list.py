@@ -1,0 +1,128 @@
+"""A cohort from a CSV file that lists its scans."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+from harmbench.cohorts.bids.layout import Scan
+from harmbench.cohorts.bids.recipe import Domain, Labels, Recipe, Split
+from harmbench.cohorts.study import Found, Study
+from harmbench.errors import UserError
+from harmbench.preprocessing.file_names import refuse_dicom
+
+_NEEDED = ("path", "person", "session", "domain")
+_OPTIONAL = ("mask", "labels")
+# What the values of a label volume stand for where no recipe can say it.
+_LABELS = Labels("", "", csf=(1,), grey_matter=(2,), white_matter=(3,))
+
+
+class Listed(Study):
+    """Scans that a CSV file lists: `path,person,session,domain[,mask,labels]`, a row each.
+
+    Paths are absolute or start from the file's folder. The target is the domain called
+    `target`, or else that of the first row. Labels are 1 CSF, 2 grey and 3 white matter.
+    Scans of one person in two domains are taken to be pairs.
+    """
+
+    name = "csv"
+    summary = "the scans that a CSV file lists: path, person, session, domain[, mask, labels]"
+
+    def __init__(self, argument: str | None = None, recipe: Path | None = None) -> None:
+        if not argument:
+            raise UserError("the cohort 'csv' needs a file: --cohort FILE.csv")
+        if recipe is not None:
+            raise UserError(f"a CSV file names its domains itself: leave out --recipe {recipe}")
+        self._file = Path(argument).expanduser()
+        self.root = self._file.parent
+        self._domains = self._read()
+        names = list(self._domains)
+        if "target" in names:
+            names.sort(key=lambda name: name != "target")
+        if len(names) < 2:
+            raise UserError(f"{self._file} has one domain, '{names[0]}'; a source is needed, too")
+        self.target, *sources = names
+        self.sources = tuple(sources)
+        self.recipe = Recipe(
+            name=self._file.stem,
+            domains=tuple(Domain(name) for name in names),
+            labels=_LABELS if any(s.labels for d in self._domains.values() for s in d) else None,
+            split=Split(),
+        )
+
+    @property
+    def title(self) -> str:
+        """`csv:` and the file's name."""
+        return f"{self.name}:{self.recipe.name}"
+
+    @property
+    def listing(self) -> Path:
+        """The CSV file."""
+        return self._file
+
+    def find(self) -> Found:
+        """Return the scans as the file lists them."""
+        for domain in self.recipe.domains:
+            people = {scan.person for scan in self._domains[domain.name]}
+            if len(people) == 1:
+                raise UserError(
+                    f"domain '{domain.name}' of {self._file} has only one person, "
+                    f"'{people.pop()}'; a split by person needs at least two"
+                )
+        return Found({d.name: tuple(self._domains[d.name]) for d in self.recipe.domains}, {})
+
+    def _read(self) -> dict[str, list[Scan]]:
+        """Read the file; every mistake is told with its line."""
+        try:
+            with self._file.open(encoding="utf-8-sig", newline="") as stream:
+                reader = csv.DictReader(stream, skipinitialspace=True)
+                rows = list(reader)
+                columns = reader.fieldnames or []
+        except FileNotFoundError as error:
+            raise UserError(f"there is no file {self._file}") from error
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise UserError(f"{self._file} cannot be read: {error}") from error
+        for column in _NEEDED:
+            if column not in columns:
+                raise UserError.unknown(f"column in {self._file}", column, columns)
+        for column in columns:
+            if column not in (*_NEEDED, *_OPTIONAL):
+                known = ", ".join((*_NEEDED, *_OPTIONAL))
+                raise UserError(f"{self._file} has a column '{column}'; there may be: {known}")
+        domains: dict[str, list[Scan]] = {}
+        seen: set[tuple[str, str, str]] = set()
+        for line, row in enumerate(rows, start=2):
+            where = f"{self._file}, line {line}"
+            if None in row or None in row.values():
+                raise UserError(f"{where} has not as many fields as the first line")
+            values = {column: value.strip() for column, value in row.items()}
+            for column in _NEEDED:
+                if not values[column]:
+                    raise UserError(f"{where} has no {column}")
+            domain = values["domain"]
+            # The name becomes a folder's, and part of a task's.
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", domain):
+                raise UserError(
+                    f"{where}: domain '{domain}' may have letters, digits, - and _ only"
+                )
+            whose = (domain, values["person"], values["session"])
+            if whose in seen:
+                raise UserError(f"{where}: person, session and domain are those of a line before")
+            seen.add(whose)
+            path, mask, labels = (
+                self.root / Path(values[column]).expanduser() if values.get(column) else None
+                for column in ("path", "mask", "labels")
+            )
+            assert path is not None
+            for file in (path, mask, labels):
+                if file is not None and not file.is_file():
+                    raise UserError(f"{where}: there is no file {file}")
+            if not re.search(r"\.nii(\.gz)?$", path.name):
+                refuse_dicom(path)
+            domains.setdefault(domain, []).append(
+                Scan(path, values["person"], values["session"], {}, None, mask, labels)
+            )
+        if not domains:
+            raise UserError(f"{self._file} lists no scans")
+        return domains

@@ -1,0 +1,1 @@
+"""The phantom: real anatomy rendered by simulated scanners."""

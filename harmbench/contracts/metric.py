@@ -1,0 +1,74 @@
+"""The contract of a metric."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from harmbench.data.scan_set import ScanSet
+from harmbench.data.scans import Scans
+
+
+class Metric(ABC):
+    """A number for every slice, or for every scan, of a batch.
+
+    Attributes
+    ----------
+    name
+        As in tables: letters, digits and underscores.
+    summary
+        One line on what it measures, and within what.
+    unit
+        `"dB"`, or empty for a plain number.
+    higher_is_better
+        The direction of the good.
+    version
+        Raised by the author whenever the same scans would be measured otherwise.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    unit: ClassVar[str] = ""
+    higher_is_better: ClassVar[bool] = True
+    version: ClassVar[str] = "1"
+
+    @abstractmethod
+    def applies(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> bool:
+        """Say whether what the metric needs is known: a reference, or labels."""
+
+    @abstractmethod
+    def measure(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> Tensor:
+        """Measure a batch.
+
+        Parameters
+        ----------
+        harmonized, references
+            N scans and, if known, their truth in the same order.
+        target
+            Training scans of the target domain: the population to compare with.
+
+        Returns
+        -------
+        Tensor
+            `(N, S)`, a value for every slice, or `(N,)`, a value for every scan. NaN
+            where the metric is not defined, such as on a slice without foreground.
+        """
+
+    def table(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> pd.DataFrame:
+        """Measure a batch into a score table with columns person, scan, slice, metric, value."""
+        values = self.measure(harmonized, references, target).detach().cpu().double().numpy()
+        per_slice = values.ndim == 2
+        count = values.shape[1] if per_slice else 1
+        return pd.DataFrame(
+            {
+                "person": np.repeat(harmonized.people, count),
+                "scan": np.repeat(harmonized.sessions, count),
+                "slice": np.tile(np.arange(count) if per_slice else [-1], len(values)),
+                "metric": self.name,
+                "value": values.ravel(),
+            }
+        )

@@ -1,0 +1,106 @@
+"""The contract of a task: data, truth and scoring."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import pandas as pd
+
+from harmbench.contracts.instrument import Instrument
+from harmbench.contracts.metric import Metric
+from harmbench.contracts.scorer import BatchScorer, Scorer, ScoringContext
+from harmbench.contracts.task_data import TaskData
+from harmbench.data.cohort import Cohort
+from harmbench.data.scans import Scans
+from harmbench.statistics.estimate import Estimate
+
+
+class Task(ABC):
+    """A question asked of every method.
+
+    Attributes
+    ----------
+    name, summary
+        As on the command line, and one line on what is asked.
+    version
+        Raised by the author whenever the same data would be scored otherwise.
+    instruments
+        What it measures with and has to be learnt, by a name of the task's own. Each is
+        fitted once for a target, seed and preset, and shared by all cells.
+    measures
+        Names of scores that no registered metric makes, each with whether higher is better.
+    headline
+        The scores that tell most, first first: what is told of a cell in one line, and what
+        people are ranked by.
+    expected_failures
+        Checks of `harmbench check` that it fails, each with the reason.
+    """
+
+    name: str
+    summary: ClassVar[str]
+    version: ClassVar[str] = "1"
+    instruments: ClassVar[Mapping[str, type[Instrument]]] = {}
+    measures: ClassVar[Mapping[str, bool]] = {}
+    headline: ClassVar[Sequence[str]] = ("psnr", "ssim", "wasserstein")
+    expected_failures: ClassVar[Mapping[str, str]] = {}
+
+    @abstractmethod
+    def setup(self, cohort: Cohort, seed: int) -> TaskData:
+        """Choose the data, and draw what is random into parameters.
+
+        Raises
+        ------
+        SkipCell
+            With the reason, where this cohort cannot answer the question.
+        """
+
+    def scorer(self, context: ScoringContext) -> Scorer:
+        """Return what gathers a cell's scores; by default every batch goes through `score`."""
+
+        def score(harmonized: Scans, references: Scans | None) -> pd.DataFrame:
+            return self.score(harmonized, references, context.data, context.metrics)
+
+        return BatchScorer(score)
+
+    def bounds(self, context: ScoringContext) -> Mapping[str, Mapping[str, Estimate]]:
+        """Return what the scores are to be seen against, by title and metric; nothing by default.
+
+        Such as what the instruments make of the target's own scans. It does not depend on the
+        method, is computed once for all cells of the task, and recorded with each.
+        """
+        return {}
+
+    def score(
+        self,
+        harmonized: Scans,
+        references: Scans | None,
+        data: TaskData,
+        metrics: Sequence[Metric],
+    ) -> pd.DataFrame:
+        """Score a batch of harmonised scans by every metric that applies.
+
+        Parameters
+        ----------
+        harmonized
+            Images `(N, S, H, W)` in [0, 1], with masks, and labels if there are any.
+        references
+            The truth in the same order, or None.
+        data
+            The task's data; its target scans are the population to compare with.
+        metrics
+            All metrics that are registered.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns person, scan, slice, metric and value; `slice` is -1 where the value
+            is of the whole scan.
+        """
+        frames = [
+            metric.table(harmonized, references, data.target)
+            for metric in metrics
+            if metric.applies(harmonized, references, data.target)
+        ]
+        return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,53 @@
+"""The data that a task selects from a cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harmbench.contracts.fit_data import FitData
+from harmbench.data.scan_set import ScanSet
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """Everything a task needs of a cohort.
+
+    Attributes
+    ----------
+    target, validation
+        Scans of the target domain to fit on, and to choose by.
+    test
+        Source scans to harmonise, of people that no fit has seen.
+    references
+        The truth of each test scan, in the same order, or None where nobody knows it.
+    source
+        Training scans of the source domain, for methods that need them.
+    pairs
+        Training scans of the same people in source and target, or None.
+    no_pairs
+        Why there are no pairs, shown when a paired method is skipped.
+    labelled
+        Those of the target's training and validation scans that have labels, for
+        instruments; None if they are handed `target` and `validation`.
+    extra
+        Other scans that the scorer needs, by name.
+    parameters
+        What was drawn at random, and other facts to record: JSON types.
+    """
+
+    target: ScanSet
+    validation: ScanSet
+    test: ScanSet
+    references: ScanSet | None = None
+    source: ScanSet | None = None
+    pairs: tuple[ScanSet, ScanSet] | None = None
+    no_pairs: str = "the cohort has no person scanned on both scanners"
+    labelled: tuple[ScanSet, ScanSet] | None = None
+    extra: Mapping[str, ScanSet] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def fit_data(self, seed: int) -> FitData:
+        """Return the fit data, before it is restricted to what a model is entitled to."""
+        return FitData(self.target, self.validation, seed, self.source, self.pairs, self.labelled)

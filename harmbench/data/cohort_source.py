@@ -1,0 +1,97 @@
+"""The contract of a cohort source: where scans come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+from torch import Tensor
+
+from harmbench.data.cohort_writer import CohortWriter
+from harmbench.data.prepare_options import DEFAULT_NORMALIZATION, DEFAULT_PREPARING, Preparing
+from harmbench.data.scans import Grid
+from harmbench.util.progress import Progress
+
+
+class CohortSource(ABC):
+    """A place that scans come from, such as the phantom or a BIDS folder.
+
+    A plugin registers one under a name by the hook `register_cohorts`; on the command
+    line it is `--cohort NAME` or `--cohort NAME:ARGUMENT`.
+
+    Parameters
+    ----------
+    argument
+        What follows the colon, or None.
+    recipe
+        Path of the recipe given by `--recipe`, or None.
+
+    Attributes
+    ----------
+    name, summary
+        As registered, and one line on what it is.
+    target, sources
+        Names of the target domain and of the source domains.
+    normalizations
+        Names of the normalisations that it can prepare its scans by.
+    normalization
+        The one it is to use: what `--normalize` says, set before `key` or `prepare` is
+        called. Other than the default it belongs into `key` and into every scan's.
+    from_volumes
+        Whether its scans are prepared from volumes on disk, so that there is something to
+        choose of how.
+    preparing
+        What was chosen, set as `normalization` is.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    normalizations: ClassVar[tuple[str, ...]] = (DEFAULT_NORMALIZATION,)
+    normalization: str = DEFAULT_NORMALIZATION
+    from_volumes: ClassVar[bool] = False
+    preparing: Preparing = DEFAULT_PREPARING
+    target: str
+    sources: tuple[str, ...]
+
+    @abstractmethod
+    def __init__(self, argument: str | None = None, recipe: Path | None = None) -> None: ...
+
+    @property
+    def title(self) -> str:
+        """What the cohort is called in tables; the same wherever its files lie."""
+        return self.name
+
+    @property
+    def label(self) -> str:
+        """The title, with what is not the default of how it is prepared: `phantom+nyul`."""
+        chosen = self.normalization
+        normalized = () if chosen == DEFAULT_NORMALIZATION else (chosen,)
+        return "+".join((self.title, *normalized, *self.preparing.labels))
+
+    @abstractmethod
+    def key(self, grid: Grid) -> str:
+        """Hash everything that the prepared cohort depends on, its files' content included."""
+
+    @abstractmethod
+    def prepare(self, grid: Grid, writer: CohortWriter, progress: Progress) -> None:
+        """Prepare every scan into `writer`; called once for a key.
+
+        Raises
+        ------
+        UserError
+            If what remains after leaving out bad scans is no cohort.
+        """
+
+    def t2_weighted(self, person: str, grid: Grid) -> Tensor | None:
+        """Return a T2-weighted image of a person, prepared as the target's scan of that person.
+
+        No task uses it: it is the case that methods for one contrast must fail on. Most
+        cohorts have none.
+
+        Returns
+        -------
+        Tensor or None
+            `(S, H, W)` float32 in [0, 1], in the same space as that scan.
+        """
+        return None

@@ -1,0 +1,150 @@
+"""Writing a prepared cohort to disk, row by row."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harmbench.data.prepare_options import DEFAULT_NORMALIZATION
+from harmbench.data.scans import Grid
+
+
+@dataclass(frozen=True)
+class ScanRecord:
+    """One row of a cohort's table: a scan that was prepared well.
+
+    Attributes
+    ----------
+    domain, person, session
+        Whose scan, and from which scanner.
+    row
+        Row in the domain's arrays.
+    key
+        Hash of everything the prepared image depends on.
+    split
+        `"train"`, `"validation"` or `"test"`.
+    labelled
+        Whether tissue labels were written.
+    paired
+        True if the scan lies in the same space as the target scan of the same person.
+    label_key
+        Hash of what the labels depend on besides; no fit depends on it.
+    partner
+        Of a source scan: the session of the target scan that it is paired with. Empty where
+        it is paired with none, or with whichever scan of the person comes first.
+    gap_days
+        Days between the two, where they are known.
+    details
+        What was done to the scan and what was measured, as JSON types.
+    """
+
+    domain: str
+    person: str
+    session: str
+    row: int
+    key: str
+    split: str
+    labelled: bool
+    paired: bool
+    label_key: str = ""
+    partner: str = ""
+    gap_days: int | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def write_row(path: Path, row: int, values: npt.NDArray[Any]) -> None:
+    """Write one scan into a domain's array; safe from several processes for different rows."""
+    array = np.load(path, mmap_mode="r")
+    # Not through the map: on a full disk that would end the process by a signal.
+    with path.open("r+b") as stream:
+        stream.seek(array.offset + row * array[0].nbytes)
+        whole = np.broadcast_to(values, array.shape[1:])
+        stream.write(np.ascontiguousarray(whole, dtype=array.dtype).data)
+
+
+class CohortWriter:
+    """A cohort under construction, in a folder beside its final place.
+
+    The arrays are made at full size when a domain is begun (sparse on disk until
+    written), so that worker processes can each fill their own rows with `write_row`.
+    The folder takes its final name only when all is there.
+    """
+
+    def __init__(self, directory: Path, grid: Grid) -> None:
+        self.directory = directory
+        self.grid = grid
+
+    def begin_domain(self, domain: str, n_scans: int, *, labelled: bool) -> Path:
+        """Make the arrays of a domain with room for `n_scans`, and return their folder.
+
+        `images.npy` is `(n, S, H, W)` float32, `masks.npy` bool, and `labels.npy`
+        uint8, the last only if `labelled`.
+        """
+        folder = self.directory / domain
+        folder.mkdir()
+        shape = (n_scans, *self.grid.shape)
+        arrays: dict[str, type] = {"images": np.float32, "masks": np.bool_}
+        if labelled:
+            arrays["labels"] = np.uint8
+        for name, dtype in arrays.items():
+            np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape).flush()
+        return folder
+
+    def finish(
+        self,
+        *,
+        name: str,
+        key: str,
+        kind: str,
+        target: str,
+        sources: Sequence[str],
+        records: Iterable[ScanRecord],
+        left_out: Mapping[str, str],
+        normalization: str = DEFAULT_NORMALIZATION,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write the table and the description.
+
+        Parameters
+        ----------
+        name, key
+            Of the cohort.
+        kind
+            What the scans are, shown wherever a number from them is: `"phantom"` or `"real"`.
+        target, sources
+            Names of the domains.
+        records
+            One for every scan prepared well.
+        left_out
+            Why each scan that was left out was left out, by its path or name.
+        normalization
+            How intensities were normalised.
+        facts
+            What else is to be known of the cohort, as JSON types. `"repeat"` names a domain,
+            neither target nor source, of second scans of target people on its scanner.
+        """
+        rows = [asdict(record) for record in records]
+        description = {
+            "name": name,
+            "key": key,
+            "kind": kind,
+            "target": target,
+            "sources": list(sources),
+            "grid": asdict(self.grid),
+            "left_out": dict(left_out),
+            "normalization": normalization,
+            "facts": dict(facts or {}),
+            "scans": rows,
+        }
+        (self.directory / "cohort.json").write_text(json.dumps(description, indent=1))
+        # The folder is trusted for good once it has its name: first let it reach the disk.
+        for path in self.directory.rglob("*.*"):
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())

@@ -1,0 +1,57 @@
+"""How scans are prepared, as far as their user chooses it; without what does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harmbench.errors import UserError
+
+AUTO, NONE = "auto", "none"
+# The tools of brain extraction, in the order in which they are looked for.
+EXTRACTION_TOOLS = ("mri_synthstrip", "hd-bet")
+EXTRACTIONS = (AUTO, *EXTRACTION_TOOLS, NONE)
+
+
+@dataclass(frozen=True)
+class Preparing:
+    """What is done to a scan beside registering, resampling and normalising it.
+
+    Attributes
+    ----------
+    brain_extraction
+        What cuts out the brain of a scan that has no mask and is not brain-extracted: the
+        tool of that name, `"auto"` for the first that is installed, `"none"` for no tool.
+    heads
+        Whether the head stays around the brain: masks are then of the foreground.
+    n4
+        Whether the bias field is corrected by N4.
+
+    Raises
+    ------
+    UserError
+        For what is unknown, or makes no sense together.
+    """
+
+    brain_extraction: str = AUTO
+    heads: bool = False
+    n4: bool = False
+
+    def __post_init__(self) -> None:
+        if self.brain_extraction not in EXTRACTIONS:
+            raise UserError.unknown("brain extraction", self.brain_extraction, EXTRACTIONS)
+        if self.heads and self.brain_extraction in EXTRACTION_TOOLS:
+            raise UserError(
+                "--no-brain-mask keeps heads, so there is no brain to extract: leave out "
+                f"--no-brain-mask or --brain-extraction {self.brain_extraction}"
+            )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What a cohort's name has to tell: `heads`, `n4`."""
+        return tuple(name for name in ("heads", "n4") if getattr(self, name))
+
+
+DEFAULT_PREPARING = Preparing()
+
+
+DEFAULT_NORMALIZATION = "minmax"  # the paper's

@@ -1,0 +1,1 @@
+"""Computing one fit or one cell."""

@@ -1,0 +1,104 @@
+"""Slices of three subjects, kept with every cell for the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from harmbench.data.scan_set import ScanSet
+from harmbench.data.scans import Scans
+
+_PEOPLE = 3
+
+# Where in the stack, as fractions of its length.
+_PLACES = (0.3, 0.5, 0.7)
+
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class _Person:
+    distance: float
+    person: str
+    source: Bytes
+    harmonized: Bytes
+    reference: Bytes | None
+
+
+@dataclass
+class Slices:
+    """Keeps slices of every person while a cell is computed, and stores those of three.
+
+    Who is chosen depends on the task alone, never on the method, so that methods are seen
+    on the same people: those whose sources are nearest to the truth, furthest from it, and
+    in the middle. Where there is no truth it is the darkest, the brightest and the middle.
+    """
+
+    kept: dict[str, _Person] = field(default_factory=dict)
+
+    def add(self, source: Scans, harmonized: Scans, truth: Scans | None) -> None:
+        """Keep slices of the first scan of each person of a batch."""
+        chosen = _chosen(source.images.shape[1])
+        for i, person in enumerate(source.people):
+            if person in self.kept:
+                continue
+            inside = source.masks[i]
+            if truth is None:
+                values = source.images[i][inside]
+            else:
+                values = (source.images[i] - truth.images[i])[inside].abs()
+            self.kept[person] = _Person(
+                float(values.mean()) if len(values) else 0.0,
+                person,
+                _bytes(source.images[i, chosen]),
+                _bytes(harmonized.images[i, chosen]),
+                None if truth is None else _bytes(truth.images[i, chosen]),
+            )
+
+    def arrays(self, target: ScanSet) -> dict[str, npt.NDArray[Any]]:
+        """Return what is stored of a cell.
+
+        Parameters
+        ----------
+        target
+            Scans of the target domain; the first stands in for a missing truth.
+
+        Returns
+        -------
+        dict
+            `people` `(P,)`, nearest first; `slices` `(K,)` and their `positions`, MNI152 z in
+            mm; `source` and `harmonized` `(P, K, W, H)` uint8, 255 for an intensity of 1 and
+            upright; `reference` of the same shape, or `target` `(K, W, H)` of somebody else.
+        """
+        ranking = sorted(self.kept.values(), key=lambda one: (one.distance, one.person))
+        count = min(_PEOPLE, len(ranking))
+        people = [ranking[round(i * (len(ranking) - 1) / max(1, count - 1))] for i in range(count)]
+        chosen = _chosen(target.grid.shape[0])
+        found: dict[str, npt.NDArray[Any]] = {
+            "people": np.array([one.person for one in people]),
+            "slices": np.array(chosen),
+            "positions": np.array(target.grid.positions)[chosen],
+            "source": np.stack([one.source for one in people]),
+            "harmonized": np.stack([one.harmonized for one in people]),
+        }
+        truths = [one.reference for one in people if one.reference is not None]
+        if len(truths) == count:
+            found["reference"] = np.stack(truths)
+        else:
+            found["target"] = _bytes(target.load([0]).images[0, chosen])
+        return found
+
+
+def _chosen(n_slices: int) -> list[int]:
+    """Return which slices of a stack are kept."""
+    return sorted({round(place * (n_slices - 1)) for place in _PLACES})
+
+
+def _bytes(images: torch.Tensor) -> Bytes:
+    """Turn `(K, H, W)` in [0, 1] into bytes `(K, W, H)`, each slice upright."""
+    levels: Bytes = (images * 255).round().to(torch.uint8).numpy()
+    return np.rot90(levels, axes=(1, 2))  # as `figures.upright` turns one

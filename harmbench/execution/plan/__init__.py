@@ -1,0 +1,1 @@
+"""From a request to the cells and fits to compute."""

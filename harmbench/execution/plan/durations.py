@@ -1,0 +1,85 @@
+"""How long fits and cells took before: what a plan's costs are foreseen from."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harmbench.execution.plan.plan import Fit, Job
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Medians over what a home folder holds.
+
+    Attributes
+    ----------
+    fits
+        Seconds of a fit without its parts, by method and preset.
+    scans
+        Seconds a scan, harmonised and scored, by method and preset.
+    """
+
+    fits: Mapping[tuple[str, str], float]
+    scans: Mapping[tuple[str, str], float]
+
+    @classmethod
+    def read(cls, home: Path) -> Costs:
+        """Read the stores; what cannot be read tells nothing."""
+        fits: dict[tuple[str, str], list[float]] = {}
+        for content in _contents(home / "fits", "fit.json"):
+            key = (str(content.get("method")), str(content.get("preset")))
+            fits.setdefault(key, []).append(float(content.get("own_seconds", 0.0)))
+        scans: dict[tuple[str, str], list[float]] = {}
+        for content in _contents(home / "cells", "result.json"):
+            cell, facts = content.get("cell", {}), content.get("facts", {})
+            if "cell_seconds" in facts and facts.get("test_scans"):
+                key = (str(cell.get("method")), str(cell.get("preset")))
+                scans.setdefault(key, []).append(facts["cell_seconds"] / facts["test_scans"])
+        return cls(_medians(fits), _medians(scans))
+
+    def of_fit(self, fit: Fit) -> float | None:
+        """Return the seconds that a fit may take, or None."""
+        return self.fits.get((fit.name, fit.preset))
+
+    def of_cell(self, job: Job) -> float | None:
+        """Return the seconds that a cell may take once its fits are there, or None."""
+        per_scan = self.scans.get((job.cell.method, job.cell.preset))
+        if per_scan is None or job.data is None:
+            return None
+        return per_scan * len(job.data.test)
+
+
+def _contents(folder: Path, name: str) -> Iterator[dict[str, Any]]:
+    for path in folder.glob(f"[!.]*/{name}"):
+        try:
+            content = json.loads(path.read_text())
+        except (OSError, ValueError):
+            continue
+        if isinstance(content, dict):
+            yield content
+
+
+def _medians(values: Mapping[tuple[str, str], list[float]]) -> dict[tuple[str, str], float]:
+    return {key: statistics.median(each) for key, each in values.items()}
+
+
+def duration(seconds: float) -> str:
+    """Write a time for a reader.
+
+    Examples
+    --------
+    >>> duration(0.4), duration(70), duration(9000)
+    ('0.4 s', '1 min', '2.5 h')
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

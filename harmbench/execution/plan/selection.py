@@ -1,0 +1,203 @@
+"""Looking up the names of a request: methods, tasks, cohort and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harmbench.cohorts.address import parse_cohort
+from harmbench.contracts.instrument import Instrument
+from harmbench.contracts.method import Method
+from harmbench.contracts.model import fit_settings
+from harmbench.contracts.published import BASELINE
+from harmbench.data.cohort import Cohort
+from harmbench.data.cohort_source import CohortSource
+from harmbench.data.prepare_options import DEFAULT_NORMALIZATION, DEFAULT_PREPARING, Preparing
+from harmbench.data.scans import GRIDS, Grid
+from harmbench.errors import UserError
+from harmbench.execution.plan import settings
+from harmbench.execution.plan.request import Request
+from harmbench.plugins import Entry, Registry, matching
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method under one set of settings: what is compared.
+
+    Attributes
+    ----------
+    name
+        The method's name.
+    method, config
+        Its class and its settings.
+    label
+        The name, with what differs from the preset: `"blindharmony[alpha=0]"`.
+    title
+        `BASELINE`, or the ablation's own title.
+    """
+
+    name: str
+    method: type[Method]
+    config: Any
+    label: str
+    title: str = BASELINE
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the names of a request stand for, before any data is touched.
+
+    Attributes
+    ----------
+    variants
+        Methods under their settings.
+    tasks
+        The tasks, by name.
+    source, grid
+        Where scans come from, and what they lie on.
+    request
+        What was asked for.
+    instruments
+        Settings of the tasks' instruments that the request changes, by the instrument's name.
+    """
+
+    variants: tuple[Variant, ...]
+    tasks: Mapping[str, Entry]
+    source: CohortSource
+    grid: Grid
+    request: Request = field(repr=False)
+    instruments: Mapping[str, Any] = field(default_factory=dict)
+
+    def is_prepared(self, home: Path) -> bool:
+        """Whether the cohort was prepared before."""
+        return (Cohort.path(self.source, self.grid, home) / "cohort.json").exists()
+
+
+def open_source(
+    registry: Registry,
+    cohort: str,
+    recipe: Path | None,
+    normalize: str = DEFAULT_NORMALIZATION,
+    preparing: Preparing = DEFAULT_PREPARING,
+) -> CohortSource:
+    """Return the cohort source for `NAME`, `NAME:ARGUMENT` or `FILE.csv`.
+
+    Raises
+    ------
+    UserError
+        If there is no such source, or it cannot be prepared so.
+    """
+    name, argument = parse_cohort(cohort)
+    source = registry.entry("cohorts", name).build(argument, recipe)
+    if not isinstance(source, CohortSource):
+        raise UserError(f"what is registered as the cohort '{name}' is no CohortSource")
+    if normalize not in source.normalizations:
+        raise UserError.unknown(
+            f"normalisation of the cohort '{name}'", normalize, source.normalizations
+        )
+    if preparing.labels and not source.from_volumes:
+        raise UserError(
+            f"the cohort '{name}' is not prepared from volumes: leave out --no-brain-mask and --n4"
+        )
+    source.normalization = normalize
+    source.preparing = preparing
+    return source
+
+
+def select(registry: Registry, request: Request) -> Selection:
+    """Look up every name and check every setting; nothing is prepared yet.
+
+    Raises
+    ------
+    UserError
+        For an unknown method, task, cohort, preset or setting.
+    """
+    if request.preset not in GRIDS:
+        raise UserError.unknown("preset", request.preset, GRIDS)
+    grid = GRIDS[request.preset]
+    # Names before data: a slip of the pen is told at once, whatever state the data is in.
+    method_entries = registry.entries("methods")
+    names = matching("method", request.methods, method_entries)
+    assignments = settings.parse(request.assignments)
+    for name in assignments:
+        if name in method_entries and name not in names:
+            raise UserError(f"--set {name}: the method '{name}' is not among those to run")
+    source = open_source(
+        registry, request.cohort, request.recipe, request.normalize, request.preparing
+    )
+    task_entries = registry.entries("tasks", source.sources)
+    tasks = {name: task_entries[name] for name in matching("task", request.tasks, task_entries)}
+    instruments = _instruments(tasks) if assignments.keys() - names else {}
+    for name in assignments:
+        if name not in names and name not in instruments:
+            raise UserError.unknown("method", name, {**method_entries, **instruments})
+    variants: list[Variant] = []
+    for name in names:
+        try:
+            found = _variants(method_entries[name], request, assignments.get(name, {}))
+            _try_on(found, grid)
+        except UserError as error:
+            if name in request.methods or name in assignments:
+                raise
+            registry.on_error(f"method '{name}' is left out: {error}")
+        else:
+            variants += found
+    changed = {
+        name: settings.apply(name, instruments[name].preset(request.preset), values)
+        for name, values in assignments.items()
+        if name not in names
+    }
+    return Selection(tuple(variants), tasks, source, grid, request, changed)
+
+
+def _instruments(tasks: Mapping[str, Entry]) -> dict[str, type[Instrument]]:
+    """Return the instruments of tasks, by their own names."""
+    found = {}
+    for entry in tasks.values():
+        try:
+            kinds = entry.load().instruments.values()
+        except Exception:
+            continue  # make_plan tells of it
+        found.update({kind.name: kind for kind in kinds})
+    return found
+
+
+def _variants(entry: Entry, request: Request, values: Mapping[str, str]) -> list[Variant]:
+    """Return a method under the request's settings, and its ablations if they are asked for."""
+    name, method = entry.name, entry.load()
+    preset = method.preset(request.preset)
+    config = settings.apply(name, preset, values)
+    configs = {BASELINE: config}
+    if request.ablations:
+        for title, changed in method.ablations.items():
+            configs[title] = settings.change(name, config, changed, f"ablation '{title}':")
+    return [
+        Variant(name, method, config, settings.label(name, settings.changes(config, preset)), title)
+        for title, config in configs.items()
+    ]
+
+
+def _try_on(variants: Sequence[Variant], grid: Grid) -> None:
+    """Build what is to be fitted once, so that settings that do not fit the grid are told.
+
+    Raises
+    ------
+    UserError
+        What a method says of its settings. Other errors are faults of the method, which
+        cost its cells and no more.
+    """
+    tried: list[dict[str, Any]] = []
+    for variant in variants:
+        # What acts at inference has no say in the shapes, and building a network takes time.
+        fitting = fit_settings(variant.config)
+        if fitting in tried:
+            continue
+        tried.append(fitting)
+        try:
+            variant.method(grid, variant.config)
+        except UserError:
+            raise
+        except Exception:
+            continue

@@ -1,0 +1,1 @@
+"""Jobs, their order, and the processes that run them."""

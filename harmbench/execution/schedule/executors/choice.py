@@ -1,0 +1,95 @@
+"""Which executor computes, and what it is given."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from harmbench.errors import UserError
+from harmbench.execution.schedule.executors.base import Executor
+from harmbench.execution.schedule.executors.local import Lanes, Local
+from harmbench.execution.schedule.executors.serial import Serial
+from harmbench.execution.schedule.executors.submitted import Resources, Submitted
+from harmbench.execution.schedule.invocation import Invocation
+from harmbench.execution.schedule.order import Order
+from harmbench.execution.schedule.session import Session
+
+# Each process holds its own copy of torch and of the model.
+_MOST_WORKERS = 4
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An executor by name, with what the user said of it.
+
+    Attributes
+    ----------
+    name
+        `serial`, `local`, `slurm`, or `submitit` for submitit's own processes on this machine.
+    workers
+        Processes of `local`; None for one a GPU, or as many as the CPU has cores, at most four.
+    resources
+        What jobs of `slurm` ask for.
+    """
+
+    name: str = "serial"
+    workers: int | None = None
+    resources: Resources = field(default_factory=Resources)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON types."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Choice:
+        """Undo `to_json`."""
+        return cls(content["name"], content["workers"], Resources(**content["resources"]))
+
+    def open(self, invocation: Invocation, session: Session, lanes: Lanes) -> Executor:
+        """Return the executor; `session` is what this process computes with.
+
+        Raises
+        ------
+        UserError
+            If it cannot be had here.
+        """
+        order = invocation.order
+        if self.name == "local":
+            devices = self._devices(order.device)
+            if order.threads is None and devices[0] == "cpu":
+                share = max(1, len(os.sched_getaffinity(0)) // len(devices))
+                order = dataclasses.replace(order, threads=share)
+            return Local(order, invocation.logs, devices, lanes)
+        if self.name in ("slurm", "submitit"):
+            cluster = "slurm" if self.name == "slurm" else "local"
+            resources = self.resources
+            if order.device == "cpu":
+                resources = dataclasses.replace(resources, gpus=0)
+            if order.threads is None:
+                order = dataclasses.replace(order, threads=resources.cpus)
+            return Submitted(order, invocation.logs, resources, cluster)
+        return Serial(session)
+
+    def _devices(self, device: str) -> list[str]:
+        """Return the device of each local worker."""
+        gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
+        if gpus:
+            count = self.workers or gpus
+            return [f"cuda:{number % gpus}" for number in range(count)]
+        if device == "cuda":
+            raise UserError("no device 'cuda' on this machine")
+        if device == "auto":
+            device = "cpu"
+        cores = len(os.sched_getaffinity(0))
+        return [device] * (self.workers or (min(cores, _MOST_WORKERS) if device == "cpu" else 1))
+
+
+def here(choice: Choice, order: Order) -> Order:
+    """Return the order as this process needs it: only `serial` computes here."""
+    if choice.name == "serial":
+        return order
+    return dataclasses.replace(order, device="cpu", max_memory=None, threads=None)

@@ -1,0 +1,221 @@
+"""Several processes on this machine, one for each GPU, or several that share the CPU."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from harmbench.contracts.cell import Status
+from harmbench.execution.compute.outcome import Outcome
+from harmbench.execution.schedule.executors.base import Executor
+from harmbench.execution.schedule.jobs import Work
+from harmbench.execution.schedule.order import Order
+
+# A work that a worker died of is tried once more: it may have been another one's fault.
+_TRIES = 2
+
+
+class Lane(Protocol):
+    """Shows what one worker is at."""
+
+    def show(self, title: str, count: int = 0, total: int | None = None, note: str = "") -> None:
+        """Show a work, how far it has come, and a word beside it."""
+        ...
+
+    def clear(self) -> None:
+        """Show that nothing is being done."""
+        ...
+
+
+class Lanes(Protocol):
+    """Shows what several workers are at."""
+
+    def lane(self) -> Lane:
+        """Return a new line."""
+        ...
+
+    def log(self, text: str) -> None:
+        """Print a line that stays."""
+        ...
+
+
+class _Worker:
+    """A process, and what it is at."""
+
+    def __init__(
+        self, number: int, settings: dict[str, str], start: str, errors: IO[bytes], lane: Lane
+    ) -> None:
+        self.number = number
+        self.lane = lane
+        self.listener: threading.Thread
+        self.work: Work | None = None
+        self.title = self.note = ""
+        # Set before torch is imported: it looks at its devices and cores when it is.
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "harmbench.execution.schedule.worker"],
+            env=os.environ | settings,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        self.tell(start)
+
+    def tell(self, line: str) -> None:
+        """Hand a line over; that it died shows elsewhere."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+
+    def close(self) -> int:
+        """Wait for its end, and return its exit code."""
+        code = self.process.wait()
+        self.listener.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+        self.lane.clear()
+        return code
+
+
+class Local(Executor):
+    """A pool of worker processes.
+
+    Parameters
+    ----------
+    order
+        What they are told; its device is replaced by each one's own.
+    logs
+        Folder of the logs.
+    devices
+        The device of each worker: `cpu`, or `cuda:N` for one GPU each.
+    lanes
+        Where their progress is shown.
+    """
+
+    def __init__(self, order: Order, logs: Path, devices: Sequence[str], lanes: Lanes) -> None:
+        self._order = order
+        self._logs = logs
+        self._devices = list(devices)
+        self._lanes = lanes
+        self._workers: dict[int, _Worker] = {}
+        self._news: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
+        self._again: list[Work] = []
+        self._tries: dict[str, int] = {}
+
+    @property
+    def free(self) -> int:
+        """How many workers have nothing to do."""
+        busy = sum(worker.work is not None for worker in self._workers.values())
+        return len(self._devices) - busy - len(self._again)
+
+    def submit(self, work: Work) -> None:
+        """Hand a work to a worker, which is started if there is none that waits for one."""
+        idle = [worker for worker in self._workers.values() if worker.work is None]
+        worker = idle[0] if idle else self._start()
+        worker.work, worker.title, worker.note = work, work.title, ""
+        worker.lane.show(work.title)
+        worker.tell(json.dumps({"key": work.key}))
+
+    def ended(self, seconds: float) -> list[tuple[Work, Outcome]]:
+        """Return the works that have ended, or whose worker died of them."""
+        while self._again:
+            self.submit(self._again.pop())
+        found: list[tuple[Work, Outcome]] = []
+        try:
+            news = [self._news.get(timeout=seconds)]
+        except queue.Empty:
+            return found
+        while not self._news.empty():
+            news.append(self._news.get())
+        for worker, told in news:
+            ended = self._died(worker) if told is None else self._heard(worker, told)
+            if ended is not None:
+                found.append(ended)
+        return found
+
+    def close(self) -> None:
+        """Stop the workers; what they have stored is whole."""
+        for worker in self._workers.values():
+            worker.process.kill()
+        for worker in self._workers.values():
+            worker.close()
+        self._workers.clear()
+
+    def _start(self) -> _Worker:
+        number = min(set(range(len(self._devices))) - self._workers.keys())
+        device, settings = self._devices[number], {}
+        if device.startswith("cuda:"):
+            index = int(device.removeprefix("cuda:"))
+            visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+            settings["CUDA_VISIBLE_DEVICES"] = visible.split(",")[index] if visible else str(index)
+            device = "cuda:0"
+        if self._order.threads is not None:
+            settings["OMP_NUM_THREADS"] = str(self._order.threads)
+        order = json.dumps(
+            {
+                "order": dataclasses.replace(self._order, device=device).to_json(),
+                "logs": str(self._logs),
+            }
+        )
+        self._logs.mkdir(parents=True, exist_ok=True)
+        with (self._logs / f"worker-{number}.log").open("ab") as errors:
+            worker = _Worker(number, settings, order, errors, self._lanes.lane())
+        self._workers[number] = worker
+        worker.listener = threading.Thread(target=self._listen, args=(worker,), daemon=True)
+        worker.listener.start()
+        return worker
+
+    def _listen(self, worker: _Worker) -> None:
+        assert worker.process.stdout is not None
+        for line in worker.process.stdout:
+            self._news.put((worker, json.loads(line)))
+        self._news.put((worker, None))
+
+    def _heard(self, worker: _Worker, told: dict[str, Any]) -> tuple[Work, Outcome] | None:
+        work = worker.work
+        if "ended" in told and work is not None:
+            worker.work = None
+            worker.lane.clear()
+            return work, Outcome.from_json(told["outcome"])
+        if "log" in told:
+            self._lanes.log(told["log"])
+        if "unable" in told and work is not None:
+            self._tries[work.key] = _TRIES  # the next one would not be able either
+            worker.note = told["unable"]
+        if "at" in told:
+            worker.title = told["at"]
+            worker.lane.show(worker.title, told["count"], told["total"], worker.note)
+        if "note" in told:
+            worker.note = told["note"]
+        return None
+
+    def _died(self, worker: _Worker) -> tuple[Work, Outcome] | None:
+        if self._workers.get(worker.number) is not worker:
+            return None  # it was stopped by us
+        del self._workers[worker.number]
+        code = worker.close()
+        work = worker.work
+        if work is None:
+            return None
+        self._tries[work.key] = self._tries.get(work.key, 0) + 1
+        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        if self._tries[work.key] < _TRIES:
+            self._lanes.log(f"warning: a worker ended {how} at {work.title}; it is tried again")
+            self._again.append(work)
+            return None
+        reason = worker.note or f"its process ended {how}, twice; a signal 9 may mean no memory"
+        return work, Outcome(
+            Status.FAILED, f"{reason} (see {self._logs / f'worker-{worker.number}.log'})"
+        )

@@ -1,0 +1,163 @@
+"""What a process computes works with, and the log that it keeps of each."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+import torch
+
+from harmbench.execution.compute.outcome import Outcome
+from harmbench.execution.compute.runner import Runner
+from harmbench.execution.plan.durations import Costs
+from harmbench.execution.plan.plan import Fit, Plan, make_plan
+from harmbench.execution.plan.selection import select
+from harmbench.execution.schedule.jobs import Work, works
+from harmbench.execution.schedule.order import Order
+from harmbench.plugins import Registry
+from harmbench.util import device as devices
+from harmbench.util import memory
+from harmbench.util.home import home
+from harmbench.util.progress import Progress, Silent
+
+T = TypeVar("T")
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+class Session:
+    """A plan, and the runner that computes works of it in this process.
+
+    Parameters
+    ----------
+    plan, runner
+        The plan and the runner.
+    all_works
+        Works of the plan, by key.
+    logs
+        Folder for a log file of each work.
+    """
+
+    def __init__(
+        self, plan: Plan, runner: Runner, all_works: Mapping[str, Work], logs: Path
+    ) -> None:
+        self._plan = plan
+        self._runner = runner
+        self._works = all_works
+        self._logs = logs
+
+    @classmethod
+    def of(cls, order: Order, logs: Path, progress: Progress) -> Session:
+        """Plan an order anew, as a process does that was told of it."""
+        device = prepare(order)
+        registry = Registry.discover(order.plugins)
+        folder = home()
+        plan = make_plan(registry, select(registry, order.request), folder, Silent())
+        runner = Runner(registry, folder, device, progress)
+        return cls(plan, runner, works(plan, Costs({}, {})), logs)
+
+    def perform(self, key: str, *, wait: bool = False) -> Outcome:
+        """Compute a work; that another process is at it is told at once, unless `wait`."""
+        work = self._works[key]
+        self._logs.mkdir(parents=True, exist_ok=True)
+        with (self._logs / log_name(work)).open("a") as stream:
+            log = _Log(stream, self._runner.progress)
+            with log.listening():
+                began = time.monotonic()
+                log.write(f"{work.title}: on {devices.describe(self._runner.device)}")
+                runner = self._runner.with_progress(log)
+                if isinstance(work.task, Fit):
+                    outcome = runner.make(work.task, wait=wait)
+                else:
+                    outcome = runner.compute(work.task, self._plan.metrics, wait=wait)
+                if "traceback" in outcome.facts:
+                    log.write(str(outcome.facts["traceback"]))
+                memory.give_back()
+                seconds = time.monotonic() - began
+                ending = f"{outcome.status.value} after {seconds:.1f} s"
+                log.write(f"{ending}: {outcome.reason}" if outcome.reason else ending)
+        return outcome
+
+
+def prepare(order: Order) -> torch.device:
+    """Set torch up as an order wants it, and return the device.
+
+    Raises
+    ------
+    UserError
+        If there is no such device.
+    """
+    if order.threads is not None:
+        torch.set_num_threads(order.threads)
+    if order.deterministic:
+        # Read by cuBLAS when it is first used.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(mode=True)
+    device = devices.resolve(order.device)
+    if order.max_memory is not None:
+        memory.limit(device, order.max_memory)
+    return device
+
+
+def log_name(work: Work) -> str:
+    """Name the log file of a work, as its title, with the beginning of its key."""
+    return f"{re.sub(r'[^A-Za-z0-9.]+', '-', work.title).strip('-')[:80]}-{work.key[:8]}.log"
+
+
+class _Log:
+    """Progress that also writes into a work's log file, now and then."""
+
+    def __init__(self, stream: TextIO, shown: Progress) -> None:
+        self._stream = stream
+        self._shown = shown
+        self._last = time.monotonic()
+        self._note = ""
+
+    def write(self, text: str) -> None:
+        self._stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        self._stream.flush()
+
+    def track(self, items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+        """Yield the items, with a line now and then."""
+        if total is None and isinstance(items, Sized):
+            total = len(items)
+        for count, item in enumerate(self._shown.track(items, description, total), start=1):
+            yield item
+            if time.monotonic() - self._last > _SECONDS_BETWEEN_LINES:
+                self._last = time.monotonic()
+                note = f", {self._note}" if self._note else ""
+                self.write(f"{description}: {count}/{total or '?'}{note}")
+
+    def note(self, text: str) -> None:
+        """Show a word, and keep it for the next line."""
+        self._note = text
+        self._shown.note(text)
+
+    def log(self, text: str) -> None:
+        """Print a line, and write it."""
+        self.write(text)
+        self._shown.log(text)
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Write warnings and what libraries log, too."""
+        handler = logging.StreamHandler(self._stream)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+        shown = warnings.showwarning
+
+        def show(message: Any, category: Any, filename: str, lineno: int, *_: Any) -> None:
+            self.write(warnings.formatwarning(message, category, filename, lineno).rstrip())
+
+        logging.getLogger().addHandler(handler)
+        warnings.showwarning = show  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            warnings.showwarning = shown
+            logging.getLogger().removeHandler(handler)

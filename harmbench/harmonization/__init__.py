@@ -1,0 +1,1 @@
+"""Applying a stored fit to a user's own scans."""

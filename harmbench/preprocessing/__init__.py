@@ -1,0 +1,1 @@
+"""Preparing one volume: read, mask, register, resample, normalise."""

@@ -1,0 +1,251 @@
+"""Intensity normalisations."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from harmbench.data.prepare_options import DEFAULT_NORMALIZATION
+from harmbench.data.scans import minmax
+from harmbench.errors import UserError
+from harmbench.preprocessing.nifti_read import Array
+from harmbench.util.hashing import digest
+
+Mask = npt.NDArray[np.bool_]
+
+Standard = tuple[float, ...]
+
+
+class Normalization(ABC):
+    """A way to normalise the scans of a cohort.
+
+    Attributes
+    ----------
+    name, summary
+        As on the command line, and one line on what it does.
+    version
+        Raised whenever the same scan would be given other voxels.
+    learns
+        Whether it needs a standard, learnt from the training scans of the target domain and
+        of no other, or blind methods would see the source through it.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    version: ClassVar[int] = 1
+    learns: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(self, image: Array, mask: Mask, standard: Standard = ()) -> Array:
+        """Normalise a scan on the grid.
+
+        Parameters
+        ----------
+        image, mask
+            `(S, H, W)` float32 on any scale, zero outside the brain; and the brain.
+        standard
+            What was learnt; empty for one that learns nothing.
+
+        Returns
+        -------
+        numpy.ndarray
+            `(S, H, W)` float32 in [0, 1], zero outside the mask.
+        """
+
+    @property
+    def first_pass(self) -> Callable[[Array, Mask], Array]:
+        """What makes an image of it before the standard is known: itself, if it needs none."""
+        return unscaled if self.learns else self
+
+    def landmarks(self, image: Array, mask: Mask) -> Standard:
+        """Return what the standard is learnt from, of one scan; empty if nothing is learnt."""
+        return ()
+
+    def standard(self, landmarks: Sequence[Standard]) -> Standard:
+        """Learn the standard from the landmarks of the target's training scans."""
+        return ()
+
+    def key(self, standard: Standard) -> tuple[str, ...]:
+        """Return what is to be hashed into a scan's key; nothing for the default.
+
+        The default adds nothing, so that what was computed before there was a choice
+        is found again.
+        """
+        if self.name == DEFAULT_NORMALIZATION:
+            return ()
+        return (digest("normalization", self.name, self.version, standard),)
+
+
+class MinMax(Normalization):
+    """Each slice by its own minimum and maximum (supplement, section 1); nothing is clipped."""
+
+    name = "minmax"
+    summary = "each slice by its minimum and maximum, as in the paper"
+
+    def __call__(self, image: Array, mask: Mask, standard: Standard = ()) -> Array:
+        """Normalise; the background is part of a slice, so the minimum is zero."""
+        scaled: Array = minmax(torch.from_numpy(image)).numpy() * mask
+        return scaled
+
+
+class Percentile(Normalization):
+    """The whole volume by one factor: zero stays, and the 99.5th percentile becomes one.
+
+    A magnitude image's zero is a true one, so only the scale is free. Clipped above one.
+    """
+
+    name = "percentile"
+    summary = "the volume by one factor, which brings the brain's 99.5th percentile to 1"
+
+    def __call__(self, image: Array, mask: Mask, standard: Standard = ()) -> Array:
+        """Normalise."""
+        return _window(image, mask, 0.0, float(np.percentile(image[mask], 99.5)))
+
+
+class ZScore(Normalization):
+    """By the brain's mean and standard deviation; the window [-3, 3] becomes [0, 1], clipped."""
+
+    name = "zscore"
+    summary = "the volume by mean and standard deviation of the brain; -3 to 3 becomes 0 to 1"
+
+    def __call__(self, image: Array, mask: Mask, standard: Standard = ()) -> Array:
+        """Normalise."""
+        values = image[mask].astype(np.float64)
+        mean, deviation = float(values.mean()), float(values.std())
+        return _window(image, mask, mean - 3 * deviation, mean + 3 * deviation)
+
+
+class WhiteStripe(Normalization):
+    """By normal-appearing white matter (Shinohara et al., NeuroImage: Clinical 2014;6:9-19).
+
+    The white stripe is the voxels within 0.05 in quantile of white matter's mode, which is
+    the brightest peak of the smoothed histogram; values are counted from the mode in
+    standard deviations of the stripe. The window [-60, 20] becomes [0, 1], clipped.
+    """
+
+    name = "whitestripe"
+    summary = "the volume by its white matter's mode and spread (Shinohara 2014)"
+
+    _LOW, _HIGH = -60.0, 20.0
+    _WIDTH = 0.05
+
+    def __call__(self, image: Array, mask: Mask, standard: Standard = ()) -> Array:
+        """Normalise."""
+        mode, deviation = self.stripe(image[mask])
+        return _window(image, mask, mode + self._LOW * deviation, mode + self._HIGH * deviation)
+
+    def stripe(self, values: Array) -> tuple[float, float]:
+        """Return the mode of white matter and the stripe's standard deviation.
+
+        Parameters
+        ----------
+        values
+            `(n,)`: the brain's voxels.
+        """
+        mode = white_matter_mode(values)
+        place = float((values < mode).mean())
+        low, high = np.quantile(values, [max(place - self._WIDTH, 0), min(place + self._WIDTH, 1)])
+        stripe = values[(values >= low) & (values <= high)].astype(np.float64)
+        return mode, float(stripe.std())
+
+
+class Nyul(Normalization):
+    """Piecewise linear histogram standardisation (Nyul & Udupa, Magn Reson Med 1999;42:1072).
+
+    Landmarks are the 1st, 10th, 20th, ... 90th and 99th percentile of the brain (Nyul,
+    Udupa & Zhang, IEEE Trans Med Imaging 2000;19:143). The standard scale is the mean of
+    the landmarks over the target's training scans, each scan's brought linearly to [0.05,
+    0.95] from first to last. Beyond them the outer pieces go on, clipped at 0 and 1.
+    """
+
+    name = "nyul"
+    summary = "the histogram's landmarks to those of the target's training scans (Nyul 2000)"
+    learns = True
+
+    _PERCENTILES = (1, *range(10, 100, 10), 99)
+    _FIRST, _LAST = 0.05, 0.95
+
+    def __call__(self, image: Array, mask: Mask, standard: Standard = ()) -> Array:
+        """Normalise."""
+        found = np.array(self.landmarks(image, mask))
+        known = np.array(standard)
+        values = image[mask].astype(np.float64)
+        mapped = np.interp(values, found, known)
+        slopes = np.diff(known) / np.maximum(np.diff(found), _TINY)
+        for end, beyond in ((0, values < found[0]), (-1, values > found[-1])):
+            mapped[beyond] = known[end] + slopes[end] * (values[beyond] - found[end])
+        scaled = np.zeros_like(image)
+        scaled[mask] = np.clip(mapped, 0, 1)
+        return scaled
+
+    def landmarks(self, image: Array, mask: Mask) -> Standard:
+        """Return the percentiles of the brain."""
+        return tuple(float(x) for x in np.percentile(image[mask], self._PERCENTILES))
+
+    def standard(self, landmarks: Sequence[Standard]) -> Standard:
+        """Return the mean of the landmarks, each scan's brought to the same ends."""
+        rows = np.array(landmarks)
+        first, last = rows[:, :1], rows[:, -1:]
+        share = (rows - first) / np.maximum(last - first, _TINY)
+        mean = self._FIRST + (self._LAST - self._FIRST) * share.mean(axis=0)
+        return tuple(float(x) for x in mean)
+
+
+_TINY = 1e-12  # of a scan whose landmarks fall together, which would divide by zero
+
+NORMALIZATIONS: Mapping[str, Normalization] = {
+    kind.name: kind() for kind in (MinMax, Percentile, ZScore, WhiteStripe, Nyul)
+}
+
+
+def normalization(name: str) -> Normalization:
+    """Look a normalisation up.
+
+    Raises
+    ------
+    UserError
+        If there is none of that name.
+    """
+    if name not in NORMALIZATIONS:
+        raise UserError.unknown("normalisation", name, NORMALIZATIONS)
+    return NORMALIZATIONS[name]
+
+
+def unscaled(image: Array, mask: Mask) -> Array:
+    """Leave the intensities as they are: for the first of two passes."""
+    return np.where(mask, image, 0).astype(np.float32)
+
+
+def white_matter_mode(values: Array) -> float:
+    """Return the mode of white matter in a T1w brain: the brightest peak of its histogram.
+
+    Peaks of less than a quarter of the highest are of vessels and of what is left of the
+    skull, and do not count; nor does what is above the 99.5th percentile.
+
+    Parameters
+    ----------
+    values
+        `(n,)`: the brain's voxels.
+    """
+    from scipy import ndimage
+
+    low, high = np.percentile(values, [0.5, 99.5])
+    counts, edges = np.histogram(values, bins=400, range=(low, high))
+    smooth = ndimage.gaussian_filter1d(counts.astype(np.float64), sigma=6, mode="constant")
+    inner = smooth[1:-1]
+    peaks = np.flatnonzero((inner > smooth[:-2]) & (inner >= smooth[2:])) + 1
+    peaks = peaks[smooth[peaks] >= smooth.max() / 4]
+    peak = int(peaks[-1]) if len(peaks) else int(smooth.argmax())
+    return float((edges[peak] + edges[peak + 1]) / 2)
+
+
+def _window(image: Array, mask: Mask, low: float, high: float) -> Array:
+    """Map [low, high] to [0, 1], clip what lies beyond, and keep zero outside the brain."""
+    span = high - low if high > low else 1.0
+    scaled = np.clip((image - low) / span, 0, 1)
+    return np.where(mask, scaled, 0).astype(np.float32)

@@ -1,0 +1,162 @@
+"""The slice viewer's pictures: one sheet for each method, of three people by three slices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from harmbench.util.hashing import bytes_digest, digest
+
+# Differences beyond it have the last colour of the map; intensities lie in [0, 1].
+LIMIT = 0.3
+# Ends and middle of ColorBrewer's RdBu, which people with a colour vision deficiency see apart.
+_BLUE, _WHITE, _RED = (5, 48, 97), (247, 247, 247), (103, 0, 31)
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One picture to flip to.
+
+    Attributes
+    ----------
+    name
+        What it shows.
+    image
+        File name of its sheet.
+    difference
+        File name of the sheet of differences, or None.
+    """
+
+    name: str
+    image: str
+    difference: str | None
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """What the viewer of a task flips through.
+
+    Attributes
+    ----------
+    layers
+        The source first, then methods in the order of the board, then the reference.
+    people, positions
+        Rows and columns of every sheet: the people, and MNI152 z of the slices in mm.
+    width, height
+        Of one slice, in pixels.
+    minus
+        What is subtracted in the differences.
+    paired
+        Whether the reference is the truth, or a scan of another person.
+    """
+
+    layers: tuple[Layer, ...]
+    people: tuple[str, ...]
+    positions: tuple[float, ...]
+    width: int
+    height: int
+    minus: str
+    paired: bool
+
+
+def write_viewer(folder: Path, stem: str, files: Mapping[str, Path]) -> Viewer | None:
+    """Write the sheets of a task.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    stem
+        Beginning of the file names.
+    files
+        `slices.npz` of a cell, by method, in the order in which they are flipped through.
+        Those that cannot be read, or show other people than the first, are left out.
+
+    Returns
+    -------
+    Viewer or None
+        None if there is nothing to show.
+    """
+    shown: dict[str, Arrays] = {}
+    first = ""
+    for label, path in files.items():
+        try:
+            arrays = _read(path)
+            scene = digest(arrays["people"].tolist(), bytes_digest(arrays["source"].tobytes()))
+        except (OSError, ValueError, KeyError):
+            continue
+        first = first or scene
+        if scene == first:
+            shown[label] = arrays
+    if not shown:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    one = next(iter(shown.values()))
+    source = one["source"]
+    paired = "reference" in one
+    reference = one["reference"] if paired else np.broadcast_to(one["target"], source.shape)
+    base = reference if paired else source
+    layers = [Layer("source, as it came", f"{stem}-source.png", None)]
+    _write_grey(folder / layers[0].image, source)
+    if paired:
+        layers[0] = Layer(layers[0].name, layers[0].image, f"{stem}-source-difference.png")
+        _write_difference(folder / f"{stem}-source-difference.png", source, base)
+    for i, (label, arrays) in enumerate(shown.items()):
+        layer = Layer(label, f"{stem}-{i}.png", f"{stem}-{i}-difference.png")
+        _write_grey(folder / layer.image, arrays["harmonized"])
+        _write_difference(folder / f"{stem}-{i}-difference.png", arrays["harmonized"], base)
+        layers.append(layer)
+    name = "reference, the truth" if paired else "target domain (another person)"
+    layers.append(Layer(name, f"{stem}-reference.png", None))
+    _write_grey(folder / layers[-1].image, reference)
+    height, width = source.shape[2:]
+    return Viewer(
+        tuple(layers),
+        tuple(map(str, one["people"])),
+        tuple(map(float, one["positions"])),
+        width,
+        height,
+        "reference" if paired else "source",
+        paired,
+    )
+
+
+def _read(path: Path) -> Arrays:
+    """Read what `harmbench.execution.compute.slices` wrote; no code of the file is run."""
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def _sheet(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Lay `(P, K, W, H)`, each slice upright, out as one picture, a row for each person."""
+    return np.vstack([np.hstack(list(row)) for row in images])
+
+
+def _write_grey(path: Path, images: npt.NDArray[Any]) -> None:
+    Image.fromarray(_sheet(images)).save(path, optimize=True)
+
+
+def _write_difference(path: Path, one: npt.NDArray[Any], other: npt.NDArray[Any]) -> None:
+    difference = (one.astype(np.float32) - other.astype(np.float32)) / 255
+    places = np.clip((difference / LIMIT + 1) / 2, 0, 1) * 255
+    picture = Image.fromarray(_sheet(places.round().astype(np.uint8)), mode="P")
+    picture.putpalette(palette().tobytes())
+    picture.save(path, optimize=True)
+
+
+def palette() -> npt.NDArray[np.uint8]:
+    """Return the colours of differences from `-LIMIT` to `LIMIT`, `(256, 3)`: blue, white, red."""
+    places = np.linspace(-1, 1, 256)[:, None]
+    middle, ends = np.array(_WHITE), np.where(places < 0, np.array(_BLUE), np.array(_RED))
+    # Steeper next to nought: small differences are the ones to see.
+    colours = middle + (ends - middle) * np.abs(places) ** 0.8
+    found: npt.NDArray[np.uint8] = colours.round().astype(np.uint8)
+    return found

@@ -1,1 +1,0 @@
-"""Planning, fitting, computing and storing cells."""

@@ -1,1 +1,0 @@
-"""What computes works: `serial`, `local` and `slurm`."""

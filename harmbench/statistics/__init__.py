@@ -1,0 +1,1 @@
+"""Estimates, tests and rankings: pure functions of arrays, by subject."""

@@ -1,0 +1,206 @@
+"""From score tables to numbers with their uncertainty: people are the unit.
+
+Slices of one scan, and scans of one person, are no independent observations; only
+people are. So a person's values are averaged first, and people are what is resampled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from harmbench.util.seeds import numpy_generator
+
+Array = npt.NDArray[np.float64]
+
+RESAMPLES = 10_000
+COVERAGE = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over people, and its confidence interval.
+
+    Attributes
+    ----------
+    mean
+        Mean over people; NaN if there are none.
+    low, high
+        Bounds of the 95 % interval; NaN with fewer than two people.
+    n
+        Number of people.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def by_person(scores: pd.DataFrame) -> pd.DataFrame:
+    """Average a score table over the slices and scans of every person.
+
+    Parameters
+    ----------
+    scores
+        Columns person, scan, slice, metric and value; NaN values do not count.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a person and one column a metric, both in order of name; NaN where a
+        person has no value. Infinite values stay so.
+    """
+    with np.errstate(invalid="ignore"):
+        means = scores.groupby(["person", "metric"])["value"].mean()
+    return means.unstack("metric").sort_index(axis=0).sort_index(axis=1)
+
+
+@lru_cache(maxsize=4)
+def _draws(n: int, resamples: int, seed: int, stream: tuple[Any, ...]) -> Array:
+    """Draw n of n people with replacement, many times: `(resamples, n)`, how often each."""
+    drawn = numpy_generator(seed, "bootstrap", n, *stream).integers(n, size=(resamples, n))
+    counts = np.zeros((resamples, n))
+    np.add.at(counts, (np.arange(resamples)[:, None], drawn), 1.0)
+    return counts
+
+
+def resampled_means(values: Array, resamples: int, seed: int = 0, *stream: Any) -> Array:
+    """Draw people with replacement, many times, and average each column over them.
+
+    Parameters
+    ----------
+    values
+        `(n, k)`: people and whatever is compared; NaN is left out.
+    resamples
+        How many times.
+    seed, stream
+        Equal ones draw equal people.
+
+    Returns
+    -------
+    Array
+        `(resamples, k)`; NaN where nobody with a value was drawn.
+    """
+    counts = _draws(len(values), resamples, seed, stream)
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        means = counts @ np.where(np.isfinite(values), values, 0.0)
+        means /= len(values) if known.all() else counts @ known.astype(np.float64)
+        for infinity in (math.inf, -math.inf):
+            # Apart from the sum: none of an infinite value is nothing, and not NaN.
+            if (values == infinity).any():
+                means += np.where(
+                    counts @ (values == infinity).astype(np.float64) > 0, infinity, 0.0
+                )
+    return means
+
+
+def interval(draws: Array) -> tuple[float, float]:
+    """Return the 2.5th and the 97.5th percentile of resampled values.
+
+    Each is a value that was drawn and not one between two, so that an infinite mean (PSNR
+    of equal images) has bounds too (B. Efron, "Bootstrap Methods: Another Look at the
+    Jackknife", Annals of Statistics 1979; the percentile method).
+
+    Parameters
+    ----------
+    draws
+        `(R,)`, none of them NaN.
+    """
+    tail = (1 - COVERAGE) / 2
+    # Rounded first: 0.025 of 10,000 is 250 and not a little more.
+    places = [math.ceil(round(share * len(draws), 6)) - 1 for share in (tail, 1 - tail)]
+    ordered = np.partition(draws, places)
+    return float(ordered[places[0]]), float(ordered[places[1]])
+
+
+def bootstrap(values: npt.ArrayLike, seed: int = 0) -> Estimate:
+    """Estimate the mean over people with a percentile bootstrap interval.
+
+    The mean of n people drawn with replacement, 10,000 times; the bounds are the 2.5th
+    and 97.5th percentile of those means.
+
+    Parameters
+    ----------
+    values
+        `(n,)`, one a person; NaN is left out.
+    seed
+        Equal seeds draw equal people, so that methods are compared on the same resamples.
+
+    Examples
+    --------
+    >>> bootstrap([20.0, 22.0, float("nan")])
+    Estimate(mean=21.0, low=20.0, high=22.0, n=2)
+    """
+    people = np.asarray(values, dtype=np.float64)
+    people = people[~np.isnan(people)]
+    n = len(people)
+    if n == 0:
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    # Opposite infinities have no mean, and NumPy warns when it finds none.
+    with np.errstate(invalid="ignore"):
+        mean = float(people.mean())
+        if n == 1 or math.isnan(mean):
+            return Estimate(mean, math.nan, math.nan, n)
+        means = resampled_means(people[:, None], RESAMPLES, seed)[:, 0]
+    return Estimate(mean, *interval(means), n)
+
+
+def bootstrap_columns(values: Array) -> list[Estimate]:
+    """Estimate the mean over people of every column, as `bootstrap` does of one.
+
+    Parameters
+    ----------
+    values
+        `(n, k)`: people and whatever is compared; NaN is left out.
+    """
+    n = len(values)
+    if n < 2 or np.isnan(values).any():
+        return [bootstrap(column) for column in values.T]
+    draws = np.ascontiguousarray(resampled_means(values, RESAMPLES).T)
+    return [
+        bootstrap(column) if np.isnan(drawn).any() else Estimate(mean, *interval(drawn), n)
+        for column, mean, drawn in zip(values.T, values.mean(axis=0).tolist(), draws, strict=True)
+    ]
+
+
+def bootstrap_statistic(
+    people: Array, statistic: Callable[[Array], Array], seed: int = 0
+) -> Estimate:
+    """Estimate a number that is of all people together, such as a correlation.
+
+    Parameters
+    ----------
+    people
+        `(n, k)`, a row a person.
+    statistic
+        From people drawn many times, `(R, n, k)`, to the number of each time, `(R,)`; draws
+        of which it makes NaN do not count.
+    seed
+        As of `bootstrap`.
+    """
+    n = len(people)
+    if n == 0:
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    value = float(statistic(people[None])[0])
+    if n == 1:
+        return Estimate(value, math.nan, math.nan, n)
+    drawn = numpy_generator(seed, "bootstrap", n).integers(n, size=(RESAMPLES, n))
+    draws = statistic(people[drawn])
+    draws = draws[~np.isnan(draws)]
+    bounds = interval(draws) if len(draws) else (math.nan, math.nan)
+    return Estimate(value, *bounds, n)
+
+
+def estimates(scores: pd.DataFrame, seed: int = 0) -> dict[str, Estimate]:
+    """Estimate every metric of a score table over people, by its name."""
+    people = by_person(scores)
+    return {str(metric): bootstrap(people[metric].to_numpy(), seed) for metric in people}

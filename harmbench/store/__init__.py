@@ -1,0 +1,1 @@
+"""Content-keyed folders on disk: fits, cells and bounds."""

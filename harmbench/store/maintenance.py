@@ -1,0 +1,161 @@
+"""What the stores hold, and the logs of runs: listed, verified by checksums, and pruned."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harmbench.store.run_folder import has_ended
+from harmbench.store.stores import CHECKSUMS, Store, checksums
+
+# By kind: the folder of the home, and the file that says what an entry is.
+_KINDS = {
+    "fit": ("fits", "fit.json"),
+    "cell": ("cells", "result.json"),
+    "bounds": ("bounds", ""),
+    "run": ("runs", "order.json"),
+}
+_DAY = 24 * 3600.0
+_UNFINISHED = "unfinished"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An entry of a store.
+
+    Attributes
+    ----------
+    kind
+        `fit`, `cell`, `bounds`, or `run`: the order of a run, with a log of each cell.
+    path
+        Its folder, named by its key.
+    title
+        What it is, in a few words; `damaged` if that cannot be read.
+    size
+        Bytes of its files.
+    written
+        When, in seconds since 1970.
+    fits
+        For a cell, the keys of the fits that it used.
+    """
+
+    kind: str
+    path: Path
+    title: str
+    size: int
+    written: float
+    fits: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Its key."""
+        return self.path.name
+
+    @property
+    def days(self) -> float:
+        """How old it is."""
+        return (time.time() - self.written) / _DAY
+
+
+def stored(home: Path) -> list[Stored]:
+    """Return all that the stores of a home folder hold, oldest first."""
+    found = [
+        _entry(kind, path, marker)
+        for kind, (folder, marker) in _KINDS.items()
+        for path in (home / folder).glob("[!.]*")
+        if path.is_dir()
+    ]
+    return sorted(found, key=lambda entry: entry.written)
+
+
+def _entry(kind: str, path: Path, marker: str) -> Stored:
+    files = [file for file in path.rglob("*") if file.is_file()]
+    title = ""
+    fits: tuple[str, ...] = ()
+    if marker:
+        try:
+            title, fits = _described(kind, path, json.loads((path / marker).read_text()))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            title = "damaged"
+    return Stored(
+        kind,
+        path,
+        title,
+        sum(file.stat().st_size for file in files),
+        path.stat().st_mtime,
+        fits,
+    )
+
+
+def _described(kind: str, path: Path, content: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    if kind == "run":
+        return "ended" if has_ended(path) else _UNFINISHED, ()
+    if kind == "fit":
+        return f"{content['method']} on {content['domain']}, seed {content['seed']}", ()
+    cell = content["cell"]
+    fits = (cell.get("fit_key"), *cell.get("instruments", {}).values())
+    title = f"{cell['label']} on {cell['task']}, {cell['cohort']}, seed {cell['seed']}"
+    return title, tuple(key for key in fits if key)
+
+
+def faults(entry: Stored) -> Iterator[str]:
+    """Yield what is wrong with an entry's files; nothing, if they are as they were written."""
+    if entry.kind == "run":
+        return  # logs grow, and no result is made of them
+    path = entry.path / CHECKSUMS
+    if not path.exists():
+        yield "has no checksums"
+        return
+    lines = [line.partition("  ") for line in path.read_text().splitlines()]
+    expected = {name: value for value, _, name in lines}
+    present = checksums(entry.path)
+    for name in sorted(expected.keys() | present.keys()):
+        if name not in present:
+            yield f"{name} is missing"
+        elif name not in expected:
+            yield f"{name} was added"
+        elif present[name] != expected[name]:
+            yield f"{name} is damaged"
+
+
+def to_prune(
+    entries: list[Stored], *, older_than: float | None, unused: bool, damaged: bool
+) -> list[Stored]:
+    """Choose entries to be removed: those that meet every condition that is asked for.
+
+    Never a run that has not ended, which `harmbench resume` goes on with.
+
+    Parameters
+    ----------
+    entries
+        All that is stored.
+    older_than
+        In days.
+    unused
+        Fits that no stored cell used.
+    damaged
+        What is not as it was written.
+    """
+    used = {key for entry in entries for key in entry.fits}
+    return [
+        entry
+        for entry in entries
+        if entry.title != _UNFINISHED
+        and (older_than is None or entry.days > older_than)
+        and (not unused or (entry.kind == "fit" and entry.key not in used))
+        and (not damaged or any(faults(entry)))
+    ]
+
+
+def remove(entry: Stored) -> None:
+    """Remove an entry as a whole: nobody sees half of it, or uses it meanwhile."""
+    store = Store(entry.path.parent)
+    with store.lock(entry.key):
+        away = entry.path.with_name(f".{entry.key}-removed")
+        entry.path.rename(away)
+        shutil.rmtree(away)

@@ -1,0 +1,272 @@
+"""The stores of fits, cells and bounds: content-keyed folders that are whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import pandas as pd
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from harmbench.contracts.cell import Cell, CellResult, Status
+from harmbench.contracts.fit_progress import CurvePoint
+from harmbench.contracts.model import Model
+from harmbench.statistics.estimate import Estimate
+from harmbench.store.slices import write_slices
+
+# Of every file of a folder, as `sha256sum --check` reads them.
+CHECKSUMS = "SHA256SUMS"
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file of a folder, by name, in the order of the names."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.name != CHECKSUMS:
+            with path.open("rb") as stream:
+                found[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return found
+
+
+class HeldError(Exception):
+    """Another process is at it."""
+
+
+class Store:
+    """Folders by key. One is written under another name first, so that a kill leaves no half.
+
+    Parameters
+    ----------
+    root
+        Folder of the store.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, key: str) -> Path:
+        """Where the folder of `key` is, or would be."""
+        return self.root / key
+
+    def has(self, key: str) -> bool:
+        """Whether the folder of `key` is there."""
+        return self.path(key).is_dir()
+
+    @contextlib.contextmanager
+    def lock(self, key: str, *, wait: bool = True) -> Iterator[None]:
+        """Hold the key, so that two processes do not compute the same thing.
+
+        Raises
+        ------
+        HeldError
+            If another process holds it, unless that is to be waited for.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        held = FileLock(self.root / f".{key}.lock")
+        try:
+            held.acquire(blocking=wait)
+        except Timeout:
+            raise HeldError(key) from None
+        try:
+            yield
+        finally:
+            held.release()
+
+    @contextlib.contextmanager
+    def writing(self, key: str) -> Iterator[Path]:
+        """Give a new folder to write into; it takes its place when the block ends well.
+
+        To be called with the key's lock held.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        for stale in self.root.glob(f".{key}-*"):  # of a process that was killed here
+            shutil.rmtree(stale, ignore_errors=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=self.root))
+        try:
+            yield building
+            lines = [f"{value}  {name}\n" for name, value in checksums(building).items()]
+            (building / CHECKSUMS).write_text("".join(lines))
+            for path in building.iterdir():
+                with path.open("rb") as stream:
+                    os.fsync(stream.fileno())
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(self.path(key))
+            building.rename(self.path(key))
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+
+
+class FitStore(Store):
+    """Fitted methods and instruments: `state.safetensors`, `fit.json` and `curves.csv`.
+
+    Loading one runs no code. Beside them lie the checkpoints of fits that are under way.
+    """
+
+    def checkpoints(self, key: str) -> Path:
+        """Where the checkpoints of a fit are, or would be."""
+        return self.root / f".{key}.checkpoints"
+
+    def drop_checkpoints(self, key: str) -> None:
+        """Remove the checkpoints of a fit; to be called with the key's lock held."""
+        shutil.rmtree(self.checkpoints(key), ignore_errors=True)
+
+    def save(
+        self,
+        key: str,
+        model: Model,
+        description: dict[str, Any],
+        curves: Sequence[CurvePoint],
+    ) -> None:
+        """Store a fitted model's state dict; its checkpoints have served."""
+        state = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
+        with self.writing(key) as folder:
+            save_file(state, folder / "state.safetensors")
+            (folder / "fit.json").write_text(json.dumps(description, indent=1))
+            _write_curves(folder, curves)
+        self.drop_checkpoints(key)
+
+    def load(self, key: str, model: Model) -> tuple[dict[str, Any], tuple[CurvePoint, ...]] | None:
+        """Load a stored state into `model`.
+
+        Returns
+        -------
+        tuple or None
+            The description and the curves, or None if there is no such fit or its files
+            are damaged.
+        """
+        if not self.has(key):
+            return None
+        try:
+            description = json.loads((self.path(key) / "fit.json").read_text())
+            curves = _read_curves(self.path(key))
+            model.load_state_dict(load_file(self.path(key) / "state.safetensors"))
+        except (OSError, ValueError, RuntimeError, SafetensorError):
+            return None
+        assert isinstance(description, dict)
+        return description, curves
+
+
+class CellStore(Store):
+    """Results of finished cells.
+
+    Files are `result.json`, `scores.csv`, `curves.csv`, `figure.png` and `slices.npz`. There
+    are no curves of a method with nothing to learn.
+    """
+
+    def save(
+        self,
+        cell: Cell,
+        result: CellResult,
+        figure: bytes | None,
+        slices: dict[str, npt.NDArray[Any]] | None = None,
+    ) -> CellResult:
+        """Store a finished cell, and return its result with the folder it lies in."""
+        assert result.scores is not None
+        with self.writing(cell.key) as folder:
+            result.scores.to_csv(folder / "scores.csv", index=False)
+            if figure is not None:
+                (folder / "figure.png").write_bytes(figure)
+            if slices is not None:
+                write_slices(folder / "slices.npz", slices)
+            if result.curves:
+                _write_curves(folder, result.curves)
+            content = {
+                "cell": asdict(cell),
+                "estimates": to_json(result.estimates),
+                "facts": dict(result.facts),
+            }
+            (folder / "result.json").write_text(json.dumps(content, indent=1))
+        return CellResult(
+            result.status,
+            scores=result.scores,
+            estimates=result.estimates,
+            folder=self.path(cell.key),
+            facts=result.facts,
+            curves=result.curves,
+        )
+
+    def load(self, key: str) -> CellResult | None:
+        """Load a finished cell; None if there is none or its files are damaged."""
+        folder = self.path(key)
+        try:
+            content = json.loads((folder / "result.json").read_text())
+            scores = pd.read_csv(folder / "scores.csv", dtype={"person": str, "scan": str})
+            estimates = from_json(content["estimates"])
+            facts = content["facts"]
+            curves = _read_curves(folder) if (folder / "curves.csv").exists() else ()
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return CellResult(
+            Status.CACHED,
+            scores=scores,
+            estimates=estimates,
+            folder=folder,
+            facts=facts,
+            curves=curves,
+        )
+
+
+class BoundsStore(Store):
+    """What the scores of a task's cells are seen against: `bounds.json`."""
+
+    def save(self, key: str, bounds: Mapping[str, Any]) -> None:
+        """Store bounds, which are JSON types."""
+        with self.writing(key) as folder:
+            (folder / "bounds.json").write_text(json.dumps(bounds, indent=1))
+
+    def load(self, key: str) -> dict[str, Any] | None:
+        """Load bounds; None if there are none or they are damaged."""
+        try:
+            bounds = json.loads((self.path(key) / "bounds.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return dict(bounds)
+
+
+def to_json(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, float | str]]:
+    """Return estimates as JSON types."""
+    return {
+        name: {field: _text(value) for field, value in asdict(estimate).items()}
+        for name, estimate in estimates.items()
+    }
+
+
+def from_json(content: Mapping[str, Mapping[str, float | str]]) -> dict[str, Estimate]:
+    """Undo `to_json`."""
+    return {
+        name: Estimate(**{field: _number(value) for field, value in values.items()})
+        for name, values in content.items()
+    }
+
+
+def _write_curves(folder: Path, curves: Sequence[CurvePoint]) -> None:
+    with (folder / "curves.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([CurvePoint._fields, *curves])
+
+
+def _read_curves(folder: Path) -> tuple[CurvePoint, ...]:
+    with (folder / "curves.csv").open(newline="") as stream:
+        _, *rows = csv.reader(stream)
+    return tuple(CurvePoint(int(step), name, float(value)) for step, name, value in rows)
+
+
+def _text(value: float) -> float | str:
+    """JSON knows no infinity and no not-a-number: write them as text."""
+    return value if math.isfinite(value) else str(value)
+
+
+def _number(value: float | str) -> Any:
+    return float(value) if isinstance(value, str) else value

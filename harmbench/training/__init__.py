@@ -1,0 +1,1 @@
+"""Training loops and batches for methods that learn."""

@@ -1,0 +1,119 @@
+"""Batches of slices, drawn from memory-mapped scans or from a copy on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from harmbench.data.scan_set import ScanSet
+
+# Slices of one scan set that together are smaller than this lie in memory throughout.
+RESIDENT_BYTES = 1 << 30
+_SLICES_PER_READ = 512
+
+
+class Batches(Protocol):
+    """An endless supply of batches whose place in it can be kept and restored."""
+
+    def draw(self) -> tuple[Tensor, ...]:
+        """Return the next batch: tensors of equal length along their first axis."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the place in the supply."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a place in the supply."""
+        ...
+
+
+def room(device: torch.device) -> int:
+    """Return how many bytes a scan set may occupy on `device`."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free // 3
+    return RESIDENT_BYTES
+
+
+def slice_reader(scans: ScanSet, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """Return a function that reads slices by flat index, `(B,)` to `(B, H, W)` on `device`.
+
+    Scans that fit are read once, transform and all, and stay on the device.
+    """
+    _, H, W = scans.grid.shape
+    if scans.n_slices * H * W * 4 > room(device):
+        return lambda indices: scans.slices(indices).to(device)
+    resident = torch.empty(scans.n_slices, H, W, device=device)
+    for start in range(0, scans.n_slices, _SLICES_PER_READ):
+        part = torch.arange(start, min(start + _SLICES_PER_READ, scans.n_slices))
+        resident[start : start + len(part)] = scans.slices(part).to(device)
+    # Not blocking: the host need not wait for the device at every batch.
+    return lambda indices: resident[indices.to(device, non_blocking=True)]
+
+
+class SliceBatches:
+    """Slices drawn at random, with replacement, from one scan set or from several at once.
+
+    A batch is a tuple with one tensor `(B, H, W)` float32 in [0, 1] for each scan set.
+
+    Parameters
+    ----------
+    scans
+        The scan sets, none of them empty.
+    size
+        B, the slices of a batch.
+    device
+        Where batches are wanted.
+    generator
+        Draws the indices, on the CPU, so that every device meets the same batches; from
+        `harmbench.torch_generator(data.seed, method, "batches")`.
+    paired
+        Whether the sets' slices belong together: the same index is then taken from all.
+        Else each set's are drawn by themselves.
+
+    Raises
+    ------
+    ValueError
+        If a set is empty, or paired sets differ in length.
+    """
+
+    def __init__(
+        self,
+        *scans: ScanSet,
+        size: int,
+        device: torch.device,
+        generator: torch.Generator,
+        paired: bool = False,
+    ) -> None:
+        self._counts = [part.n_slices for part in scans]
+        if not all(self._counts):
+            raise ValueError("there are no slices to draw from")
+        if paired and len(set(self._counts)) > 1:
+            raise ValueError(f"paired sets must be of one length, not {self._counts} slices")
+        self._readers = [slice_reader(part, device) for part in scans]
+        self._size = size
+        self._generator = generator
+        self._paired = paired
+
+    def draw(self) -> tuple[Tensor, ...]:
+        """Return the next batch."""
+        if self._paired:
+            indices = [self._indices(self._counts[0])] * len(self._counts)
+        else:
+            indices = [self._indices(count) for count in self._counts]
+        return tuple(read(part) for read, part in zip(self._readers, indices, strict=True))
+
+    def _indices(self, count: int) -> Tensor:
+        return torch.randint(count, (self._size,), generator=self._generator)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the generator."""
+        return {"generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Set the state of the generator."""
+        self._generator.set_state(state["generator"])

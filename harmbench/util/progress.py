@@ -1,0 +1,38 @@
+"""Progress reports of long computations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Progress(Protocol):
+    """Shows how far a piece of work has come; handed to preparing, and behind `FitProgress`."""
+
+    def track(self, items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+        """Yield the items, counting them; `total` where the items have no length."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Show a word beside the innermost running bar, such as the loss."""
+        ...
+
+    def log(self, text: str) -> None:
+        """Print a line that stays."""
+        ...
+
+
+class Silent:
+    """Progress that shows nothing."""
+
+    def track(self, items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+        """Yield the items."""
+        yield from items
+
+    def note(self, text: str) -> None:
+        """Show nothing."""
+
+    def log(self, text: str) -> None:
+        """Print nothing."""

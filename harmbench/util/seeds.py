@@ -1,0 +1,57 @@
+"""Random streams: every one is derived from the base seed and what it may depend on.
+
+Deriving instead of drawing in order is what makes all methods meet the same simulated
+data, and what keeps every other result as it was when a task or a person is added.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harmbench.util.hashing import digest
+
+if TYPE_CHECKING:
+    import torch
+
+
+def derive(seed: int, *axes: Any) -> int:
+    """Derive the seed, in [0, 2**63), of the stream named by `axes`.
+
+    Examples
+    --------
+    >>> derive(0, "fit", "unet") == derive(0, "fit", "unet")
+    True
+    >>> derive(0, "fit", "unet") == derive(1, "fit", "unet")
+    False
+    """
+    return int(digest("seed", seed, *axes)[:16], 16) >> 1
+
+
+def numpy_generator(seed: int, *axes: Any) -> np.random.Generator:
+    """Return the NumPy generator of the stream named by `axes`."""
+    return np.random.default_rng(derive(seed, *axes))
+
+
+def torch_generator(seed: int, *axes: Any) -> torch.Generator:
+    """Return the torch generator, on the CPU, of the stream named by `axes`."""
+    import torch
+
+    return torch.Generator().manual_seed(derive(seed, *axes))
+
+
+@contextlib.contextmanager
+def seeded(seed: int, *axes: Any) -> Iterator[None]:
+    """Run a block under the global torch stream named by `axes`, and restore the old one.
+
+    Covers the CPU and every CUDA device, so that code that draws from torch's
+    global generators (layers being initialised, dropout) is repeatable.
+    """
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(derive(seed, *axes))
+        yield

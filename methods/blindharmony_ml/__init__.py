@@ -1,0 +1,1 @@
+"""Maximum-likelihood harmonisation with the flow of BlindHarmony."""

@@ -1,0 +1,114 @@
+"""Cohorts that a CSV file lists, with masks and labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from harmbench.cohorts.bids.layout import find_scans
+from harmbench.cohorts.csv_list import Listed
+from harmbench.data.cohort import Cohort
+from harmbench.data.scans import Grid
+from harmbench.errors import UserError
+from harmbench.util.home import home
+from harmbench.util.progress import Silent
+from helpers.volumes import coarse, labelled
+
+GRID = Grid("tiny", (5, 18, 22), (12.0, 9.6, 9.6))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A brain, its labels, the same brain in a bright head, and its mask."""
+    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path / "home"))
+    brain = coarse()
+    data = np.asarray(brain.dataobj)
+    head = np.where(data > 0, data, 0.9)
+    nib.save(brain, tmp_path / "brain.nii.gz")
+    nib.save(labelled(brain), tmp_path / "labels.nii.gz")
+    nib.save(nib.Nifti1Image(head.astype(np.float32), brain.affine), tmp_path / "head.nii.gz")
+    mask = nib.Nifti1Image((data > 0).astype(np.uint8), brain.affine)
+    nib.save(mask, tmp_path / "mask.nii.gz")
+    return tmp_path
+
+
+def write(folder: Path, *rows: str, columns: str = "path,person,session,domain") -> str:
+    path = folder / "scans.csv"
+    path.write_text("\n".join((columns, *rows)) + "\n")
+    return str(path)
+
+
+def test_a_listed_cohort_is_prepared_with_masks_and_labels(folder: Path) -> None:
+    rows = [
+        "brain.nii.gz,A,1,here,,labels.nii.gz",
+        "brain.nii.gz,B,1,here,,labels.nii.gz",
+        "head.nii.gz,A,1,target,mask.nii.gz,labels.nii.gz",
+        "head.nii.gz,B,1,target,mask.nii.gz,labels.nii.gz",
+        "head.nii.gz,C,1,target,,",
+    ]
+    path = write(folder, *rows, columns="path,person,session,domain,mask,labels")
+    source = Listed(path)
+    assert (source.target, source.sources, source.title) == ("target", ("here",), "csv:scans")
+    cohort = Cohort.open(source, GRID, home(), Silent())
+    assert set(cohort.left_out) == {"head.nii.gz"}
+    assert "is not brain-extracted" in cohort.left_out["head.nii.gz"]
+    assert "HD-BET or SynthStrip" in cohort.left_out["head.nii.gz"]
+    assert cohort.table["labelled"].all()
+    assert cohort.table["paired"].all()
+    # Cut out by its mask, the brain in a head is the brain alone.
+    here, target = (cohort.scans(name).load([0]).images for name in ("here", "target"))
+    np.testing.assert_array_equal(here, target)
+    assert cohort.scans("here").scans[0].key != cohort.scans("target").scans[0].key
+
+
+@pytest.mark.parametrize(
+    ("row", "line"),
+    [
+        ("none.nii.gz,C,1,here", "line 4: there is no file"),
+        (",C,1,here", "line 4 has no path"),
+        ("brain.nii.gz,C,1,a/b", "letters, digits, - and _ only"),
+        ("brain.nii.gz,C,1", "has not as many fields"),
+        ("brain.nii.gz,A,1,here", "are those of a line before"),
+        ("brain.nii.gz,C,1,there", "domain 'there' of .*scans.csv has only one person, 'C'"),
+    ],
+)
+def test_a_mistake_gets_its_line(folder: Path, row: str, line: str) -> None:
+    path = write(folder, "brain.nii.gz,A,1,here", "brain.nii.gz,B,1,here", row)
+    with pytest.raises(UserError, match=line):
+        _ = Listed(path).found
+
+
+def test_a_single_domain_and_a_recipe_are_refused(folder: Path) -> None:
+    path = write(folder, "brain.nii.gz,A,1,here")
+    with pytest.raises(UserError, match="has one domain, 'here'; a source is needed"):
+        Listed(path)
+    with pytest.raises(UserError, match="leave out --recipe"):
+        Listed(path, Path("x.toml"))
+    with pytest.raises(UserError, match="there may be: path, person"):
+        Listed(write(folder, columns="path,person,session,domain,age"))
+
+
+@pytest.mark.parametrize(
+    ("name", "is_mask"),
+    [
+        ("sub-A_desc-brain_mask.nii.gz", True),
+        ("sub-A_T1w_desc-synthstrip_mask.nii.gz", True),
+        ("sub-A_T1w_bet_mask.nii.gz", True),
+        ("sub-A_space-T1w_desc-brain_mask.nii", True),
+        ("sub-A_space-MNI152NLin2009cAsym_desc-brain_mask.nii.gz", False),
+        ("sub-A_label-lesion_mask.nii.gz", False),
+        ("sub-A_run-2_desc-brain_mask.nii.gz", False),
+        ("sub-B_desc-brain_mask.nii.gz", False),
+    ],
+)
+def test_masks_are_found_among_the_derivatives(tmp_path: Path, name: str, is_mask: bool) -> None:
+    for place in ("sub-A/anat", "derivatives/tool/sub-A/anat"):
+        (tmp_path / place).mkdir(parents=True)
+    (tmp_path / "sub-A/anat/sub-A_T1w.nii.gz").touch()
+    mask = tmp_path / "derivatives/tool/sub-A/anat" / name
+    mask.touch()
+    (scan,), _ = find_scans(tmp_path)
+    assert scan.mask == (mask if is_mask else None)

@@ -1,0 +1,40 @@
+"""Fixtures of the harness's tests: BIDS folders, homes and one core."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from helpers.volumes import Tree
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
+    """An empty BIDS folder, with a recipe beside it, and a home of its own."""
+    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path / "home"))
+    return Tree(tmp_path / "study")
+
+
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """Prepare in this process, since to start others takes longer than a few small scans."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    yield
+    os.sched_setaffinity(0, cores)
+
+
+@pytest.fixture(scope="module")
+def keep_home(tmp_path_factory):
+    """Set a home folder of the module's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        patch.setenv("HARMBENCH_HOME", str(home))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield home

@@ -1,0 +1,67 @@
+"""Planning: variants of methods, and mistakes that are told before data is touched."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from harmbench.contracts.published import BASELINE
+from harmbench.errors import UserError
+from harmbench.execution.plan.plan import make_plan
+from harmbench.execution.plan.request import Request
+from harmbench.execution.plan.selection import select
+from harmbench.plugins import Registry
+from harmbench.util.progress import Silent
+from helpers import PLUGINS
+
+ASKED = Request(["curved"], ["sim-exp"], "tiny", ablations=True)
+
+
+@pytest.fixture
+def registry(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
+    return Registry.discover([PLUGINS / "tiny_cohort.py", PLUGINS / "ablated_methods.py"])
+
+
+def test_ablations_are_variants_beside_the_baseline(registry):
+    variants = select(registry, ASKED).variants
+    assert [(variant.title, variant.label) for variant in variants] == [
+        (BASELINE, "curved"),
+        ("power = 1", "curved[power=1]"),
+        ("lift = 0.1", "curved[lift=0.1]"),
+    ]
+    assert isinstance(variants[1].config.power, float)
+    assert len(select(registry, dataclasses.replace(ASKED, ablations=False)).variants) == 1
+
+
+def test_an_ablation_changes_what_set_has_set(registry):
+    request = dataclasses.replace(ASKED, assignments=["curved.power=0.5", "curved.lift=0.2"])
+    configs = [variant.config for variant in select(registry, request).variants]
+    assert [(config.power, config.lift) for config in configs] == [(0.5, 0.2), (1, 0.2), (0.5, 0.1)]
+
+
+def test_what_acts_at_inference_alone_shares_the_fit_and_the_rest_does_not(registry, tmp_path):
+    plan = make_plan(registry, select(registry, ASKED), tmp_path, Silent())
+    fits = [job.cell.fit_key for job in plan.jobs]
+    assert fits[0] == fits[1] != fits[2]
+    assert len({job.cell.key for job in plan.jobs}) == 3
+
+
+@pytest.mark.parametrize("pattern", ["unfit", "unf*"])
+def test_a_method_that_does_not_fit_the_grid_is_told_or_left_out(registry, pattern):
+    told = []
+    registry.on_error = told.append
+    request = Request(["identity", pattern], ["sim-exp"], "tiny")
+    if pattern == "unfit":
+        with pytest.raises(UserError, match="unfit has no way with 72 rows"):
+            select(registry, request)
+    else:
+        assert [variant.name for variant in select(registry, request).variants] == ["identity"]
+        assert told == ["method 'unfit' is left out: unfit has no way with 72 rows"]
+
+
+def test_a_wrong_setting_of_a_method_of_a_glob_is_an_error_all_the_same(registry):
+    request = Request(["cur*"], ["sim-exp"], "tiny", assignments=["curved.power=much"])
+    with pytest.raises(UserError, match="--set curved.power=much: expected float"):
+        select(registry, request)

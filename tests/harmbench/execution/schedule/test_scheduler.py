@@ -1,0 +1,243 @@
+"""The matrix: what waits for what, what one failure costs, and who else is at it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from harmbench.contracts.cell import Status
+from harmbench.errors import UserError
+from harmbench.execution.compute.runner import Runner
+from harmbench.execution.plan.durations import Costs
+from harmbench.execution.plan.plan import make_plan
+from harmbench.execution.plan.request import Request
+from harmbench.execution.plan.selection import select
+from harmbench.execution.schedule.executors.choice import Choice
+from harmbench.execution.schedule.invocation import Invocation, last_unfinished
+from harmbench.execution.schedule.jobs import priorities, works
+from harmbench.execution.schedule.order import Order
+from harmbench.execution.schedule.scheduler import Matrix
+from harmbench.execution.schedule.session import Session, log_name
+from harmbench.plugins import Registry
+from harmbench.util.progress import Silent
+from helpers import PLUGINS
+
+FILES = tuple(PLUGINS / name for name in ("tiny_cohort.py", "odd_methods.py", "built_methods.py"))
+NOTHING_KNOWN = Costs({}, {})
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
+    monkeypatch.setenv("COUNTS_LOG", str(tmp_path / "fits.log"))
+    return tmp_path
+
+
+def planned(home, methods, tasks, **options):
+    registry = Registry.discover(FILES)
+    request = Request(tuple(methods), tuple(tasks), "tiny", **options)
+    return make_plan(registry, select(registry, request), home, Silent())
+
+
+def runner(home):
+    return Runner(Registry.discover(FILES), home, torch.device("cpu"), Silent())
+
+
+class Lanes:
+    """Keeps what was shown of workers."""
+
+    def __init__(self):
+        self.lines, self.shown = [], []
+
+    def lane(self):
+        return self
+
+    def show(self, title, count=0, total=None, note=""):
+        self.shown.append(title)
+
+    def clear(self):
+        pass
+
+    def log(self, text):
+        self.lines.append(text)
+
+
+def run(home, executor, methods, tasks, lanes=None, **choice):
+    """Run a matrix of the tiny cohort by an executor; return statuses, reasons and fits made."""
+    plan = planned(home, methods, tasks)
+    order = Order(Request(tuple(methods), tuple(tasks), "tiny"), FILES, "cpu", threads=1)
+    invocation = Invocation.begin(home, order, Choice(executor).to_json())
+    matrix = Matrix(plan, runner(home), NOTHING_KNOWN)
+    session = Session(plan, runner(home), matrix.works, invocation.logs)
+    with Choice(executor, **choice).open(invocation, session, lanes or Lanes()) as opened:
+        results = {
+            (job.cell.method, job.cell.task): result for job, result in matrix.run(opened, Silent())
+        }
+    return results, [matrix.works[key].task.name for key in matrix.fits_made]
+
+
+def test_fits_stand_before_what_needs_them_and_once(home):
+    plan = planned(home, ["identity", "built", "also-built", "counts"], ["domain1", "sim-exp"])
+    found = works(plan, NOTHING_KNOWN)
+    titles = [work.title for work in found.values()]
+    assert [title for title in titles if "fit of" in title] == [
+        f"fit of {name}, seed 0" for name in ("base", "built", "also-built", "counts")
+    ]
+    assert len(titles) == 4 + 8
+    seen = set()
+    for key, work in found.items():
+        assert work.after <= seen
+        seen.add(key)
+
+
+def test_what_is_in_the_store_is_not_waited_for(home):
+    plan = planned(home, ["built"], ["domain1"])
+    keys = list(works(plan, NOTHING_KNOWN))
+    assert [work.title for work in works(plan, NOTHING_KNOWN, keys[:2]).values()] == [
+        "built on domain1, seed 0"
+    ]
+    assert not works(plan, NOTHING_KNOWN, keys)
+
+
+def test_what_holds_up_most_comes_first(home):
+    plan = planned(home, ["identity", "counts", "built"], ["domain1"])
+    costs = Costs(
+        {("base", "quick"): 50.0, ("built", "quick"): 10.0, ("counts", "quick"): 20.0},
+        {(name, "quick"): 1.0 for name in ("identity", "counts", "built")},
+    )
+    found = works(plan, costs)
+    chains = {found[key].title: value for key, value in priorities(found).items()}
+    scans = len(plan.jobs[0].data.test)
+    assert chains["fit of base, seed 0"] == 60 + scans
+    assert chains["fit of built, seed 0"] == 10 + scans
+    assert chains["fit of counts, seed 0"] == 20 + scans
+    assert chains["identity on domain1, seed 0"] == scans
+
+
+def test_costs_are_read_from_the_stores(home):
+    run(home, "serial", ["base"], ["domain1"])
+    costs = Costs.read(home)
+    plan = planned(home, ["base"], ["sim-exp"])
+    (job,) = plan.jobs
+    assert costs.of_fit(job.fit) >= 0.2  # that is what the fit of `base` waits
+    assert costs.of_cell(job) > 0
+    (other,) = planned(home, ["built"], ["sim-exp"]).jobs
+    assert costs.of_cell(other) is None
+
+
+def test_a_fit_that_fails_costs_what_needs_it_and_is_tried_once(home):
+    results, fits = run(
+        home, "serial", ["peeks", "identity"], ["domain1", "sim-exp", "site-elsewhere"]
+    )
+    assert fits == []
+    for (method, _), result in results.items():
+        if method == "peeks":
+            assert result.status is Status.FAILED
+            assert "BlindnessError" in result.reason
+            assert "traceback" in result.facts
+        else:
+            assert result.status is Status.DONE
+    logs = sorted(path.name for path in home.glob("runs/*/logs/*.log"))
+    assert len([name for name in logs if name.startswith("fit-of-peeks")]) == 1
+    assert not [name for name in logs if name.startswith("peeks-on")]
+    (log,) = home.glob("runs/*/logs/fit-of-peeks*.log")
+    assert "BlindnessError" in log.read_text()
+    assert "Traceback" in log.read_text()
+
+
+def test_two_workers_do_what_one_process_does(home, tmp_path_factory, monkeypatch):
+    methods = ["identity", "counts", "built", "fails", "learns"]
+    tasks = ["domain1", "sim-exp"]
+    # Sums over the threads of a CPU come in another order with another number of them.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    alone, fits = run(home, "serial", methods, tasks)
+    torch.set_num_threads(threads)
+    other = tmp_path_factory.mktemp("other")
+    monkeypatch.setenv("HARMBENCH_HOME", str(other))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    (other / "cohorts").symlink_to(home / "cohorts")
+    lanes = Lanes()
+    shared, shared_fits = run(other, "local", methods, tasks, lanes, workers=2)
+    assert sorted(shared_fits) == sorted(fits)
+    assert {key: result.status for key, result in shared.items()} == {
+        key: result.status for key, result in alone.items()
+    }
+    for key, result in alone.items():
+        if result.scores is not None:
+            pd.testing.assert_frame_equal(
+                result.scores, shared[key].scores, check_exact=True, obj=str(key)
+            )
+        assert result.reason == shared[key].reason
+    assert "fit of learns, seed 0" in lanes.shown
+
+
+def test_a_worker_that_dies_is_replaced_and_twice_is_a_failure(home):
+    lanes = Lanes()
+    results, _ = run(home, "local", ["dies", "identity"], ["domain1"], lanes, workers=1)
+    died = results["dies", "domain1"]
+    assert died.status is Status.FAILED
+    assert "by signal 9, twice" in died.reason
+    assert results["identity", "domain1"].status is Status.DONE
+    assert any("it is tried again" in line for line in lanes.lines)
+
+
+def test_jobs_of_submitit_do_the_same(home):
+    results, fits = run(home, "submitit", ["identity", "counts", "fails"], ["domain1"])
+    assert fits == ["counts"]
+    assert [results[name, "domain1"].status for name in ("identity", "counts", "fails")] == [
+        Status.DONE,
+        Status.DONE,
+        Status.FAILED,
+    ]
+    assert "this method always fails" in results["fails", "domain1"].reason
+
+
+def test_what_another_process_is_at_is_left_for_later(home):
+    plan = planned(home, ["identity", "scale"], ["domain1"])
+    matrix = Matrix(plan, runner(home), NOTHING_KNOWN)
+    session = Session(plan, runner(home), matrix.works, home / "logs")
+    first, second = plan.jobs
+    order = []
+    with Choice().open(Invocation.begin(home, Order(Request((), ())), {}), session, Lanes()) as ex:
+        held = runner(home).cells.lock(first.cell.key)
+        held.__enter__()
+        for job, result in matrix.run(ex, Silent()):
+            order.append(job.cell.method)
+            assert result.status is Status.DONE
+            if job is second:
+                held.__exit__(None, None, None)
+    assert order == ["scale", "identity"]
+
+
+def test_an_order_survives_being_written_down(tmp_path):
+    request = Request(
+        ("a", "b"), ("c",), "bids:/data", Path("r.toml"), seeds=(0, 4), assignments=("a.x=1",)
+    )
+    order = Order(request, (Path("/p.py"),), "cuda:1", 3, deterministic=True, max_memory=100)
+    assert Order.from_json(order.to_json()) == order
+
+
+def test_the_last_invocation_that_did_not_end_is_found(home, monkeypatch):
+    monkeypatch.chdir(home)
+    with pytest.raises(UserError, match="no run that was interrupted"):
+        last_unfinished(home)
+    order = Order(Request(("a",), ("b",)))
+    begun = Invocation.begin(home, order, Choice("local", 2).to_json())
+    found, executor = last_unfinished(home)
+    assert (found, Choice.from_json(executor)) == (begun, Choice("local", 2))
+    assert found.order == order
+    with begun.running(), pytest.raises(UserError):
+        last_unfinished(home)
+    begun.end()
+    with pytest.raises(UserError):
+        last_unfinished(home)
+
+
+def test_log_files_have_names_that_can_be_typed(home):
+    plan = planned(home, ["identity"], ["sim-gamma0.7"])
+    (work,) = works(plan, NOTHING_KNOWN).values()
+    assert log_name(work) == f"identity-on-sim-gamma0.7-seed-0-{work.key[:8]}.log"

@@ -1,0 +1,56 @@
+"""What papers printed, beside a board and never on it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from harmbench.cli.leaderboard import PUBLISHED, _published
+from harmbench.leaderboard.published import printed_of, references
+from harmbench.leaderboard.table import Board, Measure, Row
+from harmbench.plugins import Registry
+
+
+def board(metric, *tasks, method="blindharmony"):
+    # With other settings it is another row, and the paper's still that of the method.
+    rows = tuple(Row(label, method, "", {}, None, None) for label in (method, f"{method}[a=1]"))
+    return Board(
+        "phantom", "c0", "phantom", "quick", "minmax", 0, Measure(metric, True), tasks, rows, {}
+    )
+
+
+def test_the_papers_baseline_is_shown_for_the_tasks_of_the_board():
+    found = board("psnr", "sim-exp", "domain3", "sim-log")
+    (printed,) = references(Registry.discover(), found)
+    assert printed.label == "blindharmony"
+    assert printed.values == {"sim-exp": 29.6, "sim-log": 28.8}
+    marked, line = _published(found, [printed])
+    assert marked == f"{PUBLISHED}:"
+    assert "sim-exp 29.6, sim-log 28.8" in line
+    assert "Table 3" in line
+    assert "OASIS-3" in line
+
+
+def test_where_a_paper_has_no_number_nothing_is_shown():
+    registry = Registry.discover()
+    assert references(registry, board("psnr", "domain3")) == []
+    assert references(registry, board("mae", "sim-exp")) == []
+    assert references(registry, board("psnr", "sim-exp", method="histogram")) == []
+    assert references(registry, board("psnr", "sim-exp", method="nowhere")) == []
+
+
+def test_what_is_found_without_the_method_is_what_the_method_has():
+    for entry in Registry.discover().entries("methods").values():
+        assert printed_of(entry) == vars(entry.load()).get("published")
+
+
+def test_finding_it_does_not_load_torch():
+    code = (
+        "import sys\n"
+        "from harmbench.plugins import Registry\n"
+        "from harmbench.contracts.published import printed_of\n"
+        "entries = Registry.discover().entries('methods')\n"
+        "assert printed_of(entries['blindharmony']) is not None\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,295 @@
+"""Brain extraction by installed tools, heads that are kept, and what is recorded of either.
+
+The tools are small programs that the tests put on the PATH: they stand for SynthStrip and
+HD-BET, take the same arguments, and write the mask of what is bright.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from harmbench.cohorts.bids.source import Bids
+from harmbench.data.cohort import Cohort
+from harmbench.data.prepare_options import Preparing
+from harmbench.data.scans import Grid
+from harmbench.data.summary import domain_rows
+from harmbench.errors import BadScanError, UserError
+from harmbench.preprocessing.brain_tools import Extractor, extracted_mask, find_extractor
+from harmbench.preprocessing.initial_pose import brain_pose
+from harmbench.preprocessing.masking import foreground
+from harmbench.preprocessing.nifti_read import Volume, load_volume
+from harmbench.util.hashing import file_digest
+from harmbench.util.home import home
+from harmbench.util.progress import Silent
+from helpers.volumes import coarse, sampled, template
+
+GRID = Grid("tiny", (5, 18, 22), (12.0, 9.6, 9.6))
+
+THRESHOLD = """#!{python}
+import pathlib, sys
+import nibabel as nib, numpy as np
+pathlib.Path({calls!r}).open("a").write(" ".join(sys.argv[1:]) + "\\n")
+given = dict(zip(sys.argv[1:], sys.argv[2:]))
+image = nib.load(given["-i"])
+data = np.asarray(image.dataobj)
+mask = nib.Nifti1Image((data > 0.15).astype(np.uint8), image.affine)
+nib.save(mask, given["-m"] if "-m" in given else given["-o"].replace(".nii.gz", "_bet.nii.gz"))
+"""
+
+
+class Tools:
+    """Programs on the PATH, and what they were called with."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.calls = folder / "calls.txt"
+
+    def install(self, name: str, text: str = THRESHOLD) -> None:
+        program = self.folder / name
+        program.write_text(text.format(python=sys.executable, calls=str(self.calls)))
+        program.chmod(0o755)
+
+    @property
+    def called(self) -> list[str]:
+        return self.calls.read_text().splitlines() if self.calls.exists() else []
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
+    """A folder of programs that is looked at first; none of the tools is elsewhere."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    return Tools(folder)
+
+
+@pytest.fixture
+def head() -> Any:
+    """A head at 3 mm: the template's brain in fluid, bone and scalp, a face, a neck and noise."""
+    affine = np.diag([3.0, 3.0, 3.0, 1.0])
+    affine[:3, 3] = [-108, -150, -156]
+    brain = sampled(np.eye(4), affine, (73, 88, 90))
+    away = ndimage.distance_transform_edt(brain == 0, sampling=3.0)
+    x, y, z = (
+        start + 3.0 * axis
+        for start, axis in zip(affine[:3, 3], np.indices(brain.shape), strict=True)
+    )
+    neck = ((x / 55) ** 2 + ((y + 30) / 60) ** 2 < 1) & (z < -40)
+    face = (x / 65) ** 2 + ((y - 45) / 45) ** 2 + ((z + 60) / 65) ** 2 < 1
+    bright = np.percentile(brain[brain > 0], 95)
+    whole = np.select(
+        [brain > 0, away <= 3, neck | face, away <= 8, away <= 16],
+        [brain, 0.2 * bright, 0.45 * bright, 0.08 * bright, 1.1 * bright],
+    )
+    noise = 0.02 * bright * np.random.default_rng(0).standard_normal((2, *brain.shape))
+    data = np.hypot(whole + noise[0], noise[1]).astype(np.float32)
+    return nib.Nifti1Image(data, affine)
+
+
+def head_of(image: Any) -> Any:
+    """A head around a brain: dim tissue to 30 mm from it."""
+    data = np.asarray(image.dataobj)
+    around = ndimage.distance_transform_edt(data == 0, sampling=image.header.get_zooms()) < 30
+    return nib.Nifti1Image(
+        np.where(data > 0.2, data, 0.1 * around).astype(np.float32), image.affine
+    )
+
+
+def brain_of(image: Any) -> Any:
+    data = np.asarray(image.dataobj)
+    return nib.Nifti1Image(np.where(data > 0.2, data, 0).astype(np.float32), image.affine)
+
+
+@pytest.fixture
+def study(tree: Any) -> Any:
+    """Two people here and two there; all have heads but B, whose brain is extracted."""
+    image = coarse()
+    for person, site in (("A", "here"), ("B", "here"), ("C", "there"), ("D", "there")):
+        tree.add(person, site, brain_of(image) if person == "B" else head_of(image))
+    return tree
+
+
+def opened(study: Any, preparing: Preparing | None = None) -> Cohort:
+    source = Bids(str(study.root), study.recipe)
+    source.preparing = preparing or Preparing()
+    return Cohort.open(source, GRID, home(), Silent())
+
+
+def details(cohort: Cohort) -> dict[str, Any]:
+    return dict(zip(cohort.table["person"], cohort.table["details"], strict=True))
+
+
+@pytest.mark.usefixtures("one_core")
+def test_heads_are_extracted_once_by_the_tool_that_is_there(study: Any, tools: Tools) -> None:
+    tools.install("mri_synthstrip")
+    cohort = opened(study)
+    assert not cohort.left_out
+    how = {person: row["brain_extraction"] for person, row in details(cohort).items()}
+    assert how["B"] == "none: it was brain-extracted"
+    assert how["A"] == how["C"] == how["D"] == find_extractor("auto").title  # type: ignore[union-attr]
+    # Three heads of one content: one mask for all, and it is the brain that goes on.
+    assert len(tools.called) == 1
+    assert all(
+        row["brain_litres"] == details(cohort)["B"]["brain_litres"]
+        for row in details(cohort).values()
+    )
+    scans = cohort.scans("here").load([0, 1])
+    assert torch.equal(scans.images[0], scans.images[1])
+    assert any("mri_synthstrip" in text for text in domain_rows(cohort)["brain extraction"])
+
+    other = opened(study, Preparing(n4=True))
+    assert len(tools.called) == 1
+    assert other.key != cohort.key
+    assert other.name == "bids:tiny+n4"
+    assert all(
+        row["bias_correction"].startswith("N4, SimpleITK") for row in details(other).values()
+    )
+    assert not set(other.table["key"]) & set(cohort.table["key"])
+
+
+@pytest.mark.usefixtures("one_core")
+def test_masks_are_cut_by_hd_bet_as_by_synthstrip(study: Any, tools: Tools) -> None:
+    tools.install("hd-bet")
+    first = opened(study)
+    (call,) = tools.called
+    assert "--save_bet_mask --no_bet_image" in call
+    assert ("-device cpu --disable_tta" in call) is not torch.cuda.is_available()
+    tools.install("mri_synthstrip")
+    second = opened(study)  # it goes before the other
+    assert second.key != first.key
+    assert len(tools.called) == 2
+    assert list(second.table["key"]) == list(first.table["key"])  # the same mask, bit for bit
+
+
+@pytest.mark.usefixtures("one_core")
+def test_without_a_tool_there_is_one_error_that_names_the_options(study: Any, tools: Tools) -> None:
+    tools.install("hd-bet")
+    study.add("E", "here", head_of(coarse()))
+    with pytest.raises(UserError) as caught:
+        opened(study, Preparing("none"))
+    line = str(caught.value)
+    for option in ("mri_synthstrip", "hd-bet", "a derivative", "--brain-mask", "--no-brain-mask"):
+        assert line.count(option) == 1
+    assert "and 1 more like it" in line
+    with pytest.raises(UserError, match="no program 'mri_synthstrip' is on the PATH"):
+        opened(study, Preparing("mri_synthstrip"))
+    assert not tools.called
+
+
+@pytest.mark.usefixtures("one_core")
+def test_a_tool_that_fails_costs_its_scan_and_is_named(study: Any, tools: Tools) -> None:
+    for person in ("C", "D"):
+        study.add(person, "there", brain_of(coarse()))
+    study.add("E", "here", brain_of(coarse(12)))
+    tools.install("mri_synthstrip", "#!/bin/sh\necho loading\necho out of memory >&2\nexit 3\n")
+    cohort = opened(study)
+    (reason,) = cohort.left_out.values()
+    assert reason.startswith("mri_synthstrip ")
+    assert "failed on sub-A_T1w.nii.gz (exit code 3): out of memory" in reason
+    assert not list((home() / "masks").glob("*.nii.gz"))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("#!/bin/sh\nexit 0\n", "it wrote no mask"),
+        ("#!/nowhere/python\n", "cannot be run"),
+    ],
+)
+def test_a_tool_that_does_nothing_is_told(
+    tmp_path: Path, tools: Tools, text: str, reason: str
+) -> None:
+    tools.install("mri_synthstrip", text)
+    scan = tmp_path / "scan.nii"
+    nib.save(head_of(coarse()), scan)
+    extractor = Extractor("mri_synthstrip", tools.folder / "mri_synthstrip", "1")
+    with pytest.raises(BadScanError, match=reason):
+        extracted_mask(extractor, scan, file_digest(scan), tmp_path)
+
+
+def test_the_version_is_that_of_freesurfer_or_of_the_package(tmp_path: Path, tools: Tools) -> None:
+    tools.install("mri_synthstrip")
+    digest = find_extractor("mri_synthstrip")
+    assert digest is not None
+    assert digest.version == file_digest(tools.folder / "mri_synthstrip")[:8]
+    other = tmp_path / "freesurfer" / "bin" / "mri_synthstrip"
+    other.parent.mkdir(parents=True)
+    other.write_bytes((tools.folder / "mri_synthstrip").read_bytes())
+    (tmp_path / "freesurfer" / "build-stamp.txt").write_text("freesurfer-7.4.1\n")
+    (tools.folder / "mri_synthstrip").unlink()
+    (tools.folder / "mri_synthstrip").symlink_to(other)
+    other.chmod(0o755)
+    assert find_extractor("auto") is not None
+    from harmbench.preprocessing import brain_tools as extraction
+
+    extraction._version.cache_clear()
+    found = find_extractor("auto")
+    assert found is not None
+    assert found.title == "mri_synthstrip freesurfer-7.4.1"
+
+
+@pytest.mark.usefixtures("one_core")
+def test_heads_that_are_kept_keep_all_that_is_not_air(tools: Tools, tree: Any, head: Any) -> None:
+    tools.install("mri_synthstrip")
+    for person, site in (("A", "here"), ("B", "here"), ("C", "there"), ("D", "there")):
+        tree.add(person, site, head)
+    cohort = opened(tree, Preparing(heads=True))
+    assert not cohort.left_out
+    assert not tools.called
+    assert cohort.name == "bids:tiny+heads"
+    row = details(cohort)["A"]
+    assert row["brain_extraction"] == "none: the head was kept"
+    assert 3 < row["head_litres"] < 7
+    assert not row["doubtful"]
+    # It lies where the template does, from which it was made.
+    matrix = np.array(row["mni_to_scan"])
+    corners = np.array([[x, y, z, 1] for x in (-50, 50) for y in (-80, 40) for z in (-20, 60)])
+    assert np.linalg.norm((corners @ matrix.T - corners)[:, :3], axis=1).max() < 4
+    masks = cohort.scans("here").load([0]).masks
+    assert masks[0, 2].float().mean() > 0.6  # a head fills the grid's middle slice
+
+
+def test_what_makes_no_sense_together_is_refused() -> None:
+    with pytest.raises(UserError, match="no brain to extract"):
+        Preparing("hd-bet", heads=True)
+    with pytest.raises(UserError, match="did you mean 'hd-bet'"):
+        Preparing("hdbet")
+
+
+def test_the_foreground_is_the_head_without_holes_or_air(tmp_path: Path, head: Any) -> None:
+    nib.save(head, tmp_path / "head.nii")
+    volume = load_volume(tmp_path / "head.nii")
+    cut = foreground(volume, "head.nii")
+    whole = np.zeros(volume.data.shape, bool)
+    whole[cut.box] = cut.mask
+    bright = np.percentile(volume.data, 99)
+    assert whole[volume.data > 0.4 * bright].mean() > 0.999
+    assert not whole[:, :, -1].any()  # air above the crown
+    middle = whole[:, :, 52]
+    assert np.array_equal(ndimage.binary_fill_holes(middle), middle)
+    empty = Volume(np.zeros((9, 9, 9), np.float32), np.eye(4))
+    with pytest.raises(BadScanError, match="is empty"):
+        foreground(empty, "empty.nii")
+    speck = np.zeros((30, 30, 30), np.float32)
+    speck[10:15, 10:15, 10:15] = 1
+    with pytest.raises(BadScanError, match="holds no head"):
+        foreground(Volume(speck, np.eye(4)), "speck.nii")
+
+
+def test_a_brain_is_found_in_its_head(head: Any) -> None:
+    data, affine = template()
+    reference = Volume(data[::3, ::3, ::3], affine @ np.diag([3.0, 3.0, 3.0, 1.0]))
+    volume = Volume(np.asarray(head.dataobj), head.affine)
+    mask = volume.data > 0.2 * volume.data.max()
+    pose = brain_pose(volume, mask, reference, (0.0, -20.0, 12.0))
+    corners = np.array([[x, y, z, 1] for x in (-50, 50) for y in (-80, 40) for z in (-20, 60)])
+    assert np.linalg.norm((corners @ pose.T - corners)[:, :3], axis=1).max() < 25

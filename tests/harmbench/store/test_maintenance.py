@@ -1,0 +1,101 @@
+"""The stores, listed, verified and pruned."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+
+import pytest
+
+from harmbench.store.maintenance import faults, remove, stored, to_prune
+from harmbench.store.stores import Store
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A home with two fits, of which a cell used one."""
+    for key, seed in (("used", 0), ("unused", 1)):
+        with Store(tmp_path / "fits").writing(key) as folder:
+            content = {"method": "unet", "domain": "target", "seed": seed}
+            (folder / "fit.json").write_text(json.dumps(content))
+            (folder / "state.safetensors").write_bytes(bytes(1000))
+    with Store(tmp_path / "cells").writing("cell") as folder:
+        cell = {
+            "label": "unet", "task": "domain1", "cohort": "phantom", "seed": 0, "fit_key": "used",
+        }  # fmt: skip
+        (folder / "result.json").write_text(json.dumps({"cell": cell}))
+    for name, marks in (("begun", ()), ("done", ("ended",))):
+        folder = tmp_path / "runs" / name
+        (folder / "logs").mkdir(parents=True)
+        (folder / "order.json").write_text("{}")
+        (folder / "logs" / "cell.log").write_bytes(bytes(5000))
+        for mark in marks:
+            (folder / mark).touch()
+    return tmp_path
+
+
+def by_key(home):
+    return {entry.key: entry for entry in stored(home)}
+
+
+def test_entries_say_what_they_are(home):
+    entries = by_key(home)
+    assert set(entries) == {"used", "unused", "cell", "begun", "done"}
+    assert entries["used"].title == "unet on target, seed 0"
+    assert entries["cell"].title == "unet on domain1, phantom, seed 0"
+    assert entries["cell"].fits == ("used",)
+    assert entries["used"].size > 1000
+    assert entries["used"].days < 0.01
+    assert entries["done"].title == "ended"
+    assert entries["done"].size > 5000
+
+
+def test_checksums_are_those_of_sha256sum(home):
+    done = subprocess.run(
+        ["sha256sum", "--check", "SHA256SUMS"], cwd=home / "fits" / "used", check=False,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "state.safetensors: OK" in done.stdout
+
+
+def test_what_was_changed_is_found(home):
+    assert [list(faults(entry)) for entry in stored(home)] == [[], [], [], [], []]
+    folder = home / "fits" / "used"
+    with (folder / "state.safetensors").open("r+b") as stream:
+        stream.write(b"x")
+    (folder / "fit.json").unlink()
+    (folder / "more").touch()
+    entry = by_key(home)["used"]
+    assert list(faults(entry)) == [
+        "fit.json is missing", "more was added", "state.safetensors is damaged",
+    ]  # fmt: skip
+    assert entry.title == "damaged"
+
+
+def test_what_may_go_meets_every_condition(home):
+    old = time.time() - 10 * 24 * 3600
+    os.utime(home / "fits" / "used", (old, old))
+
+    def keys(**conditions):
+        asked = {"older_than": None, "unused": False, "damaged": False} | conditions
+        return [entry.key for entry in to_prune(stored(home), **asked)]
+
+    assert keys(unused=True) == ["unused"]
+    assert keys(older_than=5) == ["used"]
+    assert keys(older_than=5, unused=True) == []
+    for name in ("begun", "done"):
+        os.utime(home / "runs" / name, (old, old))
+    # What has not ended may be gone on with.
+    assert set(keys(older_than=5)) == {"used", "done"}
+    assert keys(damaged=True) == []
+
+
+def test_what_is_removed_is_gone(home):
+    for key in ("unused", "done"):
+        remove(by_key(home)[key])
+    assert set(by_key(home)) == {"used", "cell", "begun"}
+    for folder in ("fits", "runs"):
+        assert not [path for path in (home / folder).iterdir() if "removed" in path.name]

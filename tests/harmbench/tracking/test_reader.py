@@ -1,0 +1,192 @@
+"""Reading back: from the sqlite file, and from a server, which must tell the same."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harmbench.contracts.cell import Cell, CellResult, Status
+from harmbench.contracts.fit_progress import CurvePoint
+from harmbench.statistics.estimate import Estimate, estimates
+from harmbench.statistics.people import decode
+from harmbench.tracking import reader as recorded
+from harmbench.tracking.connection import connect
+from harmbench.tracking.recorder import MlflowRecorder
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+MANY = [f"person-{i:04d}" for i in range(1500)]
+
+
+def cell(key, **changes):
+    values = {
+        "method": "some", "label": "some", "task": "thing", "cohort": "tiny", "seed": 3,
+        "preset": "quick", "kind": "real", "cohort_key": "c0", "key": key,
+    }  # fmt: skip
+    return Cell(**{**values, **changes})
+
+
+def result(people=("p", "q"), **facts):
+    rows = [(name, "1", -1, "psnr", float(i)) for i, name in enumerate(people)]
+    scores = pd.DataFrame(rows, columns=["person", "scan", "slice", "metric", "value"])
+    # Beside the mean over people a number that is none, and tells of nobody.
+    numbers = estimates(scores) | {"icc": Estimate(0.8, 0.7, math.inf, 9)}
+    return CellResult(
+        Status.DONE, scores=scores, estimates=numbers, facts={"fit_seconds": 2.5, **facts},
+        curves=(CurvePoint(1, "loss", 5.0), CurvePoint(2, "loss", 4.0)),
+    )  # fmt: skip
+
+
+def record(*cells_and_results):
+    recorder = MlflowRecorder("harmbench run")
+    for which, came_to in cells_and_results:
+        recorder.record(which, came_to, which.key)
+    recorder.close(failed=False)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        patch.setenv("HARMBENCH_HOME", str(home))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        bounds = {"held-out": {"psnr": {"mean": 9.0, "low": 8.0, "high": "inf", "n": 3}}}
+        record(
+            (cell("few", normalization="nyul"), result(bounds=bounds, headline=["psnr"])),
+            (cell("many"), result(MANY)),
+            (cell("skip"), CellResult(Status.SKIPPED, "no pairs")),
+        )
+        yield home
+
+
+def test_a_table_has_all_of_every_run(home):
+    store = recorded.read()
+    assert (store.metrics, store.headlines) == (("icc", "psnr"), ("psnr",))
+    table = store.runs().set_index("cell")
+    few, skip = table.loc["few"], table.loc["skip"]
+    assert (few["psnr"], few["psnr.low"], few["icc"], few["icc.high"]) == (0.5, 0, 0.8, math.inf)
+    assert (few["seed"], few["label"], few["status"], few["fit_seconds"]) == (
+        3,
+        "some",
+        "done",
+        2.5,
+    )
+    assert (few["normalization"], skip["normalization"]) == ("nyul", "")
+    assert few["bounds"]["held-out"]["psnr"]["high"] == "inf"
+    assert decode(few["people"], few["psnr.people"])[0] == ("p", "q")
+    assert few["icc.people"] == skip["psnr.people"] == ""
+    assert (skip["status"], skip["reason"], skip["data"]) == ("skipped", "no pairs", "")
+    assert math.isnan(skip["psnr"])
+
+
+def test_metrics_that_are_not_asked_for_are_not_read(home):
+    assert {"psnr", "psnr.people"} <= set(recorded.runs(["psnr"]).columns)
+    assert "icc" not in recorded.runs(["psnr"])
+
+
+def test_more_people_than_one_tag_holds_are_read_back(home):
+    client, _ = connect()
+    row = recorded.runs().set_index("cell").loc["many"]
+    tags = client.get_run(row["run_id"]).data.tags
+    assert {"people/1", "people/2"} <= set(tags)
+    assert max(map(len, tags.values())) <= 8000
+    names, values = decode(row["people"], row["psnr.people"])
+    assert names == tuple(MANY)
+    assert values.tolist() == np.arange(1500).tolist()
+
+
+def test_the_data_are_told_apart_by_whatever_was_measured(home):
+    record(
+        (cell("d-same", method="other", label="other"), result()),
+        (cell("d-few"), result()),
+        (cell("d-scans"), result(("p",))),
+        (cell("d-drawn", parameters={"gamma": 2}), result()),
+        (cell("d-instrument", instruments={"segmenter": "f1"}), result()),
+        (cell("d-cohort", cohort_key="c2"), result()),
+        (cell("d-version", question="q2"), result()),
+    )
+    data = recorded.runs([]).set_index("cell")["data"]
+    assert data["d-same"] == data["d-few"]
+    names = ("few", "scans", "drawn", "instrument", "cohort", "version")
+    assert len({data[f"d-{name}"] for name in names}) == 6
+
+
+def test_curves_and_files_of_a_run_can_be_fetched(home):
+    run_id = recorded.runs([]).set_index("cell").loc["few", "run_id"]
+    assert recorded.curves(run_id) == (CurvePoint(1, "loss", 5.0), CurvePoint(2, "loss", 4.0))
+    assert recorded.artifact(run_id, "figure.png") is None
+    client, _ = connect()
+    client.log_text(run_id, "boom", "traceback.txt")
+    assert recorded.artifact(run_id, "traceback.txt").read_text() == "boom"
+
+
+def test_the_client_reads_what_the_file_says(home, monkeypatch):
+    told = recorded.runs()
+    # With a parameter it is no plain file any more.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}?timeout=30")
+    pd.testing.assert_frame_equal(recorded.runs(), told)
+
+
+def test_a_file_that_is_no_store_is_left_to_the_client(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "mlflow.db").touch()
+    # Which makes one of it.
+    assert recorded.runs().empty
+    assert (tmp_path / "mlflow.db").stat().st_size > 0
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A real MLflow server in a process of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1",
+         "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}",
+         "--artifacts-destination", str(tmp_path / "files")],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+    )  # fmt: skip
+    end = time.monotonic() + 200
+    while True:
+        assert process.poll() is None
+        assert time.monotonic() < end
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            break
+        except OSError:
+            time.sleep(0.5)
+    yield address
+    os.killpg(process.pid, 15)
+    process.wait()
+
+
+@pytest.mark.slow
+def test_a_server_tells_the_same_and_is_asked_for_what_is_new_alone(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path / "mine"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    assert recorded.runs().empty
+    record((cell("one"), result()), (cell("many"), result(MANY)))
+    first = recorded.runs()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'server.db'}")
+    pd.testing.assert_frame_equal(first, recorded.runs())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    client, _ = connect()
+    client.delete_run(first["run_id"][0])
+    record((cell("two"), result()))
+    assert recorded.runs()["cell"].tolist() == ["many", "two"]
+    (kept,) = (tmp_path / "mine" / "recorded").glob("*.parquet")
+    assert pd.read_parquet(kept)["run_id"].nunique() == 2
+    client.log_text(first["run_id"][1], "boom", "traceback.txt")
+    assert recorded.artifact(first["run_id"][1], "traceback.txt").read_text() == "boom"

@@ -1,0 +1,95 @@
+"""Memory that runs out, in processes of their own: a limit holds until a process ends."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA is Linux's")
+
+
+def told_by(script):
+    """Run a script in a new process, and return what it prints as JSON."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+TRAINING = """
+    import json, sys, torch
+    from harmbench import FitProgress, Phase, memory, train
+
+    class Batches:
+        def draw(self):
+            return (torch.ones({slices}, 2**12),)
+        def state_dict(self):
+            return {{}}
+
+    torch.manual_seed(0)
+    network = torch.nn.Linear(2**12, 1)
+    def loss(x):
+        wide = network(x) * torch.linspace(0, 1, 2**20)  # 4 MiB a slice, and kept
+        return wide.square().mean()
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
+    if {limit}:
+        held = int(open("/proc/self/status").read().split("VmData:")[1].split()[0]) // 1024
+        memory.limit(torch.device("cpu"), held + {limit})
+    progress = FitProgress()
+    train(network, Batches(), Phase(loss, optimizer), progress, name="wide", steps=3)
+    state = float(network.weight.detach().double().sum())
+    print(json.dumps({{"facts": progress.facts, "state": state}}))
+"""
+
+
+def test_a_training_goes_on_with_smaller_parts_where_memory_runs_out():
+    free = told_by(TRAINING.format(slices=32, limit=0))
+    tight = told_by(TRAINING.format(slices=32, limit=250))
+    assert "micro_batches" not in free["facts"]
+    assert tight["facts"]["micro_batches"] in (2, 4, 8, 16)
+    assert tight["facts"]["steps_done"] == 3
+    assert tight["state"] == pytest.approx(free["state"], rel=1e-4)
+
+
+def test_other_errors_are_not_taken_for_it():
+    from harmbench.util import memory
+
+    assert memory.ran_out(MemoryError())
+    assert not memory.ran_out(RuntimeError("shapes do not match"))
+    assert not memory.ran_out(ValueError("can't allocate memory"))
+
+
+CHURNING = """
+    import json, torch
+    from harmbench import memory
+
+    def held():
+        text = open("/proc/self/status").read()
+        return int(text.split("RssAnon:")[1].split()[0]) // 1024
+
+    # From now on glibc takes arrays of less than this from its heap.
+    large = torch.ones(2**22)
+    del large
+    pairs = [(torch.ones(2**20), torch.ones(1000)) for _ in range(50)]
+    # Small ones stay between the large ones that go.
+    kept = [small for _, small in pairs]
+    del pairs
+    before = held()
+    memory.give_back()
+    print(json.dumps([before, held()]))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc_trim is glibc's")
+def test_what_nobody_uses_is_given_back_to_the_machine():
+    before, after = told_by(CHURNING)
+    assert before - after > 100

@@ -1,0 +1,79 @@
+"""Work in processes: every result comes, on one thread, and workers end with their parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from harmbench.errors import UserError
+from harmbench.util.processes import in_processes
+
+
+def square(item, offset):
+    assert torch.get_num_threads() == 1
+    return item**2 + offset, os.getpid()
+
+
+def vanish(item):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("least", [1, 100])
+def test_every_item_has_its_result(least):
+    found = dict(in_processes(square, range(6), 10, least=least))
+    assert {item: value for item, (value, _) in found.items()} == {i: i**2 + 10 for i in range(6)}
+    here = {process for _, process in found.values()} == {os.getpid()}
+    assert here == (least == 100 or len(os.sched_getaffinity(0)) == 1)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
+def test_a_worker_that_the_system_ends_is_told():
+    with pytest.raises(UserError, match="the system ended a worker process"):
+        list(in_processes(vanish, range(4)))
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    module = tmp_path / "sleepy.py"
+    module.write_text(
+        "import os, pathlib, time\n"
+        "from harmbench.util.processes import in_processes\n"
+        "def sleep(item, folder):\n"
+        "    pathlib.Path(folder, str(os.getpid())).touch()\n"
+        "    time.sleep(600)\n"
+        "if __name__ == '__main__':\n"
+        "    import sleepy, sys\n"
+        "    list(in_processes(sleepy.sleep, range(4), sys.argv[1]))\n"
+    )
+    started = tmp_path / "started"
+    started.mkdir()
+    parent = subprocess.Popen(
+        [sys.executable, module, started], env={**os.environ, "PYTHONPATH": str(tmp_path)}
+    )
+    wait(lambda: len(list(started.iterdir())) >= 2)
+    parent.kill()
+    parent.wait()
+    workers = [int(path.name) for path in started.iterdir()]
+    assert len(workers) >= 2
+    wait(lambda: not any(alive(worker) for worker in workers))
+
+
+def wait(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False

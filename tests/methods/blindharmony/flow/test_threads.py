@@ -1,0 +1,67 @@
+"""Independent work on several cores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from harmbench_methods.blindharmony.flow.threads import shares, side_by_side
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 49, 50])
+@pytest.mark.parametrize("most", [None, 1, 2, 26, 100])
+def test_shares_cover_all_items_once(count: int, most: int | None) -> None:
+    items = list(range(count))
+    parts = [items[part] for part in shares(count, CPU, most)]
+    assert [item for part in parts for item in part] == items
+    assert all(parts)
+    if most:
+        # Two are at work at once, each with at least one item.
+        assert all(len(part) <= max(1, -(-most // 2)) for part in parts)
+
+
+def test_one_share_where_there_is_one_device() -> None:
+    assert shares(50, torch.device("meta")) == [slice(0, 50)]
+    torch.set_num_threads(1)
+    assert shares(50, CPU) == [slice(0, 50)]
+
+
+def test_results_come_in_the_order_of_the_items() -> None:
+    x = torch.arange(12.0).view(6, 2)
+    assert side_by_side(lambda part: float(x[part].sum()), range(6)) == x.sum(1).tolist()
+
+
+def test_a_worker_keeps_to_one_core_and_the_caller_keeps_its_own() -> None:
+    def threads(_: int) -> int:
+        torch.ones(100_000).exp()
+        return torch.get_num_threads()
+
+    assert side_by_side(threads, range(6)) == [1] * 6
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_nothing_is_recorded_for_a_gradient(count: int) -> None:
+    weight = torch.ones(3, requires_grad=True)
+    results = side_by_side(lambda item: item * weight, range(count))
+    assert not any(result.requires_grad for result in results)
+
+
+def test_an_error_reaches_the_caller() -> None:
+    def fails(item: int) -> None:
+        raise ValueError(f"item {item}")
+
+    with pytest.raises(ValueError, match="item 0"):
+        side_by_side(fails, range(4))

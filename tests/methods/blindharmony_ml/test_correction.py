@@ -1,0 +1,124 @@
+"""The curve and the field: their derivatives, their ends and what they leave alone."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harmbench_methods.blindharmony_ml.correction import CosineField, monotone, with_field
+
+SEEDS = st.integers(0, 2**32 - 1)
+BINS = st.integers(1, 9)
+
+
+def curve(seed, K):
+    """Random knots, heights and slopes, in float64."""
+    generator = torch.Generator().manual_seed(seed)
+    width = torch.rand(K, generator=generator, dtype=torch.float64) + 0.05
+    knots = torch.cat((width.new_zeros(1), (width / width.sum()).cumsum(dim=0)))
+    heights = torch.randn(K, generator=generator, dtype=torch.float64)
+    slopes = torch.randn(K + 1, generator=generator, dtype=torch.float64)
+    return knots, heights, slopes
+
+
+@given(SEEDS, BINS)
+def test_curves_derivative_is_autograds(seed, K):
+    x = torch.rand(60, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    x.requires_grad_()
+    y, log_slope = monotone(x, *curve(seed, K))
+    (expected,) = torch.autograd.grad(y.sum(), x)
+    torch.testing.assert_close(log_slope.exp(), expected, rtol=1e-8, atol=1e-12)
+
+
+@given(SEEDS, BINS)
+def test_curve_rises_from_end_to_end_of_the_unit_interval(seed, K):
+    x = torch.linspace(0, 1, 401, dtype=torch.float64)
+    y, log_slope = monotone(x, *curve(seed, K))
+    assert (y.diff() > 0).all()
+    assert log_slope.isfinite().all()
+    torch.testing.assert_close(y[[0, -1]], x[[0, -1]], rtol=0, atol=1e-12)
+
+
+@given(SEEDS, BINS)
+def test_curve_has_the_given_rises_and_slopes_at_its_knots(seed, K):
+    knots, heights, slopes = curve(seed, K)
+    y, log_slope = monotone(knots, knots, heights, slopes)
+    torch.testing.assert_close(y.diff(), heights.softmax(dim=0), rtol=0, atol=1e-12)
+    torch.testing.assert_close(log_slope, slopes, rtol=0, atol=1e-9)
+    shifted, _ = monotone(knots, knots, heights + 3, slopes)
+    torch.testing.assert_close(shifted, y)
+
+
+@given(SEEDS, BINS)
+def test_curve_is_the_identity_if_rises_are_widths_and_slopes_are_one(seed, K):
+    knots, _, slopes = curve(seed, K)
+    x = torch.rand(60, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    y, log_slope = monotone(x, knots, knots.diff().log() + 5, torch.zeros_like(slopes))
+    torch.testing.assert_close(y, x, rtol=0, atol=1e-12)
+    torch.testing.assert_close(log_slope, torch.zeros_like(x), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3, 4])
+def test_field_has_every_term_up_to_its_degree_once(degree):
+    cosines = CosineField((8, 8, 8), degree)
+    # Monomials of three variables up to the degree, without the constant.
+    assert len(set(cosines.terms)) == len(cosines.terms) == math.comb(degree + 3, 3) - 1
+    assert cosines.degrees.tolist() == [sum(term) for term in cosines.terms]
+    assert (cosines.degrees.min(), cosines.degrees.max()) == (1, degree)
+
+
+def test_fields_of_the_third_degree_have_19_terms():
+    assert len(CosineField((50, 144, 176), 3).terms) == 19
+
+
+def test_terms_are_zero_on_average_and_tell_nothing_of_each_other():
+    shape = (24, 40, 32)
+    terms = CosineField(shape, 3).basis(torch.arange(shape[0])).flatten(1)
+    torch.testing.assert_close(terms.mean(dim=1), torch.zeros(19), rtol=0, atol=1e-5)
+    gram = terms @ terms.T / terms.shape[1]
+    torch.testing.assert_close(gram, gram.diagonal().diag(), rtol=0, atol=1e-5)
+    assert 0.1 < float(gram.diagonal().min()) <= float(gram.diagonal().max()) < 0.6
+
+
+def test_a_term_is_the_product_of_its_cosines():
+    S, H, W = shape = (5, 6, 7)
+    cosines = CosineField(shape, 3)
+    term = cosines.basis(torch.arange(S))[cosines.terms.index((1, 0, 2))]
+    expected = math.cos(math.pi * 3.5 / S) * math.cos(2 * math.pi * 4.5 / W)
+    torch.testing.assert_close(term[3, :, 4], torch.full((H,), expected))
+
+
+def test_a_slices_terms_do_not_depend_on_which_others_are_asked_for():
+    cosines = CosineField((9, 6, 7), 2)
+    index = torch.tensor([7, 0, 4])
+    assert torch.equal(cosines.basis(index), cosines.basis(torch.arange(9))[:, index])
+
+
+@given(SEEDS)
+def test_a_field_leaves_each_slices_maximum_and_all_zeros(seed):
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.rand(4, 6, 5, generator=generator).where(
+        torch.rand(4, 6, 5, generator=generator) > 0.3, 0.0
+    )
+    image[2] = 0
+    field = torch.randn(4, 6, 5, generator=generator).exp()
+    result = with_field(image, field)
+    assert torch.equal(result == 0, image == 0)
+    torch.testing.assert_close(result.amax(dim=(1, 2)), image.amax(dim=(1, 2)))
+    ratio = (result / (image * field))[0][image[0] > 0]
+    torch.testing.assert_close(ratio, ratio[:1].expand_as(ratio))
+    torch.testing.assert_close(with_field(image, 7 * field), result)
+
+
+def test_gradients_pass_a_field_even_where_a_slice_is_empty():
+    image = torch.rand(2, 4, 4)
+    image[1] = 0
+    strength = torch.zeros((), requires_grad=True)
+    result = with_field(image, (strength * torch.rand(2, 4, 4)).exp())
+    (gradient,) = torch.autograd.grad(result.square().sum(), strength)
+    assert gradient.isfinite()
+    assert gradient != 0

@@ -1,0 +1,151 @@
+"""What is believed of a field: little where there is none, most of a large one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from harmbench_methods.blindharmony_ml.correction import CosineField
+from harmbench_methods.blindharmony_ml.shrinkage import DEVIATIONS, NaturalVariation
+
+DEGREES = CosineField((8, 8, 8), 3).degrees
+P = len(DEGREES)
+SPREAD = 0.02  # of a cosine of degree 1
+ALTERNATING = torch.tensor([1.0, -1.0]).repeat(P)[:P]
+
+
+def natural(correlation=0.0):
+    """What fields of the target have: less of the higher degrees, and some of it together."""
+    deviations = SPREAD / DEGREES
+    correlations = torch.full((P, P), correlation).fill_diagonal_(1)
+    mean = 0.01 * torch.randn(P, generator=torch.Generator().manual_seed(1))
+    return NaturalVariation(mean, deviations[:, None] * correlations * deviations)
+
+
+def draws(variation, count, seed=0):
+    """Coefficients of so many scans of the target: `(count, P)`."""
+    generator = torch.Generator().manual_seed(seed)
+    root = torch.linalg.cholesky(variation.covariance)
+    return variation.mean + torch.randn(count, P, generator=generator) @ root.T
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 40])
+def test_covariance_is_positive_definite_of_however_few_scans(count):
+    found = NaturalVariation.of(draws(natural(), count), DEGREES)
+    assert torch.equal(found.covariance, found.covariance.T)
+    assert float(torch.linalg.eigvalsh(found.covariance.double()).min()) > 0
+    excess = found.excess(draws(natural(), 1, seed=1)[0], DEGREES, 2.0)
+    assert excess.isfinite().all()
+
+
+def test_mean_and_covariance_are_the_samples_shrunk_towards_its_trend():
+    sample = draws(natural(0.5), 30)
+    found = NaturalVariation.of(sample, DEGREES)
+    torch.testing.assert_close(found.mean, sample.mean(dim=0))
+    plain = sample.T.cov()
+    apart = ~torch.eye(P, dtype=torch.bool)
+    torch.testing.assert_close(found.covariance[apart], 0.4 * plain[apart])
+    # The variance is handed from term to term; its sum, by degree, is kept.
+    squares = DEGREES.square()
+    torch.testing.assert_close(
+        (found.covariance.diagonal() * squares).sum(), (plain.diagonal() * squares).sum()
+    )
+    ratio = (found.covariance.diagonal() / plain.diagonal()).log().abs()
+    assert float(ratio.max()) > 0.05
+
+
+@pytest.mark.parametrize("scans", [30, None], ids=["estimated", "known"])
+def test_nothing_is_found_in_nearly_all_scans_that_are_natural(scans):
+    truth = natural()
+    known = truth if scans is None else NaturalVariation.of(draws(truth, scans), DEGREES)
+    others = draws(truth, 300, seed=5)
+    found = torch.stack([known.excess(c, DEGREES, evidence=2.0) for c in others])
+    assert float((found != 0).any(dim=1).float().mean()) <= 0.15
+    # Without asking for evidence it is another matter: the two differ by that alone.
+    eager = torch.stack([known.excess(c, DEGREES, evidence=0.0) for c in others])
+    assert float((eager != 0).any(dim=1).float().mean()) > 0.2
+
+
+def test_most_of_a_large_excess_is_kept():
+    truth = natural()
+    known = NaturalVariation.of(draws(truth, 30), DEGREES)
+    generator = torch.Generator().manual_seed(7)
+    for c in draws(truth, 20, seed=5):
+        excess = 10 * SPREAD / DEGREES * torch.randn(P, generator=generator)
+        found = known.excess(c + excess, DEGREES, evidence=2.0)
+        assert float(found @ excess / excess.square().sum()) > 0.7
+        assert float((found - excess).norm() / excess.norm()) < 0.3
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_excess_is_the_posterior_mean_under_the_likeliest_deviation(seed):
+    variation = NaturalVariation.of(draws(natural(0.4), 25, seed).double(), DEGREES)
+    generator = torch.Generator().manual_seed(seed)
+    c = variation.mean + 3 * SPREAD / DEGREES * torch.randn(P, generator=generator)
+    D = DEGREES.double().square().reciprocal().diag()
+    covariances = [variation.covariance + float(tau) ** 2 * D for tau in DEVIATIONS.double()]
+    nats = torch.stack(
+        [
+            torch.distributions.MultivariateNormal(variation.mean, covariance).log_prob(c)
+            for covariance in covariances
+        ]
+    )
+    best = int(nats.argmax())
+    assert 0 < best < len(DEVIATIONS) - 1
+    prior = float(DEVIATIONS.double()[best]) ** 2 * D
+    expected = prior @ torch.linalg.solve(covariances[best], c - variation.mean)
+    gained = float(nats[best] - nats[0])
+    found = variation.excess(c, DEGREES, evidence=gained - 1e-3)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-10)
+    assert not variation.excess(c, DEGREES, evidence=gained + 1e-3).any()
+
+
+def test_excess_is_what_lies_beyond_the_mean():
+    variation = natural(0.4)
+    variation = NaturalVariation(variation.mean.double(), variation.covariance.double())
+    c = draws(natural(), 1)[0].double() + 5 * SPREAD / DEGREES * ALTERNATING
+    found = variation.excess(c, DEGREES, evidence=2.0)
+    moved = NaturalVariation(variation.mean + 0.25, variation.covariance)
+    assert found.any()
+    torch.testing.assert_close(moved.excess(c + 0.25, DEGREES, evidence=2.0), found)
+    assert not variation.excess(variation.mean, DEGREES, evidence=0.0).any()
+
+
+def test_coefficients_that_the_target_has_together_are_natural_together():
+    variation = natural(0.8)
+    step = 3 * SPREAD / DEGREES
+    assert not variation.excess(variation.mean + step, DEGREES, evidence=2.0).any()
+    across = variation.excess(variation.mean + step * ALTERNATING, DEGREES, evidence=2.0)
+    assert float((across / (step * ALTERNATING)).min()) > 0.5
+
+
+def test_few_people_are_believed_to_scatter_more_than_they_did():
+    people = [f"P{n}" for n in range(6)]
+    plain = calibrated = 0
+    for seed in range(40):
+        # Some people have much larger fields than others, as real ones do.
+        sizes = torch.randn(11, 1, generator=torch.Generator().manual_seed(seed)).exp()
+        drawn = sizes * draws(natural(), 11, seed)
+        sample, others = drawn[:6], drawn[6:]
+        for c in others:
+            found = NaturalVariation.of(sample, DEGREES)
+            plain += bool(found.excess(c, DEGREES, 2.0).any())
+            found = NaturalVariation.calibrated(sample, DEGREES, people)
+            calibrated += bool(found.excess(c, DEGREES, 2.0).any())
+    assert plain > 10
+    assert calibrated < 0.8 * plain
+
+
+def test_many_people_are_believed_to_scatter_as_they_did():
+    sample = draws(natural(), 400)
+    people = [f"P{n // 2}" for n in range(400)]
+    found = NaturalVariation.calibrated(sample, DEGREES, people)
+    plain = NaturalVariation.of(sample, DEGREES)
+    torch.testing.assert_close(found.mean, plain.mean)
+    torch.testing.assert_close(found.covariance, plain.covariance, rtol=0.1, atol=0)
+
+
+def test_one_person_alone_calibrates_nothing():
+    sample = draws(natural(), 3)
+    found = NaturalVariation.calibrated(sample, DEGREES, ["P1", "P1", "P1"])
+    assert torch.equal(found.covariance, NaturalVariation.of(sample, DEGREES).covariance)
