@@ -70,7 +70,7 @@ def test_an_installed_plugin_is_found_with_its_distribution(home, install):
     install(
         "outside_methods",
         """
-        from harmbench.plugins import hookimpl
+        from harmbench import hookimpl
 
         @hookimpl
         def register_methods():
@@ -123,7 +123,7 @@ def test_a_broken_plugin_is_an_error_under_strictness(home, install, monkeypatch
 
 def test_two_plugins_claiming_one_name_is_an_error_naming_both(home, install):
     code = """
-        from harmbench.plugins import hookimpl
+        from harmbench import hookimpl
 
         @hookimpl
         def register_methods():
@@ -210,7 +210,7 @@ def test_a_class_whose_module_fails_is_told_with_its_plugin(home, install):
     install(
         "late_failure",
         """
-        from harmbench.plugins import hookimpl
+        from harmbench import hookimpl
 
         @hookimpl
         def register_methods():

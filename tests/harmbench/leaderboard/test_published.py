@@ -48,7 +48,7 @@ def test_finding_it_does_not_load_torch():
     code = (
         "import sys\n"
         "from harmbench.plugins import Registry\n"
-        "from harmbench.contracts.published import printed_of\n"
+        "from harmbench.leaderboard.published import printed_of\n"
         "entries = Registry.discover().entries('methods')\n"
         "assert printed_of(entries['blindharmony']) is not None\n"
         "assert 'torch' not in sys.modules\n"

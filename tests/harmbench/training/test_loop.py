@@ -242,7 +242,7 @@ import sys, time
 from pathlib import Path
 import torch
 from harmbench import FitProgress, Phase, train, torch_generator, training
-from harmbench.progress import Silent
+from harmbench.util.progress import Silent
 
 training.CHECKPOINT_SECONDS = 0
 

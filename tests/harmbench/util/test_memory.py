@@ -27,7 +27,8 @@ def told_by(script):
 
 TRAINING = """
     import json, sys, torch
-    from harmbench import FitProgress, Phase, memory, train
+    from harmbench import FitProgress, Phase, train
+from harmbench.util import memory
 
     class Batches:
         def draw(self):
@@ -70,7 +71,7 @@ def test_other_errors_are_not_taken_for_it():
 
 CHURNING = """
     import json, torch
-    from harmbench import memory
+    from harmbench.util import memory
 
     def held():
         text = open("/proc/self/status").read()

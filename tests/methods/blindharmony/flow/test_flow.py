@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import importlib.util
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,8 +13,9 @@ from harmbench import UserError
 from harmbench_methods.blindharmony.config import PRESETS, BlindHarmonyConfig
 from harmbench_methods.blindharmony.flow.flow import Flow
 from harmbench_methods.blindharmony.flow.inference import FrozenFlow
+from helpers import ROOT
 
-BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "flow.py"
+BENCHMARK = ROOT / "benchmarks" / "flow.py"
 
 
 def small(height=8, width=12, **settings):
