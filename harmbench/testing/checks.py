@@ -110,10 +110,10 @@ def known(expected_failures: Mapping[str, str], checks: Sequence[Check[Any]]) ->
     return expected_failures
 
 
-def perform(check: Check[S], subject: S, expected_failures: Mapping[str, str]) -> Outcome:
+def perform(check: Check[S], candidate: S, expected_failures: Mapping[str, str]) -> Outcome:
     """Make a check; whatever it raises is its outcome."""
     began = time.perf_counter()
-    status, text = _performed(check, subject)
+    status, text = _performed(check, candidate)
     reason = expected_failures.get(check.name)
     if reason is not None:
         if status is Status.FAILED:
@@ -132,9 +132,9 @@ def perform(check: Check[S], subject: S, expected_failures: Mapping[str, str]) -
     return Outcome(check.name, status, text, time.perf_counter() - began)
 
 
-def _performed(check: Check[S], subject: S) -> tuple[Status, str]:
+def _performed(check: Check[S], candidate: S) -> tuple[Status, str]:
     try:
-        check.function(subject)
+        check.function(candidate)
     except NotApplicable as reason:
         return Status.SKIPPED, str(reason)
     except CheckFailure as failure:

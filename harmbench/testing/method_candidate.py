@@ -101,7 +101,7 @@ def stir(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-class MethodSubject:
+class MethodCandidate:
     """A method, with what the checks ask of it.
 
     Parameters

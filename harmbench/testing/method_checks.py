@@ -19,11 +19,11 @@ from harmbench.errors import HarmbenchError, one_line
 from harmbench.execution.plan import settings
 from harmbench.plugins import Entry
 from harmbench.testing.checks import CheckFailure, CheckList, NotApplicable
-from harmbench.testing.method_subject import Killed, MethodSubject, Pulse, stir
+from harmbench.testing.method_candidate import Killed, MethodCandidate, Pulse, stir
 from harmbench.training import loop as training
 from harmbench.util.hashing import canonical
 
-METHOD_CHECKS: CheckList[MethodSubject] = CheckList()
+METHOD_CHECKS: CheckList[MethodCandidate] = CheckList()
 
 # What two computations of the same thing may differ by: the order of sums.
 SAME = 1e-5
@@ -87,22 +87,22 @@ def check_registration(kind: str, entry: Entry | None, name: str, summary: str) 
 
 
 @METHOD_CHECKS.add("registration")
-def registration(subject: MethodSubject) -> None:
+def registration(candidate: MethodCandidate) -> None:
     """It is registered under its name, with a summary, without loading torch."""
-    method = subject.method
+    method = candidate.method
     if not isinstance(getattr(method, "needs", None), Needs):
         raise CheckFailure(
             "needs is one of Needs.NOTHING, TARGET, UNPAIRED, PAIRED",
             f"needs = {getattr(method, 'needs', None)!r}",
             "set needs = Needs.TARGET if it learns from the target's scans alone",
         )
-    check_registration("method", subject.entry, method.name, getattr(method, "summary", ""))
+    check_registration("method", candidate.entry, method.name, getattr(method, "summary", ""))
 
 
 @METHOD_CHECKS.add("presets")
-def presets(subject: MethodSubject) -> None:
+def presets(candidate: MethodCandidate) -> None:
     """Every preset is an instance of its Config."""
-    method = subject.method
+    method = candidate.method
     if not dataclasses.is_dataclass(method.Config):
         raise CheckFailure(
             "Config is a frozen dataclass",
@@ -120,20 +120,20 @@ def presets(subject: MethodSubject) -> None:
 
 
 @METHOD_CHECKS.add("config")
-def config(subject: MethodSubject) -> None:
+def config(candidate: MethodCandidate) -> None:
     """Its settings go through JSON and back, and its ablations can be set."""
-    given = subject.config
+    given = candidate.config
     mend = "use fields of str, bool, int, float, Literal, and tuples of them, with type hints"
     try:
         written = json.loads(json.dumps(canonical(given)))
-        read = settings.change(subject.name, given, written, "read")
+        read = settings.change(candidate.name, given, written, "read")
     except (TypeError, ValueError, HarmbenchError) as error:
         raise CheckFailure("settings of JSON types", one_line(error), mend) from error
     if read != given:
         raise CheckFailure(f"{given} after writing and reading it", f"{read}", mend)
-    for title, changed in subject.method.ablations.items():
+    for title, changed in candidate.method.ablations.items():
         try:
-            settings.change(subject.name, given, changed, f"ablation '{title}':")
+            settings.change(candidate.name, given, changed, f"ablation '{title}':")
         except HarmbenchError as error:
             raise CheckFailure(
                 f"the ablation '{title}' changes settings that there are",
@@ -143,34 +143,34 @@ def config(subject: MethodSubject) -> None:
 
 
 @METHOD_CHECKS.add("fit")
-def fit(subject: MethodSubject) -> None:
+def fit(candidate: MethodCandidate) -> None:
     """It can be fitted on a few small scans."""
-    if not subject.method.learns():
-        subject.built()
+    if not candidate.method.learns():
+        candidate.built()
         raise NotApplicable("there is nothing to fit")
-    subject.built()
-    if subject.withheld_is_asked_for:
+    candidate.built()
+    if candidate.withheld_is_asked_for:
         raise NotApplicable("it asks for more than it declares; see the check 'needs'")
-    if subject.fault is not None:
+    if candidate.fault is not None:
         raise CheckFailure(
             "a fit that ends well, with finite numbers",
-            one_line(subject.fault),
+            one_line(candidate.fault),
             "try Method.fit on the scans of harmbench.testing.tiny_cohort(); where the grid is "
             "too small for your settings, add a preset 'tiny'",
-        ) from subject.fault
+        ) from candidate.fault
 
 
 @METHOD_CHECKS.add("needs")
-def needs(subject: MethodSubject) -> None:
+def needs(candidate: MethodCandidate) -> None:
     """It gets by with the data that it declares to need, all else being withheld."""
-    method = subject.method
+    method = candidate.method
     if method.needs is Needs.NOTHING and method.fit is not Model.fit:
         raise CheckFailure(
             "no `fit`, since needs = Needs.NOTHING",
             "a `fit` that is never called",
             "declare what it learns from, such as needs = Needs.TARGET",
         )
-    asked = subject.withheld_is_asked_for
+    asked = candidate.withheld_is_asked_for
     if asked:
         raise CheckFailure(
             f"a fit on what needs = {method.needs} entitles to",
@@ -181,22 +181,22 @@ def needs(subject: MethodSubject) -> None:
 
 
 @METHOD_CHECKS.add("harmonize")
-def harmonize(subject: MethodSubject) -> None:
+def harmonize(candidate: MethodCandidate) -> None:
     """It harmonises two scans without an error."""
-    subject.fitted  # noqa: B018 - to be skipped where there is none
-    if subject.output_fault is not None:
+    candidate.fitted  # noqa: B018 - to be skipped where there is none
+    if candidate.output_fault is not None:
         raise CheckFailure(
             "`forward` returns harmonised scans",
-            one_line(subject.output_fault),
+            one_line(candidate.output_fault),
             "scans come without labels and without truth; see the traceback of "
             "`harmbench run`'s log for the place",
-        ) from subject.output_fault
+        ) from candidate.output_fault
 
 
 @METHOD_CHECKS.add("shape")
-def shape(subject: MethodSubject) -> None:
+def shape(candidate: MethodCandidate) -> None:
     """It returns scans of the same shape, type and people."""
-    made, source = subject.output, subject.source
+    made, source = candidate.output, candidate.source
     mend = "return scans.with_images(images), with images (N, S, H, W) as they came in"
     if not isinstance(made, Scans):
         raise CheckFailure("Scans", f"a {type(made).__name__}", mend)
@@ -210,21 +210,21 @@ def shape(subject: MethodSubject) -> None:
 
 
 @METHOD_CHECKS.add("finite")
-def finite(subject: MethodSubject) -> None:
+def finite(candidate: MethodCandidate) -> None:
     """Everything it returns is finite."""
-    wrong = int((~subject.images.isfinite()).sum())
+    wrong = int((~candidate.images.isfinite()).sum())
     if wrong:
         raise CheckFailure(
             "finite intensities",
-            f"{wrong} of {subject.images.numel()} voxels are infinite or not-a-number",
+            f"{wrong} of {candidate.images.numel()} voxels are infinite or not-a-number",
             "look for divisions by zero, logarithms and roots, also where the mask is empty",
         )
 
 
 @METHOD_CHECKS.add("range")
-def in_range(subject: MethodSubject) -> None:
+def in_range(candidate: MethodCandidate) -> None:
     """Everything it returns lies in [0, 1]."""
-    images = subject.images[subject.images.isfinite()]
+    images = candidate.images[candidate.images.isfinite()]
     low, high = (float(images.min()), float(images.max())) if images.numel() else (0.0, 1.0)
     if low < -1e-6 or high > 1 + 1e-6:
         raise CheckFailure(
@@ -235,13 +235,13 @@ def in_range(subject: MethodSubject) -> None:
 
 
 @METHOD_CHECKS.add("input")
-def untouched(subject: MethodSubject) -> None:
+def untouched(candidate: MethodCandidate) -> None:
     """The scans that it is given stay as they are."""
-    subject.output  # noqa: B018 - to be skipped where there is none
-    given = subject.given(subject.source)
-    subject.apply(subject.fitted, given)
+    candidate.output  # noqa: B018 - to be skipped where there is none
+    given = candidate.given(candidate.source)
+    candidate.apply(candidate.fitted, given)
     for name in ("images", "masks"):
-        changed = int((getattr(given, name) != getattr(subject.source, name)).sum())
+        changed = int((getattr(given, name) != getattr(candidate.source, name)).sum())
         if changed:
             raise CheckFailure(
                 f"scans.{name} as before",
@@ -252,9 +252,9 @@ def untouched(subject: MethodSubject) -> None:
 
 
 @METHOD_CHECKS.add("background")
-def background(subject: MethodSubject) -> None:
+def background(candidate: MethodCandidate) -> None:
     """What is not brain stays as it is."""
-    images, source = subject.images, subject.source
+    images, source = candidate.images, candidate.source
     outside = ~source.masks
     away = apart(images[outside], source.images[outside])
     if away > 1e-6 and away < torch.inf:
@@ -266,22 +266,24 @@ def background(subject: MethodSubject) -> None:
 
 
 @METHOD_CHECKS.add("deterministic")
-def deterministic(subject: MethodSubject) -> None:
+def deterministic(candidate: MethodCandidate) -> None:
     """Under one seed, a second fit and a second application give the same."""
-    images = subject.images
+    images = candidate.images
     mend = (
         "draw from harmbench.torch_generator(data.seed, ...) or from torch's own stream, which "
         "is seeded; not from `random` or numpy.random, nor from what depends on time or order"
     )
     stir(2)
-    away = apart(subject.apply(subject.fitted, subject.given(subject.source)).images, images)
+    away = apart(
+        candidate.apply(candidate.fitted, candidate.given(candidate.source)).images, images
+    )
     if away > SAME:
         raise CheckFailure(
             "the same answer to the same scans", f"answers differ by up to {away:.3g}", mend
         )
     stir(3)
-    other = subject.again("second")
-    away = apart(subject.apply(other, subject.given(subject.source)).images, images)
+    other = candidate.again("second")
+    away = apart(candidate.apply(other, candidate.given(candidate.source)).images, images)
     if away > SAME:
         raise CheckFailure(
             "the same answer of two fits under one seed", f"they differ by up to {away:.3g}", mend
@@ -289,9 +291,9 @@ def deterministic(subject: MethodSubject) -> None:
 
 
 @METHOD_CHECKS.add("batches")
-def batches(subject: MethodSubject) -> None:
+def batches(candidate: MethodCandidate) -> None:
     """Every scan of a batch is treated by itself."""
-    images, source = subject.images, subject.source
+    images, source = candidate.images, candidate.source
     for place in range(len(source)):
         alone = dataclasses.replace(
             source,
@@ -300,7 +302,7 @@ def batches(subject: MethodSubject) -> None:
             people=source.people[place : place + 1],
             sessions=source.sessions[place : place + 1],
         )
-        made = subject.apply(subject.fitted, subject.given(alone)).images
+        made = candidate.apply(candidate.fitted, candidate.given(alone)).images
         away = apart(made[0], images[place])
         if away > SAME:
             raise CheckFailure(
@@ -312,20 +314,20 @@ def batches(subject: MethodSubject) -> None:
 
 
 @METHOD_CHECKS.add("store")
-def store(subject: MethodSubject) -> None:
+def store(candidate: MethodCandidate) -> None:
     """Stored and loaded, it gives the same answer."""
-    if not subject.method.learns():
+    if not candidate.method.learns():
         raise NotApplicable("there is nothing to store")
-    images = subject.images
-    fresh = subject.built()
-    stored = subject.store("first").load(subject.fit.key, fresh)
+    images = candidate.images
+    fresh = candidate.built()
+    stored = candidate.store("first").load(candidate.fit.key, fresh)
     mend = (
         "keep all that is learnt in parameters and in buffers (self.register_buffer in "
         "__init__, with its shape), and in nothing else"
     )
     if stored is None:
         raise CheckFailure("a state that can be loaded into a new instance", "it cannot", mend)
-    away = apart(subject.apply(fresh, subject.given(subject.source)).images, images)
+    away = apart(candidate.apply(fresh, candidate.given(candidate.source)).images, images)
     if away > SAME:
         raise CheckFailure(
             "the same answer after storing and loading", f"it differs by up to {away:.3g}", mend
@@ -343,22 +345,22 @@ def _checkpoints_at_every_step() -> Iterator[None]:
 
 
 @METHOD_CHECKS.add("resume")
-def resume(subject: MethodSubject) -> None:
+def resume(candidate: MethodCandidate) -> None:
     """A fit that was killed goes on from its checkpoint, and ends as if nothing had been."""
-    if not subject.method.learns():
+    if not candidate.method.learns():
         raise NotApplicable("there is nothing to fit")
-    images = subject.images
-    whole = subject.pulse.count
+    images = candidate.images
+    whole = candidate.pulse.count
     if not whole:
         raise NotApplicable("it tells nothing of its progress, by which it could be stopped")
     with _checkpoints_at_every_step():
         with suppress(Killed):
-            subject.again("killed", Pulse(max(1, round(0.6 * whole))))
-        if not any(subject.store("killed").root.glob(".*.checkpoints/*")):
+            candidate.again("killed", Pulse(max(1, round(0.6 * whole))))
+        if not any(candidate.store("killed").root.glob(".*.checkpoints/*")):
             raise NotApplicable("it keeps no checkpoints: a fit that is killed starts anew")
         rest = Pulse()
         stir(4)
-        resumed = subject.again("killed", rest)
+        resumed = candidate.again("killed", rest)
     mend = (
         "train with harmbench.train, or give progress.save all that the rest depends on, "
         "optimiser and generators included, and begin with progress.saved()"
@@ -369,7 +371,7 @@ def resume(subject: MethodSubject) -> None:
             f"it took {rest.count} steps after the kill, and takes {whole} in all",
             mend,
         )
-    away = apart(subject.apply(resumed, subject.given(subject.source)).images, images)
+    away = apart(candidate.apply(resumed, candidate.given(candidate.source)).images, images)
     if away > SAME:
         raise CheckFailure(
             "the same answer as of a fit that was not killed",
@@ -379,11 +381,11 @@ def resume(subject: MethodSubject) -> None:
 
 
 @METHOD_CHECKS.add("empty")
-def empty(subject: MethodSubject) -> None:
+def empty(candidate: MethodCandidate) -> None:
     """Scans without any brain, and of one intensity throughout, come out finite."""
-    if not subject.images.isfinite().all():
+    if not candidate.images.isfinite().all():
         raise NotApplicable("other scans are not finite, either; see the check 'finite'")
-    source = subject.source
+    source = candidate.source
     nothing = torch.zeros_like(source.images)
     cases = {
         "without a brain": (nothing, torch.zeros_like(source.masks)),
@@ -394,7 +396,7 @@ def empty(subject: MethodSubject) -> None:
         scans = dataclasses.replace(source, images=images, masks=masks)
         mend = "treat an empty mask, and a spread of zero, as cases of their own"
         try:
-            made = subject.apply(subject.fitted, subject.given(scans)).images
+            made = candidate.apply(candidate.fitted, candidate.given(scans)).images
         except Exception as error:
             raise CheckFailure(f"an answer to scans {what}", one_line(error), mend) from error
         wrong = int((~made.isfinite()).sum())
@@ -405,13 +407,13 @@ def empty(subject: MethodSubject) -> None:
 
 
 @METHOD_CHECKS.add("gpu")
-def gpu(subject: MethodSubject) -> None:
+def gpu(candidate: MethodCandidate) -> None:
     """On a GPU it gives what it gives on the CPU."""
     if not torch.cuda.is_available():
         raise NotApplicable("this machine has no CUDA device")
-    images = subject.images
-    method = subject.again("first").to("cuda")
-    made = subject.apply(method, subject.given(subject.source).to("cuda")).images.cpu()
+    images = candidate.images
+    method = candidate.again("first").to("cuda")
+    made = candidate.apply(method, candidate.given(candidate.source).to("cuda")).images.cpu()
     away = float((made - images).abs().mean())
     if not away <= SIMILAR:
         raise CheckFailure(

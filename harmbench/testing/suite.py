@@ -17,10 +17,10 @@ from harmbench.contracts.task import Task
 from harmbench.errors import UserError
 from harmbench.plugins import Entry, Registry
 from harmbench.testing.checks import Check, Outcome, Status, known, perform
+from harmbench.testing.method_candidate import MethodCandidate
 from harmbench.testing.method_checks import METHOD_CHECKS
-from harmbench.testing.method_subject import MethodSubject
+from harmbench.testing.task_candidate import TaskCandidate
 from harmbench.testing.task_checks import TASK_CHECKS
-from harmbench.testing.task_subject import TaskSubject
 from harmbench.testing.tiny_cohort import SOURCES
 
 
@@ -39,12 +39,12 @@ class Conformance:
         self,
         kind: str,
         name: str,
-        subject: Any,
+        candidate: Any,
         checks: Sequence[Check[Any]],
         expected_failures: Mapping[str, str],
     ) -> None:
         self.kind, self.name, self.checks = kind, name, checks
-        self._subject = subject
+        self._subject = candidate
         self._expected = known(expected_failures, checks)
 
     def perform(self, check: str) -> Outcome:
@@ -120,17 +120,17 @@ def of_method(method: type[Any], entry: Entry | None = None) -> Conformance:
     if not (isinstance(method, type) and issubclass(method, Method)):
         name = "the class" if entry is None else f"'{entry.name}'"
         raise UserError(f"{name} that is to be checked as a method is not derived from Method")
-    subject = MethodSubject(method, entry, _folder())
-    return Conformance("method", subject.name, subject, METHOD_CHECKS, method.expected_failures)
+    candidate = MethodCandidate(method, entry, _folder())
+    return Conformance("method", candidate.name, candidate, METHOD_CHECKS, method.expected_failures)
 
 
 def of_task(task: Callable[[], Any], registry: Registry, entry: Entry | None = None) -> Conformance:
     """Return the checks of a task, given as what makes it; see `find`."""
-    subject = TaskSubject(task, entry, _folder(), _metrics(registry))
-    if not isinstance(subject.task, Task):
-        raise UserError(f"{type(subject.task).__name__}, to be checked as a task, is no Task")
-    expected = subject.task.expected_failures
-    return Conformance("task", subject.name, subject, TASK_CHECKS, expected)
+    candidate = TaskCandidate(task, entry, _folder(), _metrics(registry))
+    if not isinstance(candidate.task, Task):
+        raise UserError(f"{type(candidate.task).__name__}, to be checked as a task, is no Task")
+    expected = candidate.task.expected_failures
+    return Conformance("task", candidate.name, candidate, TASK_CHECKS, expected)
 
 
 def find(

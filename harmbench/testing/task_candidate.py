@@ -27,7 +27,7 @@ from harmbench.execution.plan.selection import Variant
 from harmbench.plugins import Entry, Registry
 from harmbench.statistics.estimate import Estimate
 from harmbench.testing.checks import NotApplicable
-from harmbench.testing.method_subject import CPU, SEED, peak_memory, stir, tiny_preset
+from harmbench.testing.method_candidate import CPU, SEED, peak_memory, stir, tiny_preset
 from harmbench.testing.tiny_cohort import tiny_cohort
 from harmbench.util.progress import Silent
 from harmbench.util.seeds import seeded
@@ -45,7 +45,7 @@ class AsItIs(Method):
         return scans.with_images(scans.images.clone())
 
 
-class TaskSubject:
+class TaskCandidate:
     """A task, with what the checks ask of it.
 
     Parameters

@@ -16,13 +16,13 @@ from harmbench.data.scans import Scans
 from harmbench.errors import SkipCell, one_line
 from harmbench.statistics.estimate import by_person
 from harmbench.testing.checks import CheckFailure, CheckList, NotApplicable
+from harmbench.testing.method_candidate import SEED, stir
 from harmbench.testing.method_checks import check_registration
-from harmbench.testing.method_subject import SEED, stir
-from harmbench.testing.task_subject import TaskSubject
+from harmbench.testing.task_candidate import TaskCandidate
 from harmbench.testing.tiny_cohort import without
 from harmbench.util.hashing import digest
 
-TASK_CHECKS: CheckList[TaskSubject] = CheckList()
+TASK_CHECKS: CheckList[TaskCandidate] = CheckList()
 
 _BY_SPLIT = 'choose by split: cohort.scans(domain, "train") and cohort.scans(domain, "test")'
 
@@ -50,16 +50,16 @@ def described(data: TaskData) -> str:
 
 
 @TASK_CHECKS.add("registration")
-def registration(subject: TaskSubject) -> None:
+def registration(candidate: TaskCandidate) -> None:
     """It is registered under its name, with a summary, without loading torch."""
-    task = subject.task
-    check_registration("task", subject.entry, task.name, getattr(task, "summary", ""))
+    task = candidate.task
+    check_registration("task", candidate.entry, task.name, getattr(task, "summary", ""))
 
 
 @TASK_CHECKS.add("setup")
-def setup(subject: TaskSubject) -> None:
+def setup(candidate: TaskCandidate) -> None:
     """It chooses its data of a small cohort, or says why it cannot."""
-    fault = subject.fault
+    fault = candidate.fault
     if isinstance(fault, SkipCell):
         if str(fault).strip():
             raise NotApplicable(f"it refuses the tiny cohort: {fault}")
@@ -74,7 +74,7 @@ def setup(subject: TaskSubject) -> None:
             one_line(fault),
             "try Task.setup on harmbench.testing.tiny_cohort()",
         ) from fault
-    if not subject.n_tested:
+    if not candidate.n_tested:
         raise CheckFailure(
             "test scans, or SkipCell with the reason",
             "no test scan",
@@ -83,9 +83,9 @@ def setup(subject: TaskSubject) -> None:
 
 
 @TASK_CHECKS.add("refusal")
-def refusal(subject: TaskSubject) -> None:
+def refusal(candidate: TaskCandidate) -> None:
     """A cohort without pairs or labels is taken, or refused with the reason."""
-    subject.data  # noqa: B018 - to be skipped where there is none
+    candidate.data  # noqa: B018 - to be skipped where there is none
     poor = {
         "without pairs": without(pairs=False),
         "without labels": without(labels=False),
@@ -93,7 +93,7 @@ def refusal(subject: TaskSubject) -> None:
     for what, cohort in poor.items():
         mend = f"raise SkipCell, with the reason, where a cohort {what} cannot answer the question"
         try:
-            subject.build().setup(cohort, SEED)
+            candidate.build().setup(cohort, SEED)
         except SkipCell as reason:
             if not str(reason).strip():
                 raise CheckFailure(
@@ -106,17 +106,17 @@ def refusal(subject: TaskSubject) -> None:
 
 
 @TASK_CHECKS.add("deterministic")
-def deterministic(subject: TaskSubject) -> None:
+def deterministic(candidate: TaskCandidate) -> None:
     """Set up twice under one seed, it chooses and draws the same."""
-    first = described(subject.data)
+    first = described(candidate.data)
     stir(2)
-    if described(subject.build().setup(subject.cohort, SEED)) != first:
+    if described(candidate.build().setup(candidate.cohort, SEED)) != first:
         raise CheckFailure(
             "the same data and parameters under the same seed",
             "they differ between two set-ups",
             "draw from harmbench.numpy_generator(seed, name, person), and from nothing else",
         )
-    data = subject.data
+    data = candidate.data
     for _, scans in (("test", data.test), *fitted_on(data)):
         if len(scans) and not torch.equal(scans.load([0]).images, scans.load([0]).images):
             raise CheckFailure(
@@ -127,9 +127,9 @@ def deterministic(subject: TaskSubject) -> None:
 
 
 @TASK_CHECKS.add("parameters")
-def parameters(subject: TaskSubject) -> None:
+def parameters(candidate: TaskCandidate) -> None:
     """What it drew can be written as JSON, and hashed."""
-    given = dict(subject.data.parameters)
+    given = dict(candidate.data.parameters)
     try:
         digest(given)
         read = json.loads(json.dumps(given, allow_nan=False))
@@ -144,9 +144,9 @@ def parameters(subject: TaskSubject) -> None:
 
 
 @TASK_CHECKS.add("people")
-def people(subject: TaskSubject) -> None:
+def people(candidate: TaskCandidate) -> None:
     """Nobody who is tested is fitted on."""
-    data = subject.data
+    data = candidate.data
     tested = set(data.test.people)
     for name, scans in fitted_on(data):
         seen = sorted(tested & set(scans.people))
@@ -159,9 +159,9 @@ def people(subject: TaskSubject) -> None:
 
 
 @TASK_CHECKS.add("references")
-def references(subject: TaskSubject) -> None:
+def references(candidate: TaskCandidate) -> None:
     """The references are of the test scans, in their order."""
-    data = subject.data
+    data = candidate.data
     if data.references is None:
         raise NotApplicable("nobody knows the truth of its scans")
     if data.references.people != data.test.people:
@@ -173,9 +173,9 @@ def references(subject: TaskSubject) -> None:
 
 
 @TASK_CHECKS.add("withheld")
-def withheld(subject: TaskSubject) -> None:
+def withheld(candidate: TaskCandidate) -> None:
     """No reference is among the scans that methods are fitted on."""
-    data = subject.data
+    data = candidate.data
     if data.references is None:
         raise NotApplicable("nobody knows the truth of its scans")
     known = {scan.key for scan in data.references.scans}
@@ -189,15 +189,15 @@ def withheld(subject: TaskSubject) -> None:
 
 
 @TASK_CHECKS.add("score")
-def score(subject: TaskSubject) -> None:
+def score(candidate: TaskCandidate) -> None:
     """It scores scans without an error."""
-    subject.data  # noqa: B018 - to be skipped where there is none
-    if subject.score_fault is not None:
+    candidate.data  # noqa: B018 - to be skipped where there is none
+    if candidate.score_fault is not None:
         raise CheckFailure(
             "a table of scores",
-            one_line(subject.score_fault),
+            one_line(candidate.score_fault),
             "see Task.score and Scorer for what comes in, and what is to be returned",
-        ) from subject.score_fault
+        ) from candidate.score_fault
 
 
 def _is_table(scores: object) -> bool:
@@ -205,15 +205,15 @@ def _is_table(scores: object) -> bool:
 
 
 @TASK_CHECKS.add("table")
-def table(subject: TaskSubject) -> None:
+def table(candidate: TaskCandidate) -> None:
     """Scores come by person, scan, slice, metric and value, of everybody who is tested."""
-    scores = subject.table
+    scores = candidate.table
     if not _is_table(scores):
         came = ", ".join(map(str, getattr(scores, "columns", [type(scores).__name__])))
         raise CheckFailure(
             f"the columns {', '.join(COLUMNS)}", came, "see what Metric.table returns"
         )
-    missing = sorted(set(subject.data.test.people) - set(scores["person"]))
+    missing = sorted(set(candidate.data.test.people) - set(scores["person"]))
     if missing:
         raise CheckFailure(
             "a score of every test person",
@@ -221,7 +221,7 @@ def table(subject: TaskSubject) -> None:
             "take person and scan from harmonized.people and harmonized.sessions",
         )
     slices = set(scores["slice"].unique())
-    allowed = {-1, *range(subject.cohort.grid.shape[0])}
+    allowed = {-1, *range(candidate.cohort.grid.shape[0])}
     if not slices <= allowed:
         raise CheckFailure(
             f"slices from 0 to {max(allowed)}, or -1 for a whole scan",
@@ -230,24 +230,24 @@ def table(subject: TaskSubject) -> None:
         )
 
 
-def _tabular(subject: TaskSubject) -> pd.DataFrame:
-    scores = subject.table
+def _tabular(candidate: TaskCandidate) -> pd.DataFrame:
+    scores = candidate.table
     if not _is_table(scores):
         raise NotApplicable("there is no such table; see the check 'table'")
     return scores
 
 
-def _well_formed(subject: TaskSubject) -> pd.DataFrame:
-    scores = _tabular(subject)
+def _well_formed(candidate: TaskCandidate) -> pd.DataFrame:
+    scores = _tabular(candidate)
     if not pd.api.types.is_float_dtype(scores["value"]):
         raise NotApplicable("its values are no numbers; see the check 'values'")
     return scores
 
 
 @TASK_CHECKS.add("values")
-def values(subject: TaskSubject) -> None:
+def values(candidate: TaskCandidate) -> None:
     """Every metric has a finite number for someone, and none is of no type."""
-    scores = _tabular(subject)
+    scores = _tabular(candidate)
     if not pd.api.types.is_float_dtype(scores["value"]):
         raise CheckFailure(
             "values of a float type, NaN where a metric is not defined",
@@ -264,32 +264,32 @@ def values(subject: TaskSubject) -> None:
 
 
 @TASK_CHECKS.add("measures")
-def measures(subject: TaskSubject) -> None:
+def measures(candidate: TaskCandidate) -> None:
     """Every number that is shown is of a registered metric or declared in `measures`."""
-    _well_formed(subject)
-    found = set(subject.estimates)
-    unknown = sorted(found - subject.directions.keys())
+    _well_formed(candidate)
+    found = set(candidate.estimates)
+    unknown = sorted(found - candidate.directions.keys())
     if unknown:
         raise CheckFailure(
             "numbers of which it is known whether higher is better",
             f"nobody knows it of {', '.join(unknown)}",
             f"declare measures = {{'{unknown[0]}': True}}, or False if lower is better",
         )
-    if not found & set(subject.task.headline):
+    if not found & set(candidate.task.headline):
         raise CheckFailure(
             f"one of the numbers {', '.join(sorted(found))} in the headline",
-            f"headline = {tuple(subject.task.headline)}",
+            f"headline = {tuple(candidate.task.headline)}",
             "set headline to the scores that tell most, the first first",
         )
 
 
 @TASK_CHECKS.add("input")
-def untouched(subject: TaskSubject) -> None:
+def untouched(candidate: TaskCandidate) -> None:
     """The scans that it scores stay as they are."""
-    subject.table  # noqa: B018 - to be skipped where there is none
-    scorer = subject.task.scorer(subject.context)
+    candidate.table  # noqa: B018 - to be skipped where there is none
+    scorer = candidate.task.scorer(candidate.context)
     place = range(1)
-    given, fresh = subject.batch(place, truth=False), subject.batch(place, truth=False)
+    given, fresh = candidate.batch(place, truth=False), candidate.batch(place, truth=False)
     scorer.add(*given)
     for name, came, expected in zip(
         ("source", "harmonized", "references"), given, fresh, strict=True
@@ -311,10 +311,10 @@ def _changed(came: Scans, expected: Scans) -> bool:
 
 
 @TASK_CHECKS.add("batches")
-def batches(subject: TaskSubject) -> None:
+def batches(candidate: TaskCandidate) -> None:
     """The scores do not depend on how many scans come at a time."""
-    single = _well_formed(subject)
-    together = subject.scored(max(2, len(subject.data.test)))
+    single = _well_formed(candidate)
+    together = candidate.scored(max(2, len(candidate.data.test)))
     keys = list(COLUMNS[:-1])
     both = single.merge(together, on=keys, how="outer", suffixes=("", "_together"))
     differ = (both["value"] - both["value_together"]).abs() > 1e-4 * (1 + both["value"].abs())
@@ -329,16 +329,16 @@ def batches(subject: TaskSubject) -> None:
 
 
 @TASK_CHECKS.add("order")
-def order(subject: TaskSubject) -> None:
+def order(candidate: TaskCandidate) -> None:
     """The truth scores no worse than the scans as they are."""
-    if subject.data.references is None:
+    if candidate.data.references is None:
         raise NotApplicable("nobody knows the truth of its scans")
-    means = by_person(_well_formed(subject)).mean()
-    truth = by_person(subject.scored(1, truth=True)).mean()
-    for name in subject.task.headline:
-        if name not in means or name not in truth or name not in subject.directions:
+    means = by_person(_well_formed(candidate)).mean()
+    truth = by_person(candidate.scored(1, truth=True)).mean()
+    for name in candidate.task.headline:
+        if name not in means or name not in truth or name not in candidate.directions:
             continue
-        higher = subject.directions[name]
+        higher = candidate.directions[name]
         worse, better = (means[name], truth[name]) if higher else (truth[name], means[name])
         if worse > better:
             raise CheckFailure(
@@ -352,10 +352,10 @@ def order(subject: TaskSubject) -> None:
 
 
 @TASK_CHECKS.add("cell")
-def cell(subject: TaskSubject) -> None:
+def cell(candidate: TaskCandidate) -> None:
     """A whole cell of it runs to its end: instruments, bounds, scores, estimates and figure."""
-    _well_formed(subject)
-    outcome = subject.runner.compute(subject.job(), subject.metrics)
+    _well_formed(candidate)
+    outcome = candidate.runner.compute(candidate.job(), candidate.metrics)
     if outcome.status is not Status.DONE:
         raise CheckFailure(
             "a cell that is done",
