@@ -241,10 +241,11 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 import torch
-from harmbench import FitProgress, Phase, train, torch_generator, training
+from harmbench import FitProgress, Phase, train, torch_generator
+from harmbench.training import loop
 from harmbench.util.progress import Silent
 
-training.CHECKPOINT_SECONDS = 0
+loop.CHECKPOINT_SECONDS = 0
 
 class Told(Silent):
     def __init__(self, pause):

@@ -28,7 +28,7 @@ def told_by(script):
 TRAINING = """
     import json, sys, torch
     from harmbench import FitProgress, Phase, train
-from harmbench.util import memory
+    from harmbench.util import memory
 
     class Batches:
         def draw(self):
