@@ -1,6 +1,6 @@
-"""Where `blindcurve` fails: the worst people, very large ventricles, and another contrast.
+"""Where `blindcurve` fails: the worst subjects, very large ventricles, and another contrast.
 
-On the phantom, since it can widen a person's ventricles and scan them T2-weighted::
+On the phantom, since it can widen a subject's ventricles and scan them T2-weighted::
 
     python benchmarks/blindcurve_failures.py ~/.harmbench/cohorts/phantom-quick-... FIGURE.png
 
@@ -30,7 +30,7 @@ from harmbench.cohorts.phantom.anatomy import (
     Anatomy,
     Lattice,
     build_anatomy,
-    draw_person,
+    draw_subject,
     load_template,
 )
 from harmbench.cohorts.phantom.scanner import SCANNERS, draw_acquisition, render
@@ -41,7 +41,7 @@ from harmbench.preprocessing.normalization import minmax
 from harmbench_methods.blindcurve.config import BlindCurveConfig
 from harmbench_methods.histogram import Histogram
 
-PERSON, SEED = "ventricles", 1  # nobody of the cohort
+SUBJECT, SEED = "ventricles", 1  # nobody of the cohort
 GROWTHS = (0, 1, 3, 6)  # voxels of 1.2 mm by which ventricles grow on all sides
 VENTRICLES = ((-16, 44), (-32, 32), (-62, 38))  # mm along z, x and y: where they may lie
 
@@ -63,7 +63,7 @@ def worst(task: Task, cohort: Cohort, method: Method) -> Case:
     with torch.no_grad():
         scores = [psnr(method(scan), truth, data.target) for scan, truth in cases]
     scan, truth = cases[int(np.argmin(scores))]
-    return Case(f"worst of {task.name}, {scan.people[0]}", scan, truth)
+    return Case(f"worst of {task.name}, {scan.subjects[0]}", scan, truth)
 
 
 def grown(anatomy: Anatomy, lattice: Lattice, growth: int) -> Anatomy:
@@ -84,18 +84,18 @@ def grown(anatomy: Anatomy, lattice: Lattice, growth: int) -> Anatomy:
 
 
 def pathological(cohort: Cohort, growth: int, curve: Task) -> Case:
-    """Scan a person with such ventricles on the target, and bend that by a task's curve."""
+    """Scan a subject with such ventricles on the target, and bend that by a task's curve."""
     lattice = Lattice.of(cohort.grid)
-    anatomy = build_anatomy(draw_person(SEED, PERSON), load_template(), lattice)
+    anatomy = build_anatomy(draw_subject(SEED, SUBJECT), load_template(), lattice)
     anatomy = grown(anatomy, lattice, growth)
     labels = label(anatomy, lattice)
-    acquisition = draw_acquisition(SEED, PERSON, "target")
+    acquisition = draw_acquisition(SEED, SUBJECT, "target")
     volume = lattice.to_grid(render(anatomy, SCANNERS["target"], acquisition, lattice))
     image = minmax(torch.where(labels > 0, volume, 0))
     share = float((labels == 1).sum() / (labels > 0).sum())
     like = cohort.scans("target", "test").load([0])
     truth = replace(
-        like, images=image[None], masks=(labels > 0)[None], labels=None, people=(PERSON,)
+        like, images=image[None], masks=(labels > 0)[None], labels=None, subjects=(SUBJECT,)
     )
     shift = curve.draw(cohort.scans("target", "test"), 0)
     index = torch.arange(len(image))
@@ -105,10 +105,10 @@ def pathological(cohort: Cohort, growth: int, curve: Task) -> Case:
 
 
 def t2(cohort: Cohort) -> Case:
-    """Return a T2-weighted scan of a test person, with the T1-weighted one as its truth."""
+    """Return a T2-weighted scan of a test subject, with the T1-weighted one as its truth."""
     truth = cohort.scans("target", "test").load([0])
-    image = t2_weighted(truth.people[0], load_template(), cohort.grid)
-    return Case(f"T2-weighted, {truth.people[0]}", truth.with_images(image[None]), truth)
+    image = t2_weighted(truth.subjects[0], load_template(), cohort.grid)
+    return Case(f"T2-weighted, {truth.subjects[0]}", truth.with_images(image[None]), truth)
 
 
 def cases(cohort: Cohort, method: Method) -> Iterator[Case]:

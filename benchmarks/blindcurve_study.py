@@ -1,13 +1,13 @@
-"""What `blindcurve` is worth: its parts, its disturbances, its people, and what it flags.
+"""What `blindcurve` is worth: its parts, its disturbances, its subjects, and what it flags.
 
 Works on a cohort that `harmbench run` or `harmbench data prepare` has prepared::
 
     python benchmarks/blindcurve_study.py ~/.harmbench/cohorts/phantom-quick-... --parts
-    python benchmarks/blindcurve_study.py FOLDER --people 2 5 0 --seeds 0 1 2
+    python benchmarks/blindcurve_study.py FOLDER --subjects 2 5 0 --seeds 0 1 2
     python benchmarks/blindcurve_study.py FOLDER --disturbances
     python benchmarks/blindcurve_study.py FOLDER --guard
 
-Tables are Markdown, and go to standard output: mean PSNR in dB over the test people, and the
+Tables are Markdown, and go to standard output: mean PSNR in dB over the test subjects, and the
 worst of them. See docs/blindcurve.md for results.
 """
 
@@ -59,11 +59,11 @@ def tasks_of(cohort: Cohort) -> list[Task]:
     return [registry.entry("tasks", name, cohort.sources).build() for name in names]
 
 
-def fitted(data: FitData, config: BlindCurveConfig, people: int = 0) -> tuple[BlindCurve, float]:
-    """Fit on the first people, all if 0; return the method and the seconds it took."""
-    if people:
-        chosen = sorted(set(data.target.people))[:people]
-        places = [i for i, person in enumerate(data.target.people) if person in chosen]
+def fitted(data: FitData, config: BlindCurveConfig, subjects: int = 0) -> tuple[BlindCurve, float]:
+    """Fit on the first subjects, all if 0; return the method and the seconds it took."""
+    if subjects:
+        chosen = sorted(set(data.target.subjects))[:subjects]
+        places = [i for i, subject in enumerate(data.target.subjects) if subject in chosen]
         data = dataclasses.replace(data, target=data.target.subset(places))
     method, began = BlindCurve(data.grid, config), time.perf_counter()
     method.fit(data, FitProgress())
@@ -77,13 +77,13 @@ def psnr(scan: Scans, truth: Scans, target: ScanSet) -> float:
 
 @torch.no_grad()
 def scores(method: BlindCurve, task: Task, cohort: Cohort, seed: int) -> np.ndarray:
-    """Return the PSNR of every test person: `(people,)`."""
+    """Return the PSNR of every test subject: `(subjects,)`."""
     data = task.setup(cohort, seed)
     assert data.references is not None
     found: dict[str, list[float]] = {}
     for n in range(len(data.test)):
         scan, truth = data.test.load([n]), data.references.load([n])
-        found.setdefault(scan.people[0], []).append(psnr(method(scan), truth, data.target))
+        found.setdefault(scan.subjects[0], []).append(psnr(method(scan), truth, data.target))
     return np.array([np.mean(values) for values in found.values()])
 
 
@@ -99,9 +99,9 @@ def table(tasks: Sequence[Task], first: str) -> None:
 
 
 def cells(method: BlindCurve, tasks: Sequence[Task], cohort: Cohort, seed: int) -> list[str]:
-    """Score a method on tasks: mean and worst person."""
+    """Score a method on tasks: mean and worst subject."""
     found = (scores(method, task, cohort, seed) for task in tasks)
-    return [f"{people.mean():.1f} ({people.min():.1f})" for people in found]
+    return [f"{subjects.mean():.1f} ({subjects.min():.1f})" for subjects in found]
 
 
 def guard_cases(scans: Scans) -> dict[str, Scans]:
@@ -153,9 +153,9 @@ def main() -> None:
                 other = copy.deepcopy(method)
                 other.config = dataclasses.replace(config, **changes)
                 row(title, cells(other, tasks, cohort, seed))
-        if given.people:
-            table(tasks, "training people")
-            for count in given.people:
+        if given.subjects:
+            table(tasks, "training subjects")
+            for count in given.subjects:
                 method, _ = fitted(data, config, count)
                 row(str(count or "all"), cells(method, tasks, cohort, seed))
         if given.disturbances:

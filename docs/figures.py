@@ -8,15 +8,15 @@ import torch
 from matplotlib.figure import Figure
 
 from harmbench import upright
-from harmbench.cohorts.phantom.anatomy import Template, draw_person, load_template
+from harmbench.cohorts.phantom.anatomy import Template, draw_subject, load_template
 from harmbench.cohorts.phantom.mprage import TISSUES, Mprage
 from harmbench.cohorts.phantom.scanner import SCANNERS
-from harmbench.cohorts.phantom.source import scan_person
+from harmbench.cohorts.phantom.source import scan_subject
 from harmbench.data.scans import GRIDS
 
 IMAGES = Path(__file__).parent / "images"
 SLICE = 26  # through the ventricles and the deep grey matter
-PEOPLE = ("P00001", "P00002", "P00003", "P00004", "P00005")
+SUBJECTS = ("P00001", "P00002", "P00003", "P00004", "P00005")
 _TISSUES = {"wm": "white matter", "gm": "grey matter", "csf": "CSF"}
 
 
@@ -35,19 +35,19 @@ def panels(images: list[torch.Tensor], titles: list[str]) -> Figure:
 
 
 def scanners(template: Template) -> Figure:
-    """Draw one person on the five scanners."""
-    _, images, _ = scan_person(PEOPLE[0], template, GRIDS["paper"])
+    """Draw one subject on the five scanners."""
+    _, images, _ = scan_subject(SUBJECTS[0], template, GRIDS["paper"])
     titles = [f"{name}\n{one.model}, {one.tesla:g} T" for name, one in SCANNERS.items()]
     return panels([images[name][SLICE] for name in SCANNERS], titles)
 
 
-def people(template: Template) -> Figure:
-    """Draw five people on the target's scanner."""
+def subjects(template: Template) -> Figure:
+    """Draw five subjects on the target's scanner."""
     found, titles = [], []
-    for name in PEOPLE:
-        _, images, _ = scan_person(name, template, GRIDS["paper"])
+    for name in SUBJECTS:
+        _, images, _ = scan_subject(name, template, GRIDS["paper"])
         found.append(images["target"][SLICE])
-        titles.append(f"{name}\n{draw_person(0, name).age:.0f} years")
+        titles.append(f"{name}\n{draw_subject(0, name).age:.0f} years")
     return panels(found, titles)
 
 
@@ -84,7 +84,7 @@ def main() -> None:
     """Draw all."""
     template = load_template()
     IMAGES.mkdir(exist_ok=True)
-    drawn = {"scanners": scanners(template), "people": people(template), "signal": signal()}
+    drawn = {"scanners": scanners(template), "people": subjects(template), "signal": signal()}
     for name, figure in drawn.items():
         figure.savefig(IMAGES / f"phantom-{name}.png", dpi=90)
 

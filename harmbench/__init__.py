@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from harmbench.data.scans import Grid as Grid
     from harmbench.data.scans import Scans as Scans
     from harmbench.data.scans import minmax as minmax
-    from harmbench.data.splits import split_people as split_people
+    from harmbench.data.splits import split_subjects as split_subjects
     from harmbench.statistics.estimate import Estimate as Estimate
     from harmbench.statistics.estimate import bootstrap as bootstrap
     from harmbench.statistics.estimate import bootstrap_statistic as bootstrap_statistic

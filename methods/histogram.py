@@ -98,7 +98,7 @@ class Histogram(Method):
     One monotone curve a scan, of the whole volume: slices alone have too few voxels of
     each tissue. The population's quantiles are the mean of its scans' quantile functions
     (standardisation of Nyul and Udupa, with many landmarks): pooling all voxels instead
-    would give the wider histogram of a population, which no single person has.
+    would give the wider histogram of a population, which no single subject has.
 
     Attributes
     ----------

@@ -142,7 +142,7 @@ class UNetMethod(Method):
     """
 
     name = "unet"
-    summary = "a U-Net trained with L1 loss on same-person pairs of source and target slices"
+    summary = "a U-Net trained with L1 loss on same-subject pairs of source and target slices"
     needs = Needs.PAIRED
     reference = "https://doi.org/10.1007/978-3-319-24574-4_28"
     Config = UNetConfig

@@ -62,7 +62,7 @@ class Example:
 
     Attributes
     ----------
-    person, session
+    subject, session
         Whose.
     side
         `SOURCE` or `TARGET`.
@@ -70,24 +70,24 @@ class Example:
         Where it is in the stack of its side.
     """
 
-    person: str
+    subject: str
     session: str
     side: int
     place: int
 
 
 def folds(examples: Sequence[Example]) -> dict[str, int]:
-    """Assign each person to a fold, so that every fold's rest has both sides if it can be.
+    """Assign each subject to a fold, so that every fold's rest has both sides if it can be.
 
-    People are dealt out one after the other, those with scans of both sides first, then
+    Subjects are dealt out one after the other, those with scans of both sides first, then
     those of either, each kind in the order of a hash of their names.
     """
     sides: dict[str, set[int]] = {}
     for example in examples:
-        sides.setdefault(example.person, set()).add(example.side)
+        sides.setdefault(example.subject, set()).add(example.side)
     order = sorted(sides, key=lambda p: (-len(sides[p]), min(sides[p]), digest("fold", p)))
     count = min(FOLDS, len(order))
-    return {person: i % count for i, person in enumerate(order)}
+    return {subject: i % count for i, subject in enumerate(order)}
 
 
 class Stacks:
@@ -139,19 +139,19 @@ def site_accuracy(
 ) -> list[float]:
     """Return for each scan which share of its slices a classifier of others tells rightly.
 
-    For each fold of people a fresh classifier is trained on the scans of all other people,
+    For each fold of subjects a fresh classifier is trained on the scans of all other subjects,
     as many slices of the source as of the target, and then asked about the fold's.
     """
     fold = folds(examples)
     shares = [float("nan")] * len(examples)
     for number in sorted(set(fold.values())):
-        learnt = [e for e in examples if fold[e.person] != number]
+        learnt = [e for e in examples if fold[e.subject] != number]
         sides = [[e for e in learnt if e.side == side] for side in (SOURCE, TARGET)]
         if not all(sides):
             continue
         classifier = _trained(sides, stacks, seed=seed, number=number, steps=steps, device=device)
         for i, example in enumerate(examples):
-            if fold[example.person] == number:
+            if fold[example.subject] == number:
                 slices = stacks[example.side].scan(example.place)
                 with torch.no_grad():
                     found = classifier(slices[:, None].to(device)).argmax(dim=1)
@@ -195,22 +195,22 @@ def _trained(
     return classifier.eval()
 
 
-def balanced(people: Array) -> Array:
-    """Average each side over its people, and then both sides.
+def balanced(subjects: Array) -> Array:
+    """Average each side over its subjects, and then both sides.
 
     Parameters
     ----------
-    people
-        `(..., n, 2)`: accuracy of each person's source and target scans, NaN where there is none.
+    subjects
+        `(..., n, 2)`: accuracy of each subject's source and target scans, NaN where there is none.
 
     Returns
     -------
     Array
         `(...)`; NaN where a side has nobody.
     """
-    known = ~np.isnan(people)
+    known = ~np.isnan(subjects)
     with np.errstate(invalid="ignore"):
-        sides = np.where(known, people, 0.0).sum(axis=-2) / known.sum(axis=-2)
+        sides = np.where(known, subjects, 0.0).sum(axis=-2) / known.sum(axis=-2)
     mean: Array = sides.mean(axis=-1)
     return mean
 
@@ -239,8 +239,8 @@ class SiteScorer(Scorer):
         before = sum(example.side == side for example in self._examples)
         self._stacks[side].add(scans.images)
         self._examples += [
-            Example(person, session, side, before + i)
-            for i, (person, session) in enumerate(zip(scans.people, scans.sessions, strict=True))
+            Example(subject, session, side, before + i)
+            for i, (subject, session) in enumerate(zip(scans.subjects, scans.sessions, strict=True))
         ]
 
     def add(self, source: Scans, harmonized: Scans, references: Scans | None) -> None:
@@ -259,7 +259,7 @@ class SiteScorer(Scorer):
         sides = {SOURCE: "source", TARGET: "target"}
         return pd.DataFrame(
             {
-                "person": [example.person for example in self._examples],
+                "person": [example.subject for example in self._examples],
                 "scan": [f"{sides[e.side]}/{e.session}" for e in self._examples],
                 "slice": -1,
                 "metric": "site_accuracy",
@@ -270,17 +270,17 @@ class SiteScorer(Scorer):
     def estimates(self, scores: pd.DataFrame) -> dict[str, Estimate]:
         """Return the balanced accuracy, which counts either side half, however many there are."""
         side = scores["scan"].str.partition("/")[0]
-        people = scores.groupby(["person", side])["value"].mean().unstack()
-        columns = people.reindex(columns=["source", "target"]).to_numpy(dtype=np.float64)
+        subjects = scores.groupby(["person", side])["value"].mean().unstack()
+        columns = subjects.reindex(columns=["source", "target"]).to_numpy(dtype=np.float64)
         return {"site_accuracy": bootstrap_statistic(columns, balanced)}
 
 
 class ClassifySite(Task):
-    """Tell harmonised source scans from scans of the target, of people not trained on.
+    """Tell harmonised source scans from scans of the target, of subjects not trained on.
 
-    A fresh classifier is trained on each method's own output, cross-validated by person. Its
+    A fresh classifier is trained on each method's own output, cross-validated by subject. Its
     balanced accuracy over slices is 0.5 where nothing of the scanner is left that it could
-    find. Where the people of the two scanners differ, it may also tell the people apart, so
+    find. Where the subjects of the two scanners differ, it may also tell the subjects apart, so
     that the accuracy is then a bound from above of what is left of the scanner.
 
     Parameters
@@ -303,18 +303,18 @@ class ClassifySite(Task):
         Raises
         ------
         SkipCell
-            If either side has fewer than two people to test on.
+            If either side has fewer than two subjects to test on.
         """
         data = choose(cohort, self.source)
         target = cohort.scans(cohort.target, "test")
         if data.references is not None:
             target = data.references
         for scans in (data.test, target):
-            people = set(scans.people)
-            if len(people) < 2:
+            subjects = set(scans.subjects)
+            if len(subjects) < 2:
                 raise SkipCell(
-                    f"'{scans.domain}' has {len(people)} test people; to learn from some and ask "
-                    "about others takes two"
+                    f"'{scans.domain}' has {len(subjects)} test subjects; "
+                    "cross-validation needs at least two"
                 )
         return replace(data, extra={"target": target})
 

@@ -10,7 +10,7 @@ from . import domain_task
 def choose(cohort: Cohort, source: str, *, labelled: bool = False) -> TaskData:
     """Choose the scans of a source domain to test on, and what methods may be fitted on.
 
-    Where test people were scanned on the target's scanner too, in the same space, only
+    Where test subjects were scanned on the target's scanner too, in the same space, only
     they are tested, against those scans, as in the paper. Where nobody was, everybody of
     the source's test split is, and nobody knows the truth.
 
@@ -44,7 +44,7 @@ def choose(cohort: Cohort, source: str, *, labelled: bool = False) -> TaskData:
         source=cohort.scans(source, "train"),
         pairs=cohort.pairs(source, "train"),
         no_pairs=(
-            f"no person was scanned on both '{source}' and '{cohort.target}' in the same space"
+            f"no subject was scanned on both '{source}' and '{cohort.target}' in the same space"
         ),
         parameters={"source": source, "paired": references is not None},
     )

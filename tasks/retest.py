@@ -1,4 +1,4 @@
-"""Test and retest: whether a person's white matter has one volume on two scanners."""
+"""Test and retest: whether a subject's white matter has one volume on two scanners."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def icc(volumes: Array) -> Array:
     .. math::
         \frac{BMS - EMS}{BMS + (k - 1) EMS + k (JMS - EMS) / n}
 
-    of n people measured k times each (Shrout and Fleiss, Psychological Bulletin 1979;86:420,
-    table 4), with the mean squares of people, of measurements and of the rest. An offset of
+    of n subjects measured k times each (Shrout and Fleiss, Psychological Bulletin 1979;86:420,
+    table 4), with the mean squares of subjects, of measurements and of the rest. An offset of
     one measurement to the other lowers it, as an offset between scanners must.
 
     Parameters
@@ -54,11 +54,11 @@ def icc(volumes: Array) -> Array:
     """
     n, k = volumes.shape[-2:]
     mean = volumes.mean(axis=(-2, -1), keepdims=True)
-    people = volumes.mean(axis=-1, keepdims=True)
+    subjects = volumes.mean(axis=-1, keepdims=True)
     measurements = volumes.mean(axis=-2, keepdims=True)
-    between = k * ((people - mean) ** 2).sum(axis=(-2, -1)) / (n - 1)
+    between = k * ((subjects - mean) ** 2).sum(axis=(-2, -1)) / (n - 1)
     offset = n * ((measurements - mean) ** 2).sum(axis=(-2, -1)) / (k - 1)
-    rest = volumes - people - measurements + mean
+    rest = volumes - subjects - measurements + mean
     error = (rest**2).sum(axis=(-2, -1)) / ((n - 1) * (k - 1))
     below = between + (k - 1) * error + k * (offset - error) / n
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -67,7 +67,7 @@ def icc(volumes: Array) -> Array:
 
 
 def variation(volumes: Array) -> Array:
-    """Return the coefficient of variation of each person's volumes `(n, k)`, in per cent: `(n,)`.
+    """Return the coefficient of variation of each subject's volumes `(n, k)`, in per cent: `(n,)`.
 
     The sample standard deviation over the mean.
     """
@@ -76,9 +76,9 @@ def variation(volumes: Array) -> Array:
 
 
 def agreement(volumes: Array) -> dict[str, Estimate]:
-    """Estimate both scores of people measured twice: `(n, 2)`.
+    """Estimate both scores of subjects measured twice: `(n, 2)`.
 
-    The interval of the ICC is that of people drawn with replacement, as that of all means.
+    The interval of the ICC is that of subjects drawn with replacement, as that of all means.
     """
     found = {"wm_volume_cv": bootstrap(variation(volumes))}
     if len(volumes) > 2:
@@ -87,24 +87,24 @@ def agreement(volumes: Array) -> dict[str, Estimate]:
 
 
 def matched(one: ScanSet, other: ScanSet) -> tuple[ScanSet, ScanSet]:
-    """Return the first scan of each person of both sets, in one order."""
+    """Return the first scan of each subject of both sets, in one order."""
     first, second = (
-        {person: place for place, person in reversed(list(enumerate(scans.people)))}
+        {subject: place for place, subject in reversed(list(enumerate(scans.subjects)))}
         for scans in (one, other)
     )
-    people = [person for person in dict.fromkeys(one.people) if person in second]
-    return one.subset([first[p] for p in people]), other.subset([second[p] for p in people])
+    subjects = [subject for subject in dict.fromkeys(one.subjects) if subject in second]
+    return one.subset([first[p] for p in subjects]), other.subset([second[p] for p in subjects])
 
 
 def repeats(cohort: Cohort) -> tuple[ScanSet, ScanSet] | None:
-    """Return two scans each of the target's test people who were scanned twice on its scanner."""
+    """Return two scans each of the target's test subjects who were scanned twice on its scanner."""
     scans = cohort.scans(cohort.target, "test")
     if "repeat" in cohort.facts:
         first, second = matched(scans, cohort.scans(cohort.facts["repeat"], "test"))
     else:
         places: dict[str, list[int]] = {}
-        for place, person in enumerate(scans.people):
-            places.setdefault(person, []).append(place)
+        for place, subject in enumerate(scans.subjects):
+            places.setdefault(subject, []).append(place)
         twice = [found[:2] for found in places.values() if len(found) > 1]
         first, second = (scans.subset([pair[i] for pair in twice]) for i in (0, 1))
     return (first, second) if len(first) else None
@@ -136,7 +136,7 @@ class Volumes:
 
 
 class RetestScorer(Scorer):
-    """Compares the volume on harmonised scans with that on the target's scan of the person.
+    """Compares the volume on harmonised scans with that on the target's scan of the subject.
 
     Parameters
     ----------
@@ -151,15 +151,15 @@ class RetestScorer(Scorer):
         self._rows: list[tuple[str, str, float, float]] = []
 
     def add(self, source: Scans, harmonized: Scans, references: Scans | None) -> None:
-        """Measure a batch, and the target's scans of the same people."""
+        """Measure a batch, and the target's scans of the same subjects."""
         places = range(len(self._rows), len(self._rows) + len(harmonized))
         there = self._volumes.of(self._target.load(places))
         here = self._volumes.of(harmonized)
-        self._rows += zip(harmonized.people, harmonized.sessions, here, there, strict=True)
+        self._rows += zip(harmonized.subjects, harmonized.sessions, here, there, strict=True)
 
     def table(self) -> pd.DataFrame:
         """Return volumes in ml, harmonised and on the target's scanner, and their variation."""
-        people, sessions, here, there = (list(column) for column in zip(*self._rows, strict=True))
+        subjects, sessions, here, there = (list(column) for column in zip(*self._rows, strict=True))
         columns = {
             "wm_volume_cv": variation(self._pairs(here, there)),
             "wm_volume": here,
@@ -168,7 +168,7 @@ class RetestScorer(Scorer):
         return pd.concat(
             [
                 pd.DataFrame(
-                    {"person": people, "scan": sessions, "slice": -1, "metric": name, "value": v}
+                    {"person": subjects, "scan": sessions, "slice": -1, "metric": name, "value": v}
                 )
                 for name, v in columns.items()
             ],
@@ -194,11 +194,11 @@ class RetestScorer(Scorer):
 
 
 class Retest(Task):
-    """Measure white matter on a harmonised scan and on the target's scan of the same person.
+    """Measure white matter on a harmonised scan and on the target's scan of the same subject.
 
-    What is seen is the coefficient of variation within a person, in per cent, as a mean over
-    people, and the ICC over all of them. The least that can be hoped for is how far two scans
-    on the target's own scanner differ, where people were scanned twice; it is recorded with
+    What is seen is the coefficient of variation within a subject, in per cent, as a mean over
+    subjects, and the ICC over all of them. The least that can be hoped for is how far two scans
+    on the target's own scanner differ, where subjects were scanned twice; it is recorded with
     every cell. No labels of the source are needed, nor that the two scans lie in one space.
 
     Parameters
@@ -207,7 +207,7 @@ class Retest(Task):
         Name of the source domain.
     """
 
-    summary = "white-matter volume of harmonised scans against the target's of the same people"
+    summary = "white-matter volume of harmonised scans against the target's of the same subjects"
     instruments: ClassVar[Mapping[str, type[Instrument]]] = {SEGMENTER: Segmenter}
     measures: ClassVar[Mapping[str, bool]] = {"wm_volume_cv": False, "wm_volume_icc": True}
     headline = ("wm_volume_cv", "wm_volume_icc")
@@ -217,7 +217,7 @@ class Retest(Task):
         self.name = f"retest-{source}"
 
     def setup(self, cohort: Cohort, seed: int) -> TaskData:
-        """Choose one scan of each person on either scanner; nothing is random.
+        """Choose one scan of each subject on either scanner; nothing is random.
 
         Raises
         ------
@@ -230,7 +230,7 @@ class Retest(Task):
         test, target = matched(data.test, on_target)
         if not len(test):
             raise SkipCell(
-                f"no test person was scanned on both '{self.source}' and '{cohort.target}'"
+                f"no test subject was scanned on both '{self.source}' and '{cohort.target}'"
             )
         twice = repeats(cohort)
         extra = {"target": target}
@@ -244,7 +244,7 @@ class Retest(Task):
             extra=extra,
             parameters={
                 **data.parameters,
-                "repeated people": 0 if twice is None else len(twice[0]),
+                "repeated subjects": 0 if twice is None else len(twice[0]),
             },
         )
 

@@ -77,7 +77,7 @@ class WhiteMatter(Task):
 
     Scores are those metrics that compare predicted with true labels. They are to be seen
     between two bounds, recorded with every cell: the source as it is, and scans of the target,
-    of the same people where there are any, otherwise of people held out.
+    of the same subjects where there are any, otherwise of subjects held out.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class WhiteMatter(Task):
             if labels is not None and bool((labels == WHITE).any()):
                 places.append(place)
             else:
-                empty.append(f"{scan.person}/{scan.session}")
+                empty.append(f"{scan.subject}/{scan.session}")
         if not places:
             raise SkipCell(f"the labels of source '{self.source}' have no white matter")
         references = data.references and data.references.subset(places)
@@ -139,9 +139,9 @@ class WhiteMatter(Task):
         data = context.data
         sets = {"source as it is": data.test}
         if data.references is not None:
-            sets["target scans of the same people"] = data.references
+            sets["target scans of the same subjects"] = data.references
         elif len(data.extra["held out"]):
-            sets["target scans of other people"] = data.extra["held out"]
+            sets["target scans of other subjects"] = data.extra["held out"]
         segmenter = context.instruments[SEGMENTER]
         return {
             title: estimates(

@@ -165,7 +165,7 @@ class BiasShift:
 
 
 def draw_bias(scans: ScanSet, seed: int, task: str) -> BiasShift:
-    """Draw a shift for every scan, each from a stream of its own person and session.
+    """Draw a shift for every scan, each from a stream of its own subject and session.
 
     Cosines of total degree d have standard deviation 1 / d before the field is scaled to
     a greatest deviation of `STRENGTH` on the volume, whatever the grid.
@@ -173,7 +173,7 @@ def draw_bias(scans: ScanSet, seed: int, task: str) -> BiasShift:
     basis = cosines(torch.linspace(0, 1, 17))
     fields, curves = [], []
     for key in scans.scans:
-        random = numpy_generator(seed, "task", task, key.person, key.session)
+        random = numpy_generator(seed, "task", task, key.subject, key.session)
         drawn = random.standard_normal(len(TERMS)) / [sum(orders) for orders in TERMS]
         cube = _dense(torch.tensor(drawn[None], dtype=torch.float32))[0]
         peak = torch.einsum("ijk,ai,bj,ck->abc", cube, basis, basis, basis).abs().max()
@@ -265,9 +265,9 @@ class Bias(Simulated):
         return draw_bias(scans, seed, self.name)
 
     def describe(self, scans: ScanSet, shift: BiasShift) -> dict[str, Any]:
-        """Return what was drawn, by `"person/session"`."""
+        """Return what was drawn, by `"subject/session"`."""
         drawn = {
-            f"{key.person}/{key.session}": {"field": list(field), "curve": list(steps)}
+            f"{key.subject}/{key.session}": {"field": list(field), "curve": list(steps)}
             for key, field, steps in zip(scans.scans, shift.fields, shift.curves, strict=True)
         }
         return {"strength": STRENGTH, "terms": [list(orders) for orders in TERMS], "scans": drawn}

@@ -62,7 +62,7 @@ def cli() -> None:
     harmbench run --method blindharmony --task domain3    run one pair
     harmbench run -m '*' -t 'sim-*' --seed 0 --seed 1     run many
     harmbench leaderboard                                 compare all
-    harmbench compare blindharmony@domain3 histogram@domain3    two, person by person
+    harmbench compare blindharmony@domain3 histogram@domain3    two, subject by subject
     harmbench export -o scores.parquet                    all scores as one table
     harmbench ablate blindharmony                         what each part is worth
     harmbench figure                                      figures to draw

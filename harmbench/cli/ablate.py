@@ -89,7 +89,7 @@ def ablate(
 
     A method's class names its ablations, and may hold the table that its paper printed,
     which is then shown beside ours. Under each value stands its difference to the
-    baseline, person by person, with the 95 % bootstrap interval over people. Controls of
+    baseline, subject by subject, with the 95 % bootstrap interval over subjects. Controls of
     the floor come last, for scale. Ablations that act at inference alone share one fit,
     with `harmbench run` too; all cells are recorded in MLflow. Exit code as of `run`.
     """  # noqa: D301
@@ -274,18 +274,18 @@ def _interval(estimate: Estimate, decimals: int, sign: str) -> str:
 def _notes(
     found: Sequence[AblationTable], published: Published | None, plan: Plan
 ) -> Iterator[str]:
-    people = {
+    subjects = {
         field.value.n
         for table in found
         for row in table.rows.values()
         for field in row.values()
         if field.value is not None
     }
-    if people:
-        few, many = min(people), max(people)
-        count = f"{few} people" if few == many else f"{few} to {many} people"
+    if subjects:
+        few, many = min(subjects), max(subjects)
+        count = f"{few} people" if few == many else f"{few} to {many} subjects"
         yield (
-            "Below each value: its difference to the baseline, person by person, with the 95 % "
+            "Below each value: its difference to the baseline, subject by subject, with the 95 % "
             f"interval over {count} (of the baseline: the interval of the value)."
         )
     if any(table.controls for table in found):

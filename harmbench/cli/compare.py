@@ -1,4 +1,4 @@
-"""`harmbench compare`: two runs, person by person."""
+"""`harmbench compare`: two runs, subject by subject."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def compare(
     cohort: str | None,
     plugin: tuple[Path, ...],
 ) -> None:
-    """Show what two runs differ by, on the people that both have.
+    """Show what two runs differ by, on the subjects that both have.
 
     \b
     harmbench compare blindharmony@domain3 histogram@domain3     all seeds
@@ -45,7 +45,7 @@ def compare(
 
     RUN is the beginning of a run's id, or METHOD@TASK: of the cohort and preset that were
     run last, unless --cohort says which. The difference is the first minus the
-    second, person by person, with its 95 % bootstrap interval over people and the p-value of
+    second, subject by subject, with its 95 % bootstrap interval over subjects and the p-value of
     Wilcoxon's signed-rank test, corrected over the metrics shown by Holm's method. Runs on
     different test data cannot be compared.
     """  # noqa: D301
@@ -67,7 +67,7 @@ def compare(
     sides = side(runs, one), side(runs, other)
     found = differences(*sides, [known[name] for name in names or known])
     if not found:
-        raise UserError("the two have no metric in common that tells of people")
+        raise UserError("the two have no metric in common that tells of subjects")
     if style == "csv":
         click.echo(str(_tidy(found).to_csv(index=False)).rstrip("\n"))
         return
@@ -136,15 +136,15 @@ def _print(console: object, one: str, other: str, found: list[Difference]) -> No
     most = max(each.difference.n for each in found)
     if smallest_p(most, len(found)) > LEVEL:
         console.print(
-            f"{most} people cannot make a difference in {len(found)} metrics significant: the "
+            f"{most} subjects cannot make a difference in {len(found)} metrics significant: the "
             f"smallest p possible is {smallest_p(most, len(found)):.2g}"
         )
     for side, only in (
-        ("A", sorted({person for each in found for person in each.only_one})),
-        ("B", sorted({person for each in found for person in each.only_other})),
+        ("A", sorted({subject for each in found for subject in each.only_one})),
+        ("B", sorted({subject for each in found for subject in each.only_other})),
     ):
         if only:
-            console.print(f"people that {side} alone has, left out: {', '.join(only)}")
+            console.print(f"subjects that {side} alone has, left out: {', '.join(only)}")
 
 
 def _signed(value: float) -> str:

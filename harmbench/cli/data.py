@@ -65,10 +65,10 @@ def recipe(path: Path, output: Path | None) -> None:
     _tell(scanners, error_stream=output is None)
     for name, reason in left_out.items():
         click.echo(f"left out {name}: {reason}", err=True)
-    if sum(bool(one.fields) and len(one.people) > 1 for one in scanners) < 2:
+    if sum(bool(one.fields) and len(one.subjects) > 1 for one in scanners) < 2:
         click.echo(
             "warning: a cohort needs a target and a source, and fewer than two scanners with "
-            "two people each were found; tell domains apart by columns of participants.tsv",
+            "two subjects each were found; tell domains apart by columns of participants.tsv",
             err=True,
         )
     if output is None:
@@ -103,7 +103,7 @@ def prepare(
     table = prepared.table
     click.echo(
         f"cohort {prepared.name}, {preset} grid, {prepared.normalization}: {len(table)} scans of "
-        f"{table['person'].nunique()} people, {len(prepared.left_out)} left out; "
+        f"{table['subject'].nunique()} subjects, {len(prepared.left_out)} left out; "
         f"key {prepared.key[:8]}"
     )
 
@@ -185,7 +185,7 @@ def _tell(scanners: list[Scanner], *, error_stream: bool) -> None:
     for heading in ("people", "sessions", "scans"):
         table.add_column(heading, justify="right")
     for one in scanners:
-        table.add_row(one.title, str(len(one.people)), str(one.sessions), str(len(one.scans)))
+        table.add_row(one.title, str(len(one.subjects)), str(one.sessions), str(len(one.scans)))
     Console(stderr=error_stream, highlight=False, markup=False).print(table)
 
 

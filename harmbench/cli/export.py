@@ -16,8 +16,8 @@ from harmbench.errors import UserError
     help="File to write: .parquet or .csv.",
 )  # fmt: skip
 @click.option(
-    "--by", default="slice", show_default=True, type=click.Choice(["slice", "person"]),
-    help="Whether each slice has a row, or each person's mean alone.",
+    "--by", default="slice", show_default=True, type=click.Choice(["slice", "subject"]),
+    help="Whether each slice has a row, or each subject's mean alone.",
 )  # fmt: skip
 @plugin_option
 def export(output: Path, by: str, plugin: tuple[Path, ...]) -> None:
@@ -25,11 +25,11 @@ def export(output: Path, by: str, plugin: tuple[Path, ...]) -> None:
 
     \b
     harmbench export -o scores.parquet
-    harmbench export -o scores.csv --by person
+    harmbench export -o scores.csv --by subject
 
-    One row for every run, person, scan, slice and metric; beside it a data dictionary in
+    One row for every run, subject, scan, slice and metric; beside it a data dictionary in
     JSON, with the meaning, type and unit of every column and metric, and with the runs that
-    have no scores. Of runs that were computed elsewhere each person's mean is written.
+    have no scores. Of runs that were computed elsewhere each subject's mean is written.
     """  # noqa: D301
     registry = discover(plugin)
     from harmbench.cli.leaderboard import units
@@ -47,9 +47,9 @@ def export(output: Path, by: str, plugin: tuple[Path, ...]) -> None:
     }
     known = measures(runs, units(registry))
     done = write(runs, known, summaries, home() / "cells", output, slices=by == "slice")
-    told = [f"{done.rows} rows of {done.whole + done.people_only} runs"]
-    if done.people_only and by == "slice":
-        told.append(f"{done.people_only} of them computed elsewhere, by person alone")
+    told = [f"{done.rows} rows of {done.whole + done.subjects_only} runs"]
+    if done.subjects_only and by == "slice":
+        told.append(f"{done.subjects_only} of them computed elsewhere, by subject alone")
     if done.left_out:
         told.append(f"{done.left_out} without scores left out")
     click.echo(f"{done.path}: {', '.join(told)}; columns are explained in {done.dictionary}")

@@ -158,7 +158,7 @@ def _drawn(
             cohort=plan.cohort,
             data=data,
             fitted=lambda: runner.fitted(job),
-            t2_weighted=lambda person: selection.source.t2_weighted(person, selection.grid),
+            t2_weighted=lambda subject: selection.source.t2_weighted(subject, selection.grid),
             progress=progress,
         )
         with torch.no_grad(), seeded(cell.seed, "figure", drawing.name):

@@ -241,9 +241,9 @@ def _list_fits() -> None:
         table.add_column(heading, no_wrap=True)
     for key, fit in found.items():
         grid = "x".join(str(size) for size in fit["grid"]["shape"])
-        people = str(len(fit["people"]))
+        subjects = str(len(fit["people"]))
         table.add_row(
-            key, fit["method"], fit["domain"], people, fit["preset"], grid, str(fit["seed"])
+            key, fit["method"], fit["domain"], subjects, fit["preset"], grid, str(fit["seed"])
         )
     Console().print(table)
 

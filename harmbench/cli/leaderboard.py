@@ -54,7 +54,7 @@ def leaderboard(
 ) -> None:
     """Compare methods on tasks, from the runs that MLflow holds.
 
-    Values are means over people, with the 95 % bootstrap interval over people. Methods that
+    Values are means over subjects, with the 95 % bootstrap interval over subjects. Methods that
     Wilcoxon's signed-rank test cannot tell from the best share its tier, (1). The rank is the
     mean over tasks, and the score is 0 for the floor and 1 for the ceiling; a task that a
     method has no number for counts as the last rank and as 0. Controls are marked. Cohorts,

@@ -35,7 +35,7 @@ def parse_cohort(text: str) -> tuple[str, str | None]:
                     f"--recipe (`harmbench data recipe {text}` drafts one)"
                 )
             raise UserError(
-                f"{text} is a single file; list scans in a FILE.csv of path, person, session, "
+                f"{text} is a single file; list scans in a FILE.csv of path, subject, session, "
                 "domain, or put them into a BIDS folder"
             )
     return name, argument or None

@@ -12,22 +12,22 @@ from harmbench.cohorts.study import Found, Study
 from harmbench.errors import UserError
 from harmbench.preprocessing.file_names import refuse_dicom
 
-_NEEDED = ("path", "person", "session", "domain")
+_NEEDED = ("path", "subject", "session", "domain")
 _OPTIONAL = ("mask", "labels")
 # What the values of a label volume stand for where no recipe can say it.
 _LABELS = Labels("", "", csf=(1,), grey_matter=(2,), white_matter=(3,))
 
 
 class Listed(Study):
-    """Scans that a CSV file lists: `path,person,session,domain[,mask,labels]`, a row each.
+    """Scans that a CSV file lists: `path,subject,session,domain[,mask,labels]`, a row each.
 
     Paths are absolute or start from the file's folder. The target is the domain called
     `target`, or else that of the first row. Labels are 1 CSF, 2 grey and 3 white matter.
-    Scans of one person in two domains are taken to be pairs.
+    Scans of one subject in two domains are taken to be pairs.
     """
 
     name = "csv"
-    summary = "the scans that a CSV file lists: path, person, session, domain[, mask, labels]"
+    summary = "the scans that a CSV file lists: path, subject, session, domain[, mask, labels]"
 
     def __init__(self, argument: str | None = None, recipe: Path | None = None) -> None:
         if not argument:
@@ -64,11 +64,11 @@ class Listed(Study):
     def find(self) -> Found:
         """Return the scans as the file lists them."""
         for domain in self.recipe.domains:
-            people = {scan.person for scan in self._domains[domain.name]}
-            if len(people) == 1:
+            subjects = {scan.subject for scan in self._domains[domain.name]}
+            if len(subjects) == 1:
                 raise UserError(
-                    f"domain '{domain.name}' of {self._file} has only one person, "
-                    f"'{people.pop()}'; a split by person needs at least two"
+                    f"domain '{domain.name}' of {self._file} has only one subject, "
+                    f"'{subjects.pop()}'; a split by subject needs at least two"
                 )
         return Found({d.name: tuple(self._domains[d.name]) for d in self.recipe.domains}, {})
 
@@ -106,9 +106,9 @@ class Listed(Study):
                 raise UserError(
                     f"{where}: domain '{domain}' may have letters, digits, - and _ only"
                 )
-            whose = (domain, values["person"], values["session"])
+            whose = (domain, values["subject"], values["session"])
             if whose in seen:
-                raise UserError(f"{where}: person, session and domain are those of a line before")
+                raise UserError(f"{where}: subject, session and domain are those of a line before")
             seen.add(whose)
             path, mask, labels = (
                 self.root / Path(values[column]).expanduser() if values.get(column) else None
@@ -121,7 +121,7 @@ class Listed(Study):
             if not re.search(r"\.nii(\.gz)?$", path.name):
                 refuse_dicom(path)
             domains.setdefault(domain, []).append(
-                Scan(path, values["person"], values["session"], {}, None, mask, labels)
+                Scan(path, values["subject"], values["session"], {}, None, mask, labels)
             )
         if not domains:
             raise UserError(f"{self._file} lists no scans")

@@ -15,7 +15,7 @@ from harmbench.cohorts.bids.published_split import split_as_published
 from harmbench.cohorts.bids.recipe import Recipe
 from harmbench.data.cohort_source import CohortSource
 from harmbench.data.cohort_writer import CohortWriter, ScanRecord
-from harmbench.data.splits import split_people
+from harmbench.data.splits import split_subjects
 from harmbench.errors import UserError
 from harmbench.preprocessing.brain import BrainSource
 from harmbench.preprocessing.brain_tools import Extractor, find_extractor
@@ -108,7 +108,7 @@ class Study(CohortSource):
         from harmbench.preprocessing.version import VERSION
 
         names = [
-            [domain, scan.person, scan.session, self._files(scan)]
+            [domain, scan.subject, scan.session, self._files(scan)]
             for domain, scans in self.found.domains.items()
             for scan in scans
         ]
@@ -124,7 +124,7 @@ class Study(CohortSource):
         Raises
         ------
         UserError
-            If a domain is left with fewer than two people.
+            If a domain is left with fewer than two subjects.
         """
         from harmbench.preprocessing.scan_job import run_job
         from harmbench.util.processes import in_processes
@@ -158,7 +158,7 @@ class Study(CohortSource):
                 progress.log(f"look at {where}: correlation {found:.2f} with the template is low")
             done.append(_Done(domain, scan, job, outcome, pair))
         done.sort(key=lambda one: (one.domain, one.job.row))
-        self._check_people(done, left_out, heads)
+        self._check_subjects(done, left_out, heads)
         splits = self._splits(grid, done)
         standard = self._normalized(done, splits, progress)
         writer.finish(
@@ -205,11 +205,11 @@ class Study(CohortSource):
                 jobs[job] = (domain, scan, pair)
         return jobs
 
-    def _check_people(
+    def _check_subjects(
         self, done: Sequence[_Done], left_out: Mapping[str, str], heads: Sequence[str]
     ) -> None:
         for domain, scans in self.found.domains.items():
-            names = {one.scan.person for one in done if one.domain == domain}
+            names = {one.scan.subject for one in done if one.domain == domain}
             if len(names) < 2:
                 lost = [self.relative(scan.path) for scan in scans]
                 # Of heads the one says what the other does, and at length.
@@ -219,22 +219,22 @@ class Study(CohortSource):
                     reasons.append(f"and {len(same)} more like it")
                 more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
                 raise UserError(
-                    f"domain '{domain}' is left with {len(names)} of the two people that a split "
+                    f"domain '{domain}' is left with {len(names)} of the two subjects that a split "
                     f"needs, since these scans cannot be used: {'; '.join(reasons[:3])}{more}"
                 )
 
     def _splits(self, grid: Grid, done: Sequence[_Done]) -> dict[str, str]:
-        """Assign every person to one split."""
+        """Assign every subject to one split."""
         split = self.recipe.split
-        people: dict[str, list[str]] = {domain: [] for domain in self.found.domains}
+        subjects: dict[str, list[str]] = {domain: [] for domain in self.found.domains}
         paired: dict[str, list[str]] = {domain: [] for domain in self.sources}
         for one in done:
-            people[one.domain].append(one.scan.person)
+            subjects[one.domain].append(one.scan.subject)
             if one.pair is not None:
-                paired[one.domain].append(one.scan.person)
+                paired[one.domain].append(one.scan.subject)
         if split.published:
-            return split_as_published(people, paired, split, grid.shape[0])
-        return split_people(people, validation=split.validation, test=split.test)
+            return split_as_published(subjects, paired, split, grid.shape[0])
+        return split_subjects(subjects, validation=split.validation, test=split.test)
 
     def _normalized(
         self, done: Sequence[_Done], splits: Mapping[str, str], progress: Progress
@@ -247,7 +247,7 @@ class Study(CohortSource):
         training = [
             one.outcome.landmarks
             for one in done
-            if one.domain == self.target and splits[one.scan.person] == "train"
+            if one.domain == self.target and splits[one.scan.subject] == "train"
         ]
         places = [(one.job.folder, one.job.row) for one in done]
         return normalize_rows(way, training, places, progress)
@@ -265,10 +265,10 @@ class Study(CohortSource):
 
         chosen = [*normalization(self.normalization).key(standard), *self._corrected_by()]
         partners = {one.pair.partner.path for one in done if one.pair is not None}
-        people: dict[str, set[str]] = {domain: set() for domain in self.found.domains}
+        subjects: dict[str, set[str]] = {domain: set() for domain in self.found.domains}
         for one in done:
-            people[one.domain].add(one.scan.person)
-        elsewhere = set().union(*(people[source] for source in self.sources))
+            subjects[one.domain].add(one.scan.subject)
+        elsewhere = set().union(*(subjects[source] for source in self.sources))
         records = []
         for one in done:
             domain, scan, job, outcome, pair = (
@@ -281,19 +281,19 @@ class Study(CohortSource):
             if self.recipe.pairs is not None:
                 paired = pair is not None or scan.path in partners
             else:
-                others = elsewhere if domain == self.target else people[self.target]
-                paired = scan.person in others
+                others = elsewhere if domain == self.target else subjects[self.target]
+                paired = scan.subject in others
             # Of what was registered to a partner, the voxels depend on that scan, too.
             beyond = [] if pair is None else [outcome.partner_content]
             records.append(
                 ScanRecord(
                     domain=domain,
-                    person=scan.person,
+                    subject=scan.subject,
                     session=scan.session,
                     row=job.row,
                     key=digest("scan", VERSION, grid, outcome.content, *beyond, *chosen),
                     label_key=digest("labels", self._tissues, self._files(scan)[1]),
-                    split=splits[scan.person],
+                    split=splits[scan.subject],
                     labelled=outcome.labelled,
                     paired=paired,
                     partner="" if pair is None else pair.partner.session,

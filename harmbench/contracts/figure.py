@@ -33,7 +33,7 @@ class FigureContext:
     fitted
         Returns the fitted method; fits it, if `harmbench run` has not done so before.
     t2_weighted
-        Returns a T2-weighted image of a person; see `CohortSource.t2_weighted`.
+        Returns a T2-weighted image of a subject; see `CohortSource.t2_weighted`.
     progress
         To show how far long work has come.
     """

@@ -20,7 +20,7 @@ class FitData:
     target
         Training scans of the target domain.
     validation
-        Scans of the target domain, of other people, to choose by; may be empty.
+        Scans of the target domain, of other subjects, to choose by; may be empty.
     seed
         Seed of the fit's random streams.
     """
@@ -55,7 +55,7 @@ class FitData:
 
     @property
     def pairs(self) -> tuple[ScanSet, ScanSet]:
-        """Source and target scans of the same people, in the same space and order.
+        """Source and target scans of the same subjects, in the same space and order.
 
         Raises
         ------

@@ -15,9 +15,9 @@ class Needs(Enum):
     TARGET
         Scans of the target domain alone: a *blind* method.
     UNPAIRED
-        Scans of the target and of the source domain, of whatever people.
+        Scans of the target and of the source domain, of whatever subjects.
     PAIRED
-        Scans of the same people in both domains, in the same space.
+        Scans of the same subjects in both domains, in the same space.
     TRUTH
         The paired truth of the very scans to be harmonised. For controls that bound
         the scale from above; never for a method that is to be compared.

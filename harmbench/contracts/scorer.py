@@ -75,12 +75,12 @@ class Scorer(ABC):
         Returns
         -------
         pandas.DataFrame
-            Columns person, scan, slice, metric and value; `slice` is -1 where the value
+            Columns subject, scan, slice, metric and value; `slice` is -1 where the value
             is of the whole scan.
         """
 
     def estimates(self, scores: pd.DataFrame) -> dict[str, Estimate]:
-        """Return each metric's number with its interval: means over people by default.
+        """Return each metric's number with its interval: means over subjects by default.
 
         Parameters
         ----------

@@ -33,7 +33,7 @@ class Task(ABC):
         Names of scores that no registered metric makes, each with whether higher is better.
     headline
         The scores that tell most, first first: what is told of a cell in one line, and what
-        people are ranked by.
+        subjects are ranked by.
     expected_failures
         Checks of `harmbench check` that it fails, each with the reason.
     """
@@ -95,7 +95,7 @@ class Task(ABC):
         Returns
         -------
         pandas.DataFrame
-            Columns person, scan, slice, metric and value; `slice` is -1 where the value
+            Columns subject, scan, slice, metric and value; `slice` is -1 where the value
             is of the whole scan.
         """
         frames = [

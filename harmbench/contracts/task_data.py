@@ -19,13 +19,13 @@ class TaskData:
     target, validation
         Scans of the target domain to fit on, and to choose by.
     test
-        Source scans to harmonise, of people that no fit has seen.
+        Source scans to harmonise, of subjects that no fit has seen.
     references
         The truth of each test scan, in the same order, or None where nobody knows it.
     source
         Training scans of the source domain, for methods that need them.
     pairs
-        Training scans of the same people in source and target, or None.
+        Training scans of the same subjects in source and target, or None.
     no_pairs
         Why there are no pairs, shown when a paired method is skipped.
     labelled
@@ -43,7 +43,7 @@ class TaskData:
     references: ScanSet | None = None
     source: ScanSet | None = None
     pairs: tuple[ScanSet, ScanSet] | None = None
-    no_pairs: str = "the cohort has no person scanned on both scanners"
+    no_pairs: str = "the cohort has no subject scanned on both scanners"
     labelled: tuple[ScanSet, ScanSet] | None = None
     extra: Mapping[str, ScanSet] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from harmbench.util.progress import Progress
 
 
 class Cohort:
-    """A prepared cohort on disk: one target domain, source domains, splits by person.
+    """A prepared cohort on disk: one target domain, source domains, splits by subject.
 
     Attributes
     ----------
@@ -58,7 +58,9 @@ class Cohort:
         self.normalization: str = description.get("normalization", DEFAULT_NORMALIZATION)
         self.facts: dict[str, Any] = description.get("facts", {})
         # Through the record, so that cohorts prepared before a column came have it, too.
-        self.table = pd.DataFrame([asdict(ScanRecord(**scan)) for scan in description["scans"]])
+        self.table = pd.DataFrame(
+            [asdict(ScanRecord.from_json(scan)) for scan in description["scans"]]
+        )
 
     @classmethod
     def open(cls, source: CohortSource, grid: Grid, home: Path, progress: Progress) -> Self:
@@ -108,10 +110,10 @@ class Cohort:
     def pairs(
         self, source: str, split: str, *, labelled: bool = False
     ) -> tuple[ScanSet, ScanSet] | None:
-        """Return the scans of people seen on both scanners, in the same space and order.
+        """Return the scans of subjects seen on both scanners, in the same space and order.
 
         Where the cohort's source named partners, every source scan that has one, so that a
-        person may come several times; else the first scan of each person on either side.
+        subject may come several times; else the first scan of each subject on either side.
         If asked, of the scans that have labels.
 
         Returns
@@ -126,12 +128,12 @@ class Cohort:
         if (first["partner"] != "").any():
             first = first[first["partner"] != ""]
             wanted, known = (
-                [first["person"], first["partner"]],
-                [second["person"], second["session"]],
+                [first["subject"], first["partner"]],
+                [second["subject"], second["session"]],
             )
         else:
-            first, second = first.drop_duplicates("person"), second.drop_duplicates("person")
-            wanted, known = [first["person"]], [second["person"]]
+            first, second = first.drop_duplicates("subject"), second.drop_duplicates("subject")
+            wanted, known = [first["subject"]], [second["subject"]]
         place = {key: i for i, key in enumerate(zip(*known, strict=True))}
         matched = [place.get(key, -1) for key in zip(*wanted, strict=True)]
         first = first[[i >= 0 for i in matched]]
@@ -147,7 +149,7 @@ class Cohort:
             scans=tuple(
                 ScanKey(*fields)
                 for fields in zip(
-                    *(table[name] for name in ("person", "session", "key", "label_key")),
+                    *(table[name] for name in ("subject", "session", "key", "label_key")),
                     strict=True,
                 )
             ),

@@ -83,8 +83,8 @@ class CohortSource(ABC):
             If what remains after leaving out bad scans is no cohort.
         """
 
-    def t2_weighted(self, person: str, grid: Grid) -> Tensor | None:
-        """Return a T2-weighted image of a person, prepared as the target's scan of that person.
+    def t2_weighted(self, subject: str, grid: Grid) -> Tensor | None:
+        """Return a T2-weighted image of a subject, prepared as the target's scan of that subject.
 
         No task uses it: it is the case that methods for one contrast must fail on. Most
         cohorts have none.

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ class ScanRecord:
 
     Attributes
     ----------
-    domain, person, session
+    domain, subject, session
         Whose scan, and from which scanner.
     row
         Row in the domain's arrays.
@@ -33,12 +33,12 @@ class ScanRecord:
     labelled
         Whether tissue labels were written.
     paired
-        True if the scan lies in the same space as the target scan of the same person.
+        True if the scan lies in the same space as the target scan of the same subject.
     label_key
         Hash of what the labels depend on besides; no fit depends on it.
     partner
         Of a source scan: the session of the target scan that it is paired with. Empty where
-        it is paired with none, or with whichever scan of the person comes first.
+        it is paired with none, or with whichever scan of the subject comes first.
     gap_days
         Days between the two, where they are known.
     details
@@ -46,7 +46,7 @@ class ScanRecord:
     """
 
     domain: str
-    person: str
+    subject: str
     session: str
     row: int
     key: str
@@ -57,6 +57,16 @@ class ScanRecord:
     partner: str = ""
     gap_days: int | None = None
     details: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as it is stored: the subject's column is called `person` there."""
+        content = asdict(self)
+        return {"person" if name == "subject" else name: content[name] for name in content}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read a stored row."""
+        return cls(**{"subject" if name == "person" else name: content[name] for name in content})
 
 
 def write_row(path: Path, row: int, values: npt.NDArray[Any]) -> None:
@@ -128,9 +138,9 @@ class CohortWriter:
             How intensities were normalised.
         facts
             What else is to be known of the cohort, as JSON types. `"repeat"` names a domain,
-            neither target nor source, of second scans of target people on its scanner.
+            neither target nor source, of second scans of target subjects on its scanner.
         """
-        rows = [asdict(record) for record in records]
+        rows = [record.to_json() for record in records]
         description = {
             "name": name,
             "key": key,

@@ -23,14 +23,14 @@ def contact_sheet(cohort: Cohort, most: int) -> Figure:
     """Draw every scan as a row: five axial slices, a coronal and a sagittal one.
 
     All are upright: the front of the head, or its top, is up; in axial and coronal slices
-    the left of the person is on the left, and in sagittal ones the face looks to the right.
+    the left of the subject is on the left, and in sagittal ones the face looks to the right.
 
     Parameters
     ----------
     cohort
         The cohort.
     most
-        Scans at most. If there are more, as many of each domain, evenly over its people,
+        Scans at most. If there are more, as many of each domain, evenly over its subjects,
         those that are to be looked at before others.
     """
     domains = (cohort.target, *cohort.sources)
@@ -56,7 +56,7 @@ def contact_sheet(cohort: Cohort, most: int) -> Figure:
         axis.set_axis_off()
         scan = scans.scans[place]
         axis.set_title(
-            f"{scan.person} / {scan.session} / {domain}", fontsize=8, loc="left", pad=1.5
+            f"{scan.subject} / {scan.session} / {domain}", fontsize=8, loc="left", pad=1.5
         )
     total = len(cohort.table)
     count = f"{total} scans" if len(chosen) == total else f"{len(chosen)} of {total} scans"

@@ -50,7 +50,7 @@ class Transform(Protocol):
 class ScanKey:
     """Which scan this is, and the hashes of everything its image and its labels depend on."""
 
-    person: str
+    subject: str
     session: str
     key: str
     labels: str = ""
@@ -67,7 +67,7 @@ class ScanSet:
     grid
         The grid all scans lie on.
     scans
-        Person, session and content hash of each scan.
+        Subject, session and content hash of each scan.
     rows
         Row of each scan in the domain's arrays.
     directory
@@ -90,9 +90,9 @@ class ScanSet:
         return len(self.rows)
 
     @property
-    def people(self) -> tuple[str, ...]:
-        """The person of each scan."""
-        return tuple(scan.person for scan in self.scans)
+    def subjects(self) -> tuple[str, ...]:
+        """The subject of each scan."""
+        return tuple(scan.subject for scan in self.scans)
 
     @property
     def n_slices(self) -> int:
@@ -103,7 +103,12 @@ class ScanSet:
     def digest(self) -> str:
         """Content hash of the prepared voxels, the order of the scans and the transform."""
         transform = None if self.transform is None else self.transform.digest
-        return digest("scans", self.grid, self.scans, self.labelled, transform)
+        # The spelling of the stored keys: `person` is what a subject is called in them.
+        scans = [
+            {"person": s.subject, "session": s.session, "key": s.key, "labels": s.labels}
+            for s in self.scans
+        ]
+        return digest("scans", self.grid, scans, self.labelled, transform)
 
     def with_transform(self, transform: Transform) -> ScanSet:
         """Return the same scans with `transform` applied whenever they are read."""
@@ -150,7 +155,7 @@ class ScanSet:
         return Scans(
             images=images,
             masks=masks,
-            people=tuple(self.scans[i].person for i in places),
+            subjects=tuple(self.scans[i].subject for i in places),
             sessions=tuple(self.scans[i].session for i in places),
             positions=torch.tensor(self.grid.positions, dtype=torch.float32),
             labels=labels,

@@ -75,8 +75,8 @@ class Scans:
         `(N, S, H, W)` float32 in [0, 1].
     masks
         `(N, S, H, W)` bool: the foreground, which is the brain.
-    people
-        The person of each scan: length N.
+    subjects
+        The subject of each scan: length N.
     sessions
         The session of each scan: length N.
     positions
@@ -96,7 +96,7 @@ class Scans:
 
     images: Tensor
     masks: Tensor
-    people: tuple[str, ...]
+    subjects: tuple[str, ...]
     sessions: tuple[str, ...]
     positions: Tensor
     labels: Tensor | None = None

@@ -45,13 +45,13 @@ def domain_rows(cohort: Cohort) -> dict[str, list[str]]:
     details = [list(table["details"]) for table in tables]
     rows = {
         "role": ["target", *("source" for _ in cohort.sources)],
-        "people": [str(table["person"].nunique()) for table in tables],
+        "people": [str(table["subject"].nunique()) for table in tables],
         "scans": [str(len(table)) for table in tables],
         "slices": [str(len(table) * slices) for table in tables],
     }
     for split in SPLITS:
         parts = [table[table["split"] == split] for table in tables]
-        rows[f"{split}: people, scans, slices"] = [_size(part, slices) for part in parts]
+        rows[f"{split}: subjects, scans, slices"] = [_size(part, slices) for part in parts]
         rows[f"{split}: slices published"] = [
             str(published[domain][split]) if domain in published else "" for domain in domains
         ]
@@ -85,7 +85,7 @@ def domain_rows(cohort: Cohort) -> dict[str, list[str]]:
 
 
 def _size(table: pd.DataFrame, slices: int) -> str:
-    return f"{table['person'].nunique()}, {len(table)}, {len(table) * slices}"
+    return f"{table['subject'].nunique()}, {len(table)}, {len(table) * slices}"
 
 
 def _gaps(table: pd.DataFrame) -> str:

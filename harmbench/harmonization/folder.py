@@ -101,8 +101,8 @@ def _outputs(folder: Path, name: str, figures: bool) -> Outputs:
         # BIDS has room for one description: an earlier one goes into ours.
         earlier = re.search(r"_desc-([^_]+)", stem)
         described = f"_desc-{earlier[1] if earlier else ''}harmonized"
-        person = re.sub(r"_desc-[^_]+", "", stem).removesuffix("_T1w")
-        stem, mask = f"{person}{described}_T1w", f"{person}{described}_mask"
+        subject = re.sub(r"_desc-[^_]+", "", stem).removesuffix("_T1w")
+        stem, mask = f"{subject}{described}_T1w", f"{subject}{described}_mask"
     figure = folder / f"{stem}.png" if figures else None
     return Outputs(folder / f"{stem}{ending}", folder / f"{mask}.nii.gz", figure)
 

@@ -213,7 +213,7 @@ def _harmonized(errand: Errand, harmonizer: Harmonizer) -> tuple[dict[str, Any],
     registration = registered(own.content, harmonizer.home, brain)
     shown, bias = without_bias(brain) if n4 else (brain, None)
     stack = whole_stack(shown, registration, harmonizer.grid, beyond=errand.manner.beyond)
-    change, flags = by_windows(harmonizer, stack, *_person(errand.path))
+    change, flags = by_windows(harmonizer, stack, *_subject(errand.path))
     added, changed = change_in_scan(change, stack, native.volume, brain, registration, blend)
     if bias is not None:
         added[brain.box] *= bias
@@ -243,10 +243,10 @@ def _harmonized(errand: Errand, harmonizer: Harmonizer) -> tuple[dict[str, Any],
     return record, contents
 
 
-def _person(path: Path) -> tuple[str, str]:
-    """Return person and session by the file's name, as BIDS has them; else the name itself."""
-    person, session = (re.search(rf"{entity}-([^_.]+)", path.name) for entity in ("sub", "ses"))
-    return (person[1] if person else beside(path, "").name), (session[1] if session else "1")
+def _subject(path: Path) -> tuple[str, str]:
+    """Return subject and session by the file's name, as BIDS has them; else the name itself."""
+    subject, session = (re.search(rf"{entity}-([^_.]+)", path.name) for entity in ("sub", "ses"))
+    return (subject[1] if subject else beside(path, "").name), (session[1] if session else "1")
 
 
 def _as_named(path: Path, content: bytes) -> bytes:

@@ -21,7 +21,7 @@ from harmbench.preprocessing.normalization import normalization
 
 
 def by_windows(
-    harmonizer: Harmonizer, stack: Stack, person: str, session: str
+    harmonizer: Harmonizer, stack: Stack, subject: str, session: str
 ) -> tuple[Array, list[str]]:
     """Harmonise a stack by windows of the grid's size.
 
@@ -54,7 +54,7 @@ def by_windows(
         shown = Scans(
             images=torch.from_numpy(normalized)[None],
             masks=torch.from_numpy(masks)[None],
-            people=(person,),
+            subjects=(subject,),
             sessions=(session,),
             positions=positions[slices],
         )

@@ -12,7 +12,7 @@ from harmbench.contracts.cell import CellResult
 from harmbench.contracts.metric import Metric
 from harmbench.contracts.published import BASELINE, Published
 from harmbench.execution.plan.plan import Job
-from harmbench.statistics.estimate import Estimate, bootstrap, by_person
+from harmbench.statistics.estimate import Estimate, bootstrap, by_subject
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Field:
     Attributes
     ----------
     value
-        Over people, each averaged over the seeds; None where there is no number.
+        Over subjects, each averaged over the seeds; None where there is no number.
     difference
-        To the baseline, person by person; None for the baseline itself.
+        To the baseline, subject by subject; None for the baseline itself.
     published, published_difference
         The paper's number, and its difference to the paper's baseline; None where it has none.
     status, reason
@@ -92,8 +92,8 @@ def tables(
         *(task for task in found if task not in printed),
     )
     for metric in metrics:
-        people = {
-            (title, task): _people(seeds, metric.name)
+        subjects = {
+            (title, task): _subjects(seeds, metric.name)
             for title, row in cells.items()
             for task, seeds in row.items()
         }
@@ -102,7 +102,7 @@ def tables(
             tasks,
             {
                 title: {
-                    task: _field(title, task, seeds, metric.name, people, published)
+                    task: _field(title, task, seeds, metric.name, subjects, published)
                     for task, seeds in row.items()
                 }
                 for title, row in cells.items()
@@ -116,13 +116,13 @@ def _worst(seeds: Sequence[CellResult]) -> CellResult:
     return next((result for result in seeds if result.scores is None), seeds[0])
 
 
-def _people(seeds: Sequence[CellResult], metric: str) -> pd.Series | None:
-    """Return every person's mean over slices, scans and seeds; None without a number."""
+def _subjects(seeds: Sequence[CellResult], metric: str) -> pd.Series | None:
+    """Return every subject's mean over slices, scans and seeds; None without a number."""
     frames = [result.scores for result in seeds if result.scores is not None]
     if len(frames) < len(seeds):
         return None
-    people = by_person(pd.concat(frames, ignore_index=True))
-    return people.get(metric)
+    subjects = by_subject(pd.concat(frames, ignore_index=True))
+    return subjects.get(metric)
 
 
 def _field(
@@ -130,10 +130,10 @@ def _field(
     task: str,
     seeds: Sequence[CellResult],
     metric: str,
-    people: Mapping[tuple[str, str], pd.Series | None],
+    subjects: Mapping[tuple[str, str], pd.Series | None],
     published: Published | None,
 ) -> Field:
-    own, baseline = people[title, task], people.get((BASELINE, task))
+    own, baseline = subjects[title, task], subjects.get((BASELINE, task))
     difference = None
     if own is not None and baseline is not None and title != BASELINE:
         with np.errstate(invalid="ignore"):

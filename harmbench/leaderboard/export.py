@@ -13,7 +13,7 @@ import pandas as pd
 
 from harmbench.errors import UserError
 from harmbench.leaderboard.table import Measure
-from harmbench.statistics.people import decode
+from harmbench.statistics.subjects import decode
 
 SUFFIXES = (".parquet", ".csv")
 # Rows that are gathered before they are written.
@@ -39,12 +39,12 @@ _RUN = {
 # Of a value.
 _VALUE = {
     "person": ("string", "", "whose scan: the unit of every statistic"),
-    "scan": ("string", "", "the person's session; empty where the value is the person's mean"),
+    "scan": ("string", "", "the subject's session; empty where the value is the subject's mean"),
     "slice": (
         "Int64",
         "index",
         "axial slice from 0; -1 where the value is of a whole scan; missing where it is the "
-        "person's mean",
+        "subject's mean",
     ),
     "metric": ("string", "", "what was measured; see 'metrics'"),
     "value": ("double", "the metric's", "the value; missing where the metric is not defined"),
@@ -59,8 +59,8 @@ class Exported:
     ----------
     path, dictionary
         The scores, and what their columns mean.
-    rows, whole, people_only, left_out
-        Numbers of rows; of runs with every slice, of those whose people's means alone were
+    rows, whole, subjects_only, left_out
+        Numbers of rows; of runs with every slice, of those whose subjects' means alone were
         at hand, and of those without scores.
     """
 
@@ -68,7 +68,7 @@ class Exported:
     dictionary: Path
     rows: int
     whole: int
-    people_only: int
+    subjects_only: int
     left_out: int
 
 
@@ -81,10 +81,10 @@ def export(
     *,
     slices: bool = True,
 ) -> Exported:
-    """Write one row for every run, person, scan, slice and metric.
+    """Write one row for every run, subject, scan, slice and metric.
 
     Scores of slices are in the store of cells of the machine that computed them; of other
-    runs MLflow knows each person's mean, which is written instead.
+    runs MLflow knows each subject's mean, which is written instead.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def export(
     path
         File to write, `.parquet` or `.csv`; the dictionary lies beside it as `.json`.
     slices
-        Whether slices are wanted; else each person's mean alone is written.
+        Whether slices are wanted; else each subject's mean alone is written.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def export(
             values = _slices(cells, str(run["cell"])) if slices else None
             counts["whole" if values is not None else "people"] += 1
             if values is None:
-                values = _people(run, list(metrics))
+                values = _subjects(run, list(metrics))
             counts["rows"] += len(values)
             started = pd.to_datetime(run["started"], unit="ms", utc=True)
             columns = {name: run[name] for name in _RUN} | {"started": started}
@@ -149,11 +149,11 @@ def _slices(cells: Path, key: str) -> pd.DataFrame | None:
     return table.astype({"slice": "Int64"})
 
 
-def _people(run: Mapping[str, Any], metrics: list[str]) -> pd.DataFrame:
+def _subjects(run: Mapping[str, Any], metrics: list[str]) -> pd.DataFrame:
     rows = [
-        (person, "", None, metric, value)
+        (subject, "", None, metric, value)
         for metric in metrics
-        for person, value in zip(*decode(run["people"], run[f"{metric}.people"]), strict=True)
+        for subject, value in zip(*decode(run["people"], run[f"{metric}.people"]), strict=True)
     ]
     return pd.DataFrame(rows, columns=list(_VALUE)).astype({"slice": "Int64", "value": float})
 
@@ -220,7 +220,7 @@ def _dictionary(
         },
         "runs": {
             "with every slice": counts["whole"],
-            "with people's means alone": counts["people"],
+            "with subjects' means alone": counts["people"],
             "without scores": left_out,
         },
     }

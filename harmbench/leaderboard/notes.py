@@ -24,17 +24,17 @@ def _legend(board: Board) -> Iterator[str]:
         yield "° to be seen against: no method, measured by the task itself"
     scores = [score for row in board.rows for score in row.scores.values()]
     if any(score.n > 1 for score in scores):
-        yield "[ ]: 95 % bootstrap interval over people, who are averaged over slices and seeds"
+        yield "[ ]: 95 % bootstrap interval over subjects, who are averaged over slices and seeds"
     if any(score.tier for score in scores):
         yield (
             "(1), (2), ...: tiers; within one nobody can be told from its best (Wilcoxon's "
-            f"signed-rank test over people, Holm-corrected, {100 * LEVEL:.0f} % level)"
+            f"signed-rank test over subjects, Holm-corrected, {100 * LEVEL:.0f} % level)"
         )
     if any(len(score.seeds) > 1 for score in scores):
-        yield "×3 ±0.1: 3 seeds, and the standard deviation among them of the mean over people"
+        yield "×3 ±0.1: 3 seeds, and the standard deviation among them of the mean over subjects"
     if len(board.tasks) > 1 and board.methods:
         yield (
-            f"rank: mean over {len(board.tasks)} tasks, and its 95 % interval over people "
+            f"rank: mean over {len(board.tasks)} tasks, and its 95 % interval over subjects "
             f"({RESAMPLES} resamples); a task without a number counts as the last rank"
         )
     placed = [row.normalized for row in board.methods if row.normalized is not None]
@@ -64,14 +64,14 @@ def _tests(board: Board) -> Iterator[str]:
         for label, score in scores.items():
             if score.known and score.tier is None:
                 silent.setdefault(label, []).append(task)
-    for (people, methods), tasks in few.items():
+    for (subjects, methods), tasks in few.items():
         yield (
-            f"{', '.join(tasks)}: {_count(people, 'person', 'people')} cannot tell "
+            f"{', '.join(tasks)}: {_count(subjects, 'person', 'people')} cannot tell "
             f"{methods} methods apart (the smallest p possible is "
-            f"{smallest_p(people, methods - 1):.2g}): all share a tier"
+            f"{smallest_p(subjects, methods - 1):.2g}): all share a tier"
         )
     for label, tasks in silent.items():
-        yield f"{label} on {', '.join(tasks)}: no mean over people, so not tested"
+        yield f"{label} on {', '.join(tasks)}: no mean over subjects, so not tested"
 
 
 def _seeds(board: Board) -> Iterator[str]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from harmbench.statistics.estimate import Array, Estimate, interval, resampled_means
 from harmbench.statistics.hypothesis import mean_over, ranks
-from harmbench.statistics.people import People
 from harmbench.statistics.ranking import normalized
+from harmbench.statistics.subjects import Subjects
 
 # Fewer than for a single mean: of every resample all methods are ranked on all tasks.
 RESAMPLES = 2000
@@ -33,7 +33,7 @@ class Overall(NamedTuple):
 
 
 def overall(
-    people: Mapping[str, People],
+    subjects: Mapping[str, Subjects],
     values: Mapping[str, Mapping[str, float]],
     methods: Sequence[str],
     floor: str | None,
@@ -45,13 +45,13 @@ def overall(
     """Rank methods over tasks, and place them between the controls.
 
     A method without a number on a task gets the worst rank there and the floor's place, 0:
-    what is missing never raises it. For the intervals people are drawn with replacement,
-    the same of all methods and of all tasks with the same people, and everything is ranked
+    what is missing never raises it. For the intervals subjects are drawn with replacement,
+    the same of all methods and of all tasks with the same subjects, and everything is ranked
     again 2,000 times.
 
     Parameters
     ----------
-    people
+    subjects
         By task, of all labels that tell of them.
     values
         By task and label: the number; NaN where there is none.
@@ -68,7 +68,7 @@ def overall(
     scales: list[Array] = []
     known = np.zeros(len(methods), dtype=int)
     for task, numbers in values.items():
-        means = _means(people[task], numbers, labels)
+        means = _means(subjects[task], numbers, labels)
         fighting = means[:, : len(methods)]
         known += ~np.isnan(fighting[0])
         places.append(ranks(fighting, higher_is_better=higher_is_better))
@@ -89,16 +89,16 @@ def overall(
     }
 
 
-def _means(people: People, numbers: Mapping[str, float], labels: Sequence[str]) -> Array:
-    """Return the mean of each label: as it is in row 0, of resampled people in all others.
+def _means(subjects: Subjects, numbers: Mapping[str, float], labels: Sequence[str]) -> Array:
+    """Return the mean of each label: as it is in row 0, of resampled subjects in all others.
 
-    A number that tells of no people does not vary with them.
+    A number that tells of no subjects does not vary with them.
     """
     means = np.array([[numbers.get(label, math.nan) for label in labels]] * (1 + RESAMPLES))
-    found = [k for k, label in enumerate(labels) if label in people.labels]
+    found = [k for k, label in enumerate(labels) if label in subjects.labels]
     if found:
-        told = people.values[:, [people.labels.index(labels[k]) for k in found]]
-        means[1:, found] = resampled_means(told, RESAMPLES, 0, "people", *people.names)
+        told = subjects.values[:, [subjects.labels.index(labels[k]) for k in found]]
+        means[1:, found] = resampled_means(told, RESAMPLES, 0, "people", *subjects.names)
     return means
 
 

@@ -1,4 +1,4 @@
-"""Two runs side by side: the difference on the people that both have."""
+"""Two runs side by side: the difference on the subjects that both have."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harmbench.errors import UserError
 from harmbench.leaderboard.table import GROUP, Measure
 from harmbench.statistics.estimate import Array, Estimate, bootstrap
 from harmbench.statistics.hypothesis import holm, mean_over, paired, wilcoxon
-from harmbench.statistics.people import decode
+from harmbench.statistics.subjects import decode
 
 _FEWEST = 4  # characters of a run's id
 
@@ -42,13 +42,13 @@ class Difference:
     measure
         The metric.
     one, other
-        Means over the people that both have.
+        Means over the subjects that both have.
     difference
-        One minus the other, person by person, with its 95 % interval.
+        One minus the other, subject by subject, with its 95 % interval.
     p
         Of Wilcoxon's signed-rank test, corrected over all metrics by Holm's method.
     only_one, only_other
-        People that one side alone has a value of.
+        Subjects that one side alone has a value of.
     """
 
     measure: Measure
@@ -99,7 +99,7 @@ def side(runs: pd.DataFrame, text: str) -> Side:
 
 
 def compare(one: Side, other: Side, measures: Iterable[Measure]) -> list[Difference]:
-    """Compare two sides in every metric that both tell of people in.
+    """Compare two sides in every metric that both tell of subjects in.
 
     Seeds that both have are compared with each other; where they have none in common, and
     the test data do not depend on the seed, each side is averaged over its own.
@@ -119,14 +119,14 @@ def compare(one: Side, other: Side, measures: Iterable[Measure]) -> list[Differe
 def _difference(
     one: Side, other: Side, measure: Measure, seeds: Sequence[int] | None
 ) -> Difference | None:
-    """Return the difference in one metric, not corrected; None unless both tell of people."""
-    tables = [_people(each, measure.name, seeds) for each in (one, other)]
+    """Return the difference in one metric, not corrected; None unless both tell of subjects."""
+    tables = [_subjects(each, measure.name, seeds) for each in (one, other)]
     if any(not table for table in tables):
         return None
-    first, second = (set().union(*(people.keys() for people in table)) for table in tables)
+    first, second = (set().union(*(subjects.keys() for subjects in table)) for table in tables)
     common = sorted(first & second)
     values = [
-        np.array([[people.get(name, np.nan) for name in common] for people in table])
+        np.array([[subjects.get(name, np.nan) for name in common] for subjects in table])
         for table in tables
     ]
     gaps = paired(*values)
@@ -142,7 +142,7 @@ def _difference(
 
 
 def _mean(values: Array, gaps: Array) -> float:
-    """Return the mean over the people that have a difference."""
+    """Return the mean over the subjects that have a difference."""
     known = mean_over(values)[~np.isnan(gaps)]
     return float(known.mean()) if len(known) else float("nan")
 
@@ -173,16 +173,16 @@ def _unlike(one: Side, other: Side) -> str | None:
     return None
 
 
-def _people(each: Side, metric: str, seeds: Sequence[int] | None) -> list[Mapping[str, float]]:
-    """Return people's values for every seed, or the mean of all seeds; empty if one has none."""
+def _subjects(each: Side, metric: str, seeds: Sequence[int] | None) -> list[Mapping[str, float]]:
+    """Return subjects' values for every seed, or the mean of all seeds; empty if one has none."""
     column = f"{metric}.people"
     found: dict[int, dict[str, float]] = {}
     for seed, names, values in zip(
         each.runs["seed"], each.runs["people"], each.runs[column], strict=True
     ):
-        people, numbers = decode(names, values)
-        if people:
-            found[int(seed)] = dict(zip(people, numbers.tolist(), strict=True))
+        subjects, numbers = decode(names, values)
+        if subjects:
+            found[int(seed)] = dict(zip(subjects, numbers.tolist(), strict=True))
     if seeds is not None:
         return [found[seed] for seed in seeds] if all(seed in found for seed in seeds) else []
     mean = pd.DataFrame(found).mean(axis=1)

@@ -15,8 +15,8 @@ from harmbench.data.scan_kind import kind_of_scans
 from harmbench.leaderboard.overall import overall
 from harmbench.statistics.estimate import Array, Estimate, bootstrap_columns
 from harmbench.statistics.hypothesis import mean_over
-from harmbench.statistics.people import People, decode
 from harmbench.statistics.ranking import tiers
+from harmbench.statistics.subjects import Subjects, decode
 
 # What cells must have in common to share a board.
 GROUP = ["cohort", "cohort_key", "kind", "preset", "normalization"]
@@ -49,27 +49,27 @@ class Score:
     Attributes
     ----------
     value
-        Mean over people, each averaged over the seeds; NaN where there is none. Of a number
-        that is no mean over people (such as an ICC): its mean over seeds.
+        Mean over subjects, each averaged over the seeds; NaN where there is none. Of a number
+        that is no mean over subjects (such as an ICC): its mean over seeds.
     low, high
-        Bounds of the 95 % bootstrap interval over people; of a number that is no mean over
-        people, the mean over seeds of those that were recorded.
+        Bounds of the 95 % bootstrap interval over subjects; of a number that is no mean over
+        subjects, the mean over seeds of those that were recorded.
     n
-        Number of people; 0 if the runs tell of none.
+        Number of subjects; 0 if the runs tell of none.
     by_seed
-        Mean over people for each seed.
+        Mean over subjects for each seed.
     status
         The worst status among the seeds: a failed seed never hides behind a good one.
     reason
         Why there is no number.
     tier
         From 1: those that cannot be told from the best share its tier. None for controls,
-        and where no person's values were recorded.
+        and where no subject's values were recorded.
     p
         Of the signed-rank test against the best of the tier, corrected by Holm's method;
         NaN for the best itself.
     flags
-        What the method itself warns of, by "person/session"; of any seed.
+        What the method itself warns of, by "subject/session"; of any seed.
     runs
         Ids of the runs, by seed.
     """
@@ -86,12 +86,12 @@ class Score:
     flags: Mapping[str, str] = field(repr=False)
     runs: Mapping[int, str] = field(repr=False)
     _label: str = field(repr=False)
-    _people: People = field(repr=False)
+    _subjects: Subjects = field(repr=False)
 
     @cached_property
-    def people(self) -> pd.Series:
-        """Each person's value, averaged over the seeds; empty if the runs tell of nobody."""
-        return self._people.column(self._label)
+    def subjects(self) -> pd.Series:
+        """Each subject's value, averaged over the seeds; empty if the runs tell of nobody."""
+        return self._subjects.column(self._label)
 
     @property
     def known(self) -> bool:
@@ -105,7 +105,7 @@ class Score:
 
     @property
     def spread(self) -> float:
-        """Standard deviation among seeds of the mean over people; NaN with one seed."""
+        """Standard deviation among seeds of the mean over subjects; NaN with one seed."""
         values = list(self.by_seed.values())
         if len(values) < 2 or not all(map(math.isfinite, values)):
             return math.nan
@@ -125,7 +125,7 @@ class Row:
     scores
         By task; one that the method was not run on is not in it.
     rank
-        Mean rank over the tasks, with its 95 % interval over people, of `n` tasks that it
+        Mean rank over the tasks, with its 95 % interval over subjects, of `n` tasks that it
         has a number for; a task that it lacks counts as the worst rank. None for controls.
     normalized
         Mean over tasks of where it stands between floor (0) and ceiling (1); a task that it
@@ -301,7 +301,7 @@ def _board(runs: pd.DataFrame, measure: Measure) -> Board:
         for end in ("floor", "ceiling")
     }
     found = overall(
-        {task: people for task, (_, people) in columns.items()},
+        {task: subjects for task, (_, subjects) in columns.items()},
         {
             task: {label: score.value for label, score in scores.items()}
             for task, (scores, _) in columns.items()
@@ -362,18 +362,20 @@ def _cells(runs: pd.DataFrame, metric: str) -> dict[str, dict[str, list[_Cell]]]
         "task", "label", "seed", "status", "reason", "run_id", "flags", "people",
         f"{metric}.people", metric, f"{metric}.low", f"{metric}.high",
     )  # fmt: skip
-    for task, label, seed, status, reason, run_id, flags, people, values, *estimate in zip(
+    for task, label, seed, status, reason, run_id, flags, subjects, values, *estimate in zip(
         *(runs[name].tolist() for name in columns), strict=True
     ):
-        cell = _Cell(label, seed, status, reason, run_id, flags, estimate, *decode(people, values))
+        cell = _Cell(
+            label, seed, status, reason, run_id, flags, estimate, *decode(subjects, values)
+        )
         found.setdefault(task, {}).setdefault(label, []).append(cell)
     return found
 
 
 def _column(
     by_label: Mapping[str, Sequence[_Cell]], measure: Measure, controls: Mapping[str, str]
-) -> tuple[dict[str, Score], People]:
-    """Return one task's scores by label, and the people behind them."""
+) -> tuple[dict[str, Score], Subjects]:
+    """Return one task's scores by label, and the subjects behind them."""
     # Of a method with a failed seed, or one that tells of nobody, nothing can be tested.
     tested = [
         label
@@ -381,33 +383,39 @@ def _column(
         if all(cell.status == "done" and cell.names for cell in cells)
     ]
     cells = [cell for label in tested for cell in by_label[label]]
-    names = tuple(sorted({person for told in {cell.names for cell in cells} for person in told}))
+    names = tuple(sorted({subject for told in {cell.names for cell in cells} for subject in told}))
     seeds = sorted({cell.seed for cell in cells})
-    place = {person: row for row, person in enumerate(names)}
+    place = {subject: row for row, subject in enumerate(names)}
     values = np.full((len(seeds), len(names), len(tested)), math.nan)
     for k, label in enumerate(tested):
         for cell in by_label[label]:
-            rows = slice(None) if cell.names == names else [place[person] for person in cell.names]
+            rows = (
+                slice(None) if cell.names == names else [place[subject] for subject in cell.names]
+            )
             values[seeds.index(cell.seed), rows, k] = cell.values
-    people = People(names, tuple(tested), mean_over(values))
+    subjects = Subjects(names, tuple(tested), mean_over(values))
     fighting = [k for k, label in enumerate(tested) if not controls[label]]
     found = tiers(values[..., fighting], higher_is_better=measure.higher_is_better)
     placed = dict(zip([tested[k] for k in fighting], found, strict=True))
-    estimates = dict(zip(tested, bootstrap_columns(people.values), strict=True))
+    estimates = dict(zip(tested, bootstrap_columns(subjects.values), strict=True))
     scores = {
         label: _score(
             sorted(cells, key=lambda cell: cell.seed),
             estimates.get(label),
-            people,
+            subjects,
             *placed.get(label, (None, math.nan)),
         )
         for label, cells in by_label.items()
     }
-    return scores, people
+    return scores, subjects
 
 
 def _score(
-    cells: Sequence[_Cell], estimate: Estimate | None, people: People, tier: int | None, p: float
+    cells: Sequence[_Cell],
+    estimate: Estimate | None,
+    subjects: Subjects,
+    tier: int | None,
+    p: float,
 ) -> Score:
     worst = max(cells, key=lambda cell: _SEVERITY.index(cell.status))
     if worst.status != "done":
@@ -430,7 +438,7 @@ def _score(
         {scan: flag for cell in cells for scan, flag in cell.flags.items()},
         {cell.seed: cell.run_id for cell in cells},
         cells[0].label,
-        people,
+        subjects,
     )
 
 

@@ -132,7 +132,7 @@ class Wasserstein(Metric):
         W_1 = \int_0^1 |Q_{scan}(p) - Q_{target}(p)| \, dp
 
     In the units of the intensities, which are in [0, 1]. No scan of the target reaches 0
-    either: people differ among each other.
+    either: subjects differ among each other.
     """
 
     name = "wasserstein"

@@ -3,7 +3,7 @@
 Each comes twice: over the whole slice, as in the paper's tables, and within the
 reference's foreground, which zeros of the background cannot flatter. All are computed in
 float64, and all are NaN on a slice whose reference has no foreground: two empty slices
-agree without anybody's merit, and their infinite PSNR would swallow a person's mean.
+agree without anybody's merit, and their infinite PSNR would swallow a subject's mean.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from harmbench.preprocessing.resampling import resample
 # named and not left out.
 MIN_CORRELATION = 0.3
 DOUBTFUL_CORRELATION = 0.43
-# Two scans of one person are far more alike than a scan and the template.
+# Two scans of one subject are far more alike than a scan and the template.
 MIN_PAIR_CORRELATION = 0.4
 
 _COARSE, _FINE = 4.0, 3.0  # mm, of the images that are registered
@@ -106,7 +106,7 @@ def register(brain: Brain) -> Registration:
 def register_rigidly(
     brain: Brain, partner: Brain, brain_to: Registration, partner_to: Registration
 ) -> Registration:
-    """Register a brain to another scan of the same person by a rigid transform.
+    """Register a brain to another scan of the same subject by a rigid transform.
 
     It starts from where the two lie to the template, without what is not rigid in that,
     and goes on by Mattes' mutual information, the scanners having contrasts of their own.
@@ -156,7 +156,7 @@ def register_rigidly(
     if not correlation >= MIN_PAIR_CORRELATION:
         raise BadScanError(
             f"rigid registration to the partner failed: correlation {correlation:.2f}, and at "
-            f"least {MIN_PAIR_CORRELATION} is needed; are they of one person?"
+            f"least {MIN_PAIR_CORRELATION} is needed; are they of one subject?"
         )
     return Registration(_nested(matrix @ to_mni), correlation)
 

@@ -37,7 +37,7 @@ class Job:
     source
         The T1w volume, and how its brain is cut out.
     partner
-        The scan of the same person that it is registered to, or None.
+        The scan of the same subject that it is registered to, or None.
     labels, tissues
         The label volume and what its values mean; both None without labels.
     folder, row

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 # Five anchors of cividis (Nunez, Anderton and Renslow, PLOS ONE 2018), which looks alike to
-# people with and without a colour vision deficiency, from worst to best.
+# subjects with and without a colour vision deficiency, from worst to best.
 _CIVIDIS = ((0, 34, 78), (65, 77, 107), (124, 123, 120), (188, 174, 108), (254, 232, 56))
 STEPS = 9
 # How much of the colour is mixed into white paper, or into a dark one.

@@ -125,7 +125,7 @@ def _known(board: Board, task: str) -> list[tuple[Row, Score]]:
 
 
 def intervals(board: Board, task: str) -> Plot | None:
-    """Draw each method's mean with its 95 % interval over people, and the seeds' means."""
+    """Draw each method's mean with its 95 % interval over subjects, and the seeds' means."""
     known = _known(board, task)
     if not known:
         return None
@@ -183,7 +183,7 @@ def intervals(board: Board, task: str) -> Plot | None:
         {"title": _title(axis_title(board))},
         _methods([_name(row.label) for row, _ in known]),
         (
-            f"{board.metric} on {task}: mean over people with its 95 % interval.",
+            f"{board.metric} on {task}: mean over subjects with its 95 % interval.",
             "; ".join(f"{row.label}: {_hover(score)}" for row, score in known),
         ),
         110 + _ROW * len(known),
@@ -203,13 +203,13 @@ def _methods(labels: Sequence[str]) -> dict[str, Any]:
 def _hover(score: Score) -> str:
     interval = f" [{short(score.low)}, {short(score.high)}]" if math.isfinite(score.low) else ""
     seeds = len(score.seeds)
-    return f"{short(score.value)}{interval}, {score.n} people, {seeds} seed{'s' * (seeds != 1)}"
+    return f"{short(score.value)}{interval}, {score.n} subjects, {seeds} seed{'s' * (seeds != 1)}"
 
 
 def differences(board: Board, task: str, base: Row) -> Plot | None:
-    """Draw every method's differences to another, `base`, person by person, with their mean."""
+    """Draw every method's differences to another, `base`, subject by subject, with their mean."""
     known = [
-        (row, _paired(score.people, base.scores[task].people))
+        (row, _paired(score.subjects, base.scores[task].subjects))
         for row, score in _known(board, task)
         if row.label != base.label
     ]
@@ -225,11 +225,11 @@ def differences(board: Board, task: str, base: Row) -> Plot | None:
             "type": "scatter",
             "x": _numbers(value for _, values in known for value in values),
             "y": [label for label, (_, values) in zip(labels, known, strict=True) for _ in values],
-            "text": [_name(str(person)) for _, values in known for person in values.index],
+            "text": [_name(str(subject)) for _, values in known for subject in values.index],
             "mode": "markers",
-            "name": "each person",
+            "name": "each subject",
             "marker": {"color": _SKY, "size": 7, "opacity": 0.6},
-            "hovertemplate": "%{y}, person %{text}: %{x:+.4g}<extra></extra>",
+            "hovertemplate": "%{y}, subject %{text}: %{x:+.4g}<extra></extra>",
         },
         {
             "type": "scatter",
@@ -253,7 +253,7 @@ def differences(board: Board, task: str, base: Row) -> Plot | None:
         {"title": _title(f"{board.metric}{unit} minus that of {_name(base.label)}")},
         _methods(labels),
         (
-            f"The same people's {board.metric} on {task}, minus that of {base.label}: "
+            f"The same subjects' {board.metric} on {task}, minus that of {base.label}: "
             f"what lies to the {better} of 0 is better than {base.label}.",
             "; ".join(texts),
         ),
@@ -263,7 +263,7 @@ def differences(board: Board, task: str, base: Row) -> Plot | None:
 
 
 def _paired(one: pd.Series, other: pd.Series) -> pd.Series:
-    """Return differences of the people that both have, where they are finite."""
+    """Return differences of the subjects that both have, where they are finite."""
     if one.empty or other.empty:
         return pd.Series(dtype=float)
     with np.errstate(invalid="ignore"):
@@ -271,19 +271,19 @@ def _paired(one: pd.Series, other: pd.Series) -> pd.Series:
 
 
 def scatter(board: Board, task: str, base: Row) -> Plot | None:
-    """Draw each person's value by every method against that by another."""
-    before = base.scores[task].people
+    """Draw each subject's value by every method against that by another."""
+    before = base.scores[task].subjects
     known = [
-        (row, score.people)
+        (row, score.subjects)
         for row, score in _known(board, task)
-        if row.label != base.label and not row.control and not score.people.empty
+        if row.label != base.label and not row.control and not score.subjects.empty
     ]
     if before.empty or not known:
         return None
     data: list[dict[str, Any]] = []
     ends: list[float] = []
-    for i, (row, people) in enumerate(known):
-        both = pd.DataFrame({"x": before, "y": people})
+    for i, (row, subjects) in enumerate(known):
+        both = pd.DataFrame({"x": before, "y": subjects})
         both = both.replace([math.inf, -math.inf], math.nan).dropna()
         if both.empty:
             continue
@@ -293,7 +293,7 @@ def scatter(board: Board, task: str, base: Row) -> Plot | None:
                 "type": "scatter",
                 "x": _numbers(both["x"]),
                 "y": _numbers(both["y"]),
-                "text": [_name(str(person)) for person in both.index],
+                "text": [_name(str(subject)) for subject in both.index],
                 "mode": "markers",
                 "name": _name(row.label),
                 "marker": {
@@ -302,7 +302,7 @@ def scatter(board: Board, task: str, base: Row) -> Plot | None:
                     "size": 9,
                     "opacity": 0.8,
                 },
-                "hovertemplate": "person %{text}: %{x:.4g} → %{y:.4g}",
+                "hovertemplate": "subject %{text}: %{x:.4g} → %{y:.4g}",
             }
         )
     if not ends:
@@ -325,9 +325,9 @@ def scatter(board: Board, task: str, base: Row) -> Plot | None:
         {"title": _title(f"{board.metric} by {_name(base.label)}")},
         {"title": _title(f"{board.metric} by the method")},
         (
-            f"Every person once for each method: {board.metric} by {base.label} across, by the "
-            f"method up. People {side} the line are better off by the method.",
-            f"{len(before)} people by {', '.join(row.label for row, _ in known)}.",
+            f"Every subject once for each method: {board.metric} by {base.label} across, by the "
+            f"method up. Subjects {side} the line are better off by the method.",
+            f"{len(before)} subjects by {', '.join(row.label for row, _ in known)}.",
         ),
         430,
     )

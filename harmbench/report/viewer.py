@@ -1,4 +1,4 @@
-"""The slice viewer's pictures: one sheet for each method, of three people by three slices."""
+"""The slice viewer's pictures: one sheet for each method, of three subjects by three slices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harmbench.util.hashing import bytes_digest, digest
 
 # Differences beyond it have the last colour of the map; intensities lie in [0, 1].
 LIMIT = 0.3
-# Ends and middle of ColorBrewer's RdBu, which people with a colour vision deficiency see apart.
+# Ends and middle of ColorBrewer's RdBu, which subjects with a colour vision deficiency see apart.
 _BLUE, _WHITE, _RED = (5, 48, 97), (247, 247, 247), (103, 0, 31)
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -48,18 +48,18 @@ class Viewer:
     ----------
     layers
         The source first, then methods in the order of the board, then the reference.
-    people, positions
-        Rows and columns of every sheet: the people, and MNI152 z of the slices in mm.
+    subjects, positions
+        Rows and columns of every sheet: the subjects, and MNI152 z of the slices in mm.
     width, height
         Of one slice, in pixels.
     minus
         What is subtracted in the differences.
     paired
-        Whether the reference is the truth, or a scan of another person.
+        Whether the reference is the truth, or a scan of another subject.
     """
 
     layers: tuple[Layer, ...]
-    people: tuple[str, ...]
+    subjects: tuple[str, ...]
     positions: tuple[float, ...]
     width: int
     height: int
@@ -78,7 +78,7 @@ def write_viewer(folder: Path, stem: str, files: Mapping[str, Path]) -> Viewer |
         Beginning of the file names.
     files
         `slices.npz` of a cell, by method, in the order in which they are flipped through.
-        Those that cannot be read, or show other people than the first, are left out.
+        Those that cannot be read, or show other subjects than the first, are left out.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def write_viewer(folder: Path, stem: str, files: Mapping[str, Path]) -> Viewer |
         _write_grey(folder / layer.image, arrays["harmonized"])
         _write_difference(folder / f"{stem}-{i}-difference.png", arrays["harmonized"], base)
         layers.append(layer)
-    name = "reference, the truth" if paired else "target domain (another person)"
+    name = "reference, the truth" if paired else "target domain (another subject)"
     layers.append(Layer(name, f"{stem}-reference.png", None))
     _write_grey(folder / layers[-1].image, reference)
     height, width = source.shape[2:]
@@ -136,7 +136,7 @@ def _read(path: Path) -> Arrays:
 
 
 def _sheet(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Lay `(P, K, W, H)`, each slice upright, out as one picture, a row for each person."""
+    """Lay `(P, K, W, H)`, each slice upright, out as one picture, a row for each subject."""
     return np.vstack([np.hstack(list(row)) for row in images])
 
 

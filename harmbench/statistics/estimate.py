@@ -1,7 +1,7 @@
-"""From score tables to numbers with their uncertainty: people are the unit.
+"""From score tables to numbers with their uncertainty: subjects are the unit.
 
-Slices of one scan, and scans of one person, are no independent observations; only
-people are. So a person's values are averaged first, and people are what is resampled.
+Slices of one scan, and scans of one subject, are no independent observations; only
+subjects are. So a subject's values are averaged first, and subjects are what is resampled.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ COVERAGE = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over people, and its confidence interval.
+    """A mean over subjects, and its confidence interval.
 
     Attributes
     ----------
     mean
-        Mean over people; NaN if there are none.
+        Mean over subjects; NaN if there are none.
     low, high
-        Bounds of the 95 % interval; NaN with fewer than two people.
+        Bounds of the 95 % interval; NaN with fewer than two subjects.
     n
-        Number of people.
+        Number of subjects.
     """
 
     mean: float
@@ -44,19 +44,19 @@ class Estimate:
     n: int
 
 
-def by_person(scores: pd.DataFrame) -> pd.DataFrame:
-    """Average a score table over the slices and scans of every person.
+def by_subject(scores: pd.DataFrame) -> pd.DataFrame:
+    """Average a score table over the slices and scans of every subject.
 
     Parameters
     ----------
     scores
-        Columns person, scan, slice, metric and value; NaN values do not count.
+        Columns subject, scan, slice, metric and value; NaN values do not count.
 
     Returns
     -------
     pandas.DataFrame
-        One row a person and one column a metric, both in order of name; NaN where a
-        person has no value. Infinite values stay so.
+        One row a subject and one column a metric, both in order of name; NaN where a
+        subject has no value. Infinite values stay so.
     """
     with np.errstate(invalid="ignore"):
         means = scores.groupby(["person", "metric"])["value"].mean()
@@ -65,7 +65,7 @@ def by_person(scores: pd.DataFrame) -> pd.DataFrame:
 
 @lru_cache(maxsize=4)
 def _draws(n: int, resamples: int, seed: int, stream: tuple[Any, ...]) -> Array:
-    """Draw n of n people with replacement, many times: `(resamples, n)`, how often each."""
+    """Draw n of n subjects with replacement, many times: `(resamples, n)`, how often each."""
     drawn = numpy_generator(seed, "bootstrap", n, *stream).integers(n, size=(resamples, n))
     counts = np.zeros((resamples, n))
     np.add.at(counts, (np.arange(resamples)[:, None], drawn), 1.0)
@@ -73,16 +73,16 @@ def _draws(n: int, resamples: int, seed: int, stream: tuple[Any, ...]) -> Array:
 
 
 def resampled_means(values: Array, resamples: int, seed: int = 0, *stream: Any) -> Array:
-    """Draw people with replacement, many times, and average each column over them.
+    """Draw subjects with replacement, many times, and average each column over them.
 
     Parameters
     ----------
     values
-        `(n, k)`: people and whatever is compared; NaN is left out.
+        `(n, k)`: subjects and whatever is compared; NaN is left out.
     resamples
         How many times.
     seed, stream
-        Equal ones draw equal people.
+        Equal ones draw equal subjects.
 
     Returns
     -------
@@ -123,44 +123,44 @@ def interval(draws: Array) -> tuple[float, float]:
 
 
 def bootstrap(values: npt.ArrayLike, seed: int = 0) -> Estimate:
-    """Estimate the mean over people with a percentile bootstrap interval.
+    """Estimate the mean over subjects with a percentile bootstrap interval.
 
-    The mean of n people drawn with replacement, 10,000 times; the bounds are the 2.5th
+    The mean of n subjects drawn with replacement, 10,000 times; the bounds are the 2.5th
     and 97.5th percentile of those means.
 
     Parameters
     ----------
     values
-        `(n,)`, one a person; NaN is left out.
+        `(n,)`, one a subject; NaN is left out.
     seed
-        Equal seeds draw equal people, so that methods are compared on the same resamples.
+        Equal seeds draw equal subjects, so that methods are compared on the same resamples.
 
     Examples
     --------
     >>> bootstrap([20.0, 22.0, float("nan")])
     Estimate(mean=21.0, low=20.0, high=22.0, n=2)
     """
-    people = np.asarray(values, dtype=np.float64)
-    people = people[~np.isnan(people)]
-    n = len(people)
+    subjects = np.asarray(values, dtype=np.float64)
+    subjects = subjects[~np.isnan(subjects)]
+    n = len(subjects)
     if n == 0:
         return Estimate(math.nan, math.nan, math.nan, 0)
     # Opposite infinities have no mean, and NumPy warns when it finds none.
     with np.errstate(invalid="ignore"):
-        mean = float(people.mean())
+        mean = float(subjects.mean())
         if n == 1 or math.isnan(mean):
             return Estimate(mean, math.nan, math.nan, n)
-        means = resampled_means(people[:, None], RESAMPLES, seed)[:, 0]
+        means = resampled_means(subjects[:, None], RESAMPLES, seed)[:, 0]
     return Estimate(mean, *interval(means), n)
 
 
 def bootstrap_columns(values: Array) -> list[Estimate]:
-    """Estimate the mean over people of every column, as `bootstrap` does of one.
+    """Estimate the mean over subjects of every column, as `bootstrap` does of one.
 
     Parameters
     ----------
     values
-        `(n, k)`: people and whatever is compared; NaN is left out.
+        `(n, k)`: subjects and whatever is compared; NaN is left out.
     """
     n = len(values)
     if n < 2 or np.isnan(values).any():
@@ -173,34 +173,34 @@ def bootstrap_columns(values: Array) -> list[Estimate]:
 
 
 def bootstrap_statistic(
-    people: Array, statistic: Callable[[Array], Array], seed: int = 0
+    subjects: Array, statistic: Callable[[Array], Array], seed: int = 0
 ) -> Estimate:
-    """Estimate a number that is of all people together, such as a correlation.
+    """Estimate a number that is of all subjects together, such as a correlation.
 
     Parameters
     ----------
-    people
-        `(n, k)`, a row a person.
+    subjects
+        `(n, k)`, a row a subject.
     statistic
-        From people drawn many times, `(R, n, k)`, to the number of each time, `(R,)`; draws
+        From subjects drawn many times, `(R, n, k)`, to the number of each time, `(R,)`; draws
         of which it makes NaN do not count.
     seed
         As of `bootstrap`.
     """
-    n = len(people)
+    n = len(subjects)
     if n == 0:
         return Estimate(math.nan, math.nan, math.nan, 0)
-    value = float(statistic(people[None])[0])
+    value = float(statistic(subjects[None])[0])
     if n == 1:
         return Estimate(value, math.nan, math.nan, n)
     drawn = numpy_generator(seed, "bootstrap", n).integers(n, size=(RESAMPLES, n))
-    draws = statistic(people[drawn])
+    draws = statistic(subjects[drawn])
     draws = draws[~np.isnan(draws)]
     bounds = interval(draws) if len(draws) else (math.nan, math.nan)
     return Estimate(value, *bounds, n)
 
 
 def estimates(scores: pd.DataFrame, seed: int = 0) -> dict[str, Estimate]:
-    """Estimate every metric of a score table over people, by its name."""
-    people = by_person(scores)
-    return {str(metric): bootstrap(people[metric].to_numpy(), seed) for metric in people}
+    """Estimate every metric of a score table over subjects, by its name."""
+    subjects = by_subject(scores)
+    return {str(metric): bootstrap(subjects[metric].to_numpy(), seed) for metric in subjects}

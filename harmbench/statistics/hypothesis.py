@@ -60,7 +60,7 @@ def wilcoxon(differences: npt.ArrayLike) -> tuple[float, bool]:
     Parameters
     ----------
     differences
-        `(n,)`, one a person; NaN is left out.
+        `(n,)`, one a subject; NaN is left out.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def wilcoxon(differences: npt.ArrayLike) -> tuple[float, bool]:
 
     Examples
     --------
-    Five people are never enough for the 5 % level:
+    Five subjects are never enough for the 5 % level:
 
     >>> wilcoxon([1.0, 2.0, 3.0, 4.0, 5.0])
     (0.0625, True)
@@ -123,7 +123,7 @@ def wilcoxon_columns(differences: Array) -> list[tuple[float, bool]]:
 
 
 def smallest_p(n: int, tests: int) -> float:
-    """Return the smallest p-value that Holm's method can leave one of `tests` with n people.
+    """Return the smallest p-value that Holm's method can leave one of `tests` with n subjects.
 
     Examples
     --------
@@ -160,7 +160,7 @@ def holm(values: npt.ArrayLike) -> Array:
 
 
 def paired(one: Array, other: Array) -> Array:
-    """Return one minus the other, person by person, averaged over the seeds that both have.
+    """Return one minus the other, subject by subject, averaged over the seeds that both have.
 
     Equal infinite values differ by 0, and differences are rounded to eight digits of the
     largest value, so that ranks do not depend on how numbers were written down.
@@ -168,12 +168,12 @@ def paired(one: Array, other: Array) -> Array:
     Parameters
     ----------
     one, other
-        `(S, n, ...)`: a value for every seed and person, NaN where there is none.
+        `(S, n, ...)`: a value for every seed and subject, NaN where there is none.
 
     Returns
     -------
     Array
-        `(n, ...)`, NaN for a person without a seed in common.
+        `(n, ...)`, NaN for a subject without a seed in common.
     """
     with np.errstate(invalid="ignore"):
         differences = mean_over(np.where(one == other, 0.0, one - other))

@@ -13,14 +13,14 @@ from harmbench.statistics.hypothesis import LEVEL, holm, mean_over, paired, wilc
 def tiers(values: Array, *, higher_is_better: bool) -> list[tuple[int, float]]:
     """Sort methods into tiers: who cannot be told from the best of a tier shares it.
 
-    The best by mean is tested against every other by the signed-rank test over the people
+    The best by mean is tested against every other by the signed-rank test over the subjects
     that both have, corrected over the others by Holm's method; those that are worse at the
     5 % level are left for the next tier, whose best is the best of them.
 
     Parameters
     ----------
     values
-        `(S, n, k)`: seeds, people and methods; NaN where there is no value, and each
+        `(S, n, k)`: seeds, subjects and methods; NaN where there is no value, and each
         method has one at least.
     higher_is_better
         Which end is the best.

@@ -219,7 +219,7 @@ class MethodCandidate:
         truth = None
         if self.method.needs is Needs.TRUTH:
             assert self.data.references is not None
-            order = [self.data.references.people.index(person) for person in scans.people]
+            order = [self.data.references.subjects.index(subject) for subject in scans.subjects]
             truth = self.data.references.load(order).images
         return dataclasses.replace(
             scans, images=scans.images.clone(), masks=scans.masks.clone(), truth=truth
@@ -227,7 +227,7 @@ class MethodCandidate:
 
     def apply(self, method: Method, scans: Scans) -> Scans:
         """Harmonise scans as the runner does, without its checks."""
-        with torch.no_grad(), seeded(SEED, "harmonize", *scans.people, *scans.sessions):
+        with torch.no_grad(), seeded(SEED, "harmonize", *scans.subjects, *scans.sessions):
             return method.eval()(scans)
 
     @cached_property

@@ -195,7 +195,7 @@ def harmonize(candidate: MethodCandidate) -> None:
 
 @METHOD_CHECKS.add("shape")
 def shape(candidate: MethodCandidate) -> None:
-    """It returns scans of the same shape, type and people."""
+    """It returns scans of the same shape, type and subjects."""
     made, source = candidate.output, candidate.source
     mend = "return scans.with_images(images), with images (N, S, H, W) as they came in"
     if not isinstance(made, Scans):
@@ -203,7 +203,7 @@ def shape(candidate: MethodCandidate) -> None:
     for what, came, expected in (
         ("shape", tuple(made.images.shape), tuple(source.images.shape)),
         ("type", made.images.dtype, torch.float32),
-        ("people", made.people, source.people),
+        ("people", made.subjects, source.subjects),
     ):
         if came != expected:
             raise CheckFailure(f"images of the {what} {expected}", f"{came}", mend)
@@ -299,7 +299,7 @@ def batches(candidate: MethodCandidate) -> None:
             source,
             images=source.images[place : place + 1],
             masks=source.masks[place : place + 1],
-            people=source.people[place : place + 1],
+            subjects=source.subjects[place : place + 1],
             sessions=source.sessions[place : place + 1],
         )
         made = candidate.apply(candidate.fitted, candidate.given(alone)).images

@@ -14,7 +14,7 @@ from harmbench.contracts.task_data import TaskData
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Scans
 from harmbench.errors import SkipCell, one_line
-from harmbench.statistics.estimate import by_person
+from harmbench.statistics.estimate import by_subject
 from harmbench.testing.checks import CheckFailure, CheckList, NotApplicable
 from harmbench.testing.method_candidate import SEED, stir
 from harmbench.testing.method_checks import check_registration
@@ -114,7 +114,7 @@ def deterministic(candidate: TaskCandidate) -> None:
         raise CheckFailure(
             "the same data and parameters under the same seed",
             "they differ between two set-ups",
-            "draw from harmbench.numpy_generator(seed, name, person), and from nothing else",
+            "draw from harmbench.numpy_generator(seed, name, subject), and from nothing else",
         )
     data = candidate.data
     for _, scans in (("test", data.test), *fitted_on(data)):
@@ -144,15 +144,15 @@ def parameters(candidate: TaskCandidate) -> None:
 
 
 @TASK_CHECKS.add("people")
-def people(candidate: TaskCandidate) -> None:
+def subjects(candidate: TaskCandidate) -> None:
     """Nobody who is tested is fitted on."""
     data = candidate.data
-    tested = set(data.test.people)
+    tested = set(data.test.subjects)
     for name, scans in fitted_on(data):
-        seen = sorted(tested & set(scans.people))
+        seen = sorted(tested & set(scans.subjects))
         if seen:
             raise CheckFailure(
-                "test scans of people that no fit has seen",
+                "test scans of subjects that no fit has seen",
                 f"{', '.join(seen)} is in `{name}` as well",
                 _BY_SPLIT,
             )
@@ -164,10 +164,10 @@ def references(candidate: TaskCandidate) -> None:
     data = candidate.data
     if data.references is None:
         raise NotApplicable("nobody knows the truth of its scans")
-    if data.references.people != data.test.people:
+    if data.references.subjects != data.test.subjects:
         raise CheckFailure(
-            f"references of {', '.join(data.test.people)}",
-            f"they are of {', '.join(data.references.people)}",
+            f"references of {', '.join(data.test.subjects)}",
+            f"they are of {', '.join(data.references.subjects)}",
             'take both of cohort.pairs(source, "test")',
         )
 
@@ -206,19 +206,19 @@ def _is_table(scores: object) -> bool:
 
 @TASK_CHECKS.add("table")
 def table(candidate: TaskCandidate) -> None:
-    """Scores come by person, scan, slice, metric and value, of everybody who is tested."""
+    """Scores come by subject, scan, slice, metric and value, of everybody who is tested."""
     scores = candidate.table
     if not _is_table(scores):
         came = ", ".join(map(str, getattr(scores, "columns", [type(scores).__name__])))
         raise CheckFailure(
             f"the columns {', '.join(COLUMNS)}", came, "see what Metric.table returns"
         )
-    missing = sorted(set(candidate.data.test.people) - set(scores["person"]))
+    missing = sorted(set(candidate.data.test.subjects) - set(scores["person"]))
     if missing:
         raise CheckFailure(
-            "a score of every test person",
+            "a score of every test subject",
             f"there is none of {', '.join(missing)}",
-            "take person and scan from harmonized.people and harmonized.sessions",
+            "take subject and scan from harmonized.subjects and harmonized.sessions",
         )
     slices = set(scores["slice"].unique())
     allowed = {-1, *range(candidate.cohort.grid.shape[0])}
@@ -254,10 +254,10 @@ def values(candidate: TaskCandidate) -> None:
             f"they are of type {scores['value'].dtype}",
             "return float(x), and float('nan') for what cannot be measured",
         )
-    for name, numbers in by_person(scores).items():
+    for name, numbers in by_subject(scores).items():
         if not any(math.isfinite(value) for value in numbers):
             raise CheckFailure(
-                f"a finite '{name}' of at least one person",
+                f"a finite '{name}' of at least one subject",
                 f"{numbers.tolist()}",
                 "leave a metric out where it does not apply, rather than score NaN everywhere",
             )
@@ -333,8 +333,8 @@ def order(candidate: TaskCandidate) -> None:
     """The truth scores no worse than the scans as they are."""
     if candidate.data.references is None:
         raise NotApplicable("nobody knows the truth of its scans")
-    means = by_person(_well_formed(candidate)).mean()
-    truth = by_person(candidate.scored(1, truth=True)).mean()
+    means = by_subject(_well_formed(candidate)).mean()
+    truth = by_subject(candidate.scored(1, truth=True)).mean()
     for name in candidate.task.headline:
         if name not in means or name not in truth or name not in candidate.directions:
             continue
@@ -348,7 +348,7 @@ def order(candidate: TaskCandidate) -> None:
                 f"{'higher' if higher else 'lower'} is better, and what is compared with what",
             )
         return
-    raise NotApplicable("no score of its headline is of single people")
+    raise NotApplicable("no score of its headline is of single subjects")
 
 
 @TASK_CHECKS.add("cell")

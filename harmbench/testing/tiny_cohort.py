@@ -36,7 +36,7 @@ _CONTRASTS = {
 
 SOURCES = ("domain1", "north")
 
-# Person, session and split. On domain1 it is people of the target, in the same space;
+# Subject, session and split. On domain1 it is subjects of the target, in the same space;
 # on north it is others. p0 came twice to the target, and n0 to the north.
 _SCANS = {
     "target": [
@@ -67,16 +67,16 @@ _SCANS = {
 
 
 def brain(
-    grid: Grid, person: str, session: str, domain: str
+    grid: Grid, subject: str, session: str, domain: str
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
-    """Draw shells of tissue, shaped by the person and lit by the scanner.
+    """Draw shells of tissue, shaped by the subject and lit by the scanner.
 
     Returns
     -------
     images, masks, labels
         `(S, H, W)` each: in [0, 1], bool, and as `Scans.labels`.
     """
-    anatomy = numpy_generator(0, "anatomy", person)
+    anatomy = numpy_generator(0, "anatomy", subject)
     axes = [np.linspace(-extent, extent, n) for n, extent in zip(grid.shape, _EXTENT, strict=True)]
     radius = np.sqrt(sum(axis**2 for axis in np.meshgrid(*axes, indexing="ij")))
     bumps = gaussian_filter(anatomy.standard_normal(grid.shape), (1, 4, 4))
@@ -87,7 +87,7 @@ def brain(
     masks = labels > 0
     tissues, noise = _CONTRASTS[domain]
     images = gaussian_filter(np.array([0.0, *tissues])[labels], (0, 0.6, 0.6))
-    grain = numpy_generator(0, "noise", person, session, domain).standard_normal(grid.shape)
+    grain = numpy_generator(0, "noise", subject, session, domain).standard_normal(grid.shape)
     images = np.where(masks, (images + noise * grain).clip(0.01, None), 0)
     return minmax(torch.from_numpy(images.astype(np.float32))).numpy(), masks, labels
 
@@ -100,14 +100,16 @@ def write_cohort(directory: Path, grid: Grid = TINY) -> Cohort:
     for domain, scans in _SCANS.items():
         labelled = domain != "north"
         folder = writer.begin_domain(domain, len(scans), labelled=labelled)
-        for row, (person, session, split) in enumerate(scans):
-            images, masks, labels = brain(grid, person, session, domain)
+        for row, (subject, session, split) in enumerate(scans):
+            images, masks, labels = brain(grid, subject, session, domain)
             write_row(folder / "images.npy", row, images)
             write_row(folder / "masks.npy", row, masks)
             if labelled:
                 write_row(folder / "labels.npy", row, labels)
-            key = digest("small", domain, person, session)
-            records.append(ScanRecord(domain, person, session, row, key, split, labelled, labelled))
+            key = digest("small", domain, subject, session)
+            records.append(
+                ScanRecord(domain, subject, session, row, key, split, labelled, labelled)
+            )
     writer.finish(
         name="small",
         key=digest("small cohort", grid),

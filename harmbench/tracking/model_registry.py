@@ -70,7 +70,7 @@ class Best:
 def best_fits(board: Board, runs: pd.DataFrame) -> Iterator[Best]:
     """Choose the best fit of each task among methods that learn; controls do not count.
 
-    Of the method with the best mean over people and seeds, the best seed.
+    Of the method with the best mean over subjects and seeds, the best seed.
 
     Parameters
     ----------

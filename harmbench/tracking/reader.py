@@ -24,7 +24,7 @@ from harmbench.tracking.connection import (
     store_file,
     tracking_uri,
 )
-from harmbench.tracking.tags import CURVES, FACTS, METRIC, PEOPLE, SUMMARY, TABLES, TEXTS
+from harmbench.tracking.tags import CURVES, FACTS, METRIC, SUBJECTS, SUMMARY, TABLES, TEXTS
 from harmbench.util.hashing import digest
 from harmbench.util.home import home
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # Clocks of those who share a server differ, and a run may take long to be written.
 _OVERLAP_MS = 24 * 3600 * 1000
 _USER = "mlflow.user"
-# A cell may be recorded by several people; what one of them could not compute counts less.
+# A cell may be recorded by several subjects; what one of them could not compute counts less.
 _QUESTION = ["cell", "cohort", "cohort_key"]
 
 
@@ -79,10 +79,10 @@ class Recorded(ABC):
             `cohort`, `cohort_key`, `kind`, `preset`, `normalization`, `data` (digest of the
             test data, empty where nothing was scored), `seed`, `control`, `status`, `reason`,
             `device`, `lower_is_better` and `headline` (names of metrics), `bounds` (by title
-            and metric), `flags` (what the method warns of, by "person/session"), `people`
+            and metric), `flags` (what the method warns of, by "subject/session"), `subjects`
             (their names), and facts such as `fit_seconds`; for each metric `m` its number `m`,
-            `m.low`, `m.high` and the people's values `m.people`, as
-            `harmbench.statistics.people` writes them. Empty if nothing was recorded.
+            `m.low`, `m.high` and the subjects' values `m.subjects`, as
+            `harmbench.statistics.subjects` writes them. Empty if nothing was recorded.
         """
         if not self._heads:
             return pd.DataFrame()
@@ -100,7 +100,7 @@ class Recorded(ABC):
             **{name: [summary[name] for summary in summaries] for name in TEXTS},
             **{name: [summary.get(name, {}) for summary in summaries] for name in TABLES},
             **{name: [summary["facts"].get(name) for summary in summaries] for name in FACTS},
-            "people": texts(PEOPLE),
+            "people": texts(SUBJECTS),
         }
         for metric in self.metrics:
             if metrics is None or metric in metrics:
@@ -108,7 +108,7 @@ class Recorded(ABC):
                 numbers = [_numbers(told) for told, _, _ in found]
                 for place, bound in enumerate(("", ".low", ".high")):
                     columns[f"{metric}{bound}"] = [three[place] for three in numbers]
-                columns[f"{metric}.people"] = [people for _, _, people in found]
+                columns[f"{metric}.people"] = [subjects for _, _, subjects in found]
         # Texts as Python's own: they are only looked up and passed on.
         table = pd.DataFrame(
             {
@@ -251,7 +251,7 @@ def _row(run: Run) -> dict[str, Any]:
         "user": tags.get(_USER, ""),
     }
     for name in tags:
-        if "/" not in name and (name in (SUMMARY, PEOPLE) or name.startswith(METRIC)):
+        if "/" not in name and (name in (SUMMARY, SUBJECTS) or name.startswith(METRIC)):
             more = (tags.get(f"{name}/{place}") for place in range(1, len(tags)))
             row[name] = tags[name] + "".join(part for part in more if part is not None)
     return row

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from harmbench.contracts.cell import Cell, CellResult, Status
 from harmbench.contracts.fit_progress import CurvePoint
-from harmbench.statistics.estimate import by_person
-from harmbench.statistics.people import encode
+from harmbench.statistics.estimate import by_subject
+from harmbench.statistics.subjects import encode
 from harmbench.tracking.connection import connect
-from harmbench.tracking.tags import AXES, CURVES, FACTS, METRIC, PEOPLE, SUMMARY, TABLES, TEXTS
+from harmbench.tracking.tags import AXES, CURVES, FACTS, METRIC, SUBJECTS, SUMMARY, TABLES, TEXTS
 from harmbench.util.hashing import digest
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _tags(cell: Cell, result: CellResult) -> dict[str, str]:
         **texts,
         "seed": str(cell.seed),
         **_long(SUMMARY, json.dumps(summary)),
-        **_people(result),
+        **_subjects(result),
         **_provenance(""),
     }
 
@@ -209,17 +209,17 @@ def _data(cell: Cell, result: CellResult) -> str:
     )
 
 
-def _people(result: CellResult) -> dict[str, str]:
-    """Return tags with each metric's number and interval, and with each person's values.
+def _subjects(result: CellResult) -> dict[str, str]:
+    """Return tags with each metric's number and interval, and with each subject's values.
 
-    The latter where the number is the mean over people: only then do they stand for it.
+    The latter where the number is the mean over subjects: only then do they stand for it.
     """
     tags: dict[str, str] = {}
     encoded: dict[str, str] = {}
     if result.scores is not None:
-        means = by_person(result.scores).mean()
+        means = by_subject(result.scores).mean()
         encoded = encode(result.scores)
-        tags |= _long(PEOPLE, encoded.pop(""))
+        tags |= _long(SUBJECTS, encoded.pop(""))
     for name, estimate in result.estimates.items():
         numbers = (estimate.mean, estimate.low, estimate.high)
         told = name in encoded and _same(estimate.mean, means[name])

@@ -26,9 +26,9 @@ TEXTS = (
 # Facts that are tables of their own: `bounds` by title and metric, `flags` by scan.
 TABLES = ("bounds", "flags")
 # A tag with all that tables are made of, so that one of ten thousand runs is read at once;
-# a tag with the people's names, and what names of tags with their values begin with; and
+# a tag with the subjects' names, and what names of tags with their values begin with; and
 # what names of curves begin with.
 SUMMARY = "summary"
-PEOPLE = "people"
+SUBJECTS = "people"
 METRIC = "metric."
 CURVES = "fit."

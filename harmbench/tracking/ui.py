@@ -148,7 +148,7 @@ def view(group: Group, headlines: Sequence[str]) -> dict[str, object]:
 def note(groups: Sequence[Group], headlines: Sequence[str]) -> str:
     """Write the newest boards as Markdown, as many as MLflow takes."""
     text = [
-        "Written by `harmbench ui`; `harmbench report` has it in full. Means over people and "
+        "Written by `harmbench ui`; `harmbench report` has it in full. Means over subjects and "
         "seeds; (1) is the tier of the best: within a tier nobody can be told apart.",
     ]
     length = 0

@@ -1,7 +1,7 @@
 """Random streams: every one is derived from the base seed and what it may depend on.
 
 Deriving instead of drawing in order is what makes all methods meet the same simulated
-data, and what keeps every other result as it was when a task or a person is added.
+data, and what keeps every other result as it was when a task or a subject is added.
 """
 
 from __future__ import annotations

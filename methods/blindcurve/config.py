@@ -30,7 +30,7 @@ class BlindCurveConfig:
     blur: float = 0.4
 
     knots: int = 24  # bins of the curve
-    components: int = 3  # ways in which people's quantiles differ, that others are drawn from
+    components: int = 3  # ways in which subjects' quantiles differ, that others are drawn from
     textures: int = 16  # bins of intensity whose texture is looked at
     degree: int = 3  # of the field's cosines
 
@@ -39,7 +39,7 @@ class BlindCurveConfig:
     partial: float = 0.8  # of the scans whose curves are disturbed are seen in part alone
     penalty: float = 0.05  # of the curve's regression
     voxels: int = 2500  # that are looked at of each disturbed scan
-    folds: int = 3  # networks, each of which has not seen a part of the people
+    folds: int = 3  # networks, each of which has not seen a part of the subjects
     hidden: int = 32
     training_steps: int = 1000
     batch_size: int = 4096  # voxels
@@ -53,13 +53,13 @@ class BlindCurveConfig:
     # The curve is looked at again until it moves less than so many natural deviations.
     looks: int = at_inference(4)
     settled: float = at_inference(0.8)
-    # Squared error of the curve's regression, in squared natural deviations; with people held
+    # Squared error of the curve's regression, in squared natural deviations; with subjects held
     # out, on three targets together, 0.25 did better than none and than more.
     caution: float = at_inference(0.25)
     # A field must be so many nats more likely than none, by what the target's scans show.
     evidence: float = at_inference(2.0)
     # So much is taken off of a field that target scans may have by nature, too. It costs where
-    # the scan is this person's own target scan under another curve (`sim-exp`), and gains where
+    # the scan is this subject's own target scan under another curve (`sim-exp`), and gains where
     # it is another scanner's (`domain4`).
     natural: float = at_inference(0.35)
     field: bool = at_inference(True)

@@ -85,7 +85,7 @@ def draw_part(random: np.random.Generator) -> tuple[tuple[float, float], ...]:
     """Draw a part of a scan: its ends along slice, row and column, in [0, 1].
 
     Some slices, some columns, the middle, or all. A part has other shares of the tissues than
-    a brain, as have people who are unlike those that were seen.
+    a brain, as have subjects who are unlike those that were seen.
     """
     size = random.uniform(0.35, 1)
     start = random.uniform(0, 1 - size)

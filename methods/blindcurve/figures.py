@@ -91,7 +91,7 @@ class Maps(PaperFigure):
                 if scale is not grey:
                     axis.figure.colorbar(drawn, ax=axis, fraction=0.05, pad=0.02)
         _curves(axes[2], its)
-        name = scan.people[0]
+        name = scan.subjects[0]
         if its.flag:
             axes[0].set_xlabel(f"flagged: {its.flag}", fontsize=8, wrap=True, loc="left")
         axes[0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=6, fontsize=10)

@@ -51,17 +51,17 @@ class BlindCurve(Method):
     r"""Predict the bias field and the curve that were put on a scan of the target.
 
     Whatever monotone curve a scanner has, matching a scan's quantiles to the target
-    population's takes it off, up to what is the person's own: the anchor. What is left is
+    population's takes it off, up to what is the subject's own: the anchor. What is left is
     learned from target scans that were disturbed at random:
 
     1. *Field.* Small networks guess for every voxel, from its surroundings, how much too
        bright it is. The smooth field that explains the guesses best is divided out, and the
-       scan is looked at again. Networks that have not seen a person say what fields target
+       scan is looked at again. Networks that have not seen a subject say what fields target
        scans have by nature; one that is no more likely than those is left alone
        (`NaturalVariation.excess`).
     2. *Curve.* How strong texture and noise are at each intensity tells how the matched scan
-       is stretched against this person's own: a linear regression predicts how this person's
-       quantiles depart from the population's, and is asked again where that is far. People
+       is stretched against this subject's own: a linear regression predicts how this subject's
+       quantiles depart from the population's, and is asked again where that is far. Subjects
        unlike those that were seen are made of parts of scans.
 
     What the scan is mapped by is a field of few cosines and one smooth monotone curve
@@ -69,14 +69,14 @@ class BlindCurve(Method):
 
     With `refine`, a flow of the target goes on with the curve: by maximum likelihood with the
     change-of-variables term (`BlindHarmonyLikelihood`), as far as that helps on disturbed
-    scans of people that were held out.
+    scans of subjects that were held out.
 
     Attributes
     ----------
     knots
-        `(K + 1,)`: mean quantiles of the target's people.
+        `(K + 1,)`: mean quantiles of the target's subjects.
     components
-        `(C, K + 1)`: how people's quantiles depart from them, in deviations.
+        `(C, K + 1)`: how subjects' quantiles depart from them, in deviations.
     slicewise
         Whether the target's slices were min-max scaled one by one.
     gain
@@ -139,18 +139,18 @@ class BlindCurve(Method):
     # Fitting
 
     def fit(self, data: FitData, progress: FitProgress) -> None:
-        """Learn from the target's scans: what people are like, then the field, then the curve."""
+        """Learn from the target's scans: what subjects are like, then the field, then the curve."""
         own = data.target
-        people = sorted(set(own.people))
-        whose = torch.tensor([people.index(person) for person in own.people])
-        quantiles = self._learn_people(own)
+        subjects = sorted(set(own.subjects))
+        whose = torch.tensor([subjects.index(subject) for subject in own.subjects])
+        quantiles = self._learn_subjects(own)
         self._learn_fields(own, whose, data.seed, progress)
         self._learn_natural_fields(own, whose, data.validation)
         self._learn_curves(own, whose, quantiles, data.seed, progress)
         if self.config.refine:
             self._learn_gain(data.validation, data.seed, progress)
 
-    def _learn_people(self, own: ScanSet) -> Tensor:
+    def _learn_subjects(self, own: ScanSet) -> Tensor:
         """Learn the population's quantiles and their variation; return the scans' `(N, K + 1)`."""
         at = levels(self.config.knots)
         found, slicewise = [], True
@@ -205,9 +205,9 @@ class BlindCurve(Method):
             seen = disturbed(image, mask, disturbance, self.cosines, bool(self.slicewise))
             if not bool(mask.any()):
                 continue
-            # People differ by nature; so much is not the field's doing.
+            # Subjects differ by nature; so much is not the field's doing.
             some = torch.from_numpy(0.5 * random.standard_normal(len(self.components))).float()
-            anchor = self._anchor(seen[mask], self._other_people(some))
+            anchor = self._anchor(seen[mask], self._other_subjects(some))
             step = slice_step(self.grid)
             part = seen[::step]
             around = self._surroundings(part, mask[::step], anchor, len(seen))
@@ -225,7 +225,7 @@ class BlindCurve(Method):
         )
         steps = config.training_steps
         schedule = OneCycleLR(optimizer, config.learning_rate, total_steps=steps + 1, pct_start=0.1)
-        # A network is not taught by the people of its own fold; with one fold alone it is.
+        # A network is not taught by the subjects of its own fold; with one fold alone it is.
         folds = torch.arange(config.folds, device=self.device)[:, None]
 
         def squared_error(x: Tensor, y: Tensor, fold: Tensor) -> Tensor:
@@ -254,15 +254,15 @@ class BlindCurve(Method):
     def _learn_natural_fields(self, own: ScanSet, whose: Tensor, validation: ScanSet) -> None:
         """Estimate the fields of undisturbed scans by networks that have not seen them."""
         fields: list[Tensor] = []
-        people: list[str] = []
+        subjects: list[str] = []
         for scans, folds in ((own, (whose % self.config.folds).tolist()), (validation, None)):
             for n in range(len(scans)):
                 image, mask = _scan(scans, n, self.device)
                 if bool(mask.any()):
                     field, _ = self._field(image, mask, None if folds is None else folds[n])
                     fields.append(field.cpu())
-                    people.append(scans.people[n])
-        variation = NaturalVariation.calibrated(torch.stack(fields), self.cosines.degrees, people)
+                    subjects.append(scans.subjects[n])
+        variation = NaturalVariation.calibrated(torch.stack(fields), self.cosines.degrees, subjects)
         self.field_mean.copy_(variation.mean)
         self.field_covariance.copy_(variation.covariance)
 
@@ -270,7 +270,7 @@ class BlindCurve(Method):
     def _learn_curves(
         self, own: ScanSet, whose: Tensor, quantiles: Tensor, seed: int, progress: FitProgress
     ) -> None:
-        """Learn how textures tell what a person's quantiles are."""
+        """Learn how textures tell what a subject's quantiles are."""
         config = self.config
         count = max(config.curve_disturbances, len(own))
         # Fields are taken off before, and what is left of them is no curve's doing.
@@ -284,7 +284,7 @@ class BlindCurve(Method):
             if not bool(mask.any()):
                 continue
             truth = image
-            if place < len(own):  # the first are as they are, among the other people
+            if place < len(own):  # the first are as they are, among the other subjects
                 others = quantiles[whose != whose[n]]
                 knots = others.mean(dim=0).to(self.knots) if len(others) else self.knots
                 layouts.append(
@@ -297,7 +297,7 @@ class BlindCurve(Method):
                     mask = within(mask, draw_part(random))
                 size = random.choice(_DEPARTURES)
                 drawn = size * random.standard_normal(len(self.components))
-                knots = self._other_people(torch.from_numpy(drawn).float())
+                knots = self._other_subjects(torch.from_numpy(drawn).float())
             anchor = self._anchor(image[mask], knots)
             features.append(self._textures(image, mask, anchor).cpu())
             wanted.append(quantiles_at(truth[mask], at).cpu() - anchor.y.cpu())
@@ -313,7 +313,7 @@ class BlindCurve(Method):
 
     @torch.no_grad()
     def _learn_gain(self, held_out: ScanSet, seed: int, progress: FitProgress) -> None:
-        """Learn on disturbed scans of other people how far the likelihood leads the right way."""
+        """Learn on disturbed scans of other subjects how far the likelihood leads the right way."""
         gains = torch.linspace(0, 1, 11).tolist()
         errors = torch.zeros(len(gains), dtype=torch.float64)
         count = _PROOFS * len(held_out)
@@ -414,13 +414,13 @@ class BlindCurve(Method):
         return Map(field, curve, anchor, slicewise)
 
     def _anchor(self, values: Tensor, knots: Tensor | None = None) -> Curve:
-        """Match a scan's foreground to the population's quantiles, or to those of other people."""
+        """Match a scan's foreground to the population's quantiles, or to given ones."""
         at = levels(self.config.knots).to(values.device)
         wanted = self.knots if knots is None else knots
         return Curve(ascending(quantiles_at(values, at)), ascending(wanted))
 
-    def _other_people(self, ways: Tensor) -> Tensor:
-        """Return the quantiles of people who depart in some ways `(C,)` from the population."""
+    def _other_subjects(self, ways: Tensor) -> Tensor:
+        """Return the quantiles of subjects who depart in some ways `(C,)` from the population."""
         return self.knots + ways.to(self.knots) @ self.components
 
     def _matched(self, image: Tensor, mask: Tensor, anchor: Curve) -> Tensor:
@@ -500,7 +500,7 @@ class BlindCurve(Method):
         """Return a field, or a part of it where target scans may have such a one by nature.
 
         A scan of the target may keep what it has by nature; from a scan of another scanner it
-        is better taken off, too, since this person's target scan has another one.
+        is better taken off, too, since this subject's target scan has another one.
         """
         variation = NaturalVariation(self.field_mean.cpu(), self.field_covariance.cpu())
         excess = variation.excess(field.cpu(), self.cosines.degrees, self.config.evidence)

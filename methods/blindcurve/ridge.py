@@ -1,4 +1,4 @@
-"""Linear regression for few people and many features, and how far its guesses are believed."""
+"""Linear regression for few subjects and many features, and how far its guesses are believed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Ridge:
         """Fit it: the mean of one regression on each block of the features.
 
         Blocks that tell the same in different ways are better averaged than added up: what
-        the one makes of an unusual person, the other does not.
+        the one makes of an unusual subject, the other does not.
 
         Parameters
         ----------

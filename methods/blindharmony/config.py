@@ -102,7 +102,7 @@ QUICK_FLOW: dict[str, Any] = {
     "batch_size": 8,
     "learning_rate": 4e-3,
     "max_gradient_norm": 50.0,
-    "flips": True,  # a dozen people are few
+    "flips": True,  # a dozen subjects are few
     "mixed_precision": False,  # the quick numbers are those of any CPU
     "validate_every": 100,
     "validation_slices": 50,

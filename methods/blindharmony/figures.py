@@ -102,7 +102,7 @@ class Samples(PaperFigure):
         return figure
 
     def _real(self, context: FigureContext) -> Tensor:
-        """Return training slices `(COLUMNS, H, W)` of people and heights spread evenly."""
+        """Return training slices `(COLUMNS, H, W)` of subjects and heights spread evenly."""
         target = context.data.target
         S = target.grid.shape[0]
         scan = torch.linspace(0, len(target) - 1, COLUMNS).round().long()
@@ -158,7 +158,7 @@ def dice(a: Mask, b: Mask, brain: Mask) -> tuple[float, float]:
 
 
 class Terms(PaperFigure):
-    """What the two data terms see of a pair of scans of one person (Figure 2).
+    """What the two data terms see of a pair of scans of one subject (Figure 2).
 
     The first row is a pair of one contrast, for which both terms hold. The second has a
     T2-weighted image in the target's place: the case that the paper names as failing.
@@ -175,13 +175,13 @@ class Terms(PaperFigure):
         data, cell = context.data, context.cell
         if data.references is None or not len(data.test):
             raise UserError(
-                f"figure '{self.name}' needs scans of one person on both scanners, which "
+                f"figure '{self.name}' needs scans of one subject on both scanners, which "
                 f"'{cell.task}' has not; try --task sim-bias"
             )
         source, target = data.test.load([0]), data.references.load([0])
-        person = source.people[0]
+        subject = source.subjects[0]
         rows = [(f"T1w and T1w:\n{cell.task}\nand target", source.images[0], target.images[0])]
-        t2 = context.t2_weighted(person)
+        t2 = context.t2_weighted(subject)
         if t2 is not None:
             rows.append((f"T1w and T2w:\n{cell.task} and\na T2w image", source.images[0], t2))
         brain = (source.masks[0] & target.masks[0]).numpy()
@@ -224,7 +224,7 @@ class Terms(PaperFigure):
         )
         missing = "" if t2 is not None else "; the cohort has no T2w image for the failing case"
         figure.suptitle(
-            f"What Eq. 1 and Eq. 2 see: {cell.task}, person {person}, middle slice\n"
+            f"What Eq. 1 and Eq. 2 see: {cell.task}, subject {subject}, middle slice\n"
             f"{context.origin}{missing}",
             fontsize=11,
         )

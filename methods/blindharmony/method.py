@@ -92,7 +92,7 @@ class BlindHarmony(Method):
         """Harmonise scan n: `(S, H, W)`."""
         # Drawn for a whole scan at once, on the CPU, whatever the batch and the device.
         generator = torch_generator(
-            int(self.seed), "blindharmony", "noise", scans.people[n], scans.sessions[n]
+            int(self.seed), "blindharmony", "noise", scans.subjects[n], scans.sessions[n]
         )
         noise = torch.rand(self.grid.shape, generator=generator).to(self.mean)
         parts = (scans.images[n], scans.masks[n], noise, self.mean)

@@ -35,7 +35,7 @@ class BlindHarmonyLikelihood(Method):
     together, which tells b; and over r once b is known.
 
     A flow believes in its every pixel, and its maximum likelihood field takes off what a
-    person's own target scan has, too. So the same is done to the target's training
+    subject's own target scan has, too. So the same is done to the target's training
     scans, for which the truth is to change nothing: how fields scatter there says what part
     of a scan's field is its scanner's (`NaturalVariation.excess`), the curves' mean is the
     flow's own error, and how far r leads towards the truth is how far it is followed.
@@ -169,7 +169,7 @@ class BlindHarmonyLikelihood(Method):
         places = ((torch.arange(count, device=shown.device) + 0.5) * len(shown) / count).long()
         index = shown[places]
         generator = torch_generator(
-            int(self.seed), self.name, "noise", scans.people[n], scans.sessions[n]
+            int(self.seed), self.name, "noise", scans.subjects[n], scans.sessions[n]
         )
         noise = torch.rand(self.grid.shape, generator=generator).to(start)[index]
         flow = self.blindharmony.flow

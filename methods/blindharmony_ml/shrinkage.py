@@ -46,22 +46,22 @@ class NaturalVariation:
         return cls(coefficients.mean(dim=0), covariance)
 
     @classmethod
-    def calibrated(cls, coefficients: Tensor, degrees: Tensor, people: Sequence[str]) -> Self:
-        """Estimate it, as wide as people who are left out turn out to scatter.
+    def calibrated(cls, coefficients: Tensor, degrees: Tensor, subjects: Sequence[str]) -> Self:
+        """Estimate it, as wide as subjects who are left out turn out to scatter.
 
-        The fewer the scans, the less of how the next person departs is in their covariance.
+        The fewer the scans, the less of how the next subject departs is in their covariance.
 
         Parameters
         ----------
         coefficients, degrees
             `(n, P)` and `(P,)`.
-        people
-            Whose the n scans are; all of a person's are left out together.
+        subjects
+            Whose the n scans are; all of a subject's are left out together.
         """
         whole = cls.of(coefficients, degrees)
         surprises = []
-        for person in sorted(set(people)):
-            out = torch.tensor([other == person for other in people])
+        for subject in sorted(set(subjects)):
+            out = torch.tensor([other == subject for other in subjects])
             if bool(out.all()):
                 return whole
             rest = cls.of(coefficients[~out], degrees)

@@ -9,17 +9,17 @@ from harmbench.statistics.estimate import estimates
 from harmbench.util.hashing import digest
 
 COLUMNS = ["person", "scan", "slice", "metric", "value"]
-PEOPLE = [f"p{i}" for i in range(8)]
+SUBJECTS = [f"p{i}" for i in range(8)]
 CONTROLS = {"identity": "floor", "oracle": "ceiling"}
 
 
 def scored(**metrics):
-    """A finished cell from each person's values, by metric."""
+    """A finished cell from each subject's values, by metric."""
     rows = [
-        (person, "1", place, metric, value + step)
+        (subject, "1", place, metric, value + step)
         for metric, values in metrics.items()
-        for person, value in zip(PEOPLE, values, strict=False)
-        # Two slices whose mean is the person's value.
+        for subject, value in zip(SUBJECTS, values, strict=False)
+        # Two slices whose mean is the subject's value.
         for place, step in ((0, -0.5), (1, 0.5))
     ]
     scores = pd.DataFrame(rows, columns=COLUMNS)

@@ -75,7 +75,7 @@ class Tree:
 
     def add(
         self,
-        person: str,
+        subject: str,
         site: str,
         image: Any = None,
         *,
@@ -84,11 +84,11 @@ class Tree:
         labels: Any = None,
         field: float | None = 1.5,
     ) -> Path:
-        self.sites[person] = site
+        self.sites[subject] = site
         rows = [f"sub-{name}\t{place}\n" for name, place in self.sites.items()]
         (self.root / "participants.tsv").write_text("participant_id\tsite\n" + "".join(rows))
-        place = Path(f"sub-{person}", *([f"ses-{session}"] if session else []), "anat")
-        stem = f"sub-{person}_" + (f"ses-{session}_" if session else "")
+        place = Path(f"sub-{subject}", *([f"ses-{session}"] if session else []), "anat")
+        stem = f"sub-{subject}_" + (f"ses-{session}_" if session else "")
         stem += f"run-{run}_" if run else ""
         path = self.root / place / f"{stem}T1w.nii.gz"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from harmbench.data.scan_set import ScanKey
 
 
 def head(shape, number):
-    """One person's scan: an ellipse of three tissues whose folds are the person's own."""
+    """One subject's scan: an ellipse of three tissues whose folds are the subject's own."""
     S, H, W = shape
     random = np.random.default_rng(number)
     y, x = np.mgrid[-1 : 1 : H * 1j, -1 : 1 : W * 1j]
@@ -26,14 +26,14 @@ def head(shape, number):
 
 @pytest.fixture(scope="session")
 def heads(tmp_path_factory):
-    """Make the scans of so many people on a grid."""
+    """Make the scans of so many subjects on a grid."""
 
     def make(grid, count):
         directory = tmp_path_factory.mktemp("target")
-        people = [head(grid.shape, number) for number in range(count)]
-        images = minmax(torch.from_numpy(np.stack([image for image, _ in people])).float())
+        subjects = [head(grid.shape, number) for number in range(count)]
+        images = minmax(torch.from_numpy(np.stack([image for image, _ in subjects])).float())
         np.save(directory / "images.npy", images.numpy())
-        np.save(directory / "masks.npy", np.stack([mask for _, mask in people]))
+        np.save(directory / "masks.npy", np.stack([mask for _, mask in subjects]))
         keys = tuple(ScanKey(f"p{n}", "1", f"key{n}") for n in range(count))
         return ScanSet("target", grid, keys, tuple(range(count)), directory)
 

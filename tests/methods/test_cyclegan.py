@@ -277,11 +277,11 @@ def test_needs_the_source_and_no_pairs(small_cohort):
         _ = given.pairs
     # It learns without anyone who was on both scanners.
     strangers = FitData(given.target.subset([0]), given.validation, 0, given.source.subset([2]))
-    assert not set(strangers.target.people) & set(strangers.source.people)
+    assert not set(strangers.target.subjects) & set(strangers.source.subjects)
     CycleGAN(data.grid, SHORT).fit(strangers, FitProgress())
 
 
-def test_fit_lowers_the_cycle_loss_and_gains_on_new_people(domain):
+def test_fit_lowers_the_cycle_loss_and_gains_on_new_subjects(domain):
     data, method, progress = domain
     cycle = [point.value for point in progress.curves if point.name == "generators.cycle"]
     assert sum(cycle[-10:]) < 0.7 * sum(cycle[:10])

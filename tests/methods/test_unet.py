@@ -142,7 +142,7 @@ def test_needs_pairs_and_sees_only_them(small_cohort, assert_equal):
     assert_equal(*states)
 
 
-def test_fit_lowers_the_loss_and_gains_on_new_people(curve):
+def test_fit_lowers_the_loss_and_gains_on_new_subjects(curve):
     data, method, progress = curve
     losses = [point.value for point in progress.curves if point.name == "loss"]
     assert sum(losses[-5:]) < 0.3 * sum(losses[:5])
@@ -155,7 +155,7 @@ def test_fit_lowers_the_loss_and_gains_on_new_people(curve):
 def test_pairs_of_a_real_domain_are_used(small_cohort):
     data = Domain("domain1").setup(small_cohort, 0)
     method, progress = fit(data)
-    assert progress.facts["training_slices"] == 3 * 6  # three people are on both scanners
+    assert progress.facts["training_slices"] == 3 * 6  # three subjects are on both scanners
     source, truth = data.test.load([0, 1]), data.references.load([0, 1])
     assert psnr(method(source).images, truth.images) > psnr(source.images, truth.images) + 3
 
@@ -213,7 +213,7 @@ def test_a_limit_takes_the_first_pairs_and_keeps_their_shifts(small_cohort):
     few = first_scans(source, 2 * 6 + 5)
     assert len(few) == 2
     assert torch.equal(few.load([1]).images, source.load([1]).images)
-    assert few.people == target.people[:2]
+    assert few.subjects == target.subjects[:2]
     assert first_scans(source, 0) is source
     assert first_scans(source, 10_000) is source
     assert len(first_scans(source, 1)) == 1

@@ -42,7 +42,7 @@ class Sound(Task):
     def scores(self, harmonized, values, metric="error"):
         return pd.DataFrame(
             {
-                "person": harmonized.people,
+                "person": harmonized.subjects,
                 "scan": harmonized.sessions,
                 "slice": -1,
                 "metric": metric,
@@ -144,7 +144,7 @@ class FitsOnTheTruthUnderOtherNames(Sound):
         data = super().setup(cohort, seed)
         target = cohort.scans(cohort.target)
         renamed = tuple(
-            dataclasses.replace(scan, person=f"a{i}") for i, scan in enumerate(target.scans)
+            dataclasses.replace(scan, subject=f"a{i}") for i, scan in enumerate(target.scans)
         )
         return dataclasses.replace(data, target=dataclasses.replace(target, scans=renamed))
 

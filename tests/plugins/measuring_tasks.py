@@ -48,7 +48,7 @@ class Meter(Instrument):
         self.register_buffer("level", torch.zeros(()))
 
     def fit(self, data, progress):
-        say(f"meter, seed {data.seed}, {len(data.target)} people")
+        say(f"meter, seed {data.seed}, {len(data.target)} subjects")
         assert data._source is None
         assert data._pairs is None
         scans = data.target.load([0])
@@ -67,7 +67,7 @@ class MeterScorer(Scorer):
 
     def add(self, source, harmonized, references):
         values = self.meter(harmonized)
-        self.rows += zip(harmonized.people, harmonized.sessions, values, strict=True)
+        self.rows += zip(harmonized.subjects, harmonized.sessions, values, strict=True)
 
     def table(self):
         table = pd.DataFrame(self.rows, columns=["person", "scan", "value"])

@@ -127,7 +127,7 @@ class Paired(Unpaired):
 
     def fit(self, data, progress):
         source, target = (side.load([0]) for side in data.pairs)
-        assert source.people == target.people
+        assert source.subjects == target.subjects
         self.shift.fill_(float((target.images - source.images).mean()))
 
 

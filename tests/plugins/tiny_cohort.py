@@ -11,18 +11,18 @@ import torch
 from harmbench import hookimpl, minmax
 from harmbench.data.cohort_source import CohortSource
 from harmbench.data.cohort_writer import ScanRecord, write_row
-from harmbench.data.splits import split_people
+from harmbench.data.splits import split_subjects
 from harmbench.util.hashing import digest
 from harmbench.util.seeds import numpy_generator
 
-PEOPLE = tuple(f"p{i}" for i in range(6))
+SUBJECTS = tuple(f"p{i}" for i in range(6))
 STRANGERS = tuple(f"q{i}" for i in range(4))
 CURVES = {"goal": 1.0, "domain1": 0.6, "elsewhere": 1.6}
 
 
-def blob(person, grid):
+def blob(subject, grid):
     """Two nested ellipsoids with texture: `(S, H, W)` in [0, 1], labels and mask."""
-    random = numpy_generator(0, "blob", person)
+    random = numpy_generator(0, "blob", subject)
     axes = [np.linspace(-1, 1, n) for n in grid.shape]
     z, y, x = np.meshgrid(*axes, indexing="ij")
     a, b, c = random.uniform(0.6, 0.8, 3)
@@ -48,13 +48,13 @@ class Tiny(CohortSource):
     def prepare(self, grid, writer, progress):
         if os.environ.get("TINY_COHORT_MUST_NOT_BE_PREPARED"):
             raise AssertionError("prepared again")
-        people = {"goal": PEOPLE, "domain1": PEOPLE, "elsewhere": STRANGERS}
-        splits = split_people(people, validation=0.2, test=0.3)
+        subjects = {"goal": SUBJECTS, "domain1": SUBJECTS, "elsewhere": STRANGERS}
+        splits = split_subjects(subjects, validation=0.2, test=0.3)
         records = []
-        for domain, names in people.items():
+        for domain, names in subjects.items():
             folder = writer.begin_domain(domain, len(names), labelled=True)
-            for row, person in enumerate(progress.track(names, f"blobs of {domain}")):
-                image, labels, mask = blob(person, grid)
+            for row, subject in enumerate(progress.track(names, f"blobs of {domain}")):
+                image, labels, mask = blob(subject, grid)
                 shown = minmax(torch.from_numpy(image ** CURVES[domain]).float())
                 write_row(folder / "images.npy", row, shown.numpy())
                 write_row(folder / "labels.npy", row, labels)
@@ -62,11 +62,11 @@ class Tiny(CohortSource):
                 records.append(
                     ScanRecord(
                         domain,
-                        person,
+                        subject,
                         "1",
                         row,
-                        digest(domain, person, grid),
-                        splits[person],
+                        digest(domain, subject, grid),
+                        splits[subject],
                         labelled=True,
                         paired=domain != "elsewhere",
                     )

@@ -1,4 +1,4 @@
-"""The classifier of scanners: chance where there is nothing to find, and folds by person."""
+"""The classifier of scanners: chance where there is nothing to find, and folds by subject."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from harmbench_tasks.classify_site import (
 )
 
 
-def examples(**people: str) -> list[Example]:
+def examples(**subjects: str) -> list[Example]:
     sides = {"s": SOURCE, "t": TARGET}
     return [
-        Example(person, str(i), sides[letter], 0)
-        for person, letters in people.items()
+        Example(subject, str(i), sides[letter], 0)
+        for subject, letters in subjects.items()
         for i, letter in enumerate(letters)
     ]
 
 
-def test_a_person_is_in_one_fold_and_every_rest_has_both_sides() -> None:
+def test_a_subject_is_in_one_fold_and_every_rest_has_both_sides() -> None:
     given = examples(a="st", b="sst", c="s", d="s", e="t", f="t", g="t")
     found = folds(given)
     assert set(found) == set("abcdefg")
     assert len(set(found.values())) == 5
     for fold in set(found.values()):
-        rest = {example.side for example in given if found[example.person] != fold}
+        rest = {example.side for example in given if found[example.subject] != fold}
         assert rest == {SOURCE, TARGET}
     assert len(set(folds(examples(a="st", b="st", c="st")).values())) == 3
 
 
 def test_both_sides_count_half() -> None:
     nan = float("nan")
-    people = np.array([[1.0, nan], [0.5, nan], [nan, 0.25], [0.75, nan]])
-    assert float(balanced(people)) == pytest.approx((0.75 + 0.25) / 2)
-    assert np.isnan(balanced(people[[0, 1]]))
+    subjects = np.array([[1.0, nan], [0.5, nan], [nan, 0.25], [0.75, nan]])
+    assert float(balanced(subjects)) == pytest.approx((0.75 + 0.25) / 2)
+    assert np.isnan(balanced(subjects[[0, 1]]))
 
 
 def test_stacks_keep_slices_on_disk() -> None:
@@ -92,9 +92,9 @@ def test_the_same_again_is_the_same(small_cohort, context) -> None:
     assert first[0].n == 4
 
 
-def test_too_few_people_are_told(own_cohort, change_table) -> None:
+def test_too_few_subjects_are_told(own_cohort, change_table) -> None:
     def few(scan):
         return scan if scan["person"] != "n1" else None
 
-    with pytest.raises(SkipCell, match="'north' has 1 test people"):
+    with pytest.raises(SkipCell, match="'north' has 1 test subjects"):
         ClassifySite("north").setup(change_table(own_cohort(), few), 0)

@@ -21,22 +21,22 @@ def test_paired_source(small_cohort) -> None:
     data = Domain("domain1").setup(small_cohort, 0)
     assert data.test.domain == "domain1"
     assert data.references.domain == "target"
-    assert data.test.people == data.references.people == ("p1", "p0")
+    assert data.test.subjects == data.references.subjects == ("p1", "p0")
     assert [scan.session for scan in data.references.scans] == ["1", "1"]
-    assert data.pairs[0].people == data.pairs[1].people == ("p3", "p4", "p5")
-    assert data.source.people == ("p3", "p4", "p5")
-    assert data.target.people == ("p3", "p4", "p5", "p6")
-    assert data.validation.people == ("p2",)
+    assert data.pairs[0].subjects == data.pairs[1].subjects == ("p3", "p4", "p5")
+    assert data.source.subjects == ("p3", "p4", "p5")
+    assert data.target.subjects == ("p3", "p4", "p5", "p6")
+    assert data.validation.subjects == ("p2",)
     assert data.parameters == {"source": "domain1", "paired": True}
 
 
 def test_unpaired_source(small_cohort) -> None:
     data = Domain("north").setup(small_cohort, 0)
-    assert data.test.people == ("n0", "n0", "n1")
+    assert data.test.subjects == ("n0", "n0", "n1")
     assert data.references is None
     assert data.pairs is None
     assert "'north' and 'target'" in data.no_pairs
-    assert data.source.people == ("n2", "n3")
+    assert data.source.subjects == ("n2", "n3")
     assert data.parameters["paired"] is False
 
 

@@ -35,11 +35,11 @@ def test_agreement_is_asked_for_and_not_correlation() -> None:
     assert icc(many).tolist() == [float(icc(same)), float(icc(moved))]
 
 
-def test_variation_is_the_deviation_of_a_person_over_the_mean() -> None:
+def test_variation_is_the_deviation_of_a_subject_over_the_mean() -> None:
     assert variation(np.array([[90.0, 110.0], [5, 5]])).tolist() == [pytest.approx(200**0.5), 0]
 
 
-def test_few_people_have_no_icc() -> None:
+def test_few_subjects_have_no_icc() -> None:
     volumes = np.array([[500.0, 510.0], [450.0, 440.0], [600.0, 590.0]])
     assert set(agreement(volumes[:2])) == {"wm_volume_cv"}
     found = agreement(volumes)
@@ -48,16 +48,16 @@ def test_few_people_have_no_icc() -> None:
     assert found["wm_volume_icc"].low <= found["wm_volume_icc"].mean
 
 
-def test_one_scan_of_each_person_on_either_scanner(small_cohort) -> None:
+def test_one_scan_of_each_subject_on_either_scanner(small_cohort) -> None:
     target, source = (small_cohort.scans(domain, "test") for domain in ("target", "domain1"))
     here, there = matched(source, target)
-    assert here.people == there.people == ("p1", "p0")
+    assert here.subjects == there.subjects == ("p1", "p0")
     assert [scan.session for scan in there.scans] == ["1", "1"]
 
 
-def test_people_scanned_twice_on_the_targets_scanner(small_cohort) -> None:
+def test_subjects_scanned_twice_on_the_targets_scanner(small_cohort) -> None:
     first, second = repeats(small_cohort)
-    assert first.people == second.people == ("p0",)
+    assert first.subjects == second.subjects == ("p0",)
     assert [scans.scans[0].session for scans in (first, second)] == ["1", "2"]
 
 
@@ -65,14 +65,14 @@ def test_a_domain_of_repeats_that_the_cohort_names(own_cohort, change_table) -> 
     cohort = change_table(own_cohort(), lambda scan: scan, repeat="domain1")
     first, second = repeats(cohort)
     assert (first.domain, second.domain) == ("target", "domain1")
-    assert first.people == second.people == ("p0", "p1")
+    assert first.subjects == second.subjects == ("p0", "p1")
 
 
 def test_volumes_are_those_of_the_segmented_voxels(small_cohort, context) -> None:
     task = Retest("domain1")
     assert task.name == "retest-domain1"
     data = task.setup(small_cohort, 0)
-    assert data.parameters["repeated people"] == 1
+    assert data.parameters["repeated subjects"] == 1
     scoring = context(data)
     scorer = task.scorer(scoring)
     for place in range(len(data.test)):
@@ -100,9 +100,9 @@ def test_two_spaces_are_no_hindrance_and_labels_of_the_source_not_needed(
 
     data = Retest("domain1").setup(change_table(own_cohort(), bare), 0)
     assert data.references is None
-    assert data.test.people == data.extra["target"].people == ("p1", "p0")
+    assert data.test.subjects == data.extra["target"].subjects == ("p1", "p0")
 
 
 def test_where_nobody_was_on_both_scanners_it_is_skipped(small_cohort) -> None:
-    with pytest.raises(SkipCell, match="no test person was scanned on both 'north' and 'target'"):
+    with pytest.raises(SkipCell, match="no test subject was scanned on both 'north' and 'target'"):
         Retest("north").setup(small_cohort, 0)

@@ -17,9 +17,9 @@ def test_labelled_pairs_are_tested_and_methods_learn_of_the_same_as_ever(small_c
     assert task.name == "wmseg-domain1"
     assert task.instruments == {"segmenter": Segmenter}
     data, plain = task.setup(small_cohort, 0), Domain("domain1").setup(small_cohort, 0)
-    assert data.test.people == data.references.people == ("p1", "p0")
+    assert data.test.subjects == data.references.subjects == ("p1", "p0")
     assert data.test.labelled
-    assert data.labelled[0].people == ("p3", "p4", "p5", "p6")
+    assert data.labelled[0].subjects == ("p3", "p4", "p5", "p6")
     assert data.fit_data(0).of_target().target.labelled
     assert data.fit_data(0).digest == plain.fit_data(0).digest
     assert data.extra == {}
@@ -39,14 +39,14 @@ def test_the_source_scores_as_its_bound_and_the_truth_as_the_other(small_cohort,
     task = WhiteMatter("domain1")
     given = context(task.setup(small_cohort, 0))
     bounds = task.bounds(given)
-    assert list(bounds) == ["source as it is", "target scans of the same people"]
-    for scans, title in ((None, "source as it is"), ("truth", "target scans of the same people")):
+    assert list(bounds) == ["source as it is", "target scans of the same subjects"]
+    for scans, title in ((None, "source as it is"), ("truth", "target scans of the same subjects")):
         scorer, table = scored(task, given, scans)
         assert scorer.estimates(table) == bounds[title]
         assert set(table["metric"]) == {"dice", "hd95"}
         assert (table["slice"] == -1).all()
         assert len(table) == 2 * 2
-    assert bounds["target scans of the same people"]["dice"].mean > 0.9
+    assert bounds["target scans of the same subjects"]["dice"].mean > 0.9
     assert bounds["source as it is"]["dice"].mean < 0.8
 
 
@@ -62,15 +62,15 @@ def unpaired(scan):
     return {**scan, "paired": False}
 
 
-def test_without_pairs_the_bound_is_people_held_out(own_cohort, context, change_table) -> None:
+def test_without_pairs_the_bound_is_subjects_held_out(own_cohort, context, change_table) -> None:
     cohort = change_table(own_cohort(), unpaired)
     task = WhiteMatter("domain1")
     data = task.setup(cohort, 0)
     assert data.references is None
-    assert data.extra["held out"].people == ("p0", "p0", "p1")
+    assert data.extra["held out"].subjects == ("p0", "p0", "p1")
     bounds = task.bounds(context(data))
-    assert list(bounds) == ["source as it is", "target scans of other people"]
-    assert bounds["target scans of other people"]["dice"].n == 2
+    assert list(bounds) == ["source as it is", "target scans of other subjects"]
+    assert bounds["target scans of other subjects"]["dice"].n == 2
     assert task.setup(cohort, 0).extra["held out"].digest == data.extra["held out"].digest
 
 
@@ -80,11 +80,11 @@ def test_scans_that_have_labels_are_used_and_others_are_not(own_cohort, change_t
         return {**scan, "labelled": (scan["domain"], scan["person"]) in known}
 
     data = WhiteMatter("domain1").setup(change_table(own_cohort(), few), 0)
-    assert data.test.people == ("p1",)
-    assert data.target.people == ("p3", "p4", "p5", "p6")
-    assert [scans.people for scans in data.labelled] == [("p4",), ("p2",)]
+    assert data.test.subjects == ("p1",)
+    assert data.target.subjects == ("p3", "p4", "p5", "p6")
+    assert [scans.subjects for scans in data.labelled] == [("p4",), ("p2",)]
     fitted = data.fit_data(0).of_target()
-    assert fitted.target.people == ("p4",)
+    assert fitted.target.subjects == ("p4",)
     assert fitted.target.load([0]).labels is not None
 
 
@@ -120,7 +120,7 @@ def test_empty_labels_are_left_out_and_named(own_cohort, change_labels) -> None:
     cohort = own_cohort()
     change_labels(cohort, "domain1", [1], 3, 2)  # p0
     data = WhiteMatter("domain1").setup(cohort, 0)
-    assert data.test.people == data.references.people == ("p1",)
+    assert data.test.subjects == data.references.subjects == ("p1",)
     assert data.parameters["no white matter"] == ["p0/a"]
     change_labels(cohort, "domain1", [0], 3, 2)
     with pytest.raises(SkipCell, match="labels of source 'domain1' have no white matter"):

@@ -29,7 +29,7 @@ def segmenter(data: FitData, config: SegmenterConfig = SMALL) -> Segmenter:
         return Segmenter(data.grid, config)
 
 
-def test_it_learns_to_find_white_matter_of_people_it_has_not_seen(data, small_cohort, one_thread):
+def test_it_learns_to_find_white_matter_of_subjects_it_has_not_seen(data, small_cohort, one_thread):
     model, progress = segmenter(data), FitProgress()
     model.fit(data, progress)
     model.eval()

@@ -155,9 +155,9 @@ def test_no_global_curve_undoes_the_bias(small_cohort) -> None:
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_tasks_are_made_of_the_target(task, small_cohort) -> None:
     data = task.setup(small_cohort, 7)
-    assert data.target.people == data.source.people == ("p3", "p4", "p5", "p6")
-    assert data.validation.people == ("p2",)
-    assert data.test.people == data.references.people == ("p0", "p0", "p1")
+    assert data.target.subjects == data.source.subjects == ("p3", "p4", "p5", "p6")
+    assert data.validation.subjects == ("p2",)
+    assert data.test.subjects == data.references.subjects == ("p0", "p0", "p1")
     assert data.pairs[0].digest == data.source.digest
     assert data.pairs[1].digest == data.target.digest
     assert data.test.digest != data.references.digest
@@ -181,7 +181,7 @@ def test_slices_and_scans_are_shifted_alike(task, small_cohort) -> None:
     torch.testing.assert_close(test.load([2]).images[0], whole[12:])
 
 
-def test_draws_depend_on_seed_person_and_session_alone(small_cohort) -> None:
+def test_draws_depend_on_seed_subject_and_session_alone(small_cohort) -> None:
     scans = small_cohort.scans("target")
     everybody = draw_bias(scans, 0, "sim-bias")
     places = [5, 0]

@@ -172,7 +172,7 @@ class ComBatVoxel(Method):
         self.register_buffer("offset", torch.zeros(grid.shape))
 
     def fit(self, data: FitData, progress: FitProgress) -> None:
-        """Estimate the lines from training scans of both domains, of whatever people.
+        """Estimate the lines from training scans of both domains, of whatever subjects.
 
         Raises
         ------

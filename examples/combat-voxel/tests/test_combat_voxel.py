@@ -23,7 +23,7 @@ def write(folder, domain, images, masks=None):
     return ScanSet(domain, GRID, keys, tuple(range(len(images))), folder)
 
 
-def people(random, count):
+def subjects(random, count):
     """Scans of one scanner: a mean and a deviation of its own at every voxel."""
     voxels = np.random.default_rng(0)
     alpha = voxels.uniform(0.4, 0.6, GRID.shape)
@@ -57,28 +57,28 @@ def published(source, target):
 
 def test_the_published_formulas(tmp_path):
     random = np.random.default_rng(1)
-    target, source = people(random, 9), 0.08 + 0.9 * people(random, 6)
+    target, source = subjects(random, 9), 0.08 + 0.9 * subjects(random, 6)
     here, there = write(tmp_path / "t", "goal", target), write(tmp_path / "s", "other", source)
     method = fitted(there, here, tolerance=1e-9)
     made = method(there.load(range(6))).images.numpy()
     assert np.abs(made - published(source, target)).max() < 1e-5
 
 
-def test_a_known_effect_is_removed_where_people_are_many(tmp_path):
+def test_a_known_effect_is_removed_where_subjects_are_many(tmp_path):
     random = np.random.default_rng(2)
-    target = write(tmp_path / "t", "goal", people(random, 300))
-    source = write(tmp_path / "s", "other", 0.1 + 0.7 * people(random, 300))
-    truth = people(random, 5)
+    target = write(tmp_path / "t", "goal", subjects(random, 300))
+    source = write(tmp_path / "s", "other", 0.1 + 0.7 * subjects(random, 300))
+    truth = subjects(random, 5)
     new = write(tmp_path / "n", "other", 0.1 + 0.7 * truth)
     made = fitted(source, target)(new.load(range(5))).images.numpy()
     assert np.abs(0.1 + 0.7 * truth - truth).mean() > 0.04
     assert np.abs(made - truth).mean() < 0.003
 
 
-def test_few_people_are_shrunk_towards_all_voxels(tmp_path):
+def test_few_subjects_are_shrunk_towards_all_voxels(tmp_path):
     random = np.random.default_rng(3)
-    target = write(tmp_path / "t", "goal", people(random, 50))
-    source = write(tmp_path / "s", "other", 0.05 + people(random, 4))
+    target = write(tmp_path / "t", "goal", subjects(random, 50))
+    source = write(tmp_path / "s", "other", 0.05 + subjects(random, 4))
     raw, shrunk = (fitted(source, target, shrink=shrink).slope for shrink in (False, True))
     assert shrunk.std() < 0.5 * raw.std()
     # Between what the voxel says by itself and what all say.
@@ -87,11 +87,11 @@ def test_few_people_are_shrunk_towards_all_voxels(tmp_path):
     assert inside.float().mean() > 0.95
 
 
-def test_voxels_that_few_people_have_get_the_mean_line(tmp_path):
+def test_voxels_that_few_subjects_have_get_the_mean_line(tmp_path):
     random = np.random.default_rng(4)
     masks = np.ones((8, *GRID.shape), bool)
     masks[:6, :, 0] = False
-    target, source = people(random, 8) * masks, 0.05 + people(random, 8)
+    target, source = subjects(random, 8) * masks, 0.05 + subjects(random, 8)
     method = fitted(
         write(tmp_path / "s", "other", source), write(tmp_path / "t", "goal", target, masks)
     )
@@ -104,7 +104,7 @@ def test_the_background_stays(tmp_path):
     random = np.random.default_rng(5)
     masks = np.ones((6, *GRID.shape), bool)
     masks[:, :, :, :2] = False
-    target, source = people(random, 6) * masks, (0.05 + people(random, 6)) * masks
+    target, source = subjects(random, 6) * masks, (0.05 + subjects(random, 6)) * masks
     here = write(tmp_path / "t", "goal", target, masks)
     there = write(tmp_path / "s", "other", source, masks)
     scans = there.load([0, 1])
@@ -115,7 +115,7 @@ def test_the_background_stays(tmp_path):
 
 def test_too_few_scans_are_an_error_in_one_line(tmp_path):
     random = np.random.default_rng(6)
-    target, source = people(random, 8), people(random, 2)
+    target, source = subjects(random, 8), subjects(random, 2)
     with pytest.raises(UserError, match=r"needs 3 scans of both domains, and has 2 of 'other'"):
         fitted(write(tmp_path / "s", "other", source), write(tmp_path / "t", "goal", target))
 

@@ -27,7 +27,7 @@ class HarmonizingFlowsConfig(FlowConfig):  # type: ignore[misc]
 
     width: int = 32  # [ours] channels of the U-Net at full resolution; the paper: shallow
     depth: int = 4  # [ours] how often it halves the resolution
-    harmonizer_steps: int = 10_000  # [code] about: 200 epochs of a dozen people's slices
+    harmonizer_steps: int = 10_000  # [code] about: 200 epochs of a dozen subjects' slices
     harmonizer_batch_size: int = 32  # [code]
     harmonizer_learning_rate: float = 1e-3  # [code]; annealed along a cosine is ours
     bits_scans: int = 50  # [ours] target scans, at most, that say what its bits are

@@ -38,7 +38,7 @@ class DomainConfig(HarmonizingFlowsConfig):
         For a value outside of its range.
     """
 
-    domain_steps: int = 600  # [code] about: 20 passes through a few people's slices
+    domain_steps: int = 600  # [code] about: 20 passes through a few subjects' slices
     domain_batch_size: int = 16  # [code]
     domain_learning_rate: float = 4e-6  # [code]
 
@@ -53,7 +53,7 @@ class DomainConfig(HarmonizingFlowsConfig):
         return HarmonizingFlowsConfig(**shared_settings(self, HarmonizingFlowsConfig))
 
 
-_STEPS = {"paper": 600, "quick": 100, "tiny": 4}  # 20 epochs of a few people, as [code] has it
+_STEPS = {"paper": 600, "quick": 100, "tiny": 4}  # 20 epochs of a few subjects, as [code] has it
 
 DOMAIN_PRESETS = {
     name: DomainConfig(

@@ -180,14 +180,14 @@ class HarmonizingFlows(Method):
             if self.config.adapt_steps and bool(image.any()):
                 noise = torch.rand(
                     image.shape,
-                    generator=self._generator_of(scans.people[n], scans.sessions[n]),
+                    generator=self._generator_of(scans.subjects[n], scans.sessions[n]),
                 ).to(image)
                 network = self.adapted(image, noise)
             results.append(harmonized(network, image, mask, self.config.slices_at_once))
         return scans.with_images(torch.stack(results) if results else scans.images.clone())
 
-    def _generator_of(self, person: str, session: str) -> torch.Generator:
-        return torch_generator(int(self.seed), self.name, "noise", person, session)
+    def _generator_of(self, subject: str, session: str) -> torch.Generator:
+        return torch_generator(int(self.seed), self.name, "noise", subject, session)
 
     @torch.enable_grad()
     def adapted(self, image: Tensor, noise: Tensor) -> Harmonizer:

@@ -108,7 +108,7 @@ class SSIMH(Method):
         if self.config.reference == "scan":
             generator = torch_generator(data.seed, self.name, "reference")
             places = torch.randint(len(places), (1,), generator=generator).tolist()
-            progress.fact("reference", data.target.people[places[0]])
+            progress.fact("reference", data.target.subjects[places[0]])
         self.amplitude.zero_()
         for place in progress.track(places, "ssimh: spectra"):
             image = data.target.load([place]).images[0].to(self.amplitude)

@@ -45,7 +45,7 @@ def scans(seed=1, power=0.5):
     return Scans(
         images=torch.from_numpy(images**power),
         masks=torch.from_numpy(masks),
-        people=("a", "b"),
+        subjects=("a", "b"),
         sessions=("1", "1"),
         positions=torch.zeros(4),
     )
@@ -72,7 +72,7 @@ def test_the_square_is_centred_and_grows_from_the_mean_to_everything():
 
 def test_the_reference_itself_stays_as_it_is(target):
     method, facts = fitted(target, reference="scan")
-    place = target.people.index(facts["reference"])
+    place = target.subjects.index(facts["reference"])
     itself = target.load([place])
     assert method(itself).images.allclose(itself.images, atol=1e-5)
 

@@ -36,18 +36,18 @@ class Scanner:
     scans: tuple[Scan, ...]
 
     @property
-    def people(self) -> set[str]:
+    def subjects(self) -> set[str]:
         """Who was scanned on it."""
-        return {scan.person for scan in self.scans}
+        return {scan.subject for scan in self.scans}
 
     @property
     def sessions(self) -> int:
         """How many sessions it was used in."""
-        return len({(scan.person, scan.session) for scan in self.scans})
+        return len({(scan.subject, scan.session) for scan in self.scans})
 
     @property
     def title(self) -> str:
-        """What it is called where people read it."""
+        """What it is called where subjects read it."""
         if not self.fields:
             return "unknown: no sidecar that tells the scanner"
         maker, model, tesla, serial = (
@@ -117,8 +117,8 @@ def _unusable(one: Scanner, scanners: Sequence[Scanner]) -> str | None:
     """Say why a scanner can be no domain; None if it can."""
     if not one.fields:
         return "nothing to tell them by"
-    if len(one.people) < 2:
-        return "one person, and a split needs two"
+    if len(one.subjects) < 2:
+        return "one subject, and a split needs two"
     for other in scanners:
         missing = [field for field in other.fields if field not in one.fields]
         if missing and set(one.fields) < set(other.fields) and _within(one, other):
@@ -178,19 +178,19 @@ def _tissues(table: Path) -> Iterator[tuple[str, list[int]]]:
 
 
 def _pairs(scanners: Sequence[Scanner]) -> list[str]:
-    """Return the table of pairs, if people were seen on the target and sessions are days."""
+    """Return the table of pairs, if subjects were seen on the target and sessions are days."""
     if not scanners:
         return []
     target, *others = scanners
     sessions = [scan.session for one in scanners for scan in one.scans]
-    shared = any(target.people & one.people for one in others)
+    shared = any(target.subjects & one.subjects for one in others)
     if not shared or not all(re.fullmatch("d[0-9]+", session) for session in sessions):
         return []
     return ["", "[pairs]", 'day = "d([0-9]+)"', "maximum_gap_days = 365"]
 
 
 def _counts(one: Scanner) -> str:
-    return f"{len(one.people)} people, {one.sessions} sessions, {len(one.scans)} scans"
+    return f"{len(one.subjects)} subjects, {one.sessions} sessions, {len(one.scans)} scans"
 
 
 def _slug(text: str) -> str:

@@ -30,10 +30,10 @@ class Scan:
     ----------
     path
         The volume.
-    person, session
+    subject, session
         Labels of its `sub-` and `ses-` entities; the session is `"1"` without one.
     participant
-        The person's row of `participants.tsv`; empty without one.
+        The subject's row of `participants.tsv`; empty without one.
     sidecar
         What the JSON sidecars say that apply to it, or None without one.
     mask, labels
@@ -43,7 +43,7 @@ class Scan:
     """
 
     path: Path
-    person: str
+    subject: str
     session: str
     participant: Mapping[str, str]
     sidecar: Mapping[str, Any] | None
@@ -58,7 +58,7 @@ def find_scans(root: Path) -> tuple[list[Scan], dict[str, str]]:
     Returns
     -------
     scans, left_out
-        The scans, in the order of people and sessions; and why others cannot be used, by
+        The scans, in the order of subjects and sessions; and why others cannot be used, by
         their path in the folder.
 
     Raises
@@ -74,13 +74,13 @@ def find_scans(root: Path) -> tuple[list[Scan], dict[str, str]]:
     sidecars = Sidecars(root)
     scans: list[Scan] = []
     left_out: dict[str, str] = {}
-    for subject in subjects:
-        sessions = sorted(path for path in subject.glob("ses-*") if path.is_dir())
-        for folder in sessions or [subject]:
+    for subject_folder in subjects:
+        sessions = sorted(path for path in subject_folder.glob("ses-*") if path.is_dir())
+        for folder in sessions or [subject_folder]:
             path = _first_run(folder / "anat", sidecars)
             if path is None:
                 continue
-            person = subject.name.removeprefix("sub-")
+            subject = subject_folder.name.removeprefix("sub-")
             session = folder.name.removeprefix("ses-") if sessions else "1"
             try:
                 applying = sidecars.of(path)
@@ -88,10 +88,10 @@ def find_scans(root: Path) -> tuple[list[Scan], dict[str, str]]:
             except BadScanError as error:
                 left_out[path.relative_to(root).as_posix()] = str(error)
             else:
-                row = participants.get(person, {})
+                row = participants.get(subject, {})
                 mask = brain_mask(root, path)
                 above = tuple(file for file in applying if file != own_sidecar(path))
-                scans.append(Scan(path, person, session, row, sidecar, mask, inherited=above))
+                scans.append(Scan(path, subject, session, row, sidecar, mask, inherited=above))
     if not scans and not left_out:
         raise UserError(f"{root} has no T1w scan: no sub-*/[ses-*/]anat/*_T1w.nii[.gz]")
     return scans, left_out
@@ -112,7 +112,7 @@ def match(recipe: Recipe, scans: Sequence[Scan]) -> dict[str, tuple[Scan, ...]]:
     ------
     UserError
         If a criterion names a field that no scan has, a domain has no scans or a single
-        person, or a scan meets the criteria of two domains.
+        subject, or a scan meets the criteria of two domains.
     """
     matched: dict[str, list[Scan]] = {domain.name: [] for domain in recipe.domains}
     for domain in recipe.domains:
@@ -132,16 +132,16 @@ def match(recipe: Recipe, scans: Sequence[Scan]) -> dict[str, tuple[Scan, ...]]:
             f"{_misfit(recipe.domains[0], scans)}"
         )
     for domain in recipe.domains:
-        people = {scan.person for scan in matched[domain.name]}
-        if not people:
+        subjects = {scan.subject for scan in matched[domain.name]}
+        if not subjects:
             raise UserError(
                 f"domain '{domain.name}' of recipe '{recipe.name}' matches none of the "
                 f"{len(scans)} scans; {_misfit(domain, scans)}"
             )
-        if len(people) == 1:
+        if len(subjects) == 1:
             raise UserError(
-                f"domain '{domain.name}' of recipe '{recipe.name}' has only one person, "
-                f"'{people.pop()}'; a split by person needs at least two"
+                f"domain '{domain.name}' of recipe '{recipe.name}' has only one subject, "
+                f"'{subjects.pop()}'; a split by subject needs at least two"
             )
     return {name: tuple(found) for name, found in matched.items()}
 

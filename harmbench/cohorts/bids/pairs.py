@@ -1,4 +1,4 @@
-"""Pairs of scans of one person: which scan on another scanner is nearest in time."""
+"""Pairs of scans of one subject: which scan on another scanner is nearest in time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Pair:
 
 
 def pair_up(domains: Mapping[str, Sequence[Scan]], pairs: Pairs) -> dict[Path, Pair]:
-    """Give every source scan the target scan of the same person that is nearest in time.
+    """Give every source scan the target scan of the same subject that is nearest in time.
 
     Of two that are equally near, the earlier. Several source scans may have one partner.
 
@@ -40,15 +40,15 @@ def pair_up(domains: Mapping[str, Sequence[Scan]], pairs: Pairs) -> dict[Path, P
     for scan in targets:
         day = pairs.day_of(scan.session)
         if day is not None:
-            days.setdefault(scan.person, []).append((day, scan))
+            days.setdefault(scan.subject, []).append((day, scan))
     found: dict[Path, Pair] = {}
     for _, scans in sources:
         for scan in scans:
             day = pairs.day_of(scan.session)
-            if day is None or scan.person not in days:
+            if day is None or scan.subject not in days:
                 continue
             gap, _, partner = min(
-                ((abs(other - day), other, target) for other, target in days[scan.person]),
+                ((abs(other - day), other, target) for other, target in days[scan.subject]),
                 key=lambda candidate: candidate[:2],
             )
             if gap <= pairs.maximum_gap_days:

@@ -80,12 +80,12 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Split:
-    """How people are split; who is in no other split is trained on.
+    """How subjects are split; who is in no other split is trained on.
 
     Attributes
     ----------
     validation, test
-        Fractions of each domain's people; with published sizes, the most that these may
+        Fractions of each domain's subjects; with published sizes, the most that these may
         take of the domain's scans.
     published
         By domain, the sizes that the split comes as near to as it can.
@@ -98,7 +98,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Which scans of one person, on the target's scanner and another, are a pair.
+    """Which scans of one subject, on the target's scanner and another, are a pair.
 
     Each source scan is paired with the target scan nearest in time, and registered to it.
 
@@ -138,9 +138,9 @@ class Recipe:
     labels
         None where there are none.
     split
-        How people are split.
+        How subjects are split.
     pairs
-        None where no pairing is asked for: all scans of one person are in one space then.
+        None where no pairing is asked for: all scans of one subject are in one space then.
     """
 
     name: str
@@ -307,7 +307,7 @@ def _split(table: Mapping[str, Any], domains: Iterable[str]) -> Split:
     fractions = {key: value for key, value in table.items() if key != "published"}
     for key, value in fractions.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise UserError(f"split.{key} must be a number, the fraction of people")
+            raise UserError(f"split.{key} must be a number, the fraction of subjects")
     published: dict[str, Sizes] = {}
     if "published" in table:
         sizes = _table(table, "published", "split.")

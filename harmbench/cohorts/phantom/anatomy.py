@@ -1,15 +1,15 @@
-"""People: individual brains from the MNI152 tissue maps that come inside nilearn.
+"""Subjects: individual brains from the MNI152 tissue maps that come inside nilearn.
 
-A person is drawn once, as a handful of numbers and B-spline lattices, and is then
-turned into voxels on any grid by pure functions. What makes people differ:
+A subject is drawn once, as a handful of numbers and B-spline lattices, and is then
+turned into voxels on any grid by pure functions. What makes subjects differ:
 
 - head size and shape, and a smooth displacement at two scales, which also breaks the
   left-right symmetry of the template;
 - folding: the template's tissue probabilities, sharpened, with smooth random fields
-  added to their logits, so that what is uncertain in an average over people (where a
-  sulcus lies, how far a blade of white matter reaches) is decided for this person;
+  added to their logits, so that what is uncertain in an average over subjects (where a
+  sulcus lies, how far a blade of white matter reaches) is decided for this subject;
 - age: ventricles and sulci widen and the cortex thins;
-- T1 and water content, per person and slowly from place to place.
+- T1 and water content, per subject and slowly from place to place.
 
 Arrays are `(D, H, W)` along MNI152 z, x and y, as in `harmbench.data.scans.Grid`.
 """
@@ -33,7 +33,7 @@ from harmbench.util.seeds import numpy_generator
 Array = npt.NDArray[np.float32]
 
 # All of the template, in mm along z, x and y: the box on which random fields are drawn,
-# whatever the grid, so that a person is the same person on every grid.
+# whatever the grid, so that a subject is the same subject on every grid.
 _BOX_LOW = (-72.0, -98.0, -134.0)
 _BOX_HIGH = (116.0, 98.0, 98.0)
 
@@ -194,8 +194,8 @@ def load_template() -> Template:
 
 
 @dataclass(frozen=True, eq=False)
-class Person:
-    """All that was drawn of a person; lengths in mm, angles in degrees.
+class Subject:
+    """All that was drawn of a subject; lengths in mm, angles in degrees.
 
     Attributes
     ----------
@@ -245,8 +245,8 @@ class Person:
         }
 
 
-def draw_person(seed: int, name: str) -> Person:
-    """Draw a person; depends on the seed and the name alone."""
+def draw_subject(seed: int, name: str) -> Subject:
+    """Draw a subject; depends on the seed and the name alone."""
     generator = numpy_generator(seed, "phantom", "person", name)
 
     def normal(mean: float, deviation: float) -> float:
@@ -255,7 +255,7 @@ def draw_person(seed: int, name: str) -> Person:
     age = float(generator.uniform(*AGES))
     old = (age - AGES[0]) / (AGES[1] - AGES[0])
     size = normal(1.0, 0.015)
-    return Person(
+    return Subject(
         age=age,
         scale=(size * normal(1, 0.02), size * normal(1, 0.02), size * normal(1, 0.02)),
         turn=(normal(0, 1.5), normal(0, 1.5), normal(0, 1.5)),
@@ -271,7 +271,7 @@ def draw_person(seed: int, name: str) -> Person:
 
 
 class Anatomy(NamedTuple):
-    """A person's brain on a lattice.
+    """A subject's brain on a lattice.
 
     Attributes
     ----------
@@ -300,18 +300,18 @@ def bump(lattice: Lattice, place: tuple[Sequence[float], Sequence[float]]) -> Te
     return torch.exp(-0.5 * (squares[0] + squares[1] + squares[2]))
 
 
-def build_anatomy(person: Person, template: Template, lattice: Lattice) -> Anatomy:
-    """Build a person's brain on a lattice; the same arguments give the same bits."""
-    places = _template_places(person, lattice)
+def build_anatomy(subject: Subject, template: Template, lattice: Lattice) -> Anatomy:
+    """Build a subject's brain on a lattice; the same arguments give the same bits."""
+    places = _template_places(subject, lattice)
     maps = _sample(template, places)
     csf, grey, white, brain = maps
     inside = brain.clamp(min=0.05)
-    folding = person.folding.on(lattice)
+    folding = subject.folding.on(lattice)
     logits = torch.stack([csf, grey, white]).add_(_FLOOR * inside).log_()
     # The thalamus and the pallidum are mixtures of grey and white matter in everybody, not
-    # by averaging over people, so there the maps are left as they are.
+    # by averaging over subjects, so there the maps are left as they are.
     deep = bump(lattice, _DEEP_GREY)
-    logits[0] += person.atrophy + 0.8 * folding[0]
+    logits[0] += subject.atrophy + 0.8 * folding[0]
     logits[2] += 0.8 * folding[1] * (1 - deep)
     fractions = ((_SHARPNESS + (1 - _SHARPNESS) * deep) * logits).softmax(dim=0)
     # Past the brain's surface lies CSF, which blurs into it, not an edge of nothing.
@@ -319,29 +319,29 @@ def build_anatomy(person: Person, template: Template, lattice: Lattice) -> Anato
     fractions = fractions * (1 - outside)
     fractions[0] += outside
 
-    texture = person.texture.on(lattice)
-    t1 = torch.stack([person.t1[0] + 0.025 * texture[0], person.t1[1] + 0.025 * texture[1]])
+    texture = subject.texture.on(lattice)
+    t1 = torch.stack([subject.t1[0] + 0.025 * texture[0], subject.t1[1] + 0.025 * texture[1]])
     # Deep grey matter has more iron and myelin: putamen and caudate have 0.83 to 0.87
     # of the cortex's T1 at 3 T (Wright et al., 2008).
     t1[0] *= 1 - 0.15 * deep
-    return Anatomy(fractions, brain, t1, person.water + 0.01 * texture[2])
+    return Anatomy(fractions, brain, t1, subject.water + 0.01 * texture[2])
 
 
-def _template_places(person: Person, lattice: Lattice) -> Tensor:
+def _template_places(subject: Subject, lattice: Lattice) -> Tensor:
     """Return where in the template each voxel comes from: `(3, D, H, W)`, z, x, y in mm."""
     centre = (18.0, 0.0, -17.0)
     z, x, y = (axis - middle for axis, middle in zip(lattice.mesh(), centre, strict=True))
-    rows = _rotation(person.turn) / torch.tensor(person.scale)[:, None]
+    rows = _rotation(subject.turn) / torch.tensor(subject.scale)[:, None]
     places = torch.stack(
         [
             row[0] * z + row[1] * x + row[2] * y + middle
             for row, middle in zip(rows, centre, strict=True)
         ]
     )
-    places += 2.0 * person.shape.on(lattice)
-    places += 1.3 * person.wrinkles.on(lattice)
+    places += 2.0 * subject.shape.on(lattice)
+    places += 1.3 * subject.wrinkles.on(lattice)
     # Pulling towards the ventricles' centre widens them; one to one for any widening < 1.
-    pull = person.ventricles * bump(lattice, _VENTRICLES)
+    pull = subject.ventricles * bump(lattice, _VENTRICLES)
     for axis, middle in zip(places, _VENTRICLES[0], strict=True):
         axis -= pull * (axis - middle)
     return places

@@ -111,7 +111,7 @@ SCANNERS: dict[str, Scanner] = {
 
 @dataclass(frozen=True, eq=False)
 class Acquisition:
-    """All that was drawn for one person in one scanner.
+    """All that was drawn for one subject in one scanner.
 
     Attributes
     ----------
@@ -149,15 +149,15 @@ class Acquisition:
         }
 
 
-def draw_acquisition(seed: int, person: str, scanner: str, session: str = "1") -> Acquisition:
-    """Draw a scan; depends on the seed and the names of person, scanner and session alone.
+def draw_acquisition(seed: int, subject: str, scanner: str, session: str = "1") -> Acquisition:
+    """Draw a scan; depends on the seed and the names of subject, scanner and session alone.
 
     How far fields differ from scan to scan was set by what real scans show: cosines of
     the tasks' bias field fitted to the scans of three real scanners scatter by 0.034 to
     0.048 in the logarithm, these by 0.041 to 0.045, and twice as wide ones by 0.06 to 0.07.
     """
     # The first session came before there were others, and has no name in its streams.
-    axes = (person, scanner) if session == "1" else (person, scanner, session)
+    axes = (subject, scanner) if session == "1" else (subject, scanner, session)
     generator = numpy_generator(seed, "phantom", "scan", *axes)
     typical = SCANNERS[scanner]
 

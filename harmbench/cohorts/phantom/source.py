@@ -1,8 +1,8 @@
-"""The phantom cohort: many people, each scanned on the five scanners of Table 1.
+"""The phantom cohort: many subjects, each scanned on the five scanners of Table 1.
 
 Real anatomy (`harmbench.cohorts.phantom.anatomy`) is rendered as each of the scanners sees it
 (`harmbench.cohorts.phantom.scanner`). Everybody is scanned everywhere without moving, so the cohort
-has exact pairs and true tissue labels. Test people are scanned on the target's scanner a
+has exact pairs and true tissue labels. Test subjects are scanned on the target's scanner a
 second time: how far two scans of one scanner differ is the least that any method can leave.
 It is a phantom, and is called one wherever a number from it is shown.
 
@@ -26,7 +26,7 @@ from harmbench.cohorts.phantom.anatomy import (
     Lattice,
     Template,
     build_anatomy,
-    draw_person,
+    draw_subject,
     load_template,
 )
 from harmbench.cohorts.phantom.scanner import SCANNERS, draw_acquisition, render
@@ -35,7 +35,7 @@ from harmbench.data.cohort_source import CohortSource
 from harmbench.data.cohort_writer import CohortWriter, ScanRecord, write_row
 from harmbench.data.prepare_options import DEFAULT_NORMALIZATION
 from harmbench.data.scans import Grid, minmax
-from harmbench.data.splits import split_people
+from harmbench.data.splits import split_subjects
 from harmbench.errors import UserError
 from harmbench.preprocessing.normalization import NORMALIZATIONS, Standard, normalization
 from harmbench.preprocessing.normalize_rows import normalize_rows
@@ -49,12 +49,12 @@ from harmbench.util.seeds import derive
 VERSION = "2"
 
 _SEED = 0  # of the cohort itself, which is the same for every seed of a run
-_PEOPLE, _FEWEST, _MOST = 20, 2, 10_000
+_SUBJECTS, _FEWEST, _MOST = 20, 2, 10_000
 _SESSION, _SECOND = "1", "2"
 # The domain of the second scans: of no task's fit or test, but for who asks for it by name.
 _REPEAT = "target-repeat"
 _T2_WEIGHTED = SpinEcho(repetition=6.0, echo_time=0.100)  # as usual of a T2w scan at 3 T
-_PEOPLE_PER_WORKER = 3  # fewer do not pay for starting a process
+_SUBJECTS_PER_WORKER = 3  # fewer do not pay for starting a process
 
 
 def label(anatomy: Anatomy, lattice: Lattice) -> Tensor:
@@ -66,7 +66,7 @@ def label(anatomy: Anatomy, lattice: Lattice) -> Tensor:
     return torch.where(brain >= 0.5, tissue, 0).to(torch.uint8)
 
 
-def scan_person(
+def scan_subject(
     name: str,
     template: Template,
     grid: Grid,
@@ -75,12 +75,12 @@ def scan_person(
     *,
     repeat: bool = False,
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, dict[str, Any]]]:
-    """Scan a person everywhere.
+    """Scan a subject everywhere.
 
     Parameters
     ----------
     name, template, grid, seed
-        The person, what the anatomy is drawn from, and where the scans lie.
+        The subject, what the anatomy is drawn from, and where the scans lie.
     normalize
         What makes an image and its mask the normalised image.
     repeat
@@ -97,8 +97,8 @@ def scan_person(
         By domain: the physical parameters that were drawn.
     """
     lattice = Lattice.of(grid)
-    person = draw_person(seed, name)
-    anatomy = build_anatomy(person, template, lattice)
+    subject = draw_subject(seed, name)
+    anatomy = build_anatomy(subject, template, lattice)
     labels = label(anatomy, lattice)
     mask = (labels > 0).numpy()
     images, details = {}, {}
@@ -113,22 +113,22 @@ def scan_person(
         images[domain] = torch.from_numpy(normalize(volume.numpy(), mask))
         details[domain] = {
             "scanner": scanner.parameters,
-            "person": person.details,
+            "person": subject.details,
             "scan": acquisition.details,
         }
     return labels, images, details
 
 
 def t2_weighted(name: str, template: Template, grid: Grid, seed: int = _SEED) -> Tensor:
-    """Return a T2-weighted image of a person, of the session on the target's scanner.
+    """Return a T2-weighted image of a subject, of the session on the target's scanner.
 
     Returns
     -------
     Tensor
-        `(S, H, W)` float32 in [0, 1], in the space of all the person's scans.
+        `(S, H, W)` float32 in [0, 1], in the space of all the subject's scans.
     """
     lattice = Lattice.of(grid)
-    anatomy = build_anatomy(draw_person(seed, name), template, lattice)
+    anatomy = build_anatomy(draw_subject(seed, name), template, lattice)
     scanner = replace(SCANNERS["target"], sequence=_T2_WEIGHTED)
     acquisition = replace(
         draw_acquisition(seed, name, "target"),
@@ -139,12 +139,12 @@ def t2_weighted(name: str, template: Template, grid: Grid, seed: int = _SEED) ->
 
 
 class Phantom(CohortSource):
-    """The embedded cohort; the argument is the number of people, 20 by default."""
+    """The embedded cohort; the argument is the number of subjects, 20 by default."""
 
     normalizations = tuple(NORMALIZATIONS)
     name: ClassVar[str] = "phantom"
     summary: ClassVar[str] = (
-        "MNI152 anatomy deformed into N people (phantom:N), each scanned on Table 1's five scanners"
+        "MNI152 anatomy deformed into N subjects (phantom:N), each on Table 1's five scanners"
     )
 
     def __init__(self, argument: str | None = None, recipe: Path | None = None) -> None:
@@ -152,44 +152,44 @@ class Phantom(CohortSource):
             raise UserError(
                 f"the phantom takes no recipe, but '{recipe}' was given; leave out --recipe"
             )
-        text = str(_PEOPLE) if argument is None else argument
+        text = str(_SUBJECTS) if argument is None else argument
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
         if not _FEWEST <= number <= _MOST:
             raise UserError(
-                f"phantom:{text} is no number of people; "
+                f"phantom:{text} is no number of subjects; "
                 f"give a whole number from {_FEWEST} to {_MOST}, as in phantom:40"
             )
         self.target = "target"
         self.sources = tuple(domain for domain in SCANNERS if domain != self.target)
-        self.people = tuple(f"P{i:05d}" for i in range(1, number + 1))
+        self.subjects = tuple(f"P{i:05d}" for i in range(1, number + 1))
 
     @property
     def title(self) -> str:
-        """`phantom`, with the number of people if it is not the usual one."""
-        number = len(self.people)
-        return self.name if number == _PEOPLE else f"{self.name}:{number}"
+        """`phantom`, with the number of subjects if it is not the usual one."""
+        number = len(self.subjects)
+        return self.name if number == _SUBJECTS else f"{self.name}:{number}"
 
     def key(self, grid: Grid) -> str:
-        """Hash the version, the people, the grid and all parameters of the scanners."""
+        """Hash the version, the subjects, the grid and all parameters of the scanners."""
         chosen = normalization(self.normalization).key(())
-        return digest("phantom", VERSION, _SEED, self.people, grid, SCANNERS, _REPEAT, *chosen)
+        return digest("phantom", VERSION, _SEED, self.subjects, grid, SCANNERS, _REPEAT, *chosen)
 
-    def t2_weighted(self, person: str, grid: Grid) -> Tensor | None:
+    def t2_weighted(self, subject: str, grid: Grid) -> Tensor | None:
         """Render one; see `t2_weighted`."""
-        return t2_weighted(person, load_template(), grid) if person in self.people else None
+        return t2_weighted(subject, load_template(), grid) if subject in self.subjects else None
 
     def prepare(self, grid: Grid, writer: CohortWriter, progress: Progress) -> None:
         """Scan everybody, in as many processes as there are processors to use."""
         folders = {
-            domain: writer.begin_domain(domain, len(self.people), labelled=True)
+            domain: writer.begin_domain(domain, len(self.subjects), labelled=True)
             for domain in SCANNERS
         }
-        splits = split_people(dict.fromkeys(SCANNERS, self.people), validation=0.1, test=0.25)
-        again = [person for person in self.people if splits[person] == "test"]
+        splits = split_subjects(dict.fromkeys(SCANNERS, self.subjects), validation=0.1, test=0.25)
+        again = [subject for subject in self.subjects if splits[subject] == "test"]
         folders[_REPEAT] = writer.begin_domain(_REPEAT, len(again), labelled=True)
         numbered = [
-            (row, person, again.index(person) if person in again else None)
-            for row, person in enumerate(self.people)
+            (row, subject, again.index(subject) if subject in again else None)
+            for row, subject in enumerate(self.subjects)
         ]
         finished = in_processes(
             _scan_into,
@@ -198,7 +198,7 @@ class Phantom(CohortSource):
             grid,
             folders,
             self.normalization,
-            least=_PEOPLE_PER_WORKER,
+            least=_SUBJECTS_PER_WORKER,
         )
         with contextlib.closing(finished):
             found = dict(progress.track(finished, "scanning the phantom", len(numbered)))
@@ -216,21 +216,21 @@ class Phantom(CohortSource):
             records=[
                 ScanRecord(
                     domain=domain,
-                    person=person,
+                    subject=subject,
                     session=_SECOND if domain == _REPEAT else _SESSION,
                     row=place,
                     key=digest(
-                        *("phantom", VERSION, _SEED, person, grid, domain),
+                        *("phantom", VERSION, _SEED, subject, grid, domain),
                         SCANNERS["target" if domain == _REPEAT else domain],
                         *way.key(standard),
                     ),
-                    split=splits[person],
+                    split=splits[subject],
                     labelled=True,
                     paired=True,
-                    details=found[row, person, second][0][domain],
+                    details=found[row, subject, second][0][domain],
                 )
                 for domain in folders
-                for row, person, second in numbered
+                for row, subject, second in numbered
                 if (place := second if domain == _REPEAT else row) is not None
             ],
             left_out={},
@@ -246,7 +246,7 @@ def _scan_into(
     folders: Mapping[str, Path],
     name: str,
 ) -> tuple[dict[str, dict[str, Any]], Standard]:
-    """Scan a person everywhere into its row, and if it has one for the repeat into that.
+    """Scan a subject everywhere into its row, and if it has one for the repeat into that.
 
     Returns
     -------
@@ -254,10 +254,10 @@ def _scan_into(
         What was drawn, by domain; and of the target's scan, what a normalisation that learns
         is to learn from.
     """
-    row, person, second = numbered
+    row, subject, second = numbered
     way = normalization(name)
-    labels, images, details = scan_person(
-        person, template, grid, normalize=way.first_pass, repeat=second is not None
+    labels, images, details = scan_subject(
+        subject, template, grid, normalize=way.first_pass, repeat=second is not None
     )
     mask = (labels > 0).numpy()
     try:

@@ -40,7 +40,7 @@ def harmonized_by(
     if method.needs is Needs.TRUTH:
         assert truth is not None
         given = dataclasses.replace(given, truth=truth.images.to(device))
-    with torch.no_grad(), seeded(seed, "harmonize", *source.people, *source.sessions):
+    with torch.no_grad(), seeded(seed, "harmonize", *source.subjects, *source.sessions):
         made = method.eval()(given)
     images = made.images.float().cpu()
     if images.shape != source.images.shape:

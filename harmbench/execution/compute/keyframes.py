@@ -31,15 +31,15 @@ class _Frame:
     reference: Scans | None
 
     @property
-    def person(self) -> str:
-        return self.source.people[0]
+    def subject(self) -> str:
+        return self.source.subjects[0]
 
 
 @dataclass
 class Keyframes:
-    """Keeps one slice of every scan while a cell is computed, and draws the median person.
+    """Keeps one slice of every scan while a cell is computed, and draws the median subject.
 
-    The person drawn is the one in the middle of the ranking, so that the picture neither
+    The subject drawn is the one in the middle of the ranking, so that the picture neither
     flatters nor shames.
     """
 
@@ -59,9 +59,9 @@ class Keyframes:
         ranked_by: Sequence[str],
         annotated: Callable[[Scans], Scans],
     ) -> Figure:
-        """Draw the median person's slice as four panels in one grey window of [0, 1].
+        """Draw the median subject's slice as four panels in one grey window of [0, 1].
 
-        Without a reference a scan of another person of the target domain stands in its
+        Without a reference a scan of another subject of the target domain stands in its
         place, and is called so; the difference is then to the source. Where an instrument
         made labels of the images, they and the true ones are outlined.
 
@@ -72,14 +72,14 @@ class Keyframes:
         data
             What the task chose.
         ranked_by
-            Metrics; people are ranked by the first that there is.
+            Metrics; subjects are ranked by the first that there is.
         annotated
             Returns scans of one slice with what an instrument made of them; see `Scorer`.
         """
         metric = next((name for name in ranked_by if (scores["metric"] == name).any()), "")
         ranking = scores[scores["metric"] == metric].groupby("person")["value"].mean().sort_values()
-        person = ranking.index[len(ranking) // 2] if len(ranking) else self.frames[0].person
-        known = [frame for frame in self.frames if frame.person == person]
+        subject = ranking.index[len(ranking) // 2] if len(ranking) else self.frames[0].subject
+        known = [frame for frame in self.frames if frame.subject == subject]
         frame = known[0] if known else self.frames[0]
         source, harmonized = _image(frame.source), _image(frame.harmonized)
         if frame.reference is not None:
@@ -89,7 +89,7 @@ class Keyframes:
             # Of somebody whom no fit has seen, if there is one.
             others = data.validation if len(data.validation) else data.target
             shown_reference = _middle(others.load([0]), 0)
-            name = "target domain (another person)"
+            name = "target domain (another subject)"
             difference, what = harmonized - source, "harmonised − source"
         figure = Figure(figsize=(12, 4))
         FigureCanvasAgg(figure)
@@ -109,9 +109,9 @@ class Keyframes:
         for axis in panels:
             axis.set_axis_off()
         note = phantom_note(self.cell.kind)
-        value = f", {metric} {ranking[person]:.3g}" if len(ranking) else ""
+        value = f", {metric} {ranking[subject]:.3g}" if len(ranking) else ""
         figure.suptitle(
-            f"{self.cell.task} on {self.cell.cohort}{note}: median person {person}{value}",
+            f"{self.cell.task} on {self.cell.cohort}{note}: median subject {subject}{value}",
             fontsize=11,
         )
         return figure
@@ -145,7 +145,7 @@ def _middle(scans: Scans, i: int) -> Scans:
         scans,
         images=scans.images[i : i + 1, place : place + 1].clone(),
         masks=scans.masks[i : i + 1, place : place + 1].clone(),
-        people=scans.people[i : i + 1],
+        subjects=scans.subjects[i : i + 1],
         sessions=scans.sessions[i : i + 1],
         positions=scans.positions[place : place + 1],
         labels=cut(scans.labels),

@@ -57,12 +57,12 @@ class Known:
     harmonizing: float = 0.0
 
     def flag(self, harmonized: Scans) -> None:
-        """Keep what the method warns of, by "person/session"."""
-        for person, session, flag in zip(
-            harmonized.people, harmonized.sessions, harmonized.flags or (), strict=False
+        """Keep what the method warns of, by "subject/session"."""
+        for subject, session, flag in zip(
+            harmonized.subjects, harmonized.sessions, harmonized.flags or (), strict=False
         ):
             if flag:
-                self.facts.setdefault("flags", {})[f"{person}/{session}"] = flag
+                self.facts.setdefault("flags", {})[f"{subject}/{session}"] = flag
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ class Runner:
             "headline": list(task.headline),
             "bounds": bounds,
             "test_scans": len(data.test),
-            "test_people": len(set(data.test.people)),
+            "test_people": len(set(data.test.subjects)),
         }
         picture = io.BytesIO()
         keyframes.figure(scores, data, task.headline, scorer.annotated).savefig(picture, dpi=110)
@@ -362,7 +362,7 @@ class Runner:
             "seed": fit.seed,
             "grid": canonical(fit.grid),
             "domain": fit_data.target.domain,
-            "people": sorted(set(fit_data.target.people)),
+            "people": sorted(set(fit_data.target.subjects)),
             "data": fit_data.digest,
             "normalization": fit.normalization,
             "standard": fit.standard,

@@ -12,7 +12,7 @@ import torch
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Scans
 
-_PEOPLE = 3
+_SUBJECTS = 3
 
 # Where in the stack, as fractions of its length.
 _PLACES = (0.3, 0.5, 0.7)
@@ -21,9 +21,9 @@ Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class _Person:
+class _Subject:
     distance: float
-    person: str
+    subject: str
     source: Bytes
     harmonized: Bytes
     reference: Bytes | None
@@ -31,29 +31,29 @@ class _Person:
 
 @dataclass
 class Slices:
-    """Keeps slices of every person while a cell is computed, and stores those of three.
+    """Keeps slices of every subject while a cell is computed, and stores those of three.
 
     Who is chosen depends on the task alone, never on the method, so that methods are seen
-    on the same people: those whose sources are nearest to the truth, furthest from it, and
+    on the same subjects: those whose sources are nearest to the truth, furthest from it, and
     in the middle. Where there is no truth it is the darkest, the brightest and the middle.
     """
 
-    kept: dict[str, _Person] = field(default_factory=dict)
+    kept: dict[str, _Subject] = field(default_factory=dict)
 
     def add(self, source: Scans, harmonized: Scans, truth: Scans | None) -> None:
-        """Keep slices of the first scan of each person of a batch."""
+        """Keep slices of the first scan of each subject of a batch."""
         chosen = _chosen(source.images.shape[1])
-        for i, person in enumerate(source.people):
-            if person in self.kept:
+        for i, subject in enumerate(source.subjects):
+            if subject in self.kept:
                 continue
             inside = source.masks[i]
             if truth is None:
                 values = source.images[i][inside]
             else:
                 values = (source.images[i] - truth.images[i])[inside].abs()
-            self.kept[person] = _Person(
+            self.kept[subject] = _Subject(
                 float(values.mean()) if len(values) else 0.0,
-                person,
+                subject,
                 _bytes(source.images[i, chosen]),
                 _bytes(harmonized.images[i, chosen]),
                 None if truth is None else _bytes(truth.images[i, chosen]),
@@ -70,22 +70,24 @@ class Slices:
         Returns
         -------
         dict
-            `people` `(P,)`, nearest first; `slices` `(K,)` and their `positions`, MNI152 z in
+            `subjects` `(P,)`, nearest first; `slices` `(K,)` and their `positions`, MNI152 z in
             mm; `source` and `harmonized` `(P, K, W, H)` uint8, 255 for an intensity of 1 and
             upright; `reference` of the same shape, or `target` `(K, W, H)` of somebody else.
         """
-        ranking = sorted(self.kept.values(), key=lambda one: (one.distance, one.person))
-        count = min(_PEOPLE, len(ranking))
-        people = [ranking[round(i * (len(ranking) - 1) / max(1, count - 1))] for i in range(count)]
+        ranking = sorted(self.kept.values(), key=lambda one: (one.distance, one.subject))
+        count = min(_SUBJECTS, len(ranking))
+        subjects = [
+            ranking[round(i * (len(ranking) - 1) / max(1, count - 1))] for i in range(count)
+        ]
         chosen = _chosen(target.grid.shape[0])
         found: dict[str, npt.NDArray[Any]] = {
-            "people": np.array([one.person for one in people]),
+            "people": np.array([one.subject for one in subjects]),
             "slices": np.array(chosen),
             "positions": np.array(target.grid.positions)[chosen],
-            "source": np.stack([one.source for one in people]),
-            "harmonized": np.stack([one.harmonized for one in people]),
+            "source": np.stack([one.source for one in subjects]),
+            "harmonized": np.stack([one.harmonized for one in subjects]),
         }
-        truths = [one.reference for one in people if one.reference is not None]
+        truths = [one.reference for one in subjects if one.reference is not None]
         if len(truths) == count:
             found["reference"] = np.stack(truths)
         else:

@@ -43,13 +43,13 @@ def test_variants_share_a_fit_and_the_table_holds_what_is_stored(inside, tmp_pat
     rows = list(csv.DictReader(io.StringIO(out)))
     assert len(rows) == 8
     for row in rows:
-        estimate, people = stored[labels[row["row"]], row["task"]]
+        estimate, subjects = stored[labels[row["row"]], row["task"]]
         assert float(row["value"]) == pytest.approx(estimate["mean"])
         assert float(row["value_low"]) == pytest.approx(estimate["low"])
         if row["row"] == "Baseline":
             assert row["difference"] == ""
         else:
-            gap = people - stored["curved", row["task"]][1]
+            gap = subjects - stored["curved", row["task"]][1]
             assert float(row["difference"]) == pytest.approx(gap.mean())
             assert float(row["difference_low"]) == pytest.approx(gap.min())
     printed = {(row["row"], row["task"]): (row["published"], row["published_difference"])

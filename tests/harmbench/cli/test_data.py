@@ -12,10 +12,10 @@ from harmbench.cohorts.bids.recipe import load_recipe
 from helpers import TINY_COHORT
 
 
-def scan(root: Path, person: str, session: str, **sidecar: object) -> None:
+def scan(root: Path, subject: str, session: str, **sidecar: object) -> None:
     """A scan of which a draft looks at no more than the name and the sidecar."""
-    stem = f"sub-{person}_ses-{session}_T1w"
-    path = root / f"sub-{person}" / f"ses-{session}" / "anat" / f"{stem}.nii.gz"
+    stem = f"sub-{subject}_ses-{session}_T1w"
+    path = root / f"sub-{subject}" / f"ses-{session}" / "anat" / f"{stem}.nii.gz"
     path.parent.mkdir(parents=True)
     path.touch()
     if sidecar:
@@ -63,7 +63,7 @@ def test_a_draft_is_a_recipe_that_finds_its_scanners(inside, study, tmp_path) ->
         "model-x": 2,
     }
     text = (tmp_path / "study.toml").read_text()
-    for reason in ("one person, and a split needs two", "nothing to tell them by"):
+    for reason in ("one subject, and a split needs two", "nothing to tell them by"):
         assert reason in text
     code, printed, table = inside("data", "recipe", study)
     assert (code, printed) == (0, text)
@@ -73,7 +73,7 @@ def test_a_draft_is_a_recipe_that_finds_its_scanners(inside, study, tmp_path) ->
 def test_a_cohort_is_prepared_and_shown(inside, tmp_path) -> None:
     code, out, _ = inside("data", "prepare", *TINY_COHORT)
     assert code == 0
-    assert "cohort tiny, quick grid, minmax: 16 scans of 10 people, 0 left out" in out
+    assert "cohort tiny, quick grid, minmax: 16 scans of 10 subjects, 0 left out" in out
     code, out, _ = inside("data", "show", *TINY_COHORT, "-o", "contact.png")
     assert code == 0
     rows = {line[1:40].split("  ")[0]: line.split() for line in out.splitlines() if line.strip()}

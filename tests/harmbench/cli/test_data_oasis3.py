@@ -13,7 +13,7 @@ import pytest
 
 from harmbench.cohorts.bids.source import Oasis3
 from harmbench.cohorts.phantom.anatomy import load_template
-from harmbench.cohorts.phantom.source import scan_person
+from harmbench.cohorts.phantom.source import scan_subject
 from harmbench.data.cohort import Cohort
 from harmbench.data.scans import GRIDS, Grid
 from harmbench.errors import UserError
@@ -29,10 +29,10 @@ SIDECARS = {
     "domain3": ("Biograph_mMR", 3, "51010"),
     "domain4": ("TrioTim", 3, 35248),
 }
-# Days of the sessions of each person; the second and third are seen on all scanners.
+# Days of the sessions of each subject; the second and third are seen on all scanners.
 DAYS = {"target": (0, 400), "domain1": (90,), "domain2": (380,), "domain3": (1200,),
         "domain4": (410,)}  # fmt: skip
-PEOPLE = ("OAS30001", "OAS30002", "OAS30003")
+SUBJECTS = ("OAS30001", "OAS30002", "OAS30003")
 
 
 def pose(domain: str) -> np.ndarray:
@@ -43,9 +43,9 @@ def pose(domain: str) -> np.ndarray:
     return matrix.astype(float)
 
 
-def write(root: Path, person: str, day: int, image: np.ndarray, domain: str, run: int = 1) -> Path:
-    stem = f"sub-{person}_ses-d{day:04d}_run-{run:02d}_T1w"
-    path = root / f"sub-{person}" / f"ses-d{day:04d}" / "anat" / f"{stem}.nii.gz"
+def write(root: Path, subject: str, day: int, image: np.ndarray, domain: str, run: int = 1) -> Path:
+    stem = f"sub-{subject}_ses-d{day:04d}_run-{run:02d}_T1w"
+    path = root / f"sub-{subject}" / f"ses-d{day:04d}" / "anat" / f"{stem}.nii.gz"
     path.parent.mkdir(parents=True, exist_ok=True)
     affine = pose(domain) @ grid_affine(WHOLE)
     nib.save(nib.Nifti1Image((image * 60000).astype(np.int16), affine), path)
@@ -61,19 +61,19 @@ def oasis3(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The tree and a home, shared by all tests of this file."""
     root, home = tmp_path_factory.mktemp("OASIS3"), tmp_path_factory.mktemp("home")
     template = load_template()
-    for person in PEOPLE:
-        _, images, _ = scan_person(person, template, WHOLE, normalize=unscaled)
+    for subject in SUBJECTS:
+        _, images, _ = scan_subject(subject, template, WHOLE, normalize=unscaled)
         for domain, days in DAYS.items():
-            if domain != "target" and person == PEOPLE[0]:
+            if domain != "target" and subject == SUBJECTS[0]:
                 continue
-            for day in days if person == PEOPLE[1] else days[-1:]:
-                write(root, person, day, images[domain].numpy(), domain)
+            for day in days if subject == SUBJECTS[1] else days[-1:]:
+                write(root, subject, day, images[domain].numpy(), domain)
     # A second run, and one whose first run has no sidecar; a session without; another scanner.
     last = images["target"].numpy()
-    write(root, PEOPLE[2], 400, last, "target", run=2)
-    lone = write(root, PEOPLE[2], 2000, last, "target")
+    write(root, SUBJECTS[2], 400, last, "target", run=2)
+    lone = write(root, SUBJECTS[2], 2000, last, "target")
     lone.with_suffix("").with_suffix(".json").unlink()
-    other = write(root, PEOPLE[0], 3000, last, "target")
+    other = write(root, SUBJECTS[0], 3000, last, "target")
     sidecar = other.with_suffix("").with_suffix(".json")
     sidecar.write_text(sidecar.read_text().replace("TrioTim", "Sonata"))
     return root, home
@@ -113,13 +113,13 @@ def test_pairs_are_the_nearest_sessions_rigidly_registered(oasis3, monkeypatch) 
     root, home = oasis3
     monkeypatch.setenv("HARMBENCH_HOME", str(home))
     cohort = Cohort.open(Oasis3(str(root)), GRIDS["quick"], home, Silent())
-    table = cohort.table.set_index(["domain", "person", "session"])
+    table = cohort.table.set_index(["domain", "subject", "session"])
     gaps = {
         key[:2]: (row["partner"], row["gap_days"])
         for key, row in table.iterrows()
         if row["partner"]
     }
-    two, three = PEOPLE[1:]
+    two, three = SUBJECTS[1:]
     assert gaps == {
         ("domain1", two): ("d0000", 90),
         ("domain1", three): ("d0400", 310),
@@ -130,13 +130,13 @@ def test_pairs_are_the_nearest_sessions_rigidly_registered(oasis3, monkeypatch) 
     }
     assert not table.loc["domain3", "paired"].any()
     # Nobody is on two sides, and every domain has somebody on either.
-    assert (cohort.table.groupby("person")["split"].nunique() == 1).all()
+    assert (cohort.table.groupby("subject")["split"].nunique() == 1).all()
     for domain in ("target", "domain1", "domain2", "domain3", "domain4"):
         assert {"train", "test"} <= set(cohort.table[cohort.table["domain"] == domain]["split"])
     # Both went to the template by one affine transform; between them lies the true motion.
-    for (domain, person), (session, _) in gaps.items():
-        source = np.array(table.loc[domain, person]["details"].iloc[0]["mni_to_scan"])
-        target = np.array(table.loc["target", person, session]["details"]["mni_to_scan"])
+    for (domain, subject), (session, _) in gaps.items():
+        source = np.array(table.loc[domain, subject]["details"].iloc[0]["mni_to_scan"])
+        target = np.array(table.loc["target", subject, session]["details"]["mni_to_scan"])
         moved = source @ np.linalg.inv(target)
         corners = np.array([[x, y, z, 1] for x in (-60, 60) for y in (-90, 50) for z in (-30, 60)])
         true = pose(domain) @ np.linalg.inv(pose("target"))
@@ -144,7 +144,7 @@ def test_pairs_are_the_nearest_sessions_rigidly_registered(oasis3, monkeypatch) 
         np.testing.assert_allclose(moved[:3, :3] @ moved[:3, :3].T, np.eye(3), atol=1e-6)
     pairs = cohort.pairs("domain1", "test")
     assert pairs is not None
-    assert pairs[0].people == pairs[1].people
+    assert pairs[0].subjects == pairs[1].subjects
 
 
 def test_the_recipe_is_changed_by_one_beside_it(oasis3, tmp_path) -> None:

@@ -77,11 +77,11 @@ def scan(known, tmp_path):
 
 @pytest.fixture
 def study(scan, known, tmp_path):
-    """A BIDS tree of three people."""
-    for person in "abc":
-        folder = tmp_path / "study" / f"sub-{person}" / "anat"
+    """A BIDS tree of three subjects."""
+    for subject in "abc":
+        folder = tmp_path / "study" / f"sub-{subject}" / "anat"
         folder.mkdir(parents=True)
-        shutil.copy(known / f"{person}.nii.gz", folder / f"sub-{person}_T1w.nii.gz")
+        shutil.copy(known / f"{subject}.nii.gz", folder / f"sub-{subject}_T1w.nii.gz")
     return tmp_path / "study"
 
 
@@ -191,7 +191,7 @@ def test_a_folder_becomes_a_derivative_and_the_bad_scan_is_left_out(inside, stud
     assert "left out sub-b/anat/sub-b_T1w.nii.gz: sub-b_T1w.nii.gz is cut short" in err
     made = study / "derivatives" / "left"
     files = {path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()}
-    stems = [f"sub-{person}/anat/sub-{person}_desc-harmonized_" for person in "ac"]
+    stems = [f"sub-{subject}/anat/sub-{subject}_desc-harmonized_" for subject in "ac"]
     endings = ("T1w.nii.gz", "T1w.json", "T1w.png", "mask.nii.gz")
     assert files == {"dataset_description.json"} | {s + e for s in stems for e in endings}
     description = json.loads((made / "dataset_description.json").read_text())

@@ -38,7 +38,7 @@ def test_what_was_run_is_shown_compared_and_exported(board, tmp_path, monkeypatc
 
     _, compared, _ = board("compare", "histogram@domain1", "identity@domain1", "--metric", "psnr")
     assert "A: histogram on domain1 of tiny\nB: identity on domain1 of tiny" in compared
-    assert "2 people cannot make a difference in 1 metrics significant" in compared
+    assert "2 subjects cannot make a difference in 1 metrics significant" in compared
     monkeypatch.setenv("COLUMNS", "40")
     _, every, _ = board("compare", "histogram@domain1", "identity@domain1", "--cohort", "ti*")
     assert "gm_wm_contrast_error" in every

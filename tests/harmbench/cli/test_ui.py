@@ -92,8 +92,8 @@ def test_the_experiment_is_described_and_the_best_fit_harmonises_as_the_method_d
     ]
     (cohort,) = (ran / "cohorts").glob("tiny-*")
     test = Cohort(cohort).scans("domain1", "test")
-    for person, expected in zip(kept["people"], kept["harmonized"], strict=True):
-        images = test.load([test.people.index(person)]).images.numpy()
+    for subject, expected in zip(kept["people"], kept["harmonized"], strict=True):
+        images = test.load([test.subjects.index(subject)]).images.numpy()
         harmonized = model.predict(images)
         assert harmonized.dtype == np.float32
         levels = np.round(harmonized[0, kept["slices"]] * 255)

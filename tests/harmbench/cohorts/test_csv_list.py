@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write(folder: Path, *rows: str, columns: str = "path,person,session,domain") -> str:
+def write(folder: Path, *rows: str, columns: str = "path,subject,session,domain") -> str:
     path = folder / "scans.csv"
     path.write_text("\n".join((columns, *rows)) + "\n")
     return str(path)
@@ -49,7 +49,7 @@ def test_a_listed_cohort_is_prepared_with_masks_and_labels(folder: Path) -> None
         "head.nii.gz,B,1,target,mask.nii.gz,labels.nii.gz",
         "head.nii.gz,C,1,target,,",
     ]
-    path = write(folder, *rows, columns="path,person,session,domain,mask,labels")
+    path = write(folder, *rows, columns="path,subject,session,domain,mask,labels")
     source = Listed(path)
     assert (source.target, source.sources, source.title) == ("target", ("here",), "csv:scans")
     cohort = Cohort.open(source, GRID, home(), Silent())
@@ -72,7 +72,7 @@ def test_a_listed_cohort_is_prepared_with_masks_and_labels(folder: Path) -> None
         ("brain.nii.gz,C,1,a/b", "letters, digits, - and _ only"),
         ("brain.nii.gz,C,1", "has not as many fields"),
         ("brain.nii.gz,A,1,here", "are those of a line before"),
-        ("brain.nii.gz,C,1,there", "domain 'there' of .*scans.csv has only one person, 'C'"),
+        ("brain.nii.gz,C,1,there", "domain 'there' of .*scans.csv has only one subject, 'C'"),
     ],
 )
 def test_a_mistake_gets_its_line(folder: Path, row: str, line: str) -> None:
@@ -87,8 +87,8 @@ def test_a_single_domain_and_a_recipe_are_refused(folder: Path) -> None:
         Listed(path)
     with pytest.raises(UserError, match="leave out --recipe"):
         Listed(path, Path("x.toml"))
-    with pytest.raises(UserError, match="there may be: path, person"):
-        Listed(write(folder, columns="path,person,session,domain,age"))
+    with pytest.raises(UserError, match="there may be: path, subject"):
+        Listed(write(folder, columns="path,subject,session,domain,age"))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Cohorts: the split by person, and the scans that have labels."""
+"""Cohorts: the split by subject, and the scans that have labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harmbench.data.cohort import Cohort
-from harmbench.data.splits import split_people
+from harmbench.data.splits import split_subjects
 
 
 @given(
@@ -19,20 +19,20 @@ from harmbench.data.splits import split_people
     st.floats(0.01, 0.99),
     st.integers(0, 30),
 )
-def test_everybody_has_one_split_and_the_target_keeps_people_for_each_end(n, validation, test, m):
+def test_everybody_has_one_split_and_the_target_keeps_subjects_for_each_end(n, validation, test, m):
     target = [f"t{i}" for i in range(n)]
     source = target[: m // 2] + [f"s{i}" for i in range(m + 2)]
-    splits = split_people({"a": target, "b": source}, validation=validation, test=test)
+    splits = split_subjects({"a": target, "b": source}, validation=validation, test=test)
     assert set(splits) == {*target, *source}
-    assert {splits[person] for person in target} >= {"train", "test"}
-    alone = split_people({"a": target}, validation=validation, test=test)
-    assert {person: splits[person] for person in target} == alone
+    assert {splits[subject] for subject in target} >= {"train", "test"}
+    alone = split_subjects({"a": target}, validation=validation, test=test)
+    assert {subject: splits[subject] for subject in target} == alone
 
 
 def test_the_split_does_not_depend_on_order():
-    people = [f"p{i}" for i in range(9)]
-    first = split_people({"a": people}, validation=0.2, test=0.3)
-    assert first == split_people({"a": people[::-1]}, validation=0.2, test=0.3)
+    subjects = [f"p{i}" for i in range(9)]
+    first = split_subjects({"a": subjects}, validation=0.2, test=0.3)
+    assert first == split_subjects({"a": subjects[::-1]}, validation=0.2, test=0.3)
     assert sorted(first.values()).count("test") == 3
 
 
@@ -46,10 +46,10 @@ def test_scans_and_pairs_that_have_labels(own_cohort):
     cohort = Cohort(path.parent)
     assert not cohort.scans("target", "train").labelled
     few = cohort.scans("target", "train", labelled=True)
-    assert (few.people, few.labelled) == (("p3",), True)
+    assert (few.subjects, few.labelled) == (("p3",), True)
     assert few.load([0]).labels is not None
     source, target = cohort.pairs("domain1", "test", labelled=True)
-    assert source.people == target.people == ("p1",)
+    assert source.subjects == target.subjects == ("p1",)
     assert len(cohort.pairs("domain1", "test")[0]) == 2
     assert cohort.pairs("domain1", "train", labelled=True) is None
 

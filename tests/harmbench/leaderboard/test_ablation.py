@@ -33,8 +33,8 @@ def job(title, task, seed=0, method="blindharmony"):
     return Job(cell, Variant(method, kind, NoConfig(), label, title), None, None, GRIDS["quick"])
 
 
-def done(**people):
-    rows = [(person, "1", 0, "psnr", value) for person, value in people.items()]
+def done(**subjects):
+    rows = [(subject, "1", 0, "psnr", value) for subject, value in subjects.items()]
     return CellResult(Status.DONE, scores=pd.DataFrame(rows, columns=COLUMNS))
 
 
@@ -43,18 +43,18 @@ def table(results, published=PAPER):
     return found
 
 
-def test_differences_are_taken_person_by_person():
+def test_differences_are_taken_subject_by_subject():
     found = table(
         [(job(BASELINE, "a"), done(p=20.0, q=30.0)), (job("no flow", "a"), done(p=19.0, q=28.0))]
     )
     field = found.rows["no flow"]["a"]
     assert (field.value.mean, field.value.n) == (23.5, 2)
-    # The spread between people is no part of it.
+    # The spread between subjects is no part of it.
     assert (field.difference.mean, field.difference.low, field.difference.high) == (-1.5, -2, -1)
     assert found.rows[BASELINE]["a"].difference is None
 
 
-def test_seeds_are_averaged_within_a_person():
+def test_seeds_are_averaged_within_a_subject():
     results = [(job(BASELINE, "a", seed), done(p=20.0 + seed, q=30.0 + seed)) for seed in (0, 2)]
     estimate = table(results).rows[BASELINE]["a"].value
     assert (estimate.mean, estimate.low, estimate.high, estimate.n) == (26.0, 21.0, 31.0, 2)

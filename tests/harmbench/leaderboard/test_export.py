@@ -15,7 +15,7 @@ from harmbench.leaderboard.table import measures
 from harmbench.store.stores import CellStore
 from harmbench.tracking import reader as recorded
 from harmbench.tracking.recorder import MlflowRecorder
-from helpers.scored_cells import PEOPLE, cell, scored
+from helpers.scored_cells import SUBJECTS, cell, scored
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -41,7 +41,7 @@ def test_every_slice_has_a_row_and_every_column_is_explained(runs, keep_home, tm
         runs, measures(runs, {"psnr": "dB"}), {"psnr": "noise"}, keep_home / "cells",
         tmp_path / name,
     )  # fmt: skip
-    assert (done.whole, done.people_only, done.left_out) == (1, 1, 1)
+    assert (done.whole, done.subjects_only, done.left_out) == (1, 1, 1)
     read = pd.read_parquet if name.endswith("parquet") else pd.read_csv
     table = read(tmp_path / name)
     assert len(table) == done.rows == 2 * 8 * 2 + 8
@@ -50,7 +50,7 @@ def test_every_slice_has_a_row_and_every_column_is_explained(runs, keep_home, tm
     assert here["value"].tolist() == [value + step for value in range(8) for step in (-0.5, 0.5)]
     away = table[table["label"] == "away"]
     assert dict(zip(away["person"], away["value"], strict=True)) == dict(
-        zip(PEOPLE, np.arange(8.0), strict=True)
+        zip(SUBJECTS, np.arange(8.0), strict=True)
     )
     assert away["slice"].isna().all()
     assert set(table["kind"]) == {"phantom"}
@@ -65,7 +65,7 @@ def test_every_slice_has_a_row_and_every_column_is_explained(runs, keep_home, tm
     )  # fmt: skip
 
 
-def test_each_persons_mean_alone_can_be_asked_for(runs, keep_home, tmp_path):
+def test_each_subjects_mean_alone_can_be_asked_for(runs, keep_home, tmp_path):
     path = tmp_path / "scores.csv"
     export(runs, measures(runs), {}, keep_home / "cells", path, slices=False)
     table = pd.read_csv(path)

@@ -33,7 +33,7 @@ def fill(path, experiment, runs):
         method = place // 32 % 20
         label = ["identity", "oracle"][method] if method < 2 else f"method{method}"
         run_id = uuid.UUID(int=place).hex
-        people = random.normal(20 + method, 3, (len(METRICS), COHORTS[cohort]))
+        subjects = random.normal(20 + method, 3, (len(METRICS), COHORTS[cohort]))
         summary = dict.fromkeys(TEXTS, "") | {
             "method": label, "label": label, "task": task, "cohort": cohort, "cohort_key": cohort,
             "kind": "real", "preset": "quick", "status": "done", "cell": run_id, "data": task,
@@ -43,11 +43,11 @@ def fill(path, experiment, runs):
             "metrics": METRICS,
         }  # fmt: skip
         texts = {"role": "cell", "summary": json.dumps(summary)} | {
-            "people": json.dumps([f"OAS3{i:04d}" for i in range(people.shape[1])]),
+            "people": json.dumps([f"OAS3{i:04d}" for i in range(subjects.shape[1])]),
             "mlflow.user": f"user{place % 7}",
             **{name: str(summary[name]) for name in (*TEXTS, "seed")},
         }
-        for name, values in zip(METRICS, people, strict=True):
+        for name, values in zip(METRICS, subjects, strict=True):
             told = ",".join(f"{value:.9g}" for value in values)
             texts[f"metric.{name}"] = f"{values.mean()},{values.min()},{values.max()};{told}"
         heads.append((run_id, "FINISHED", place, place + 1, "active", experiment))

@@ -1,4 +1,4 @@
-"""Two runs compared on the people that both have."""
+"""Two runs compared on the subjects that both have."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PSNR, MAE = Measure("psnr", True, "dB"), Measure("mae", False)
 
 
 def run(run_id, label="one", **changes):
-    """A row of the table of runs; people and values are given by name."""
-    people = changes.pop("people", {f"p{i}": 20.0 + i for i in range(7)})
+    """A row of the table of runs; subjects and values are given by name."""
+    subjects = changes.pop("people", {f"p{i}": 20.0 + i for i in range(7)})
     row = {
         "run_id": run_id, "label": label, "task": "a", "cohort": "tiny", "cohort_key": "c0",
         "kind": "real", "preset": "quick", "normalization": "minmax", "data": "d0", "seed": 0,
         "status": "done", "reason": "", "started": 1,
-        "people": "[" + ", ".join(f'"{name}"' for name in people) + "]",
-        "psnr.people": ",".join(map(str, people.values())), "mae.people": "",
+        "people": "[" + ", ".join(f'"{name}"' for name in subjects) + "]",
+        "psnr.people": ",".join(map(str, subjects.values())), "mae.people": "",
     }  # fmt: skip
     return row | changes
 
@@ -33,11 +33,11 @@ def difference(*rows, one="one@a", other="other@a"):
     return found
 
 
-def test_people_in_common_are_compared_and_the_others_named():
+def test_subjects_in_common_are_compared_and_the_others_named():
     gains = np.array([1.0, 2.0, -0.5, 3.0, 0.25, 1.5])
     mine = {f"p{i}": 20.0 + i for i in range(7)}
     theirs = {f"p{i}": 20.0 + i - gain for i, gain in enumerate(gains)} | {"q": 90.0}
-    found = difference(run("aaaa1", people=mine), run("bbbb1", "other", people=theirs))
+    found = difference(run("aaaa1", subjects=mine), run("bbbb1", "other", subjects=theirs))
     assert (found.only_one, found.only_other) == (("p6",), ("q",))
     assert (found.one, found.other) == pytest.approx((22.5, 22.5 - gains.mean()))
     assert found.difference.mean == pytest.approx(gains.mean())
@@ -51,10 +51,10 @@ def test_seeds_in_common_are_compared_with_each_other():
         return {f"p{i}": size + i for i in range(3)}
 
     rows = [
-        run("a0", people=value(20.0), data="d0"),
-        run("a1", people=value(30.0), seed=1, data="d1"),
-        run("b1", "other", people=value(29.0), seed=1, data="d1"),
-        run("b2", "other", people=value(90.0), seed=2, data="d2"),
+        run("a0", subjects=value(20.0), data="d0"),
+        run("a1", subjects=value(30.0), seed=1, data="d1"),
+        run("b1", "other", subjects=value(29.0), seed=1, data="d1"),
+        run("b2", "other", subjects=value(90.0), seed=2, data="d2"),
     ]
     assert difference(*rows).difference.mean == pytest.approx(1.0)
 

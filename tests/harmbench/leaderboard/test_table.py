@@ -14,7 +14,7 @@ from harmbench.leaderboard.table import boards, measures, tidy
 from harmbench.tracking import reader as recorded
 from harmbench.tracking.connection import connect
 from harmbench.tracking.recorder import MlflowRecorder
-from helpers.scored_cells import PEOPLE, cell, scored
+from helpers.scored_cells import SUBJECTS, cell, scored
 
 # MLflow's own imports warn of what it will mend itself.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -84,22 +84,22 @@ def row(board, label):
     return next(row for row in board.rows if row.label == label)
 
 
-def test_means_are_over_people_who_are_averaged_over_slices_and_seeds(board):
+def test_means_are_over_subjects_who_are_averaged_over_slices_and_seeds(board):
     values = {label: row(board, label).scores["b"].value for label in ("good", "seeded", "wobbly")}
     assert values == pytest.approx(
         {"good": 28.5, "seeded": 26.5, "wobbly": 28.5 + WOBBLE.mean()}, abs=1e-6
     )
     assert row(board, "oracle").scores["b"].value == math.inf
-    assert row(board, "good").scores["b"].people.to_dict() == dict(
-        zip(PEOPLE, BASE + 5, strict=True)
+    assert row(board, "good").scores["b"].subjects.to_dict() == dict(
+        zip(SUBJECTS, BASE + 5, strict=True)
     )
 
 
-def test_intervals_are_those_of_the_bootstrap_over_people(board):
+def test_intervals_are_those_of_the_bootstrap_over_subjects(board):
     score = row(board, "good").scores["a"]
     # The sum of eight draws from 0..7, exactly: bounds are of a mean of whole numbers / 8.
     chances = np.ones(1)
-    for _ in PEOPLE:
+    for _ in SUBJECTS:
         chances = np.convolve(chances, np.full(8, 1 / 8))
     below = chances.cumsum()
     low, high = (np.searchsorted(below, tail) / 8 for tail in (0.025, 0.975))
@@ -149,11 +149,11 @@ def test_mean_ranks_count_a_missing_task_as_the_last(board):
     assert row(board, "identity").rank is None
 
 
-def test_the_interval_of_a_mean_rank_says_what_resampling_people_changes(board):
+def test_the_interval_of_a_mean_rank_says_what_resampling_subjects_changes(board):
     weak = row(board, "weak").rank
     assert (weak.low, weak.high) == pytest.approx((13 / 3, 13 / 3))
     good, wobbly = row(board, "good").rank, row(board, "wobbly").rank
-    # The people are the same on all tasks: the two change places on all or on none.
+    # The subjects are the same on all tasks: the two change places on all or on none.
     assert (good.low, good.high) == pytest.approx((4 / 3, 7 / 3))
     assert (wobbly.low, wobbly.high) == pytest.approx((4 / 3, 7 / 3))
 
@@ -217,7 +217,7 @@ def test_the_exported_board_has_the_same_numbers(board):
     assert table.loc[("specialist", "a"), "tasks_known"] == 1
 
 
-def test_a_cell_recorded_by_two_people_counts_once_and_a_failure_hides_no_result(store):
+def test_a_cell_recorded_by_two_subjects_counts_once_and_a_failure_hides_no_result(store):
     client, experiment = connect()
     mine = recorded.runs(["psnr"])
     mine = mine[(mine["label"] == "good") & (mine["task"] == "a")]

@@ -42,7 +42,7 @@ def scans(images: torch.Tensor, masks: torch.Tensor | None = None) -> Scans:
     return Scans(
         images=images,
         masks=torch.ones_like(images, dtype=torch.bool) if masks is None else masks,
-        people=tuple(f"p{i}" for i in range(len(images))),
+        subjects=tuple(f"p{i}" for i in range(len(images))),
         sessions=("1",) * len(images),
         positions=torch.zeros(images.shape[1]),
     )
@@ -188,7 +188,7 @@ def test_needs_references_and_room_for_the_window() -> None:
         image.SSIM().measure(x, x, None)
 
 
-def test_table_names_person_scan_and_slice() -> None:
+def test_table_names_subject_scan_and_slice() -> None:
     x = scans(torch.rand(2, 3, 8, 8))
     table = image.MAE().table(x, scans(torch.zeros(2, 3, 8, 8)), None)
     assert table["person"].tolist() == ["p0"] * 3 + ["p1"] * 3

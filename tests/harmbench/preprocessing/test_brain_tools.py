@@ -111,10 +111,10 @@ def brain_of(image: Any) -> Any:
 
 @pytest.fixture
 def study(tree: Any) -> Any:
-    """Two people here and two there; all have heads but B, whose brain is extracted."""
+    """Two subjects here and two there; all have heads but B, whose brain is extracted."""
     image = coarse()
-    for person, site in (("A", "here"), ("B", "here"), ("C", "there"), ("D", "there")):
-        tree.add(person, site, brain_of(image) if person == "B" else head_of(image))
+    for subject, site in (("A", "here"), ("B", "here"), ("C", "there"), ("D", "there")):
+        tree.add(subject, site, brain_of(image) if subject == "B" else head_of(image))
     return tree
 
 
@@ -125,7 +125,7 @@ def opened(study: Any, preparing: Preparing | None = None) -> Cohort:
 
 
 def details(cohort: Cohort) -> dict[str, Any]:
-    return dict(zip(cohort.table["person"], cohort.table["details"], strict=True))
+    return dict(zip(cohort.table["subject"], cohort.table["details"], strict=True))
 
 
 @pytest.mark.usefixtures("one_core")
@@ -133,7 +133,7 @@ def test_heads_are_extracted_once_by_the_tool_that_is_there(study: Any, tools: T
     tools.install("mri_synthstrip")
     cohort = opened(study)
     assert not cohort.left_out
-    how = {person: row["brain_extraction"] for person, row in details(cohort).items()}
+    how = {subject: row["brain_extraction"] for subject, row in details(cohort).items()}
     assert how["B"] == "none: it was brain-extracted"
     assert how["A"] == how["C"] == how["D"] == find_extractor("auto").title  # type: ignore[union-attr]
     # Three heads of one content: one mask for all, and it is the brain that goes on.
@@ -187,8 +187,8 @@ def test_without_a_tool_there_is_one_error_that_names_the_options(study: Any, to
 
 @pytest.mark.usefixtures("one_core")
 def test_a_tool_that_fails_costs_its_scan_and_is_named(study: Any, tools: Tools) -> None:
-    for person in ("C", "D"):
-        study.add(person, "there", brain_of(coarse()))
+    for subject in ("C", "D"):
+        study.add(subject, "there", brain_of(coarse()))
     study.add("E", "here", brain_of(coarse(12)))
     tools.install("mri_synthstrip", "#!/bin/sh\necho loading\necho out of memory >&2\nexit 3\n")
     cohort = opened(study)
@@ -240,8 +240,8 @@ def test_the_version_is_that_of_freesurfer_or_of_the_package(tmp_path: Path, too
 @pytest.mark.usefixtures("one_core")
 def test_heads_that_are_kept_keep_all_that_is_not_air(tools: Tools, tree: Any, head: Any) -> None:
     tools.install("mri_synthstrip")
-    for person, site in (("A", "here"), ("B", "here"), ("C", "there"), ("D", "there")):
-        tree.add(person, site, head)
+    for subject, site in (("A", "here"), ("B", "here"), ("C", "there"), ("D", "there")):
+        tree.add(subject, site, head)
     cohort = opened(tree, Preparing(heads=True))
     assert not cohort.left_out
     assert not tools.called

@@ -100,8 +100,8 @@ def test_an_unknown_one_is_told() -> None:
         normalization("nyull")
 
 
-def prepared(tmp_path, name: str, people: str = "4") -> Cohort:
-    source = Phantom(people)
+def prepared(tmp_path, name: str, subjects: str = "4") -> Cohort:
+    source = Phantom(subjects)
     source.normalization = name
     return Cohort.open(source, GRID, tmp_path, Silent())
 
@@ -119,7 +119,7 @@ def test_a_cohort_s_normalisation_is_in_its_name_its_keys_and_its_table(tmp_path
 
 
 def test_the_standard_is_learnt_from_the_target_s_training_scans_alone(tmp_path) -> None:
-    """Blindness: other sources, and other people to test on, teach nothing."""
+    """Blindness: other sources, and other subjects to test on, teach nothing."""
     from harmbench.cohorts.phantom import source as phantom
 
     first = prepared(tmp_path / "first", "nyul")

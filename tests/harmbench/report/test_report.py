@@ -70,7 +70,7 @@ class Page(HTMLParser):
 
 
 def slices(shade):
-    """Two people, three slices of 4 by 5 pixels; `shade` is the harmonised one's."""
+    """Two subjects, three slices of 4 by 5 pixels; `shade` is the harmonised one's."""
     shape = (2, 3, 5, 4)
     return {
         "people": np.array(["p0", "p1"]), "slices": np.arange(3),
@@ -209,7 +209,7 @@ def test_numbers_on_the_pages_are_the_boards(pages, group):
     assert found == 2 * len(GAINS)
 
 
-def test_a_task_has_intervals_differences_people_and_costs_as_figures_that_plotly_takes(
+def test_a_task_has_intervals_differences_subjects_and_costs_as_figures_that_plotly_takes(
     pages, group
 ):
     import plotly.graph_objects as go
@@ -225,8 +225,8 @@ def test_a_task_has_intervals_differences_people_and_costs_as_figures_that_plotl
     values = dict(zip(methods.y, methods.x, strict=True))
     assert values["good"] == pytest.approx(29.0)
     assert values['&lt;script&gt;alert("x")&lt;/script&gt;[a=1]'] == pytest.approx(27.0)
-    people = next(trace for trace in gain.data if trace.name == "each person")
-    assert [x for x, y in zip(people.x, people.y, strict=True) if y == "weak"] == [1.0] * 8
+    subjects = next(trace for trace in gain.data if trace.name == "each subject")
+    assert [x for x, y in zip(subjects.x, subjects.y, strict=True) if y == "weak"] == [1.0] * 8
     drawn = {figure.layout.xaxis.title.text for figure in figures}
     assert {"time to fit [s]", "psnr by identity"} <= drawn
 
@@ -286,16 +286,16 @@ def test_the_viewer_shows_bytes_as_they_were_kept_and_differences_to_the_truth(s
     ).convert("RGB").getpixel((0, 0))
 
 
-def test_a_method_that_shows_other_people_is_left_out_of_the_viewer(tmp_path):
+def test_a_method_that_shows_other_subjects_is_left_out_of_the_viewer(tmp_path):
     files = {}
-    for name, people in (("one", ["p0", "p1"]), ("two", ["p0", "p1"]), ("odd", ["p5", "p6"])):
+    for name, subjects in (("one", ["p0", "p1"]), ("two", ["p0", "p1"]), ("odd", ["p5", "p6"])):
         files[name] = tmp_path / f"{name}.npz"
-        np.savez_compressed(files[name], **{**slices(50), "people": np.array(people)})
+        np.savez_compressed(files[name], **{**slices(50), "people": np.array(subjects)})
     (tmp_path / "damaged.npz").write_bytes(b"no zip")
     files["damaged"] = tmp_path / "damaged.npz"
     viewer = write_viewer(tmp_path / "images", "t", files)
     assert [layer.name for layer in viewer.layers[1:-1]] == ["one", "two"]
-    assert viewer.people == ("p0", "p1")
+    assert viewer.subjects == ("p0", "p1")
 
 
 def test_an_older_report_is_replaced_and_anything_else_is_not(site, store, tmp_path):

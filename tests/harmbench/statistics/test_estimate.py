@@ -1,4 +1,4 @@
-"""People are what is averaged and resampled."""
+"""Subjects are what is averaged and resampled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harmbench.statistics.estimate import (
     Estimate,
     bootstrap,
     bootstrap_statistic,
-    by_person,
+    by_subject,
     estimates,
 )
 
@@ -29,17 +29,17 @@ ROWS = [
 SCORES = pd.DataFrame(ROWS, columns=["person", "scan", "slice", "metric", "value"])
 
 
-def test_by_person() -> None:
-    people = by_person(SCORES)
-    assert people.index.tolist() == ["p0", "p1"]
-    assert people.columns.tolist() == ["psnr", "wasserstein"]
-    assert people.loc["p1", "psnr"] == 20
-    assert people.loc["p0", "psnr"] == math.inf
-    assert people.loc["p0", "wasserstein"] == 0.5
-    assert math.isnan(people.loc["p1", "wasserstein"])
+def test_by_subject() -> None:
+    subjects = by_subject(SCORES)
+    assert subjects.index.tolist() == ["p0", "p1"]
+    assert subjects.columns.tolist() == ["psnr", "wasserstein"]
+    assert subjects.loc["p1", "psnr"] == 20
+    assert subjects.loc["p0", "psnr"] == math.inf
+    assert subjects.loc["p0", "wasserstein"] == 0.5
+    assert math.isnan(subjects.loc["p1", "wasserstein"])
 
 
-def test_people_weigh_the_same_however_often_they_were_scanned() -> None:
+def test_subjects_weigh_the_same_however_often_they_were_scanned() -> None:
     rows = [("p0", str(i), 0, "mae", 1.0) for i in range(9)] + [("p1", "0", 0, "mae", 3.0)]
     scores = pd.DataFrame(rows, columns=SCORES.columns)
     assert estimates(scores)["mae"].mean == 2.0
@@ -63,8 +63,8 @@ def test_interval_has_the_width_that_theory_says() -> None:
     assert found.n == 100
 
 
-def test_interval_of_two_people_is_exact() -> None:
-    # A quarter of all resamples is the one person twice, a quarter the other.
+def test_interval_of_two_subjects_is_exact() -> None:
+    # A quarter of all resamples is the one subject twice, a quarter the other.
     assert bootstrap([1.0, 2.0]) == Estimate(1.5, 1.0, 2.0, 2)
 
 
@@ -82,7 +82,7 @@ def test_shift_and_scale_carry_over() -> None:
 
 
 @pytest.mark.parametrize("value", [21.5, math.inf])
-def test_one_person_has_no_interval(value: float) -> None:
+def test_one_subject_has_no_interval(value: float) -> None:
     found = bootstrap([value, math.nan])
     assert (found.mean, found.n) == (value, 1)
     assert math.isnan(found.low)
@@ -106,9 +106,9 @@ def test_infinities() -> None:
     assert both.n == 3
 
 
-def test_a_statistic_of_all_people_is_resampled_as_means_are() -> None:
+def test_a_statistic_of_all_subjects_is_resampled_as_means_are() -> None:
     values = np.random.default_rng(0).normal(size=(7, 1))
-    found = bootstrap_statistic(values, lambda people: people.mean(axis=(-2, -1)))
+    found = bootstrap_statistic(values, lambda subjects: subjects.mean(axis=(-2, -1)))
     plain = bootstrap(values[:, 0])
     assert found.n == plain.n == 7
     for name in ("mean", "low", "high"):
@@ -116,8 +116,8 @@ def test_a_statistic_of_all_people_is_resampled_as_means_are() -> None:
 
 
 def test_draws_without_the_statistic_do_not_count() -> None:
-    def defined(people):
-        mean = people.mean(axis=(-2, -1))
+    def defined(subjects):
+        mean = subjects.mean(axis=(-2, -1))
         return np.where(mean > 1, np.nan, mean)
 
     found = bootstrap_statistic(np.array([[0.0], [1.0], [1.5]]), defined)

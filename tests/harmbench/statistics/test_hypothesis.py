@@ -55,7 +55,7 @@ def test_without_ties_it_is_scipys_exact_test(n):
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_with_many_people_it_is_scipys_normal_approximation(ties):
+def test_with_many_subjects_it_is_scipys_normal_approximation(ties):
     differences = np.random.default_rng(0).normal(0.2, 1, 120)
     if ties:
         differences = differences.round(1)
@@ -72,7 +72,7 @@ def test_columns_are_tested_as_one_by_one(n, k, random):
         assert found == (pytest.approx(p, nan_ok=True), positive)
 
 
-def test_five_people_can_never_tell_two_methods_apart():
+def test_five_subjects_can_never_tell_two_methods_apart():
     assert wilcoxon([9.0, 8.0, 7.0, 6.0, 5.0])[0] == smallest_p(5, 1) == 0.0625
     assert wilcoxon([9.0, 8.0, 7.0, 6.0, 5.0, 4.0])[0] == smallest_p(6, 1) == 0.03125
 
@@ -93,14 +93,14 @@ def test_differences_are_taken_on_seeds_in_common_and_equal_infinities_are_equal
     assert paired(np.array([[0.1 + 0.2]]), np.array([[0.3]])).tolist() == [0.0]
 
 
-def people(*columns):
+def subjects(*columns):
     return np.array(columns, dtype=float).T[None]
 
 
 def test_tiers_share_who_cannot_be_told_from_the_best_of_each():
     base = np.arange(8.0)
     noise = np.array([1, -1, 2, -2, 3, -3, 4, -4.5]) / 10
-    table = people(base - 5, base + noise, base, base - 5 + noise)
+    table = subjects(base - 5, base + noise, base, base - 5 + noise)
     (fourth, close, best, third) = tiers(table, higher_is_better=True)
     assert (best[0], close[0], third[0], fourth[0]) == (1, 1, 2, 2)
     assert math.isnan(best[1])
@@ -110,21 +110,21 @@ def test_tiers_share_who_cannot_be_told_from_the_best_of_each():
 
 
 def test_a_tier_is_corrected_over_all_that_are_tested_in_it():
-    # Seven people: p = 1/64 for a constant difference; of four at once it is 4/64 > 0.05.
+    # Seven subjects: p = 1/64 for a constant difference; of four at once it is 4/64 > 0.05.
     base = np.arange(7.0)
-    two = tiers(people(base, base - 1), higher_is_better=True)
-    five = tiers(people(base, *(base - step for step in (1, 2, 3, 4))), higher_is_better=True)
+    two = tiers(subjects(base, base - 1), higher_is_better=True)
+    five = tiers(subjects(base, *(base - step for step in (1, 2, 3, 4))), higher_is_better=True)
     assert [tier for tier, _ in two] == [1, 2]
     assert [tier for tier, _ in five] == [1] * 5
     assert five[1][1] == pytest.approx(4 / 64)
 
 
 def test_who_is_ahead_of_the_best_in_ranks_is_in_its_tier():
-    # One person makes the mean of the first, all others are better with the second.
+    # One subject makes the mean of the first, all others are better with the second.
     base = np.zeros(12)
     first, second = base.copy(), base + np.linspace(1, 2, 12)
     first[0] = 100.0
-    found = tiers(people(first, second), higher_is_better=True)
+    found = tiers(subjects(first, second), higher_is_better=True)
     assert found[1][1] < 0.05
     assert [tier for tier, _ in found] == [1, 1]
 

@@ -16,7 +16,7 @@ import pytest
 from harmbench.contracts.cell import Cell, CellResult, Status
 from harmbench.contracts.fit_progress import CurvePoint
 from harmbench.statistics.estimate import Estimate, estimates
-from harmbench.statistics.people import decode
+from harmbench.statistics.subjects import decode
 from harmbench.tracking import reader as recorded
 from harmbench.tracking.connection import connect
 from harmbench.tracking.recorder import MlflowRecorder
@@ -34,10 +34,10 @@ def cell(key, **changes):
     return Cell(**{**values, **changes})
 
 
-def result(people=("p", "q"), **facts):
-    rows = [(name, "1", -1, "psnr", float(i)) for i, name in enumerate(people)]
+def result(subjects=("p", "q"), **facts):
+    rows = [(name, "1", -1, "psnr", float(i)) for i, name in enumerate(subjects)]
     scores = pd.DataFrame(rows, columns=["person", "scan", "slice", "metric", "value"])
-    # Beside the mean over people a number that is none, and tells of nobody.
+    # Beside the mean over subjects a number that is none, and tells of nobody.
     numbers = estimates(scores) | {"icc": Estimate(0.8, 0.7, math.inf, 9)}
     return CellResult(
         Status.DONE, scores=scores, estimates=numbers, facts={"fit_seconds": 2.5, **facts},
@@ -92,7 +92,7 @@ def test_metrics_that_are_not_asked_for_are_not_read(home):
     assert "icc" not in recorded.runs(["psnr"])
 
 
-def test_more_people_than_one_tag_holds_are_read_back(home):
+def test_more_subjects_than_one_tag_holds_are_read_back(home):
     client, _ = connect()
     row = recorded.runs().set_index("cell").loc["many"]
     tags = client.get_run(row["run_id"]).data.tags

@@ -38,7 +38,7 @@ def context(small_cohort):
         cohort=small_cohort,
         data=data,
         fitted=lambda: method.eval(),
-        t2_weighted=lambda person: None,
+        t2_weighted=lambda subject: None,
         progress=Silent(),
     )
 

@@ -14,7 +14,7 @@ from harmbench_methods.identity import Identity
 from harmbench_tasks.simulated import Exp
 
 
-def test_flags_are_kept_by_person_and_session(small_cohort):
+def test_flags_are_kept_by_subject_and_session(small_cohort):
     scans = Exp().setup(small_cohort, 0).test.load([0, 1])
     images, masks = scans.images.clone(), scans.masks.clone()
     images[1], masks[1] = 0, False
@@ -23,7 +23,7 @@ def test_flags_are_kept_by_person_and_session(small_cohort):
     method.knots.copy_(torch.linspace(0, 1, len(method.knots)))
     known = Known({})
     known.flag(harmonized_by(method, given, None, 0, torch.device("cpu")))
-    assert known.facts == {"flags": {f"{scans.people[1]}/{scans.sessions[1]}": "no foreground"}}
+    assert known.facts == {"flags": {f"{scans.subjects[1]}/{scans.sessions[1]}": "no foreground"}}
 
 
 def test_a_method_that_does_not_look_flags_nothing(small_cohort):

@@ -165,7 +165,7 @@ def test_what_is_no_scan_of_this_kind_is_flagged_and_left_alone(method, small_co
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_few_people(count, small_cohort):
+def test_few_subjects(count, small_cohort):
     data = Exp().setup(small_cohort, 0)
     few = dataclasses.replace(data, target=data.target.subset(range(count)))
     method = fitted(few)

@@ -127,8 +127,8 @@ def brain(seed):
 
 def test_the_guard_knows_the_target_from_another_contrast():
     guard = Guard()
-    people = torch.stack([layout(*brain(n)) for n in range(4)])
-    guard.learn(people, torch.randn(4, 5, generator=torch.Generator().manual_seed(0)))
+    subjects = torch.stack([layout(*brain(n)) for n in range(4)])
+    guard.learn(subjects, torch.randn(4, 5, generator=torch.Generator().manual_seed(0)))
     image, mask = brain(9)
     assert guard.alien(layout(image, mask)) == ""
     inverted = torch.where(mask, 1 - image, 0)

@@ -1,4 +1,4 @@
-"""Refinement of the curve by a flow's likelihood, kept as far as it helps on held-out people."""
+"""Refinement of the curve by a flow's likelihood, kept as far as it helps on held-out subjects."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_curve_is_gone_on_with_by_the_gain(refined, small_cohort):
     torch.testing.assert_close(whole.field, before.field)
 
 
-def test_gain_is_the_best_on_people_held_out(refined, small_cohort):
+def test_gain_is_the_best_on_subjects_held_out(refined, small_cohort):
     # Of no gain at all it must be better or equal: that is in the choice.
     assert 0 <= float(refined.gain) <= 1
     output = refined(Exp().setup(small_cohort, 0).test.load([0, 1]))

@@ -45,7 +45,7 @@ def context(small_cohort):
             "cohort": small_cohort,
             "data": data,
             "fitted": lambda: BlindHarmony(small_cohort.grid, CONFIG).eval(),
-            "t2_weighted": lambda person: None,
+            "t2_weighted": lambda subject: None,
             "progress": Silent(),
         }
         return FigureContext(**given | changes)
@@ -93,12 +93,12 @@ def test_terms_of_a_pair_and_of_a_t2_image(context, small_cohort):
     negative = 0.9 * (first > 0) * (1 - first)
     asked = []
 
-    def t2_weighted(person):
-        asked.append(person)
+    def t2_weighted(subject):
+        asked.append(subject)
         return negative
 
     figure = Terms().draw(context(t2_weighted=t2_weighted))
-    assert asked == [source.people[0]]
+    assert asked == [source.subjects[0]]
     assert len(figure.axes) == 12
     said = texts(figure)
     assert "no T2w image" not in said

@@ -144,7 +144,7 @@ def test_answer_does_not_depend_on_company_or_mode(state, source, result, train)
             source,
             images=source.images[n : n + 1],
             masks=source.masks[n : n + 1],
-            people=source.people[n : n + 1],
+            subjects=source.subjects[n : n + 1],
             sessions=source.sessions[n : n + 1],
         )
         assert torch.equal(method(alone).images[0], result[n])

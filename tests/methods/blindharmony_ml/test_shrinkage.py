@@ -119,33 +119,33 @@ def test_coefficients_that_the_target_has_together_are_natural_together():
     assert float((across / (step * ALTERNATING)).min()) > 0.5
 
 
-def test_few_people_are_believed_to_scatter_more_than_they_did():
-    people = [f"P{n}" for n in range(6)]
+def test_few_subjects_are_believed_to_scatter_more_than_they_did():
+    subjects = [f"P{n}" for n in range(6)]
     plain = calibrated = 0
     for seed in range(40):
-        # Some people have much larger fields than others, as real ones do.
+        # Some subjects have much larger fields than others, as real ones do.
         sizes = torch.randn(11, 1, generator=torch.Generator().manual_seed(seed)).exp()
         drawn = sizes * draws(natural(), 11, seed)
         sample, others = drawn[:6], drawn[6:]
         for c in others:
             found = NaturalVariation.of(sample, DEGREES)
             plain += bool(found.excess(c, DEGREES, 2.0).any())
-            found = NaturalVariation.calibrated(sample, DEGREES, people)
+            found = NaturalVariation.calibrated(sample, DEGREES, subjects)
             calibrated += bool(found.excess(c, DEGREES, 2.0).any())
     assert plain > 10
     assert calibrated < 0.8 * plain
 
 
-def test_many_people_are_believed_to_scatter_as_they_did():
+def test_many_subjects_are_believed_to_scatter_as_they_did():
     sample = draws(natural(), 400)
-    people = [f"P{n // 2}" for n in range(400)]
-    found = NaturalVariation.calibrated(sample, DEGREES, people)
+    subjects = [f"P{n // 2}" for n in range(400)]
+    found = NaturalVariation.calibrated(sample, DEGREES, subjects)
     plain = NaturalVariation.of(sample, DEGREES)
     torch.testing.assert_close(found.mean, plain.mean)
     torch.testing.assert_close(found.covariance, plain.covariance, rtol=0.1, atol=0)
 
 
-def test_one_person_alone_calibrates_nothing():
+def test_one_subject_alone_calibrates_nothing():
     sample = draws(natural(), 3)
     found = NaturalVariation.calibrated(sample, DEGREES, ["P1", "P1", "P1"])
     assert torch.equal(found.covariance, NaturalVariation.of(sample, DEGREES).covariance)

@@ -1,4 +1,4 @@
-"""Splits as published: near the sizes, by person, with pairs to test on."""
+"""Splits as published: near the sizes, by subject, with pairs to test on."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ def test_a_large_study_has_the_published_sizes() -> None:
     paired = {"s": source[:200]}
     found = split_as_published({"t": target, "s": source}, paired, sizes(50, 20, 15), SLICES)
     count = {
-        domain: Counter(found[person] for person in people)
-        for domain, people in (("t", target), ("s", source))
+        domain: Counter(found[subject] for subject in subjects)
+        for domain, subjects in (("t", target), ("s", source))
     }
-    assert Counter(found[person] for person in paired["s"])["test"] == 20
+    assert Counter(found[subject] for subject in paired["s"])["test"] == 20
     assert count["t"]["test"] == 50
     assert abs(count["t"]["validation"] - 15) <= 1
     assert count["s"]["validation"] == 0
 
 
-def test_test_people_have_pairs_with_many_domains() -> None:
+def test_test_subjects_have_pairs_with_many_domains() -> None:
     target = [f"p{i}" for i in range(40)]
     sources = {"s": target[:20], "u": target[10:30]}
     split = Split(0, 0.3, {name: Sizes(test=2 * SLICES) for name in ("t", "s", "u")})
     found = split_as_published({"t": target, **sources}, sources, split, SLICES)
-    tested = {person for person, side in found.items() if side == "test"}
+    tested = {subject for subject, side in found.items() if side == "test"}
     assert len(tested) == 2
     assert tested < set(target[10:20])
 
@@ -54,9 +54,9 @@ def test_everybody_has_one_side_and_every_domain_somebody_to_train_on(n, m, comm
     scans = {"t": target, "s": source}
     found = split_as_published(scans, paired, sizes(wanted, wanted, 3), SLICES)
     assert set(found) == {*target, *source}
-    for people in scans.values():
-        sides = {found[person] for person in people}
+    for subjects in scans.values():
+        sides = {found[subject] for subject in subjects}
         assert "train" in sides
-    assert "test" in {found[person] for person in source}
+    assert "test" in {found[subject] for subject in source}
     shuffled = {"t": target[::-1], "s": source[::-1]}
     assert found == split_as_published(shuffled, paired, sizes(wanted, wanted, 3), SLICES)

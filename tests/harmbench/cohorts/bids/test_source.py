@@ -36,10 +36,10 @@ def source(tree: Any) -> Bids:
     return Bids(str(tree.root), tree.recipe)
 
 
-def people(tree: Any) -> None:
-    """Two people here and two there: the least that is a cohort."""
-    for person, site in (("A", "here"), ("B", "here"), ("C", "there"), ("D", "there")):
-        tree.add(person, site)
+def subjects(tree: Any) -> None:
+    """Two subjects here and two there: the least that is a cohort."""
+    for subject, site in (("A", "here"), ("B", "here"), ("C", "there"), ("D", "there")):
+        tree.add(subject, site)
 
 
 def test_a_tree_with_good_and_bad_scans_becomes_a_cohort(tree: Any) -> None:
@@ -61,7 +61,7 @@ def test_a_tree_with_good_and_bad_scans_becomes_a_cohort(tree: Any) -> None:
     log = Log()
     cohort = Cohort.open(source(tree), GRID, home(), log)
 
-    table = cohort.table.set_index(["person", "session"])
+    table = cohort.table.set_index(["subject", "session"])
     assert set(table.index) == {("A", "m0"), ("A", "m6"), ("B", "1"), ("C", "1"), ("D", "1")}
     assert set(cohort.left_out) == {
         "sub-F/anat/sub-F_T1w.nii.gz",
@@ -78,8 +78,8 @@ def test_a_tree_with_good_and_bad_scans_becomes_a_cohort(tree: Any) -> None:
     assert any("left unlabelled sub-D" in line and "shape" in line for line in log.lines)
     assert "shape" in table.loc[("D", "1"), "details"]["labels"]
 
-    # Split by person: both sessions of A on one side, and each domain on both sides.
-    splits = cohort.table.groupby("person")["split"].unique()
+    # Split by subject: both sessions of A on one side, and each domain on both sides.
+    splits = cohort.table.groupby("subject")["split"].unique()
     assert all(len(split) == 1 for split in splits)
     for domain in ("here", "there"):
         assert len(cohort.scans(domain, "train")) >= 1
@@ -99,7 +99,7 @@ def test_a_tree_with_good_and_bad_scans_becomes_a_cohort(tree: Any) -> None:
 
 @pytest.mark.usefixtures("one_core")
 def test_what_was_registered_is_not_registered_again(tree: Any) -> None:
-    people(tree)
+    subjects(tree)
     Cohort.open(source(tree), GRID, home(), Silent())
     kept = list((home() / "registrations").iterdir())
     assert len(kept) == 1  # all four have one content
@@ -113,25 +113,25 @@ def test_what_was_registered_is_not_registered_again(tree: Any) -> None:
 
 
 @pytest.mark.usefixtures("one_core")
-def test_people_in_two_domains_are_paired_and_on_one_side(tree: Any) -> None:
-    for person in "AB":
-        tree.add(person, "here")
-        tree.add(person, "here", session="x")
+def test_subjects_in_two_domains_are_paired_and_on_one_side(tree: Any) -> None:
+    for subject in "AB":
+        tree.add(subject, "here")
+        tree.add(subject, "here", session="x")
     shutil.rmtree(tree.root / "sub-A" / "anat")
     shutil.rmtree(tree.root / "sub-B" / "anat")
-    for person in "AB":
-        tree.add(person, "here", session="y", field=3)
+    for subject in "AB":
+        tree.add(subject, "here", session="y", field=3)
     text = tree.recipe.read_text().replace('{ site = "there" }', '{ site = "here" }')
     text = text.replace("[labels]", "sidecar = { MagneticFieldStrength = 3 }\n[labels]")
     tree.recipe.write_text(text)
     cohort = Cohort.open(source(tree), GRID, home(), Silent())
     assert cohort.table["paired"].all()
     assert cohort.pairs("there", "test") is not None
-    assert set(cohort.scans("here", "test").people) == set(cohort.scans("there", "test").people)
+    assert set(cohort.scans("here", "test").subjects) == set(cohort.scans("there", "test").subjects)
 
 
 def test_the_key_follows_content_and_not_dates(tree: Any) -> None:
-    people(tree)
+    subjects(tree)
     image, labels = coarse(), labelled(coarse())
     path = tree.add("C", "there", image, labels=labels)
     key = source(tree).key(GRID)
@@ -164,7 +164,7 @@ def test_the_key_follows_content_and_not_dates(tree: Any) -> None:
 
 
 def test_a_file_is_hashed_once_while_it_looks_the_same(tree: Any) -> None:
-    people(tree)
+    subjects(tree)
     path = tree.root / "sub-C" / "anat" / "sub-C_T1w.nii.gz"
     os.utime(path, ns=(10**18, 10**18))
     key = source(tree).key(GRID)
@@ -179,7 +179,7 @@ def test_a_file_is_hashed_once_while_it_looks_the_same(tree: Any) -> None:
 
 @pytest.mark.usefixtures("one_core")
 def test_a_scan_keeps_its_key_when_another_comes(tree: Any) -> None:
-    people(tree)
+    subjects(tree)
     before = Cohort.open(source(tree), GRID, home(), Silent())
     tree.add("E", "there")
     after = Cohort.open(source(tree), GRID, home(), Silent())
@@ -188,8 +188,8 @@ def test_a_scan_keeps_its_key_when_another_comes(tree: Any) -> None:
 
 
 @pytest.mark.usefixtures("one_core")
-def test_a_domain_left_with_one_person_says_why(tree: Any) -> None:
-    people(tree)
+def test_a_domain_left_with_one_subject_says_why(tree: Any) -> None:
+    subjects(tree)
     path = tree.root / "sub-D" / "anat" / "sub-D_T1w.nii.gz"
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match=r"domain 'there' is left with 1 .*sub-D_T1w\.nii\.gz"):
@@ -209,7 +209,7 @@ def test_a_domain_left_with_one_person_says_why(tree: Any) -> None:
     ],
 )
 def test_a_recipe_that_does_not_fit_gets_one_line(tree: Any, old: str, new: str, line: str) -> None:
-    people(tree)
+    subjects(tree)
     tree.recipe.write_text(tree.recipe.read_text().replace(old, new))
     with pytest.raises(UserError) as caught:
         source(tree).key(GRID)
@@ -223,10 +223,10 @@ def test_a_recipe_that_matches_nothing_says_what_there_is(tree: Any) -> None:
         source(tree).key(GRID)
 
 
-def test_a_domain_with_one_person_is_an_error(tree: Any) -> None:
-    people(tree)
+def test_a_domain_with_one_subject_is_an_error(tree: Any) -> None:
+    subjects(tree)
     shutil.rmtree(tree.root / "sub-D")
-    with pytest.raises(UserError, match="'there' of recipe 'tiny' has only one person, 'C'"):
+    with pytest.raises(UserError, match="'there' of recipe 'tiny' has only one subject, 'C'"):
         source(tree).key(GRID)
 
 
@@ -255,9 +255,9 @@ def test_real_brains_of_two_scanners_lie_on_the_template(tree: Any) -> None:
         target = tree.root / name
         shutil.rmtree(target, ignore_errors=True)
         target.symlink_to(BRAINS / name)
-    # Two people a domain: the fewest that are a cohort.
-    for person in ("OAS10040", "OAS10080", "IXI132", "IXI174"):
-        (tree.root / f"sub-{person}").symlink_to(BRAINS / f"sub-{person}")
+    # Two subjects a domain: the fewest that are a cohort.
+    for subject in ("OAS10040", "OAS10080", "IXI132", "IXI174"):
+        (tree.root / f"sub-{subject}").symlink_to(BRAINS / f"sub-{subject}")
     cohort = Cohort.open(source(tree), GRIDS["quick"], home(), Silent())
     assert not cohort.left_out
     assert all(row["correlation"] > 0.43 for row in cohort.table["details"])
@@ -272,19 +272,19 @@ def test_real_brains_of_two_scanners_lie_on_the_template(tree: Any) -> None:
 
 
 def test_sidecars_are_inherited_key_by_key_and_the_nearest_wins(tree: Any) -> None:
-    people(tree)
-    for person in "ABCD":
-        (tree.root / f"sub-{person}" / "anat" / f"sub-{person}_T1w.json").unlink()
+    subjects(tree)
+    for subject in "ABCD":
+        (tree.root / f"sub-{subject}" / "anat" / f"sub-{subject}_T1w.json").unlink()
     fields = {"MagneticFieldStrength": 3, "EchoTime": 0.003, "Manufacturer": "Far"}
     (tree.root / "T1w.json").write_text(json.dumps(fields))
     (tree.root / "acq-fast_T1w.json").write_text('{"Manufacturer": "of another sequence"}')
     (tree.root / "T2w.json").write_text('{"Manufacturer": "of another contrast"}')
-    for person in "AB":
-        near = tree.root / f"sub-{person}" / f"sub-{person}_T1w.json"
+    for subject in "AB":
+        near = tree.root / f"sub-{subject}" / f"sub-{subject}_T1w.json"
         near.write_text(json.dumps({"MagneticFieldStrength": 1.5, "Manufacturer": "Near"}))
     own = tree.root / "sub-A" / "anat" / "sub-A_T1w.json"
     own.write_text('{"EchoTime": 0.004}')
-    found = {scan.person: scan for scans in source(tree).find().domains.values() for scan in scans}
+    found = {scan.subject: scan for scans in source(tree).find().domains.values() for scan in scans}
     assert found["A"].sidecar == {
         "MagneticFieldStrength": 1.5, "EchoTime": 0.004, "Manufacturer": "Near",
     }  # fmt: skip

@@ -10,7 +10,7 @@ from harmbench.cohorts.phantom.anatomy import (
     SmoothField,
     Template,
     build_anatomy,
-    draw_person,
+    draw_subject,
     load_template,
 )
 from harmbench.data.scans import GRIDS, Grid
@@ -88,11 +88,11 @@ def test_template_is_a_brain_in_mni_space(template):
     assert (csf + grey + white).max() < 1.01
 
 
-def test_a_person_is_drawn_from_seed_and_name_alone(template, lattice):
-    first, again = (build_anatomy(draw_person(0, "P00001"), template, lattice) for _ in range(2))
+def test_a_subject_is_drawn_from_seed_and_name_alone(template, lattice):
+    first, again = (build_anatomy(draw_subject(0, "P00001"), template, lattice) for _ in range(2))
     for one, other in zip(first, again, strict=True):
         assert torch.equal(one, other)
-    for other in (draw_person(0, "P00002"), draw_person(1, "P00001")):
+    for other in (draw_subject(0, "P00002"), draw_subject(1, "P00001")):
         differing = build_anatomy(other, template, lattice)
         labels = [anatomy.fractions.argmax(0) for anatomy in (first, differing)]
         brain = (first.brain > 0.5) & (differing.brain > 0.5)
@@ -100,7 +100,7 @@ def test_a_person_is_drawn_from_seed_and_name_alone(template, lattice):
 
 
 def test_fractions_are_crisp_and_sum_to_one(template, lattice):
-    anatomy = build_anatomy(draw_person(0, "P00003"), template, lattice)
+    anatomy = build_anatomy(draw_subject(0, "P00003"), template, lattice)
     torch.testing.assert_close(anatomy.fractions.sum(0), torch.ones(lattice.shape))
     assert (anatomy.fractions >= 0).all()
     inside = anatomy.brain > 0.99
@@ -113,20 +113,20 @@ def test_fractions_are_crisp_and_sum_to_one(template, lattice):
 
 
 def test_age_widens_the_ventricles(template, lattice):
-    """Widening and atrophy alone, everything else of the person being equal."""
+    """Widening and atrophy alone, everything else of the subject being equal."""
     from dataclasses import replace
 
-    person = draw_person(0, "P00004")
+    subject = draw_subject(0, "P00004")
     y, x = lattice.axes[2], lattice.axes[1]
     middle = ((x.abs() < 30)[:, None] & (y > -50) & (y < 30)).expand(lattice.shape)
     volumes = []
     for ventricles in (0.0, 0.25, 0.5):
-        changed = replace(person, ventricles=ventricles)
+        changed = replace(subject, ventricles=ventricles)
         csf = build_anatomy(changed, template, lattice).fractions[0]
         volumes.append(float(csf[middle].sum()))
     assert volumes[0] * 1.1 < volumes[1] < volumes[2] / 1.1
     dry, wet = (
-        build_anatomy(replace(person, atrophy=value), template, lattice).fractions[0].mean()
+        build_anatomy(replace(subject, atrophy=value), template, lattice).fractions[0].mean()
         for value in (0.0, 0.8)
     )
     assert wet > 1.02 * dry
@@ -135,8 +135,8 @@ def test_age_widens_the_ventricles(template, lattice):
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**31))
 def test_whoever_is_drawn_is_possible(seed):
-    person = draw_person(seed, "anybody")
-    assert AGES[0] <= person.age <= AGES[1]
-    assert all(0.85 < scale < 1.15 for scale in person.scale)
-    assert 0 <= person.ventricles < 0.6  # below 1 the widening stays one to one
-    assert all(0.9 < factor < 1.1 for factor in (*person.t1, person.water))
+    subject = draw_subject(seed, "anybody")
+    assert AGES[0] <= subject.age <= AGES[1]
+    assert all(0.85 < scale < 1.15 for scale in subject.scale)
+    assert 0 <= subject.ventricles < 0.6  # below 1 the widening stays one to one
+    assert all(0.9 < factor < 1.1 for factor in (*subject.t1, subject.water))

@@ -11,7 +11,7 @@ import torch
 from harmbench.cohorts.phantom import scanner as scanners
 from harmbench.cohorts.phantom.anatomy import Anatomy, Lattice, Template, load_template
 from harmbench.cohorts.phantom.scanner import SCANNERS, draw_acquisition, render
-from harmbench.cohorts.phantom.source import Phantom, scan_person
+from harmbench.cohorts.phantom.source import Phantom, scan_subject
 from harmbench.data.cohort import Cohort
 from harmbench.data.scans import Grid
 from harmbench.errors import UserError
@@ -29,13 +29,13 @@ def template() -> Template:
 def scans(template):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as the workers do: sums over threads differ in their last bits
-    yield {name: scan_person(name, template, TINY) for name in ("P00001", "P00002")}
+    yield {name: scan_subject(name, template, TINY) for name in ("P00001", "P00002")}
     torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
 def six(tmp_path_factory) -> Cohort:
-    """Six people: enough for two worker processes."""
+    """Six subjects: enough for two worker processes."""
     home = tmp_path_factory.mktemp("six")
     return Cohort.open(Phantom("6"), TINY, home, Silent())
 
@@ -44,45 +44,45 @@ def test_prepared_in_processes_or_not_the_scans_are_the_same_bits(six, scans):
     for domain in SCANNERS:
         everybody = six.scans(domain)
         for name, (labels, images, _) in scans.items():
-            stored = everybody.load([everybody.people.index(name)])
+            stored = everybody.load([everybody.subjects.index(name)])
             assert torch.equal(stored.images[0], images[domain])
             assert stored.labels is not None
             assert torch.equal(stored.labels[0], labels)
             assert torch.equal(stored.masks[0], labels > 0)
 
 
-def test_test_people_are_scanned_on_the_target_twice_and_nothing_else_changes(six, template):
+def test_test_subjects_are_scanned_on_the_target_twice_and_nothing_else_changes(six, template):
     again = six.scans(six.facts["repeat"])
     test = six.scans("target", "test")
-    assert again.people == test.people
+    assert again.subjects == test.subjects
     assert six.facts["repeat"] not in six.sources
     assert {scan.session for scan in again.scans} == {"2"}
-    for place, name in enumerate(again.people):
+    for place, name in enumerate(again.subjects):
         first, second = (scans.load([place]) for scans in (test, again))
         assert torch.equal(first.labels, second.labels)
         inside = first.masks & second.masks
         assert torch.equal(first.masks, second.masks)
         gap = (first.images - second.images)[inside].abs().mean()
-        other = six.scans("domain2").load([six.scans("domain2").people.index(name)])
+        other = six.scans("domain2").load([six.scans("domain2").subjects.index(name)])
         assert 0 < gap < (first.images - other.images)[inside].abs().mean()
-    _, alone, _ = scan_person(again.people[0], template, TINY)
-    _, twice, details = scan_person(again.people[0], template, TINY, repeat=True)
+    _, alone, _ = scan_subject(again.subjects[0], template, TINY)
+    _, twice, details = scan_subject(again.subjects[0], template, TINY, repeat=True)
     assert twice.keys() - alone.keys() == details.keys() - alone.keys() == {"target-repeat"}
     assert all(torch.equal(alone[domain], twice[domain]) for domain in alone)
 
 
-def test_adding_people_changes_nobody(six, tmp_path):
+def test_adding_subjects_changes_nobody(six, tmp_path):
     two = Cohort.open(Phantom("2"), TINY, tmp_path, Silent())
     for domain in SCANNERS:
         few, many = two.scans(domain), six.scans(domain)
         for scan in few.scans:
-            places = [scans.people.index(scan.person) for scans in (few, many)]
+            places = [scans.subjects.index(scan.subject) for scans in (few, many)]
             assert few.scans[places[0]] == many.scans[places[1]]
             assert torch.equal(few.load(places[:1]).images, many.load(places[1:]).images)
     assert two.key != six.key
 
 
-def test_cohort_is_paired_labelled_and_split_by_person(six):
+def test_cohort_is_paired_labelled_and_split_by_subject(six):
     assert six.kind == "phantom"
     assert six.target == "target"
     assert six.sources == ("domain1", "domain2", "domain3", "domain4")
@@ -90,10 +90,10 @@ def test_cohort_is_paired_labelled_and_split_by_person(six):
     assert six.table["paired"].all()
     assert six.table["labelled"].all()
     assert six.table["key"].is_unique
-    assert (six.table.groupby("person")["split"].nunique() == 1).all()
+    assert (six.table.groupby("subject")["split"].nunique() == 1).all()
     pairs = six.pairs("domain2", "train")
     assert pairs is not None
-    assert pairs[0].people == pairs[1].people
+    assert pairs[0].subjects == pairs[1].subjects
     detail = six.table.iloc[0]["details"]
     assert json.loads(json.dumps(detail)) == detail
     assert detail["scanner"]["ManufacturersModelName"] == "TIM Trio"
@@ -110,7 +110,7 @@ def test_images_fill_the_unit_range_and_the_background_is_exactly_zero(scans):
             assert torch.equal(image.amax((1, 2)), torch.ones(6))
 
 
-def test_people_differ_and_so_do_scanners(scans):
+def test_subjects_differ_and_so_do_scanners(scans):
     first, second = (images for _, images, _ in scans.values())
     assert (first["target"] - second["target"]).abs().mean() > 0.02
     for domain in ("domain1", "domain2", "domain3", "domain4"):
@@ -192,7 +192,7 @@ def test_three_tesla_brightens_the_centre_and_blur_follows_the_voxel():
 
 
 @pytest.mark.parametrize("argument", ["", "1", "0", "-3", "2.5", "abc", "10001", "9" * 5000, "²"])
-def test_a_bad_number_of_people_is_one_clear_line(argument):
+def test_a_bad_number_of_subjects_is_one_clear_line(argument):
     with pytest.raises(UserError, match="whole number from 2 to 10000") as caught:
         Phantom(argument)
     assert "\n" not in str(caught.value)
@@ -203,13 +203,13 @@ def test_a_recipe_is_refused():
         Phantom(None, Path("oasis3.toml"))
 
 
-def test_default_is_twenty_people():
-    assert len(Phantom().people) == 20
-    assert Phantom().people == Phantom("20").people
-    assert Phantom("30").people[:20] == Phantom().people
+def test_default_is_twenty_subjects():
+    assert len(Phantom().subjects) == 20
+    assert Phantom().subjects == Phantom("20").subjects
+    assert Phantom("30").subjects[:20] == Phantom().subjects
 
 
-def test_key_follows_people_grid_and_scanners(monkeypatch):
+def test_key_follows_subjects_grid_and_scanners(monkeypatch):
     key = Phantom().key(TINY)
     assert key == Phantom("20").key(TINY)
     others = {Phantom("21").key(TINY), Phantom().key(Grid("tiny", (6, 36, 44), (2.4, 4.8, 4.8)))}

@@ -10,7 +10,7 @@ import torch
 
 from harmbench.cohorts.phantom.anatomy import load_template
 from harmbench.cohorts.phantom.mprage import TISSUES, Relaxation
-from harmbench.cohorts.phantom.source import Phantom, scan_person, t2_weighted
+from harmbench.cohorts.phantom.source import Phantom, scan_subject, t2_weighted
 from harmbench.cohorts.phantom.spin_echo import SpinEcho
 from harmbench.data.scans import Grid
 
@@ -20,9 +20,9 @@ USUAL = SpinEcho(repetition=6.0, echo_time=0.1)
 
 @pytest.fixture(scope="module")
 def images():
-    """A person's labels, T1w scans and T2w image."""
+    """A subject's labels, T1w scans and T2w image."""
     template = load_template()
-    labels, scans, _ = scan_person("P00001", template, TINY)
+    labels, scans, _ = scan_subject("P00001", template, TINY)
     return labels, scans, t2_weighted("P00001", template, TINY)
 
 
@@ -64,7 +64,7 @@ def test_what_is_bright_in_t1_is_dark_in_t2(images):
     assert np.corrcoef(pair[0], t2[brain].numpy())[0, 1] < -0.6
 
 
-def test_the_cohort_renders_it_for_its_people_alone(images):
+def test_the_cohort_renders_it_for_its_subjects_alone(images):
     phantom = Phantom("2")
     assert torch.equal(phantom.t2_weighted("P00001", TINY), images[2])
     assert phantom.t2_weighted("P00003", TINY) is None

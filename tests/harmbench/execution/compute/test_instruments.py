@@ -58,7 +58,9 @@ def bench(prepared, tmp_path, monkeypatch, compute):
 def test_one_fit_serves_all_methods_and_all_sources(bench):
     results = bench(["identity", "copies"], ["metered", "metered-elsewhere"])
     assert {result.status for result in results.values()} == {Status.DONE}
-    assert [line for line in bench.log() if line.startswith("meter")] == ["meter, seed 0, 3 people"]
+    assert [line for line in bench.log() if line.startswith("meter")] == [
+        "meter, seed 0, 3 subjects"
+    ]
     keys = {result.facts["instruments"]["brightness"]["fit"] for result in results.values()}
     assert len(keys) == 1
     assert len([path for path in (bench.home / "fits").iterdir() if path.is_dir()]) == 2
@@ -88,7 +90,7 @@ def test_an_instrument_is_no_cost_and_no_curve_of_a_method(bench):
     assert results["identity", "metered"].facts["fit_seconds"] == 0
 
 
-def test_numbers_that_are_no_means_over_people_are_estimates_all_the_same(bench):
+def test_numbers_that_are_no_means_over_subjects_are_estimates_all_the_same(bench):
     result = bench(["identity"], ["metered"])["identity", "metered"]
     assert set(result.estimates) == {"metered", "people"}
     assert math.isfinite(result.estimates["metered"].mean)

@@ -19,7 +19,7 @@ CELL = Cell("m", "m[x=1]", "t", "small", 0, "quick", "phantom", "c", "k")
 
 @pytest.fixture
 def drawn(small_cohort):
-    """Draw a cell of two people, of whom p0 is ranked in the middle."""
+    """Draw a cell of two subjects, of whom p0 is ranked in the middle."""
     test = small_cohort.scans("domain1", "test")
     truth = small_cohort.scans("target", "test").subset([2, 0])
     data = TaskData(
@@ -57,13 +57,13 @@ def outlines(figure):
     ]
 
 
-def test_the_person_in_the_middle_by_the_first_metric_that_there_is(drawn) -> None:
+def test_the_subject_in_the_middle_by_the_first_metric_that_there_is(drawn) -> None:
     figure = drawn()
     assert titles(figure) == [
         "source", "harmonised: m[x=1]", "reference", "harmonised − reference"
     ]  # fmt: skip
     title = figure.get_suptitle()
-    assert "median person p0, dice 0.9" in title
+    assert "median subject p0, dice 0.9" in title
     assert "PHANTOM" in title
     shown = figure.axes[2].get_images()[0].get_array()
     np.testing.assert_array_equal(shown, np.rot90(drawn.truth.load([1]).images[0, 3].numpy()))
@@ -72,7 +72,7 @@ def test_the_person_in_the_middle_by_the_first_metric_that_there_is(drawn) -> No
 
 def test_without_a_reference_somebody_else_stands_in(drawn) -> None:
     figure = drawn(paired=False)
-    assert titles(figure)[2:] == ["target domain (another person)", "harmonised − source"]
+    assert titles(figure)[2:] == ["target domain (another subject)", "harmonised − source"]
 
 
 def test_predicted_and_true_tissue_are_outlined_on_all_three(drawn) -> None:
@@ -84,7 +84,7 @@ def test_predicted_and_true_tissue_are_outlined_on_all_three(drawn) -> None:
         return dataclasses.replace(scans, predicted=white)
 
     figure = drawn(annotated)
-    assert [scans.people for scans in seen] == [("p0",)] * 3
+    assert [scans.subjects for scans in seen] == [("p0",)] * 3
     assert {scans.images.shape for scans in seen} == {(1, 1, 32, 48)}
     assert outlines(figure) == [2, 2, 2, 0]
     assert "red: predicted; blue: true" in figure.axes[0].texts[0].get_text()

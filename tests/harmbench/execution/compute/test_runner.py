@@ -212,11 +212,11 @@ def test_fit_data_holds_no_more_than_the_needs_entitle_to(bench, prepared):
     assert blind.digest == other.digest
 
 
-def test_people_never_lie_in_two_splits(bench, prepared):
+def test_subjects_never_lie_in_two_splits(bench, prepared):
     registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
     request = Request(["identity"], ["domain1"], "tiny")
     cohort = make_plan(registry, select(registry, request), prepared, Silent()).cohort
-    assert (cohort.table.groupby("person")["split"].nunique() == 1).all()
+    assert (cohort.table.groupby("subject")["split"].nunique() == 1).all()
 
 
 def test_a_damaged_fit_is_made_anew(bench):

@@ -1,4 +1,4 @@
-"""Which people and slices every cell keeps, whatever method it is of."""
+"""Which subjects and slices every cell keeps, whatever method it is of."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ def kept(cohort, changed, *, paired=True):
     source = cohort.scans("domain1", "train")
     truth = cohort.scans("target", "train")
     slices = Slices()
-    for place, person in enumerate(source.people):
+    for place, subject in enumerate(source.subjects):
         scans = source.load([place])
-        true = truth.load([truth.people.index(person)])
+        true = truth.load([truth.subjects.index(subject)])
         slices.add(scans, scans.with_images(scans.images * changed), true if paired else None)
     return source, truth, slices.arrays(truth)
 
 
-def test_people_are_chosen_by_the_task_and_never_by_the_method(small_cohort):
+def test_subjects_are_chosen_by_the_task_and_never_by_the_method(small_cohort):
     source, truth, arrays = kept(small_cohort, 0.5)
     _, _, others = kept(small_cohort, 0.9)
     assert arrays["people"].tolist() == others["people"].tolist()
     assert np.array_equal(arrays["source"], others["source"])
     distances = []
-    for person in arrays["people"]:
-        scans = source.load([source.people.index(person)])
-        true = truth.load([truth.people.index(person)]).images
+    for subject in arrays["people"]:
+        scans = source.load([source.subjects.index(subject)])
+        true = truth.load([truth.subjects.index(subject)]).images
         distances.append(float((scans.images - true)[scans.masks].abs().mean()))
     assert distances == sorted(distances)
     assert len(distances) == 3
@@ -41,7 +41,7 @@ def test_slices_are_kept_upright_to_a_byte(small_cohort, tmp_path):
     with np.load(tmp_path / "slices.npz") as stored:
         _, H, W = source.grid.shape
         assert stored["harmonized"].shape == (3, len(stored["slices"]), W, H)
-        image = source.load([source.people.index(stored["people"][1])]).images[0]
+        image = source.load([source.subjects.index(stored["people"][1])]).images[0]
         expected = torch.rot90(image[list(stored["slices"])] * 0.5, dims=(1, 2)).numpy()
         assert np.abs(stored["harmonized"][1] / 255 - expected).max() <= 0.5 / 255 + 1e-6
         assert stored["positions"].tolist() == [

@@ -1,4 +1,4 @@
-"""What a run tells of each person, as the short texts that go with it into MLflow."""
+"""What a run tells of each subject, as the short texts that go with it into MLflow."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from functools import cached_property, lru_cache
 import numpy as np
 import pandas as pd
 
-from harmbench.statistics.estimate import Array, by_person
+from harmbench.statistics.estimate import Array, by_subject
 
 # Enough that a difference is never a matter of writing it down.
 _DIGITS = 9
 
 
 @dataclass(frozen=True)
-class People:
-    """Values of people, of several methods.
+class Subjects:
+    """Values of subjects, of several methods.
 
     Attributes
     ----------
     names
-        The n people.
+        The n subjects.
     labels
         The k methods that tell of them.
     values
-        `(n, k)`, averaged over seeds; NaN where a method has none of a person.
+        `(n, k)`, averaged over seeds; NaN where a method has none of a subject.
     """
 
     names: tuple[str, ...]
@@ -34,7 +34,7 @@ class People:
     values: Array
 
     def column(self, label: str) -> pd.Series:
-        """Return the people that a method has a value of; empty if it tells of nobody."""
+        """Return the subjects that a method has a value of; empty if it tells of nobody."""
         if label not in self.labels:
             return pd.Series(dtype=float)
         values = self.values[:, self.labels.index(label)]
@@ -47,38 +47,38 @@ class People:
 
 
 def encode(scores: pd.DataFrame) -> dict[str, str]:
-    """Write the means of every person over slices and scans.
+    """Write the means of every subject over slices and scans.
 
     Parameters
     ----------
     scores
-        Columns person, scan, slice, metric and value.
+        Columns subject, scan, slice, metric and value.
 
     Returns
     -------
     dict
-        Names of people as a JSON list by `""`, and by each metric's name their values in
-        that order, with commas between; `nan` for a person without one.
+        Names of subjects as a JSON list by `""`, and by each metric's name their values in
+        that order, with commas between; `nan` for a subject without one.
     """
-    table = by_person(scores)
+    table = by_subject(scores)
     values = {
         str(metric): ",".join(f"{value:.{_DIGITS}g}" for value in table[metric]) for metric in table
     }
-    return {"": json.dumps([str(person) for person in table.index])} | values
+    return {"": json.dumps([str(subject) for subject in table.index])} | values
 
 
-def decode(people: str, values: str) -> tuple[tuple[str, ...], Array]:
+def decode(subjects: str, values: str) -> tuple[tuple[str, ...], Array]:
     """Read back what `encode` wrote of one metric.
 
     Returns
     -------
     tuple
-        The names of the people that have a value, and their values.
+        The names of the subjects that have a value, and their values.
     """
-    if not (people and values):
+    if not (subjects and values):
         return (), np.empty(0)
     numbers = np.array(list(map(float, values.split(","))))
-    names = _names(people)
+    names = _names(subjects)
     if len(names) != len(numbers):
         return (), np.empty(0)
     known = ~np.isnan(numbers)
@@ -88,5 +88,5 @@ def decode(people: str, values: str) -> tuple[tuple[str, ...], Array]:
 
 
 @lru_cache(maxsize=1024)
-def _names(people: str) -> tuple[str, ...]:
-    return tuple(json.loads(people))
+def _names(subjects: str) -> tuple[str, ...]:
+    return tuple(json.loads(subjects))

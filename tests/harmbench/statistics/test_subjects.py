@@ -1,4 +1,4 @@
-"""What a run tells of each person survives being written down."""
+"""What a run tells of each subject survives being written down."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pandas as pd
 
-from harmbench.statistics.people import People, decode, encode
+from harmbench.statistics.subjects import Subjects, decode, encode
 
 COLUMNS = ["person", "scan", "slice", "metric", "value"]
 
 
-def test_people_are_written_and_read_back():
+def test_subjects_are_written_and_read_back():
     rows = [("p,1", "a", 0, "psnr", 20.123456789), ("p,1", "a", 1, "psnr", 22.0),
             ('ö"2', "a", 0, "psnr", math.inf), ('ö"2', "a", -1, "mae", 0.25)]  # fmt: skip
     found = encode(pd.DataFrame(rows, columns=COLUMNS))
@@ -22,14 +22,14 @@ def test_people_are_written_and_read_back():
     assert decode(found[""], found["mae"])[0] == ('ö"2',)
 
 
-def test_a_run_that_tells_of_nobody_has_no_people():
+def test_a_run_that_tells_of_nobody_has_no_subjects():
     assert decode("", "")[0] == ()
     assert decode('["p"]', "")[0] == ()
     assert decode('["p"]', "1.0,2.0")[0] == ()
 
 
 def test_a_column_holds_those_who_have_a_value():
-    people = People(("a", "b"), ("m", "n"), np.array([[1.0, 2.0], [math.nan, 3.0]]))
-    assert people.column("m").to_dict() == {"a": 1.0}
-    assert people.column("n").to_dict() == {"a": 2.0, "b": 3.0}
-    assert people.column("other").empty
+    subjects = Subjects(("a", "b"), ("m", "n"), np.array([[1.0, 2.0], [math.nan, 3.0]]))
+    assert subjects.column("m").to_dict() == {"a": 1.0}
+    assert subjects.column("n").to_dict() == {"a": 2.0, "b": 3.0}
+    assert subjects.column("other").empty
