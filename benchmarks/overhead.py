@@ -31,11 +31,11 @@ from harmbench.execution.compute.apply import harmonized_by
 from harmbench.execution.compute.keyframes import Keyframes
 from harmbench.execution.compute.runner import Runner
 from harmbench.execution.compute.slices import Slices
-from harmbench.execution.plan.durations import Costs
+from harmbench.execution.plan.durations import Durations
 from harmbench.execution.plan.plan import Plan, make_plan
 from harmbench.execution.plan.request import Request
 from harmbench.execution.plan.selection import select
-from harmbench.execution.schedule.order import Order
+from harmbench.execution.schedule.run_options import RunOptions
 from harmbench.plugins import Registry
 from harmbench.store.slices import write_slices
 from harmbench.tracking.connection import connect
@@ -47,7 +47,7 @@ TASKS = ("sim-exp", "sim-bias", "domain2")
 
 def bare(plan: Plan, methods: dict[str, torch.nn.Module]) -> None:
     """Harmonise, score and draw what the matrix does, and nothing else."""
-    for job in plan.jobs:
+    for job in plan.cells:
         frames = []
         keyframes = Keyframes(job.cell)
         slices = Slices()
@@ -103,11 +103,11 @@ def main() -> None:
         ),
     )  # fmt: skip
     selection = select(registry, request)
-    order = Order(request, device="cpu")
+    order = RunOptions(request, device="cpu")
     compute(registry, selection, home, order)  # prepares, fits, and makes the MLflow store
     plan = make_plan(registry, selection, home, Silent())
     runner = Runner(registry, home, torch.device("cpu"), Silent())
-    methods = {job.cell.method: runner.fitted(job) for job in plan.jobs}
+    methods = {job.cell.method: runner.fitted(job) for job in plan.cells}
     seconds: dict[str, list[float]] = {"bare": [], "matrix": [], "stored": [], "planning": []}
     for _ in range(args.repeats):
         began = time.perf_counter()
@@ -120,7 +120,7 @@ def main() -> None:
                 seconds[name].append(time.perf_counter() - began)
         began = time.perf_counter()
         make_plan(registry, selection, home, Silent())
-        Costs.read(home)
+        Durations.read(home)
         seconds["planning"].append(time.perf_counter() - began)
     start = []
     for arguments in (["--help"], ["list", "methods"]):
@@ -132,7 +132,7 @@ def main() -> None:
             )  # fmt: skip
             start.append(time.perf_counter() - began)
     middle = {name: statistics.median(values) for name, values in seconds.items()}
-    cells = len(plan.jobs)
+    cells = len(plan.cells)
     over = statistics.median(
         (matrix - alone) / alone
         for matrix, alone in zip(seconds["matrix"], seconds["bare"], strict=True)

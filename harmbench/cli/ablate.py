@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from harmbench.contracts.published import Published
-    from harmbench.data.prepare_options import Preparing
+    from harmbench.data.prepare_options import PrepareOptions
     from harmbench.execution.plan.plan import Plan
     from harmbench.leaderboard.ablation import AblationTable, Field
     from harmbench.statistics.estimate import Estimate
@@ -69,7 +69,7 @@ def ablate(
     cohort: str,
     recipe: Path | None,
     normalize: str,
-    preparing: Preparing,
+    prepare_options: PrepareOptions,
     preset: str,
     seeds: tuple[int, ...],
     device: str,
@@ -102,7 +102,7 @@ def ablate(
     from harmbench.cli.run_cells import compute, foresee
     from harmbench.execution.plan.request import Request
     from harmbench.execution.plan.selection import select
-    from harmbench.execution.schedule.order import Order
+    from harmbench.execution.schedule.run_options import RunOptions
     from harmbench.leaderboard.ablation import tables, tidy
     from harmbench.util.home import writable_home
 
@@ -122,9 +122,9 @@ def ablate(
     methods = (method, *(name for name in _floors(registry) if name != method))
     request = Request(
         methods, tasks, cohort, recipe, preset, seeds, assignments, ablations=True,
-        normalize=normalize, preparing=preparing,
+        normalize=normalize, prepare_options=prepare_options,
     )  # fmt: skip
-    order = Order(request, tuple(path.resolve() for path in plugin), device)
+    order = RunOptions(request, tuple(path.resolve() for path in plugin), device)
     selection = select(registry, request)
     if dry_run:
         foresee(registry, selection, home, order)

@@ -40,7 +40,7 @@ def check(
         raise UserError("say what to check: a method's or a task's NAME, or --all")
     registry = discover(plugin)
 
-    from harmbench.testing.checks import Status
+    from harmbench.testing.checks import CheckStatus
     from harmbench.testing.method_checks import METHOD_CHECKS
     from harmbench.testing.suite import find
     from harmbench.testing.task_checks import TASK_CHECKS
@@ -69,7 +69,7 @@ def check(
         wanted = [one.name for one in conformance.checks if not only or one.name in only]
         for outcome in map(conformance.perform, wanted):
             head = f"  {outcome.status.value:16} {outcome.check:14}"
-            if outcome.status is Status.FAILED:
+            if outcome.status is CheckStatus.FAILED:
                 failed += 1
                 click.echo(head.rstrip())
                 for line in outcome.text.splitlines():

@@ -21,9 +21,9 @@ from harmbench.data.scan_kind import kind_of_scans
 from harmbench.errors import UserError
 
 if TYPE_CHECKING:
-    from harmbench.cohorts.bids.draft import Scanner
+    from harmbench.cohorts.bids.draft import ScannerGroup
     from harmbench.data.cohort import Cohort
-    from harmbench.data.prepare_options import Preparing
+    from harmbench.data.prepare_options import PrepareOptions
 
 
 @click.group()
@@ -90,7 +90,7 @@ def prepare(
     cohort: str,
     recipe: Path | None,
     normalize: str,
-    preparing: Preparing,
+    prepare_options: PrepareOptions,
     preset: str,
     plugin: tuple[Path, ...],
 ) -> None:
@@ -99,7 +99,7 @@ def prepare(
     Registrations are kept one by one: what was stopped goes on where it was, and another
     grid, recipe or normalisation of the same scans needs no new ones.
     """
-    prepared = _opened(cohort, recipe, normalize, preparing, preset, plugin)
+    prepared = _opened(cohort, recipe, normalize, prepare_options, preset, plugin)
     table = prepared.table
     click.echo(
         f"cohort {prepared.name}, {preset} grid, {prepared.normalization}: {len(table)} scans of "
@@ -127,7 +127,7 @@ def show(
     cohort: str,
     recipe: Path | None,
     normalize: str,
-    preparing: Preparing,
+    prepare_options: PrepareOptions,
     preset: str,
     output: Path | None,
     most: int,
@@ -136,7 +136,7 @@ def show(
     """Show what a cohort holds by domain, preparing it if need be."""
     if output is not None:
         check_picture(output, "contact sheet")
-    prepared = _opened(cohort, recipe, normalize, preparing, preset, plugin)
+    prepared = _opened(cohort, recipe, normalize, prepare_options, preset, plugin)
     _show(prepared)
     if output is None:
         return
@@ -154,7 +154,7 @@ def _opened(
     cohort: str,
     recipe: Path | None,
     normalize: str,
-    preparing: Preparing,
+    prepare_options: PrepareOptions,
     preset: str,
     plugin: tuple[Path, ...],
 ) -> Cohort:
@@ -170,12 +170,12 @@ def _opened(
 
     if preset not in GRIDS:
         raise UserError.unknown("preset", preset, GRIDS)
-    source = open_source(registry, cohort, recipe, normalize, preparing)
+    source = open_source(registry, cohort, recipe, normalize, prepare_options)
     with shown(Console(stderr=True)) as progress:
         return Cohort.open(source, GRIDS[preset], writable_home(), progress)
 
 
-def _tell(scanners: list[Scanner], *, error_stream: bool) -> None:
+def _tell(scanners: list[ScannerGroup], *, error_stream: bool) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from harmbench.contracts.figure import PaperFigure
-    from harmbench.data.prepare_options import Preparing
+    from harmbench.data.prepare_options import PrepareOptions
     from harmbench.execution.plan.selection import Selection
     from harmbench.plugins import Registry
 
@@ -68,7 +68,7 @@ def figure(
     cohort: str,
     recipe: Path | None,
     normalize: str,
-    preparing: Preparing,
+    prepare_options: PrepareOptions,
     preset: str,
     seed: int,
     device: str,
@@ -111,7 +111,7 @@ def figure(
     chosen, home = resolve(device), writable_home()
     request = Request(
         [method], [task], cohort, recipe, preset, (seed,), assignments,
-        normalize=normalize, preparing=preparing,
+        normalize=normalize, prepare_options=prepare_options,
     )  # fmt: skip
     selection = select(registry, request)
     if len(selection.variants) * len(selection.tasks) != 1:
@@ -146,18 +146,18 @@ def _drawn(
     with shown(Console(stderr=True)) as progress:
         registry.on_error = lambda line: progress.log(f"warning: {line}")
         plan = make_plan(registry, selection, home, progress)
-        (job,) = plan.jobs
-        cell, data = job.cell, job.data
+        (planned,) = plan.cells
+        cell, data = planned.cell, planned.data
         if cell.skip is not None or data is None:
-            raise UserError(f"no figure of {cell.title}: {cell.skip or job.fault}")
+            raise UserError(f"no figure of {cell.title}: {cell.skip or planned.fault}")
         runner = Runner(registry, home, device, progress)
         context = FigureContext(
             cell=cell,
-            method=job.method,
-            config=job.config,
+            method=planned.method,
+            config=planned.config,
             cohort=plan.cohort,
             data=data,
-            fitted=lambda: runner.fitted(job),
+            fitted=lambda: runner.fitted(planned),
             t2_weighted=lambda subject: selection.source.t2_weighted(subject, selection.grid),
             progress=progress,
         )

@@ -25,10 +25,10 @@ from harmbench.cli.options import (
 from harmbench.errors import BadScanError, UserError
 
 if TYPE_CHECKING:
-    from harmbench.data.prepare_options import Preparing
+    from harmbench.data.prepare_options import PrepareOptions
     from harmbench.execution.plan.request import Request
     from harmbench.harmonization.harmonizer import Harmonizer
-    from harmbench.harmonization.scan import Errand, Manner, Outcome
+    from harmbench.harmonization.scan import HarmonizedScan, HarmonizeJob, HarmonizeOptions
     from harmbench.plugins import Registry
     from harmbench.util.progress import Progress
 
@@ -98,7 +98,7 @@ def harmonize(
     cohort: str,
     recipe: Path | None,
     normalize: str,
-    preparing: Preparing,
+    prepare_options: PrepareOptions,
     preset: str,
     seed: int,
     assignments: tuple[str, ...],
@@ -152,9 +152,9 @@ def harmonize(
 
     from harmbench.cli.progress_bars import shown
     from harmbench.execution.plan.request import Request
-    from harmbench.harmonization.folder import errand_of
+    from harmbench.harmonization.folder import job_of
     from harmbench.harmonization.harmonizer import from_fit
-    from harmbench.harmonization.scan import Manner, Outputs
+    from harmbench.harmonization.scan import HarmonizeOptions, OutputPaths
     from harmbench.preprocessing.file_names import beside
     from harmbench.util.device import resolve
     from harmbench.util.home import writable_home
@@ -165,23 +165,31 @@ def harmonize(
         if fit is not None:
             harmonizer = from_fit(registry, fit, home, chosen, plugin, assignments)
             heads, n4 = ("heads" in harmonizer.prepared, "n4" in harmonizer.prepared)
-            preparing = dataclasses.replace(preparing, heads=heads, n4=n4)
+            prepare_options = dataclasses.replace(prepare_options, heads=heads, n4=n4)
         else:
             tasks = [task] if task is not None else []
             request = Request(
                 [str(method)], tasks, cohort, recipe, preset, (seed,), assignments,
-                normalize=normalize, preparing=preparing,
+                normalize=normalize, prepare_options=prepare_options,
             )  # fmt: skip
             harmonizer = _of_method(registry, request, home, chosen, plugin, progress)
-        manner = Manner(blend, beyond=not grid_only, force=force, preparing=preparing)
+        options = HarmonizeOptions(
+            blend, all_slices=not grid_only, force=force, prepare_options=prepare_options
+        )
         if scan.is_dir():
             return _folder(
-                scan, output, harmonizer, manner, progress, figures=not no_figure, jobs=jobs
+                scan,
+                output,
+                harmonizer,
+                options,
+                progress,
+                figures=not no_figure,
+                jobs=jobs,
             )
         if figure is None and not no_figure:
             figure = beside(output, ".png")
-        errand = errand_of(scan, brain_mask, Outputs(output, mask, figure), home, manner)
-        outcome = _single(errand, harmonizer, progress)
+        job = job_of(scan, brain_mask, OutputPaths(output, mask, figure), home, options)
+        outcome = _single(job, harmonizer, progress)
     click.echo(f"{output} is there already" if outcome.there else f"wrote {output}")
     return 0
 
@@ -285,13 +293,17 @@ def _of_method(
         selection = select(registry, request)
         if len(selection.variants) * len(selection.tasks) != 1:
             raise UserError("one method and one task harmonise a scan; give their whole names")
-        (job,) = make_plan(registry, selection, home, progress).jobs
-        if job.cell.skip is not None or job.fit is None:
-            raise UserError(f"no fit of {job.cell.title}: {job.cell.skip or job.fault}")
-        Runner(registry, home, torch.device(device), progress).fitted(job)
-        fit, cohort, target = job.fit.key, job.cell.cohort, job.fit.fit_data.target.domain
-        normalized, standard = job.fit.normalization, job.fit.standard
-        grid, config = job.grid, job.config
+        (planned,) = make_plan(registry, selection, home, progress).cells
+        if planned.cell.skip is not None or planned.fit is None:
+            raise UserError(f"no fit of {planned.cell.title}: {planned.cell.skip or planned.fault}")
+        Runner(registry, home, torch.device(device), progress).fitted(planned)
+        fit, cohort, target = (
+            planned.fit.key,
+            planned.cell.cohort,
+            planned.fit.fit_data.target.domain,
+        )
+        normalized, standard = planned.fit.normalization, planned.fit.standard
+        grid, config = planned.grid, planned.config
     else:
         if normalization(normalized).learns:
             raise UserError(f"'{name}' has no fit that '{normalized}' could take its standard from")
@@ -313,22 +325,22 @@ def _of_method(
         cohort=cohort,
         normalization=normalized,
         standard=standard,
-        prepared=request.preparing.labels,
+        prepared=request.prepare_options.labels,
         plugins=plugins,
         home=home,
         device=device,
     )
 
 
-def _single(errand: Errand, harmonizer: Harmonizer, progress: Progress) -> Outcome:
-    from harmbench.harmonization.scan import harmonize_file, only_writer
+def _single(job: HarmonizeJob, harmonizer: Harmonizer, progress: Progress) -> HarmonizedScan:
+    from harmbench.harmonization.scan import harmonize_file, output_lock
 
-    with only_writer(errand.outputs.scan, harmonizer.home, progress):
-        outcome = harmonize_file(errand, harmonizer)
+    with output_lock(job.outputs.scan, harmonizer.home, progress):
+        outcome = harmonize_file(job, harmonizer)
     if outcome.error is not None:
         raise BadScanError(outcome.error)
     if outcome.doubt is not None:
-        progress.log(f"look at {errand.path.name}: {outcome.doubt}")
+        progress.log(f"look at {job.path.name}: {outcome.doubt}")
     return outcome
 
 
@@ -336,28 +348,28 @@ def _folder(
     scan: Path,
     output: Path,
     harmonizer: Harmonizer,
-    manner: Manner,
+    options: HarmonizeOptions,
     progress: Progress,
     *,
     figures: bool,
     jobs: int | None,
 ) -> int:
-    from harmbench.harmonization.folder import describe, errands_in
-    from harmbench.harmonization.scan import already, harmonize_file, only_writer
+    from harmbench.harmonization.folder import describe, jobs_in
+    from harmbench.harmonization.scan import finished_result, harmonize_file, output_lock
     from harmbench.util.processes import in_processes
 
-    with only_writer(output, harmonizer.home, progress):
-        errands = errands_in(scan, output, harmonizer.home, manner, figures=figures)
-        describe(output, scan, harmonizer, force=manner.force)
+    with output_lock(output, harmonizer.home, progress):
+        scans = jobs_in(scan, output, harmonizer.home, options, figures=figures)
+        describe(output, scan, harmonizer, force=options.force)
         # Here, so that no process is started where there is nothing to do.
-        known = [(errand, already(errand, harmonizer)) for errand in errands]
-        done = [(errand, outcome) for errand, outcome in known if outcome is not None]
-        todo = [errand for errand, outcome in known if outcome is None]
+        known = [(job, finished_result(job, harmonizer)) for job in scans]
+        done = [(job, outcome) for job, outcome in known if outcome is not None]
+        todo = [job for job, outcome in known if outcome is None]
         finished = in_processes(harmonize_file, todo, harmonizer, most=jobs)
         harmonized = there = 0
-        outcomes = progress.track(chain(done, finished), "harmonising scans", len(errands))
-        for errand, outcome in outcomes:
-            name = errand.source.removeprefix("bids:raw:")
+        outcomes = progress.track(chain(done, finished), "harmonising scans", len(scans))
+        for job, outcome in outcomes:
+            name = job.source.removeprefix("bids:raw:")
             if outcome.error is not None:
                 progress.log(f"left out {name}: {outcome.error}")
                 continue
@@ -367,9 +379,9 @@ def _folder(
                 progress.log(f"harmonised {name}")
             if outcome.doubt is not None:
                 progress.log(f"look at {name}: {outcome.doubt}")
-    left_out = len(errands) - harmonized - there
+    left_out = len(scans) - harmonized - there
     click.echo(
-        f"{len(errands)} scans: {harmonized} harmonised, {there} there already, "
+        f"{len(scans)} scans: {harmonized} harmonised, {there} there already, "
         f"{left_out} left out; in {output}"
     )
     return int(left_out > 0)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar, cast
 import click
 
 from harmbench.cohorts.address import parse_cohort
-from harmbench.data.prepare_options import AUTO, Preparing
+from harmbench.data.prepare_options import AUTO, PrepareOptions
 from harmbench.errors import HarmbenchError
 from harmbench.plugins import Registry
 
@@ -92,22 +92,24 @@ _n4_option = click.option(
 )  # fmt: skip
 
 
-def prepared_by(options: Mapping[str, Any]) -> Preparing:
+def prepared_by(options: Mapping[str, Any]) -> PrepareOptions:
     """Return what `preparing_options` say, by their names."""
-    return Preparing(options["brain_extraction"], heads=options["no_brain_mask"], n4=options["n4"])
+    return PrepareOptions(
+        options["brain_extraction"], heads=options["no_brain_mask"], n4=options["n4"]
+    )
 
 
 def preparing_options(command: F) -> F:
-    """Add the options that say how volumes are prepared; they come as one, `preparing`."""
+    """Add the options that say how volumes are prepared; they come as one, `prepare_options`."""
 
     @functools.wraps(command)
     def chosen(
         *arguments: Any, brain_extraction: str, no_brain_mask: bool, n4: bool, **others: Any
     ) -> Any:
-        preparing = prepared_by(
+        prepare_options = prepared_by(
             {"brain_extraction": brain_extraction, "no_brain_mask": no_brain_mask, "n4": n4}
         )
-        return command(*arguments, preparing=preparing, **others)
+        return command(*arguments, prepare_options=prepare_options, **others)
 
     for option in (_n4_option, _no_brain_mask_option, _brain_extraction_option):
         option(chosen)

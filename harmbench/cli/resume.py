@@ -16,7 +16,7 @@ def resume() -> int:
     """
     from harmbench.cli.run_cells import compute
     from harmbench.execution.plan.selection import select
-    from harmbench.execution.schedule.executors.choice import Choice
+    from harmbench.execution.schedule.executors.options import ExecutorOptions
     from harmbench.execution.schedule.invocation import last_unfinished
     from harmbench.util.home import writable_home
 
@@ -30,7 +30,7 @@ def resume() -> int:
         select(registry, order.request),
         home,
         order,
-        Choice.from_json(executor),
+        ExecutorOptions.from_json(executor),
         invocation,
     )
     click.echo(outcome.summary)

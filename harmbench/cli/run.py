@@ -80,9 +80,9 @@ def run(context: click.Context, /, **_: Any) -> int:
     from harmbench.cli.run_cells import compute, foresee
     from harmbench.execution.plan.request import Request
     from harmbench.execution.plan.selection import select
-    from harmbench.execution.schedule.executors.choice import Choice
+    from harmbench.execution.schedule.executors.options import ExecutorOptions
     from harmbench.execution.schedule.executors.submitted import Resources
-    from harmbench.execution.schedule.order import Order
+    from harmbench.execution.schedule.run_options import RunOptions
     from harmbench.util.home import writable_home
 
     home = writable_home()
@@ -95,9 +95,9 @@ def run(context: click.Context, /, **_: Any) -> int:
         given["seeds"],
         given["assignments"],
         normalize=given["normalize"],
-        preparing=prepared_by(given),
+        prepare_options=prepared_by(given),
     )
-    order = Order(
+    order = RunOptions(
         request,
         tuple(path.resolve() for path in given["plugin"]),
         given["device"],
@@ -112,7 +112,7 @@ def run(context: click.Context, /, **_: Any) -> int:
     if given["dry_run"]:
         foresee(registry, selection, home, order)
         return 0
-    choice = Choice(given["executor"], given["workers"], resources)
+    choice = ExecutorOptions(given["executor"], given["workers"], resources)
     outcome = compute(registry, selection, home, order, choice)
     click.echo(outcome.summary)
     return outcome.code

@@ -12,14 +12,14 @@ from rich.console import Console
 from harmbench.cli.progress_bars import Bars, Lines, shown
 from harmbench.contracts.cell import Cell, CellResult, Status
 from harmbench.execution.compute.runner import Runner
-from harmbench.execution.plan.durations import Costs, duration
-from harmbench.execution.plan.plan import Job, Plan, make_plan
+from harmbench.execution.plan.durations import Durations, duration
+from harmbench.execution.plan.plan import Plan, PlannedCell, make_plan
 from harmbench.execution.plan.selection import Selection
-from harmbench.execution.schedule.executors.choice import Choice, here
+from harmbench.execution.schedule.executors.options import ExecutorOptions, local_options
 from harmbench.execution.schedule.invocation import Invocation
-from harmbench.execution.schedule.jobs import Work
-from harmbench.execution.schedule.order import Order
-from harmbench.execution.schedule.scheduler import Matrix
+from harmbench.execution.schedule.jobs import Job
+from harmbench.execution.schedule.run_options import RunOptions
+from harmbench.execution.schedule.scheduler import Scheduler
 from harmbench.execution.schedule.session import Session, prepare
 from harmbench.plugins import Plugin, Registry
 from harmbench.tracking.outbox import Outbox
@@ -27,7 +27,7 @@ from harmbench.tracking.recorder import MlflowRecorder, command_line
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunSummary:
     """What became of a plan.
 
     Attributes
@@ -41,7 +41,7 @@ class Outcome:
     """
 
     plan: Plan
-    results: list[tuple[Job, CellResult]]
+    results: list[tuple[PlannedCell, CellResult]]
     fits: int
     recorded: int
     waiting: int
@@ -52,7 +52,7 @@ class Outcome:
         counts = Counter(result.status.value for _, result in self.results)
         told = ", ".join(f"{counts[s.value]} {s.value}" for s in Status if counts[s.value])
         fits = f"{self.fits} fit{'' if self.fits == 1 else 's'} made"
-        told = f"{len(self.plan.jobs)} cells: {told}; {fits}"
+        told = f"{len(self.plan.cells)} cells: {told}; {fits}"
         line = f"{told}; {self.recorded} newly recorded in MLflow"
         if self.waiting:
             line += f", {self.waiting} wait for it (`harmbench sync`)"
@@ -72,10 +72,10 @@ def compute(
     registry: Registry,
     selection: Selection,
     home: Path,
-    order: Order,
-    choice: Choice | None = None,
+    order: RunOptions,
+    choice: ExecutorOptions | None = None,
     invocation: Invocation | None = None,
-) -> Outcome:
+) -> RunSummary:
     """Run all cells, tell each as it ends, and record them in MLflow.
 
     Parameters
@@ -92,8 +92,8 @@ def compute(
     UserError
         If there is no such device, or no such executor here.
     """
-    choice = choice or Choice()
-    device = prepare(here(choice, order))
+    choice = choice or ExecutorOptions()
+    device = prepare(local_options(choice, order))
     recorder = MlflowRecorder(command_line())
     with shown(Console(stderr=True)) as progress:
         registry.on_error = lambda line: progress.log(f"warning: {line}")
@@ -102,37 +102,39 @@ def compute(
         invocation = invocation or Invocation.begin(home, order, choice.to_json())
         registry.add(Plugin("mlflow", "harmbench", "", "built in"), outbox)
         runner = Runner(registry, home, device, progress)
-        matrix = Matrix(plan, runner, Costs.read(home))
+        scheduler = Scheduler(plan, runner, Durations.read(home))
         try:
             with invocation.running():
                 outbox.send_all()
-                _run(matrix, choice, invocation, Session(plan, runner, matrix.works,
+                _run(scheduler, choice, invocation, Session(plan, runner, scheduler.jobs,
                      invocation.logs), registry, progress)  # fmt: skip
                 invocation.end()
         finally:
-            whole = len(matrix.results) == len(plan.jobs)
-            bad = not whole or any(_bad(result) for _, result in matrix.results)
+            whole = len(scheduler.results) == len(plan.cells)
+            bad = not whole or any(_bad(result) for _, result in scheduler.results)
             recorder.close(failed=bad)
-    return Outcome(plan, matrix.results, len(matrix.fits_made), recorder.recorded, outbox.waiting())
+    return RunSummary(
+        plan, scheduler.results, len(scheduler.fits_made), recorder.recorded, outbox.waiting()
+    )
 
 
 def _run(
-    matrix: Matrix,
-    choice: Choice,
+    scheduler: Scheduler,
+    choice: ExecutorOptions,
     invocation: Invocation,
     session: Session,
     registry: Registry,
     progress: Bars | Lines,
 ) -> None:
-    count, total = 0, len(matrix.plan.jobs)
+    count, total = 0, len(scheduler.plan.cells)
     with choice.open(invocation, session, progress) as executor:
-        for job, result in matrix.run(executor, progress):
+        for planned, result in scheduler.run(executor, progress):
             count += 1
-            registry.call("after_cell", cell=job.cell, result=result)
-            progress.log(f"[{count}/{total}] {_line(job.cell, result)}")
+            registry.call("after_cell", cell=planned.cell, result=result)
+            progress.log(f"[{count}/{total}] {_line(planned.cell, result)}")
 
 
-def foresee(registry: Registry, selection: Selection, home: Path, order: Order) -> None:
+def foresee(registry: Registry, selection: Selection, home: Path, order: RunOptions) -> None:
     """Print what would be run; a cohort that is not prepared yet stays so."""
     request = selection.request
     out = Console(soft_wrap=True, highlight=False, markup=False)
@@ -154,33 +156,33 @@ def foresee(registry: Registry, selection: Selection, home: Path, order: Order) 
         registry.on_error = lambda line: progress.log(f"warning: {line}")
         plan = make_plan(registry, selection, home, progress)
         runner = Runner(registry, home, prepare(order), progress)
-        costs = Costs.read(home)
-        matrix = Matrix(plan, runner, costs)
-        for work in matrix.works.values():
-            if work.is_fit:
-                out.print(f"  {Status.PLANNED.value:8} {work.title}{_estimate(work)}")
-        for job in plan.jobs:
-            foreseen = runner.foreseen(job)
+        costs = Durations.read(home)
+        scheduler = Scheduler(plan, runner, costs)
+        for job in scheduler.jobs.values():
+            if job.is_fit:
+                out.print(f"  {Status.PLANNED.value:8} {job.title}{_estimate(job)}")
+        for planned in plan.cells:
+            foreseen = runner.foreseen(planned)
             if foreseen is None:
-                estimate = _estimate(matrix.works[job.cell.key])
-                out.print(f"  {Status.PLANNED.value:8} {job.cell.title}{estimate}")
+                estimate = _estimate(scheduler.jobs[planned.cell.key])
+                out.print(f"  {Status.PLANNED.value:8} {planned.cell.title}{estimate}")
             else:
                 reason = f": {foreseen.reason}" if foreseen.reason else ""
-                out.print(f"  {foreseen.status.value:8} {job.cell.title}{reason}")
-        out.print(_total(matrix.works.values()))
+                out.print(f"  {foreseen.status.value:8} {planned.cell.title}{reason}")
+        out.print(_total(scheduler.jobs.values()))
 
 
-def _estimate(work: Work) -> str:
-    return "" if work.seconds is None else f" (about {duration(work.seconds)})"
+def _estimate(job: Job) -> str:
+    return "" if job.seconds is None else f" (about {duration(job.seconds)})"
 
 
-def _total(all_works: Collection[Work]) -> str:
-    known = [work.seconds for work in all_works if work.seconds is not None]
-    fits = sum(work.is_fit for work in all_works)
-    line = f"{fits} fits and {len(all_works) - fits} cells to do"
+def _total(all_jobs: Collection[Job]) -> str:
+    known = [job.seconds for job in all_jobs if job.seconds is not None]
+    fits = sum(job.is_fit for job in all_jobs)
+    line = f"{fits} fits and {len(all_jobs) - fits} cells to do"
     if not known:
         return line
-    unknown = len(all_works) - len(known)
+    unknown = len(all_jobs) - len(known)
     more = f", and {unknown} of which nothing is known yet" if unknown else ""
     return f"{line}: about {duration(sum(known))} one after the other{more}"
 

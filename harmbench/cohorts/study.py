@@ -27,7 +27,7 @@ from harmbench.util.progress import Progress
 if TYPE_CHECKING:
     from harmbench.data.scans import Grid
     from harmbench.preprocessing.normalization import Standard
-    from harmbench.preprocessing.scan_job import Job, Outcome, Tissues
+    from harmbench.preprocessing.scan_job import PreparedScan, ScanJob, Tissues
 
 # What a sidecar tells of the scanner, as in the paper's Table 1.
 SCANNER_FIELDS = (
@@ -67,8 +67,8 @@ class _Done:
 
     domain: str
     scan: Scan
-    job: Job
-    outcome: Outcome
+    job: ScanJob
+    outcome: PreparedScan
     pair: Pair | None
 
 
@@ -105,7 +105,7 @@ class Study(CohortSource):
     def key(self, grid: Grid) -> str:
         """Hash the recipe, the grid, how scans are prepared, and every file's content."""
         from harmbench.preprocessing.normalization import normalization
-        from harmbench.preprocessing.version import VERSION
+        from harmbench.preprocessing.version import PREPROCESSING_VERSION
 
         names = [
             [domain, scan.subject, scan.session, self._files(scan)]
@@ -115,7 +115,14 @@ class Study(CohortSource):
         table = self._digests.get(self.listing)
         chosen = normalization(self.normalization).key(())
         return digest(
-            self.name, VERSION, self.recipe, grid, names, table, *chosen, *self._prepared_by()
+            self.name,
+            PREPROCESSING_VERSION,
+            self.recipe,
+            grid,
+            names,
+            table,
+            *chosen,
+            *self._prepared_by(),
         )
 
     def prepare(self, grid: Grid, writer: CohortWriter, progress: Progress) -> None:
@@ -178,19 +185,21 @@ class Study(CohortSource):
         inside = path.is_relative_to(self.root)
         return (path.relative_to(self.root) if inside else path).as_posix()
 
-    def _jobs(self, grid: Grid, writer: CohortWriter) -> dict[Job, tuple[str, Scan, Pair | None]]:
+    def _jobs(
+        self, grid: Grid, writer: CohortWriter
+    ) -> dict[ScanJob, tuple[str, Scan, Pair | None]]:
         """Make room for every scan, and list what there is to do."""
-        from harmbench.preprocessing.scan_job import Job
+        from harmbench.preprocessing.scan_job import ScanJob
 
         domains = self.found.domains
         pairs = {} if self.recipe.pairs is None else pair_up(domains, self.recipe.pairs)
-        jobs: dict[Job, tuple[str, Scan, Pair | None]] = {}
+        jobs: dict[ScanJob, tuple[str, Scan, Pair | None]] = {}
         for domain, scans in domains.items():
             labelled = any(scan.labels is not None for scan in scans)
             folder = writer.begin_domain(domain, len(scans), labelled=labelled)
             for row, scan in enumerate(scans):
                 pair = pairs.get(scan.path)
-                job = Job(
+                job = ScanJob(
                     source=self._source(scan),
                     labels=scan.labels,
                     tissues=self._tissues,
@@ -200,7 +209,7 @@ class Study(CohortSource):
                     home=home(),
                     normalization=self.normalization,
                     partner=None if pair is None else self._source(pair.partner),
-                    n4=self.preparing.n4,
+                    n4=self.prepare_options.n4,
                 )
                 jobs[job] = (domain, scan, pair)
         return jobs
@@ -261,7 +270,7 @@ class Study(CohortSource):
     ) -> list[ScanRecord]:
         """Describe every scan that was prepared well."""
         from harmbench.preprocessing.normalization import normalization
-        from harmbench.preprocessing.version import VERSION
+        from harmbench.preprocessing.version import PREPROCESSING_VERSION
 
         chosen = [*normalization(self.normalization).key(standard), *self._corrected_by()]
         partners = {one.pair.partner.path for one in done if one.pair is not None}
@@ -284,14 +293,16 @@ class Study(CohortSource):
                 others = elsewhere if domain == self.target else subjects[self.target]
                 paired = scan.subject in others
             # Of what was registered to a partner, the voxels depend on that scan, too.
-            beyond = [] if pair is None else [outcome.partner_content]
+            partner = [] if pair is None else [outcome.partner_content]
             records.append(
                 ScanRecord(
                     domain=domain,
                     subject=scan.subject,
                     session=scan.session,
                     row=job.row,
-                    key=digest("scan", VERSION, grid, outcome.content, *beyond, *chosen),
+                    key=digest(
+                        "scan", PREPROCESSING_VERSION, grid, outcome.content, *partner, *chosen
+                    ),
                     label_key=digest("labels", self._tissues, self._files(scan)[1]),
                     split=splits[scan.subject],
                     labelled=outcome.labelled,
@@ -348,18 +359,18 @@ class Study(CohortSource):
 
     def _source(self, scan: Scan) -> BrainSource:
         """Return what the scan's brain is cut out of."""
-        heads = self.preparing.heads
+        heads = self.prepare_options.heads
         return BrainSource.of(scan.path, scan.mask, self._digests, self._extractor, heads=heads)
 
     @cached_property
     def _extractor(self) -> Extractor | None:
         """The tool that cuts brains out, looked for once."""
-        return find_extractor(self.preparing.brain_extraction)
+        return find_extractor(self.prepare_options.brain_extraction)
 
     def _prepared_by(self) -> list[str]:
         """What is to be hashed of how scans are prepared; nothing for what is the default."""
         scans = [scan for found in self.found.domains.values() for scan in found]
-        if self.preparing.heads:
+        if self.prepare_options.heads:
             return ["heads", *self._corrected_by()]
         if self._extractor is not None and any(scan.mask is None for scan in scans):
             return [self._extractor.title, *self._corrected_by()]
@@ -368,7 +379,7 @@ class Study(CohortSource):
     def _corrected_by(self) -> list[str]:
         from harmbench.preprocessing.bias_field import VERSION
 
-        return [digest("n4", VERSION)] if self.preparing.n4 else []
+        return [digest("n4", VERSION)] if self.prepare_options.n4 else []
 
 
 def _scanner(scan: Scan) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from harmbench.util.files import whole
+from harmbench.util.files import atomic_write
 from harmbench.util.progress import Progress, Silent, T
 
 
@@ -96,7 +96,7 @@ class FitProgress:
             "facts": dict(self.facts),
             "seconds": self.seconds,
         }
-        with whole(self._path(self._checkpoints, name)) as stream:
+        with atomic_write(self._path(self._checkpoints, name)) as stream:
             torch.save(content, stream)
 
     def saved(self, name: str = "fit") -> dict[str, Any] | None:

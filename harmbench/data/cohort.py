@@ -16,7 +16,7 @@ from harmbench.data.cohort_writer import CohortWriter, ScanRecord
 from harmbench.data.prepare_options import DEFAULT_NORMALIZATION
 from harmbench.data.scan_set import ScanKey, ScanSet
 from harmbench.data.scans import Grid
-from harmbench.util.files import alone
+from harmbench.util.files import hold_lock
 from harmbench.util.progress import Progress
 
 
@@ -74,7 +74,7 @@ class Cohort:
         if not (directory / "cohort.json").exists():
             lock = directory.with_name(f".{directory.name}.lock")
             notice = "another process is preparing this cohort; waiting for it"
-            with alone(lock, notice, progress):
+            with hold_lock(lock, notice, progress):
                 if not (directory / "cohort.json").exists():
                     cls._build(source, grid, directory, progress)
         cohort = cls(directory)

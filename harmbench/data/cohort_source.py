@@ -9,7 +9,11 @@ from typing import ClassVar
 from torch import Tensor
 
 from harmbench.data.cohort_writer import CohortWriter
-from harmbench.data.prepare_options import DEFAULT_NORMALIZATION, DEFAULT_PREPARING, Preparing
+from harmbench.data.prepare_options import (
+    DEFAULT_NORMALIZATION,
+    DEFAULT_PREPARE_OPTIONS,
+    PrepareOptions,
+)
 from harmbench.data.scans import Grid
 from harmbench.util.progress import Progress
 
@@ -41,7 +45,7 @@ class CohortSource(ABC):
     from_volumes
         Whether its scans are prepared from volumes on disk, so that there is something to
         choose of how.
-    preparing
+    prepare_options
         What was chosen, set as `normalization` is.
     """
 
@@ -50,7 +54,7 @@ class CohortSource(ABC):
     normalizations: ClassVar[tuple[str, ...]] = (DEFAULT_NORMALIZATION,)
     normalization: str = DEFAULT_NORMALIZATION
     from_volumes: ClassVar[bool] = False
-    preparing: Preparing = DEFAULT_PREPARING
+    prepare_options: PrepareOptions = DEFAULT_PREPARE_OPTIONS
     target: str
     sources: tuple[str, ...]
 
@@ -67,7 +71,7 @@ class CohortSource(ABC):
         """The title, with what is not the default of how it is prepared: `phantom+nyul`."""
         chosen = self.normalization
         normalized = () if chosen == DEFAULT_NORMALIZATION else (chosen,)
-        return "+".join((self.title, *normalized, *self.preparing.labels))
+        return "+".join((self.title, *normalized, *self.prepare_options.labels))
 
     @abstractmethod
     def key(self, grid: Grid) -> str:

@@ -13,7 +13,7 @@ EXTRACTIONS = (AUTO, *EXTRACTION_TOOLS, NONE)
 
 
 @dataclass(frozen=True)
-class Preparing:
+class PrepareOptions:
     """What is done to a scan beside registering, resampling and normalising it.
 
     Attributes
@@ -51,7 +51,7 @@ class Preparing:
         return tuple(name for name in ("heads", "n4") if getattr(self, name))
 
 
-DEFAULT_PREPARING = Preparing()
+DEFAULT_PREPARE_OPTIONS = PrepareOptions()
 
 
 DEFAULT_NORMALIZATION = "minmax"  # the paper's

@@ -12,12 +12,12 @@ from typing import Any
 from harmbench.cohorts.bids.layout import brain_mask
 from harmbench.errors import UserError
 from harmbench.harmonization.harmonizer import Harmonizer
-from harmbench.harmonization.scan import Errand, Manner, Outputs
+from harmbench.harmonization.scan import HarmonizeJob, HarmonizeOptions, OutputPaths
 from harmbench.preprocessing.brain import BrainSource
 from harmbench.preprocessing.brain_tools import find_extractor
 from harmbench.preprocessing.file_names import beside, refuse_dicom
 from harmbench.util.file_digests import remembered_digests
-from harmbench.util.files import write_whole
+from harmbench.util.files import atomic_write_bytes
 
 _VOLUME = re.compile(r"\.nii(\.gz)?$")
 _T1W = re.compile(r"_T1w\.nii(\.gz)?$")
@@ -25,17 +25,17 @@ _NO_RAW_DATA = ("derivatives", "sourcedata")
 _DESCRIPTION = "dataset_description.json"
 
 
-def errand_of(
-    scan: Path, mask: Path | None, outputs: Outputs, home: Path, manner: Manner
-) -> Errand:
+def job_of(
+    scan: Path, mask: Path | None, outputs: OutputPaths, home: Path, options: HarmonizeOptions
+) -> HarmonizeJob:
     """Return what there is to do for a single scan, with a mask of its brain or None."""
     digests = remembered_digests([scan] if mask is None else [scan, mask], home)
-    return _errand(scan, mask, str(scan), outputs, digests, manner)
+    return _errand(scan, mask, str(scan), outputs, digests, options)
 
 
-def errands_in(
-    folder: Path, out: Path, home: Path, manner: Manner, *, figures: bool
-) -> list[Errand]:
+def jobs_in(
+    folder: Path, out: Path, home: Path, options: HarmonizeOptions, *, figures: bool
+) -> list[HarmonizeJob]:
     """List what there is to do for a folder of scans.
 
     If any file of the folder or of one within has a name as BIDS gives it, `*_T1w.nii[.gz]`,
@@ -59,28 +59,28 @@ def errands_in(
     masks = {path: brain_mask(root, path) for path in scans}
     inputs = [*scans, *(mask for mask in masks.values() if mask is not None)]
     digests = remembered_digests(inputs, home)
-    errands = []
+    jobs = []
     for path in scans:
         relative = path.relative_to(root)
         outputs = _outputs(out / relative.parent, path.name, figures)
         source = f"bids:raw:{relative.as_posix()}"
-        errands.append(_errand(path, masks[path], source, outputs, digests, manner))
-    _check_names(errands)
-    return errands
+        jobs.append(_errand(path, masks[path], source, outputs, digests, options))
+    _check_names(jobs)
+    return jobs
 
 
 def _errand(
     scan: Path,
     mask: Path | None,
     source: str,
-    outputs: Outputs,
+    outputs: OutputPaths,
     digests: Mapping[Path, str | None],
-    manner: Manner,
-) -> Errand:
-    preparing = manner.preparing
-    tool = find_extractor(preparing.brain_extraction)
-    brain = BrainSource.of(scan, mask, digests, tool, heads=preparing.heads)
-    return Errand(scan, digests[scan], brain, source, outputs, manner)
+    options: HarmonizeOptions,
+) -> HarmonizeJob:
+    prepare_options = options.prepare_options
+    tool = find_extractor(prepare_options.brain_extraction)
+    brain = BrainSource.of(scan, mask, digests, tool, heads=prepare_options.heads)
+    return HarmonizeJob(scan, digests[scan], brain, source, outputs, options)
 
 
 def _files(root: Path, out: Path) -> Iterator[Path]:
@@ -93,7 +93,7 @@ def _files(root: Path, out: Path) -> Iterator[Path]:
             yield from _files(path, out)
 
 
-def _outputs(folder: Path, name: str, figures: bool) -> Outputs:
+def _outputs(folder: Path, name: str, figures: bool) -> OutputPaths:
     stem = beside(Path(name), "").name
     ending = name.removeprefix(stem)
     mask = f"{stem}_mask"
@@ -104,17 +104,17 @@ def _outputs(folder: Path, name: str, figures: bool) -> Outputs:
         subject = re.sub(r"_desc-[^_]+", "", stem).removesuffix("_T1w")
         stem, mask = f"{subject}{described}_T1w", f"{subject}{described}_mask"
     figure = folder / f"{stem}.png" if figures else None
-    return Outputs(folder / f"{stem}{ending}", folder / f"{mask}.nii.gz", figure)
+    return OutputPaths(folder / f"{stem}{ending}", folder / f"{mask}.nii.gz", figure)
 
 
-def _check_names(errands: list[Errand]) -> None:
+def _check_names(jobs: list[HarmonizeJob]) -> None:
     taken: dict[Path, Path] = {}
-    for errand in errands:
-        outputs = errand.outputs
+    for job in jobs:
+        outputs = job.outputs
         for output in (outputs.scan, outputs.sidecar, outputs.mask):
-            if output is not None and taken.setdefault(output, errand.path) != errand.path:
+            if output is not None and taken.setdefault(output, job.path) != job.path:
                 raise UserError(
-                    f"the results of {taken[output].name} and {errand.path.name} would have the "
+                    f"the results of {taken[output].name} and {job.path.name} would have the "
                     f"same name, {output.name}; rename one of the two"
                 )
 
@@ -146,7 +146,7 @@ def describe(out: Path, folder: Path, harmonizer: Harmonizer, *, force: bool) ->
                 "folder, or give --force to replace what is there"
             )
     try:
-        write_whole(path, json.dumps(wanted, indent=1).encode())
+        atomic_write_bytes(path, json.dumps(wanted, indent=1).encode())
     except OSError as error:
         raise UserError(f"'{out}' cannot be written to: {error.strerror}") from None
 

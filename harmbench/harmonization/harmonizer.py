@@ -17,7 +17,7 @@ from harmbench.errors import UserError
 from harmbench.execution.plan import settings
 from harmbench.plugins import Registry, code_version
 from harmbench.preprocessing.normalization import normalization
-from harmbench.preprocessing.version import VERSION as PREPARING
+from harmbench.preprocessing.version import PREPROCESSING_VERSION as PREPARING
 from harmbench.store.stores import FitStore
 from harmbench.util.hashing import canonical, digest
 from harmbench.util.seeds import seeded

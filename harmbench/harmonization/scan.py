@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from harmbench.data.prepare_options import DEFAULT_PREPARING, Preparing
+from harmbench.data.prepare_options import DEFAULT_PREPARE_OPTIONS, PrepareOptions
 from harmbench.errors import BadScanError, DivergedError, UserError
 from harmbench.harmonization.figure import before_after
 from harmbench.harmonization.harmonizer import Harmonizer
@@ -30,13 +30,13 @@ from harmbench.preprocessing.file_names import beside
 from harmbench.preprocessing.nifti_write import load_native
 from harmbench.preprocessing.registration import DOUBTFUL_CORRELATION
 from harmbench.preprocessing.registration_cache import registered
-from harmbench.util.files import alone, write_whole
+from harmbench.util.files import atomic_write_bytes, hold_lock
 from harmbench.util.hashing import bytes_digest, digest, file_digest
 from harmbench.util.progress import Progress
 
 
 @dataclass(frozen=True)
-class Outputs:
+class OutputPaths:
     """Where the files of a scan go; a mask or a figure that is None is not written."""
 
     scan: Path
@@ -50,29 +50,29 @@ class Outputs:
 
 
 @dataclass(frozen=True)
-class Manner:
+class HarmonizeOptions:
     """How the scans of a command are harmonised.
 
     Attributes
     ----------
     blend
         Over how many mm the change fades at the border of what is changed.
-    beyond
+    all_slices
         Whether slices beyond the grid are harmonised, too.
     force
         Whether outputs that are there, but were made otherwise, are replaced.
-    preparing
+    prepare_options
         How the scans are prepared, as those of the fit were.
     """
 
     blend: float
-    beyond: bool = True
+    all_slices: bool = True
     force: bool = False
-    preparing: Preparing = DEFAULT_PREPARING
+    prepare_options: PrepareOptions = DEFAULT_PREPARE_OPTIONS
 
 
 @dataclass(frozen=True)
-class Errand:
+class HarmonizeJob:
     """One scan to harmonise.
 
     Attributes
@@ -85,7 +85,7 @@ class Errand:
         What the file is called in the record.
     outputs
         Where the results go.
-    manner
+    options
         How it is to be done.
     """
 
@@ -93,12 +93,12 @@ class Errand:
     content: str | None
     brain: BrainSource
     source: str
-    outputs: Outputs
-    manner: Manner
+    outputs: OutputPaths
+    options: HarmonizeOptions
 
 
 @dataclass(frozen=True)
-class Outcome:
+class HarmonizedScan:
     """What became of a scan: why it cannot be harmonised, or what is recorded of it.
 
     Attributes
@@ -125,7 +125,7 @@ class Outcome:
         return "; ".join(doubts) or None
 
 
-def harmonize_file(errand: Errand, harmonizer: Harmonizer) -> Outcome:
+def harmonize_file(job: HarmonizeJob, harmonizer: Harmonizer) -> HarmonizedScan:
     """Harmonise a file, unless that was done before.
 
     Every file is written under another name and then renamed, the scan last: once it has
@@ -136,65 +136,65 @@ def harmonize_file(errand: Errand, harmonizer: Harmonizer) -> Outcome:
     UserError
         If the results cannot be written.
     """
-    known = already(errand, harmonizer)
+    known = finished_result(job, harmonizer)
     if known is not None:
         return known
-    outputs = errand.outputs
+    outputs = job.outputs
     try:
-        record, contents = _harmonized(errand, harmonizer)
+        record, contents = _harmonized(job, harmonizer)
     except (BadScanError, DivergedError) as error:
-        return Outcome(error=str(error))
-    record = {"Key": _key(errand, harmonizer), **record, **harmonizer.record}
+        return HarmonizedScan(error=str(error))
+    record = {"Key": _key(job, harmonizer), **record, **harmonizer.record}
     description = {
         "Description": f"T1w scan harmonised by {harmonizer.title}",
-        "Sources": [errand.source],
+        "Sources": [job.source],
         "Harmonization": record,
     }
     contents[outputs.sidecar] = json.dumps(description, indent=1).encode()
     try:
         for path, content in sorted(contents.items(), key=lambda item: item[0] == outputs.scan):
-            write_whole(path, content)
+            atomic_write_bytes(path, content)
     except OSError as error:
         raise UserError(f"the harmonised scan cannot be written: {error}") from error
-    return Outcome(record=record)
+    return HarmonizedScan(record=record)
 
 
-def already(errand: Errand, harmonizer: Harmonizer) -> Outcome | None:
+def finished_result(job: HarmonizeJob, harmonizer: Harmonizer) -> HarmonizedScan | None:
     """Say what there is no need to compute: that it is there, or that it must not be replaced."""
-    outputs = errand.outputs
+    outputs = job.outputs
     if not outputs.scan.exists():
         return None
     known = _recorded(outputs)
-    if known.get("Key") != _key(errand, harmonizer):
-        if errand.manner.force:
+    if known.get("Key") != _key(job, harmonizer):
+        if job.options.force:
             return None
-        return Outcome(
+        return HarmonizedScan(
             error=f"{outputs.scan} exists and was not made by this fit of this file; "
             "give --force to replace it"
         )
     wanted = [outputs.sidecar, outputs.mask, outputs.figure]
     if all(path is None or path.exists() for path in wanted):
-        return Outcome(there=True, record=known)
+        return HarmonizedScan(there=True, record=known)
     return None
 
 
-def _key(errand: Errand, harmonizer: Harmonizer) -> str:
-    manner = errand.manner
-    inputs: list[str | None] = [errand.brain.content]
-    if errand.brain.extractor is not None:
-        inputs.append(errand.brain.extractor.title)
-    if manner.preparing.n4:
+def _key(job: HarmonizeJob, harmonizer: Harmonizer) -> str:
+    options = job.options
+    inputs: list[str | None] = [job.brain.content]
+    if job.brain.extractor is not None:
+        inputs.append(job.brain.extractor.title)
+    if options.prepare_options.n4:
         inputs.append(digest("n4", N4))
-    return digest("harmonized", harmonizer.key, *inputs, manner.blend, manner.beyond)
+    return digest("harmonized", harmonizer.key, *inputs, options.blend, options.all_slices)
 
 
-def only_writer(out: Path, home: Path, progress: Progress) -> AbstractContextManager[None]:
+def output_lock(out: Path, home: Path, progress: Progress) -> AbstractContextManager[None]:
     """Wait until no other process writes to a file or folder, and keep others from it."""
     lock = home / "locks" / f"{digest('harmonize', str(out.resolve()))}.lock"
-    return alone(lock, f"another process is writing to {out}; waiting for it", progress)
+    return hold_lock(lock, f"another process is writing to {out}; waiting for it", progress)
 
 
-def _recorded(outputs: Outputs) -> Mapping[str, Any]:
+def _recorded(outputs: OutputPaths) -> Mapping[str, Any]:
     """Return what the sidecar says of the scan beside it; nothing if that is another."""
     try:
         record: dict[str, Any] = json.loads(outputs.sidecar.read_text())["Harmonization"]
@@ -204,30 +204,32 @@ def _recorded(outputs: Outputs) -> Mapping[str, Any]:
     return record if own else {}
 
 
-def _harmonized(errand: Errand, harmonizer: Harmonizer) -> tuple[dict[str, Any], dict[Path, bytes]]:
+def _harmonized(
+    job: HarmonizeJob, harmonizer: Harmonizer
+) -> tuple[dict[str, Any], dict[Path, bytes]]:
     """Do the work: what is recorded of it, and the content of each file but the sidecar."""
-    blend = errand.manner.blend
-    native = load_native(errand.path)
-    own = cut(errand.brain, harmonizer.home)
-    brain, n4 = own.brain, errand.manner.preparing.n4
+    blend = job.options.blend
+    native = load_native(job.path)
+    own = cut(job.brain, harmonizer.home)
+    brain, n4 = own.brain, job.options.prepare_options.n4
     registration = registered(own.content, harmonizer.home, brain)
     shown, bias = without_bias(brain) if n4 else (brain, None)
-    stack = whole_stack(shown, registration, harmonizer.grid, beyond=errand.manner.beyond)
-    change, flags = by_windows(harmonizer, stack, *_subject(errand.path))
+    stack = whole_stack(shown, registration, harmonizer.grid, all_slices=job.options.all_slices)
+    change, flags = by_windows(harmonizer, stack, *_subject(job.path))
     added, changed = change_in_scan(change, stack, native.volume, brain, registration, blend)
     if bias is not None:
         added[brain.box] *= bias
     content, after, clipped = native.with_change(added)
-    outputs = errand.outputs
+    outputs = job.outputs
     contents = {outputs.scan: _as_named(outputs.scan, content)}
     if outputs.mask is not None:
         contents[outputs.mask] = _as_named(outputs.mask, native.mask_file(changed))
     if outputs.figure is not None:
-        title = f"{errand.path.name}, {harmonizer.title}"
+        title = f"{job.path.name}, {harmonizer.title}"
         contents[outputs.figure] = before_after(native.volume, after, changed, title)
     record = {
         "SoftwareVersion": version("harmbench"),
-        "SourceDigest": errand.content,
+        "SourceDigest": job.content,
         "OutputDigest": bytes_digest(contents[outputs.scan]),
         "BrainExtraction": own.how,
         "BiasCorrection": "N4" if n4 else None,

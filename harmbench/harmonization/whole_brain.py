@@ -86,18 +86,18 @@ def whole_grid(grid: Grid, brain: Brain, registration: Registration) -> tuple[Gr
 
 
 def whole_stack(
-    brain: Brain, registration: Registration, grid: Grid, *, beyond: bool = True
+    brain: Brain, registration: Registration, grid: Grid, *, all_slices: bool = True
 ) -> Stack:
     """Bring a brain onto a grid's lattice, as a cohort's scans are brought onto the grid.
 
-    Without `beyond`, only what lies on the grid itself.
+    Without `all_slices`, only what lies on the grid itself.
     """
-    longer, first = whole_grid(grid, brain, registration) if beyond else (grid, 0)
+    longer, first = whole_grid(grid, brain, registration) if all_slices else (grid, 0)
     prepared = prepare(brain, registration, longer, normalize=unscaled)
     return Stack(longer, first, prepared.image, prepared.mask)
 
 
-def whites(stack: Stack, size: int) -> Array:
+def white_levels(stack: Stack, size: int) -> Array:
     """Return what min-max is to take for 1 in the slices beyond the grid: `(K,)`.
 
     The maximum of a slice serves in the grid, but the arteries below it are up to three
@@ -121,7 +121,7 @@ def whites(stack: Stack, size: int) -> Array:
     return found
 
 
-def units(images: Array, normalized: Array, masks: Mask) -> Array:
+def intensity_scale(images: Array, normalized: Array, masks: Mask) -> Array:
     """Return what 1 of each slice's normalised intensity is of the scan's own: `(S,)`.
 
     It is the slope of the least-squares line from one to the other, where the normalised
@@ -173,8 +173,8 @@ def windows(count: int, first: int, size: int) -> Sequence[Window]:
     lent = max(1, round(_LENT * size))
     fade = tuple(float(min(i + 1, lent - i)) for i in range(lent))
     beneath = [tuple(reversed(part)) for part in _parts(range(first - 1, -1, -1), lent)]
-    beyond = _parts(range(first + size, count), lent)
-    for low, high in zip_longest(beneath, beyond, fillvalue=()):
+    all_slices = _parts(range(first + size, count), lent)
+    for low, high in zip_longest(beneath, all_slices, fillvalue=()):
         kept = own[len(low) : size - len(high)]
         # The mean is over what is there: a last part that is short needs no weights of its own.
         weights = (*fade[: len(low)][::-1], *(0.0 for _ in kept), *fade[: len(high)])

@@ -12,8 +12,8 @@ from harmbench.execution.compute.apply import harmonized_by
 from harmbench.harmonization.harmonizer import Harmonizer
 from harmbench.harmonization.whole_brain import (
     Stack,
-    units,
-    whites,
+    intensity_scale,
+    white_levels,
     windows,
 )
 from harmbench.preprocessing.nifti_read import Array
@@ -40,7 +40,7 @@ def by_windows(
     normalize = normalization(harmonizer.normalization)
     size = harmonizer.grid.shape[0]
     grid = range(stack.first, stack.first + size)
-    white = whites(stack, size)
+    white = white_levels(stack, size)
     positions = torch.tensor(stack.grid.positions, dtype=torch.float32)
     change, total = np.zeros_like(stack.images), np.zeros((len(stack.images), 1, 1), np.float32)
     for window in windows(len(stack.images), stack.first, size):
@@ -69,7 +69,7 @@ def by_windows(
             raise BadScanError(f"{harmonizer.method} failed: {one_line(error)}") from error
         flags |= dict.fromkeys(flag for flag in answer.flags or () if flag)
         difference = answer.images[0].numpy() - normalized
-        difference *= units(own, normalized, masks)[:, None, None]
+        difference *= intensity_scale(own, normalized, masks)[:, None, None]
         weights = np.array(window.weights, dtype=np.float32)[:, None, None]
         change[slices] += weights * difference
         total[slices] += weights

@@ -11,7 +11,7 @@ import pandas as pd
 from harmbench.contracts.cell import CellResult
 from harmbench.contracts.metric import Metric
 from harmbench.contracts.published import BASELINE, Published
-from harmbench.execution.plan.plan import Job
+from harmbench.execution.plan.plan import PlannedCell
 from harmbench.statistics.estimate import Estimate, bootstrap, by_subject
 
 
@@ -62,7 +62,7 @@ class AblationTable:
 
 
 def tables(
-    results: Iterable[tuple[Job, CellResult]],
+    results: Iterable[tuple[PlannedCell, CellResult]],
     metrics: Sequence[Metric],
     published: Published | None,
 ) -> Iterator[AblationTable]:

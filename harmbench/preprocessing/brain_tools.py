@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harmbench.data.prepare_options import AUTO, EXTRACTION_TOOLS, NONE
 from harmbench.errors import BadScanError, UserError
-from harmbench.util.files import write_whole
+from harmbench.util.files import atomic_write_bytes
 from harmbench.util.hashing import digest, file_digest
 
 _OUTPUT = 200  # characters of what a tool said that are told when it failed
@@ -143,7 +143,7 @@ def extracted_mask(extractor: Extractor, scan: Path, content: str | None, home: 
     # One at a time: each takes all processors, and gigabytes of memory.
     with FileLock(kept.parent / ".lock"), tempfile.TemporaryDirectory() as folder:
         if not kept.exists():
-            write_whole(kept, _run(extractor, scan, Path(folder)))
+            atomic_write_bytes(kept, _run(extractor, scan, Path(folder)))
     return kept
 
 

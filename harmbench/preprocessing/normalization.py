@@ -177,8 +177,8 @@ class Nyul(Normalization):
         values = image[mask].astype(np.float64)
         mapped = np.interp(values, found, known)
         slopes = np.diff(known) / np.maximum(np.diff(found), _TINY)
-        for end, beyond in ((0, values < found[0]), (-1, values > found[-1])):
-            mapped[beyond] = known[end] + slopes[end] * (values[beyond] - found[end])
+        for end, all_slices in ((0, values < found[0]), (-1, values > found[-1])):
+            mapped[all_slices] = known[end] + slopes[end] * (values[all_slices] - found[end])
         scaled = np.zeros_like(image)
         scaled[mask] = np.clip(mapped, 0, 1)
         return scaled

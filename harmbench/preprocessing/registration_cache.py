@@ -15,7 +15,7 @@ from harmbench.preprocessing.registration import (
     register,
     register_rigidly,
 )
-from harmbench.preprocessing.version import VERSION
+from harmbench.preprocessing.version import PREPROCESSING_VERSION
 from harmbench.util.hashing import digest
 
 
@@ -31,7 +31,9 @@ def registered(content: str | None, home: Path, brain: Brain) -> Registration:
     brain
         The brain.
     """
-    return _recalled(home, digest("registration", VERSION, content), lambda: register(brain))
+    return _recalled(
+        home, digest("registration", PREPROCESSING_VERSION, content), lambda: register(brain)
+    )
 
 
 def registered_to(
@@ -52,7 +54,7 @@ def registered_to(
         known = registered(other.content, home, other.brain)
         return register_rigidly(own.brain, other.brain, registration, known)
 
-    name = digest("rigid registration", VERSION, own.content, content)
+    name = digest("rigid registration", PREPROCESSING_VERSION, own.content, content)
     return _recalled(home, name, compute), content
 
 

@@ -29,7 +29,7 @@ Tissues = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Job:
+class ScanJob:
     """One scan to prepare.
 
     Attributes
@@ -66,7 +66,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PreparedScan:
     """What became of a job.
 
     Attributes
@@ -100,7 +100,7 @@ class Outcome:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def run_job(job: Job) -> Outcome:
+def run_job(job: ScanJob) -> PreparedScan:
     """Prepare one scan into its row.
 
     Raises
@@ -114,7 +114,7 @@ def run_job(job: Job) -> Outcome:
         registration = registered(own.content, job.home, brain)
         shown = without_bias(brain)[0] if job.n4 else brain
     except BadScanError as error:
-        return Outcome(error=str(error), head=isinstance(error, HeadError))
+        return PreparedScan(error=str(error), head=isinstance(error, HeadError))
     pair, pair_error, partner_content = None, None, None
     if job.partner is not None:
         try:
@@ -151,7 +151,7 @@ def run_job(job: Job) -> Outcome:
         "doubtful": registration.correlation < DOUBTFUL_CORRELATION,
         "pair_correlation": None if pair is None else round(pair.correlation, 4),
     }
-    return Outcome(
+    return PreparedScan(
         content=own.content,
         partner_content=partner_content,
         labelled=labels is not None,

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 # Raised whenever the same file would give other voxels; registrations of before are not
 # found any more then, and cohorts are prepared anew.
-VERSION = 1
+PREPROCESSING_VERSION = 1

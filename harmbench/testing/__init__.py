@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harmbench.testing.checks import CheckFailure as CheckFailure
-    from harmbench.testing.checks import Outcome as Outcome
-    from harmbench.testing.checks import Status as Status
+    from harmbench.testing.checks import CheckResult as Outcome
+    from harmbench.testing.checks import CheckStatus as Status
     from harmbench.testing.parametrize import parametrize_with_checks as parametrize_with_checks
     from harmbench.testing.suite import Report as Report
     from harmbench.testing.suite import check_method as check_method
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "CheckFailure": "harmbench.testing.checks",
-    "Outcome": "harmbench.testing.checks",
+    "CheckResult": "harmbench.testing.checks",
     "Report": "harmbench.testing.suite",
-    "Status": "harmbench.testing.checks",
+    "CheckStatus": "harmbench.testing.checks",
     "check_method": "harmbench.testing.suite",
     "check_task": "harmbench.testing.suite",
     "parametrize_with_checks": "harmbench.testing.parametrize",
@@ -42,9 +42,9 @@ _LAZY = {
 
 __all__ = [
     "CheckFailure",
-    "Outcome",
+    "CheckResult",
+    "CheckStatus",
     "Report",
-    "Status",
     "check_method",
     "check_task",
     "parametrize_with_checks",

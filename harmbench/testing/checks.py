@@ -31,7 +31,7 @@ class NotApplicable(Exception):  # noqa: N818 - an outcome with a reason, not a 
     """A check that has nothing to check here, with the reason."""
 
 
-class Status(StrEnum):
+class CheckStatus(StrEnum):
     """How a check ended."""
 
     PASSED = "passed"
@@ -58,7 +58,7 @@ class Check(Generic[S]):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckResult:
     """What became of a check.
 
     Attributes
@@ -74,7 +74,7 @@ class Outcome:
     """
 
     check: str
-    status: Status
+    status: CheckStatus
     text: str
     seconds: float
 
@@ -110,17 +110,17 @@ def known(expected_failures: Mapping[str, str], checks: Sequence[Check[Any]]) ->
     return expected_failures
 
 
-def perform(check: Check[S], candidate: S, expected_failures: Mapping[str, str]) -> Outcome:
+def perform(check: Check[S], candidate: S, expected_failures: Mapping[str, str]) -> CheckResult:
     """Make a check; whatever it raises is its outcome."""
     began = time.perf_counter()
     status, text = _performed(check, candidate)
     reason = expected_failures.get(check.name)
     if reason is not None:
-        if status is Status.FAILED:
-            status, text = Status.EXPECTED, reason
-        elif status is Status.PASSED:
+        if status is CheckStatus.FAILED:
+            status, text = CheckStatus.EXPECTED, reason
+        elif status is CheckStatus.PASSED:
             status, text = (
-                Status.FAILED,
+                CheckStatus.FAILED,
                 str(
                     CheckFailure(
                         f"a failure, as declared: {reason}",
@@ -129,17 +129,17 @@ def perform(check: Check[S], candidate: S, expected_failures: Mapping[str, str])
                     )
                 ),
             )
-    return Outcome(check.name, status, text, time.perf_counter() - began)
+    return CheckResult(check.name, status, text, time.perf_counter() - began)
 
 
-def _performed(check: Check[S], candidate: S) -> tuple[Status, str]:
+def _performed(check: Check[S], candidate: S) -> tuple[CheckStatus, str]:
     try:
         check.function(candidate)
     except NotApplicable as reason:
-        return Status.SKIPPED, str(reason)
+        return CheckStatus.SKIPPED, str(reason)
     except CheckFailure as failure:
-        return Status.FAILED, str(failure)
+        return CheckStatus.FAILED, str(failure)
     except Exception as error:
         raised = CheckFailure(check.summary, one_line(error), "see to it that nothing is raised")
-        return Status.FAILED, str(raised)
-    return Status.PASSED, ""
+        return CheckStatus.FAILED, str(raised)
+    return CheckStatus.PASSED, ""

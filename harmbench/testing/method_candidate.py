@@ -26,7 +26,7 @@ from harmbench.data.cohort import Cohort
 from harmbench.data.scans import Grid, Scans
 from harmbench.errors import BlindnessError, UserError, one_line
 from harmbench.execution.compute.runner import Runner
-from harmbench.execution.plan.plan import Fit, Job
+from harmbench.execution.plan.plan import Fit, PlannedCell
 from harmbench.execution.plan.selection import Variant
 from harmbench.plugins import Entry, Registry
 from harmbench.store.stores import FitStore
@@ -46,7 +46,7 @@ class Killed(Exception):  # noqa: N818 - what a kill is within one process
     """The end of a fit in the middle of a step."""
 
 
-class Pulse:
+class CountingProgress:
     """Progress that counts what it is told, and kills the fit at the n-th time."""
 
     def __init__(self, last: int | None = None) -> None:
@@ -94,7 +94,7 @@ def method_data(cohort: Cohort, test: Cohort) -> TaskData:
     )
 
 
-def stir(seed: int) -> None:
+def reseed_global_rngs(seed: int) -> None:
     """Put the random streams that everybody shares somewhere else."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - the shared stream is what is meant
@@ -145,7 +145,7 @@ class MethodCandidate:
             (), (),
         )  # fmt: skip
 
-    def job(self) -> Job:
+    def planned(self) -> PlannedCell:
         """Return a cell of the method, as the runner knows it."""
         cell = Cell(
             method=self.name, label=self.name, task="check", cohort="small", seed=SEED,
@@ -153,7 +153,7 @@ class MethodCandidate:
         )  # fmt: skip
         variant = Variant(self.name, self.method, self.config, self.name)
         fit = self.fit if self.method.learns() else None
-        return Job(cell, variant, None, self.data, self.grid, fit)
+        return PlannedCell(cell, variant, None, self.data, self.grid, fit)
 
     def runner(self, place: str, progress: Progress | None = None) -> Runner:
         """Return a runner with a store of its own."""
@@ -164,16 +164,16 @@ class MethodCandidate:
         return self.runner(place).fits
 
     @cached_property
-    def pulse(self) -> Pulse:
+    def pulse(self) -> CountingProgress:
         """What the first fit told of its progress."""
-        return Pulse()
+        return CountingProgress()
 
     @cached_property
     def _first(self) -> tuple[Method | None, Exception | None]:
         began = time.perf_counter()
         try:
-            stir(1)
-            return self.runner("first", self.pulse).fitted(self.job()), None
+            reseed_global_rngs(1)
+            return self.runner("first", self.pulse).fitted(self.planned()), None
         except Exception as error:
             return None, error
         finally:
@@ -264,7 +264,7 @@ class MethodCandidate:
 
     def again(self, place: str, progress: Progress | None = None) -> Method:
         """Return the method of a runner, fitted there or taken from its store."""
-        return self.runner(place, progress).fitted(self.job())
+        return self.runner(place, progress).fitted(self.planned())
 
     @property
     def costs(self) -> str:

@@ -19,7 +19,12 @@ from harmbench.errors import HarmbenchError, one_line
 from harmbench.execution.plan import settings
 from harmbench.plugins import Entry
 from harmbench.testing.checks import CheckFailure, CheckList, NotApplicable
-from harmbench.testing.method_candidate import Killed, MethodCandidate, Pulse, stir
+from harmbench.testing.method_candidate import (
+    CountingProgress,
+    Killed,
+    MethodCandidate,
+    reseed_global_rngs,
+)
 from harmbench.training import loop as training
 from harmbench.util.hashing import canonical
 
@@ -34,7 +39,7 @@ HEAVY = ("torch", "monai", "mlflow", "pandas")
 ORIGINS_OF_FILES = ("--plugin", "user folder")
 
 
-def apart(a: Tensor, b: Tensor) -> float:
+def max_difference(a: Tensor, b: Tensor) -> float:
     """Return the greatest difference; what is NaN in both does not differ, in one infinitely."""
     nowhere = a.isnan() & b.isnan()
     return float(torch.where(nowhere, 0, (a - b).abs().nan_to_num(nan=torch.inf)).max())
@@ -256,7 +261,7 @@ def background(candidate: MethodCandidate) -> None:
     """What is not brain stays as it is."""
     images, source = candidate.images, candidate.source
     outside = ~source.masks
-    away = apart(images[outside], source.images[outside])
+    away = max_difference(images[outside], source.images[outside])
     if away > 1e-6 and away < torch.inf:
         raise CheckFailure(
             "outside of scans.masks the images that came in, which are 0 there",
@@ -273,17 +278,17 @@ def deterministic(candidate: MethodCandidate) -> None:
         "draw from harmbench.torch_generator(data.seed, ...) or from torch's own stream, which "
         "is seeded; not from `random` or numpy.random, nor from what depends on time or order"
     )
-    stir(2)
-    away = apart(
+    reseed_global_rngs(2)
+    away = max_difference(
         candidate.apply(candidate.fitted, candidate.given(candidate.source)).images, images
     )
     if away > SAME:
         raise CheckFailure(
             "the same answer to the same scans", f"answers differ by up to {away:.3g}", mend
         )
-    stir(3)
+    reseed_global_rngs(3)
     other = candidate.again("second")
-    away = apart(candidate.apply(other, candidate.given(candidate.source)).images, images)
+    away = max_difference(candidate.apply(other, candidate.given(candidate.source)).images, images)
     if away > SAME:
         raise CheckFailure(
             "the same answer of two fits under one seed", f"they differ by up to {away:.3g}", mend
@@ -303,7 +308,7 @@ def batches(candidate: MethodCandidate) -> None:
             sessions=source.sessions[place : place + 1],
         )
         made = candidate.apply(candidate.fitted, candidate.given(alone)).images
-        away = apart(made[0], images[place])
+        away = max_difference(made[0], images[place])
         if away > SAME:
             raise CheckFailure(
                 "a scan's answer does not depend on the scans beside it",
@@ -327,7 +332,7 @@ def store(candidate: MethodCandidate) -> None:
     )
     if stored is None:
         raise CheckFailure("a state that can be loaded into a new instance", "it cannot", mend)
-    away = apart(candidate.apply(fresh, candidate.given(candidate.source)).images, images)
+    away = max_difference(candidate.apply(fresh, candidate.given(candidate.source)).images, images)
     if away > SAME:
         raise CheckFailure(
             "the same answer after storing and loading", f"it differs by up to {away:.3g}", mend
@@ -355,11 +360,11 @@ def resume(candidate: MethodCandidate) -> None:
         raise NotApplicable("it tells nothing of its progress, by which it could be stopped")
     with _checkpoints_at_every_step():
         with suppress(Killed):
-            candidate.again("killed", Pulse(max(1, round(0.6 * whole))))
+            candidate.again("killed", CountingProgress(max(1, round(0.6 * whole))))
         if not any(candidate.store("killed").root.glob(".*.checkpoints/*")):
             raise NotApplicable("it keeps no checkpoints: a fit that is killed starts anew")
-        rest = Pulse()
-        stir(4)
+        rest = CountingProgress()
+        reseed_global_rngs(4)
         resumed = candidate.again("killed", rest)
     mend = (
         "train with harmbench.train, or give progress.save all that the rest depends on, "
@@ -371,7 +376,9 @@ def resume(candidate: MethodCandidate) -> None:
             f"it took {rest.count} steps after the kill, and takes {whole} in all",
             mend,
         )
-    away = apart(candidate.apply(resumed, candidate.given(candidate.source)).images, images)
+    away = max_difference(
+        candidate.apply(resumed, candidate.given(candidate.source)).images, images
+    )
     if away > SAME:
         raise CheckFailure(
             "the same answer as of a fit that was not killed",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harmbench.testing.checks import Status
+from harmbench.testing.checks import CheckStatus
 from harmbench.testing.suite import Conformance, find
 
 # What was checked in this process, for the summary at the end.
@@ -30,11 +30,11 @@ class BoundCheck:
         """Make the check; one that has nothing to check skips the test, with its reason."""
         __tracebackhide__ = True
         outcome = _conformance(self.what).perform(self.name)
-        if outcome.status is Status.SKIPPED:
+        if outcome.status is CheckStatus.SKIPPED:
             pytest.skip(outcome.text)
-        if outcome.status is Status.EXPECTED:
+        if outcome.status is CheckStatus.EXPECTED:
             pytest.xfail(outcome.text)
-        if outcome.status is Status.FAILED:
+        if outcome.status is CheckStatus.FAILED:
             raise AssertionError(f"check '{self.name}'\n{outcome.text}")
 
     def __repr__(self) -> str:

@@ -16,7 +16,7 @@ from harmbench.contracts.metric import Metric
 from harmbench.contracts.task import Task
 from harmbench.errors import UserError
 from harmbench.plugins import Entry, Registry
-from harmbench.testing.checks import Check, Outcome, Status, known, perform
+from harmbench.testing.checks import Check, CheckResult, CheckStatus, known, perform
 from harmbench.testing.method_candidate import MethodCandidate
 from harmbench.testing.method_checks import METHOD_CHECKS
 from harmbench.testing.task_candidate import TaskCandidate
@@ -47,7 +47,7 @@ class Conformance:
         self._subject = candidate
         self._expected = known(expected_failures, checks)
 
-    def perform(self, check: str) -> Outcome:
+    def perform(self, check: str) -> CheckResult:
         """Make the check of that name.
 
         Raises
@@ -82,13 +82,13 @@ class Report:
     """
 
     name: str
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[CheckResult, ...]
     costs: str
 
     @property
-    def failures(self) -> tuple[Outcome, ...]:
+    def failures(self) -> tuple[CheckResult, ...]:
         """The checks that failed."""
-        return tuple(one for one in self.outcomes if one.status is Status.FAILED)
+        return tuple(one for one in self.outcomes if one.status is CheckStatus.FAILED)
 
 
 @contextmanager

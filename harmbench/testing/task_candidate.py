@@ -22,12 +22,18 @@ from harmbench.contracts.task_data import TaskData
 from harmbench.data.scans import Scans
 from harmbench.errors import SkipCell
 from harmbench.execution.compute.runner import Runner
-from harmbench.execution.plan.plan import Fit, Job
+from harmbench.execution.plan.plan import Fit, PlannedCell
 from harmbench.execution.plan.selection import Variant
 from harmbench.plugins import Entry, Registry
 from harmbench.statistics.estimate import Estimate
 from harmbench.testing.checks import NotApplicable
-from harmbench.testing.method_candidate import CPU, SEED, peak_memory, stir, tiny_preset
+from harmbench.testing.method_candidate import (
+    CPU,
+    SEED,
+    peak_memory,
+    reseed_global_rngs,
+    tiny_preset,
+)
 from harmbench.testing.tiny_cohort import tiny_cohort
 from harmbench.util.progress import Silent
 from harmbench.util.seeds import seeded
@@ -84,7 +90,7 @@ class TaskCandidate:
     def _set_up(self) -> tuple[TaskData | None, Exception | None]:
         began = time.perf_counter()
         try:
-            stir(1)
+            reseed_global_rngs(1)
             return self.task.setup(self.cohort, SEED), None
         except Exception as error:
             return None, error
@@ -145,7 +151,7 @@ class TaskCandidate:
             self.data, self.metrics, self.instruments, CPU, SEED, "tiny", Silent()
         )
 
-    def job(self) -> Job:
+    def planned(self) -> PlannedCell:
         """Return the cell of what leaves scans as they are."""
         cell = Cell(
             method=AsItIs.name, label=AsItIs.name, task=self.name, cohort="small", seed=SEED,
@@ -153,7 +159,7 @@ class TaskCandidate:
         )  # fmt: skip
         fits = {title: self._fit(kind) for title, kind in self.task.instruments.items()}
         variant = Variant(AsItIs.name, AsItIs, AsItIs.Config(), AsItIs.name)
-        return Job(
+        return PlannedCell(
             cell, variant, self.task, self.data, self.cohort.grid, None, None, fits, "bounds"
         )
 

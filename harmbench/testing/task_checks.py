@@ -16,7 +16,7 @@ from harmbench.data.scans import Scans
 from harmbench.errors import SkipCell, one_line
 from harmbench.statistics.estimate import by_subject
 from harmbench.testing.checks import CheckFailure, CheckList, NotApplicable
-from harmbench.testing.method_candidate import SEED, stir
+from harmbench.testing.method_candidate import SEED, reseed_global_rngs
 from harmbench.testing.method_checks import check_registration
 from harmbench.testing.task_candidate import TaskCandidate
 from harmbench.testing.tiny_cohort import without
@@ -109,7 +109,7 @@ def refusal(candidate: TaskCandidate) -> None:
 def deterministic(candidate: TaskCandidate) -> None:
     """Set up twice under one seed, it chooses and draws the same."""
     first = described(candidate.data)
-    stir(2)
+    reseed_global_rngs(2)
     if described(candidate.build().setup(candidate.cohort, SEED)) != first:
         raise CheckFailure(
             "the same data and parameters under the same seed",
@@ -355,7 +355,7 @@ def order(candidate: TaskCandidate) -> None:
 def cell(candidate: TaskCandidate) -> None:
     """A whole cell of it runs to its end: instruments, bounds, scores, estimates and figure."""
     _well_formed(candidate)
-    outcome = candidate.runner.compute(candidate.job(), candidate.metrics)
+    outcome = candidate.runner.compute(candidate.planned(), candidate.metrics)
     if outcome.status is not Status.DONE:
         raise CheckFailure(
             "a cell that is done",

@@ -12,11 +12,11 @@ from pathlib import Path
 from filelock import FileLock
 
 from harmbench.contracts.cell import Cell, CellResult, Status
-from harmbench.execution.compute.outcome import Outcome
+from harmbench.execution.compute.job_result import JobResult
 from harmbench.hookspecs import hookimpl
 from harmbench.store.stores import CellStore
 from harmbench.tracking.recorder import MlflowRecorder
-from harmbench.util.files import write_whole
+from harmbench.util.files import atomic_write_bytes
 
 # A store that does not answer is left alone for so long: asking takes seconds each time.
 _SECONDS_OF_PATIENCE = 60.0
@@ -66,13 +66,13 @@ class Outbox:
         return sorted(self._folder.glob("[!.]*.json"))
 
     def _write(self, cell: Cell, result: CellResult) -> Path:
-        outcome = Outcome(result.status, result.reason)
+        outcome = JobResult(result.status, result.reason)
         if result.folder is None:  # nothing of it is in the store
-            outcome = Outcome(result.status, result.reason, result.facts, result.curves)
+            outcome = JobResult(result.status, result.reason, result.facts, result.curves)
         content = {"cell": asdict(cell), "outcome": outcome.to_json()}
         path = self._folder / f"{time.time_ns()}-{uuid.uuid4().hex[:8]}.json"
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(content).encode())
+        atomic_write_bytes(path, json.dumps(content).encode())
         return path
 
     def _send(self, path: Path) -> None:
@@ -85,7 +85,7 @@ class Outbox:
             except FileNotFoundError:
                 return  # another process sent it
             cell = Cell(**content["cell"])
-            result = self._result(cell, Outcome.from_json(content["outcome"]))
+            result = self._result(cell, JobResult.from_json(content["outcome"]))
             try:
                 if result is not None:
                     self._recorder.record(cell, result, path.stem)
@@ -99,7 +99,7 @@ class Outbox:
                 return
             path.unlink()
 
-    def _result(self, cell: Cell, outcome: Outcome) -> CellResult | None:
+    def _result(self, cell: Cell, outcome: JobResult) -> CellResult | None:
         """Return what a cell came to; None if it has gone from the store since."""
         if outcome.status not in (Status.DONE, Status.CACHED):
             return outcome.failure()

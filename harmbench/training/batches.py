@@ -31,7 +31,7 @@ class Batches(Protocol):
         ...
 
 
-def room(device: torch.device) -> int:
+def memory_budget(device: torch.device) -> int:
     """Return how many bytes a scan set may occupy on `device`."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
@@ -45,7 +45,7 @@ def slice_reader(scans: ScanSet, device: torch.device) -> Callable[[Tensor], Ten
     Scans that fit are read once, transform and all, and stay on the device.
     """
     _, H, W = scans.grid.shape
-    if scans.n_slices * H * W * 4 > room(device):
+    if scans.n_slices * H * W * 4 > memory_budget(device):
         return lambda indices: scans.slices(indices).to(device)
     resident = torch.empty(scans.n_slices, H, W, device=device)
     for start in range(0, scans.n_slices, _SLICES_PER_READ):

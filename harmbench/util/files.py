@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def whole(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a file to be written under another name, and give it its own once it is on the disk.
 
     A kill at any moment leaves the new file or the old one. Its folder is made if need be.
@@ -30,14 +30,14 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
         writing.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file as `whole` does."""
-    with whole(path) as stream:
+def atomic_write_bytes(path: Path, content: bytes) -> None:
+    """Write a file as `atomic_write` does."""
+    with atomic_write(path) as stream:
         stream.write(content)
 
 
 @contextlib.contextmanager
-def alone(lock: Path, notice: str, progress: Progress) -> Iterator[None]:
+def hold_lock(lock: Path, notice: str, progress: Progress) -> Iterator[None]:
     """Wait until no other process holds a lock, and hold it; the system frees a killed one's.
 
     Parameters

@@ -21,7 +21,7 @@ _TISSUES = {
 
 
 @dataclass(frozen=True)
-class Scanner:
+class ScannerGroup:
     """A scanner and its scans.
 
     Attributes
@@ -57,7 +57,7 @@ class Scanner:
         return ", ".join(part for part in parts if part)
 
 
-def find_scanners(scans: Sequence[Scan]) -> list[Scanner]:
+def find_scanners(scans: Sequence[Scan]) -> list[ScannerGroup]:
     """Group scans by what their sidecars say of the scanner, the largest group first.
 
     Field strengths are taken to half a tesla, and texts without regard to case, as
@@ -73,11 +73,11 @@ def find_scanners(scans: Sequence[Scan]) -> list[Scanner]:
             for field, known in zip(_FIELDS, key, strict=True)
             if known
         }
-        scanners.append(Scanner(fields, tuple(members)))
+        scanners.append(ScannerGroup(fields, tuple(members)))
     return sorted(scanners, key=lambda one: (not one.fields, -len(one.scans), one.title))
 
 
-def draft_recipe(root: Path, scanners: Sequence[Scanner]) -> str:
+def draft_recipe(root: Path, scanners: Sequence[ScannerGroup]) -> str:
     """Write a recipe with the largest scanner as its target; what cannot be used as comments."""
     reasons = {id(one): _unusable(one, scanners) for one in scanners}
     usable = [one for one in scanners if reasons[id(one)] is None]
@@ -113,7 +113,7 @@ def _known(scan: Scan, field: str) -> str:
     return str(value).strip().casefold()
 
 
-def _unusable(one: Scanner, scanners: Sequence[Scanner]) -> str | None:
+def _unusable(one: ScannerGroup, scanners: Sequence[ScannerGroup]) -> str | None:
     """Say why a scanner can be no domain; None if it can."""
     if not one.fields:
         return "nothing to tell them by"
@@ -126,12 +126,12 @@ def _unusable(one: Scanner, scanners: Sequence[Scanner]) -> str | None:
     return None
 
 
-def _within(one: Scanner, other: Scanner) -> bool:
+def _within(one: ScannerGroup, other: ScannerGroup) -> bool:
     """Whether the other's scans meet what is known of the one, so that it claims them, too."""
     return all(_known(other.scans[0], field) == _known(one.scans[0], field) for field in one.fields)
 
 
-def _names(scanners: Sequence[Scanner]) -> list[str]:
+def _names(scanners: Sequence[ScannerGroup]) -> list[str]:
     """Return a short name for each, made longer where two would have the same."""
     short = [
         _slug(str((one.fields.get("ManufacturersModelName") or ("scanner",))[0])) or "scanner"
@@ -177,7 +177,7 @@ def _tissues(table: Path) -> Iterator[tuple[str, list[int]]]:
             yield tissue, values
 
 
-def _pairs(scanners: Sequence[Scanner]) -> list[str]:
+def _pairs(scanners: Sequence[ScannerGroup]) -> list[str]:
     """Return the table of pairs, if subjects were seen on the target and sessions are days."""
     if not scanners:
         return []
@@ -189,7 +189,7 @@ def _pairs(scanners: Sequence[Scanner]) -> list[str]:
     return ["", "[pairs]", 'day = "d([0-9]+)"', "maximum_gap_days = 365"]
 
 
-def _counts(one: Scanner) -> str:
+def _counts(one: ScannerGroup) -> str:
     return f"{len(one.subjects)} subjects, {one.sessions} sessions, {len(one.scans)} scans"
 
 

@@ -25,10 +25,10 @@ from harmbench.contracts.task_data import TaskData
 from harmbench.data.scans import Scans
 from harmbench.errors import DivergedError
 from harmbench.execution.compute.apply import harmonized_by
+from harmbench.execution.compute.job_result import JobResult
 from harmbench.execution.compute.keyframes import Keyframes
-from harmbench.execution.compute.outcome import Outcome
 from harmbench.execution.compute.slices import Slices
-from harmbench.execution.plan.plan import Fit, Job
+from harmbench.execution.plan.plan import Fit, PlannedCell
 from harmbench.plugins import Registry
 from harmbench.store.stores import BoundsStore, CellStore, FitStore, HeldError, to_json
 from harmbench.util import device as devices
@@ -39,7 +39,7 @@ from harmbench.util.seeds import seeded
 
 
 @dataclass
-class Known:
+class CellFacts:
     """What is known of a cell so far, whatever becomes of it.
 
     Attributes
@@ -105,19 +105,19 @@ class Runner:
         """Return the same runner, which shows its progress elsewhere."""
         return dataclasses.replace(self, progress=progress)
 
-    def foreseen(self, job: Job) -> CellResult | None:
+    def foreseen(self, planned: PlannedCell) -> CellResult | None:
         """Return the result that a job has without being computed, or None."""
-        if job.cell.skip is not None:
-            return CellResult(Status.SKIPPED, job.cell.skip)
-        if job.fault is not None:
-            return CellResult(Status.FAILED, job.fault)
-        return self.cells.load(job.cell.key)
+        if planned.cell.skip is not None:
+            return CellResult(Status.SKIPPED, planned.cell.skip)
+        if planned.fault is not None:
+            return CellResult(Status.FAILED, planned.fault)
+        return self.cells.load(planned.cell.key)
 
-    def fitted(self, job: Job) -> Method:
+    def fitted(self, planned: PlannedCell) -> Method:
         """Return a job's method on the device, fitted now or taken from the store."""
-        return self._fitted(job, Known({}))
+        return self._fitted(planned, CellFacts({}))
 
-    def make(self, fit: Fit, *, wait: bool = True) -> Outcome:
+    def make(self, fit: Fit, *, wait: bool = True) -> JobResult:
         """Make a fit and store it, unless it is there.
 
         Parameters
@@ -128,18 +128,20 @@ class Runner:
             Whether to wait for another process that is at it; if not, the outcome is `PLANNED`.
         """
 
-        def work(known: Known) -> Outcome:
+        def job(known: CellFacts) -> JobResult:
             made = self._obtain(fit, known, wait=wait)[1]
-            return Outcome(Status.DONE if made else Status.CACHED)
+            return JobResult(Status.DONE if made else Status.CACHED)
 
-        return self._guarded(work)
+        return self._guarded(job)
 
-    def compute(self, job: Job, metrics: Sequence[Metric], *, wait: bool = True) -> Outcome:
+    def compute(
+        self, planned: PlannedCell, metrics: Sequence[Metric], *, wait: bool = True
+    ) -> JobResult:
         """Compute a cell and store it, unless it is there; fits that it lacks are made.
 
         Parameters
         ----------
-        job
+        planned
             One that is neither skipped nor at fault.
         metrics
             What it may be scored by.
@@ -147,48 +149,53 @@ class Runner:
             As of `make`.
         """
 
-        def work(known: Known) -> Outcome:
-            with self.cells.lock(job.cell.key, wait=wait):
-                stored = self.cells.load(job.cell.key)
+        def job(known: CellFacts) -> JobResult:
+            with self.cells.lock(planned.cell.key, wait=wait):
+                stored = self.cells.load(planned.cell.key)
                 if stored is not None:
-                    return Outcome(Status.CACHED, result=stored)
-                self.registry.call("before_cell", cell=job.cell)
-                assert job.data is not None
-                assert job.task is not None
-                result = self._compute(job, job.task, job.data, metrics, known)
-                return Outcome(Status.DONE, result=result)
+                    return JobResult(Status.CACHED, result=stored)
+                self.registry.call("before_cell", cell=planned.cell)
+                assert planned.data is not None
+                assert planned.task is not None
+                result = self._compute(planned, planned.task, planned.data, metrics, known)
+                return JobResult(Status.DONE, result=result)
 
-        return self._guarded(work)
+        return self._guarded(job)
 
-    def _guarded(self, work: Callable[[Known], Outcome]) -> Outcome:
+    def _guarded(self, job: Callable[[CellFacts], JobResult]) -> JobResult:
         """Do a work; whatever goes wrong in it is its outcome."""
-        known = Known({"device": devices.describe(self.device)})
+        known = CellFacts({"device": devices.describe(self.device)})
         try:
-            return work(known)
+            return job(known)
         except HeldError:
-            return Outcome(Status.PLANNED)
+            return JobResult(Status.PLANNED)
         except DivergedError as error:
-            return Outcome(Status.DIVERGED, str(error), known.facts, known.curves)
+            return JobResult(Status.DIVERGED, str(error), known.facts, known.curves)
         except Exception as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             known.facts["traceback"] = traceback.format_exc()
-            return Outcome(Status.FAILED, reason, known.facts, known.curves)
+            return JobResult(Status.FAILED, reason, known.facts, known.curves)
 
     def _compute(
-        self, job: Job, task: Task, data: TaskData, metrics: Sequence[Metric], known: Known
+        self,
+        planned: PlannedCell,
+        task: Task,
+        data: TaskData,
+        metrics: Sequence[Metric],
+        known: CellFacts,
     ) -> CellResult:
-        cell = job.cell
+        cell = planned.cell
         context = ScoringContext(
             data,
             metrics,
-            self._instruments(job, known),
+            self._instruments(planned, known),
             self.device,
             cell.seed,
             cell.preset,
             self.progress,
         )
-        bounds = self._bounds(job, task, context)
-        method = self._fitted(job, known)
+        bounds = self._bounds(planned, task, context)
+        method = self._fitted(planned, known)
         scorer = task.scorer(context)
         keyframes = Keyframes(cell)
         slices = Slices()
@@ -226,7 +233,7 @@ class Runner:
         return self.cells.save(cell, result, picture.getvalue(), slices.arrays(data.target))
 
     def _harmonized(
-        self, method: Method, data: TaskData, places: range, cell: Cell, known: Known
+        self, method: Method, data: TaskData, places: range, cell: Cell, known: CellFacts
     ) -> Iterator[tuple[Scans, Scans, Scans | None]]:
         """Yield source scans, the harmonised ones and their truth: all, or parts if memory ends."""
         while places:
@@ -251,21 +258,21 @@ class Runner:
                 f"{cell.title}: out of memory; goes on with {len(part) // 2} scans at once"
             )
 
-    def _fitted(self, job: Job, known: Known) -> Method:
+    def _fitted(self, planned: PlannedCell, known: CellFacts) -> Method:
         """Return the fitted method on the device, from the store where it is there."""
-        if job.fit is None:
+        if planned.fit is None:
             known.facts |= {"fit_seconds": 0.0, "n_parameters": 0}
-            with seeded(job.cell.seed, "initialise", job.cell.method):
-                return job.method(job.grid, job.config).to(self.device)
-        method, _ = self._obtain(job.fit, known)
+            with seeded(planned.cell.seed, "initialise", planned.cell.method):
+                return planned.method(planned.grid, planned.config).to(self.device)
+        method, _ = self._obtain(planned.fit, known)
         assert isinstance(method, Method)
         return method
 
-    def _instruments(self, job: Job, known: Known) -> dict[str, Instrument]:
+    def _instruments(self, planned: PlannedCell, known: CellFacts) -> dict[str, Instrument]:
         """Return the task's instruments on the device; what they cost is told by itself."""
         found: dict[str, Instrument] = {}
-        for title, fit in job.instruments.items():
-            its = Known({})
+        for title, fit in planned.instruments.items():
+            its = CellFacts({})
             instrument, _ = self._obtain(fit, its)
             assert isinstance(instrument, Instrument)
             found[title] = instrument
@@ -276,18 +283,18 @@ class Runner:
             }
         return found
 
-    def _bounds(self, job: Job, task: Task, context: ScoringContext) -> dict[str, Any]:
+    def _bounds(self, planned: PlannedCell, task: Task, context: ScoringContext) -> dict[str, Any]:
         """Return the task's bounds as JSON types, computed once for all its cells."""
-        with self.bounds.lock(job.bounds_key):
-            bounds = self.bounds.load(job.bounds_key)
+        with self.bounds.lock(planned.bounds_key):
+            bounds = self.bounds.load(planned.bounds_key)
             if bounds is None:
                 with seeded(context.seed, "bounds", task.name):
                     found = task.bounds(context)
                 bounds = {title: to_json(numbers) for title, numbers in found.items()}
-                self.bounds.save(job.bounds_key, bounds)
+                self.bounds.save(planned.bounds_key, bounds)
         return bounds
 
-    def _obtain(self, fit: Fit, known: Known, *, wait: bool = True) -> tuple[Model, bool]:
+    def _obtain(self, fit: Fit, known: CellFacts, *, wait: bool = True) -> tuple[Model, bool]:
         """Load a fit, or fit and store it; `known` is told its facts and curves.
 
         Returns
@@ -312,7 +319,7 @@ class Runner:
         return model.eval(), stored is None
 
     def _fit(
-        self, fit: Fit, model: Model, known: Known
+        self, fit: Fit, model: Model, known: CellFacts
     ) -> tuple[dict[str, Any], Sequence[CurvePoint]]:
         """Fit a fresh model, from its checkpoint on if an earlier process left one.
 
@@ -324,7 +331,7 @@ class Runner:
         # The cost of a model is that of all it is built on, whoever paid for it.
         seconds, curves = 0.0, []
         for attribute, part in fit.parts.items():
-            its = Known({})
+            its = CellFacts({})
             try:
                 getattr(model, attribute).load_state_dict(self._obtain(part, its)[0].state_dict())
             finally:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harmbench.execution.plan.plan import Fit, Job
+from harmbench.execution.plan.plan import Fit, PlannedCell
 
 
 @dataclass(frozen=True)
-class Costs:
+class Durations:
     """Medians over what a home folder holds.
 
     Attributes
@@ -28,7 +28,7 @@ class Costs:
     scans: Mapping[tuple[str, str], float]
 
     @classmethod
-    def read(cls, home: Path) -> Costs:
+    def read(cls, home: Path) -> Durations:
         """Read the stores; what cannot be read tells nothing."""
         fits: dict[tuple[str, str], list[float]] = {}
         for content in _contents(home / "fits", "fit.json"):
@@ -46,12 +46,12 @@ class Costs:
         """Return the seconds that a fit may take, or None."""
         return self.fits.get((fit.name, fit.preset))
 
-    def of_cell(self, job: Job) -> float | None:
+    def of_cell(self, planned: PlannedCell) -> float | None:
         """Return the seconds that a cell may take once its fits are there, or None."""
-        per_scan = self.scans.get((job.cell.method, job.cell.preset))
-        if per_scan is None or job.data is None:
+        per_scan = self.scans.get((planned.cell.method, planned.cell.preset))
+        if per_scan is None or planned.data is None:
             return None
-        return per_scan * len(job.data.test)
+        return per_scan * len(planned.data.test)
 
 
 def _contents(folder: Path, name: str) -> Iterator[dict[str, Any]]:

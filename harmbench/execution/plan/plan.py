@@ -101,7 +101,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Job:
+class PlannedCell:
     """A cell with what is needed to compute it.
 
     Attributes
@@ -163,7 +163,7 @@ class Job:
 class Plan:
     """All jobs of a request, in the order in which they are computed."""
 
-    jobs: tuple[Job, ...]
+    cells: tuple[PlannedCell, ...]
     metrics: tuple[Metric, ...]
     cohort: Cohort
 
@@ -178,7 +178,7 @@ def make_plan(registry: Registry, selection: Selection, home: Path, progress: Pr
     cohort = Cohort.open(selection.source, selection.grid, home, progress)
     metrics = tuple(_working_metrics(registry))
     measures = sorted((metric.name, code_version(type(metric))) for metric in metrics)
-    jobs = []
+    planned_cells = []
     for seed in request.seeds:
         for task_name, entry in selection.tasks.items():
             task, data, refusal, fault = None, None, None, None
@@ -204,8 +204,8 @@ def make_plan(registry: Registry, selection: Selection, home: Path, progress: Pr
                     fit = _fit(
                         selection, cohort, seed, data, variant.name, variant.method, variant.config
                     )
-                jobs.append(
-                    Job(
+                planned_cells.append(
+                    PlannedCell(
                         _with_method(asked, variant, skip, fit, measures),
                         variant,
                         task,
@@ -217,7 +217,7 @@ def make_plan(registry: Registry, selection: Selection, home: Path, progress: Pr
                         digest("bounds", asked.key, measures),
                     )
                 )
-    return Plan(tuple(jobs), metrics, cohort)
+    return Plan(tuple(planned_cells), metrics, cohort)
 
 
 def _fit(
@@ -239,7 +239,7 @@ def _fit(
         data,
         cohort.normalization,
         tuple(cohort.facts.get("standard", ())),
-        selection.request.preparing.labels,
+        selection.request.prepare_options.labels,
     )
 
 

@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harmbench.data.prepare_options import DEFAULT_NORMALIZATION, DEFAULT_PREPARING, Preparing
+from harmbench.data.prepare_options import (
+    DEFAULT_NORMALIZATION,
+    DEFAULT_PREPARE_OPTIONS,
+    PrepareOptions,
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Request:
         Whether the ablations that the methods name are asked for, too.
     normalize
         Name of how the scans' intensities are normalised.
-    preparing
+    prepare_options
         How volumes are prepared.
     """
 
@@ -40,4 +44,4 @@ class Request:
     assignments: Sequence[str] = ()
     ablations: bool = False
     normalize: str = DEFAULT_NORMALIZATION
-    preparing: Preparing = DEFAULT_PREPARING
+    prepare_options: PrepareOptions = DEFAULT_PREPARE_OPTIONS

@@ -14,7 +14,11 @@ from harmbench.contracts.model import fit_settings
 from harmbench.contracts.published import BASELINE
 from harmbench.data.cohort import Cohort
 from harmbench.data.cohort_source import CohortSource
-from harmbench.data.prepare_options import DEFAULT_NORMALIZATION, DEFAULT_PREPARING, Preparing
+from harmbench.data.prepare_options import (
+    DEFAULT_NORMALIZATION,
+    DEFAULT_PREPARE_OPTIONS,
+    PrepareOptions,
+)
 from harmbench.data.scans import GRIDS, Grid
 from harmbench.errors import UserError
 from harmbench.execution.plan import settings
@@ -80,7 +84,7 @@ def open_source(
     cohort: str,
     recipe: Path | None,
     normalize: str = DEFAULT_NORMALIZATION,
-    preparing: Preparing = DEFAULT_PREPARING,
+    prepare_options: PrepareOptions = DEFAULT_PREPARE_OPTIONS,
 ) -> CohortSource:
     """Return the cohort source for `NAME`, `NAME:ARGUMENT` or `FILE.csv`.
 
@@ -97,12 +101,12 @@ def open_source(
         raise UserError.unknown(
             f"normalisation of the cohort '{name}'", normalize, source.normalizations
         )
-    if preparing.labels and not source.from_volumes:
+    if prepare_options.labels and not source.from_volumes:
         raise UserError(
             f"the cohort '{name}' is not prepared from volumes: leave out --no-brain-mask and --n4"
         )
     source.normalization = normalize
-    source.preparing = preparing
+    source.prepare_options = prepare_options
     return source
 
 
@@ -125,7 +129,7 @@ def select(registry: Registry, request: Request) -> Selection:
         if name in method_entries and name not in names:
             raise UserError(f"--set {name}: the method '{name}' is not among those to run")
     source = open_source(
-        registry, request.cohort, request.recipe, request.normalize, request.preparing
+        registry, request.cohort, request.recipe, request.normalize, request.prepare_options
     )
     task_entries = registry.entries("tasks", source.sources)
     tasks = {name: task_entries[name] for name in matching("task", request.tasks, task_entries)}

@@ -13,9 +13,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from harmbench.errors import UserError
-from harmbench.execution.schedule.order import Order
+from harmbench.execution.schedule.run_options import RunOptions
 from harmbench.store.run_folder import ENDED, has_ended
-from harmbench.util.files import write_whole
+from harmbench.util.files import atomic_write_bytes
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,16 @@ class Invocation:
     """
 
     folder: Path
-    order: Order = field(repr=False)
+    order: RunOptions = field(repr=False)
 
     @classmethod
-    def begin(cls, home: Path, order: Order, executor: dict[str, object]) -> Invocation:
+    def begin(cls, home: Path, order: RunOptions, executor: dict[str, object]) -> Invocation:
         """Write an order down; `executor` says how it is computed, as JSON types."""
         folder = home / "runs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         folder.mkdir(parents=True, exist_ok=True)
         # Paths in the order may be relative to where it was given.
         content = {"order": order.to_json(), "executor": executor, "directory": str(Path.cwd())}
-        write_whole(folder / "order.json", json.dumps(content).encode())
+        atomic_write_bytes(folder / "order.json", json.dumps(content).encode())
         return cls(folder, order)
 
     @property
@@ -82,5 +82,5 @@ def last_unfinished(home: Path) -> tuple[Invocation, dict[str, object]]:
         except Timeout:
             continue
         os.chdir(content["directory"])
-        return Invocation(folder, Order.from_json(content["order"])), content["executor"]
+        return Invocation(folder, RunOptions.from_json(content["order"])), content["executor"]
     raise UserError("there is no run that was interrupted; `harmbench run` begins one")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from harmbench.execution.plan.durations import Costs
-from harmbench.execution.plan.plan import Fit, Job, Plan
+from harmbench.execution.plan.durations import Durations
+from harmbench.execution.plan.plan import Fit, Plan, PlannedCell
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
+class Job:
     """A fit that is to be made, or a cell that is to be computed.
 
     Attributes
@@ -19,7 +19,7 @@ class Work:
         Key of the fit or of the cell.
     title
         What it is, in a few words.
-    task
+    payload
         The fit, or the job of the cell.
     after
         Keys of the works that must have ended before.
@@ -29,22 +29,22 @@ class Work:
 
     key: str
     title: str
-    task: Fit | Job = field(repr=False)
+    payload: Fit | PlannedCell = field(repr=False)
     after: frozenset[str]
     seconds: float | None
 
     @property
     def is_fit(self) -> bool:
         """Whether it is a fit."""
-        return isinstance(self.task, Fit)
+        return isinstance(self.payload, Fit)
 
     @property
     def learns(self) -> bool:
         """Whether it is a fit, or applies one: work that a GPU is for."""
-        return isinstance(self.task, Fit) or self.task.fit is not None
+        return isinstance(self.payload, Fit) or self.payload.fit is not None
 
 
-def works(plan: Plan, costs: Costs, stored: Iterable[str] = ()) -> dict[str, Work]:
+def jobs(plan: Plan, costs: Durations, stored: Iterable[str] = ()) -> dict[str, Job]:
     """Return all that a plan comes to, by key; every work stands after those it waits for.
 
     Parameters
@@ -57,7 +57,7 @@ def works(plan: Plan, costs: Costs, stored: Iterable[str] = ()) -> dict[str, Wor
         Keys of fits and cells that need not be computed again.
     """
     there = set(stored)
-    found: dict[str, Work] = {}
+    found: dict[str, Job] = {}
 
     def fit(one: Fit) -> None:
         if one.key in there or one.key in found:
@@ -65,40 +65,44 @@ def works(plan: Plan, costs: Costs, stored: Iterable[str] = ()) -> dict[str, Wor
         parts = one.parts.values()
         for part in parts:
             fit(part)
-        found[one.key] = Work(one.key, one.title, one, _known(parts, found), costs.of_fit(one))
+        found[one.key] = Job(one.key, one.title, one, _known(parts, found), costs.of_fit(one))
 
-    for job in plan.jobs:
-        if job.cell.skip is not None or job.fault is not None or job.cell.key in there:
+    for planned in plan.cells:
+        if planned.cell.skip is not None or planned.fault is not None or planned.cell.key in there:
             continue
-        for one in job.fits:
+        for one in planned.fits:
             fit(one)
-        found[job.cell.key] = Work(
-            job.cell.key, job.cell.title, job, _known(job.fits, found), costs.of_cell(job)
+        found[planned.cell.key] = Job(
+            planned.cell.key,
+            planned.cell.title,
+            planned,
+            _known(planned.fits, found),
+            costs.of_cell(planned),
         )
     return found
 
 
-def _known(fits: Iterable[Fit], found: Mapping[str, Work]) -> frozenset[str]:
+def _known(fits: Iterable[Fit], found: Mapping[str, Job]) -> frozenset[str]:
     return frozenset(one.key for one in fits if one.key in found)
 
 
-def priorities(all_works: Mapping[str, Work]) -> dict[str, float]:
+def priorities(all_jobs: Mapping[str, Job]) -> dict[str, float]:
     """Return the seconds of the longest chain of works that begins with each, by key.
 
     What holds up most is best begun first. Works of unknown length count as the mean of the
     others of their kind, or as a second.
     """
     typical = {
-        kind: _mean([w.seconds for w in all_works.values() if w.is_fit is kind and w.seconds])
+        kind: _mean([w.seconds for w in all_jobs.values() if w.is_fit is kind and w.seconds])
         for kind in (True, False)
     }
-    chains = dict.fromkeys(all_works, 0.0)
+    chains = dict.fromkeys(all_jobs, 0.0)
     # A work stands after those it waits for: from the end, all that wait for it are known.
-    for work in reversed(list(all_works.values())):
-        seconds = typical[work.is_fit] if work.seconds is None else work.seconds
-        chains[work.key] += seconds
-        for key in work.after:
-            chains[key] = max(chains[key], chains[work.key])
+    for job in reversed(list(all_jobs.values())):
+        seconds = typical[job.is_fit] if job.seconds is None else job.seconds
+        chains[job.key] += seconds
+        for key in job.after:
+            chains[key] = max(chains[key], chains[job.key])
     return chains
 
 

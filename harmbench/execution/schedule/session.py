@@ -14,13 +14,13 @@ from typing import Any, TextIO, TypeVar
 
 import torch
 
-from harmbench.execution.compute.outcome import Outcome
+from harmbench.execution.compute.job_result import JobResult
 from harmbench.execution.compute.runner import Runner
-from harmbench.execution.plan.durations import Costs
+from harmbench.execution.plan.durations import Durations
 from harmbench.execution.plan.plan import Fit, Plan, make_plan
 from harmbench.execution.plan.selection import select
-from harmbench.execution.schedule.jobs import Work, works
-from harmbench.execution.schedule.order import Order
+from harmbench.execution.schedule.jobs import Job, jobs
+from harmbench.execution.schedule.run_options import RunOptions
 from harmbench.plugins import Registry
 from harmbench.util import device as devices
 from harmbench.util import memory
@@ -38,44 +38,42 @@ class Session:
     ----------
     plan, runner
         The plan and the runner.
-    all_works
+    all_jobs
         Works of the plan, by key.
     logs
         Folder for a log file of each work.
     """
 
-    def __init__(
-        self, plan: Plan, runner: Runner, all_works: Mapping[str, Work], logs: Path
-    ) -> None:
+    def __init__(self, plan: Plan, runner: Runner, all_jobs: Mapping[str, Job], logs: Path) -> None:
         self._plan = plan
         self._runner = runner
-        self._works = all_works
+        self._works = all_jobs
         self._logs = logs
 
     @classmethod
-    def of(cls, order: Order, logs: Path, progress: Progress) -> Session:
+    def of(cls, order: RunOptions, logs: Path, progress: Progress) -> Session:
         """Plan an order anew, as a process does that was told of it."""
         device = prepare(order)
         registry = Registry.discover(order.plugins)
         folder = home()
         plan = make_plan(registry, select(registry, order.request), folder, Silent())
         runner = Runner(registry, folder, device, progress)
-        return cls(plan, runner, works(plan, Costs({}, {})), logs)
+        return cls(plan, runner, jobs(plan, Durations({}, {})), logs)
 
-    def perform(self, key: str, *, wait: bool = False) -> Outcome:
+    def perform(self, key: str, *, wait: bool = False) -> JobResult:
         """Compute a work; that another process is at it is told at once, unless `wait`."""
-        work = self._works[key]
+        job = self._works[key]
         self._logs.mkdir(parents=True, exist_ok=True)
-        with (self._logs / log_name(work)).open("a") as stream:
+        with (self._logs / log_name(job)).open("a") as stream:
             log = _Log(stream, self._runner.progress)
             with log.listening():
                 began = time.monotonic()
-                log.write(f"{work.title}: on {devices.describe(self._runner.device)}")
+                log.write(f"{job.title}: on {devices.describe(self._runner.device)}")
                 runner = self._runner.with_progress(log)
-                if isinstance(work.task, Fit):
-                    outcome = runner.make(work.task, wait=wait)
+                if isinstance(job.payload, Fit):
+                    outcome = runner.make(job.payload, wait=wait)
                 else:
-                    outcome = runner.compute(work.task, self._plan.metrics, wait=wait)
+                    outcome = runner.compute(job.payload, self._plan.metrics, wait=wait)
                 if "traceback" in outcome.facts:
                     log.write(str(outcome.facts["traceback"]))
                 memory.give_back()
@@ -85,7 +83,7 @@ class Session:
         return outcome
 
 
-def prepare(order: Order) -> torch.device:
+def prepare(order: RunOptions) -> torch.device:
     """Set torch up as an order wants it, and return the device.
 
     Raises
@@ -105,9 +103,9 @@ def prepare(order: Order) -> torch.device:
     return device
 
 
-def log_name(work: Work) -> str:
+def log_name(job: Job) -> str:
     """Name the log file of a work, as its title, with the beginning of its key."""
-    return f"{re.sub(r'[^A-Za-z0-9.]+', '-', work.title).strip('-')[:80]}-{work.key[:8]}.log"
+    return f"{re.sub(r'[^A-Za-z0-9.]+', '-', job.title).strip('-')[:80]}-{job.key[:8]}.log"
 
 
 class _Log:

@@ -22,7 +22,7 @@ T = TypeVar("T")
 _SECONDS_BETWEEN_NEWS = 0.25
 
 
-class Told:
+class PipeProgress:
     """Progress that is told to another process."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -67,16 +67,16 @@ def _listen(keys: queue.SimpleQueue[str]) -> None:
 def main() -> None:
     """Compute works until there is nobody to tell."""
     # Whatever prints on the way must not be taken for news.
-    told = Told(os.fdopen(os.dup(1), "w"))
+    told = PipeProgress(os.fdopen(os.dup(1), "w"))
     os.dup2(2, 1)
     order, logs = json.loads(sys.stdin.readline()).values()
     keys: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(keys,), daemon=True).start()
     try:
-        from harmbench.execution.schedule.order import Order
+        from harmbench.execution.schedule.run_options import RunOptions
         from harmbench.execution.schedule.session import Session
 
-        session = Session.of(Order.from_json(order), Path(logs), told)
+        session = Session.of(RunOptions.from_json(order), Path(logs), told)
     except BaseException as error:
         traceback.print_exc()
         told.tell(unable=f"{type(error).__name__}: {' '.join(str(error).split())}")

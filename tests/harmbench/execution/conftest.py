@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harmbench.execution.plan.durations import Costs
+from harmbench.execution.plan.durations import Durations
 from harmbench.execution.schedule.executors.serial import Serial
-from harmbench.execution.schedule.scheduler import Matrix
+from harmbench.execution.schedule.scheduler import Scheduler
 from harmbench.execution.schedule.session import Session
 from harmbench.util.progress import Silent
 
@@ -16,9 +16,9 @@ def compute(tmp_path):
     """Compute a plan; return each job with its result, and the names of the fits made."""
 
     def run(plan, runner):
-        matrix = Matrix(plan, runner, Costs({}, {}))
-        executor = Serial(Session(plan, runner, matrix.works, tmp_path / "logs"))
-        results = list(matrix.run(executor, Silent()))
-        return results, [matrix.works[key].task.name for key in matrix.fits_made]
+        scheduler = Scheduler(plan, runner, Durations({}, {}))
+        executor = Serial(Session(plan, runner, scheduler.jobs, tmp_path / "logs"))
+        results = list(scheduler.run(executor, Silent()))
+        return results, [scheduler.jobs[key].payload.name for key in scheduler.fits_made]
 
     return run

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from harmbench.data.scans import Grid
-from harmbench.harmonization.whole_brain import change_in_scan, units, whites, whole_stack, windows
+from harmbench.harmonization.whole_brain import (
+    change_in_scan,
+    intensity_scale,
+    white_levels,
+    whole_stack,
+    windows,
+)
 from harmbench.preprocessing.masking import extract
 from harmbench.preprocessing.nifti_read import Volume
 from harmbench.preprocessing.normalization import NORMALIZATIONS
@@ -80,7 +86,7 @@ def test_the_unit_is_what_the_normalisation_divided_by(head, name):
     volume, registration = head
     stack = whole_stack(extract(volume), registration, GRID)
     normalized = NORMALIZATIONS[name](stack.images, stack.masks)
-    unit = units(stack.images, normalized, stack.masks)
+    unit = intensity_scale(stack.images, normalized, stack.masks)
     inside = stack.masks & (normalized > 0) & (normalized < 1)
     for k in np.flatnonzero(inside.sum(axis=(1, 2)) > 20):
         rest = stack.images[k] - unit[k] * normalized[k]  # the offset, the same for all voxels
@@ -91,11 +97,11 @@ def test_one_bright_artery_does_not_decide_what_is_white(head):
     volume, registration = head
     stack = whole_stack(extract(volume), registration, GRID)
     size = GRID.shape[0]
-    before = whites(stack, size)
+    before = white_levels(stack, size)
     k = stack.first - 3
     row, column = np.argwhere(stack.masks[k])[40]
     stack.images[k, row, column] *= 5
-    after = whites(stack, size)
+    after = white_levels(stack, size)
     assert after[k] == pytest.approx(before[k], rel=0.02)
     own = stack.images[stack.first : stack.first + size].max(axis=(1, 2))
     assert before[stack.first : stack.first + size] == pytest.approx(own, rel=0.1)

@@ -12,7 +12,7 @@ from harmbench.contracts.cell import Cell, CellResult, Status
 from harmbench.contracts.model import NoConfig
 from harmbench.contracts.published import BASELINE, Published
 from harmbench.data.scans import GRIDS
-from harmbench.execution.plan.plan import Job
+from harmbench.execution.plan.plan import PlannedCell
 from harmbench.execution.plan.selection import Variant
 from harmbench.leaderboard.ablation import tables, tidy
 from harmbench.metrics.image import PSNR
@@ -30,7 +30,9 @@ def job(title, task, seed=0, method="blindharmony"):
     kind = Registry.discover().entry("methods", method).load()
     label = method if title == BASELINE else f"{method}[{title}]"
     cell = Cell(method, label, task, "phantom", seed, "quick", "phantom", "k", f"{label}{task}")
-    return Job(cell, Variant(method, kind, NoConfig(), label, title), None, None, GRIDS["quick"])
+    return PlannedCell(
+        cell, Variant(method, kind, NoConfig(), label, title), None, None, GRIDS["quick"]
+    )
 
 
 def done(**subjects):

@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from harmbench.cohorts.bids.source import Bids
 from harmbench.data.cohort import Cohort
-from harmbench.data.prepare_options import Preparing
+from harmbench.data.prepare_options import PrepareOptions
 from harmbench.data.scans import Grid
 from harmbench.data.summary import domain_rows
 from harmbench.errors import BadScanError, UserError
@@ -118,9 +118,9 @@ def study(tree: Any) -> Any:
     return tree
 
 
-def opened(study: Any, preparing: Preparing | None = None) -> Cohort:
+def opened(study: Any, prepare_options: PrepareOptions | None = None) -> Cohort:
     source = Bids(str(study.root), study.recipe)
-    source.preparing = preparing or Preparing()
+    source.prepare_options = prepare_options or PrepareOptions()
     return Cohort.open(source, GRID, home(), Silent())
 
 
@@ -146,7 +146,7 @@ def test_heads_are_extracted_once_by_the_tool_that_is_there(study: Any, tools: T
     assert torch.equal(scans.images[0], scans.images[1])
     assert any("mri_synthstrip" in text for text in domain_rows(cohort)["brain extraction"])
 
-    other = opened(study, Preparing(n4=True))
+    other = opened(study, PrepareOptions(n4=True))
     assert len(tools.called) == 1
     assert other.key != cohort.key
     assert other.name == "bids:tiny+n4"
@@ -175,13 +175,13 @@ def test_without_a_tool_there_is_one_error_that_names_the_options(study: Any, to
     tools.install("hd-bet")
     study.add("E", "here", head_of(coarse()))
     with pytest.raises(UserError) as caught:
-        opened(study, Preparing("none"))
+        opened(study, PrepareOptions("none"))
     line = str(caught.value)
     for option in ("mri_synthstrip", "hd-bet", "a derivative", "--brain-mask", "--no-brain-mask"):
         assert line.count(option) == 1
     assert "and 1 more like it" in line
     with pytest.raises(UserError, match="no program 'mri_synthstrip' is on the PATH"):
-        opened(study, Preparing("mri_synthstrip"))
+        opened(study, PrepareOptions("mri_synthstrip"))
     assert not tools.called
 
 
@@ -242,7 +242,7 @@ def test_heads_that_are_kept_keep_all_that_is_not_air(tools: Tools, tree: Any, h
     tools.install("mri_synthstrip")
     for subject, site in (("A", "here"), ("B", "here"), ("C", "there"), ("D", "there")):
         tree.add(subject, site, head)
-    cohort = opened(tree, Preparing(heads=True))
+    cohort = opened(tree, PrepareOptions(heads=True))
     assert not cohort.left_out
     assert not tools.called
     assert cohort.name == "bids:tiny+heads"
@@ -260,9 +260,9 @@ def test_heads_that_are_kept_keep_all_that_is_not_air(tools: Tools, tree: Any, h
 
 def test_what_makes_no_sense_together_is_refused() -> None:
     with pytest.raises(UserError, match="no brain to extract"):
-        Preparing("hd-bet", heads=True)
+        PrepareOptions("hd-bet", heads=True)
     with pytest.raises(UserError, match="did you mean 'hd-bet'"):
-        Preparing("hdbet")
+        PrepareOptions("hdbet")
 
 
 def test_the_foreground_is_the_head_without_holes_or_air(tmp_path: Path, head: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harmbench.plugins import Registry
-from harmbench.testing import Status, check_method, check_task
+from harmbench.testing import CheckStatus, check_method, check_task
 from harmbench.testing.tiny_cohort import SOURCES
 
 TRAINED = ("unet", "cyclegan", "blindharmony", "blindharmony-ml", "blindcurve")
@@ -21,7 +21,7 @@ def test_methods(name):
     outcomes = {one.check: one for one in check_method(name).outcomes}
     if name in TRAINED:
         # Not skipped, as it would be of a fit that lost its checkpoints.
-        assert outcomes["resume"].status is Status.PASSED
+        assert outcomes["resume"].status is CheckStatus.PASSED
 
 
 @pytest.mark.parametrize("name", built_in("tasks"))

@@ -10,7 +10,7 @@ import torch
 
 from harmbench.errors import UserError
 from harmbench.plugins import Plugin, Registry
-from harmbench.testing import Status
+from harmbench.testing import CheckStatus
 from harmbench.testing.method_checks import METHOD_CHECKS
 from harmbench.testing.suite import check_method, check_task, find, of_method
 from harmbench.testing.task_checks import TASK_CHECKS
@@ -30,7 +30,7 @@ def outcomes(what):
 
 
 def failed(found):
-    return {name for name, outcome in found.items() if outcome.status is Status.FAILED}
+    return {name for name, outcome in found.items() if outcome.status is CheckStatus.FAILED}
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_exactly_what_a_sample_breaks_fails(sample):
 def test_sound_ones_pass(sample):
     found = outcomes(sample)
     assert not failed(found)
-    skipped = {name for name, one in found.items() if one.status is Status.SKIPPED}
+    skipped = {name for name, one in found.items() if one.status is CheckStatus.SKIPPED}
     assert skipped <= {"registration", "resume", "gpu"}
     assert "resume" not in skipped or sample is broken_methods.Sound
 
@@ -104,9 +104,9 @@ def test_registration(tmp_path, monkeypatch, name, kind, imports, message):
     registry = registered(tmp_path, monkeypatch, module, **{module: text})
     outcome = find(name, registry=registry).perform("registration")
     if message is None:
-        assert outcome.status is Status.PASSED
+        assert outcome.status is CheckStatus.PASSED
     else:
-        assert outcome.status is Status.FAILED
+        assert outcome.status is CheckStatus.FAILED
         assert message in outcome.text
 
 
@@ -122,18 +122,18 @@ def register_tasks(sources):
 def test_registration_of_a_task(tmp_path, monkeypatch):
     registry = registered(tmp_path, monkeypatch, "heavy_task", heavy_task=TASK_HOOK)
     outcome = find("sound-task", registry=registry).perform("registration")
-    assert outcome.status is Status.FAILED
+    assert outcome.status is CheckStatus.FAILED
     assert "it loads" in outcome.text
     assert "pandas" in outcome.text
 
 
 def test_an_expected_failure_is_told_with_its_reason_and_must_not_pass():
     found = outcomes(broken_methods.Excused)
-    assert found["range"].status is Status.EXPECTED
+    assert found["range"].status is CheckStatus.EXPECTED
     assert found["range"].text == "to have one"
     assert not failed(found)
     vain = outcomes(broken_methods.ExcusedInVain)["range"]
-    assert vain.status is Status.FAILED
+    assert vain.status is CheckStatus.FAILED
     assert "take 'range' out of expected_failures" in vain.text
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import torch
 
 from harmbench.execution.compute.apply import harmonized_by
-from harmbench.execution.compute.runner import Known
+from harmbench.execution.compute.runner import CellFacts
 from harmbench_methods.blindcurve.config import BlindCurveConfig
 from harmbench_methods.blindcurve.method import BlindCurve
 from harmbench_methods.identity import Identity
@@ -21,14 +21,14 @@ def test_flags_are_kept_by_subject_and_session(small_cohort):
     given = dataclasses.replace(scans, images=images, masks=masks)
     method = BlindCurve(small_cohort.grid, BlindCurveConfig(field=False, curve=False, guard=False))
     method.knots.copy_(torch.linspace(0, 1, len(method.knots)))
-    known = Known({})
+    known = CellFacts({})
     known.flag(harmonized_by(method, given, None, 0, torch.device("cpu")))
     assert known.facts == {"flags": {f"{scans.subjects[1]}/{scans.sessions[1]}": "no foreground"}}
 
 
 def test_a_method_that_does_not_look_flags_nothing(small_cohort):
     scans = Exp().setup(small_cohort, 0).test.load([0])
-    known = Known({})
+    known = CellFacts({})
     answer = harmonized_by(Identity(small_cohort.grid), scans, None, 0, torch.device("cpu"))
     known.flag(answer)
     assert answer.flags is None

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
-from harmbench.execution.compute.outcome import Outcome
-from harmbench.execution.schedule.jobs import Work
+from harmbench.execution.compute.job_result import JobResult
+from harmbench.execution.schedule.jobs import Job
 
 
 class Executor(ABC):
@@ -23,11 +23,11 @@ class Executor(ABC):
         """How many more works can be taken now."""
 
     @abstractmethod
-    def submit(self, work: Work) -> None:
+    def submit(self, job: Job) -> None:
         """Take a work, all of whose fits are there."""
 
     @abstractmethod
-    def ended(self, seconds: float) -> list[tuple[Work, Outcome]]:
+    def ended(self, seconds: float) -> list[tuple[Job, JobResult]]:
         """Return the works that have ended, waiting for one at most so long."""
 
     def close(self) -> None:  # noqa: B027 - not every one has something to stop

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from harmbench.contracts.cell import Status
-from harmbench.execution.compute.outcome import Outcome
+from harmbench.execution.compute.job_result import JobResult
 from harmbench.execution.schedule.executors.base import Executor
-from harmbench.execution.schedule.jobs import Work
-from harmbench.execution.schedule.order import Order
+from harmbench.execution.schedule.jobs import Job
+from harmbench.execution.schedule.run_options import RunOptions
 
 # A work that a worker died of is tried once more: it may have been another one's fault.
 _TRIES = 2
 
 
-class Lane(Protocol):
+class WorkerBar(Protocol):
     """Shows what one worker is at."""
 
     def show(self, title: str, count: int = 0, total: int | None = None, note: str = "") -> None:
@@ -39,7 +39,7 @@ class Lane(Protocol):
 class Lanes(Protocol):
     """Shows what several workers are at."""
 
-    def lane(self) -> Lane:
+    def lane(self) -> WorkerBar:
         """Return a new line."""
         ...
 
@@ -52,12 +52,12 @@ class _Worker:
     """A process, and what it is at."""
 
     def __init__(
-        self, number: int, settings: dict[str, str], start: str, errors: IO[bytes], lane: Lane
+        self, number: int, settings: dict[str, str], start: str, errors: IO[bytes], lane: WorkerBar
     ) -> None:
         self.number = number
         self.lane = lane
         self.listener: threading.Thread
-        self.work: Work | None = None
+        self.work: Job | None = None
         self.title = self.note = ""
         # Set before torch is imported: it looks at its devices and cores when it is.
         self.process = subprocess.Popen(
@@ -104,14 +104,14 @@ class Local(Executor):
         Where their progress is shown.
     """
 
-    def __init__(self, order: Order, logs: Path, devices: Sequence[str], lanes: Lanes) -> None:
+    def __init__(self, order: RunOptions, logs: Path, devices: Sequence[str], lanes: Lanes) -> None:
         self._order = order
         self._logs = logs
         self._devices = list(devices)
         self._lanes = lanes
         self._workers: dict[int, _Worker] = {}
         self._news: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
-        self._again: list[Work] = []
+        self._again: list[Job] = []
         self._tries: dict[str, int] = {}
 
     @property
@@ -120,19 +120,19 @@ class Local(Executor):
         busy = sum(worker.work is not None for worker in self._workers.values())
         return len(self._devices) - busy - len(self._again)
 
-    def submit(self, work: Work) -> None:
+    def submit(self, job: Job) -> None:
         """Hand a work to a worker, which is started if there is none that waits for one."""
         idle = [worker for worker in self._workers.values() if worker.work is None]
         worker = idle[0] if idle else self._start()
-        worker.work, worker.title, worker.note = work, work.title, ""
-        worker.lane.show(work.title)
-        worker.tell(json.dumps({"key": work.key}))
+        worker.work, worker.title, worker.note = job, job.title, ""
+        worker.lane.show(job.title)
+        worker.tell(json.dumps({"key": job.key}))
 
-    def ended(self, seconds: float) -> list[tuple[Work, Outcome]]:
+    def ended(self, seconds: float) -> list[tuple[Job, JobResult]]:
         """Return the works that have ended, or whose worker died of them."""
         while self._again:
             self.submit(self._again.pop())
-        found: list[tuple[Work, Outcome]] = []
+        found: list[tuple[Job, JobResult]] = []
         try:
             news = [self._news.get(timeout=seconds)]
         except queue.Empty:
@@ -183,16 +183,16 @@ class Local(Executor):
             self._news.put((worker, json.loads(line)))
         self._news.put((worker, None))
 
-    def _heard(self, worker: _Worker, told: dict[str, Any]) -> tuple[Work, Outcome] | None:
-        work = worker.work
-        if "ended" in told and work is not None:
+    def _heard(self, worker: _Worker, told: dict[str, Any]) -> tuple[Job, JobResult] | None:
+        job = worker.work
+        if "ended" in told and job is not None:
             worker.work = None
             worker.lane.clear()
-            return work, Outcome.from_json(told["outcome"])
+            return job, JobResult.from_json(told["outcome"])
         if "log" in told:
             self._lanes.log(told["log"])
-        if "unable" in told and work is not None:
-            self._tries[work.key] = _TRIES  # the next one would not be able either
+        if "unable" in told and job is not None:
+            self._tries[job.key] = _TRIES  # the next one would not be able either
             worker.note = told["unable"]
         if "at" in told:
             worker.title = told["at"]
@@ -201,21 +201,21 @@ class Local(Executor):
             worker.note = told["note"]
         return None
 
-    def _died(self, worker: _Worker) -> tuple[Work, Outcome] | None:
+    def _died(self, worker: _Worker) -> tuple[Job, JobResult] | None:
         if self._workers.get(worker.number) is not worker:
             return None  # it was stopped by us
         del self._workers[worker.number]
         code = worker.close()
-        work = worker.work
-        if work is None:
+        job = worker.work
+        if job is None:
             return None
-        self._tries[work.key] = self._tries.get(work.key, 0) + 1
+        self._tries[job.key] = self._tries.get(job.key, 0) + 1
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-        if self._tries[work.key] < _TRIES:
-            self._lanes.log(f"warning: a worker ended {how} at {work.title}; it is tried again")
-            self._again.append(work)
+        if self._tries[job.key] < _TRIES:
+            self._lanes.log(f"warning: a worker ended {how} at {job.title}; it is tried again")
+            self._again.append(job)
             return None
         reason = worker.note or f"its process ended {how}, twice; a signal 9 may mean no memory"
-        return work, Outcome(
+        return job, JobResult(
             Status.FAILED, f"{reason} (see {self._logs / f'worker-{worker.number}.log'})"
         )

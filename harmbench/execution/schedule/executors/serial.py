@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harmbench.execution.compute.outcome import Outcome
+from harmbench.execution.compute.job_result import JobResult
 from harmbench.execution.schedule.executors.base import Executor
-from harmbench.execution.schedule.jobs import Work
+from harmbench.execution.schedule.jobs import Job
 from harmbench.execution.schedule.session import Session
 
 
@@ -19,18 +19,18 @@ class Serial(Executor):
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._work: Work | None = None
+        self._work: Job | None = None
 
     @property
     def free(self) -> int:
         """One, unless a work was taken."""
         return int(self._work is None)
 
-    def submit(self, work: Work) -> None:
+    def submit(self, job: Job) -> None:
         """Take a work."""
-        self._work = work
+        self._work = job
 
-    def ended(self, seconds: float) -> list[tuple[Work, Outcome]]:
+    def ended(self, seconds: float) -> list[tuple[Job, JobResult]]:
         """Compute the work that was taken, however long that is."""
-        work, self._work = self._work, None
-        return [] if work is None else [(work, self._session.perform(work.key))]
+        job, self._work = self._work, None
+        return [] if job is None else [(job, self._session.perform(job.key))]

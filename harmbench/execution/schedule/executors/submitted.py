@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from harmbench.contracts.cell import Status
 from harmbench.errors import UserError
-from harmbench.execution.compute.outcome import Outcome
+from harmbench.execution.compute.job_result import JobResult
 from harmbench.execution.schedule.executors.base import Executor
-from harmbench.execution.schedule.jobs import Work
-from harmbench.execution.schedule.order import Order
+from harmbench.execution.schedule.jobs import Job
+from harmbench.execution.schedule.run_options import RunOptions
 from harmbench.util.progress import Silent
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Resources:
     at_once: int = 64
 
 
-class _Errand:
+class _ClusterJob:
     """One work, as a job; submitit sends it to the cluster as it is, and calls it there."""
 
     def __init__(self, order: str, key: str, logs: str) -> None:
@@ -66,7 +66,7 @@ class _Errand:
         """Compute the work."""
         from harmbench.execution.schedule.session import Session
 
-        session = Session.of(Order.from_json(self.order), Path(self.logs), Silent())
+        session = Session.of(RunOptions.from_json(self.order), Path(self.logs), Silent())
         return session.perform(self.key, wait=True).to_json()
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
@@ -97,7 +97,7 @@ class Submitted(Executor):
     """
 
     def __init__(
-        self, order: Order, folder: Path, resources: Resources, cluster: str = "slurm"
+        self, order: RunOptions, folder: Path, resources: Resources, cluster: str = "slurm"
     ) -> None:
         try:
             import submitit
@@ -113,8 +113,8 @@ class Submitted(Executor):
             self._cluster = submitit.AutoExecutor(folder / "jobs", cluster=cluster)
         except RuntimeError as error:
             raise UserError(f"there is no {cluster} cluster here: {error}") from None
-        self._taken: list[Work] = []
-        self._jobs: dict[str, tuple[Work, submitit.Job[Any]]] = {}
+        self._taken: list[Job] = []
+        self._jobs: dict[str, tuple[Job, submitit.Job[Any]]] = {}
         self._tries: dict[str, int] = {}
 
     @property
@@ -122,19 +122,19 @@ class Submitted(Executor):
         """As many as there are: it is the cluster that lets them wait."""
         return 1
 
-    def submit(self, work: Work) -> None:
+    def submit(self, job: Job) -> None:
         """Keep a work for the next array."""
-        self._taken.append(work)
+        self._taken.append(job)
 
-    def ended(self, seconds: float) -> list[tuple[Work, Outcome]]:
+    def ended(self, seconds: float) -> list[tuple[Job, JobResult]]:
         """Send what was taken, and return the works whose jobs have ended."""
         self._send()
         until = time.monotonic() + seconds
         while True:
             found = [
                 ended
-                for work, job in list(self._jobs.values())
-                if job.done() and (ended := self._end(work, job)) is not None
+                for job, planned in list(self._jobs.values())
+                if planned.done() and (ended := self._end(job, planned)) is not None
             ]
             if found or self._taken or time.monotonic() >= until:
                 return found
@@ -142,27 +142,27 @@ class Submitted(Executor):
 
     def close(self) -> None:
         """Cancel the jobs that have not ended."""
-        for _, job in self._jobs.values():
+        for _, planned in self._jobs.values():
             with contextlib.suppress(Exception):  # the cluster may know it no more
-                job.cancel()
+                planned.cancel()
         self._jobs.clear()
 
     def _send(self) -> None:
         for on_gpu in (True, False):
-            group = [work for work in self._taken if self._on_gpu(work) is on_gpu]
+            group = [job for job in self._taken if self._on_gpu(job) is on_gpu]
             if not group:
                 continue
             self._cluster.update_parameters(**self._parameters(on_gpu=on_gpu))
             order = self._order if on_gpu else dataclasses.replace(self._order, device="cpu")
-            errands = [_Errand(order.to_json(), work.key, str(self._logs)) for work in group]
+            jobs = [_ClusterJob(order.to_json(), job.key, str(self._logs)) for job in group]
             with self._cluster.batch():
-                jobs = [self._cluster.submit(errand) for errand in errands]
-            for work, job in zip(group, jobs, strict=True):
-                self._jobs[work.key] = work, job
+                planned_cells = [self._cluster.submit(job) for job in jobs]
+            for job, planned in zip(group, planned_cells, strict=True):
+                self._jobs[job.key] = job, planned
         self._taken.clear()
 
-    def _on_gpu(self, work: Work) -> bool:
-        return work.learns and self._resources.gpus > 0
+    def _on_gpu(self, job: Job) -> bool:
+        return job.learns and self._resources.gpus > 0
 
     def _parameters(self, *, on_gpu: bool) -> Mapping[str, Any]:
         asked = self._resources
@@ -184,16 +184,16 @@ class Submitted(Executor):
                 parameters["slurm_partition"] = asked.partition
         return parameters
 
-    def _end(self, work: Work, job: submitit.Job[Any]) -> tuple[Work, Outcome] | None:
-        del self._jobs[work.key]
-        error = job.exception()
+    def _end(self, job: Job, planned: submitit.Job[Any]) -> tuple[Job, JobResult] | None:
+        del self._jobs[job.key]
+        error = planned.exception()
         if error is None:
-            return work, Outcome.from_json(job.result())
-        self._tries[work.key] = self._tries.get(work.key, 0) + 1
+            return job, JobResult.from_json(planned.result())
+        self._tries[job.key] = self._tries.get(job.key, 0) + 1
         reason = " ".join(str(error).split())[-500:]
         if isinstance(error, self._submitit.core.utils.UncompletedJobError) and (
-            self._tries[work.key] < _TRIES
+            self._tries[job.key] < _TRIES
         ):
-            self._taken.append(work)
+            self._taken.append(job)
             return None
-        return work, Outcome(Status.FAILED, f"its job {job.job_id} left no result: {reason}")
+        return job, JobResult(Status.FAILED, f"its job {planned.job_id} left no result: {reason}")

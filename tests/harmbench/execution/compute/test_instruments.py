@@ -48,7 +48,7 @@ def bench(prepared, tmp_path, monkeypatch, compute):
         planned = plan(tmp_path, methods, tasks, **options)
         runner = Runner(Registry.discover(FILES), tmp_path, torch.device("cpu"), Silent())
         results, _ = compute(planned, runner)
-        return {(job.cell.method, job.cell.task): result for job, result in results}
+        return {(planned.cell.method, planned.cell.task): result for planned, result in results}
 
     run.home = tmp_path
     run.log = lambda: (tmp_path / "fits.log").read_text().splitlines()
@@ -101,23 +101,23 @@ def test_numbers_that_are_no_means_over_subjects_are_estimates_all_the_same(benc
 
 
 def test_labels_of_the_target_are_in_an_instruments_fit_and_no_others(bench):
-    (job,) = plan(bench.home, ["copies"], ["metered"]).jobs
-    (meter,) = job.instruments.values()
+    (planned,) = plan(bench.home, ["copies"], ["metered"]).jobs
+    (meter,) = planned.instruments.values()
     assert meter.fit_data.target.labelled
-    assert meter.fit_data.digest != job.fit.fit_data.digest
-    assert job.fits == (meter, job.fit)
-    whole = job.data.fit_data(0)
+    assert meter.fit_data.digest != planned.fit.fit_data.digest
+    assert planned.fits == (meter, planned.fit)
+    whole = planned.data.fit_data(0)
     assert whole.of_target().digest == dataclasses.replace(whole, _source=None).of_target().digest
     few = whole.target.subset([0])
-    some = dataclasses.replace(job.data, labelled=(few, whole.validation)).fit_data(0)
+    some = dataclasses.replace(planned.data, labelled=(few, whole.validation)).fit_data(0)
     assert some.of_target().target == few
     assert len(some.restricted(Needs.PAIRED).target) == len(whole.target)
 
 
 def test_the_key_of_a_cell_has_its_instruments_in_it(bench):
     def cell(**options):
-        (job,) = plan(bench.home, ["identity"], ["metered"], **options).jobs
-        return job.cell, job.bounds_key
+        (planned,) = plan(bench.home, ["identity"], ["metered"], **options).jobs
+        return planned.cell, planned.bounds_key
 
     (plain, bounds), (other, others) = cell(), cell(assignments=["meter.factor=2"])
     assert plain.instruments.keys() == other.instruments.keys() == {"brightness"}

@@ -45,7 +45,7 @@ def bench(prepared, tmp_path, monkeypatch, compute):
         planned = plan(tmp_path, methods, **options)
         runner = Runner(Registry.discover(FILES), tmp_path, torch.device("cpu"), Silent())
         found, run.made = compute(planned, runner)
-        results = {job.cell.method: result for job, result in found}
+        results = {planned.cell.method: result for planned, result in found}
         return results[methods[0]] if len(methods) == 1 else results
 
     run.home = tmp_path
@@ -54,7 +54,7 @@ def bench(prepared, tmp_path, monkeypatch, compute):
 
 
 def keys(home, *methods, **options):
-    return [job.cell.fit_key for job in plan(home, methods, **options).jobs]
+    return [planned.cell.fit_key for planned in plan(home, methods, **options).jobs]
 
 
 def stored(home, key):
@@ -162,14 +162,16 @@ def test_a_fit_is_another_by_what_its_parts_are_fitted_with_alone(prepared):
 
 
 def test_a_wholes_key_has_its_parts_keys_in_it(prepared):
-    (job,) = plan(prepared, ["built"]).jobs
-    below = job.fit.parts["below"]
+    (planned,) = plan(prepared, ["built"]).jobs
+    below = planned.fit.parts["below"]
     assert [below.key] == keys(prepared, "base")
     newer = type("Newer", (below.model,), {"version": "2"})
-    rebuilt = type("Rebuilt", (job.method,), {"part": newer, "__module__": job.method.__module__})
-    assert dataclasses.replace(job.fit, model=rebuilt).key != job.fit.key
-    same = type("Same", (job.method,), {"__module__": job.method.__module__})
-    assert dataclasses.replace(job.fit, model=same).key == job.fit.key
+    rebuilt = type(
+        "Rebuilt", (planned.method,), {"part": newer, "__module__": planned.method.__module__}
+    )
+    assert dataclasses.replace(planned.fit, model=rebuilt).key != planned.fit.key
+    same = type("Same", (planned.method,), {"__module__": planned.method.__module__})
+    assert dataclasses.replace(planned.fit, model=same).key == planned.fit.key
 
 
 def test_what_is_built_on_a_part_is_trained_without_it(small_cohort):

@@ -47,7 +47,7 @@ def bench(prepared, tmp_path, monkeypatch, compute):
         plan = make_plan(registry, select(registry, request), tmp_path, Silent())
         runner = Runner(registry, tmp_path, torch.device("cpu"), progress or Silent())
         results, run.made = compute(plan, runner)
-        return {(job.cell.method, job.cell.task): result for job, result in results}
+        return {(planned.cell.method, planned.cell.task): result for planned, result in results}
 
     run.home, run.compute = tmp_path, compute
     return run
@@ -197,8 +197,8 @@ def test_what_is_not_paired_is_scored_by_what_needs_no_pairs(bench):
 def test_fit_data_holds_no_more_than_the_needs_entitle_to(bench, prepared):
     registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
     request = Request(["identity"], ["domain1"], "tiny")
-    job = make_plan(registry, select(registry, request), prepared, Silent()).jobs[0]
-    whole = job.data.fit_data(0)
+    planned = make_plan(registry, select(registry, request), prepared, Silent()).jobs[0]
+    whole = planned.data.fit_data(0)
     held = {
         needs: [part is not None for part in (whole.restricted(needs)._source,
                                               whole.restricted(needs)._pairs)]
@@ -311,7 +311,7 @@ def outside(bench, path, power, methods, tasks):
     )
     runner = Runner(registry, bench.home, torch.device("cpu"), Silent())
     results, _ = bench.compute(plan, runner)
-    return {(job.cell.method, job.cell.task): result for job, result in results}, told
+    return {(planned.cell.method, planned.cell.task): result for planned, result in results}, told
 
 
 def test_a_single_file_that_changed_is_run_anew(bench, tmp_path):
@@ -342,7 +342,7 @@ def test_no_fit_sees_or_depends_on_labels(bench, prepared):
     plan = make_plan(
         registry, select(registry, Request(["identity"], ["domain1"], "tiny")), prepared, Silent()
     )
-    data = plan.jobs[0].data.fit_data(0)
+    data = plan.cells[0].data.fit_data(0)
     bare = data.restricted(Needs.PAIRED)
     for scans in (bare.target, bare.validation, bare.source, *bare.pairs):
         assert scans.load([0]).labels is None

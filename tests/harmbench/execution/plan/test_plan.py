@@ -43,9 +43,9 @@ def test_an_ablation_changes_what_set_has_set(registry):
 
 def test_what_acts_at_inference_alone_shares_the_fit_and_the_rest_does_not(registry, tmp_path):
     plan = make_plan(registry, select(registry, ASKED), tmp_path, Silent())
-    fits = [job.cell.fit_key for job in plan.jobs]
+    fits = [planned.cell.fit_key for planned in plan.cells]
     assert fits[0] == fits[1] != fits[2]
-    assert len({job.cell.key for job in plan.jobs}) == 3
+    assert len({planned.cell.key for planned in plan.cells}) == 3
 
 
 @pytest.mark.parametrize("pattern", ["unfit", "unf*"])

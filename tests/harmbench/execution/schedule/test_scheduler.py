@@ -11,22 +11,22 @@ import torch
 from harmbench.contracts.cell import Status
 from harmbench.errors import UserError
 from harmbench.execution.compute.runner import Runner
-from harmbench.execution.plan.durations import Costs
+from harmbench.execution.plan.durations import Durations
 from harmbench.execution.plan.plan import make_plan
 from harmbench.execution.plan.request import Request
 from harmbench.execution.plan.selection import select
-from harmbench.execution.schedule.executors.choice import Choice
+from harmbench.execution.schedule.executors.options import ExecutorOptions
 from harmbench.execution.schedule.invocation import Invocation, last_unfinished
-from harmbench.execution.schedule.jobs import priorities, works
-from harmbench.execution.schedule.order import Order
-from harmbench.execution.schedule.scheduler import Matrix
+from harmbench.execution.schedule.jobs import jobs, priorities
+from harmbench.execution.schedule.run_options import RunOptions
+from harmbench.execution.schedule.scheduler import Scheduler
 from harmbench.execution.schedule.session import Session, log_name
 from harmbench.plugins import Registry
 from harmbench.util.progress import Silent
 from helpers import PLUGINS
 
 FILES = tuple(PLUGINS / name for name in ("tiny_cohort.py", "odd_methods.py", "built_methods.py"))
-NOTHING_KNOWN = Costs({}, {})
+NOTHING_KNOWN = Durations({}, {})
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-def planned(home, methods, tasks, **options):
+def plan_of(home, methods, tasks, **options):
     registry = Registry.discover(FILES)
     request = Request(tuple(methods), tuple(tasks), "tiny", **options)
     return make_plan(registry, select(registry, request), home, Silent())
@@ -67,50 +67,51 @@ class Lanes:
 
 def run(home, executor, methods, tasks, lanes=None, **choice):
     """Run a matrix of the tiny cohort by an executor; return statuses, reasons and fits made."""
-    plan = planned(home, methods, tasks)
-    order = Order(Request(tuple(methods), tuple(tasks), "tiny"), FILES, "cpu", threads=1)
-    invocation = Invocation.begin(home, order, Choice(executor).to_json())
-    matrix = Matrix(plan, runner(home), NOTHING_KNOWN)
-    session = Session(plan, runner(home), matrix.works, invocation.logs)
-    with Choice(executor, **choice).open(invocation, session, lanes or Lanes()) as opened:
+    plan = plan_of(home, methods, tasks)
+    order = RunOptions(Request(tuple(methods), tuple(tasks), "tiny"), FILES, "cpu", threads=1)
+    invocation = Invocation.begin(home, order, ExecutorOptions(executor).to_json())
+    scheduler = Scheduler(plan, runner(home), NOTHING_KNOWN)
+    session = Session(plan, runner(home), scheduler.jobs, invocation.logs)
+    with ExecutorOptions(executor, **choice).open(invocation, session, lanes or Lanes()) as opened:
         results = {
-            (job.cell.method, job.cell.task): result for job, result in matrix.run(opened, Silent())
+            (planned.cell.method, planned.cell.task): result
+            for planned, result in scheduler.run(opened, Silent())
         }
-    return results, [matrix.works[key].task.name for key in matrix.fits_made]
+    return results, [scheduler.jobs[key].payload.name for key in scheduler.fits_made]
 
 
 def test_fits_stand_before_what_needs_them_and_once(home):
-    plan = planned(home, ["identity", "built", "also-built", "counts"], ["domain1", "sim-exp"])
-    found = works(plan, NOTHING_KNOWN)
-    titles = [work.title for work in found.values()]
+    plan = plan_of(home, ["identity", "built", "also-built", "counts"], ["domain1", "sim-exp"])
+    found = jobs(plan, NOTHING_KNOWN)
+    titles = [job.title for job in found.values()]
     assert [title for title in titles if "fit of" in title] == [
         f"fit of {name}, seed 0" for name in ("base", "built", "also-built", "counts")
     ]
     assert len(titles) == 4 + 8
     seen = set()
-    for key, work in found.items():
-        assert work.after <= seen
+    for key, job in found.items():
+        assert job.after <= seen
         seen.add(key)
 
 
 def test_what_is_in_the_store_is_not_waited_for(home):
-    plan = planned(home, ["built"], ["domain1"])
-    keys = list(works(plan, NOTHING_KNOWN))
-    assert [work.title for work in works(plan, NOTHING_KNOWN, keys[:2]).values()] == [
+    plan = plan_of(home, ["built"], ["domain1"])
+    keys = list(jobs(plan, NOTHING_KNOWN))
+    assert [job.title for job in jobs(plan, NOTHING_KNOWN, keys[:2]).values()] == [
         "built on domain1, seed 0"
     ]
-    assert not works(plan, NOTHING_KNOWN, keys)
+    assert not jobs(plan, NOTHING_KNOWN, keys)
 
 
 def test_what_holds_up_most_comes_first(home):
-    plan = planned(home, ["identity", "counts", "built"], ["domain1"])
-    costs = Costs(
+    plan = plan_of(home, ["identity", "counts", "built"], ["domain1"])
+    costs = Durations(
         {("base", "quick"): 50.0, ("built", "quick"): 10.0, ("counts", "quick"): 20.0},
         {(name, "quick"): 1.0 for name in ("identity", "counts", "built")},
     )
-    found = works(plan, costs)
+    found = jobs(plan, costs)
     chains = {found[key].title: value for key, value in priorities(found).items()}
-    scans = len(plan.jobs[0].data.test)
+    scans = len(plan.cells[0].data.test)
     assert chains["fit of base, seed 0"] == 60 + scans
     assert chains["fit of built, seed 0"] == 10 + scans
     assert chains["fit of counts, seed 0"] == 20 + scans
@@ -119,12 +120,12 @@ def test_what_holds_up_most_comes_first(home):
 
 def test_costs_are_read_from_the_stores(home):
     run(home, "serial", ["base"], ["domain1"])
-    costs = Costs.read(home)
-    plan = planned(home, ["base"], ["sim-exp"])
-    (job,) = plan.jobs
-    assert costs.of_fit(job.fit) >= 0.2  # that is what the fit of `base` waits
-    assert costs.of_cell(job) > 0
-    (other,) = planned(home, ["built"], ["sim-exp"]).jobs
+    costs = Durations.read(home)
+    plan = plan_of(home, ["base"], ["sim-exp"])
+    (planned,) = plan.cells
+    assert costs.of_fit(planned.fit) >= 0.2  # that is what the fit of `base` waits
+    assert costs.of_cell(planned) > 0
+    (other,) = plan_of(home, ["built"], ["sim-exp"]).jobs
     assert costs.of_cell(other) is None
 
 
@@ -197,18 +198,20 @@ def test_jobs_of_submitit_do_the_same(home):
 
 
 def test_what_another_process_is_at_is_left_for_later(home):
-    plan = planned(home, ["identity", "scale"], ["domain1"])
-    matrix = Matrix(plan, runner(home), NOTHING_KNOWN)
-    session = Session(plan, runner(home), matrix.works, home / "logs")
-    first, second = plan.jobs
+    plan = plan_of(home, ["identity", "scale"], ["domain1"])
+    scheduler = Scheduler(plan, runner(home), NOTHING_KNOWN)
+    session = Session(plan, runner(home), scheduler.jobs, home / "logs")
+    first, second = plan.cells
     order = []
-    with Choice().open(Invocation.begin(home, Order(Request((), ())), {}), session, Lanes()) as ex:
+    with ExecutorOptions().open(
+        Invocation.begin(home, RunOptions(Request((), ())), {}), session, Lanes()
+    ) as ex:
         held = runner(home).cells.lock(first.cell.key)
         held.__enter__()
-        for job, result in matrix.run(ex, Silent()):
-            order.append(job.cell.method)
+        for planned, result in scheduler.run(ex, Silent()):
+            order.append(planned.cell.method)
             assert result.status is Status.DONE
-            if job is second:
+            if planned is second:
                 held.__exit__(None, None, None)
     assert order == ["scale", "identity"]
 
@@ -217,18 +220,18 @@ def test_an_order_survives_being_written_down(tmp_path):
     request = Request(
         ("a", "b"), ("c",), "bids:/data", Path("r.toml"), seeds=(0, 4), assignments=("a.x=1",)
     )
-    order = Order(request, (Path("/p.py"),), "cuda:1", 3, deterministic=True, max_memory=100)
-    assert Order.from_json(order.to_json()) == order
+    order = RunOptions(request, (Path("/p.py"),), "cuda:1", 3, deterministic=True, max_memory=100)
+    assert RunOptions.from_json(order.to_json()) == order
 
 
 def test_the_last_invocation_that_did_not_end_is_found(home, monkeypatch):
     monkeypatch.chdir(home)
     with pytest.raises(UserError, match="no run that was interrupted"):
         last_unfinished(home)
-    order = Order(Request(("a",), ("b",)))
-    begun = Invocation.begin(home, order, Choice("local", 2).to_json())
+    order = RunOptions(Request(("a",), ("b",)))
+    begun = Invocation.begin(home, order, ExecutorOptions("local", 2).to_json())
     found, executor = last_unfinished(home)
-    assert (found, Choice.from_json(executor)) == (begun, Choice("local", 2))
+    assert (found, ExecutorOptions.from_json(executor)) == (begun, ExecutorOptions("local", 2))
     assert found.order == order
     with begun.running(), pytest.raises(UserError):
         last_unfinished(home)
@@ -238,6 +241,6 @@ def test_the_last_invocation_that_did_not_end_is_found(home, monkeypatch):
 
 
 def test_log_files_have_names_that_can_be_typed(home):
-    plan = planned(home, ["identity"], ["sim-gamma0.7"])
-    (work,) = works(plan, NOTHING_KNOWN).values()
-    assert log_name(work) == f"identity-on-sim-gamma0.7-seed-0-{work.key[:8]}.log"
+    plan = plan_of(home, ["identity"], ["sim-gamma0.7"])
+    (job,) = jobs(plan, NOTHING_KNOWN).values()
+    assert log_name(job) == f"identity-on-sim-gamma0.7-seed-0-{job.key[:8]}.log"

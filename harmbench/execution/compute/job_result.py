@@ -12,7 +12,7 @@ from harmbench.contracts.fit_progress import CurvePoint
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobResult:
     """How a fit or a cell ended; what it came to is in the store.
 
     Attributes
@@ -53,7 +53,7 @@ class Outcome:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Outcome:
+    def from_json(cls, content: Mapping[str, Any]) -> JobResult:
         """Undo `to_json`."""
         return cls(
             Status[content["status"]],

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harmbench.data.prepare_options import Preparing
+from harmbench.data.prepare_options import PrepareOptions
 from harmbench.execution.plan.request import Request
 
 
 @dataclass(frozen=True)
-class Order:
+class RunOptions:
     """Everything that another process needs to compute works of the same plan.
 
     Attributes
@@ -45,14 +45,14 @@ class Order:
         return json.dumps(dataclasses.asdict(self), default=str)
 
     @classmethod
-    def from_json(cls, text: str) -> Order:
+    def from_json(cls, text: str) -> RunOptions:
         """Undo `to_json`."""
         content: dict[str, Any] = json.loads(text)
         asked: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in content.pop("request").items()
         }
-        asked["preparing"] = Preparing(**asked["preparing"])
+        asked["preparing"] = PrepareOptions(**asked["preparing"])
         if asked["recipe"] is not None:
             asked["recipe"] = Path(asked["recipe"])
         plugins = tuple(map(Path, content.pop("plugins")))

@@ -15,7 +15,7 @@ from harmbench.execution.schedule.executors.local import Lanes, Local
 from harmbench.execution.schedule.executors.serial import Serial
 from harmbench.execution.schedule.executors.submitted import Resources, Submitted
 from harmbench.execution.schedule.invocation import Invocation
-from harmbench.execution.schedule.order import Order
+from harmbench.execution.schedule.run_options import RunOptions
 from harmbench.execution.schedule.session import Session
 
 # Each process holds its own copy of torch and of the model.
@@ -23,7 +23,7 @@ _MOST_WORKERS = 4
 
 
 @dataclass(frozen=True)
-class Choice:
+class ExecutorOptions:
     """An executor by name, with what the user said of it.
 
     Attributes
@@ -45,7 +45,7 @@ class Choice:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> Choice:
+    def from_json(cls, content: dict[str, Any]) -> ExecutorOptions:
         """Undo `to_json`."""
         return cls(content["name"], content["workers"], Resources(**content["resources"]))
 
@@ -88,7 +88,7 @@ class Choice:
         return [device] * (self.workers or (min(cores, _MOST_WORKERS) if device == "cpu" else 1))
 
 
-def here(choice: Choice, order: Order) -> Order:
+def local_options(choice: ExecutorOptions, order: RunOptions) -> RunOptions:
     """Return the order as this process needs it: only `serial` computes here."""
     if choice.name == "serial":
         return order
