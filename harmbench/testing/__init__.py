@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harmbench.testing.checks import CheckFailure as CheckFailure
-    from harmbench.testing.checks import CheckResult as Outcome
-    from harmbench.testing.checks import CheckStatus as Status
+    from harmbench.testing.checks import CheckResult as CheckResult
+    from harmbench.testing.checks import CheckStatus as CheckStatus
     from harmbench.testing.parametrize import parametrize_with_checks as parametrize_with_checks
     from harmbench.testing.suite import Report as Report
     from harmbench.testing.suite import check_method as check_method

@@ -52,7 +52,7 @@ class RunOptions:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in content.pop("request").items()
         }
-        asked["preparing"] = PrepareOptions(**asked["preparing"])
+        asked["prepare_options"] = PrepareOptions(**asked["prepare_options"])
         if asked["recipe"] is not None:
             asked["recipe"] = Path(asked["recipe"])
         plugins = tuple(map(Path, content.pop("plugins")))

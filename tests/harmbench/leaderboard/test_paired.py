@@ -16,7 +16,7 @@ PSNR, MAE = Measure("psnr", True, "dB"), Measure("mae", False)
 
 def run(run_id, label="one", **changes):
     """A row of the table of runs; subjects and values are given by name."""
-    subjects = changes.pop("people", {f"p{i}": 20.0 + i for i in range(7)})
+    subjects = changes.pop("subjects", {f"p{i}": 20.0 + i for i in range(7)})
     row = {
         "run_id": run_id, "label": label, "task": "a", "cohort": "tiny", "cohort_key": "c0",
         "kind": "real", "preset": "quick", "normalization": "minmax", "data": "d0", "seed": 0,

@@ -101,7 +101,7 @@ def test_numbers_that_are_no_means_over_subjects_are_estimates_all_the_same(benc
 
 
 def test_labels_of_the_target_are_in_an_instruments_fit_and_no_others(bench):
-    (planned,) = plan(bench.home, ["copies"], ["metered"]).jobs
+    (planned,) = plan(bench.home, ["copies"], ["metered"]).cells
     (meter,) = planned.instruments.values()
     assert meter.fit_data.target.labelled
     assert meter.fit_data.digest != planned.fit.fit_data.digest
@@ -116,7 +116,7 @@ def test_labels_of_the_target_are_in_an_instruments_fit_and_no_others(bench):
 
 def test_the_key_of_a_cell_has_its_instruments_in_it(bench):
     def cell(**options):
-        (planned,) = plan(bench.home, ["identity"], ["metered"], **options).jobs
+        (planned,) = plan(bench.home, ["identity"], ["metered"], **options).cells
         return planned.cell, planned.bounds_key
 
     (plain, bounds), (other, others) = cell(), cell(assignments=["meter.factor=2"])

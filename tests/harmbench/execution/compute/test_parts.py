@@ -54,7 +54,7 @@ def bench(prepared, tmp_path, monkeypatch, compute):
 
 
 def keys(home, *methods, **options):
-    return [planned.cell.fit_key for planned in plan(home, methods, **options).jobs]
+    return [planned.cell.fit_key for planned in plan(home, methods, **options).cells]
 
 
 def stored(home, key):
@@ -162,7 +162,7 @@ def test_a_fit_is_another_by_what_its_parts_are_fitted_with_alone(prepared):
 
 
 def test_a_wholes_key_has_its_parts_keys_in_it(prepared):
-    (planned,) = plan(prepared, ["built"]).jobs
+    (planned,) = plan(prepared, ["built"]).cells
     below = planned.fit.parts["below"]
     assert [below.key] == keys(prepared, "base")
     newer = type("Newer", (below.model,), {"version": "2"})

@@ -197,7 +197,7 @@ def test_what_is_not_paired_is_scored_by_what_needs_no_pairs(bench):
 def test_fit_data_holds_no_more_than_the_needs_entitle_to(bench, prepared):
     registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
     request = Request(["identity"], ["domain1"], "tiny")
-    planned = make_plan(registry, select(registry, request), prepared, Silent()).jobs[0]
+    planned = make_plan(registry, select(registry, request), prepared, Silent()).cells[0]
     whole = planned.data.fit_data(0)
     held = {
         needs: [part is not None for part in (whole.restricted(needs)._source,
@@ -242,7 +242,7 @@ def test_a_setting_for_harmonising_alone_shares_the_fit(bench):
         registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
         request = Request(["blindharmony"], ["sim-exp"], "tiny", assignments=[text])
         cells.append(
-            make_plan(registry, select(registry, request), bench.home, Silent()).jobs[0].cell
+            make_plan(registry, select(registry, request), bench.home, Silent()).cells[0].cell
         )
     assert len({cell.fit_key for cell in cells}) == 1
     assert len({cell.key for cell in cells}) == 3

@@ -125,7 +125,7 @@ def test_costs_are_read_from_the_stores(home):
     (planned,) = plan.cells
     assert costs.of_fit(planned.fit) >= 0.2  # that is what the fit of `base` waits
     assert costs.of_cell(planned) > 0
-    (other,) = plan_of(home, ["built"], ["sim-exp"]).jobs
+    (other,) = plan_of(home, ["built"], ["sim-exp"]).cells
     assert costs.of_cell(other) is None
 
 
