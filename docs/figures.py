@@ -84,7 +84,7 @@ def main() -> None:
     """Draw all."""
     template = load_template()
     IMAGES.mkdir(exist_ok=True)
-    drawn = {"scanners": scanners(template), "people": subjects(template), "signal": signal()}
+    drawn = {"scanners": scanners(template), "subjects": subjects(template), "signal": signal()}
     for name, figure in drawn.items():
         figure.savefig(IMAGES / f"phantom-{name}.png", dpi=90)
 
