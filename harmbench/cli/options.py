@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -92,28 +94,48 @@ _n4_option = click.option(
 )  # fmt: skip
 
 
+def collected(name: str, build: Callable[..., Any], *options: Callable[[F], F]) -> Callable[[F], F]:
+    """Add options to a command, which receives them as one object.
+
+    Parameters
+    ----------
+    name
+        Name of the command's parameter.
+    build
+        Makes the object; its parameters are the names of the options.
+    options
+        The options, in the order of `--help`.
+    """
+    fields = tuple(inspect.signature(build).parameters)
+
+    def decorate(command: F) -> F:
+        @functools.wraps(command)
+        def collecting(*arguments: Any, **values: Any) -> Any:
+            values[name] = build(**{field: values.pop(field) for field in fields})
+            return command(*arguments, **values)
+
+        for option in reversed(options):
+            option(cast("F", collecting))
+        return cast("F", collecting)
+
+    return decorate
+
+
+def _prepare_options(*, brain_extraction: str, no_brain_mask: bool, n4: bool) -> PrepareOptions:
+    return PrepareOptions(brain_extraction, heads=no_brain_mask, n4=n4)
+
+
 def prepared_by(options: Mapping[str, Any]) -> PrepareOptions:
-    """Return what `preparing_options` say, by their names."""
-    return PrepareOptions(
-        options["brain_extraction"], heads=options["no_brain_mask"], n4=options["n4"]
+    """Return the `PrepareOptions` given by the values of `preparing_options`."""
+    return _prepare_options(
+        **{name: options[name] for name in ("brain_extraction", "no_brain_mask", "n4")}
     )
 
 
-def preparing_options(command: F) -> F:
-    """Add the options that say how volumes are prepared; they come as one, `prepare_options`."""
-
-    @functools.wraps(command)
-    def chosen(
-        *arguments: Any, brain_extraction: str, no_brain_mask: bool, n4: bool, **others: Any
-    ) -> Any:
-        prepare_options = prepared_by(
-            {"brain_extraction": brain_extraction, "no_brain_mask": no_brain_mask, "n4": n4}
-        )
-        return command(*arguments, prepare_options=prepare_options, **others)
-
-    for option in (_n4_option, _no_brain_mask_option, _brain_extraction_option):
-        option(chosen)
-    return cast("F", chosen)
+# How volumes are prepared; a command receives `prepare_options`.
+preparing_options = collected(
+    "prepare_options", _prepare_options, _brain_extraction_option, _no_brain_mask_option, _n4_option
+)
 
 
 plugin_option = click.option(
@@ -140,6 +162,43 @@ set_option = click.option(
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Print what would be run, and run nothing.",
 )  # fmt: skip
+
+
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Base seed."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellChoice:
+    """The options that select one cell: method, task, preset, seed and settings."""
+
+    method: str | None
+    task: str | None
+    preset: str
+    seed: int
+    assignments: tuple[str, ...]
+
+
+def cell_options(*, method_help: str, task_help: str) -> Callable[[F], F]:
+    """Add the options of one cell; a command receives them as `choice`, a `CellChoice`."""
+    return collected(
+        "choice",
+        CellChoice,
+        click.option(
+            "-m",
+            "--method",
+            metavar="NAME",
+            shell_complete=complete("methods"),
+            help=method_help,
+        ),
+        click.option(
+            "-t", "--task", metavar="NAME", shell_complete=complete("tasks"), help=task_help
+        ),
+        preset_option,
+        seed_option,
+        set_option,
+    )
 
 
 class Memory(click.ParamType[int]):

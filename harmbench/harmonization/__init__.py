@@ -1,1 +1,1 @@
-"""Applying a stored fit to a user's own scans."""
+"""Harmonising a user's own scans with a stored fit."""

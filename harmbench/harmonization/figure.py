@@ -1,4 +1,4 @@
-"""Pictures of a scan before and after harmonisation, in three planes."""
+"""Figure of a scan before and after harmonisation, in three planes."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _PLANES = ("sagittal", "coronal", "axial")
 
 
 def before_after(before: Volume, after: Array, changed: npt.NDArray[np.bool_], title: str) -> bytes:
-    """Draw a scan before, after, and the difference, through the middle of what was changed.
+    """Draw a scan before and after, and the difference, through the middle of the changed region.
 
-    Before and after share one grey window, so that a change of scale shows as one.
+    Before and after share one grey window, so that a change of intensity scale is visible.
 
     Parameters
     ----------
     before, after
-        The scan and its voxels after: `(X, Y, Z)` in canonical orientation.
+        The scan, and its voxels afterwards: `(X, Y, Z)` in canonical orientation.
     changed
-        `(X, Y, Z)` bool, somewhere true.
+        `(X, Y, Z)` bool, true for at least one voxel.
     title
-        Over the picture.
+        Title of the figure.
 
     Returns
     -------
     bytes
         A PNG file.
     """
-    places = [
+    centre = [
         int(np.median(np.flatnonzero(changed.any(axis=others))))
         for others in ((1, 2), (0, 2), (0, 1))
     ]
@@ -51,7 +51,7 @@ def before_after(before: Volume, after: Array, changed: npt.NDArray[np.bool_], t
         for axis, plane in enumerate(_PLANES):
             panel = figure.add_axes((0.04 + 0.285 * axis, 0.635 - 0.31 * i, 0.275, 0.295))
             across, up = (size for k, size in enumerate(before.voxel_size) if k != axis)
-            image = upright(np.take(data, places[axis], axis=axis))
+            image = upright(np.take(data, centre[axis], axis=axis))
             shown = panel.imshow(image, aspect=up / across, cmap=cmap, vmin=low, vmax=high)
             panel.set_axis_off()
             if i == 0:
@@ -60,6 +60,6 @@ def before_after(before: Volume, after: Array, changed: npt.NDArray[np.bool_], t
         scale = figure.add_axes((0.91, 0.68 - 0.31 * i, 0.012, 0.2))
         figure.colorbar(shown, cax=scale)
     figure.suptitle(title, fontsize=10)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
-    return picture.getvalue()
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=110)
+    return png.getvalue()

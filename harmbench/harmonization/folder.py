@@ -1,23 +1,36 @@
-"""Which scans of a folder are harmonised, where the results go, and what describes them all."""
+"""Harmonise a folder of scans into a BIDS derivative."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from harmbench.cohorts.bids.layout import brain_mask
 from harmbench.errors import UserError
 from harmbench.harmonization.harmonizer import Harmonizer
-from harmbench.harmonization.scan import HarmonizeJob, HarmonizeOptions, OutputPaths
+from harmbench.harmonization.output_paths import OutputPaths
+from harmbench.harmonization.scan import (
+    HarmonizedScan,
+    HarmonizeJob,
+    HarmonizeOptions,
+    finished_result,
+    harmonize_file,
+    output_lock,
+)
 from harmbench.preprocessing.brain import BrainSource
 from harmbench.preprocessing.brain_tools import find_extractor
 from harmbench.preprocessing.file_names import beside, refuse_dicom
 from harmbench.util.file_digests import remembered_digests
 from harmbench.util.files import atomic_write_bytes
+from harmbench.util.processes import in_processes
+from harmbench.util.progress import Progress
 
 _VOLUME = re.compile(r"\.nii(\.gz)?$")
 _T1W = re.compile(r"_T1w\.nii(\.gz)?$")
@@ -25,32 +38,102 @@ _NO_RAW_DATA = ("derivatives", "sourcedata")
 _DESCRIPTION = "dataset_description.json"
 
 
+@dataclass(frozen=True)
+class FolderSummary:
+    """Numbers of scans: all, newly harmonised, with existing outputs; the rest failed."""
+
+    scans: int
+    harmonized: int
+    existing: int
+
+    @property
+    def failed(self) -> int:
+        """Number of scans that could not be harmonised."""
+        return self.scans - self.harmonized - self.existing
+
+
+def harmonize_folder(
+    folder: Path,
+    out: Path,
+    harmonizer: Harmonizer,
+    options: HarmonizeOptions,
+    progress: Progress,
+    *,
+    figures: bool = True,
+    processes: int | None = None,
+) -> FolderSummary:
+    """Harmonise all scans of a folder; scans with outputs are skipped, failures are logged.
+
+    Parameters
+    ----------
+    folder, out
+        Folder of the scans; folder of the derivative.
+    harmonizer, options
+        The fitted method, and how it is applied.
+    progress
+        Shows the number of finished scans, failures and warnings.
+    figures
+        Whether to draw each scan before and after.
+    processes
+        Number of processes; None for one per processor.
+
+    Raises
+    ------
+    UserError
+        If the folder has no scans, or the output folder cannot be used.
+    """
+    with output_lock(out, harmonizer.home, progress):
+        jobs = jobs_in(folder, out, harmonizer.home, options, figures=figures)
+        describe(out, folder, harmonizer, force=options.force)
+        # Look for existing outputs here: no process is started where nothing is to do.
+        existing = [(job, finished_result(job, harmonizer)) for job in jobs]
+        finished = [(job, result) for job, result in existing if result is not None]
+        remaining = [job for job, result in existing if result is None]
+        computed = in_processes(harmonize_file, remaining, harmonizer, most=processes)
+        results = progress.track(chain(finished, computed), "harmonising scans", len(jobs))
+        counts = Counter(_logged(job, result, progress) for job, result in results)
+    return FolderSummary(len(jobs), counts["harmonised"], counts["existing"])
+
+
+def _logged(job: HarmonizeJob, result: HarmonizedScan, progress: Progress) -> str:
+    """Log the result of a job, and return its category."""
+    name = job.source.removeprefix("bids:raw:")
+    if result.error is not None:
+        progress.log(f"left out {name}: {result.error}")
+        return "failed"
+    if not result.existing:
+        progress.log(f"harmonised {name}")
+    if result.warning is not None:
+        progress.log(f"warning: {name}: {result.warning}")
+    return "existing" if result.existing else "harmonised"
+
+
 def job_of(
     scan: Path, mask: Path | None, outputs: OutputPaths, home: Path, options: HarmonizeOptions
 ) -> HarmonizeJob:
-    """Return what there is to do for a single scan, with a mask of its brain or None."""
+    """Return the job of a single scan; `mask` is its brain mask or None."""
     digests = remembered_digests([scan] if mask is None else [scan, mask], home)
-    return _errand(scan, mask, str(scan), outputs, digests, options)
+    return _job(scan, mask, str(scan), outputs, digests, options)
 
 
 def jobs_in(
     folder: Path, out: Path, home: Path, options: HarmonizeOptions, *, figures: bool
 ) -> list[HarmonizeJob]:
-    """List what there is to do for a folder of scans.
+    """List the jobs of a folder of scans.
 
-    If any file of the folder or of one within has a name as BIDS gives it, `*_T1w.nii[.gz]`,
-    it is those that are harmonised, under names of a BIDS derivative; else every NIfTI file,
-    under the name that it has. `derivatives`, `sourcedata` and hidden folders are passed
-    over, but brain masks are found among derivatives as for a cohort.
+    If the folder or a subfolder has files with BIDS names, `*_T1w.nii[.gz]`, only those are
+    harmonised and the outputs have names of a BIDS derivative. Otherwise every NIfTI file is
+    harmonised and keeps its name. `derivatives`, `sourcedata` and hidden folders are skipped,
+    but brain masks are looked up in `derivatives` as for a cohort.
 
     Raises
     ------
     UserError
-        If there is nothing to do, or results would go into the folder of the scans itself.
+        If the folder has no scans, it is the output folder, or two outputs have one name.
     """
     root, out = folder.resolve(), out.resolve()
     if root == out:
-        raise UserError(f"'{folder}' holds the scans themselves; give another folder to write to")
+        raise UserError(f"'{folder}' holds the scans themselves; choose another --output folder")
     volumes = sorted(path for path in _files(root, out) if _VOLUME.search(path.name))
     scans = [path for path in volumes if _T1W.search(path.name)] or volumes
     if not scans:
@@ -64,12 +147,12 @@ def jobs_in(
         relative = path.relative_to(root)
         outputs = _outputs(out / relative.parent, path.name, figures)
         source = f"bids:raw:{relative.as_posix()}"
-        jobs.append(_errand(path, masks[path], source, outputs, digests, options))
+        jobs.append(_job(path, masks[path], source, outputs, digests, options))
     _check_names(jobs)
     return jobs
 
 
-def _errand(
+def _job(
     scan: Path,
     mask: Path | None,
     source: str,
@@ -80,7 +163,14 @@ def _errand(
     prepare_options = options.prepare_options
     tool = find_extractor(prepare_options.brain_extraction)
     brain = BrainSource.of(scan, mask, digests, tool, heads=prepare_options.heads)
-    return HarmonizeJob(scan, digests[scan], brain, source, outputs, options)
+    return HarmonizeJob(
+        path=scan,
+        content=digests[scan],
+        brain=brain,
+        source=source,
+        outputs=outputs,
+        options=options,
+    )
 
 
 def _files(root: Path, out: Path) -> Iterator[Path]:
@@ -98,11 +188,11 @@ def _outputs(folder: Path, name: str, figures: bool) -> OutputPaths:
     ending = name.removeprefix(stem)
     mask = f"{stem}_mask"
     if _T1W.search(name):
-        # BIDS has room for one description: an earlier one goes into ours.
+        # BIDS allows one `desc` entity: put an earlier one in front of ours.
         earlier = re.search(r"_desc-([^_]+)", stem)
-        described = f"_desc-{earlier[1] if earlier else ''}harmonized"
-        subject = re.sub(r"_desc-[^_]+", "", stem).removesuffix("_T1w")
-        stem, mask = f"{subject}{described}_T1w", f"{subject}{described}_mask"
+        entity = f"_desc-{earlier[1] if earlier else ''}harmonized"
+        others = re.sub(r"_desc-[^_]+", "", stem).removesuffix("_T1w")
+        stem, mask = f"{others}{entity}_T1w", f"{others}{entity}_mask"
     figure = folder / f"{stem}.png" if figures else None
     return OutputPaths(folder / f"{stem}{ending}", folder / f"{mask}.nii.gz", figure)
 
@@ -114,39 +204,38 @@ def _check_names(jobs: list[HarmonizeJob]) -> None:
         for output in (outputs.scan, outputs.sidecar, outputs.mask):
             if output is not None and taken.setdefault(output, job.path) != job.path:
                 raise UserError(
-                    f"the results of {taken[output].name} and {job.path.name} would have the "
-                    f"same name, {output.name}; rename one of the two"
+                    f"the outputs of {taken[output].name} and {job.path.name} would both be "
+                    f"called {output.name}; rename one of the two scans"
                 )
 
 
 def describe(out: Path, folder: Path, harmonizer: Harmonizer, *, force: bool) -> None:
-    """Write the `dataset_description.json` of the derivative, if it is not there.
+    """Write the derivative's `dataset_description.json` if it does not exist.
 
     Raises
     ------
     UserError
-        If the folder is another data set, or was harmonised otherwise and `force` is not given.
+        If the folder is another data set, or holds scans of another fit and `force` is False.
     """
     path = out / _DESCRIPTION
-    wanted = _description(folder, harmonizer)
     if path.exists():
         try:
-            there: dict[str, Any] = json.loads(path.read_text())
-            made = there["GeneratedBy"][0]
-            ours = made["Name"] == "harmbench"
+            generator: dict[str, Any] = json.loads(path.read_text())["GeneratedBy"][0]
+            ours = generator["Name"] == "harmbench"
         except (OSError, ValueError, KeyError, IndexError, TypeError):
-            made, ours = {}, False
+            generator, ours = {}, False
         if not ours:
-            raise UserError(f"'{out}' is a data set that harmbench did not make; choose another")
-        if made.get("Harmonizer") == harmonizer.key:
+            raise UserError(f"'{out}' is a data set not made by harmbench; choose another folder")
+        if generator.get("Harmonizer") == harmonizer.key:
             return
         if not force:
             raise UserError(
-                f"'{out}' was harmonised otherwise: {made.get('Description')}; choose another "
-                "folder, or give --force to replace what is there"
+                f"'{out}' holds scans of another fit: {generator.get('Description')}; choose "
+                "another folder, or give --force to replace them"
             )
+    description = _description(folder, harmonizer)
     try:
-        atomic_write_bytes(path, json.dumps(wanted, indent=1).encode())
+        atomic_write_bytes(path, json.dumps(description, indent=1).encode())
     except OSError as error:
         raise UserError(f"'{out}' cannot be written to: {error.strerror}") from None
 

@@ -9,49 +9,77 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from harmbench.contracts.method import Method
 from harmbench.contracts.model import fit_settings
-from harmbench.data.prepare_options import DEFAULT_NORMALIZATION
-from harmbench.data.scans import Grid
+from harmbench.contracts.needs import Needs
+from harmbench.data.prepare_options import DEFAULT_NORMALIZATION, PrepareOptions
+from harmbench.data.scans import GRIDS, Grid
 from harmbench.errors import UserError
+from harmbench.execution.compute.runner import Runner
 from harmbench.execution.plan import settings
+from harmbench.execution.plan.plan import PlannedCell, make_plan
+from harmbench.execution.plan.request import Request
+from harmbench.execution.plan.selection import select
 from harmbench.plugins import Registry, code_version
 from harmbench.preprocessing.normalization import normalization
-from harmbench.preprocessing.version import PREPROCESSING_VERSION as PREPARING
+from harmbench.preprocessing.version import PREPROCESSING_VERSION
 from harmbench.store.stores import FitStore
 from harmbench.util.hashing import canonical, digest
+from harmbench.util.progress import Progress
 from harmbench.util.seeds import seeded
 
-# Raised whenever the same scan and fit would give another file.
+# Increase whenever the same scan and fit would give a different file.
 VERSION = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class HarmonizeContext:
+    """What a harmonizer is built from and where it runs.
+
+    Attributes
+    ----------
+    registry, plugins
+        All plugins, and the single files among them, which other processes load too.
+    home
+        Folder of the stores.
+    device
+        Device that methods run on.
+    """
+
+    registry: Registry
+    plugins: tuple[Path, ...]
+    home: Path
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Harmonizer:
-    """A method with its fit, in words: what any process needs to build and apply it.
+    """A serialisable description of a fitted method: any process can build and apply it.
 
     Attributes
     ----------
     method, code, preset, seed, grid
-        As of the fit; `code` identifies the method's version.
+        As in the fit; `code` identifies the method's version.
     settings
-        Its whole config, as JSON.
+        The complete config, as JSON.
     fit
-        Key of its fit in the store, or None for a method with nothing to learn.
+        Key of the fit in the store; None for a method that learns nothing.
     target
-        The domain it harmonises to, or None where that is not known.
+        The target domain; None where it is not known.
     task, cohort
-        What the fit was chosen by, or None.
+        The task and cohort that selected the fit, or None.
     normalization, standard
-        How the fit's scans were normalised, and the standard that this learnt or `()`.
+        How the fit's scans were normalised, and the learnt standard or `()`.
     prepared
-        What else was done to the fit's scans (`Preparing.labels`), and is to a scan.
+        Further preparation of the fit's scans (`PrepareOptions.labels`), repeated on each scan.
     plugins
-        Files that the method may come from.
+        Single-file plugins that may define the method.
     home
         Folder of the stores.
     device
-        Where it is applied.
+        Device that the method runs on.
     """
 
     method: str
@@ -73,11 +101,11 @@ class Harmonizer:
 
     @property
     def key(self) -> str:
-        """Content hash of everything that the answer to a scan depends on."""
+        """Content hash of everything that the harmonised scan depends on, except the scan."""
         return digest(
             "harmonizer",
             VERSION,
-            PREPARING,
+            PREPROCESSING_VERSION,
             self.method,
             self.code,
             json.loads(self.settings),
@@ -89,12 +117,12 @@ class Harmonizer:
 
     @property
     def title(self) -> str:
-        """The method, and where it harmonises to."""
+        """Method and target domain, for messages."""
         return self.method + (f" to '{self.target}'" if self.target else "")
 
     @property
     def record(self) -> dict[str, Any]:
-        """What is recorded with every file, as JSON types."""
+        """The record stored with every harmonised file, as JSON types."""
         return {
             "Method": self.method,
             "MethodVersion": self.code,
@@ -109,114 +137,238 @@ class Harmonizer:
             "Grid": canonical(self.grid),
         }
 
+    def prepare_options(self, brain_extraction: str) -> PrepareOptions:
+        """Return options that prepare a scan like those of the fit.
+
+        Parameters
+        ----------
+        brain_extraction
+            Tool for scans that still have their heads, as in `PrepareOptions`.
+        """
+        return PrepareOptions(
+            brain_extraction, heads="heads" in self.prepared, n4="n4" in self.prepared
+        )
+
     def build(self) -> Method:
-        """Build the method with its fit, on the device.
+        """Build the method, load its fit, and move it to the device.
 
         Raises
         ------
         UserError
-            If the fit is not in the store any more, or damaged.
+            If the fit is missing from the store, or damaged.
         """
         return _built(self)
 
 
 @lru_cache(maxsize=1)
 def _built(harmonizer: Harmonizer) -> Method:
-    kind = Registry.discover(harmonizer.plugins).entry("methods", harmonizer.method).load()
-    config = configured(kind, harmonizer.method, harmonizer.preset, harmonizer.settings)
+    cls = Registry.discover(harmonizer.plugins).entry("methods", harmonizer.method).load()
+    config = configured(cls, harmonizer.method, harmonizer.preset, harmonizer.settings)
     with seeded(harmonizer.seed, "initialise", harmonizer.method):
-        method: Method = kind(harmonizer.grid, config).to(harmonizer.device)
+        method: Method = cls(harmonizer.grid, config).to(harmonizer.device)
     key = harmonizer.fit
     if key is not None and FitStore(harmonizer.home / "fits").load(key, method) is None:
-        raise UserError(f"the fit {key} is missing or damaged; say --method to have it made again")
+        raise UserError(f"the fit {key} is missing or damaged; give --method to fit again")
     return method.eval()
 
 
-def configured(kind: type[Method], name: str, preset: str, values: str) -> Any:
-    """Return a method's config: a preset's, with values as `Harmonizer.settings` has them."""
-    return settings.change(name, kind.preset(preset), json.loads(values), "fit of")
+def configured(cls: type[Method], name: str, preset: str, values: str) -> Any:
+    """Return a method's config: its preset, changed by values from `Harmonizer.settings`."""
+    return settings.change(name, cls.preset(preset), json.loads(values), "fit of")
 
 
 def stored_fits(home: Path) -> dict[str, Mapping[str, Any]]:
     """Return the descriptions of all fitted methods in the store, by key."""
-    found = {}
+    fits = {}
     for path in sorted((home / "fits").glob("[!.]*/fit.json")):
         try:
             fit = json.loads(path.read_text())
         except (OSError, ValueError):
             continue
-        if fit.get("kind", "method") == "method":  # instruments harmonise nothing
-            found[path.parent.name] = fit
-    return found
+        if fit.get("kind", "method") == "method":  # instruments cannot harmonise
+            fits[path.parent.name] = fit
+    return fits
 
 
-def from_fit(
-    registry: Registry,
-    prefix: str,
-    home: Path,
-    device: str,
-    plugins: tuple[Path, ...],
-    assignments: Sequence[str] = (),
-) -> Harmonizer:
-    """Return the harmoniser of a stored fit.
+def from_fit(context: HarmonizeContext, prefix: str, assignments: Sequence[str] = ()) -> Harmonizer:
+    """Return the harmonizer of a stored fit.
 
-    What only acts when harmonising is as in the preset, or as `assignments` have it: fits are
-    shared over such settings.
+    Parameters
+    ----------
+    context
+        Plugins, stores and device.
+    prefix
+        Beginning of the fit's key.
+    assignments
+        `method.field=value` for settings that act at inference only; fits are shared between
+        values of such settings. All others are as in the preset.
 
     Raises
     ------
     UserError
-        If there is no such fit, or several, or its method is not what it was.
+        If no fit or several fits match, or the method has changed since the fit.
     """
+    key, fit = _find_fit(context.home, prefix)
+    name = fit["method"]
+    cls: type[Method] = context.registry.entry("methods", name).load()
+    if fit["version"] != cls.version:
+        raise UserError(
+            f"the fit {key} is of version {fit['version']} of '{name}', but version "
+            f"{cls.version} is installed; give --method to fit that version"
+        )
+    return _harmonizer(
+        context,
+        name,
+        cls,
+        _config_of_fit(key, fit, cls, assignments),
+        preset=fit["preset"],
+        seed=fit["seed"],
+        grid=Grid.of(fit["grid"]),
+        fit=key,
+        target=fit["domain"],
+        task=None,
+        cohort=None,
+        # Older fits do not record these.
+        normalization=fit.get("normalization", DEFAULT_NORMALIZATION),
+        standard=tuple(fit.get("standard", ())),
+        prepared=tuple(fit.get("prepared", ())),
+    )
+
+
+def _find_fit(home: Path, prefix: str) -> tuple[str, Mapping[str, Any]]:
+    """Return key and description of the only stored fit whose key begins with `prefix`."""
     fits = stored_fits(home)
     keys = [key for key in fits if key.startswith(prefix)]
     if not keys:
-        there = "there are none yet" if not fits else "`harmbench harmonize --fits` lists them"
-        raise UserError(f"no fit '{prefix}' in {home / 'fits'}; {there}")
+        hint = "`harmbench harmonize --fits` lists them" if fits else "the store has no fits yet"
+        raise UserError(f"no fit '{prefix}' in {home / 'fits'}; {hint}")
     if len(keys) > 1:
-        raise UserError(f"fit '{prefix}' may be any of: {', '.join(keys)}; give more of the key")
-    (key,) = keys
-    fit = fits[key]
+        raise UserError(f"fit '{prefix}' is ambiguous: {', '.join(keys)}; give more of the key")
+    return keys[0], fits[keys[0]]
+
+
+def _config_of_fit(
+    key: str, fit: Mapping[str, Any], cls: type[Method], assignments: Sequence[str]
+) -> Any:
+    """Return the config of a fit, with settings that act at inference only as assigned."""
     name = fit["method"]
-    kind: type[Method] = registry.entry("methods", name).load()
-    if fit["version"] != kind.version:
-        raise UserError(
-            f"the fit {key} is of version {fit['version']} of '{name}', and {kind.version} is "
-            "installed; say --method to fit that"
-        )
-    preset = kind.preset(fit["preset"])
+    preset = cls.preset(fit["preset"])
     names = fit_settings(preset)
     unknown = [setting for setting in names if setting not in fit["settings"]]
     if unknown:
         raise UserError(
-            f"the fit {key} was made before '{name}' had the setting '{unknown[0]}'; say --method "
-            "to fit it anew"
+            f"the fit {key} was made before '{name}' had the setting '{unknown[0]}'; give "
+            "--method to fit again"
         )
     fixed = {setting: fit["settings"][setting] for setting in names}
     config = settings.change(name, preset, fixed, "fit of")
     values = settings.parse(assignments)
     if values.keys() - {name}:
-        raise UserError(f"--set {min(values.keys() - {name})}: the fit is of '{name}'")
+        raise UserError(f"--set {min(values.keys() - {name})}: the fit {key} is of '{name}'")
     for setting in values.get(name, {}):
         if setting in fixed:
-            raise UserError(f"--set {name}.{setting}: the fit {key} depends on it; say --method")
-    config = settings.apply(name, config, values.get(name, {}))
-    return Harmonizer(
-        method=name,
-        code=code_version(kind),
-        preset=fit["preset"],
-        seed=fit["seed"],
-        grid=Grid.of(fit["grid"]),
-        settings=json.dumps(canonical(config)),
-        fit=key,
-        target=fit["domain"],
+            raise UserError(
+                f"--set {name}.{setting}: the fit {key} depends on it; give --method to fit again"
+            )
+    return settings.apply(name, config, values.get(name, {}))
+
+
+def from_request(context: HarmonizeContext, request: Request, progress: Progress) -> Harmonizer:
+    """Return the harmonizer of a method, as a cell would use it; fit it if necessary.
+
+    Parameters
+    ----------
+    context
+        Plugins, stores and device.
+    request
+        One method and, if it learns, one task; one seed.
+    progress
+        Shows how far the fit is.
+
+    Raises
+    ------
+    UserError
+        If the request is not for one cell, or the method cannot harmonise scans without truth.
+    """
+    (name,) = request.methods
+    cls: type[Method] = context.registry.entry("methods", name).load()
+    if cls.needs is Needs.TRUTH:
+        raise UserError(f"'{name}' needs the paired truth, which a scan from outside has not")
+    if not cls.learns():
+        return _unfitted(context, name, cls, request)
+    if not request.tasks:
+        raise UserError(f"'{name}' needs a fit: --task is missing, or give --fit")
+    planned = _one_cell(context, request, progress)
+    fit, cell = planned.fit, planned.cell
+    if cell.skip is not None or fit is None:
+        raise UserError(f"no fit of {cell.title}: {cell.skip or planned.fault}")
+    device = torch.device(context.device)
+    Runner(context.registry, context.home, device, progress).fitted(planned)
+    return _harmonizer(
+        context,
+        name,
+        cls,
+        planned.config,
+        preset=request.preset,
+        seed=request.seeds[0],
+        grid=planned.grid,
+        fit=fit.key,
+        target=fit.fit_data.target.domain,
+        task=request.tasks[0],
+        cohort=cell.cohort,
+        normalization=fit.normalization,
+        standard=fit.standard,
+        prepared=request.prepare_options.labels,
+    )
+
+
+def _one_cell(context: HarmonizeContext, request: Request, progress: Progress) -> PlannedCell:
+    selection = select(context.registry, request)
+    if len(selection.variants) * len(selection.tasks) != 1:
+        raise UserError("a scan is harmonised by one method and one task; give their full names")
+    (planned,) = make_plan(context.registry, selection, context.home, progress).cells
+    return planned
+
+
+def _unfitted(
+    context: HarmonizeContext, name: str, cls: type[Method], request: Request
+) -> Harmonizer:
+    """Return the harmonizer of a method that learns nothing; no cohort is opened."""
+    if normalization(request.normalize).learns:
+        raise UserError(
+            f"'{name}' has no fit to take the standard of the normalisation "
+            f"'{request.normalize}' from"
+        )
+    if request.preset not in GRIDS:
+        raise UserError.unknown("preset", request.preset, GRIDS)
+    values = settings.parse(request.assignments).get(name, {})
+    return _harmonizer(
+        context,
+        name,
+        cls,
+        settings.apply(name, cls.preset(request.preset), values),
+        preset=request.preset,
+        seed=request.seeds[0],
+        grid=GRIDS[request.preset],
+        fit=None,
+        target=None,
         task=None,
         cohort=None,
-        # Fits of before there was a choice do not tell.
-        normalization=fit.get("normalization", DEFAULT_NORMALIZATION),
-        standard=tuple(fit.get("standard", ())),
-        prepared=tuple(fit.get("prepared", ())),
-        plugins=plugins,
-        home=home,
-        device=device,
+        normalization=request.normalize,
+        standard=(),
+        prepared=request.prepare_options.labels,
+    )
+
+
+def _harmonizer(
+    context: HarmonizeContext, name: str, cls: type[Method], config: Any, **fields: Any
+) -> Harmonizer:
+    return Harmonizer(
+        method=name,
+        code=code_version(cls),
+        settings=json.dumps(canonical(config)),
+        plugins=context.plugins,
+        home=context.home,
+        device=context.device,
+        **fields,
     )

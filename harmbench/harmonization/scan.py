@@ -1,4 +1,4 @@
-"""Harmonising one NIfTI file in its own space."""
+"""Harmonise one NIfTI file in its own space."""
 
 from __future__ import annotations
 
@@ -18,12 +18,10 @@ from harmbench.data.prepare_options import DEFAULT_PREPARE_OPTIONS, PrepareOptio
 from harmbench.errors import BadScanError, DivergedError, UserError
 from harmbench.harmonization.figure import before_after
 from harmbench.harmonization.harmonizer import Harmonizer
-from harmbench.harmonization.whole_brain import (
-    change_in_scan,
-    whole_stack,
-)
+from harmbench.harmonization.output_paths import OutputPaths
+from harmbench.harmonization.whole_brain import change_in_scan, whole_stack
 from harmbench.harmonization.windows import by_windows
-from harmbench.preprocessing.bias_field import VERSION as N4
+from harmbench.preprocessing.bias_field import VERSION as N4_VERSION
 from harmbench.preprocessing.bias_field import without_bias
 from harmbench.preprocessing.brain import BrainSource, cut
 from harmbench.preprocessing.file_names import beside
@@ -36,33 +34,19 @@ from harmbench.util.progress import Progress
 
 
 @dataclass(frozen=True)
-class OutputPaths:
-    """Where the files of a scan go; a mask or a figure that is None is not written."""
-
-    scan: Path
-    mask: Path | None
-    figure: Path | None
-
-    @property
-    def sidecar(self) -> Path:
-        """The JSON file beside the scan, with what was done."""
-        return beside(self.scan, ".json")
-
-
-@dataclass(frozen=True)
 class HarmonizeOptions:
-    """How the scans of a command are harmonised.
+    """Options for all scans of a command.
 
     Attributes
     ----------
     blend
-        Over how many mm the change fades at the border of what is changed.
+        Width in mm over which the change fades in at the border of the changed region.
     all_slices
-        Whether slices beyond the grid are harmonised, too.
+        Whether slices outside the grid are harmonised too.
     force
-        Whether outputs that are there, but were made otherwise, are replaced.
+        Whether to replace existing outputs of another fit or other options.
     prepare_options
-        How the scans are prepared, as those of the fit were.
+        How scans are prepared: like those of the fit.
     """
 
     blend: float
@@ -71,7 +55,7 @@ class HarmonizeOptions:
     prepare_options: PrepareOptions = DEFAULT_PREPARE_OPTIONS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HarmonizeJob:
     """One scan to harmonise.
 
@@ -80,13 +64,13 @@ class HarmonizeJob:
     path, content
         The file, and its digest; None if it cannot be read.
     brain
-        What the brain is cut out of.
+        How the brain is extracted.
     source
-        What the file is called in the record.
+        Name of the file in the record.
     outputs
-        Where the results go.
+        Paths to write.
     options
-        How it is to be done.
+        How the scan is harmonised.
     """
 
     path: Path
@@ -99,46 +83,48 @@ class HarmonizeJob:
 
 @dataclass(frozen=True)
 class HarmonizedScan:
-    """What became of a scan: why it cannot be harmonised, or what is recorded of it.
+    """Result of a job: the record of the harmonised scan, or the reason of a failure.
 
     Attributes
     ----------
     error
-        The reason, or None.
-    there
-        Whether it had been harmonised before.
+        Why the scan cannot be harmonised, or None.
+    existing
+        Whether the outputs existed already.
     record
-        What is recorded in its sidecar of this scan alone.
+        The scan's own part of the record in its sidecar.
     """
 
     error: str | None = None
-    there: bool = False
+    existing: bool = False
     record: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def doubt(self) -> str | None:
-        """What there is to be looked at, or None."""
+    def warning(self) -> str | None:
+        """Reasons to inspect the result, or None."""
         correlation = self.record.get("TemplateCorrelation", 1.0)
-        doubts = list(self.record.get("Flags", ()))
+        reasons = list(self.record.get("Flags", ()))
         if correlation < DOUBTFUL_CORRELATION:
-            doubts.insert(0, f"correlation {correlation:.2f} with the template is low")
-        return "; ".join(doubts) or None
+            reasons.insert(
+                0,
+                f"low correlation with the template ({correlation:.2f}); check the registration",
+            )
+        return "; ".join(reasons) or None
 
 
 def harmonize_file(job: HarmonizeJob, harmonizer: Harmonizer) -> HarmonizedScan:
-    """Harmonise a file, unless that was done before.
+    """Harmonise a file unless its outputs exist.
 
-    Every file is written under another name and then renamed, the scan last: once it has
-    its name, all is there.
+    Files are written atomically, the scan last: if the scan exists, all its files do.
 
     Raises
     ------
     UserError
-        If the results cannot be written.
+        If an output cannot be written.
     """
-    known = finished_result(job, harmonizer)
-    if known is not None:
-        return known
+    existing = finished_result(job, harmonizer)
+    if existing is not None:
+        return existing
     outputs = job.outputs
     try:
         record, contents = _harmonized(job, harmonizer)
@@ -159,22 +145,39 @@ def harmonize_file(job: HarmonizeJob, harmonizer: Harmonizer) -> HarmonizedScan:
     return HarmonizedScan(record=record)
 
 
+def harmonize_scan(job: HarmonizeJob, harmonizer: Harmonizer, progress: Progress) -> HarmonizedScan:
+    """Harmonise one file while no other process writes to its output.
+
+    Raises
+    ------
+    BadScanError
+        If the scan cannot be harmonised.
+    UserError
+        If an output cannot be written.
+    """
+    with output_lock(job.outputs.scan, harmonizer.home, progress):
+        result = harmonize_file(job, harmonizer)
+    if result.error is not None:
+        raise BadScanError(result.error)
+    return result
+
+
 def finished_result(job: HarmonizeJob, harmonizer: Harmonizer) -> HarmonizedScan | None:
-    """Say what there is no need to compute: that it is there, or that it must not be replaced."""
+    """Return the result without computing it, if the output exists; None otherwise."""
     outputs = job.outputs
     if not outputs.scan.exists():
         return None
-    known = _recorded(outputs)
-    if known.get("Key") != _key(job, harmonizer):
+    record = _recorded(outputs)
+    if record.get("Key") != _key(job, harmonizer):
         if job.options.force:
             return None
         return HarmonizedScan(
-            error=f"{outputs.scan} exists and was not made by this fit of this file; "
+            error=f"{outputs.scan} exists and is not the result of this fit and scan; "
             "give --force to replace it"
         )
-    wanted = [outputs.sidecar, outputs.mask, outputs.figure]
-    if all(path is None or path.exists() for path in wanted):
-        return HarmonizedScan(there=True, record=known)
+    others = [outputs.sidecar, outputs.mask, outputs.figure]
+    if all(path is None or path.exists() for path in others):
+        return HarmonizedScan(existing=True, record=record)
     return None
 
 
@@ -184,46 +187,46 @@ def _key(job: HarmonizeJob, harmonizer: Harmonizer) -> str:
     if job.brain.extractor is not None:
         inputs.append(job.brain.extractor.title)
     if options.prepare_options.n4:
-        inputs.append(digest("n4", N4))
+        inputs.append(digest("n4", N4_VERSION))
     return digest("harmonized", harmonizer.key, *inputs, options.blend, options.all_slices)
 
 
 def output_lock(out: Path, home: Path, progress: Progress) -> AbstractContextManager[None]:
-    """Wait until no other process writes to a file or folder, and keep others from it."""
+    """Lock an output file or folder; wait while another process holds the lock."""
     lock = home / "locks" / f"{digest('harmonize', str(out.resolve()))}.lock"
-    return hold_lock(lock, f"another process is writing to {out}; waiting for it", progress)
+    return hold_lock(lock, f"waiting for another process that writes to {out}", progress)
 
 
 def _recorded(outputs: OutputPaths) -> Mapping[str, Any]:
-    """Return what the sidecar says of the scan beside it; nothing if that is another."""
+    """Read the sidecar's record; empty if its digest does not match the scan."""
     try:
         record: dict[str, Any] = json.loads(outputs.sidecar.read_text())["Harmonization"]
-        own = record["OutputDigest"] == file_digest(outputs.scan)
+        matches = record["OutputDigest"] == file_digest(outputs.scan)
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return record if own else {}
+    return record if matches else {}
 
 
 def _harmonized(
     job: HarmonizeJob, harmonizer: Harmonizer
 ) -> tuple[dict[str, Any], dict[Path, bytes]]:
-    """Do the work: what is recorded of it, and the content of each file but the sidecar."""
-    blend = job.options.blend
+    """Harmonise the scan: its record, and the content of each output except the sidecar."""
+    blend, n4 = job.options.blend, job.options.prepare_options.n4
     native = load_native(job.path)
-    own = cut(job.brain, harmonizer.home)
-    brain, n4 = own.brain, job.options.prepare_options.n4
-    registration = registered(own.content, harmonizer.home, brain)
-    shown, bias = without_bias(brain) if n4 else (brain, None)
-    stack = whole_stack(shown, registration, harmonizer.grid, all_slices=job.options.all_slices)
+    extraction = cut(job.brain, harmonizer.home)
+    brain = extraction.brain
+    registration = registered(extraction.content, harmonizer.home, brain)
+    corrected, bias = without_bias(brain) if n4 else (brain, None)
+    stack = whole_stack(corrected, registration, harmonizer.grid, all_slices=job.options.all_slices)
     change, flags = by_windows(harmonizer, stack, *_subject(job.path))
     added, changed = change_in_scan(change, stack, native.volume, brain, registration, blend)
     if bias is not None:
         added[brain.box] *= bias
     content, after, clipped = native.with_change(added)
     outputs = job.outputs
-    contents = {outputs.scan: _as_named(outputs.scan, content)}
+    contents = {outputs.scan: _compressed(outputs.scan, content)}
     if outputs.mask is not None:
-        contents[outputs.mask] = _as_named(outputs.mask, native.mask_file(changed))
+        contents[outputs.mask] = _compressed(outputs.mask, native.mask_file(changed))
     if outputs.figure is not None:
         title = f"{job.path.name}, {harmonizer.title}"
         contents[outputs.figure] = before_after(native.volume, after, changed, title)
@@ -231,7 +234,7 @@ def _harmonized(
         "SoftwareVersion": version("harmbench"),
         "SourceDigest": job.content,
         "OutputDigest": bytes_digest(contents[outputs.scan]),
-        "BrainExtraction": own.how,
+        "BrainExtraction": extraction.how,
         "BiasCorrection": "N4" if n4 else None,
         "TemplateCorrelation": round(registration.correlation, 4),
         "SlicesHarmonized": int(stack.masks.any(axis=(1, 2)).sum()),
@@ -246,11 +249,11 @@ def _harmonized(
 
 
 def _subject(path: Path) -> tuple[str, str]:
-    """Return subject and session by the file's name, as BIDS has them; else the name itself."""
+    """Return subject and session from a BIDS file name; else the name itself and "1"."""
     subject, session = (re.search(rf"{entity}-([^_.]+)", path.name) for entity in ("sub", "ses"))
     return (subject[1] if subject else beside(path, "").name), (session[1] if session else "1")
 
 
-def _as_named(path: Path, content: bytes) -> bytes:
-    # Without the time of day: the same scan and fit give the same bytes.
+def _compressed(path: Path, content: bytes) -> bytes:
+    """Compress the content of a `.gz` file; without a time, so that bytes are reproducible."""
     return gzip.compress(content, compresslevel=6, mtime=0) if path.suffix == ".gz" else content

@@ -1,4 +1,4 @@
-"""The whole brain, on a grid that holds a part of it: out to the grid and back again."""
+"""Resample a whole brain to an extended grid, and the change back to the scan."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ from harmbench.preprocessing.resampling import grid_affine, resample
 
 Mask = npt.NDArray[np.bool_]
 
-# Of a grid's slices, this part at each end makes room for slices beyond it: more would make
-# a window less like the stacks that methods are made for, fewer would take more windows.
-_LENT = 0.1
-# Least part of a native voxel's neighbours on the grid that must have been seen for it to
-# be changed: what is nearly none is the rounding of an interpolation.
+# Fraction of a grid's slices that is replaced at each end by slices outside the grid. A larger
+# fraction makes windows less like the stacks that methods are fitted on; a smaller one needs
+# more windows.
+_REPLACED = 0.1
+# A native voxel is changed if at least this fraction of its grid neighbours lies in the mask;
+# smaller values are rounding errors of the interpolation.
 _SUPPORT = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """A scan's whole brain on a grid's lattice, carried on beyond the grid's ends.
+    """A scan's whole brain on a grid that was extended at both ends.
 
     Attributes
     ----------
     grid
-        That lattice, with K slices.
+        The extended grid, with K slices.
     first
-        Place of the original grid's first slice among them.
+        Index of the original grid's first slice.
     images, masks
         `(K, H, W)`: the scan's own intensities, float32, not normalised; and the brain, bool.
     """
@@ -50,14 +51,14 @@ class Stack:
 
 @dataclass(frozen=True)
 class Window:
-    """Slices that are shown to a method as one scan on its grid.
+    """Slices that a method receives as one scan on its grid.
 
     Attributes
     ----------
     slices
-        Which of the stack's slices stands at each of the grid's places: length S.
+        Index into the stack for each of the grid's slices: length S.
     weights
-        How much the result at each place counts in the mean over windows: length S.
+        Weight of each slice's result in the mean over windows: length S.
     """
 
     slices: tuple[int, ...]
@@ -65,12 +66,12 @@ class Window:
 
 
 def whole_grid(grid: Grid, brain: Brain, registration: Registration) -> tuple[Grid, int]:
-    """Carry a grid on along its slice axis, at its own spacing, over all of a brain.
+    """Extend a grid along its slice axis, at its own spacing, to cover a whole brain.
 
     Returns
     -------
     grid, first
-        The longer grid, on which the old one's slices lie as they did; and where they begin.
+        The extended grid, which contains the original slices; and the index of their first.
     """
     to_mni = np.linalg.inv(np.array(registration.matrix)) @ brain.image.affine
     heights = to_mni[2, :3] @ np.argwhere(brain.mask).T + to_mni[2, 3]
@@ -79,86 +80,85 @@ def whole_grid(grid: Grid, brain: Brain, registration: Registration) -> tuple[Gr
     above = max(0, int(np.ceil((heights.max() - positions[-1]) / step)))
     S, H, W = grid.shape
     x, y, z = grid.centre
-    longer = dataclasses.replace(
+    extended = dataclasses.replace(
         grid, shape=(below + S + above, H, W), centre=(x, y, z + (above - below) / 2 * step)
     )
-    return longer, below
+    return extended, below
 
 
 def whole_stack(
     brain: Brain, registration: Registration, grid: Grid, *, all_slices: bool = True
 ) -> Stack:
-    """Bring a brain onto a grid's lattice, as a cohort's scans are brought onto the grid.
+    """Resample a brain to the extended grid, like a cohort's scans to the grid.
 
-    Without `all_slices`, only what lies on the grid itself.
+    Without `all_slices`, to the grid itself.
     """
-    longer, first = whole_grid(grid, brain, registration) if all_slices else (grid, 0)
-    prepared = prepare(brain, registration, longer, normalize=unscaled)
-    return Stack(longer, first, prepared.image, prepared.mask)
+    extended, first = whole_grid(grid, brain, registration) if all_slices else (grid, 0)
+    prepared = prepare(brain, registration, extended, normalize=unscaled)
+    return Stack(extended, first, prepared.image, prepared.mask)
 
 
 def white_levels(stack: Stack, size: int) -> Array:
-    """Return what min-max is to take for 1 in the slices beyond the grid: `(K,)`.
+    """Return the intensity that min-max maps to 1 in slices outside the grid: `(K,)`.
 
-    The maximum of a slice serves in the grid, but the arteries below it are up to three
-    times as bright as the white matter, and a slice scaled by one has no contrast left: it
-    would be harmonised unlike its neighbours, in stripes. It is the slice's 95th percentile
-    instead, times what the maximum is of that in the grid, in the median.
+    Within the grid this is the slice's maximum. Below the grid, arteries are up to three times
+    as bright as white matter; scaled by its maximum, such a slice would lose its contrast and
+    be harmonised differently from its neighbours, in stripes. Outside the grid it is the
+    slice's 95th percentile, times the median ratio of maximum to 95th percentile in the grid.
 
     Parameters
     ----------
     stack, size
-        The stack, and how many slices the grid has.
+        The stack, and the number of slices of the original grid.
     """
     bright = np.zeros(len(stack.images), dtype=np.float32)
     for k, (image, mask) in enumerate(zip(stack.images, stack.masks, strict=True)):
         if mask.any():
             bright[k] = np.percentile(image[mask], 95)
     grid = slice(stack.first, stack.first + size)
-    known = bright[grid] > 0
-    ratios = stack.images[grid].max(axis=(1, 2))[known] / bright[grid][known]
-    found: Array = bright * (np.median(ratios) if len(ratios) else 1)
-    return found
+    valid = bright[grid] > 0
+    ratios = stack.images[grid].max(axis=(1, 2))[valid] / bright[grid][valid]
+    levels: Array = bright * (np.median(ratios) if len(ratios) else 1)
+    return levels
 
 
 def intensity_scale(images: Array, normalized: Array, masks: Mask) -> Array:
-    """Return what 1 of each slice's normalised intensity is of the scan's own: `(S,)`.
+    """Return each slice's scale from normalised to the scan's own intensities: `(S,)`.
 
-    It is the slope of the least-squares line from one to the other, where the normalised
-    ones were not clipped. Normalisations that are linear within a slice are inverted by it
-    exactly, and of one that is not (nyul) it is the mean slope.
+    The slope of the least-squares line through voxels that were not clipped. It inverts
+    normalisations that are linear within a slice exactly; for others (nyul) it is the mean
+    slope.
 
     Parameters
     ----------
     images, normalized, masks
         `(S, H, W)`: the scan's own intensities, those in [0, 1], and the brain.
     """
-    found = np.zeros(len(images), dtype=np.float32)
+    scale = np.zeros(len(images), dtype=np.float32)
     for k, mask in enumerate(masks & (normalized > 0) & (normalized < 1)):
         x, y = normalized[k][mask].astype(np.float64), images[k][mask].astype(np.float64)
         if len(x) and np.ptp(x) > 0:
             centred = x - x.mean()
-            found[k] = (centred @ y) / (centred @ centred)
-    return found
+            scale[k] = (centred @ y) / (centred @ centred)
+    return scale
 
 
 def windows(count: int, first: int, size: int) -> Sequence[Window]:
-    """Cover a stack of slices by windows of the size that a method is made for.
+    """Cover a stack with windows of the size that a method is fitted on.
 
-    The first window is the grid itself, so that its slices come out as in the benchmark.
-    In each further one the grid's outermost slices make room for the next few beyond them,
-    above and below, in their order. So every slice is treated at the place nearest to it
-    that a method knows, give or take those few, and a method that goes by the intensities
-    of a whole scan still meets mostly those slices that it was made for: if the window
-    slid on as a block, its last would hold the crown and next to nothing else. Windows
-    overlap by half of what is lent and are faded into each other, so that what differs
-    between two of them makes no step.
+    The first window is the grid itself, so that its slices are harmonised as in the benchmark.
+    In each further window the grid's outermost slices are replaced by the next few above and
+    below, in order. Every slice is thus harmonised close to its nearest position on the grid,
+    and a method that uses intensities of the whole scan still receives mostly slices of the
+    kind it was fitted on. (The last position of a sliding window would hold the crown and
+    almost nothing else.) Windows overlap by half of the replaced slices and are faded into
+    each other, so that differences between them make no step.
 
     Parameters
     ----------
     count, first, size
-        Slices of the stack; place of the grid's first among them; and slices of the grid, at
-        least two.
+        Number of slices of the stack; index of the grid's first slice; number of slices of the
+        grid, at least two.
 
     Examples
     --------
@@ -168,22 +168,22 @@ def windows(count: int, first: int, size: int) -> Sequence[Window]:
     (1, 3, 5) (1.0, 0.0, 1.0)
     (0, 3, 4) (1.0, 0.0, 0.0)
     """
-    own = tuple(range(first, first + size))
-    found = [Window(own, (1.0,) * size)]
-    lent = max(1, round(_LENT * size))
-    fade = tuple(float(min(i + 1, lent - i)) for i in range(lent))
-    beneath = [tuple(reversed(part)) for part in _parts(range(first - 1, -1, -1), lent)]
-    all_slices = _parts(range(first + size, count), lent)
-    for low, high in zip_longest(beneath, all_slices, fillvalue=()):
-        kept = own[len(low) : size - len(high)]
-        # The mean is over what is there: a last part that is short needs no weights of its own.
+    grid = tuple(range(first, first + size))
+    covering = [Window(grid, (1.0,) * size)]
+    replaced = max(1, round(_REPLACED * size))
+    fade = tuple(float(min(i + 1, replaced - i)) for i in range(replaced))
+    below = [tuple(reversed(part)) for part in _parts(range(first - 1, -1, -1), replaced)]
+    above = _parts(range(first + size, count), replaced)
+    for low, high in zip_longest(below, above, fillvalue=()):
+        kept = grid[len(low) : size - len(high)]
+        # Weights are divided by their sum, so a shorter last part needs no other weights.
         weights = (*fade[: len(low)][::-1], *(0.0 for _ in kept), *fade[: len(high)])
-        found.append(Window((*low, *kept, *high), weights))
-    return found
+        covering.append(Window((*low, *kept, *high), weights))
+    return covering
 
 
 def _parts(slices: Sequence[int], size: int) -> list[tuple[int, ...]]:
-    """Part slices into runs of a size, of which each begins in the middle of the one before."""
+    """Split slices into parts of a size; each begins in the middle of the one before."""
     hop = (size + 1) // 2
     starts = range(0, max(len(slices) - size + hop, 1), hop) if slices else ()
     return [tuple(slices[start : start + size]) for start in starts]
@@ -197,54 +197,53 @@ def change_in_scan(
     registration: Registration,
     blend: float,
 ) -> tuple[Array, Mask]:
-    """Bring what a method changed back onto the scan's own voxels.
+    """Resample a method's change to the scan's own voxels.
 
-    It is the difference that is brought back and added, not the harmonised image: a scan
-    taken to the grid and back has been interpolated twice and lost its detail below the
-    grid's voxels, whatever the method did; the difference of two images that both went that
-    way holds nothing but the method's doing. Detail finer than the grid stays as it was,
-    and a method that changes nothing gives back the scan itself.
+    The difference is resampled and added, not the harmonised image. An image that is resampled
+    to the grid and back loses detail below the grid's voxel size, whatever the method does;
+    the difference of two such images contains the method's change only. Detail finer than the
+    grid is kept, and a method that changes nothing returns the scan itself.
 
     Parameters
     ----------
     change
-        `(K, H, W)`: what a method changed, in the scan's own intensities.
+        `(K, H, W)`: the method's change, in the scan's own intensities.
     stack
-        What it was shown.
+        The stack that was harmonised.
     volume, brain, registration
-        The whole scan; its brain; and how that lies to MNI152.
+        The whole scan, its brain, and the brain's registration to MNI152.
     blend
-        Over how many mm the change grows to its full size, from the nearest voxel that is
-        left as it is and is not zero. Where the scan is zero beyond the brain there is
-        nothing to form a seam with, and the brain is changed up to its edge.
+        Distance in mm over which the change grows to its full size, from the nearest voxel
+        that is not changed and not zero. Where the scan is zero outside the brain no seam can
+        arise, and the brain is changed up to its edge.
 
     Returns
     -------
     added, changed
-        `(X, Y, Z)`, as `volume`: what is to be added; and where a method's answer reached,
-        bool. The change is exactly zero elsewhere.
+        `(X, Y, Z)`, as `volume`: the values to add; and the voxels that the method's output
+        covers, bool. Elsewhere the added values are exactly zero.
     """
     affine = np.array(registration.matrix) @ grid_affine(stack.grid)
 
-    def back(data: npt.NDArray[np.generic]) -> Array:
+    def to_scan(data: npt.NDArray[np.generic]) -> Array:
         return resample(
             Volume(data.astype(np.float32), affine), brain.image.affine, brain.mask.shape
         )
 
-    # As in preparing: at the edge, the mean over those neighbours that were seen.
-    support = back(stack.masks)
-    seen = np.zeros(volume.data.shape, dtype=bool)
-    seen[brain.box] = brain.mask & (support > _SUPPORT)
+    # As in preprocessing: at the edge, the mean over neighbours inside the mask.
+    support = to_scan(stack.masks)
+    changed = np.zeros(volume.data.shape, dtype=bool)
+    changed[brain.box] = brain.mask & (support > _SUPPORT)
     added = np.zeros(volume.data.shape, dtype=np.float32)
-    added[brain.box] = back(change * stack.masks) / np.maximum(support, _SUPPORT)
-    added[~seen] = 0
+    added[brain.box] = to_scan(change * stack.masks) / np.maximum(support, _SUPPORT)
+    added[~changed] = 0
     if blend > 0:
-        added *= _weights(seen, volume, brain, blend)
-    return added, seen
+        added *= _weights(changed, volume, brain, blend)
+    return added, changed
 
 
-def _weights(seen: Mask, volume: Volume, brain: Brain, blend: float) -> Array:
-    """Return `(X, Y, Z)`: 0 next to what stays as it is, 1 from `blend` mm on."""
+def _weights(changed: Mask, volume: Volume, brain: Brain, blend: float) -> Array:
+    """Return `(X, Y, Z)`: 0 next to unchanged voxels, 1 at a distance of `blend` mm or more."""
     from scipy import ndimage
 
     margins = [int(np.ceil(blend / size)) + 1 for size in volume.voxel_size]
@@ -253,9 +252,9 @@ def _weights(seen: Mask, volume: Volume, brain: Brain, blend: float) -> Array:
         for side, margin in zip(brain.box, margins, strict=True)
     )
     weights = np.ones(volume.data.shape, dtype=np.float32)
-    stays = ~seen[near] & (volume.data[near] != 0)
-    if stays.any():
-        distance = ndimage.distance_transform_edt(~stays, sampling=volume.voxel_size)
+    unchanged = ~changed[near] & (volume.data[near] != 0)
+    if unchanged.any():
+        distance = ndimage.distance_transform_edt(~unchanged, sampling=volume.voxel_size)
         t = np.clip(distance / blend, 0, 1)
-        weights[near] = t * t * (3 - 2 * t)  # without an edge at either end
+        weights[near] = t * t * (3 - 2 * t)  # smooth at both ends
     return weights

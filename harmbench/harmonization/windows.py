@@ -1,10 +1,11 @@
-"""Harmonising a whole brain in windows of slices."""
+"""Harmonise a whole brain in windows of slices."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
+from harmbench.contracts.method import Method
 from harmbench.data.prepare_options import DEFAULT_NORMALIZATION
 from harmbench.data.scans import Scans
 from harmbench.errors import BadScanError, HarmbenchError, one_line
@@ -23,54 +24,66 @@ from harmbench.preprocessing.normalization import normalization
 def by_windows(
     harmonizer: Harmonizer, stack: Stack, subject: str, session: str
 ) -> tuple[Array, list[str]]:
-    """Harmonise a stack by windows of the grid's size.
+    """Harmonise a stack in windows of the grid's size.
 
-    A window is normalised as a scan of a cohort is, and what the method changes of it is
-    made to be of the scan's own intensities again: the contrast becomes the target's, the
-    scale stays the scan's.
+    Each window is normalised like a scan of a cohort. The method's change is converted back
+    to the scan's own intensities: contrast becomes the target's, the scale stays the scan's.
 
     Returns
     -------
     tuple
-        `(K, H, W)` float32: the change, in the scan's own intensities; and what the method
-        warned of, each once.
+        `(K, H, W)` float32: the change, in the scan's own intensities; and the method's
+        warnings, each once.
     """
     method = harmonizer.build()
-    flags: dict[str, None] = {}
-    normalize = normalization(harmonizer.normalization)
     size = harmonizer.grid.shape[0]
-    grid = range(stack.first, stack.first + size)
     white = white_levels(stack, size)
     positions = torch.tensor(stack.grid.positions, dtype=torch.float32)
     change, total = np.zeros_like(stack.images), np.zeros((len(stack.images), 1, 1), np.float32)
+    warnings: dict[str, None] = {}
     for window in windows(len(stack.images), stack.first, size):
         slices = list(window.slices)
-        own, masks = stack.images[slices], stack.masks[slices]
-        normalized = normalize(own, masks, harmonizer.standard)
-        if harmonizer.normalization == DEFAULT_NORMALIZATION:
-            for place, k in enumerate(slices):
-                if k not in grid and white[k] > 0:
-                    normalized[place] = (own[place] / white[k]).clip(0, 1)
-        shown = Scans(
-            images=torch.from_numpy(normalized)[None],
-            masks=torch.from_numpy(masks)[None],
-            subjects=(subject,),
-            sessions=(session,),
-            positions=positions[slices],
+        images, masks = stack.images[slices], stack.masks[slices]
+        normalized = _normalized(harmonizer, stack, slices, white)
+        answer = _applied(
+            harmonizer,
+            method,
+            Scans(
+                images=torch.from_numpy(normalized)[None],
+                masks=torch.from_numpy(masks)[None],
+                subjects=(subject,),
+                sessions=(session,),
+                positions=positions[slices],
+            ),
         )
-        try:
-            # One at a time, so that what a method draws is what it draws in the benchmark.
-            answer = harmonized_by(
-                method, shown, None, harmonizer.seed, torch.device(harmonizer.device)
-            )
-        except HarmbenchError:
-            raise
-        except Exception as error:
-            raise BadScanError(f"{harmonizer.method} failed: {one_line(error)}") from error
-        flags |= dict.fromkeys(flag for flag in answer.flags or () if flag)
+        warnings |= dict.fromkeys(flag for flag in answer.flags or () if flag)
         difference = answer.images[0].numpy() - normalized
-        difference *= intensity_scale(own, normalized, masks)[:, None, None]
+        difference *= intensity_scale(images, normalized, masks)[:, None, None]
         weights = np.array(window.weights, dtype=np.float32)[:, None, None]
         change[slices] += weights * difference
         total[slices] += weights
-    return change / total, list(flags)
+    return change / total, list(warnings)
+
+
+def _normalized(harmonizer: Harmonizer, stack: Stack, slices: list[int], white: Array) -> Array:
+    """Return slices of a stack `(S, H, W)` in [0, 1]; `white` is from `white_levels`."""
+    images = stack.images[slices]
+    normalize = normalization(harmonizer.normalization)
+    normalized: Array = normalize(images, stack.masks[slices], harmonizer.standard)
+    if harmonizer.normalization == DEFAULT_NORMALIZATION:
+        grid = range(stack.first, stack.first + harmonizer.grid.shape[0])
+        for i, k in enumerate(slices):
+            if k not in grid and white[k] > 0:
+                normalized[i] = (images[i] / white[k]).clip(0, 1)
+    return normalized
+
+
+def _applied(harmonizer: Harmonizer, method: Method, scans: Scans) -> Scans:
+    """Harmonise one window; the method's own exceptions become `BadScanError`."""
+    try:
+        # One scan per call, as in the benchmark: random draws of a method are then the same.
+        return harmonized_by(method, scans, None, harmonizer.seed, torch.device(harmonizer.device))
+    except HarmbenchError:
+        raise
+    except Exception as error:
+        raise BadScanError(f"{harmonizer.method} failed: {one_line(error)}") from error

@@ -168,10 +168,10 @@ def test_the_fit_is_that_of_a_cell_and_is_found_again_by_its_key(
 def test_what_is_there_is_kept_unless_it_was_made_otherwise(inside, scan, tmp_path):
     asked = ("harmonize", scan, "-o", "out.nii.gz", "--no-figure", "--plugin", "left.py", "-m")
     assert inside(*asked, "identity")[0] == 0
-    assert inside(*asked, "identity")[:2] == (0, "out.nii.gz is there already\n")
+    assert inside(*asked, "identity")[:2] == (0, "out.nii.gz already exists\n")
     code, _, err = inside(*asked, "left")
     assert code == 2
-    assert "out.nii.gz exists and was not made by this fit" in err
+    assert "out.nii.gz exists and is not the result of this fit" in err
     assert voxels(tmp_path / "out.nii.gz") == voxels(scan)
     assert inside(*asked, "left", "--force")[1] == "wrote out.nii.gz\n"
     assert voxels(tmp_path / "out.nii.gz") != voxels(scan)
@@ -187,7 +187,7 @@ def test_a_folder_becomes_a_derivative_and_the_bad_scan_is_left_out(inside, stud
              "--plugin", "left.py", "--jobs", "1")  # fmt: skip
     code, out, err = inside(*asked)
     assert code == 1
-    assert out.startswith("3 scans: 2 harmonised, 0 there already, 1 left out")
+    assert out.startswith("3 scans: 2 harmonised, 0 already existed, 1 left out")
     assert "left out sub-b/anat/sub-b_T1w.nii.gz: sub-b_T1w.nii.gz is cut short" in err
     made = study / "derivatives" / "left"
     files = {path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()}
@@ -201,10 +201,10 @@ def test_a_folder_becomes_a_derivative_and_the_bad_scan_is_left_out(inside, stud
     sidecar = json.loads((made / f"{stems[0]}T1w.json").read_text())
     assert sidecar["Sources"] == ["bids:raw:sub-a/anat/sub-a_T1w.nii.gz"]
     code, out, _ = inside(*asked)  # its own output, inside of the tree, is no input
-    assert out.startswith("3 scans: 0 harmonised, 2 there already, 1 left out")
+    assert out.startswith("3 scans: 0 harmonised, 2 already existed, 1 left out")
     code, _, err = inside(*asked[:4], "-m", "identity")
     assert code == 2
-    assert "was harmonised otherwise: left, fit none" in err
+    assert "holds scans of another fit: left, fit none" in err
 
 
 def test_a_folder_that_was_killed_goes_on(start, command, study, tmp_path):
@@ -303,15 +303,21 @@ def test_a_bad_scan_gets_one_line_and_leaves_nothing(mistake, scan, tmp_path, ki
     ("arguments", "message"),
     [
         (["nowhere.nii.gz", "-o", "out.nii.gz", "-m", "identity"], "nowhere.nii.gz is missing"),
-        (["scan.nii.gz", "-m", "identity"], "--output is missing"),
+        (["scan.nii.gz", "-m", "identity"], "missing --output"),
         (["scan.nii.gz", "-o", "out.nii.gz"], "either --fit KEY or --method NAME"),
         (["scan.nii.gz", "-o", "o.nii", "-m", "identity", "--fit", "a"], "either --fit KEY or"),
-        (["scan.nii.gz", "-o", "out.mgz", "-m", "identity"], "written as .nii or .nii.gz"),
+        (
+            ["scan.nii.gz", "-o", "out.mgz", "-m", "identity"],
+            "--output 'out.mgz' must end in .nii or .nii.gz",
+        ),
         (["scan.nii.gz", "-o", "no/out.nii", "-m", "identity"], "no folder 'no' to write --output"),
         (["scan.nii.gz", "-o", "scan.nii.gz", "-m", "identity"], "'scan.nii.gz' is an input"),
-        (["scan.nii.gz", "-o", "o.nii", "--mask", "o.nii", "-m", "identity"], "of their own"),
+        (["scan.nii.gz", "-o", "o.nii", "--mask", "o.nii", "-m", "identity"], "different names"),
         (["scan.nii.gz", "-o", "out.nii.gz", "-m", "identty"], "did you mean 'identity'?"),
-        (["scan.nii.gz", "-o", "out.nii.gz", "-m", "histogram"], "--task is missing, or say --fit"),
+        (
+            ["scan.nii.gz", "-o", "out.nii.gz", "-m", "histogram"],
+            "--task is missing, or give --fit",
+        ),
         (["scan.nii.gz", "-o", "out.nii.gz", "-m", "oracle"], "needs the paired truth"),
         (["scan.nii.gz", "-o", "out.nii.gz", "--fit", "abc"], "no fit 'abc' in"),
         (["scan.nii.gz", "-o", "out.nii.gz", "--fit", "abc", "--seed", "1"], "leave out --seed"),
@@ -337,7 +343,7 @@ def test_a_bias_field_is_taken_off_for_the_method_and_is_no_change(inside, scan,
     assert record["BrainExtraction"] == "none: it was brain-extracted"
     # Without it, it would be another file.
     asked = ("harmonize", scan, "-o", out, "-m", "identity", "--no-figure")
-    assert "was not made by this fit of this file" in inside(*asked)[2]
+    assert "is not the result of this fit" in inside(*asked)[2]
 
 
 def test_a_head_is_harmonized_as_a_head_where_that_is_asked_for(inside, scan, tmp_path):
@@ -370,6 +376,6 @@ def test_a_fit_of_a_method_that_has_changed_since_is_refused(inside, scan, tmp_p
     fit = json.loads(description.read_text())
     asked = ("harmonize", scan, "-o", "out.nii.gz", "--fit", description.parent.name[:8])
     description.write_text(json.dumps({**fit, "version": "0"}))
-    assert "is of version 0 of 'histogram', and 1 is installed" in inside(*asked)[2]
+    assert "is of version 0 of 'histogram', but version 1 is installed" in inside(*asked)[2]
     description.write_text(json.dumps({**fit, "settings": {}}))
     assert "made before 'histogram' had the setting 'quantiles'" in inside(*asked)[2]
