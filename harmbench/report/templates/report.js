@@ -107,7 +107,7 @@ function plots() {
 
 function viewer(box) {
   const form = box.querySelector("form");
-  const { layer, person, slice } = form.elements;
+  const { layer, subject, slice } = form.elements;
   const buttons = [...box.querySelectorAll("[data-layer]")];
   const [width, height] = [Number(box.dataset.width), Number(box.dataset.height)];
   const panels = Object.fromEntries([...box.querySelectorAll("[data-panel]")].map((each) => [each.dataset.panel, each]));
@@ -117,8 +117,8 @@ function viewer(box) {
     if (image.getAttribute("src") !== address) image.src = address;
     image.style.width = `${slice.options.length * 100}%`;
     image.style.transform =
-      `translate(${(-slice.selectedIndex * 100) / slice.options.length}%, ${(-person.selectedIndex * 100) / person.options.length}%)`;
-    panel.setAttribute("aria-label", `${words}, person ${person.selectedOptions[0].text}, ${slice.selectedOptions[0].text}`);
+      `translate(${(-slice.selectedIndex * 100) / slice.options.length}%, ${(-subject.selectedIndex * 100) / subject.options.length}%)`;
+    panel.setAttribute("aria-label", `${words}, subject ${subject.selectedOptions[0].text}, ${slice.selectedOptions[0].text}`);
   };
   const render = (place) => {
     const button = buttons[place];

@@ -133,5 +133,5 @@ def test_each_mistake_has_its_line(
     dicom(tmp_path)
     (tmp_path / "one.nii.gz").touch()
     scan(tmp_path / "study", "A", "1")
-    (tmp_path / "a.csv").write_text("path,person,domain\n")
+    (tmp_path / "a.csv").write_text("path,subject,sesion,domain\n")
     assert message in mistake("data", *arguments)
