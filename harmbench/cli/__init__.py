@@ -1,4 +1,4 @@
-"""The command line. Each command has a file of its own and loads what it needs when it runs."""
+"""The command line. Each command is a file, and imports heavy modules when it runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from harmbench.plugins import Registry
 
 
 class Group(click.Group):
-    """The group of built-in commands and of those that plugins add."""
+    """Built-in commands, and commands added by plugins."""
 
     _loaded = False
 
@@ -41,12 +41,12 @@ class Group(click.Group):
             Registry.discover().call("register_commands", group=self)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """List commands, those of plugins included."""
+        """List commands, including those of plugins."""
         self._with_plugins()
         return super().list_commands(ctx)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Look a command up, asking plugins only for one that is not built in."""
+        """Look up a command; plugins are loaded only if it is not built in."""
         if cmd_name not in self.commands:
             self._with_plugins()
         return super().get_command(ctx, cmd_name)
@@ -58,42 +58,62 @@ def cli() -> None:
     """Benchmark MRI harmonisation: any method, any scanner, honest numbers.
 
     \b
-    harmbench list methods                                what there is
-    harmbench run --method blindharmony --task domain3    run one pair
-    harmbench run -m '*' -t 'sim-*' --seed 0 --seed 1     run many
-    harmbench leaderboard                                 compare all
-    harmbench compare blindharmony@domain3 histogram@domain3    two, subject by subject
-    harmbench export -o scores.parquet                    all scores as one table
-    harmbench ablate blindharmony                         what each part is worth
-    harmbench figure                                      figures to draw
-    harmbench new method my-method                        a method of your own, to begin with
-    harmbench check my-method                             whether it holds to the contract
-    harmbench report -o report/                           pages to read and pass on
-    harmbench ui                                          MLflow's own pages
-    harmbench data show --cohort oasis3:/data/OASIS3      a study of your own
-    harmbench harmonize scan.nii.gz -o out.nii.gz --fit 3f2a    a scan of your own
+    harmbench list methods                                list what is available
+    harmbench run --method blindharmony --task domain3    run one cell
+    harmbench run -m '*' -t 'sim-*' --seed 0 --seed 1     run many cells
+    harmbench leaderboard                                 compare all methods
+    harmbench compare blindharmony@domain3 histogram@domain3    compare two, by subject
+    harmbench export -o scores.parquet                    write all scores as one table
+    harmbench ablate blindharmony                         measure what each part contributes
+    harmbench figure                                      list the figures to draw
+    harmbench new method my-method                        create a package for your method
+    harmbench check my-method                             check it against the contract
+    harmbench report -o report/                           write static pages to share
+    harmbench ui                                          open MLflow's pages
+    harmbench data show --cohort oasis3:/data/OASIS3      inspect your own study
+    harmbench harmonize scan.nii.gz -o out.nii.gz --fit 3f2a    harmonise your own scan
 
-    Everything computed is kept in $HARMBENCH_HOME (default ~/.harmbench), and the same
-    command run again is answered from there.
-    """  # noqa: D301 - \b is click's mark for lines that are not to be wrapped
+    All results are kept in $HARMBENCH_HOME (default ~/.harmbench). A command that is run
+    again takes finished results from there.
+    """  # noqa: D301 - \b tells click not to wrap lines
 
 
-for command in (run.run, resume.resume, sync.sync, store.store, ablate.ablate, data.data,
-                new.new, check.check, figure.figure, leaderboard.leaderboard, compare.compare,
-                export.export, report.report, ui.ui, harmonize.harmonize, listing.listing,
-                plugins.plugins, completion.completion):  # fmt: skip
+for command in (
+    run.run,
+    resume.resume,
+    sync.sync,
+    store.store,
+    ablate.ablate,
+    data.data,
+    new.new,
+    check.check,
+    figure.figure,
+    leaderboard.leaderboard,
+    compare.compare,
+    export.export,
+    report.report,
+    ui.ui,
+    harmonize.harmonize,
+    listing.listing,
+    plugins.plugins,
+    completion.completion,
+):
     cli.add_command(command)
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line and exit code 2."""
+    """Run the command line; a user's error is one line and exit code 2."""
     try:
         status = cli.main(prog_name="harmbench", standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("stopped; what was finished is kept, and the same command goes on", err=True)
+        click.echo(
+            "interrupted: finished cells are kept; run the same command (or `harmbench resume`) "
+            "to continue",
+            err=True,
+        )
         sys.exit(130)
     except click.ClickException as error:
-        # A usage error gets the same one line as our own, with where to read on.
+        # One line, like our own errors, and a pointer to the help.
         click.echo(f"error: {error.format_message()} (see --help)", err=True)
         sys.exit(2)
     except HarmbenchError as error:

@@ -99,7 +99,7 @@ def ablate(
     import pandas as pd
     from rich.console import Console
 
-    from harmbench.cli.run_cells import compute, foresee
+    from harmbench.cli.run_cells import compute, print_forecast, summary_line
     from harmbench.execution.plan.request import Request
     from harmbench.execution.plan.selection import select
     from harmbench.execution.schedule.run_options import RunOptions
@@ -127,10 +127,10 @@ def ablate(
     order = RunOptions(request, tuple(path.resolve() for path in plugin), device)
     selection = select(registry, request)
     if dry_run:
-        foresee(registry, selection, home, order)
+        print_forecast(registry, selection, home, order)
         return 0
     outcome = compute(registry, selection, home, order)
-    click.echo(outcome.summary, err=True)
+    click.echo(summary_line(outcome), err=True)
     measures = {metric.name: metric for metric in outcome.plan.metrics}
     found = list(tables(outcome.results, [measures[name] for name in names], published))
     if style == "csv":
@@ -140,7 +140,7 @@ def ablate(
                  "published_source": "" if published is None else published.source}  # fmt: skip
         whole = pd.concat([tidy(table) for table in found], ignore_index=True)
         click.echo(whole.assign(**facts).to_csv(index=False).rstrip("\n"))
-        return outcome.code
+        return int(outcome.failed)
     console = Console(highlight=False, markup=False)
     for table in found:
         if not any(field.value for row in table.rows.values() for field in row.values()):
@@ -152,7 +152,7 @@ def ablate(
             console.print()
     for line in _notes(found, published, outcome.plan):
         console.print(line)
-    return outcome.code
+    return int(outcome.failed)
 
 
 def _floors(registry: Registry) -> Iterator[str]:

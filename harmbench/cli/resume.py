@@ -9,12 +9,12 @@ from harmbench.cli.options import discover
 
 @click.command()
 def resume() -> int:
-    """Go on with the last run that was interrupted, in the way it was begun.
+    """Continue the last interrupted run, with its options.
 
-    Finished cells are taken from the store, and a training goes on from its checkpoint. Exit
-    code as of `run`.
+    Finished cells are taken from the store; training resumes at its last checkpoint. Exit
+    codes are those of `harmbench run`.
     """
-    from harmbench.cli.run_cells import compute
+    from harmbench.cli.run_cells import compute, summary_line
     from harmbench.execution.plan.selection import select
     from harmbench.execution.schedule.executors.options import ExecutorOptions
     from harmbench.execution.schedule.invocation import last_unfinished
@@ -22,16 +22,16 @@ def resume() -> int:
 
     home = writable_home()
     invocation, executor = last_unfinished(home)
-    order = invocation.order
-    registry = discover(order.plugins)
-    click.echo(f"going on with {invocation.folder.name}", err=True)
-    outcome = compute(
+    options = invocation.order
+    registry = discover(options.plugins)
+    click.echo(f"resuming {invocation.folder.name}", err=True)
+    summary = compute(
         registry,
-        select(registry, order.request),
+        select(registry, options.request),
         home,
-        order,
+        options,
         ExecutorOptions.from_json(executor),
         invocation,
     )
-    click.echo(outcome.summary)
-    return outcome.code
+    click.echo(summary_line(summary))
+    return int(summary.failed)

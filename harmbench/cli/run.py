@@ -1,4 +1,4 @@
-"""`harmbench run`: every method on every task, recorded in MLflow."""
+"""`harmbench run`: run methods on tasks, and record the results in MLflow."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ from harmbench.errors import UserError
 @click.command()
 @method_option
 @task_option
-@click.option("--all", "everything", is_flag=True, help="Every method on every task there is.")
+@click.option("--all", "everything", is_flag=True, help="All methods on all tasks.")
 @click.option(
-    "--suite", metavar="NAME|FILE",
-    help="TOML file that says what to run, or one that is shipped: quick or paper. Options "
-    "that are given besides go before what it says.",
-)  # fmt: skip
+    "--suite",
+    metavar="NAME|FILE",
+    help="Built-in suite (quick or paper) or TOML file that lists what to run. Command-line "
+    "options override the suite.",
+)
 @cohort_option
 @recipe_option
 @normalize_option
@@ -59,11 +60,12 @@ def run(context: click.Context, /, **_: Any) -> int:
     harmbench run -m '*' -t 'site-*' --cohort bids:/data/study --recipe study.toml
     harmbench run -m blindharmony -t sim-exp --set blindharmony.alpha=0
 
-    Fits that several cells share are made once, and first. What was computed before is
-    taken from the store; a run that was interrupted goes on with the same command, or with
-    `harmbench resume`. Each cell keeps a log in $HARMBENCH_HOME/runs. Exit code 0 if every
-    cell ended done, cached or skipped, 1 if one failed or diverged, 2 for a mistake in the
-    command.
+    A cell is one method on one task with one seed. Cells that share a fit share its cost.
+    Results computed before are taken from the store. After an interruption, run the same
+    command again, or `harmbench resume`. Each cell writes a log to $HARMBENCH_HOME/runs.
+
+    Exit code 0 if all cells are done, cached or skipped, 1 if a cell failed or diverged, 2 for
+    a usage error.
     """  # noqa: D301
     given = _given(context)
     if given["everything"]:
@@ -72,12 +74,12 @@ def run(context: click.Context, /, **_: Any) -> int:
     for name in ("methods", "tasks"):
         if not given[name]:
             raise UserError(
-                f"say what to run: --{name.removesuffix('s')} is missing; or --all, or --suite "
-                "(see `harmbench list`)"
+                f"missing --{name.removesuffix('s')} (or use --all or --suite; "
+                "see `harmbench list`)"
             )
     registry = discover(given["plugin"])
 
-    from harmbench.cli.run_cells import compute, foresee
+    from harmbench.cli.run_cells import compute, print_forecast, summary_line
     from harmbench.execution.plan.request import Request
     from harmbench.execution.plan.selection import select
     from harmbench.execution.schedule.executors.options import ExecutorOptions
@@ -97,7 +99,7 @@ def run(context: click.Context, /, **_: Any) -> int:
         normalize=given["normalize"],
         prepare_options=prepared_by(given),
     )
-    order = RunOptions(
+    options = RunOptions(
         request,
         tuple(path.resolve() for path in given["plugin"]),
         given["device"],
@@ -110,16 +112,16 @@ def run(context: click.Context, /, **_: Any) -> int:
     )
     selection = select(registry, request)
     if given["dry_run"]:
-        foresee(registry, selection, home, order)
+        print_forecast(registry, selection, home, options)
         return 0
-    choice = ExecutorOptions(given["executor"], given["workers"], resources)
-    outcome = compute(registry, selection, home, order, choice)
-    click.echo(outcome.summary)
-    return outcome.code
+    executor_options = ExecutorOptions(given["executor"], given["workers"], resources)
+    summary = compute(registry, selection, home, options, executor_options)
+    click.echo(summary_line(summary))
+    return int(summary.failed)
 
 
 def _given(context: click.Context) -> dict[str, Any]:
-    """Return the options, with what a suite says in place of defaults."""
+    """Return the options, where a suite overrides defaults."""
     given = dict(context.params)
     if given["suite"] is None:
         return given

@@ -67,10 +67,10 @@ def register_methods():
     assert code == 0, out
     tiny = ("--cohort", "tiny", "--plugin", PLUGINS / "tiny_cohort.py")
     asked = ("run", "-m", "squared", "-t", "sim-exp", "--plugin", file, *tiny)
-    assert "1 cells: 1 done; 0 fits" in inside(*asked)[1]
-    assert "1 cells: 1 cached" in inside(*asked)[1]
+    assert "1 cell: 1 done; 0 fits" in inside(*asked)[1]
+    assert "1 cell: 1 cached" in inside(*asked)[1]
     file.write_text(text.replace("**2", "**3"))
-    assert "1 cells: 1 done; 0 fits" in inside(*asked)[1]
+    assert "1 cell: 1 done; 0 fits" in inside(*asked)[1]
 
 
 @pytest.mark.parametrize(

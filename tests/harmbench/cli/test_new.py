@@ -79,7 +79,7 @@ def test_a_task_from_nothing_to_its_results(inside, install):
     assert code == 0, out
     code, out, err = inside("run", "-m", "identity", "-t", "my-task", *ON_TINY)
     assert code == 0, err
-    assert "1 cells: 1 done" in out
+    assert "1 cell: 1 done" in out
 
 
 def test_the_file_of_code_works_by_itself(inside, tmp_path):
@@ -89,7 +89,7 @@ def test_the_file_of_code_works_by_itself(inside, tmp_path):
         "-t", "sim-exp", *ON_TINY,
     )  # fmt: skip
     assert code == 0, err
-    assert "1 cells: 1 done; 1 fit made" in out
+    assert "1 cell: 1 done; 1 fit made" in out
 
 
 @pytest.mark.parametrize("needs", NEEDS)

@@ -57,7 +57,7 @@ def test_variants_are_foretold_by_their_settings_before_the_cohort_is_prepared(i
                        "--set", "histogram.quantiles=11", "--plugin", PLUGINS / "tiny_cohort.py",
                        "--cohort", "tiny")  # fmt: skip
     assert out.splitlines() == [
-        "1 cells to do, after preparing the cohort 'tiny' (quick grid):",
+        "1 cell to do, after preparing the cohort 'tiny' (quick grid):",
         "  to do    histogram[quantiles=11] on sim-exp, seed 0",
     ]
     assert not (tmp_path / "home" / "cohorts").exists()

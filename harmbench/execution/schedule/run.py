@@ -1,0 +1,170 @@
+"""Run the cells of a selection, or forecast a run without computing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from harmbench.contracts.cell import Cell, CellResult, Status
+from harmbench.execution.compute.runner import Runner
+from harmbench.execution.plan.durations import Durations
+from harmbench.execution.plan.plan import Plan, PlannedCell, make_plan
+from harmbench.execution.plan.selection import Selection
+from harmbench.execution.schedule.executors.local import Lanes
+from harmbench.execution.schedule.executors.options import ExecutorOptions, local_options
+from harmbench.execution.schedule.invocation import Invocation
+from harmbench.execution.schedule.run_options import RunOptions
+from harmbench.execution.schedule.scheduler import Scheduler
+from harmbench.execution.schedule.session import Session, prepare
+from harmbench.plugins import Registry
+from harmbench.util.progress import Progress
+
+
+class RunProgress(Progress, Lanes, Protocol):
+    """Progress that can also show several workers."""
+
+
+# Called when a cell ends, with its number among all cells, counted from 1.
+CellCallback = Callable[[int, int, Cell, CellResult], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """Results of a run.
+
+    Attributes
+    ----------
+    plan, results
+        The plan, and its cells with their results in the order in which they ended.
+    fits
+        Number of new fits.
+    recorded, waiting
+        Numbers of cells newly recorded in MLflow, and of cells that could not be recorded yet.
+    """
+
+    plan: Plan
+    results: list[tuple[PlannedCell, CellResult]]
+    fits: int
+    recorded: int = 0
+    waiting: int = 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether a cell failed or diverged."""
+        return any(result.status in (Status.FAILED, Status.DIVERGED) for _, result in self.results)
+
+
+def run_cells(
+    registry: Registry,
+    selection: Selection,
+    home: Path,
+    options: RunOptions,
+    executor_options: ExecutorOptions,
+    progress: RunProgress,
+    *,
+    invocation: Invocation | None = None,
+    on_cell: CellCallback = lambda number, total, cell, result: None,
+) -> RunSummary:
+    """Run all cells of a selection; plugins receive each result by the hook `after_cell`.
+
+    Parameters
+    ----------
+    registry, selection, home
+        Plugins, the selected cells, and the folder of the stores.
+    options, executor_options
+        How cells are computed, and by which executor.
+    progress
+        Shows how far the run is.
+    invocation
+        The interrupted run to continue; a new one if None.
+    on_cell
+        Called after the plugins when a cell ends.
+
+    Raises
+    ------
+    UserError
+        If the device or the executor is not available.
+    """
+    device = prepare(local_options(executor_options, options))
+    plan = make_plan(registry, selection, home, progress)
+    invocation = invocation or Invocation.begin(home, options, executor_options.to_json())
+    runner = Runner(registry, home, device, progress)
+    scheduler = Scheduler(plan, runner, Durations.read(home))
+    session = Session(plan, runner, scheduler.jobs, invocation.logs)
+    with invocation.running():
+        with executor_options.open(invocation, session, progress) as executor:
+            for number, (planned, result) in enumerate(scheduler.run(executor, progress), start=1):
+                registry.call("after_cell", cell=planned.cell, result=result)
+                on_cell(number, len(plan.cells), planned.cell, result)
+        invocation.end()
+    return RunSummary(plan=plan, results=scheduler.results, fits=len(scheduler.fits_made))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastJob:
+    """A fit or a cell, and what a run would do with it.
+
+    Attributes
+    ----------
+    title
+        Method, task and seed.
+    status
+        `PLANNED` if it would be computed, else its status after the run.
+    reason
+        Why it would be skipped or fail, or "".
+    seconds
+        Estimated duration; None if it is not computed or nothing similar was before.
+    """
+
+    title: str
+    status: Status = Status.PLANNED
+    reason: str = ""
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What a run would compute; `prepared` is False if the cohort has to be prepared first."""
+
+    prepared: bool
+    fits: tuple[ForecastJob, ...]
+    cells: tuple[ForecastJob, ...]
+
+    @property
+    def pending(self) -> tuple[ForecastJob, ...]:
+        """Fits and cells that would be computed."""
+        return tuple(job for job in (*self.fits, *self.cells) if job.status is Status.PLANNED)
+
+
+def forecast(
+    registry: Registry, selection: Selection, home: Path, options: RunOptions, progress: Progress
+) -> Forecast:
+    """Forecast a run; a cohort that is not prepared stays unprepared."""
+    if not selection.is_prepared(home):
+        cells = [
+            ForecastJob(title=f"{variant.label} on {task}, seed {seed}")
+            for seed in selection.request.seeds
+            for task in selection.tasks
+            for variant in selection.variants
+        ]
+        return Forecast(prepared=False, fits=(), cells=tuple(cells))
+    plan = make_plan(registry, selection, home, progress)
+    runner = Runner(registry, home, prepare(options), progress)
+    jobs = Scheduler(plan, runner, Durations.read(home)).jobs
+    fits = [
+        ForecastJob(title=job.title, seconds=job.seconds) for job in jobs.values() if job.is_fit
+    ]
+    cells = []
+    for planned in plan.cells:
+        title, result = planned.cell.title, runner.foreseen(planned)
+        if result is None:
+            cells.append(ForecastJob(title=title, seconds=jobs[planned.cell.key].seconds))
+        else:
+            cells.append(ForecastJob(title=title, status=result.status, reason=result.reason or ""))
+    return Forecast(
+        prepared=True,
+        fits=tuple(ForecastJob(title=fit.title, seconds=fit.seconds) for fit in fits),
+        cells=tuple(cells),
+    )
