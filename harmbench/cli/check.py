@@ -1,20 +1,26 @@
-"""`harmbench check`: whether methods and tasks hold to the contract."""
+"""`harmbench check`: check methods and tasks against the contract."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harmbench.cli.options import complete, discover, plugin_option
+from harmbench.cli.wording import counted
 from harmbench.errors import UserError
+
+if TYPE_CHECKING:
+    from harmbench.testing.checks import CheckResult
+    from harmbench.testing.suite import Conformance
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="NAME...", shell_complete=complete("methods"))
-@click.option("--all", "everything", is_flag=True, help="Check all methods and tasks there are.")
-@click.option("--only", multiple=True, metavar="CHECK", help="Make this check; may be repeated.")
-@click.option("--list", "listed", is_flag=True, help="List the checks, and make none.")
+@click.option("--all", "everything", is_flag=True, help="Check all methods and tasks.")
+@click.option("--only", multiple=True, metavar="CHECK", help="Run this check; may be repeated.")
+@click.option("--list", "listed", is_flag=True, help="List the checks, and exit.")
 @plugin_option
 def check(
     names: tuple[str, ...],
@@ -23,62 +29,88 @@ def check(
     listed: bool,
     plugin: tuple[Path, ...],
 ) -> int:
-    """Check that methods and tasks hold to the contract, on a tiny cohort, in seconds.
+    """Check methods and tasks against the contract, on a tiny cohort, in seconds.
 
     \b
     harmbench check my-method
     harmbench check --plugin my_method.py my-method
     harmbench check my-method --only resume
 
-    Each failure says what was expected, what came, and how to mend it. A failure that is
-    meant is declared on the class, as in expected_failures = {"batches": "why"}, and is an
-    error once the check passes. The same checks run as tests of pytest by
-    `harmbench.testing.parametrize_with_checks`. Settings are those of the preset `tiny`, or
-    of `quick`. Exit code 0 if all is well, 1 if a check failed.
+    Each failure shows the expected property, the observed one and a fix. Declare an expected
+    failure on the class: expected_failures = {"batches": "reason"}. If that check passes, it is
+    reported as an error. `harmbench.testing.parametrize_with_checks` runs the same checks in
+    pytest. Settings are those of the preset `tiny`, or of `quick` if there is none.
+
+    Exit code 0 if all checks passed, 1 if a check failed or no check applied.
     """  # noqa: D301
     if not (names or everything or listed):
-        raise UserError("say what to check: a method's or a task's NAME, or --all")
+        raise UserError("nothing to check: give the NAME of a method or task, or --all")
     registry = discover(plugin)
 
-    from harmbench.testing.checks import CheckStatus
     from harmbench.testing.method_checks import METHOD_CHECKS
     from harmbench.testing.suite import find
     from harmbench.testing.task_checks import TASK_CHECKS
     from harmbench.testing.tiny_cohort import SOURCES
 
-    checks = {
-        "methods": {one.name: one.summary for one in METHOD_CHECKS},
-        "tasks": {one.name: one.summary for one in TASK_CHECKS},
+    summaries = {
+        "methods": {each.name: each.summary for each in METHOD_CHECKS},
+        "tasks": {each.name: each.summary for each in TASK_CHECKS},
     }
     if listed:
-        for kind, there in checks.items():
-            click.echo(f"{kind}:")
-            for name, summary in there.items():
-                click.echo(f"  {name:14} {summary}")
+        _list(summaries)
         return 0
     if everything:
         names = (*registry.entries("methods"), *registry.entries("tasks", SOURCES))
-    known = {name for there in checks.values() for name in there}
+    check_names = {name for checks in summaries.values() for name in checks}
     for name in only:
-        if name not in known:
-            raise UserError.unknown("check", name, known)
-    found = [find(name, registry=registry) for name in names]
-    failed = 0
-    for conformance in found:
-        click.echo(f"{conformance.kind} {conformance.name}")
-        wanted = [one.name for one in conformance.checks if not only or one.name in only]
-        for outcome in map(conformance.perform, wanted):
-            head = f"  {outcome.status.value:16} {outcome.check:14}"
-            if outcome.status is CheckStatus.FAILED:
-                failed += 1
-                click.echo(head.rstrip())
-                for line in outcome.text.splitlines():
-                    click.echo(f"    {line}")
-            elif outcome.text:
-                click.echo(f"{head} {outcome.text}")
-            else:
-                click.echo(f"{head} {outcome.seconds:5.1f} s")
-        if conformance.costs:
-            click.echo(f"  costs            {conformance.costs}")
-    click.echo(f"{failed} checks failed" if failed else "all checks passed")
-    return 1 if failed else 0
+        if name not in check_names:
+            raise UserError.unknown("check", name, check_names)
+    results = []
+    for conformance in [find(name, registry=registry) for name in names]:
+        results += _perform(conformance, only)
+    return _conclude(results)
+
+
+def _list(summaries: dict[str, dict[str, str]]) -> None:
+    for category, checks in summaries.items():
+        click.echo(f"{category}:")
+        for name, summary in checks.items():
+            click.echo(f"  {name:14} {summary}")
+
+
+def _perform(conformance: Conformance, only: tuple[str, ...]) -> list[CheckResult]:
+    """Run the checks of a method or task, and print each result."""
+    from harmbench.testing.checks import CheckStatus
+
+    click.echo(f"{conformance.category} {conformance.name}")
+    results = []
+    for each in conformance.checks:
+        if only and each.name not in only:
+            continue
+        result = conformance.perform(each.name)
+        results.append(result)
+        head = f"  {result.status.value:16} {result.check:14}"
+        if result.status is CheckStatus.FAILED:
+            click.echo(head.rstrip())
+            for line in result.text.splitlines():
+                click.echo(f"    {line}")
+        else:
+            click.echo(f"{head} {result.text or f'{result.seconds:5.1f} s'}")
+    if conformance.costs:
+        click.echo(f"  costs            {conformance.costs}")
+    return results
+
+
+def _conclude(results: list[CheckResult]) -> int:
+    """Print the conclusion, and return the exit code."""
+    from harmbench.testing.checks import CheckStatus
+
+    failed = sum(result.status is CheckStatus.FAILED for result in results)
+    if failed:
+        click.echo(f"{counted(failed, 'check')} failed")
+        return 1
+    if all(result.status is CheckStatus.SKIPPED for result in results):
+        click.echo("no check applied")
+        return 1
+    click.echo("all checks passed")
+    return 0

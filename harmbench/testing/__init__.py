@@ -1,6 +1,6 @@
-"""The conformance suite: what every method and every task must hold to.
+"""The conformance suite for methods and tasks.
 
-In a test file of a plugin::
+In a plugin's test file::
 
     from harmbench.testing import parametrize_with_checks
 
@@ -8,10 +8,10 @@ In a test file of a plugin::
     def test_my_method(check):
         check()
 
-or in one line, `check_method("my-method")`; and `harmbench check my-method` at the command line.
-A failure that is expected is declared on the class, with its reason:
-`expected_failures = {"batches": "the paper's normalisation is of the whole batch"}`; it is an
-error once it passes.
+or in one line, `check_method("my-method")`, or on the command line, `harmbench check my-method`.
+Declare an expected failure on the class, with the reason:
+`expected_failures = {"batches": "the paper normalises whole batches"}`. If that check passes, it
+is reported as an error.
 """
 
 from __future__ import annotations

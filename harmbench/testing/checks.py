@@ -1,4 +1,4 @@
-"""Named checks, and what becomes of one."""
+"""Named checks and their results."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from harmbench.errors import UserError, one_line
 S = TypeVar("S")
 
 
-class CheckFailure(AssertionError):  # noqa: N818 - what failed is a check
-    """Something is not as it must be.
+class CheckFailure(AssertionError):  # noqa: N818 - a failed check, not an error of the suite
+    """A property that a method or task does not have.
 
     Parameters
     ----------
-    expected, came, mend
-        What was expected, what came instead, and how to mend it.
+    expected, got, fix
+        The expected property, the observed one, and how to correct the code.
     """
 
-    def __init__(self, expected: str, came: str, mend: str) -> None:
-        super().__init__(f"expected  {expected}\ncame      {came}\nmend      {mend}")
-        self.expected, self.came, self.mend = expected, came, mend
+    def __init__(self, expected: str, got: str, fix: str) -> None:
+        super().__init__(f"expected  {expected}\ngot       {got}\nfix       {fix}")
+        self.expected, self.got, self.fix = expected, got, fix
 
 
-class NotApplicable(Exception):  # noqa: N818 - an outcome with a reason, not a fault
-    """A check that has nothing to check here, with the reason."""
+class NotApplicable(Exception):  # noqa: N818 - a result with a reason, not an error
+    """A check does not apply to this method or task; the message is the reason."""
 
 
 class CheckStatus(StrEnum):
@@ -42,14 +42,14 @@ class CheckStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Check(Generic[S]):
-    """One property, and the function that raises `CheckFailure` where it does not hold.
+    """One property, and the function that raises `CheckFailure` if it does not hold.
 
     Attributes
     ----------
     name
-        As in reports and in `expected_failures`.
+        Name in reports and in `expected_failures`.
     summary
-        One sentence on what must hold.
+        The property, in one sentence.
     """
 
     name: str
@@ -59,18 +59,18 @@ class Check(Generic[S]):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What became of a check.
+    """Result of a check.
 
     Attributes
     ----------
     check
-        Its name.
+        Name of the check.
     status
         How it ended.
     text
         Why it was skipped or failed.
     seconds
-        How long it took.
+        Its duration.
     """
 
     check: str
@@ -80,10 +80,10 @@ class CheckResult:
 
 
 class CheckList(list[Check[S]]):
-    """The checks of a kind, in the order in which they are made."""
+    """Checks of methods or of tasks, in the order in which they run."""
 
     def add(self, name: str) -> Callable[[Callable[[S], None]], Callable[[S], None]]:
-        """Add a function whose docstring says in one sentence what must hold."""
+        """Add a function; the first line of its docstring states the property."""
 
         def added(function: Callable[[S], None]) -> Callable[[S], None]:
             summary = (function.__doc__ or "").strip().splitlines()[0]
@@ -93,13 +93,15 @@ class CheckList(list[Check[S]]):
         return added
 
 
-def known(expected_failures: Mapping[str, str], checks: Sequence[Check[Any]]) -> Mapping[str, str]:
-    """Return the failures that are declared.
+def check_expected_failures(
+    expected_failures: Mapping[str, str], checks: Sequence[Check[Any]]
+) -> Mapping[str, str]:
+    """Return declared failures, if each names a check and gives a reason.
 
     Raises
     ------
     UserError
-        If one is of no check, or gives no reason.
+        If one does not.
     """
     names = [check.name for check in checks]
     for name, reason in expected_failures.items():
@@ -111,7 +113,7 @@ def known(expected_failures: Mapping[str, str], checks: Sequence[Check[Any]]) ->
 
 
 def perform(check: Check[S], candidate: S, expected_failures: Mapping[str, str]) -> CheckResult:
-    """Make a check; whatever it raises is its outcome."""
+    """Run a check; whatever it raises is its result."""
     began = time.perf_counter()
     status, text = _performed(check, candidate)
     reason = expected_failures.get(check.name)
@@ -119,16 +121,12 @@ def perform(check: Check[S], candidate: S, expected_failures: Mapping[str, str])
         if status is CheckStatus.FAILED:
             status, text = CheckStatus.EXPECTED, reason
         elif status is CheckStatus.PASSED:
-            status, text = (
-                CheckStatus.FAILED,
-                str(
-                    CheckFailure(
-                        f"a failure, as declared: {reason}",
-                        "the check passes",
-                        f"take '{check.name}' out of expected_failures",
-                    )
-                ),
+            failure = CheckFailure(
+                f"a failure, as declared: {reason}",
+                "the check passes",
+                f"remove '{check.name}' from expected_failures",
             )
+            status, text = CheckStatus.FAILED, str(failure)
     return CheckResult(check.name, status, text, time.perf_counter() - began)
 
 
@@ -140,6 +138,6 @@ def _performed(check: Check[S], candidate: S) -> tuple[CheckStatus, str]:
     except CheckFailure as failure:
         return CheckStatus.FAILED, str(failure)
     except Exception as error:
-        raised = CheckFailure(check.summary, one_line(error), "see to it that nothing is raised")
-        return CheckStatus.FAILED, str(raised)
+        unexpected = CheckFailure(check.summary, one_line(error), "correct the code that raises this")
+        return CheckStatus.FAILED, str(unexpected)
     return CheckStatus.PASSED, ""

@@ -1,4 +1,4 @@
-"""A method under check: its fits and what it makes of scans, each computed once."""
+"""A method under check: its fits and its output, each computed once."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ CPU = torch.device("cpu")
 PAIRED_SOURCE = SOURCES[0]
 
 
-class Killed(Exception):  # noqa: N818 - what a kill is within one process
-    """The end of a fit in the middle of a step."""
+class Killed(Exception):  # noqa: N818 - simulates a kill within one process
+    """Ends a fit in the middle of a step."""
 
 
 class CountingProgress:
-    """Progress that counts what it is told, and kills the fit at the n-th time."""
+    """Progress that counts reports, and kills the fit at report number `last`."""
 
     def __init__(self, last: int | None = None) -> None:
         self.count, self._last = 0, last
@@ -72,7 +72,7 @@ class CountingProgress:
 
 
 def tiny_preset(model: type[Any]) -> Any:
-    """Return the settings to check with: of the preset `tiny`, of `quick`, or the defaults."""
+    """Return the settings for checks: preset `tiny`, else `quick`, else the defaults."""
     for preset in ("tiny", "quick"):
         if preset in model.presets:
             return model.presets[preset]
@@ -80,38 +80,47 @@ def tiny_preset(model: type[Any]) -> Any:
 
 
 def method_data(cohort: Cohort, test: Cohort) -> TaskData:
-    """Return what a task would choose: fit data of one cohort, test scans of another."""
+    """Return data like a task's: fit data of one cohort, test scans of another."""
     pairs = test.pairs(PAIRED_SOURCE, "test")
     assert pairs is not None
-    here = PAIRED_SOURCE in cohort.sources
+    has_source = PAIRED_SOURCE in cohort.sources
     return TaskData(
         target=cohort.scans(cohort.target, "train"),
         validation=cohort.scans(cohort.target, "validation"),
         test=pairs[0],
         references=pairs[1],
-        source=cohort.scans(PAIRED_SOURCE, "train") if here else None,
-        pairs=cohort.pairs(PAIRED_SOURCE, "train") if here else None,
+        source=cohort.scans(PAIRED_SOURCE, "train") if has_source else None,
+        pairs=cohort.pairs(PAIRED_SOURCE, "train") if has_source else None,
     )
 
 
 def reseed_global_rngs(seed: int) -> None:
-    """Put the random streams that everybody shares somewhere else."""
+    """Reseed the global generators of Python, NumPy and torch."""
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - the shared stream is what is meant
+    np.random.seed(seed)  # noqa: NPY002 - the global generator is meant
     torch.manual_seed(seed)
 
 
+def max_difference(a: Tensor, b: Tensor) -> float:
+    """Return the largest absolute difference.
+
+    NaN in both tensors is no difference; NaN in one is an infinite difference.
+    """
+    both_nan = a.isnan() & b.isnan()
+    return float(torch.where(both_nan, 0, (a - b).abs().nan_to_num(nan=torch.inf)).max())
+
+
 class MethodCandidate:
-    """A method, with what the checks ask of it.
+    """A method under check.
 
     Parameters
     ----------
     method
         Its class.
     entry
-        As it is registered; None if the class was given.
+        Its registration; None if a class is checked.
     folder
-        For its fits.
+        Folder for its fits.
     """
 
     def __init__(self, method: type[Method], entry: Entry | None, folder: Path) -> None:
@@ -124,12 +133,12 @@ class MethodCandidate:
 
     @cached_property
     def config(self) -> Any:
-        """The settings that are checked with."""
+        """Settings that the method is checked with."""
         return tiny_preset(self.method)
 
     @cached_property
     def data(self) -> TaskData:
-        """Data from which everything is withheld that the method is not entitled to."""
+        """Data that the method's needs entitle it to; everything else is withheld."""
         whole = tiny_cohort()
         if self.method.needs in (Needs.NOTHING, Needs.TARGET):
             return method_data(without(*SOURCES, labels=False), whole)
@@ -139,33 +148,48 @@ class MethodCandidate:
 
     @cached_property
     def fit(self) -> Fit:
-        """The fit that the checks are made with."""
+        """The fit that is checked."""
         return Fit(
-            self.name, self.method, self.config, "tiny", SEED, self.grid, self.data, "minmax",
-            (), (),
-        )  # fmt: skip
+            self.name,
+            self.method,
+            self.config,
+            "tiny",
+            SEED,
+            self.grid,
+            self.data,
+            "minmax",
+            (),
+            (),
+        )
 
     def planned(self) -> PlannedCell:
-        """Return a cell of the method, as the runner knows it."""
+        """Return a planned cell of the method."""
         cell = Cell(
-            method=self.name, label=self.name, task="check", cohort="small", seed=SEED,
-            preset="tiny", kind="phantom", cohort_key="", key="",
-        )  # fmt: skip
+            method=self.name,
+            label=self.name,
+            task="check",
+            cohort="small",
+            seed=SEED,
+            preset="tiny",
+            kind="phantom",
+            cohort_key="",
+            key="",
+        )
         variant = Variant(self.name, self.method, self.config, self.name)
         fit = self.fit if self.method.learns() else None
         return PlannedCell(cell, variant, None, self.data, self.grid, fit)
 
-    def runner(self, place: str, progress: Progress | None = None) -> Runner:
-        """Return a runner with a store of its own."""
-        return Runner(Registry(), self.folder / place, CPU, progress or Silent())
+    def runner(self, name: str, progress: Progress | None = None) -> Runner:
+        """Return a runner with its own store, in the subfolder `name`."""
+        return Runner(Registry(), self.folder / name, CPU, progress or Silent())
 
-    def store(self, place: str) -> FitStore:
+    def store(self, name: str) -> FitStore:
         """Return the fits of the runner of that name."""
-        return self.runner(place).fits
+        return self.runner(name).fits
 
     @cached_property
     def pulse(self) -> CountingProgress:
-        """What the first fit told of its progress."""
+        """Progress reports of the first fit."""
         return CountingProgress()
 
     @cached_property
@@ -181,12 +205,12 @@ class MethodCandidate:
 
     @property
     def fault(self) -> Exception | None:
-        """What the fit ended with; None if it ended well."""
+        """Exception of the fit; None if it succeeded."""
         return self._first[1]
 
     @cached_property
-    def withheld_is_asked_for(self) -> str | None:
-        """What the fit said of data that was withheld from it; None if that is not its fault."""
+    def withheld_data_error(self) -> str | None:
+        """Error of a fit that fails only because data is withheld; None in all other cases."""
         if self.fault is None or not self.method.learns():
             return None
         if isinstance(self.fault, BlindnessError):
@@ -201,21 +225,21 @@ class MethodCandidate:
 
     @property
     def fitted(self) -> Method:
-        """The method as it is after its fit, before it was stored and loaded."""
+        """The fitted method, before it is stored and loaded."""
         method = self._first[0]
         if method is None:
-            other = "needs" if self.withheld_is_asked_for else "fit"
+            other = "needs" if self.withheld_data_error else "fit"
             raise NotApplicable(f"it could not be fitted; see the check '{other}'")
         return method
 
     @cached_property
     def source(self) -> Scans:
         """Scans to harmonise, without labels: `(2, S, H, W)`."""
-        self._first  # noqa: B018 - a fit that changes the data would show here
+        self._first  # noqa: B018 - loads after the fit, so that a fit that changes the data is noticed
         return self.data.test.without_labels().load(range(len(self.data.test)))
 
     def given(self, scans: Scans) -> Scans:
-        """Return a copy of scans as the runner hands them to the method."""
+        """Return a copy of scans, with the truth if the method needs it."""
         truth = None
         if self.method.needs is Needs.TRUTH:
             assert self.data.references is not None
@@ -226,49 +250,49 @@ class MethodCandidate:
         )
 
     def apply(self, method: Method, scans: Scans) -> Scans:
-        """Harmonise scans as the runner does, without its checks."""
+        """Harmonise scans like the runner, without its checks."""
         with torch.no_grad(), seeded(SEED, "harmonize", *scans.subjects, *scans.sessions):
             return method.eval()(scans)
 
     @cached_property
     def _output(self) -> tuple[Scans | None, Exception | None]:
-        method, given = self.fitted, self.given(self.source)
+        method, scans = self.fitted, self.given(self.source)
         began = time.perf_counter()
         try:
-            return self.apply(method, given), None
+            return self.apply(method, scans), None
         except Exception as error:
             return None, error
         finally:
-            self.seconds["scan"] = (time.perf_counter() - began) / len(given)
+            self.seconds["scan"] = (time.perf_counter() - began) / len(scans)
 
     @property
     def output_fault(self) -> Exception | None:
-        """What harmonising ended with; None if it ended well."""
+        """Exception of `forward`; None if it succeeded."""
         return self._output[1]
 
     @property
     def output(self) -> Scans:
-        """What the method made of the scans."""
-        made = self._output[0]
-        if made is None:
+        """The harmonised scans."""
+        output = self._output[0]
+        if output is None:
             raise NotApplicable("it could not be applied; see the check 'harmonize'")
-        return made
+        return output
 
     @property
     def images(self) -> Tensor:
-        """The images that it made: `(2, S, H, W)`."""
-        made = self.output
-        if not isinstance(made, Scans) or made.images.shape != self.source.images.shape:
-            raise NotApplicable("what it returns has another form; see the check 'shape'")
-        return made.images
+        """The harmonised images: `(2, S, H, W)`."""
+        output = self.output
+        if not isinstance(output, Scans) or output.images.shape != self.source.images.shape:
+            raise NotApplicable("its output has another shape; see the check 'shape'")
+        return output.images
 
-    def again(self, place: str, progress: Progress | None = None) -> Method:
-        """Return the method of a runner, fitted there or taken from its store."""
-        return self.runner(place, progress).fitted(self.planned())
+    def again(self, name: str, progress: Progress | None = None) -> Method:
+        """Return the method of the runner of that name, fitted now or taken from its store."""
+        return self.runner(name, progress).fitted(self.planned())
 
     @property
     def costs(self) -> str:
-        """What it took, in a line."""
+        """Time, memory and size, in one line."""
         method = self._first[0]
         parts = []
         if "fit" in self.seconds and self.method.learns():
@@ -283,27 +307,27 @@ class MethodCandidate:
         return ", ".join(parts)
 
     def built(self) -> Method:
-        """Build the method anew.
+        """Build a new, unfitted instance.
 
         Raises
         ------
         UserError
-            If its settings do not fit the grid.
+            If its settings do not suit the grid.
         """
         try:
             return self.method(self.grid, self.config)
         except UserError as error:
             raise UserError(
                 f"'{self.name}' cannot be checked on a grid of {_times(self.grid)}: {error}; "
-                "give it a preset 'tiny' that fits"
+                "add a preset 'tiny' that suits it"
             ) from error
 
 
 def peak_memory() -> str:
-    """Tell the most memory that the process has had, by what was checked in it so far."""
+    """Return the peak memory of this process, including earlier checks."""
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return f"{peak / 2**20:.0f} MiB of memory at most"
+    return f"{peak / 2**20:.0f} MiB of peak memory"
 
 
 def _times(grid: Grid) -> str:

@@ -1,4 +1,4 @@
-"""The suite as tests of pytest: one for each check."""
+"""The conformance suite as pytest tests, one per check."""
 
 from __future__ import annotations
 
@@ -10,55 +10,59 @@ import pytest
 from harmbench.testing.checks import CheckStatus
 from harmbench.testing.suite import Conformance, find
 
-# What was checked in this process, for the summary at the end.
+# Candidates checked in this process, for the summary at the end.
 checked: dict[str | type[Any], Conformance] = {}
 
 
 class BoundCheck:
-    """A check of one method or task: call it within a test.
+    """A check of one method or task; call it within a test.
 
     Raises
     ------
     AssertionError
-        If it fails, with what was expected, what came and how to mend it.
+        If it fails, with the expected and observed property and a fix.
     """
 
-    def __init__(self, what: str | type[Any], name: str) -> None:
-        self.what, self.name = what, name
+    def __init__(self, candidate: str | type[Any], name: str) -> None:
+        self.candidate, self.name = candidate, name
 
     def __call__(self) -> None:
-        """Make the check; one that has nothing to check skips the test, with its reason."""
+        """Run the check; one that does not apply skips the test, with the reason."""
         __tracebackhide__ = True
-        outcome = _conformance(self.what).perform(self.name)
-        if outcome.status is CheckStatus.SKIPPED:
-            pytest.skip(outcome.text)
-        if outcome.status is CheckStatus.EXPECTED:
-            pytest.xfail(outcome.text)
-        if outcome.status is CheckStatus.FAILED:
-            raise AssertionError(f"check '{self.name}'\n{outcome.text}")
+        result = _conformance(self.candidate).perform(self.name)
+        if result.status is CheckStatus.SKIPPED:
+            pytest.skip(result.text)
+        if result.status is CheckStatus.EXPECTED:
+            pytest.xfail(result.text)
+        if result.status is CheckStatus.FAILED:
+            raise AssertionError(f"check '{self.name}'\n{result.text}")
 
     def __repr__(self) -> str:
-        what = self.what if isinstance(self.what, str) else self.what.__name__
-        return f"{what}-{self.name}"
+        candidate = self.candidate
+        return f"{candidate if isinstance(candidate, str) else candidate.__name__}-{self.name}"
 
 
-def _conformance(what: str | type[Any]) -> Conformance:
-    if what not in checked:
-        checked[what] = find(what)
-    return checked[what]
+def _conformance(candidate: str | type[Any]) -> Conformance:
+    if candidate not in checked:
+        checked[candidate] = find(candidate)
+    return checked[candidate]
 
 
-def checks(*what: str | type[Any]) -> list[BoundCheck]:
+def checks(*candidates: str | type[Any]) -> list[BoundCheck]:
     """Return the checks of methods and tasks, given by registered name or as classes."""
-    return [BoundCheck(one, check.name) for one in what for check in _conformance(one).checks]
+    return [
+        BoundCheck(candidate, check.name)
+        for candidate in candidates
+        for check in _conformance(candidate).checks
+    ]
 
 
-def parametrize_with_checks(*what: str | type[Any]) -> Callable[[Any], Any]:
-    """Run a test once for every check of methods and tasks.
+def parametrize_with_checks(*candidates: str | type[Any]) -> Callable[[Any], Any]:
+    """Run a test once per check of methods and tasks.
 
     Parameters
     ----------
-    what
+    candidates
         Registered names, or classes.
 
     Examples
@@ -69,4 +73,4 @@ def parametrize_with_checks(*what: str | type[Any]) -> Callable[[Any], Any]:
         def test_my_method(check):
             check()
     """
-    return pytest.mark.parametrize("check", checks(*what), ids=repr)
+    return pytest.mark.parametrize("check", checks(*candidates), ids=repr)

@@ -1,6 +1,6 @@
-"""The plugin of pytest: scans to write tests with, and what the checked methods cost.
+"""The pytest plugin: fixtures with scans, and the costs of checked methods.
 
-Loaded by every run of pytest where harmbench is installed, so it loads nothing else by itself.
+Every run of pytest loads it where harmbench is installed, so it imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def harmbench_cohort() -> Cohort:
-    """The tiny cohort that methods and tasks are checked on; read only."""
+    """The tiny cohort that methods and tasks are checked on; do not change it."""
     from harmbench.testing.tiny_cohort import tiny_cohort
 
     return tiny_cohort()
@@ -25,16 +25,16 @@ def harmbench_cohort() -> Cohort:
 
 @pytest.fixture
 def harmbench_scans(harmbench_cohort: Cohort) -> Scans:
-    """The cohort's two test scans of its source `domain1`, as a method is handed them."""
+    """The cohort's two test scans of its source `domain1`, as a method receives them."""
     scans = harmbench_cohort.scans("domain1", "test").without_labels()
     return scans.load(range(len(scans)))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Tell what the methods and tasks cost that were checked."""
+    """Print time and memory of the checked methods and tasks."""
     module = sys.modules.get("harmbench.testing.parametrize")
     checked = getattr(module, "checked", {}).values()
-    lines = [f"{one.name}: {one.costs}" for one in checked if one.costs]
+    lines = [f"{each.name}: {each.costs}" for each in checked if each.costs]
     if lines:
         terminalreporter.section("costs on the tiny cohort of harmbench")
         for line in lines:

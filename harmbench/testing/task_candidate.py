@@ -1,4 +1,4 @@
-"""A task under check: its data and its scores, each computed once."""
+"""A task under check: its data and scores, each computed once."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ from harmbench.util.progress import Silent
 from harmbench.util.seeds import seeded
 
 
-class AsItIs(Method):
-    """Leaves scans as they are: what the checks of tasks score as the floor."""
+class Unchanged(Method):
+    """Returns scans unchanged; the checks of tasks score it as the floor."""
 
-    name = "as-it-is"
-    summary = "leaves scans as they are"
+    name = "unchanged"
+    summary = "returns scans unchanged"
     needs = Needs.NOTHING
 
     def forward(self, scans: Scans) -> Scans:
@@ -52,18 +52,18 @@ class AsItIs(Method):
 
 
 class TaskCandidate:
-    """A task, with what the checks ask of it.
+    """A task under check.
 
     Parameters
     ----------
     build
-        Makes the task.
+        Returns a new instance of the task.
     entry
-        As it is registered; None if the class was given.
+        Its registration; None if a class is checked.
     folder
-        For the fits of its instruments.
+        Folder for the fits of its instruments.
     metrics
-        All metrics that are registered.
+        All registered metrics.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class TaskCandidate:
 
     @property
     def name(self) -> str:
-        """As on the command line."""
+        """Name on the command line."""
         return self.task.name if self.entry is None else self.entry.name
 
     @cached_property
@@ -99,94 +99,99 @@ class TaskCandidate:
 
     @property
     def fault(self) -> Exception | None:
-        """What the set-up ended with; None if it ended well."""
+        """Exception of the set-up; None if it succeeded."""
         return self._set_up[1]
 
     @property
     def data(self) -> TaskData:
-        """What the task chose of the tiny cohort."""
+        """The data that the task selects from the tiny cohort."""
         data = self._set_up[0]
         if data is None:
             if isinstance(self.fault, SkipCell):
-                raise NotApplicable(f"it refuses the tiny cohort: {self.fault}")
+                raise NotApplicable(f"it skips the tiny cohort: {self.fault}")
             raise NotApplicable("it could not be set up; see the check 'setup'")
         if not len(data.test):
-            raise NotApplicable("it tests nobody; see the check 'setup'")
+            raise NotApplicable("it has no test scans; see the check 'setup'")
         return data
 
     @property
     def n_tested(self) -> int:
-        """Number of test scans that it chose."""
+        """Number of its test scans."""
         data = self._set_up[0]
         return 0 if data is None else len(data.test)
 
-    def _fit(self, kind: type[Instrument]) -> Fit:
-        return Fit(
-            kind.name, kind, tiny_preset(kind), "tiny", SEED, self.cohort.grid, self.data, "minmax",
-            (), (),
-        )  # fmt: skip
+    def _fit(self, cls: type[Instrument]) -> Fit:
+        config, grid = tiny_preset(cls), self.cohort.grid
+        return Fit(cls.name, cls, config, "tiny", SEED, grid, self.data, "minmax", (), ())
 
     @cached_property
     def runner(self) -> Runner:
-        """Runner with a store of its own."""
+        """Runner with its own store."""
         return Runner(Registry(), self.folder, CPU, Silent())
 
     @cached_property
     def instruments(self) -> dict[str, Instrument]:
-        """What the task measures with, fitted."""
-        made = {}
-        for title, kind in self.task.instruments.items():
-            fit = self._fit(kind)
-            outcome = self.runner.make(fit)
-            model = kind(self.cohort.grid, fit.config)
-            if self.runner.fits.load(fit.key, model) is None:
-                raise RuntimeError(f"the instrument '{title}': {outcome.reason}")
-            made[title] = model.eval()
-        return made
+        """The task's fitted instruments, by title."""
+        instruments = {}
+        for title, cls in self.task.instruments.items():
+            fit = self._fit(cls)
+            result = self.runner.make(fit)
+            instrument = cls(self.cohort.grid, fit.config)
+            if self.runner.fits.load(fit.key, instrument) is None:
+                raise RuntimeError(f"the instrument '{title}': {result.reason}")
+            instruments[title] = instrument.eval()
+        return instruments
 
     @cached_property
     def context(self) -> ScoringContext:
-        """What a cell is scored with."""
+        """Context that a cell is scored in."""
         return ScoringContext(
             self.data, self.metrics, self.instruments, CPU, SEED, "tiny", Silent()
         )
 
     def planned(self) -> PlannedCell:
-        """Return the cell of what leaves scans as they are."""
+        """Return the planned cell of the method `Unchanged`."""
         cell = Cell(
-            method=AsItIs.name, label=AsItIs.name, task=self.name, cohort="small", seed=SEED,
-            preset="tiny", kind="phantom", cohort_key=self.cohort.key, key="checked",
-        )  # fmt: skip
-        fits = {title: self._fit(kind) for title, kind in self.task.instruments.items()}
-        variant = Variant(AsItIs.name, AsItIs, AsItIs.Config(), AsItIs.name)
+            method=Unchanged.name,
+            label=Unchanged.name,
+            task=self.name,
+            cohort="small",
+            seed=SEED,
+            preset="tiny",
+            kind="phantom",
+            cohort_key=self.cohort.key,
+            key="checked",
+        )
+        fits = {title: self._fit(cls) for title, cls in self.task.instruments.items()}
+        variant = Variant(Unchanged.name, Unchanged, Unchanged.Config(), Unchanged.name)
         return PlannedCell(
             cell, variant, self.task, self.data, self.cohort.grid, None, None, fits, "bounds"
         )
 
-    def batch(self, places: range, *, truth: bool) -> tuple[Scans, Scans, Scans | None]:
-        """Return source scans, what is to be scored of them, and their references."""
+    def batch(self, indices: range, *, truth: bool) -> tuple[Scans, Scans, Scans | None]:
+        """Return source scans, scans to score (source or truth), and references."""
         data = self.data
-        source = data.test.load(places)
-        references = None if data.references is None else data.references.load(places)
+        source = data.test.load(indices)
+        references = None if data.references is None else data.references.load(indices)
         images = references.images if truth and references is not None else source.images
         return source, dataclasses.replace(source, images=images.clone()), references
 
     def scorer(self, size: int, *, truth: bool = False) -> Scorer:
-        """Return a scorer that was given the test scans as they are, or their truth, in batches."""
+        """Return a scorer of the unchanged test scans, or of their truth, added in batches."""
         scorer = self.task.scorer(self.context)
         for start in range(0, len(self.data.test), size):
-            places = range(start, min(start + size, len(self.data.test)))
-            scorer.add(*self.batch(places, truth=truth))
+            indices = range(start, min(start + size, len(self.data.test)))
+            scorer.add(*self.batch(indices, truth=truth))
         return scorer
 
     def scored(self, size: int, *, truth: bool = False) -> pd.DataFrame:
-        """Score the test scans as they are, or their truth, `size` at a time."""
+        """Score the unchanged test scans, or their truth, in batches of `size`."""
         with seeded(SEED, "score"):
             return self.scorer(size, truth=truth).table()
 
     @cached_property
     def _scores(self) -> tuple[Scorer | None, pd.DataFrame | None, Exception | None]:
-        self.data  # noqa: B018 - to be skipped where there is none
+        self.data  # noqa: B018 - skips the check if there is no data
         began = time.perf_counter()
         try:
             with seeded(SEED, "score"):
@@ -199,12 +204,12 @@ class TaskCandidate:
 
     @property
     def score_fault(self) -> Exception | None:
-        """What scoring ended with; None if it ended well."""
+        """Exception of scoring; None if it succeeded."""
         return self._scores[2]
 
     @property
     def table(self) -> pd.DataFrame:
-        """The scores of the scans as they are."""
+        """Scores of the unchanged scans."""
         table = self._scores[1]
         if table is None:
             raise NotApplicable("it could not be scored; see the check 'score'")
@@ -212,7 +217,7 @@ class TaskCandidate:
 
     @property
     def estimates(self) -> dict[str, Estimate]:
-        """The numbers that are shown of the scans as they are."""
+        """Estimates of the unchanged scans."""
         scorer = self._scores[0]
         assert scorer is not None
         return scorer.estimates(self.table)
@@ -220,12 +225,14 @@ class TaskCandidate:
     @cached_property
     def directions(self) -> dict[str, bool]:
         """Whether higher is better, by metric."""
-        known: dict[str, Any] = {metric.name: metric.higher_is_better for metric in self.metrics}
-        return known | dict(self.task.measures)
+        directions: dict[str, Any] = {
+            metric.name: metric.higher_is_better for metric in self.metrics
+        }
+        return directions | dict(self.task.measures)
 
     @property
     def costs(self) -> str:
-        """What it took, in a line."""
+        """Time and memory, in one line."""
         parts = []
         if "set-up" in self.seconds:
             parts.append(f"set-up {self.seconds['set-up']:.2f} s")

@@ -1,4 +1,4 @@
-"""A tiny cohort of shells of tissue, made in a moment: what methods and tasks are checked on."""
+"""A tiny cohort of synthetic brains, made of tissue shells, for the checks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harmbench.data.scans import Grid, minmax
 from harmbench.util.hashing import digest
 from harmbench.util.seeds import numpy_generator
 
-# Rows and columns can be halved four times, as deep flows ask for.
+# Rows and columns can be halved four times, as deep flows require.
 TINY = Grid("tiny", (6, 32, 48), (8.0, 5.0, 4.0))
 
 # Half of the grid along each axis, in radii of a head.
@@ -36,8 +36,8 @@ _CONTRASTS = {
 
 SOURCES = ("domain1", "north")
 
-# Subject, session and split. On domain1 it is subjects of the target, in the same space;
-# on north it is others. p0 came twice to the target, and n0 to the north.
+# Subject, session and split. domain1 has subjects of the target, in the same space; north has
+# other subjects. p0 has two sessions on the target, and n0 two on north.
 _SCANS = {
     "target": [
         ("p0", "1", "test"),
@@ -69,7 +69,7 @@ _SCANS = {
 def brain(
     grid: Grid, subject: str, session: str, domain: str
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
-    """Draw shells of tissue, shaped by the subject and lit by the scanner.
+    """Return tissue shells; the subject determines their shape, the domain their contrast.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def brain(
 
 
 def write_cohort(directory: Path, grid: Grid = TINY) -> Cohort:
-    """Write target, domain1 (paired, labelled) and north (neither) as a cohort on disk."""
+    """Write a cohort to disk: target, domain1 (paired, labelled) and north (neither)."""
     directory.mkdir(parents=True)
     writer = CohortWriter(directory, grid)
     records = []
@@ -129,29 +129,29 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 @functools.lru_cache(maxsize=1)
 def tiny_cohort() -> Cohort:
-    """Return the cohort, written once a process and removed at its end; read only.
+    """Return the cohort, written once per process and removed at its end; do not change it.
 
-    Eight target scans, a paired and labelled source `domain1`, and one that is neither,
-    `north`.
+    It has eight target scans, a source `domain1` with pairs and labels, and a source `north`
+    without.
     """
     return write_cohort(Path(_folder().name) / "whole")
 
 
 @functools.cache
 def without(*domains: str, labels: bool = True, pairs: bool = True) -> Cohort:
-    """Return a copy of the tiny cohort that lacks domains, labels or pairs, on the disk as well."""
-    whole = tiny_cohort()
+    """Return a copy of the tiny cohort whose files lack domains, labels or pairs."""
+    complete = tiny_cohort()
     directory = Path(_folder().name) / digest(domains, labels, pairs)
     hidden = shutil.ignore_patterns(*domains, *(() if labels else ("labels.npy",)))
-    shutil.copytree(whole.directory, directory, ignore=hidden)
+    shutil.copytree(complete.directory, directory, ignore=hidden)
     description = json.loads((directory / "cohort.json").read_text())
     description["sources"] = [name for name in description["sources"] if name not in domains]
-    description["scans"] = _edited(description["scans"], domains, labels=labels, pairs=pairs)
+    description["scans"] = _kept(description["scans"], domains, labels=labels, pairs=pairs)
     (directory / "cohort.json").write_text(json.dumps(description))
     return Cohort(directory)
 
 
-def _edited(
+def _kept(
     scans: Sequence[dict[str, Any]], domains: Sequence[str], *, labels: bool, pairs: bool
 ) -> list[dict[str, Any]]:
     return [

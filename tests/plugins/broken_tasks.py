@@ -122,7 +122,7 @@ class DrawsNoJSON(Sound):
 
 
 class FitsOnTheTested(Sound):
-    fails = "people"
+    fails = "subjects"
 
     def setup(self, cohort, seed):
         data = super().setup(cohort, seed)

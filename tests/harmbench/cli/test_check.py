@@ -23,18 +23,18 @@ def test_a_sound_method_and_a_sound_task(inside):
     costs = [line.split(maxsplit=1)[1] for line in lines if line.startswith("  costs")]
     assert len(costs) == 2
     assert costs[0].startswith("fit ")
-    assert "MiB of memory" in costs[0]
+    assert "MiB of peak memory" in costs[0]
 
 
-def test_a_failure_is_told_in_three_parts(inside):
+def test_a_failure_has_three_parts(inside):
     code, out, _ = inside("check", "doubles", "praises-errors", *METHODS, *TASKS)
     assert code == 1
     lines = [line.strip() for line in out.splitlines()]
-    assert lines[-1] == "4 checks failed"  # both go by the name of the sound one, besides
+    assert lines[-1] == "4 checks failed"  # both also have the name of the sound one
     place = lines.index("failed           range")
     assert lines[place + 1].startswith("expected  intensities in [0, 1]")
-    assert lines[place + 2].startswith("came      they span [0, ")
-    assert lines[place + 3].startswith("mend      end `forward` with images.clamp(0, 1)")
+    assert lines[place + 2].startswith("got       they span [0, ")
+    assert lines[place + 3].startswith("fix       end `forward` with images.clamp(0, 1)")
     assert "failed           order" in lines
 
 
@@ -44,11 +44,16 @@ def test_one_check_and_an_expected_failure(inside):
     assert out.splitlines()[1] == "  expected failure range          to have one"
 
 
+def test_skipped_checks_are_not_reported_as_passed(inside):
+    code, out, _ = inside("check", "sound", "--only", "registration", *METHODS)
+    assert (code, out.splitlines()[-1]) == (1, "no check applied")
+
+
 def test_checks_are_listed(inside):
     code, out, _ = inside("check", "--list")
     assert code == 0
-    assert "  range          Everything it returns lies in [0, 1]." in out.splitlines()
-    assert "  withheld       No reference is among the scans that methods are fitted on." in out
+    assert "  range          All intensities it returns lie in [0, 1]." in out.splitlines()
+    assert "  withheld       No reference is among the scans that anything is fitted on." in out
 
 
 def test_a_function_in_two_lines_is_checked_and_run(inside, tmp_path):
@@ -76,7 +81,7 @@ def register_methods():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "say what to check"),
+        ([], "nothing to check"),
         (["soundd", *METHODS], "no method or task 'soundd'; did you mean 'sound'?"),
         (["sound", "--only", "rnage", *METHODS], "no check 'rnage'; did you mean 'range'?"),
     ],

@@ -1,4 +1,4 @@
-"""Matrices that are killed anywhere, and gone on with."""
+"""Runs that are killed anywhere, and resumed."""
 
 from __future__ import annotations
 
@@ -97,9 +97,10 @@ def interrupted(start, home, kinds, executor, seed):
         if process.returncode == 0 and not kinds:
             return out, err
         assert len(finished(home)) >= before, "a finished cell was lost"
-        command = ("resume",) if list(home.glob("runs/*/order.json")) else (*MATRIX, *executor)
-        if process.returncode == 0:
-            command = (*MATRIX, *executor)
+        # A kill between the end of a run and the end of its process leaves nothing to resume.
+        runs = [path.parent for path in home.glob("runs/*/order.json")]
+        unfinished = any(not (run / "ended").exists() for run in runs)
+        command = ("resume",) if unfinished and process.returncode else (*MATRIX, *executor)
 
 
 def check(start, command, tmp_path, kinds, executor, seed):

@@ -18,10 +18,10 @@ def built_in(kind):
 
 @pytest.mark.parametrize("name", built_in("methods"))
 def test_methods(name):
-    outcomes = {one.check: one for one in check_method(name).outcomes}
+    results = {result.check: result for result in check_method(name).results}
     if name in TRAINED:
-        # Not skipped, as it would be of a fit that lost its checkpoints.
-        assert outcomes["resume"].status is CheckStatus.PASSED
+        # It would be skipped for a fit that keeps no checkpoints.
+        assert results["resume"].status is CheckStatus.PASSED
 
 
 @pytest.mark.parametrize("name", built_in("tasks"))

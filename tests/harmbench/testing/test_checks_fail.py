@@ -40,7 +40,7 @@ def test_exactly_what_a_sample_breaks_fails(sample):
     found = outcomes(sample)
     assert failed(found) == {sample.fails}
     text = found[sample.fails].text
-    for part in ("expected  ", "came      ", "mend      "):
+    for part in ("expected  ", "got       ", "fix       "):
         assert [line for line in text.splitlines() if line.startswith(part)], text
 
 
@@ -134,7 +134,7 @@ def test_an_expected_failure_is_told_with_its_reason_and_must_not_pass():
     assert not failed(found)
     vain = outcomes(broken_methods.ExcusedInVain)["range"]
     assert vain.status is CheckStatus.FAILED
-    assert "take 'range' out of expected_failures" in vain.text
+    assert "'range' from expected_failures" in vain.text
 
 
 @pytest.mark.parametrize(
@@ -151,11 +151,11 @@ def test_check_method_and_check_task():
     report = check_method(broken_methods.Sound)
     assert report.name == "sound"
     assert "s a scan" in report.costs
-    assert "MiB of memory" in report.costs
+    assert "MiB of peak memory" in report.costs
     assert check_task(broken_tasks.Sound).costs.startswith("set-up")
     with pytest.raises(AssertionError, match=r"'sound', check 'range'\nexpected  intensities in"):
         check_method(broken_methods.Doubles)
     with pytest.raises(UserError, match="did you mean 'histogram'"):
         check_method("histogramm")
-    with pytest.raises(UserError, match="no Method|not derived from Method"):
+    with pytest.raises(UserError, match="not derived from Method"):
         check_method(dict)

@@ -53,11 +53,11 @@ def test_checks_are_tests(tmp_path):
     assert "s a scan" in line
 
 
-def test_a_failure_is_shown_with_its_mend(tmp_path):
+def test_a_failure_is_shown_with_its_fix(tmp_path):
     out = run(tmp_path, "-k", "broken and range").stdout
     assert "1 failed" in out
     assert "check 'range'" in out
-    assert "mend      end `forward` with images.clamp(0, 1)" in out
+    assert "fix       end `forward` with images.clamp(0, 1)" in out
 
 
 def test_the_plugin_loads_nothing_by_itself(tmp_path):

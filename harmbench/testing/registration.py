@@ -1,0 +1,72 @@
+"""The check of how a method or a task is registered."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from harmbench.plugins import Entry
+from harmbench.testing.checks import CheckFailure, NotApplicable
+
+# Loading one of these takes longer than `harmbench --help` may.
+HEAVY = ("torch", "monai", "mlflow", "pandas")
+SINGLE_FILE_ORIGINS = ("--plugin", "user folder")
+
+
+def check_registration(category: str, entry: Entry | None, name: str, summary: str) -> None:
+    """Check name, summary and import time of a registered method or task.
+
+    Parameters
+    ----------
+    category
+        `"method"` or `"task"`.
+    entry
+        The registration; None if a class is checked.
+    name, summary
+        As on the class.
+
+    Raises
+    ------
+    CheckFailure, NotApplicable
+        As every check.
+    """
+    if entry is None:
+        raise NotApplicable("a class is checked, not a registered name")
+    if name != entry.name:
+        raise CheckFailure(
+            f"the {category} registered as '{entry.name}' has that name",
+            f"name = {name!r}",
+            f'set name = "{entry.name}", or register it as {name!r}',
+        )
+    if not summary.strip() or "\n" in summary:
+        raise CheckFailure(
+            "a summary of one line, for `harmbench list`",
+            f"summary = {summary!r}",
+            'set summary = "what it does, in one line"',
+        )
+    if entry.plugin.origin in SINGLE_FILE_ORIGINS:
+        raise NotApplicable("a single file is loaded with everything it imports")
+    _check_import(category, getattr(entry.plugin.module, "__name__", ""))
+
+
+def _check_import(category: str, module: str) -> None:
+    """Import a plugin's module in a new process; it must not load heavy libraries."""
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r}\n"
+        f"import importlib; importlib.import_module({module!r})\n"
+        f"print(','.join(name for name in {HEAVY!r} if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CheckFailure(
+            f"the module '{module}' can be imported",
+            done.stderr.strip().splitlines()[-1],
+            f"correct the error that `python -c 'import {module}'` shows",
+        )
+    loaded = done.stdout.strip()
+    if loaded:
+        raise CheckFailure(
+            f"importing '{module}', which registers the {category}, loads no heavy library",
+            f"it loads {loaded.replace(',', ', ')}",
+            f'register "package.module:Class" in a module that does not import the {category}',
+        )
