@@ -138,6 +138,6 @@ def _performed(check: Check[S], candidate: S) -> tuple[CheckStatus, str]:
     except CheckFailure as failure:
         return CheckStatus.FAILED, str(failure)
     except Exception as error:
-        unexpected = CheckFailure(check.summary, one_line(error), "correct the code that raises this")
-        return CheckStatus.FAILED, str(unexpected)
+        text = str(CheckFailure(check.summary, one_line(error), "correct the code that raises this"))
+        return CheckStatus.FAILED, text
     return CheckStatus.PASSED, ""

@@ -38,7 +38,7 @@ RUN = ("run", "-m", "identity", "-t", "sim-exp", "--plugin", PLUGINS / "tiny_coh
         ([*RUN, "--device", "toaster"], "no device 'toaster'; say auto, cpu"),
         ([*RUN, "--seed", "-1"], "Invalid value for '--seed'"),
         ([*RUN, "--plugin", "nowhere.py"], "no plugin file 'nowhere.py'"),
-        (["run", "-m", "identity"], "--task is missing"),
+        (["run", "-m", "identity"], "missing --task"),
         (["runn"], "No such command 'runn'"),
         (["leaderboard"], "nothing is recorded yet"),
         (["list", "tasks", "--cohort", "bids:/no/such/folder"], "recipe"),
