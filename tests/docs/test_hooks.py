@@ -101,12 +101,12 @@ def commands(command, folder):
 
 def before(command, folder):
     lines = (folder / "cells.log").read_text().splitlines()
-    begun = [line for line in lines if line.startswith("begun")]
-    assert sorted(set(begun)) == [
-        "begun: identity on darker, seed 0",
-        "begun: identity on last, seed 0",
-        "begun: square on darker, seed 0",
-        "begun: square on last, seed 0",
+    started = [line for line in lines if line.startswith("started")]
+    assert sorted(set(started)) == [
+        "started: identity on darker, seed 0",
+        "started: identity on last, seed 0",
+        "started: square on darker, seed 0",
+        "started: square on last, seed 0",
     ]
 
 
