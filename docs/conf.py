@@ -10,7 +10,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 
-# What is in the reader's own plugin folder is none of the documentation's.
+# The documentation must not contain plugins from the user's own plugin folder.
 os.environ["HARMBENCH_HOME"] = str(HERE / "_build" / "home")
 
 project = "harmbench"
@@ -28,7 +28,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_ext", "_static"]
 
-# Docstrings put names and shapes between single backticks.
+# Docstrings mark names and shapes with single backticks.
 default_role = "code"
 smartquotes = False
 autodoc_class_signature = "mixed"
