@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from harmbench.data.cohort import Cohort
-from harmbench.testing.tiny_cohort import write_cohort
+from harmbench.testing.tiny import write_cohort
 from harmbench.util.progress import Silent
 
 # A machine under load is no failure of a property, and CI draws the same cases every time.

@@ -50,7 +50,7 @@ def check(
     from harmbench.testing.method_checks import METHOD_CHECKS
     from harmbench.testing.suite import find
     from harmbench.testing.task_checks import TASK_CHECKS
-    from harmbench.testing.tiny_cohort import SOURCES
+    from harmbench.testing.tiny import SOURCES
 
     summaries = {
         "methods": {each.name: each.summary for each in METHOD_CHECKS},

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from harmbench.testing.suite import Report as Report
     from harmbench.testing.suite import check_method as check_method
     from harmbench.testing.suite import check_task as check_task
-    from harmbench.testing.tiny_cohort import tiny_cohort as tiny_cohort
+    from harmbench.testing.tiny import tiny_cohort as tiny_cohort
 
 _LAZY = {
     "CheckFailure": "harmbench.testing.checks",
@@ -37,7 +37,7 @@ _LAZY = {
     "check_method": "harmbench.testing.suite",
     "check_task": "harmbench.testing.suite",
     "parametrize_with_checks": "harmbench.testing.parametrize",
-    "tiny_cohort": "harmbench.testing.tiny_cohort",
+    "tiny_cohort": "harmbench.testing.tiny",
 }
 
 __all__ = [

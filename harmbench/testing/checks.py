@@ -138,6 +138,8 @@ def _performed(check: Check[S], candidate: S) -> tuple[CheckStatus, str]:
     except CheckFailure as failure:
         return CheckStatus.FAILED, str(failure)
     except Exception as error:
-        text = str(CheckFailure(check.summary, one_line(error), "correct the code that raises this"))
-        return CheckStatus.FAILED, text
+        unexpected = CheckFailure(
+            check.summary, one_line(error), "correct the code that raises this"
+        )
+        return CheckStatus.FAILED, str(unexpected)
     return CheckStatus.PASSED, ""

@@ -31,7 +31,7 @@ from harmbench.execution.plan.selection import Variant
 from harmbench.plugins import Entry, Registry
 from harmbench.store.stores import FitStore
 from harmbench.testing.checks import NotApplicable
-from harmbench.testing.tiny_cohort import SOURCES, TINY, tiny_cohort, without
+from harmbench.testing.tiny import SOURCES, TINY, tiny_cohort, without
 from harmbench.util.progress import Progress, Silent
 from harmbench.util.seeds import seeded
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def harmbench_cohort() -> Cohort:
     """The tiny cohort that methods and tasks are checked on; do not change it."""
-    from harmbench.testing.tiny_cohort import tiny_cohort
+    from harmbench.testing.tiny import tiny_cohort
 
     return tiny_cohort()
 

@@ -27,7 +27,7 @@ from harmbench.testing.method_candidate import MethodCandidate
 from harmbench.testing.method_checks import METHOD_CHECKS
 from harmbench.testing.task_candidate import TaskCandidate
 from harmbench.testing.task_checks import TASK_CHECKS
-from harmbench.testing.tiny_cohort import SOURCES
+from harmbench.testing.tiny import SOURCES
 
 
 class Conformance:

@@ -34,7 +34,7 @@ from harmbench.testing.method_candidate import (
     reseed_global_rngs,
     tiny_preset,
 )
-from harmbench.testing.tiny_cohort import tiny_cohort
+from harmbench.testing.tiny import tiny_cohort
 from harmbench.util.progress import Silent
 from harmbench.util.seeds import seeded
 

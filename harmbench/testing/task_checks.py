@@ -19,7 +19,7 @@ from harmbench.testing.checks import CheckFailure, CheckList, NotApplicable
 from harmbench.testing.method_candidate import SEED, reseed_global_rngs
 from harmbench.testing.registration import check_registration
 from harmbench.testing.task_candidate import TaskCandidate
-from harmbench.testing.tiny_cohort import without
+from harmbench.testing.tiny import without
 from harmbench.util.hashing import digest
 
 TASK_CHECKS: CheckList[TaskCandidate] = CheckList()

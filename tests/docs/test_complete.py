@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 from importlib.metadata import version
 
@@ -26,6 +27,12 @@ def test_every_public_name_is_in_the_api(page):
         name = re.escape(package.__name__)
         shown = re.findall(rf"^\.\. auto\w+:: {name}\.(\w+)$", text, re.MULTILINE)
         assert sorted(shown) == sorted(package.__all__)
+
+
+def test_no_submodule_hides_a_public_name():
+    for package in (harmbench, harmbench.testing):
+        submodules = {name for _, name, _ in pkgutil.iter_modules(package.__path__)}
+        assert not submodules & {*package.__all__}
 
 
 def test_every_metric_has_its_section(page, home):

@@ -6,7 +6,7 @@ import pytest
 
 from harmbench.plugins import Registry
 from harmbench.testing import CheckStatus, check_method, check_task
-from harmbench.testing.tiny_cohort import SOURCES
+from harmbench.testing.tiny import SOURCES
 
 TRAINED = ("unet", "cyclegan", "blindharmony", "blindharmony-ml", "blindcurve")
 
