@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from harmbench.statistics.estimate import Array, Estimate, interval, resampled_means
-from harmbench.statistics.hypothesis import mean_over, ranks
-from harmbench.statistics.ranking import normalized
+from harmbench.statistics.hypothesis import mean_over
+from harmbench.statistics.ranking import normalized, ranks
 from harmbench.statistics.subjects import Subjects
 
 # Fewer than for a single mean: of every resample all methods are ranked on all tasks.

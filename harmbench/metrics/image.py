@@ -1,9 +1,9 @@
 """Image metrics against a reference, for every slice.
 
-Each comes twice: over the whole slice, as in the paper's tables, and within the
-reference's foreground, which zeros of the background cannot flatter. All are computed in
+Each has two variants: over the whole slice, as in the paper's tables, and within the
+reference's foreground, where background zeros cannot improve the value. All are computed in
 float64, and all are NaN on a slice whose reference has no foreground: two empty slices
-agree without anybody's merit, and their infinite PSNR would swallow a subject's mean.
+agree trivially, and their infinite PSNR would dominate a subject's mean.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def ncc(x: Tensor, y: Tensor, region: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        `(...)` in [-1, 1]. NaN where the reference is constant, since nothing can
-        correlate with it; 0 where only the harmonised image is, since that is its fault.
+        `(...)` in [-1, 1]. NaN where the reference is constant, since no image can
+        correlate with it; 0 where only the harmonised image is constant.
     """
     dx = x - mean_within(x, region)[..., None, None]
     dy = y - mean_within(y, region)[..., None, None]
@@ -71,7 +71,7 @@ def ncc(x: Tensor, y: Tensor, region: Tensor) -> Tensor:
 
 
 def _constant(x: Tensor, region: Tensor) -> Tensor:
-    """Say where `x` has one value only; exact, as a variance of rounding errors is not."""
+    """Return where `x` is constant; exact, unlike a test on a variance with rounding errors."""
     high = x.masked_fill(~region, -torch.inf).amax(dim=(-2, -1))
     low = x.masked_fill(~region, torch.inf).amin(dim=(-2, -1))
     return high <= low
@@ -138,12 +138,13 @@ class ImageMetric(Metric):
 
     foreground: ClassVar[bool] = False
 
+    @staticmethod
     @abstractmethod
-    def compare(self, x: Tensor, y: Tensor, region: Tensor) -> Tensor:
+    def compare(x: Tensor, y: Tensor, region: Tensor, /) -> Tensor:
         """Compare harmonised and reference slices, both `(N, S, H, W)` float64, in a region."""
 
     def applies(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> bool:
-        """Say whether there are references."""
+        """Return whether there are references."""
         return references is not None
 
     def measure(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> Tensor:
@@ -173,10 +174,7 @@ class PSNR(ImageMetric):
     name = "psnr"
     summary = "peak signal-to-noise ratio over the whole slice"
     unit = "dB"
-
-    def compare(self, x: Tensor, y: Tensor, region: Tensor) -> Tensor:
-        """Return the PSNR in dB."""
-        return psnr(x, y, region)
+    compare = staticmethod(psnr)
 
 
 class PSNRForeground(PSNR):
@@ -193,10 +191,7 @@ class SSIM(ImageMetric):
 
     name = "ssim"
     summary = "structural similarity over the whole slice, as scikit-image defines it"
-
-    def compare(self, x: Tensor, y: Tensor, region: Tensor) -> Tensor:
-        """Return the mean SSIM, at most 1."""
-        return ssim(x, y, region)
+    compare = staticmethod(ssim)
 
 
 class SSIMForeground(SSIM):
@@ -213,10 +208,7 @@ class MAE(ImageMetric):
     name = "mae"
     summary = "mean absolute error over the whole slice"
     higher_is_better = False
-
-    def compare(self, x: Tensor, y: Tensor, region: Tensor) -> Tensor:
-        """Return the MAE in [0, 1]."""
-        return mae(x, y, region)
+    compare = staticmethod(mae)
 
 
 class MAEForeground(MAE):
@@ -232,10 +224,7 @@ class NCC(ImageMetric):
 
     name = "ncc"
     summary = "normalised cross-correlation over the whole slice"
-
-    def compare(self, x: Tensor, y: Tensor, region: Tensor) -> Tensor:
-        """Return Pearson's r in [-1, 1]."""
-        return ncc(x, y, region)
+    compare = staticmethod(ncc)
 
 
 class NCCForeground(NCC):

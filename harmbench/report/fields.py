@@ -1,4 +1,4 @@
-"""Fields of the report's tables: what is written, what is sorted by, and the colour."""
+"""Fields of the report's tables: text, sort key and colour."""
 
 from __future__ import annotations
 
@@ -8,17 +8,35 @@ from dataclasses import dataclass
 
 from harmbench.leaderboard.formatting import short
 from harmbench.leaderboard.table import Board, Row, Score
-from harmbench.report import heat
 from harmbench.statistics.estimate import Estimate
 
+# Colours of a column, from `h0` (worst) to `h8` (best) in report.css.
+COLOURS = 9
 
-@dataclass(frozen=True)
-class Field:
-    """One field of a table: its text, what it sorts by, and how it is shown."""
+
+@dataclass(frozen=True, kw_only=True)
+class TableField:
+    """One field of a table.
+
+    Attributes
+    ----------
+    text
+        Its text.
+    sort
+        The number or text that its column is sorted by.
+    css_class
+        CSS classes of its colour or hatching.
+    href
+        Target of its link.
+    tier
+        Tier, shown before the text.
+    note
+        Small print below the text.
+    """
 
     text: str = ""
     sort: str = ""
-    kind: str = ""
+    css_class: str = ""
     href: str = ""
     tier: str = ""
     note: str = ""
@@ -32,9 +50,9 @@ def direction(board: Board) -> str:
 
 def by_value(board: Board, task: str) -> list[Row]:
     """Return the rows with a number on a task, the best first."""
-    known = [row for row in board.rows if row.scores.get(task) and row.scores[task].known]
+    rows = [row for row in board.rows if row.scores.get(task) and row.scores[task].known]
     sign = -1 if board.higher_is_better else 1
-    return sorted(known, key=lambda row: sign * row.scores[task].value)
+    return sorted(rows, key=lambda row: sign * row.scores[task].value)
 
 
 def scale_of(board: Board, task: str) -> tuple[float, float]:
@@ -51,17 +69,33 @@ def scale_of(board: Board, task: str) -> tuple[float, float]:
     return (worst, best) if board.higher_is_better else (best, worst)
 
 
-def number(value: float) -> Field:
-    """Lay a number out; nothing if there is none."""
-    return Field() if math.isnan(value) else Field(short(value), repr(value))
+def colour_step(value: float, worst: float, best: float) -> int | None:
+    """Return the colour of a value, 0 for the worst and `COLOURS - 1` for the best.
+
+    None if the value or the scale is not finite. Values beyond the ends get the last colour.
+
+    Examples
+    --------
+    >>> colour_step(30.0, 20.0, 30.0), colour_step(20.0, 20.0, 30.0), colour_step(0.1, 0.4, 0.0)
+    (8, 0, 6)
+    """
+    if not all(map(math.isfinite, (value, worst, best))):
+        return None
+    share = 0.5 if best == worst else (value - worst) / (best - worst)
+    return round(min(1.0, max(0.0, share)) * (COLOURS - 1))
 
 
-def estimate_field(estimate: Estimate | None, write: Callable[[float], str] = short) -> Field:
-    """Lay an estimate out with its interval."""
+def number(value: float) -> TableField:
+    """Return the field of a number; empty for NaN."""
+    return TableField() if math.isnan(value) else TableField(text=short(value), sort=repr(value))
+
+
+def estimate_field(estimate: Estimate | None, write: Callable[[float], str] = short) -> TableField:
+    """Return the field of an estimate, with its interval as the note."""
     if estimate is None or math.isnan(estimate.mean):
-        return Field()
+        return TableField()
     note = _interval(estimate.low, estimate.high, write)
-    return Field(write(estimate.mean), repr(estimate.mean), note=note)
+    return TableField(text=write(estimate.mean), sort=repr(estimate.mean), note=note)
 
 
 def as_rank(rank: float) -> str:
@@ -82,26 +116,26 @@ def _interval(low: float, high: float, write: Callable[[float], str] = short) ->
 
 def score_field(
     row: Row, score: Score | None, scale: tuple[float, float], href: str, *, interval: bool = True
-) -> Field:
-    """Lay a score out.
+) -> TableField:
+    """Return the field of a score.
 
     Parameters
     ----------
     row, score
-        Whose it is; None if it was not run.
+        The method and its score; None if it was not run.
     scale
-        The worst and the best of its column.
+        The worst and the best number of the column.
     href
-        Where the number leads to.
+        Target of the link.
     interval
-        Whether interval, seeds and tier are part of it.
+        Whether to add the interval, the number of seeds and the tier.
     """
     if score is None:
-        return Field("not run", kind="gap")
+        return TableField(text="not run", css_class="gap")
     if not score.known:
         text = score.status if score.status != "done" else "no number"
-        return Field(text, kind=f"gap {score.status}", href=href, note="")
-    place = None if row.control else heat.step(score.value, *scale)
+        return TableField(text=text, css_class=f"gap {score.status}", href=href)
+    step = None if row.control else colour_step(score.value, *scale)
     note = ""
     if interval:
         note = _interval(score.low, score.high)
@@ -111,10 +145,10 @@ def score_field(
             note = f"{note}, a seed {score.status}"
     # JavaScript reads Infinity, and not inf.
     sort = repr(score.value).replace("inf", "Infinity")
-    return Field(
-        short(score.value),
-        sort,
-        kind="" if place is None else f"h{place}",
+    return TableField(
+        text=short(score.value),
+        sort=sort,
+        css_class="" if step is None else f"h{step}",
         href=href,
         tier=str(score.tier or "") if interval else "",
         note=note,

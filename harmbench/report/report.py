@@ -24,10 +24,10 @@ from harmbench.leaderboard.notes import notes
 from harmbench.leaderboard.published import references
 from harmbench.leaderboard.table import Board
 from harmbench.plugins import Registry
-from harmbench.report import heat, plots
+from harmbench.report import plots
 from harmbench.report.costs import cost_page, prices_of
 from harmbench.report.fields import (
-    Field,
+    TableField,
     as_rank,
     as_score,
     by_value,
@@ -203,7 +203,7 @@ class _Pages:
         templates = files("harmbench.report") / "templates"
         colours = ", ".join("#{:02x}{:02x}{:02x}".format(*rgb) for rgb in palette()[::15])
         style = (templates / "report.css").read_text().replace("{{ scale }}", colours)
-        (folder / "report.css").write_text(style + heat.stylesheet())
+        (folder / "report.css").write_text(style)
         (folder / "report.js").write_text((templates / "report.js").read_text())
         script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
         shutil.copyfile(script, folder / "plotly.min.js")
@@ -304,19 +304,21 @@ class _Pages:
             cells = []
             if several:
                 cells.append(estimate_field(row.rank, as_rank))
-                cells.append(Field(f"{row.known}/{len(board.tasks)}", str(row.known)))
+                cells.append(
+                    TableField(text=f"{row.known}/{len(board.tasks)}", sort=str(row.known))
+                )
             if placed:
                 cells.append(estimate_field(row.normalized, as_score))
             anchor = group.labels[row.label]
             for task in tasks:
                 href = f"{root}{group.files[task]}#r{anchor}"
                 cells.append(score_field(row, row.scores.get(task), scales[task], href))
-            cells += [Field(texts.get(row.label, "")) for texts in self._extra.values()]
+            cells += [TableField(text=texts.get(row.label, "")) for texts in self._extra.values()]
             lines.append({"label": row.label, "control": row.control or "", "cells": cells})
         for title, bound in board.bounds.items():
-            cells = [Field() for _ in range(2 * several + placed)]
+            cells = [TableField() for _ in range(2 * several + placed)]
             cells += [estimate_field(bound.get(task)) for task in tasks]
-            cells += [Field() for _ in self._extra]
+            cells += [TableField() for _ in self._extra]
             lines.append({"label": title, "control": "to compare with", "cells": cells})
         remarks = notes(board)
         return {
@@ -385,10 +387,10 @@ class _Pages:
                 score_field(row, score, scale, "", interval=False),
                 number(score.low),
                 number(score.high),
-                Field(str(score.n), str(score.n)),
-                Field(str(len(score.seeds)), str(len(score.seeds))),
+                _plain(score.n),
+                _plain(len(score.seeds)),
                 number(score.spread),
-                Field(str(score.tier or ""), str(score.tier or "")),
+                _plain(score.tier or ""),
                 number(score.p),
             ]
             rows.append({"label": row.label, "control": row.control or "", "cells": cells})
@@ -413,6 +415,10 @@ class _Pages:
             "plots": [(name, plot) for name, plot in drawn if plot is not None],
             "open": place == 0,
         }
+
+
+def _plain(value: object) -> TableField:
+    return TableField(text=str(value), sort=str(value))
 
 
 def _inline(text: str) -> Markup:

@@ -1,63 +1,91 @@
-"""Tiers and normalised scores of methods."""
+"""Ranks, tiers and normalised scores of methods."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+from scipy.stats import rankdata
 
 from harmbench.statistics.estimate import Array
 from harmbench.statistics.hypothesis import LEVEL, holm, mean_over, paired, wilcoxon_columns
 
 
-def tiers(values: Array, *, higher_is_better: bool) -> list[tuple[int, float]]:
-    """Sort methods into tiers: who cannot be told from the best of a tier shares it.
-
-    The best by mean is tested against every other by the signed-rank test over the subjects
-    that both have, corrected over the others by Holm's method; those that are worse at the
-    5 % level are left for the next tier, whose best is the best of them.
+def ranks(values: Array, *, higher_is_better: bool) -> Array:
+    """Rank methods from 1, the best; ties share their mean rank.
 
     Parameters
     ----------
     values
-        `(S, n, k)`: seeds, subjects and methods; NaN where there is no value, and each
-        method has one at least.
+        `(..., k)`: one value a method; NaN where there is none.
     higher_is_better
-        Which end is the best.
+        Direction of the values.
+
+    Returns
+    -------
+    Array
+        `(..., k)`; k, the worst rank, for every method without a value.
+
+    Examples
+    --------
+    >>> ranks(np.array([0.3, np.nan, 0.3, 0.2]), higher_is_better=True)
+    array([1.5, 4. , 1.5, 3. ])
+    """
+    signed = -values if higher_is_better else values
+    # "omit" is slower, and needed only where a value is missing.
+    policy = "omit" if np.isnan(values).any() else "propagate"
+    by_row: Array = rankdata(signed, axis=-1, nan_policy=policy)
+    return np.where(np.isnan(values), values.shape[-1], by_row)
+
+
+def tiers(values: Array, *, higher_is_better: bool) -> list[tuple[int, float]]:
+    """Sort methods into tiers without significant differences to the best of the tier.
+
+    The best by mean is tested against every other by the signed-rank test over their common
+    subjects, corrected over the others by Holm's method; those that are worse at the 5 %
+    level are left for the next tier, whose best is the best of them.
+
+    Parameters
+    ----------
+    values
+        `(S, n, k)`: seeds, subjects and methods; NaN where there is no value. Each method
+        has at least one value.
+    higher_is_better
+        Direction of the values.
 
     Returns
     -------
     list of tuple
         Each method's tier, from 1, and its adjusted p-value against the best of that tier;
-        NaN for the best itself, and for one that has nobody in common with it.
+        NaN for the best itself, and for a method without common subjects.
     """
     sign = 1.0 if higher_is_better else -1.0
     means = sign * mean_over(mean_over(values))
-    # A mean of opposite infinities is nobody's best.
-    left = sorted(range(values.shape[-1]), key=lambda k: (math.isnan(means[k]), -means[k]))
-    found: dict[int, tuple[int, float]] = {}
+    # A mean of opposite infinities is NaN, and ranks last.
+    remaining = sorted(range(values.shape[-1]), key=lambda k: (math.isnan(means[k]), -means[k]))
+    results: dict[int, tuple[int, float]] = {}
     tier = 0
-    while left:
+    while remaining:
         tier += 1
-        best, others = left[0], left[1:]
+        best, others = remaining[0], remaining[1:]
         tests = wilcoxon_columns(sign * paired(values[..., [best]], values[..., others]))
         adjusted = holm([p for p, _ in tests])
-        found[best] = (tier, math.nan)
-        left = []
+        results[best] = (tier, math.nan)
+        remaining = []
         for k, p, (_, favours_best) in zip(others, adjusted, tests, strict=True):
-            # Means and ranks may disagree: who is ahead in ranks is no worse than the best.
+            # Mean and rank sum may disagree: a method that is ahead in ranks is not worse.
             if p <= LEVEL and favours_best:
-                left.append(k)
+                remaining.append(k)
             else:
-                found[k] = (tier, float(p))
-    return [found[k] for k in range(values.shape[-1])]
+                results[k] = (tier, float(p))
+    return [results[k] for k in range(values.shape[-1])]
 
 
 def normalized(values: Array, floor: Array, ceiling: Array, *, decibels: bool) -> Array:
-    """Place values on the scale whose 0 is the floor's and whose 1 the ceiling's.
+    """Scale values linearly to 0 at the floor and 1 at the ceiling.
 
-    Of decibels the errors behind them are compared, for a perfect image has infinitely
-    many: what counts is the share of the floor's mean squared error that is gone.
+    Decibels are converted to errors first, since a perfect image has an infinite PSNR: the
+    score is the share of the floor's mean squared error that was removed.
 
     Parameters
     ----------
@@ -69,7 +97,7 @@ def normalized(values: Array, floor: Array, ceiling: Array, *, decibels: bool) -
     Returns
     -------
     Array
-        NaN where the floor and the ceiling do not span a scale.
+        NaN where floor and ceiling are equal or not finite.
 
     Examples
     --------

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,7 @@ from harmbench.contracts.fit_progress import CurvePoint
 from harmbench.errors import UserError
 from harmbench.leaderboard.groups import Slugs, grouped
 from harmbench.plugins import Registry
-from harmbench.report import heat
-from harmbench.report.fields import scale_of, score_field
+from harmbench.report.fields import COLOURS, scale_of, score_field
 from harmbench.report.report import write_report
 from harmbench.report.viewer import LIMIT, palette, write_viewer
 from harmbench.store.stores import CellStore
@@ -331,25 +331,37 @@ def test_a_large_board_is_cut_on_the_front_page_and_whole_on_its_own(store, tmp_
     assert sum(len(row) > 2 for row in whole.rows) > 130 > sum(len(row) > 2 for row in front.rows)
 
 
-def test_colours_can_be_read_and_are_in_order():
-    for paper in ("light", "dark"):
-        steps = heat.colours(paper)
-        assert all(heat.contrast(ground, ink) >= 4.5 for ground, ink in steps)
-        from_paper = [heat.contrast(ground, (0, 0, 0)) for ground, _ in steps]
-        assert from_paper == sorted(from_paper)
+def test_text_on_the_colours_of_a_column_is_legible_and_they_brighten_in_order():
+    css = (files("harmbench.report") / "templates" / "report.css").read_text()
+    rules = re.findall(r"\.h(\d) \{ background: #(\w{6}); color: #(\w{6}) \}", css)
+    light, dark = rules[:COLOURS], rules[COLOURS:]
+    for steps in (light, dark):
+        assert [int(step) for step, *_ in steps] == list(range(COLOURS))
+        grounds = [_luminance(ground) for _, ground, _ in steps]
+        assert grounds == sorted(grounds)
+        for ground, (_, _, ink) in zip(grounds, steps, strict=True):
+            low, high = sorted((ground, _luminance(ink)))
+            assert (high + 0.05) / (low + 0.05) >= 4.5  # contrast of WCAG 2.2
+
+
+def _luminance(colour: str) -> float:
+    """Return the relative luminance of an sRGB colour, in [0, 1]."""
+    shares = np.array([int(colour[i : i + 2], 16) for i in (0, 2, 4)]) / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
 def test_the_best_of_a_column_has_the_last_colour(group):
     board = group.first
     scale = scale_of(board, "a")
-    kinds = {
-        row.label: score_field(row, row.scores["a"], scale, "").kind
+    classes = {
+        row.label: score_field(row, row.scores["a"], scale, "").css_class
         for row in board.rows
         if row.label in GAINS
     }
-    assert kinds["good"] == f"h{heat.STEPS - 1}"
-    assert kinds["identity"] == ""
-    assert kinds["weak"] < kinds[EVIL] < kinds["good"]
+    assert classes["good"] == f"h{COLOURS - 1}"
+    assert classes["identity"] == ""
+    assert classes["weak"] < classes[EVIL] < classes["good"]
 
 
 def test_files_of_like_names_are_kept_apart():
