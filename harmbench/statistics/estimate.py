@@ -50,7 +50,7 @@ def by_subject(scores: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     scores
-        Columns subject, scan, slice, metric and value; NaN values do not count.
+        Columns person, scan, slice, metric and value; NaN values do not count.
 
     Returns
     -------
