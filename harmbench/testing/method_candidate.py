@@ -26,7 +26,8 @@ from harmbench.data.cohort import Cohort
 from harmbench.data.scans import Grid, Scans
 from harmbench.errors import BlindnessError, UserError, one_line
 from harmbench.execution.compute.runner import Runner
-from harmbench.execution.plan.plan import Fit, PlannedCell
+from harmbench.execution.plan.fit import Fit
+from harmbench.execution.plan.plan import PlannedCell
 from harmbench.execution.plan.selection import Variant
 from harmbench.plugins import Entry, Registry
 from harmbench.store.stores import FitStore
@@ -150,16 +151,16 @@ class MethodCandidate:
     def fit(self) -> Fit:
         """The fit that is checked."""
         return Fit(
-            self.name,
-            self.method,
-            self.config,
-            "tiny",
-            SEED,
-            self.grid,
-            self.data,
-            "minmax",
-            (),
-            (),
+            name=self.name,
+            model=self.method,
+            config=self.config,
+            preset="tiny",
+            seed=SEED,
+            grid=self.grid,
+            data=self.data,
+            normalization="minmax",
+            standard=(),
+            prepared=(),
         )
 
     def planned(self) -> PlannedCell:
@@ -177,7 +178,9 @@ class MethodCandidate:
         )
         variant = Variant(self.name, self.method, self.config, self.name)
         fit = self.fit if self.method.learns() else None
-        return PlannedCell(cell, variant, None, self.data, self.grid, fit)
+        return PlannedCell(
+            cell=cell, variant=variant, task=None, data=self.data, grid=self.grid, fit=fit
+        )
 
     def runner(self, name: str, progress: Progress | None = None) -> Runner:
         """Return a runner with its own store, in the subfolder `name`."""

@@ -22,7 +22,8 @@ from harmbench.contracts.task_data import TaskData
 from harmbench.data.scans import Scans
 from harmbench.errors import SkipCell
 from harmbench.execution.compute.runner import Runner
-from harmbench.execution.plan.plan import Fit, PlannedCell
+from harmbench.execution.plan.fit import Fit
+from harmbench.execution.plan.plan import PlannedCell
 from harmbench.execution.plan.selection import Variant
 from harmbench.plugins import Entry, Registry
 from harmbench.statistics.estimate import Estimate
@@ -121,8 +122,18 @@ class TaskCandidate:
         return 0 if data is None else len(data.test)
 
     def _fit(self, cls: type[Instrument]) -> Fit:
-        config, grid = tiny_preset(cls), self.cohort.grid
-        return Fit(cls.name, cls, config, "tiny", SEED, grid, self.data, "minmax", (), ())
+        return Fit(
+            name=cls.name,
+            model=cls,
+            config=tiny_preset(cls),
+            preset="tiny",
+            seed=SEED,
+            grid=self.cohort.grid,
+            data=self.data,
+            normalization="minmax",
+            standard=(),
+            prepared=(),
+        )
 
     @cached_property
     def runner(self) -> Runner:
@@ -165,7 +176,13 @@ class TaskCandidate:
         fits = {title: self._fit(cls) for title, cls in self.task.instruments.items()}
         variant = Variant(Unchanged.name, Unchanged, Unchanged.Config(), Unchanged.name)
         return PlannedCell(
-            cell, variant, self.task, self.data, self.cohort.grid, None, None, fits, "bounds"
+            cell=cell,
+            variant=variant,
+            task=self.task,
+            data=self.data,
+            grid=self.cohort.grid,
+            instruments=fits,
+            bounds_key="bounds",
         )
 
     def batch(self, indices: range, *, truth: bool) -> tuple[Scans, Scans, Scans | None]:

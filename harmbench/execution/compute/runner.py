@@ -28,7 +28,8 @@ from harmbench.execution.compute.apply import harmonized_by
 from harmbench.execution.compute.job_result import JobResult
 from harmbench.execution.compute.keyframes import Keyframes
 from harmbench.execution.compute.slices import Slices
-from harmbench.execution.plan.plan import Fit, PlannedCell
+from harmbench.execution.plan.fit import Fit
+from harmbench.execution.plan.plan import PlannedCell
 from harmbench.plugins import Registry
 from harmbench.store.stores import BoundsStore, CellStore, FitStore, HeldError, to_json
 from harmbench.util import device as devices

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harmbench.execution.plan.plan import Fit, PlannedCell
+from harmbench.execution.plan.fit import Fit
+from harmbench.execution.plan.plan import PlannedCell
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from harmbench.execution.plan.durations import Durations
-from harmbench.execution.plan.plan import Fit, Plan, PlannedCell
+from harmbench.execution.plan.fit import Fit
+from harmbench.execution.plan.plan import Plan, PlannedCell
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,8 @@ import torch
 from harmbench.execution.compute.job_result import JobResult
 from harmbench.execution.compute.runner import Runner
 from harmbench.execution.plan.durations import Durations
-from harmbench.execution.plan.plan import Fit, Plan, make_plan
+from harmbench.execution.plan.fit import Fit
+from harmbench.execution.plan.plan import Plan, make_plan
 from harmbench.execution.plan.selection import select
 from harmbench.execution.schedule.jobs import Job, jobs
 from harmbench.execution.schedule.run_options import RunOptions

@@ -30,9 +30,8 @@ def job(title, task, seed=0, method="blindharmony"):
     kind = Registry.discover().entry("methods", method).load()
     label = method if title == BASELINE else f"{method}[{title}]"
     cell = Cell(method, label, task, "phantom", seed, "quick", "phantom", "k", f"{label}{task}")
-    return PlannedCell(
-        cell, Variant(method, kind, NoConfig(), label, title), None, None, GRIDS["quick"]
-    )
+    variant = Variant(method, kind, NoConfig(), label, title)
+    return PlannedCell(cell=cell, variant=variant, task=None, data=None, grid=GRIDS["quick"])
 
 
 def done(**subjects):

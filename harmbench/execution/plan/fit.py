@@ -1,0 +1,88 @@
+"""A fit: a model with its settings, data and seed."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from harmbench.contracts.fit_data import FitData
+from harmbench.contracts.model import Model, fit_settings
+from harmbench.contracts.task_data import TaskData
+from harmbench.data.scans import Grid
+from harmbench.plugins import code_version
+from harmbench.util.hashing import digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A model to be fitted, with everything that the result depends on.
+
+    Attributes
+    ----------
+    name, model, config
+        The model's name, its class and its settings.
+    preset, seed, grid
+        As of the cell.
+    data
+        Data that a task chose; the model receives the part that it is entitled to.
+    normalization, standard, prepared
+        How the cohort's intensities were normalised, the learnt standard or `()`, and further
+        preparation of its scans (`PrepareOptions.labels`). Needed to harmonise other scans; not
+        part of the key, since the data's digest covers them.
+    users
+        The models that are built on this one. It receives no more data than they do, or a blind
+        method would see the source through it.
+    """
+
+    name: str
+    model: type[Model]
+    config: Any
+    preset: str
+    seed: int
+    grid: Grid
+    data: TaskData = field(repr=False)
+    normalization: str
+    standard: tuple[float, ...]
+    prepared: tuple[str, ...]
+    users: tuple[type[Model], ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The fit in a few words."""
+        return f"fit of {self.name}, seed {self.seed}"
+
+    @property
+    def fit_data(self) -> FitData:
+        """The data that the model receives."""
+        data = self.data.fit_data(self.seed)
+        for model in (*self.users, self.model):
+            data = model.entitled(data)
+        return data
+
+    @cached_property
+    def parts(self) -> dict[str, Fit]:
+        """The fits that the model is built on, by attribute (`Model.parts`)."""
+        users = (*self.users, self.model)
+        return {
+            attribute: dataclasses.replace(
+                self, name=part.name, model=part, config=config, users=users
+            )
+            for attribute, (part, config) in self.model.parts(self.config).items()
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """Content hash of everything the result depends on; the same for every user of a fit."""
+        return digest(
+            "fit",
+            self.name,
+            code_version(self.model),
+            self.preset,
+            fit_settings(self.config),
+            self.fit_data.digest,
+            self.seed,
+            self.grid,
+            {attribute: part.key for attribute, part in self.parts.items()},
+        )

@@ -1,0 +1,224 @@
+"""A question: one task on one cohort with one seed, before any method answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from harmbench.contracts.cell import Cell
+from harmbench.contracts.model import Model
+from harmbench.contracts.task import Task
+from harmbench.contracts.task_data import TaskData
+from harmbench.data.cohort import Cohort
+from harmbench.errors import SkipCell, one_line
+from harmbench.execution.plan import settings
+from harmbench.execution.plan.fit import Fit
+from harmbench.execution.plan.selection import Selection, Variant
+from harmbench.plugins import Entry, code_version
+from harmbench.util.hashing import canonical, digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One task on one cohort with one seed.
+
+    Attributes
+    ----------
+    task_name
+        The task's name as registered.
+    task, data
+        The task, and the data it chose; `data` is None if the task refused the cohort or failed.
+    instruments
+        Fits of the task's instruments, by the task's names for them.
+    skip
+        Why the task refused the cohort, or None.
+    fault
+        The error of the task's set-up, or None.
+    seed, selection, cohort
+        The other axes.
+    measures
+        Name and code version of each metric.
+    """
+
+    task_name: str
+    task: Task | None
+    data: TaskData | None
+    instruments: Mapping[str, Fit]
+    skip: str | None
+    fault: str | None
+    seed: int
+    selection: Selection = field(repr=False)
+    cohort: Cohort = field(repr=False)
+    measures: Sequence[tuple[str, str]] = field(repr=False)
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Parameters that the task drew or recorded."""
+        return {} if self.data is None else self.data.parameters
+
+    @property
+    def label(self) -> str:
+        """The task's name with the changed settings of its instruments.
+
+        Another instrument makes another question: numbers of the two share no column.
+        """
+        preset = self.selection.request.preset
+        changed = {
+            f"{fit.name}.{name}": value
+            for fit in self.instruments.values()
+            for name, value in settings.changes(fit.config, fit.model.preset(preset)).items()
+        }
+        return settings.label(self.task_name, changed)
+
+    @cached_property
+    def instrument_keys(self) -> dict[str, str]:
+        """Keys of the instruments' fits."""
+        return {title: fit.key for title, fit in self.instruments.items()}
+
+    @cached_property
+    def key(self) -> str:
+        """Content hash of the task's side of a cell: task, code, scans and instruments."""
+        data = self.data
+        scan_sets = [] if data is None else [data.test, data.target, *data.extra.values()]
+        if data is not None and data.references is not None:
+            scan_sets.append(data.references)
+        configs = [fit.config for fit in self.instruments.values()]
+        return digest(
+            self.task_name,
+            code_version(type(self.task)),
+            self.seed,
+            [scans.digest for scans in scan_sets],
+            self.skip,
+            *([self.instrument_keys, configs] if self.instruments else []),
+        )
+
+    @property
+    def bounds_key(self) -> str:
+        """Content hash of everything that the task's bounds depend on."""
+        return digest("bounds", self.key, self.measures)
+
+    def cell(self, variant: Variant, *, skip: str | None, fit: Fit | None) -> Cell:
+        """Return the cell in which a method answers.
+
+        Parameters
+        ----------
+        variant
+            The method and its settings.
+        skip
+            Why the method cannot answer, or None.
+        fit
+            The method's fit; None if it learns nothing or is skipped.
+        """
+        method, config = variant.method, variant.config
+        fit_key = None if fit is None else fit.key
+        return Cell(
+            method=variant.name,
+            label=variant.label,
+            task=self.label,
+            cohort=self.cohort.name,
+            seed=self.seed,
+            preset=self.selection.request.preset,
+            kind=self.cohort.kind,
+            cohort_key=self.cohort.key,
+            key=digest(
+                "cell",
+                self.key,
+                variant.name,
+                code_version(method),
+                config,
+                fit_key,
+                self.measures,
+                skip,
+            ),
+            fit_key=fit_key,
+            settings=canonical(config),
+            parameters=self.parameters,
+            control=method.control,
+            skip=skip,
+            question=digest("question", self.key, self.measures),
+            normalization=self.cohort.normalization,
+            instruments=self.instrument_keys,
+        )
+
+    def fit_of(self, variant: Variant) -> Fit:
+        """Return the fit of a method on the task's data."""
+        assert self.data is not None
+        return _fit(
+            self.selection,
+            self.cohort,
+            name=variant.name,
+            model=variant.method,
+            config=variant.config,
+            seed=self.seed,
+            data=self.data,
+        )
+
+
+def ask(
+    entry: Entry,
+    selection: Selection,
+    cohort: Cohort,
+    *,
+    seed: int,
+    measures: Sequence[tuple[str, str]],
+) -> Question:
+    """Set up a registered task on a cohort; a refusal or an error is part of the question."""
+    task, data, skip, fault = None, None, None, None
+    instruments: dict[str, Fit] = {}
+    try:
+        task = entry.build()
+        data = task.setup(cohort, seed)
+        for title, cls in task.instruments.items():
+            preset = cls.preset(selection.request.preset)
+            instruments[title] = _fit(
+                selection,
+                cohort,
+                name=cls.name,
+                model=cls,
+                config=selection.instruments.get(cls.name, preset),
+                seed=seed,
+                data=data,
+            )
+    except SkipCell as reason:
+        skip = str(reason)
+    except Exception as error:
+        # Most likely of a plugin's task: only its own cells fail.
+        data, fault = None, f"the task's set-up failed: {one_line(error)}"
+    return Question(
+        task_name=entry.name,
+        task=task,
+        data=data,
+        instruments=instruments,
+        skip=skip,
+        fault=fault,
+        seed=seed,
+        selection=selection,
+        cohort=cohort,
+        measures=measures,
+    )
+
+
+def _fit(
+    selection: Selection,
+    cohort: Cohort,
+    *,
+    name: str,
+    model: type[Model],
+    config: Any,
+    seed: int,
+    data: TaskData,
+) -> Fit:
+    return Fit(
+        name=name,
+        model=model,
+        config=config,
+        preset=selection.request.preset,
+        seed=seed,
+        grid=selection.grid,
+        data=data,
+        normalization=cohort.normalization,
+        standard=tuple(cohort.facts.get("standard", ())),
+        prepared=selection.request.prepare_options.labels,
+    )
