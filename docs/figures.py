@@ -1,4 +1,4 @@
-"""Draw the figures of the page on the phantom: `python docs/figures.py`, from the repository."""
+"""Draw the figures of the page about the phantom: `python docs/figures.py`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _TISSUES = {"wm": "white matter", "gm": "grey matter", "csf": "CSF"}
 def panels(images: list[torch.Tensor], titles: list[str]) -> Figure:
     """Draw slices side by side in the grey window [0, 1]."""
     figure = Figure(figsize=(2.0 * len(images), 2.75))
-    for place, (image, title) in enumerate(zip(images, titles, strict=True)):
-        axis = figure.add_axes((place / len(images), 0, 1 / len(images), 0.86))
+    for column, (image, title) in enumerate(zip(images, titles, strict=True)):
+        axis = figure.add_axes((column / len(images), 0, 1 / len(images), 0.86))
         axis.imshow(upright(image), cmap="gray", vmin=0, vmax=1)
         axis.set_title(title, fontsize=9)
         axis.set_axis_off()
@@ -37,18 +37,18 @@ def panels(images: list[torch.Tensor], titles: list[str]) -> Figure:
 def scanners(template: Template) -> Figure:
     """Draw one subject on the five scanners."""
     _, images, _ = scan_subject(SUBJECTS[0], template, GRIDS["paper"])
-    titles = [f"{name}\n{one.model}, {one.tesla:g} T" for name, one in SCANNERS.items()]
+    titles = [f"{name}\n{each.model}, {each.tesla:g} T" for name, each in SCANNERS.items()]
     return panels([images[name][SLICE] for name in SCANNERS], titles)
 
 
 def subjects(template: Template) -> Figure:
     """Draw five subjects on the target's scanner."""
-    found, titles = [], []
+    slices, titles = [], []
     for name in SUBJECTS:
         _, images, _ = scan_subject(name, template, GRIDS["paper"])
-        found.append(images["target"][SLICE])
+        slices.append(images["target"][SLICE])
         titles.append(f"{name}\n{draw_subject(0, name).age:.0f} years")
-    return panels(found, titles)
+    return panels(slices, titles)
 
 
 def signal() -> Figure:
@@ -56,15 +56,17 @@ def signal() -> Figure:
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     over_t1, over_b1 = figure.subplots(1, 2)
     t1 = torch.linspace(0.4, 4.6, 400)
-    named = {"target": "TIM Trio (target, domain4)", "domain2": "Vision (domain2)",
-             "domain3": "Vida and mMR (domain1, domain3)"}  # fmt: skip
-    for name, title in named.items():
+    protocols = {
+        "target": "TIM Trio (target, domain4)",
+        "domain2": "Vision (domain2)",
+        "domain3": "Vida and mMR (domain1, domain3)",
+    }
+    for name, title in protocols.items():
         sequence = SCANNERS[name].sequence
         assert isinstance(sequence, Mprage)
         (line,) = over_t1.plot(t1, sequence.signal(t1, torch.tensor(1.0)).abs(), label=title)
         for tissue, values in TISSUES[SCANNERS[name].tesla].items():
-            place = torch.tensor(values.t1)
-            level = float(sequence.signal(place, torch.tensor(1.0)).abs())
+            level = float(sequence.signal(torch.tensor(values.t1), torch.tensor(1.0)).abs())
             marker = {"wm": "o", "gm": "s", "csf": "^"}[tissue]
             over_t1.plot(values.t1, level, marker, color=line.get_color())
     over_t1.set(xlabel="$T_1$ in s", ylabel="signal over $M_0$")
@@ -81,11 +83,11 @@ def signal() -> Figure:
 
 
 def main() -> None:
-    """Draw all."""
+    """Draw all figures."""
     template = load_template()
     IMAGES.mkdir(exist_ok=True)
-    drawn = {"scanners": scanners(template), "subjects": subjects(template), "signal": signal()}
-    for name, figure in drawn.items():
+    figures = {"scanners": scanners(template), "subjects": subjects(template), "signal": signal()}
+    for name, figure in figures.items():
         figure.savefig(IMAGES / f"phantom-{name}.png", dpi=90)
 
 

@@ -1,4 +1,4 @@
-"""Help texts as they are in a terminal: what sphinx-click takes for markup is taken for text."""
+"""Show help texts as in a terminal: escape characters that sphinx-click treats as markup."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sphinx.application import Sphinx
 
 
 def describe(app: Sphinx, context: click.Context, lines: list[str]) -> None:
-    """Replace the description: paragraphs that are not to be wrapped become blocks of code."""
+    """Replace the description: paragraphs without wrapping become blocks of code."""
     text = inspect.cleandoc(context.command.help or "")
     lines.clear()
     for paragraph in text.split("\n\n"):
@@ -22,17 +22,17 @@ def describe(app: Sphinx, context: click.Context, lines: list[str]) -> None:
 
 
 def escape(app: Sphinx, context: click.Context, lines: list[str]) -> None:
-    """Let the stars of globs in options be stars."""
+    """Escape the asterisks of globs in options."""
     lines[:] = escaped(lines)
 
 
 def escaped(lines: list[str]) -> list[str]:
-    """Return lines whose stars are no markup."""
+    """Return lines with escaped asterisks."""
     return [line.replace("*", r"\*") for line in lines]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Listen to sphinx-click."""
+    """Connect to the events of sphinx-click."""
     app.setup_extension("sphinx_click")
     app.connect("sphinx-click-process-description", describe)
     app.connect("sphinx-click-process-options", escape)

@@ -1,4 +1,4 @@
-"""Formulas as MathML, which every browser draws by itself: no script and no network."""
+"""Formulas as MathML, which browsers draw without a script and without a network."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sphinx.application import Sphinx
 
 
 def visit_math(self: Any, node: nodes.math) -> None:
-    """Write a formula within a line."""
+    """Write an inline formula."""
     self.body.append(latex2mathml.tex2mathml(node.astext()))
     raise nodes.SkipNode
 
 
 def visit_displaymath(self: Any, node: nodes.math_block) -> None:
-    """Write a formula in lines of its own."""
+    """Write a display formula."""
     self.body.append(self.starttag(node, "div", CLASS="math"))
     self.body.append(latex2mathml.tex2mathml(node.astext(), as_block=True))
     self.body.append("</div>\n")
@@ -24,6 +24,6 @@ def visit_displaymath(self: Any, node: nodes.math_block) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the renderer, to be chosen by `html_math_renderer`."""
+    """Register the renderer, which `html_math_renderer` selects."""
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""Pages of the documentation, taken apart into their blocks of code."""
+"""Pages of the documentation, split into blocks of code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Page:
 
     @property
     def headings(self) -> list[str]:
-        """What stands between backticks in headings."""
+        """Names in backticks in headings."""
         return re.findall(r"^#+ `(\w+)`$", self.text, re.MULTILINE)
 
     def blocks(self, language: str) -> list[str]:
@@ -34,7 +34,7 @@ class Page:
 
 
 def pages() -> list[Page]:
-    """All pages that have examples: the documentation and what lies beside it."""
+    """All tested pages: the documentation, README and CONTRIBUTING."""
     own = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")]
     return [Page(path) for path in (*own, *sorted((ROOT / "docs").glob("*.md")))]
 
@@ -42,5 +42,5 @@ def pages() -> list[Page]:
 @pytest.fixture(scope="session")
 def page():
     """Return a page by its name."""
-    known = {found.path.name: found for found in pages()}
-    return known.__getitem__
+    pages_by_name = {each.path.name: each for each in pages()}
+    return pages_by_name.__getitem__

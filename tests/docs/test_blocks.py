@@ -1,4 +1,4 @@
-"""What the pages show is what there is: their code runs, and their commands exist."""
+"""The pages agree with the code: their Python runs, and their commands exist."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .conftest import pages
 PAGES = pages()
 
 
-def titles(found):
-    return [page.path.name for page in found]
+def titles(pages):
+    return [page.path.name for page in pages]
 
 
 WITH_PYTHON = [page for page in PAGES if page.blocks("python")]
@@ -30,7 +30,7 @@ WITH_TOML = [page for page in PAGES if page.blocks("toml")]
 
 @pytest.fixture
 def empty(tmp_path, monkeypatch):
-    """An empty folder to be in, with a home of its own."""
+    """An empty working directory with its own home."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path / "home"))
     return tmp_path
@@ -44,26 +44,26 @@ def test_code_runs_from_the_top_of_its_page_to_the_end(page, empty):
 
 
 def commands(page):
-    """Command lines of harmbench in blocks, and those that the text names between backticks."""
-    shown = [block.replace("\\\n", " ") for block in page.blocks("console")]
+    """Command lines of harmbench: in blocks (complete), and in backticks in the text."""
+    blocks = [block.replace("\\\n", " ") for block in page.blocks("console")]
     prose = re.sub(r"^```.*?^```$", "", page.text, flags=re.MULTILINE | re.DOTALL)
-    named = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose)]
+    inline = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose)]
     split = [
-        (shlex.split(line, comments=True), whole)
-        for lines, whole in (("\n".join(shown).splitlines(), True), (named, False))
+        (shlex.split(line, comments=True), complete)
+        for lines, complete in (("\n".join(blocks).splitlines(), True), (inline, False))
         for line in lines
         if "harmbench" in line
     ]
-    return [(words[1:], whole) for words, whole in split if words[:1] == ["harmbench"]]
+    return [(words[1:], complete) for words, complete in split if words[:1] == ["harmbench"]]
 
 
 def parsed(words):
-    """Parse a command line as click does, and run nothing; None where it asks for help."""
+    """Parse a command line without running it; None for a group or a request for help."""
     command, context = cli, click.Context(cli, info_name="harmbench")
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        found = command.get_command(context, words[0])
-        assert found is not None, f"no command {words[0]}"
-        command, words = found, words[1:]
+        subcommand = command.get_command(context, words[0])
+        assert subcommand is not None, f"no command {words[0]}"
+        command, words = subcommand, words[1:]
         context = click.Context(command, info_name=command.name, parent=context)
     if {"-h", "--help", "--version"} & {*words}:
         return None
@@ -76,27 +76,27 @@ def parsed(words):
 @pytest.mark.parametrize("page", PAGES, ids=titles(PAGES))
 def test_every_command_that_is_shown_exists_with_its_options(page, empty):
     registry = Registry.discover()
-    known = registry.entries("methods")
-    for words, whole in commands(page):
+    methods = registry.entries("methods")
+    for words, complete in commands(page):
         if words[:1] == ["COMMAND"]:
             continue
         try:
             context = parsed(words)
         except click.MissingParameter:
-            assert not whole, words
+            assert not complete, words
             continue
         except click.ClickException as error:
             pytest.fail(f"harmbench {shlex.join(words)}: {error.format_message()}")
-        asked = context.params if context is not None else {}
-        if not asked.get("plugin"):
-            own = set(re.findall(r"harmbench new method ([\w-]+)", page.text))
-            matching("method", asked.get("methods") or (), {*known, *own})
+        options = context.params if context is not None else {}
+        if not options.get("plugin"):
+            new = set(re.findall(r"harmbench new method ([\w-]+)", page.text))
+            matching("method", options.get("methods") or (), {*methods, *new})
 
 
 @pytest.mark.parametrize("page", WITH_TOML, ids=titles(WITH_TOML))
 def test_every_toml_that_is_shown_is_a_recipe_or_a_suite(page, empty):
-    for place, block in enumerate(page.blocks("toml")):
-        file = empty / f"{place}.toml"
+    for index, block in enumerate(page.blocks("toml")):
+        file = empty / f"{index}.toml"
         file.write_text(block)
         if "methods" in tomllib.loads(block):
             assert read_suite(str(file))["methods"]
@@ -112,7 +112,7 @@ def test_every_target_of_make_that_is_shown_exists(page):
     assert set(re.findall(r"^make ([a-z-]+)", shown, re.MULTILINE)) <= targets
 
 
-def test_every_file_that_is_named_is_there():
+def test_every_linked_file_exists():
     for page in PAGES:
         links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.text)
         for link in links:

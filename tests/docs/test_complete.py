@@ -1,4 +1,4 @@
-"""Nothing public goes undocumented: names, metrics and hooks."""
+"""All public names, metrics and hooks are documented."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def test_every_public_name_is_in_the_api(page):
     text = page("api.md").text
     for package in (harmbench, harmbench.testing):
         name = re.escape(package.__name__)
-        shown = re.findall(rf"^\.\. auto\w+:: {name}\.(\w+)$", text, re.MULTILINE)
-        assert sorted(shown) == sorted(package.__all__)
+        documented = re.findall(rf"^\.\. auto\w+:: {name}\.(\w+)$", text, re.MULTILINE)
+        assert sorted(documented) == sorted(package.__all__)
 
 
 def test_no_submodule_hides_a_public_name():
@@ -35,16 +35,16 @@ def test_no_submodule_hides_a_public_name():
         assert not submodules & {*package.__all__}
 
 
-def test_every_metric_has_its_section(page, home):
+def test_every_metric_has_a_section(page, home):
     registry = Registry.discover()
-    known = set(registry.entries("metrics"))
+    metrics = set(registry.entries("metrics"))
     for entry in registry.entries("tasks", ("domain1",)).values():
-        known |= set(entry.load().measures)
+        metrics |= set(entry.load().measures)
     headings = page("metrics.md").headings
-    assert sorted(headings) == sorted(known)
+    assert sorted(headings) == sorted(metrics)
 
 
-def test_every_section_on_a_metric_tells_its_direction_and_unit(page, home):
+def test_every_section_on_a_metric_gives_direction_and_unit(page, home):
     registry = Registry.discover()
     sections = re.split(r"^##+ ", page("metrics.md").text, flags=re.MULTILINE)
     for name, entry in registry.entries("metrics").items():
@@ -56,41 +56,41 @@ def test_every_section_on_a_metric_tells_its_direction_and_unit(page, home):
             assert {"dB": "dB", "mm": "mm", "%": "per cent"}[metric.unit] in section, name
 
 
-def test_every_hook_has_its_section_and_its_example(page):
+def test_every_hook_has_a_section_and_an_example(page):
     hooks = [name for name, value in vars(hookspecs).items() if hasattr(value, "harmbench_spec")]
     assert hooks
-    found = page("hooks.md")
-    assert sorted(found.headings) == sorted(hooks)
-    code = "\n".join(found.blocks("python"))
+    hooks_page = page("hooks.md")
+    assert sorted(hooks_page.headings) == sorted(hooks)
+    code = "\n".join(hooks_page.blocks("python"))
     assert sorted(re.findall(r"@hookimpl\ndef (\w+)", code)) == sorted(hooks)
 
 
-def test_every_hook_says_in_its_own_docstring_what_it_is(page):
+def test_every_hook_has_a_docstring(page):
     hooks = [value for value in vars(hookspecs).values() if hasattr(value, "harmbench_spec")]
     assert all(hook.__doc__ for hook in hooks)
 
 
-def test_everything_that_comes_with_it_is_in_the_tables(page, home):
+def test_all_built_in_names_are_in_the_tables(page, home):
     registry = Registry.discover()
 
-    def built_in(kind, *sources):
-        entries = registry.entries(kind, *sources)
+    def built_in(category, *sources):
+        entries = registry.entries(category, *sources)
         return {name for name, each in entries.items() if each.plugin.distribution == "harmbench"}
 
     compared = page("compared.md").text
-    first = {
+    first_column = {
         name
         for row in re.findall(r"^\| (`.*?) \|", compared, re.MULTILINE)
         for name in re.findall(r"`([\w-]+)", row)
     }
-    assert built_in("methods") | built_in("cohorts") - {"csv"} <= first
+    assert built_in("methods") | built_in("cohorts") - {"csv"} <= first_column
     tasks = {name for name in built_in("tasks", ("NAME",)) if not name.startswith("sim-gamma")}
-    assert tasks | {"sim-gamma0", "domain1"} <= first
-    ways = re.findall(r"^\| `(\w+)` \|", page("study.md").text, re.MULTILINE)
-    assert sorted(ways) == sorted(NORMALIZATIONS)
+    assert tasks | {"sim-gamma0", "domain1"} <= first_column
+    normalizations = re.findall(r"^\| `(\w+)` \|", page("study.md").text, re.MULTILINE)
+    assert sorted(normalizations) == sorted(NORMALIZATIONS)
 
 
-def test_the_citation_is_of_this_version():
+def test_the_citation_has_the_current_version():
     citation = (ROOT / "CITATION.cff").read_text()
     assert re.search(r"^version: (.+)$", citation, re.MULTILINE)[1] == version("harmbench")
     assert {"cff-version", "message", "title", "authors"} <= {

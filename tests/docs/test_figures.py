@@ -1,4 +1,4 @@
-"""The script that draws the documentation's figures still draws."""
+"""The script that draws the figures of the documentation works."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def script():
     return runpy.run_path(str(ROOT / "docs" / "figures.py"))
 
 
-def test_the_signal_is_drawn_of_every_protocol(script):
+def test_the_signal_of_every_protocol_is_drawn(script):
     over_t1, over_b1 = script["signal"]().axes
     assert len(over_t1.get_legend().get_texts()) == 3
     assert len(over_b1.get_legend().get_texts()) == 3
@@ -30,7 +30,7 @@ def test_slices_are_drawn_side_by_side_with_their_titles(script):
 
 
 @pytest.mark.parametrize("path", sorted(IMAGES.glob("*.png")), ids=lambda path: path.stem)
-def test_pictures_are_small_and_shown_somewhere(path):
+def test_pictures_are_small_and_used_on_a_page(path):
     assert path.stat().st_size < 300_000
     with Image.open(path) as picture:
         assert min(picture.size) > 200

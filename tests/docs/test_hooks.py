@@ -1,4 +1,4 @@
-"""The plugin that the page on hooks is, used from the user's folder: each hook is called."""
+"""The plugin on the page about hooks, used from the user's folder: each hook is called."""
 
 from __future__ import annotations
 
@@ -14,29 +14,32 @@ import pytest
 import harmbench.cli
 from harmbench import hookspecs
 
-# MLflow's own imports warn of what it will mend itself.
+# MLflow's own imports raise deprecation warnings.
 pytestmark = pytest.mark.filterwarnings("default")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, page):
-    """A folder in which the page's plugin was used: one run, on the page's own cohort."""
+    """A folder with one finished run of the page's plugin, on the page's own cohort."""
     folder = tmp_path_factory.mktemp("hooks")
     plugins = folder / "home" / "plugins"
     plugins.mkdir(parents=True)
     (plugins / "of_the_page.py").write_text("\n".join(page("hooks.md").blocks("python")))
-    asked = ("run", "-m", "square", "-m", "identity", "-t", "darker", "-t", "last")
-    assert "4 done" in alone(folder, *asked, "--cohort", "discs:8")
+    run = ("run", "-m", "square", "-m", "identity", "-t", "darker", "-t", "last")
+    assert "4 done" in in_new_process(folder, *run, "--cohort", "discs:8")
     return folder
 
 
-def alone(folder, *arguments):
-    """Run `harmbench ...` in a process of its own."""
+def in_new_process(folder, *arguments):
+    """Run `harmbench ...` in a new process."""
     return subprocess.run(
         [Path(sys.executable).with_name("harmbench"), *arguments],
         env={**os.environ, **settings(folder)},
-        cwd=folder, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
 
 
 def settings(folder):
@@ -51,7 +54,7 @@ def settings(folder):
 
 @pytest.fixture
 def command(folder, monkeypatch, capfd):
-    """Call `harmbench ...` in this process, which is quicker."""
+    """Run `harmbench ...` in this process, which is faster."""
     for name, value in settings(folder).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(folder)
@@ -72,9 +75,9 @@ def methods(command, folder):
 
 
 def tasks(command, folder):
-    shown = command("list", "tasks", "--cohort", "discs")
-    assert "darker" in shown
-    assert "last" in shown
+    listed = command("list", "tasks", "--cohort", "discs")
+    assert "darker" in listed
+    assert "last" in listed
 
 
 def metrics(command, folder):
@@ -95,8 +98,8 @@ def figures(command, folder):
 
 
 def commands(command, folder):
-    # A command stays with the process that it was added in.
-    assert alone(folder, "hello") == "hello from the plugin\n"
+    # A command is added to the process that calls the hook.
+    assert in_new_process(folder, "hello") == "hello from the plugin\n"
 
 
 def before(command, folder):

@@ -1,4 +1,4 @@
-"""The tutorial, followed from an empty folder: its commands are run as they stand."""
+"""The tutorial, followed from an empty folder: its commands run exactly as printed."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from pathlib import Path
 
 import pytest
 
-# What a reader has after installing harmbench.
+# Programs of a reader who has installed harmbench.
 SCRIPTS = ("harmbench", "pip", "pytest")
 MINUTES = 5
 
 
 @pytest.fixture
 def shell(tmp_path):
-    """A shell in an empty folder, with an environment that may be installed into.
+    """A shell in an empty folder, with a new virtual environment.
 
-    Its packages are those of this environment, so that nothing is downloaded; what is installed
-    into it is gone with the test.
+    The environment uses the packages of the current one, so that nothing is downloaded; it is
+    deleted after the test.
     """
     folder = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     binaries = folder / "bin"
     (packages,) = folder.glob("lib/python*/site-packages")
-    here = [path for path in site.getsitepackages() if Path(path).is_dir()]
-    (packages / "here.pth").write_text(
-        "".join(f"import site; site.addsitedir({path!r})\n" for path in here)
+    site_packages = [path for path in site.getsitepackages() if Path(path).is_dir()]
+    (packages / "current.pth").write_text(
+        "".join(f"import site; site.addsitedir({path!r})\n" for path in site_packages)
     )
     for name in SCRIPTS:
         script = Path(sys.executable).with_name(name).read_text().splitlines(keepends=True)
@@ -46,7 +46,7 @@ def shell(tmp_path):
         "HARMBENCH_HOME": str(tmp_path / "home"),
         "COLUMNS": "100",
         "PIP_NO_INDEX": "1",
-        # That is how pip spells --no-build-isolation here: isolation is what is off.
+        # In this variable, pip expects 0 for --no-build-isolation.
         "PIP_NO_BUILD_ISOLATION": "0",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     }
@@ -70,14 +70,14 @@ def numbers(board: str) -> dict[str, float]:
 @pytest.mark.timeout(900)
 def test_the_tutorial_leads_from_an_empty_folder_onto_the_leaderboard(shell, page):
     blocks = page("tutorial.md").blocks("console")
-    begun = time.monotonic()
+    began = time.monotonic()
     outputs = {block: shell(block) for block in blocks}
-    minutes = (time.monotonic() - begun) / 60
+    minutes = (time.monotonic() - began) / 60
     checked = next(text for block, text in outputs.items() if "harmbench check" in block)
     assert "all checks passed" in checked
     board = next(text for block, text in outputs.items() if "harmbench leaderboard" in block)
     assert "PHANTOM" in board
-    shown = next(text for text in page("tutorial.md").blocks("text") if "PHANTOM" in text)
-    assert "my-method" in numbers(shown)
-    assert numbers(board) == pytest.approx(numbers(shown), abs=0.02)
+    printed = next(text for text in page("tutorial.md").blocks("text") if "PHANTOM" in text)
+    assert "my-method" in numbers(printed)
+    assert numbers(board) == pytest.approx(numbers(printed), abs=0.02)
     assert minutes < MINUTES
