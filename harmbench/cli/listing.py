@@ -1,4 +1,4 @@
-"""`harmbench list`: what there is to run."""
+"""`harmbench list`: list methods, tasks, cohorts, metrics or figures."""
 
 from __future__ import annotations
 
@@ -19,28 +19,34 @@ _EXTRA = {"methods": ("needs", "control"), "metrics": ("unit",), "figures": ("me
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("category", type=click.Choice(KINDS))
 @cohort_option
 @recipe_option
 @plugin_option
-def listing(kind: str, cohort: str, recipe: Path | None, plugin: tuple[Path, ...]) -> None:
-    """List methods, tasks, cohorts, metrics or figures, with a line on each.
+def listing(category: str, cohort: str, recipe: Path | None, plugin: tuple[Path, ...]) -> None:
+    """List methods, tasks, cohorts, metrics or figures, one per line.
 
-    Tasks depend on the cohort: give --cohort and --recipe to see those of your data.
-    """
+    \b
+    harmbench list methods
+    harmbench list tasks --cohort bids:/data/study --recipe study.toml
+
+    Tasks depend on the cohort: give --cohort and --recipe to list those of your data.
+    """  # noqa: D301
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     registry = discover(plugin)
-    sources = source_names(registry, cohort, recipe) if kind == "tasks" else ()
+    sources = source_names(registry, cohort, recipe) if category == "tasks" else ()
     table = Table(box=box.SIMPLE_HEAD)
-    extra = _EXTRA.get(kind, ())
+    extra = _EXTRA.get(category, ())
     for heading in ("name", *extra, "summary", "plugin"):
         table.add_column(heading, no_wrap=heading == "name", overflow="fold")
-    for name, entry in sorted(registry.entries(kind, sources).items()):
-        known = entry.lazy.attributes()
-        given = ", ".join(f"{key} {value}" for key, value in entry.lazy.kwargs.items())
-        summary = known.get("summary", "") + (f" ({given})" if given else "")
-        table.add_row(name, *(known.get(field, "") for field in extra), summary, entry.plugin.name)
+    for name, entry in sorted(registry.entries(category, sources).items()):
+        attributes = entry.lazy.attributes()
+        arguments = ", ".join(f"{key} {value}" for key, value in entry.lazy.kwargs.items())
+        summary = attributes.get("summary", "") + (f" ({arguments})" if arguments else "")
+        table.add_row(
+            name, *(attributes.get(field, "") for field in extra), summary, entry.plugin.name
+        )
     Console().print(table)

@@ -1,4 +1,4 @@
-"""`harmbench new`: a package of one's own to begin with, that runs."""
+"""`harmbench new`: write a package with a working method or task to start from."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from harmbench.plugins import Registry
 NEEDS = ("nothing", "target", "unpaired", "paired")
 
 output_option = click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR",
-    help="Folder to write; by default ./NAME.",
-)  # fmt: skip
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder to write. Default: ./NAME.",
+)
 
 
 @click.group()
 def new() -> None:
-    """Write a package with a method or a task of your own, which runs and is tested.
+    """Write a package with a working, tested method or task to start from.
 
     \b
     harmbench new method my-method
@@ -34,15 +37,18 @@ def new() -> None:
 @new.command()
 @click.argument("name")
 @click.option(
-    "--needs", type=click.Choice(NEEDS), default="target", show_default=True,
-    help="What it learns from: nothing, the target's scans, those of target and source, or pairs.",
-)  # fmt: skip
+    "--needs",
+    type=click.Choice(NEEDS),
+    default="target",
+    show_default=True,
+    help="Data it learns from: nothing, the target's scans, scans of target and source, or pairs.",
+)
 @output_option
 def method(name: str, needs: str, output: Path | None) -> None:
     """Write a package with the method NAME, such as my-method.
 
-    It holds a class that can be fitted, run and recorded as it is, a test for each check of
-    the conformance suite, and what `pip install` needs. Change the class into your method.
+    It contains a class that can be fitted, run and recorded, one test per check of the
+    conformance suite, and the files that `pip install` needs. Change the class into your method.
     """
     write("method", name, output, needs=needs)
 
@@ -55,25 +61,25 @@ def task(name: str, output: Path | None) -> None:
     write("task", name, output)
 
 
-def write(kind: str, name: str, output: Path | None, **choices: str) -> None:
-    """Write a package, and say how to go on.
+def write(category: str, name: str, output: Path | None, **choices: str) -> None:
+    """Write a package, and print the next steps.
 
     Raises
     ------
     UserError
-        If the name is of another form or taken, or the folder is there.
+        If the name is invalid or taken, or the folder exists.
     """
-    module = checked(kind, name)
+    module = checked(category, name)
     folder = Path(name) if output is None else output
     if folder.exists():
-        raise UserError(f"'{folder}' is there already, and nothing is overwritten; say -o DIR")
-    code = f"{module}/{kind}.py"
+        raise UserError(f"'{folder}' already exists; choose another folder with -o DIR")
+    code = f"{module}/{category}.py"
     run = {
         "method": f"harmbench run -m {name} -m identity -t sim-exp",
         "task": f"harmbench run -m identity -m histogram -t {name}",
-    }[kind]
+    }[category]
     values = {
-        "kind": kind,
+        "category": category,
         "name": name,
         "module": module,
         "class": "".join(part.capitalize() for part in name.split("-")),
@@ -85,19 +91,10 @@ def write(kind: str, name: str, output: Path | None, **choices: str) -> None:
         "pyproject.toml": "pyproject.toml.jinja",
         "README.md": "README.md.jinja",
         f"{module}/__init__.py": "init.py.jinja",
-        code: f"{kind}/code.py.jinja",
+        code: f"{category}/code.py.jinja",
         f"tests/test_{module}.py": "test.py.jinja",
     }
-
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    templates = Environment(
-        loader=PackageLoader("harmbench", "templates/new"),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # what is written is code, and no page
-    )
-    texts = {path: templates.get_template(file).render(values) for path, file in files.items()}
+    texts = _rendered(files, values)
     try:
         for path, text in texts.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -105,36 +102,49 @@ def write(kind: str, name: str, output: Path | None, **choices: str) -> None:
     except OSError as error:
         raise UserError(f"'{folder}' cannot be written: {error.strerror}") from None
     click.echo(f"wrote {folder}/: {', '.join(texts)}")
-    click.echo(f"your {kind} is in {folder / code}; next:")
+    click.echo(f"your {category} is in {folder / code}; next:")
     click.echo(f"  pip install -e {folder}")
     click.echo(f"  harmbench check {name}")
     click.echo(f"  {run}")
 
 
-def checked(kind: str, name: str) -> str:
-    """Return the name of the module for a name that is free.
+def _rendered(files: dict[str, str], values: dict[str, str]) -> dict[str, str]:
+    """Return the text of each file, given the name of its template."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    templates = Environment(
+        loader=PackageLoader("harmbench", "templates/new"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # the output is code, not HTML
+    )
+    return {path: templates.get_template(file).render(values) for path, file in files.items()}
+
+
+def checked(category: str, name: str) -> str:
+    """Return the module name of a new plugin.
 
     Raises
     ------
     UserError
-        If it is not free, or has another form.
+        If the name is invalid, or taken by a plugin or a Python module.
     """
     module = name.replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or keyword.iskeyword(module):
         raise UserError(
-            f"'{name}' is no name for a {kind}; take small letters and digits, and hyphens "
-            "between words, such as my-method"
+            f"'{name}' is not a valid name for a {category}: use lower-case letters, digits, and "
+            "hyphens between words, as in my-method"
         )
-    entries = Registry.discover().entries(f"{kind}s")
+    entries = Registry.discover().entries(f"{category}s")
     if name in entries:
         plugin = entries[name].plugin
         raise UserError(
-            f"the {kind} '{name}' is there already, of the plugin '{plugin.name}' "
-            f"({plugin.distribution}); take another name"
+            f"the {category} '{name}' already exists in the plugin '{plugin.name}' "
+            f"({plugin.distribution}); choose another name"
         )
     if importlib.util.find_spec(module) is not None:
         raise UserError(
-            f"there is a Python module '{module}' already, which '{name}' would hide; "
-            "take another name"
+            f"a Python module '{module}' already exists, and '{name}' would hide it; choose "
+            "another name"
         )
     return module

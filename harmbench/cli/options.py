@@ -20,20 +20,22 @@ from harmbench.plugins import Registry
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def complete(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """Complete names of a kind; a broken set-up completes nothing rather than complain."""
+def complete(category: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Complete names of a category of plugins; on errors, complete nothing."""
 
     def names(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
         try:
             registry = discover(context.params.get("plugin") or ())
             sources: tuple[str, ...] = ()
-            if kind == "tasks":
+            if category == "tasks":
                 sources = source_names(
                     registry,
                     context.params.get("cohort") or "phantom",
                     context.params.get("recipe"),
                 )
-            return [name for name in registry.entries(kind, sources) if name.startswith(incomplete)]
+            return [
+                name for name in registry.entries(category, sources) if name.startswith(incomplete)
+            ]
         except HarmbenchError:
             return []
 
@@ -41,57 +43,82 @@ def complete(kind: str) -> Callable[[click.Context, click.Parameter, str], list[
 
 
 def source_names(registry: Registry, cohort: str, recipe: Path | None) -> tuple[str, ...]:
-    """Return the names of a cohort's source domains, without preparing it."""
+    """Return the names of a cohort's source domains; the cohort is not prepared."""
     name, argument = parse_cohort(cohort)
     return tuple(registry.entry("cohorts", name).build(argument, recipe).sources)
 
 
 def discover(files: tuple[Path, ...]) -> Registry:
-    """Find all plugins, and say on the error stream which are broken."""
+    """Find all plugins, and warn of broken ones on the error stream."""
     registry = Registry.discover(files)
     registry.on_error = lambda line: click.echo(f"warning: {line}", err=True)
     for plugin in registry.plugins:
         if plugin.errors:
             click.echo(
-                f"warning: plugin '{plugin.name}' ({plugin.distribution}) is broken, and what "
-                "is broken of it left out; see `harmbench plugins`",
+                f"warning: plugin '{plugin.name}' ({plugin.distribution}) is broken and partly "
+                "left out; see `harmbench plugins`",
                 err=True,
             )
     return registry
 
 
 method_option = click.option(
-    "-m", "--method", "methods", multiple=True, metavar="NAME", shell_complete=complete("methods"),
-    help="Method to run; may be repeated, and may be a glob such as '*'.",
-)  # fmt: skip
+    "-m",
+    "--method",
+    "methods",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete("methods"),
+    help="Method to run; a name or a glob such as '*'; may be repeated.",
+)
 task_option = click.option(
-    "-t", "--task", "tasks", multiple=True, metavar="NAME", shell_complete=complete("tasks"),
-    help="Task to run; may be repeated, and may be a glob such as 'sim-*'.",
-)  # fmt: skip
+    "-t",
+    "--task",
+    "tasks",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete("tasks"),
+    help="Task to run; a name or a glob such as 'sim-*'; may be repeated.",
+)
 cohort_option = click.option(
-    "--cohort", default="phantom", show_default=True, metavar="NAME[:ARGUMENT]",
-    help="Where scans come from: phantom, phantom:PEOPLE, oasis3:PATH, bids:PATH or FILE.csv.",
-)  # fmt: skip
+    "--cohort",
+    default="phantom",
+    show_default=True,
+    metavar="NAME[:ARGUMENT]",
+    help="Source of the scans: phantom, phantom:SUBJECTS, oasis3:PATH, bids:PATH or FILE.csv.",
+)
 recipe_option = click.option(
-    "--recipe", type=click.Path(path_type=Path), metavar="FILE",
-    help="TOML file that says which scans of a BIDS data set make up which domain.",
-)  # fmt: skip
+    "--recipe",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TOML file that assigns scans of a BIDS data set to domains.",
+)
 normalize_option = click.option(
-    "--normalize", default="minmax", show_default=True, metavar="NAME",
-    help="How intensities become [0, 1]: minmax (of a slice, as in the paper), percentile, "
-    "zscore, whitestripe or nyul.",
-)  # fmt: skip
+    "--normalize",
+    default="minmax",
+    show_default=True,
+    metavar="NAME",
+    help="Normalisation of intensities to [0, 1]: minmax (of each slice, as in the paper), "
+    "percentile, zscore, whitestripe or nyul.",
+)
 _brain_extraction_option = click.option(
-    "--brain-extraction", default=AUTO, show_default=True, metavar="NAME",
-    help="Tool that cuts out the brains of scans with neither a mask nor a bare brain: "
-    "mri_synthstrip, hd-bet, auto for the one that is installed, or none.",
-)  # fmt: skip
+    "--brain-extraction",
+    default=AUTO,
+    show_default=True,
+    metavar="NAME",
+    help="Tool for scans that have a skull and no mask: mri_synthstrip, hd-bet, auto (the one "
+    "that is installed) or none.",
+)
 _no_brain_mask_option = click.option(
-    "--no-brain-mask", is_flag=True, help="Keep heads: masks are of all that is not air.",
-)  # fmt: skip
+    "--no-brain-mask",
+    is_flag=True,
+    help="Skip brain extraction; mask the whole head.",
+)
 _n4_option = click.option(
-    "--n4", is_flag=True, help="Correct the bias field of scans by N4.",
-)  # fmt: skip
+    "--n4",
+    is_flag=True,
+    help="Correct the bias field of each scan with N4.",
+)
 
 
 def collected(name: str, build: Callable[..., Any], *options: Callable[[F], F]) -> Callable[[F], F]:
@@ -139,29 +166,49 @@ preparing_options = collected(
 
 
 plugin_option = click.option(
-    "--plugin", type=click.Path(path_type=Path), multiple=True, metavar="FILE", is_eager=True,
+    "--plugin",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    is_eager=True,
     help="Python file to load as a plugin; may be repeated.",
-)  # fmt: skip
+)
 preset_option = click.option(
-    "--preset", default="quick", show_default=True, metavar="quick|paper",
-    help="Grid and settings: quick for two CPU cores, paper as published.",
-)  # fmt: skip
+    "--preset",
+    default="quick",
+    show_default=True,
+    metavar="quick|paper",
+    help="Grid and settings: quick suits two CPU cores, paper is as published.",
+)
 seeds_option = click.option(
-    "--seed", "seeds", type=click.IntRange(min=0), multiple=True, default=(0,),
-    show_default=True, help="Base seed; may be repeated.",
+    "--seed",
+    "seeds",
+    type=click.IntRange(min=0),
+    multiple=True,
+    default=(0,),
+    show_default=True,
+    help="Base seed; may be repeated.",
     callback=lambda context, parameter, seeds: tuple(dict.fromkeys(seeds)),
-)  # fmt: skip
+)
 device_option = click.option(
-    "--device", default="auto", show_default=True, metavar="DEVICE",
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="DEVICE",
     help="auto, cpu, cuda, cuda:N or mps.",
-)  # fmt: skip
+)
 set_option = click.option(
-    "--set", "assignments", multiple=True, metavar="METHOD.FIELD=VALUE",
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="METHOD.FIELD=VALUE",
     help="Change a setting, such as blindharmony.alpha=0; may be repeated.",
-)  # fmt: skip
+)
 dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Print what would be run, and run nothing.",
-)  # fmt: skip
+    "--dry-run",
+    is_flag=True,
+    help="Print what would run, and run nothing.",
+)
 
 
 seed_option = click.option(
@@ -209,14 +256,14 @@ class Memory(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return MiB."""
-        found = re.fullmatch(r"(\d+)\s*([MGT]?)(i?B)?", str(value).strip(), re.IGNORECASE)
-        if found is None or int(found[1]) == 0:
-            self.fail(f"'{value}' is no amount of memory such as 800M or 12G", param, ctx)
-        return int(found[1]) * self._units[found[2].upper()]
+        match = re.fullmatch(r"(\d+)\s*([MGT]?)(i?B)?", str(value).strip(), re.IGNORECASE)
+        if match is None or int(match[1]) == 0:
+            self.fail(f"'{value}' is not an amount of memory such as 800M or 12G", param, ctx)
+        return int(match[1]) * self._units[match[2].upper()]
 
 
 def executor_options(command: F) -> F:
-    """Add the options that say how cells are computed."""
+    """Add the options of executors."""
     for option in reversed(_EXECUTOR_OPTIONS):
         command = option(command)
     return command
@@ -224,38 +271,62 @@ def executor_options(command: F) -> F:
 
 _EXECUTOR_OPTIONS = (
     click.option(
-        "--executor", type=click.Choice(["serial", "local", "slurm", "submitit"]),
-        default="serial", show_default=True,
-        help="serial: here, one after the other. local: a process for each GPU, or several that "
-        "share the CPU. slurm: jobs of a cluster (pip install 'harmbench[slurm]'). submitit: "
-        "the same jobs as processes of this machine, to try them.",
+        "--executor",
+        type=click.Choice(["serial", "local", "slurm", "submitit"]),
+        default="serial",
+        show_default=True,
+        help="serial: in this process. local: one process per GPU, or several that share the CPU. "
+        "slurm: jobs of a cluster (pip install 'harmbench[slurm]'). submitit: the same jobs as "
+        "local processes, for tests.",
     ),
     click.option(
-        "--workers", type=click.IntRange(min=1), metavar="N",
-        help="Processes of the executor local; by default one for each GPU, or core up to four.",
+        "--workers",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Number of local processes. Default: one per GPU, or per core up to four.",
     ),
     click.option(
-        "--threads", type=click.IntRange(min=1), metavar="N",
-        help="CPU threads of each process; by default the cores divided among the processes.",
+        "--threads",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="CPU threads per process. Default: the cores, divided among the processes.",
     ),
     click.option(
-        "--max-memory", type=Memory(), metavar="SIZE",
-        help="Most memory of the device for each process, such as 12G; batches for which it "
-        "does not suffice go through in parts.",
+        "--max-memory",
+        type=Memory(),
+        metavar="SIZE",
+        help="Device memory per process, such as 12G; larger batches are split.",
     ),
     click.option(
-        "--deterministic", is_flag=True,
-        help="Use deterministic algorithms alone; an operation that has none fails its cell.",
+        "--deterministic",
+        is_flag=True,
+        help="Use only deterministic algorithms; a cell that needs others fails.",
     ),
-    click.option("--partition", metavar="NAME", help="Partition for the jobs of slurm."),
+    click.option("--partition", metavar="NAME", help="Partition of slurm jobs."),
     click.option(
-        "--time", "minutes", type=click.IntRange(min=1), default=1440, show_default=True,
-        metavar="MINUTES", help="Most minutes of a job of slurm; a fit that is cut off goes on "
-        "from its checkpoint in the next.",
+        "--time",
+        "minutes",
+        type=click.IntRange(min=1),
+        default=1440,
+        show_default=True,
+        metavar="MINUTES",
+        help="Time limit of a slurm job; a fit that exceeds it resumes in the next job.",
     ),
-    click.option("--memory", type=Memory(), metavar="SIZE", help="Memory of a job of slurm."),
-    click.option("--gpus", type=click.IntRange(min=0), default=1, show_default=True, metavar="N",
-                 help="GPUs of a job of slurm that fits or applies a fit."),
-    click.option("--cpus", type=click.IntRange(min=1), default=4, show_default=True, metavar="N",
-                 help="Cores of a job of slurm."),
-)  # fmt: skip
+    click.option("--memory", type=Memory(), metavar="SIZE", help="Memory of a slurm job."),
+    click.option(
+        "--gpus",
+        type=click.IntRange(min=0),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="GPUs of a slurm job that fits or applies a fit.",
+    ),
+    click.option(
+        "--cpus",
+        type=click.IntRange(min=1),
+        default=4,
+        show_default=True,
+        metavar="N",
+        help="CPU cores of a slurm job.",
+    ),
+)

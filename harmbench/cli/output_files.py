@@ -1,4 +1,4 @@
-"""What commands write to a file that the user names: checked before, and told if it cannot be."""
+"""Check and write output files that the user names."""
 
 from __future__ import annotations
 
@@ -11,36 +11,30 @@ from harmbench.errors import UserError
 _PICTURES = (".png", ".pdf", ".svg")
 
 
-def check_picture(output: Path, what: str) -> None:
-    """Refuse a name that no picture can be written to, before anything is computed.
+def check_picture(output: Path, noun: str) -> None:
+    """Check the path of a picture before anything is computed.
 
     Parameters
     ----------
     output
         The file.
-    what
-        What the picture is called, such as `"figure"`.
+    noun
+        Word for the picture in messages, such as `"figure"`.
 
     Raises
     ------
     UserError
-        If it ends otherwise, or its folder is not there.
+        If the ending is not supported, or the folder does not exist.
     """
     if output.suffix.lower() not in _PICTURES:
-        raise UserError(f"a {what} is written as .png, .pdf or .svg, not as '{output}'")
+        raise UserError(f"'{output}' is no name for a {noun}: it must end in .png, .pdf or .svg")
     if not output.absolute().parent.is_dir():
-        raise UserError(f"no folder '{output.parent}' to write the {what} to")
+        raise UserError(f"no folder '{output.parent}' to write the {noun} to")
 
 
 @contextlib.contextmanager
 def written(output: Path) -> Iterator[None]:
-    """Say in one line that a file cannot be written, if it cannot.
-
-    Raises
-    ------
-    UserError
-        In the place of an `OSError`.
-    """
+    """Turn an `OSError` of a block that writes a file into a `UserError`."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`harmbench plugins`: what was found, what it registers, and what is broken."""
+"""`harmbench plugins`: list plugins, the names they register, and their errors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from harmbench.cli.options import plugin_option
+from harmbench.cli.wording import counted
 from harmbench.errors import UserError
 from harmbench.plugins import KINDS, Registry
 
@@ -15,31 +16,33 @@ from harmbench.plugins import KINDS, Registry
 @click.command()
 @plugin_option
 def plugins(plugin: tuple[Path, ...]) -> None:
-    """List plugins with their distribution, version, names and errors.
+    """List plugins with their distribution, version, registered names and errors.
 
-    Plugins are found as entry points of the group `harmbench`, as files in
-    $HARMBENCH_HOME/plugins, and by --plugin. A broken one is left out by every other
-    command; set HARMBENCH_STRICT_PLUGINS=1 to make it an error.
+    Plugins are installed packages with an entry point in the group `harmbench`, files in
+    $HARMBENCH_HOME/plugins, and files given by --plugin. Other commands leave out broken
+    plugins; with HARMBENCH_STRICT_PLUGINS=1 a broken plugin is an error.
     """
-    # This command is where one looks when plugins are broken: it shows them all the same.
+    # Strict or not, show all plugins first: this command is for finding the error.
     strict = os.environ.pop("HARMBENCH_STRICT_PLUGINS", "")
     registry = Registry.discover(plugin)
-    for found in registry.plugins:
-        version = f" {found.version}" if found.version else ""
-        click.echo(f"{found.name}  {found.distribution}{version}  [{found.origin}]")
-        for kind, names in found.registers.items():
+    for each in registry.plugins:
+        version = f" {each.version}" if each.version else ""
+        click.echo(f"{each.name}  {each.distribution}{version}  [{each.origin}]")
+        for category, names in each.registers.items():
             if names:
-                click.echo(f"  {kind}: {', '.join(names)}")
-        for error in found.errors:
+                click.echo(f"  {category}: {', '.join(names)}")
+        for error in each.errors:
             click.echo(f"  BROKEN {error}")
     conflicts = []
-    for kind in KINDS:
+    for category in KINDS:
         try:
-            registry.entries(kind)
+            registry.entries(category)
         except UserError as error:
             conflicts.append(str(error))
     for line in conflicts:
         click.echo(f"CONFLICT {line}")
-    broken = [found for found in registry.plugins if found.errors]
+    broken = [each for each in registry.plugins if each.errors]
     if strict not in ("", "0") and (broken or conflicts):
-        raise UserError(f"{len(broken)} broken plugins, {len(conflicts)} conflicts")
+        raise UserError(
+            f"{counted(len(broken), 'broken plugin')}, {counted(len(conflicts), 'conflict')}"
+        )

@@ -1,25 +1,26 @@
-"""`harmbench store`: what has been computed, whether it is whole, and what may go."""
+"""`harmbench store`: list, verify and prune stored results."""
 
 from __future__ import annotations
 
 import click
 
+from harmbench.cli.wording import counted
 from harmbench.errors import UserError
 
-_KINDS = click.Choice(["fit", "cell", "bounds", "run"])
+_CATEGORIES = click.Choice(["fit", "cell", "bounds", "run"])
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def store(context: click.Context) -> None:
-    """List, verify and prune what has been computed.
+    """List, verify and prune stored fits, results and logs.
 
     \b
-    harmbench store                             sizes
-    harmbench store list --kind fit             every fit, with its key
-    harmbench store verify                      are all files as they were written?
-    harmbench store prune --unused --dry-run    fits that no result needs
-    harmbench store prune --older-than 90 --kind run --yes    logs of old runs
+    harmbench store                             show sizes
+    harmbench store list --kind fit             list all fits with their keys
+    harmbench store verify                      verify the checksums of all files
+    harmbench store prune --unused --dry-run    list fits that no result uses
+    harmbench store prune --older-than 90 --kind run --yes    remove logs of old runs
     """  # noqa: D301
     if context.invoked_subcommand is None:
         _summary()
@@ -30,10 +31,10 @@ def _summary() -> None:
     from harmbench.util.home import home
 
     entries = stored(home())
-    for kind in _KINDS.choices:
-        of_kind = [entry for entry in entries if entry.kind == kind]
-        size = sum(entry.size for entry in of_kind)
-        click.echo(f"{kind:8} {len(of_kind):6}  {_size(size):>10}")
+    for category in _CATEGORIES.choices:
+        listed = [entry for entry in entries if entry.kind == category]
+        size = sum(entry.size for entry in listed)
+        click.echo(f"{category:8} {len(listed):6}  {_size(size):>10}")
     for name in ("cohorts", "registrations", "artifacts"):
         files = [path for path in (home() / name).rglob("*") if path.is_file()]
         click.echo(f"{name:15} {_size(sum(path.stat().st_size for path in files)):>10}")
@@ -41,14 +42,14 @@ def _summary() -> None:
 
 
 @store.command("list")
-@click.option("--kind", type=_KINDS, help="Only this kind.")
-def listing(kind: str | None) -> None:
-    """List every entry: kind, key, size, age and what it is."""
+@click.option("--kind", "category", type=_CATEGORIES, help="Only entries of this kind.")
+def listing(category: str | None) -> None:
+    """List entries with kind, key, size, age and title."""
     from harmbench.store.maintenance import stored
     from harmbench.util.home import home
 
     for entry in stored(home()):
-        if kind in (None, entry.kind):
+        if category in (None, entry.kind):
             click.echo(
                 f"{entry.kind:6} {entry.key}  {_size(entry.size):>10}  "
                 f"{entry.days:5.1f} days  {entry.title}"
@@ -57,58 +58,64 @@ def listing(kind: str | None) -> None:
 
 @store.command()
 def verify() -> int:
-    """Compare every file with its checksum; exit code 1 if one is not as it was written."""
+    """Verify the checksum of each file; exit code 1 if one differs."""
     from harmbench.store.maintenance import faults, stored
     from harmbench.util.home import home
 
     entries = stored(home())
     bad = 0
     for entry in entries:
-        found = list(faults(entry))
-        bad += bool(found)
-        for fault in found:
+        errors = list(faults(entry))
+        bad += bool(errors)
+        for fault in errors:
             click.echo(f"{entry.kind} {entry.key} ({entry.title}): {fault}")
-    click.echo(f"{len(entries)} entries, {bad} of them not as they were written")
+    failed = f", {bad} failed {'its checksum' if bad == 1 else 'their checksums'}" if bad else ""
+    click.echo(f"{counted(len(entries), 'entry', 'entries')}{failed}")
     if bad:
-        click.echo("`harmbench store prune --damaged` removes them; a run makes them anew")
+        click.echo("`harmbench store prune --damaged` removes them; a run computes them again")
     return int(bad > 0)
 
 
 @store.command()
-@click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Written before.")
-@click.option("--unused", is_flag=True, help="Fits that no stored result used.")
-@click.option("--damaged", is_flag=True, help="What is not as it was written.")
-@click.option("--kind", type=_KINDS, help="Only this kind.")
-@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--older-than",
+    type=click.FloatRange(min=0),
+    metavar="DAYS",
+    help="Entries older than DAYS.",
+)
+@click.option("--unused", is_flag=True, help="Fits that no stored result uses.")
+@click.option("--damaged", is_flag=True, help="Entries that fail their checksum.")
+@click.option("--kind", "category", type=_CATEGORIES, help="Only entries of this kind.")
+@click.option("--dry-run", is_flag=True, help="List the entries, and remove nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def prune(
     older_than: float | None,
     unused: bool,
     damaged: bool,
-    kind: str | None,
+    category: str | None,
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Remove entries that meet every condition given; what MLflow recorded of them stays."""
+    """Remove entries that meet all given conditions. Records in MLflow are kept."""
     from harmbench.store.maintenance import remove, stored, to_prune
     from harmbench.util.home import home
 
     if older_than is None and not unused and not damaged:
-        raise UserError("say what may go: --older-than DAYS, --unused or --damaged")
+        raise UserError("nothing selected: give --older-than DAYS, --unused or --damaged")
     entries = to_prune(stored(home()), older_than=older_than, unused=unused, damaged=damaged)
-    entries = [entry for entry in entries if kind in (None, entry.kind)]
+    entries = [entry for entry in entries if category in (None, entry.kind)]
     size = _size(sum(entry.size for entry in entries))
     for entry in entries:
         click.echo(f"{entry.kind:6} {entry.key}  {entry.title}")
-    told = f"{len(entries)} entries, {size}"
+    total = f"{counted(len(entries), 'entry', 'entries')}, {size}"
     if dry_run or not entries:
-        click.echo(f"{told} would be removed")
+        click.echo(f"{total} would be removed")
         return
     if not yes:
-        click.confirm(f"Remove {told}?", abort=True)
+        click.confirm(f"Remove {total}?", abort=True)
     for entry in entries:
         remove(entry)
-    click.echo(f"{told} removed")
+    click.echo(f"{total} removed")
 
 
 def _size(count: int) -> str:

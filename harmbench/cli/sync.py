@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
+from harmbench.cli.wording import counted
+
 
 @click.command()
 def sync() -> int:
-    """Record in MLflow what it could not take while cells were run.
+    """Send records to MLflow that are waiting because it did not answer.
 
-    Exit code 1 if it still does not answer.
+    Exit code 1 if records are still waiting.
     """
     from harmbench.tracking.outbox import Outbox
     from harmbench.tracking.recorder import MlflowRecorder, command_line
@@ -21,6 +23,6 @@ def sync() -> int:
     )
     outbox.send_all()
     recorder.close(failed=False)
-    left = outbox.waiting()
-    click.echo(f"{recorder.recorded} recorded in MLflow, {left} waiting")
-    return int(left > 0)
+    waiting = outbox.waiting()
+    click.echo(f"{counted(recorder.recorded, 'cell')} recorded in MLflow, {waiting} waiting")
+    return int(waiting > 0)

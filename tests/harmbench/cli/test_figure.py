@@ -56,10 +56,10 @@ def test_without_a_name_the_figures_are_listed(draw, inside, monkeypatch):
     ("arguments", "message"),
     [
         (["sampels"], "no figure 'sampels'; did you mean 'samples'?"),
-        (["sample-figure", "-o", "a.gif"], "written as .png, .pdf or .svg, not as 'a.gif'"),
+        (["sample-figure", "-o", "a.gif"], "'a.gif' is no name for a figure"),
         (["sample-figure", "-o", "nowhere/a.png"], "no folder 'nowhere' to write the figure to"),
         (["sample-figure", "-m", "darkr"], "no method 'darkr'; did you mean 'darker'?"),
-        (["sample-figure", "-t", "sim-*"], "of one method and one task"),
+        (["sample-figure", "-t", "sim-*"], "one method and one task"),
         (["sample-figure", "-m", "oracle", "-t", "site-elsewhere"], "needs the paired truth"),
         (["sample-figure", "--seed", "-1"], "Invalid value for '--seed'"),
     ],

@@ -1,4 +1,4 @@
-"""`harmbench new`: what it writes can be installed, checked, run and tested as it is."""
+"""`harmbench new`: its packages can be installed, checked, run and tested unchanged."""
 
 from __future__ import annotations
 
@@ -119,13 +119,13 @@ def test_what_is_written_is_clean(inside, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["method", "MyMethod"], "'MyMethod' is no name for a method; take small letters"),
-        (["method", "my_method"], "is no name for a method"),
-        (["task", "-o", "folder", "class"], "'class' is no name for a task"),
-        (["method", "histogram"], "the method 'histogram' is there already, of the plugin"),
-        (["task", "sim-exp"], "the task 'sim-exp' is there already"),
-        (["method", "numpy"], "there is a Python module 'numpy' already"),
-        (["method", "mine", "-o", "there"], "'there' is there already, and nothing is overwritten"),
+        (["method", "MyMethod"], "'MyMethod' is not a valid name for a method"),
+        (["method", "my_method"], "'my_method' is not a valid name for a method"),
+        (["task", "-o", "folder", "class"], "'class' is not a valid name for a task"),
+        (["method", "histogram"], "the method 'histogram' already exists in the plugin"),
+        (["task", "sim-exp"], "the task 'sim-exp' already exists"),
+        (["method", "numpy"], "a Python module 'numpy' already exists"),
+        (["method", "mine", "-o", "there"], "'there' already exists"),
         (["method", "mine", "-o", "there/note/deep"], "cannot be written"),
     ],
 )

@@ -7,13 +7,14 @@ from harmbench.store.stores import Store
 
 def test_what_was_damaged_is_told_and_removed(inside, tmp_path):
     code, out, _ = inside("store", "verify")
-    assert (code, out) == (0, "0 entries, 0 of them not as they were written\n")
+    assert (code, out) == (0, "0 entries\n")
     with Store(tmp_path / "home" / "fits").writing("k") as folder:
         (folder / "fit.json").write_text('{"method": "unet", "domain": "d", "seed": 0}')
     (tmp_path / "home" / "fits" / "k" / "fit.json").write_text("{}")
     code, out, _ = inside("store", "verify")
     assert code == 1
     assert "fit k (damaged): fit.json is damaged" in out
+    assert "1 entry, 1 failed its checksum" in out
     assert "fit           1" in inside("store")[1]
     assert "fit    k" in inside("store", "list")[1]
     assert "would be removed" in inside("store", "prune", "--damaged", "--dry-run")[1]
@@ -22,4 +23,4 @@ def test_what_was_damaged_is_told_and_removed(inside, tmp_path):
 
 
 def test_pruning_wants_a_condition(mistake):
-    assert "say what may go" in mistake("store", "prune")
+    assert "nothing selected" in mistake("store", "prune")
