@@ -1,9 +1,9 @@
-"""Progress on a terminal as bars, and elsewhere as plain lines."""
+"""Progress as bars on a terminal, and as plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -18,21 +18,22 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from harmbench.util.progress import item_count
+
 T = TypeVar("T")
 _SECONDS_BETWEEN_LINES = 15.0
 
 
 class Bars:
-    """Bars with the time left, one for each level of the work."""
+    """Bars with the remaining time, one per level of nesting."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._tasks: list[TaskID] = []
 
     def track(self, items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-        """Yield the items, moving a bar."""
-        if total is None and isinstance(items, Sized):
-            total = len(items)
+        """Yield the items, and advance a bar."""
+        total = item_count(items, total)
         task = self._progress.add_task(description, total=total, note="")
         self._tasks.append(task)
         try:
@@ -44,12 +45,12 @@ class Bars:
             self._progress.remove_task(task)
 
     def note(self, text: str) -> None:
-        """Show a word beside the innermost bar."""
+        """Show a note next to the innermost bar."""
         if self._tasks:
             self._progress.update(self._tasks[-1], note=text)
 
     def lane(self) -> _BarLane:
-        """Return a bar for one of several workers."""
+        """Return a new bar for one of several workers."""
         return _BarLane(self._progress)
 
     def log(self, text: str) -> None:
@@ -58,7 +59,7 @@ class Bars:
 
 
 class _BarLane:
-    """A bar of one of several workers."""
+    """The bar of one of several workers."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -66,22 +67,22 @@ class _BarLane:
         self._title = ""
 
     def show(self, title: str, count: int = 0, total: int | None = None, note: str = "") -> None:
-        """Show a piece of work, how far it has come, and a word beside it."""
+        """Show the title of a job, how far it is, and a note."""
         if title != self._title or self._task is None:
-            self.clear()  # so that the time left is of this one
+            self.clear()  # a new bar, so that the remaining time is that of this job
             self._title = title
             self._task = self._progress.add_task(f"  {title}", total=total, note=note)
         self._progress.update(self._task, completed=count, total=total, note=note)
 
     def clear(self) -> None:
-        """Show nothing."""
+        """Remove the bar."""
         if self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None
 
 
 class _NoLane:
-    """Shows nothing: a line for each cell that ends is what a log wants of several workers."""
+    """Shows nothing: with several workers, a log has one line per finished cell only."""
 
     def show(self, title: str, count: int = 0, total: int | None = None, note: str = "") -> None:
         """Show nothing."""
@@ -91,16 +92,15 @@ class _NoLane:
 
 
 class Lines:
-    """A plain line now and then, for logs."""
+    """A plain line every 15 seconds, for logs."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._note = ""
 
     def track(self, items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-        """Yield the items, saying every quarter of a minute how far they have come."""
-        if total is None and isinstance(items, Sized):
-            total = len(items)
+        """Yield the items, and print every 15 seconds how many are done."""
+        total = item_count(items, total)
         began = last = time.monotonic()
         for count, item in enumerate(items, start=1):
             yield item
@@ -114,11 +114,11 @@ class Lines:
         self._note = ""
 
     def note(self, text: str) -> None:
-        """Keep a word for the next line."""
+        """Keep a note for the next line."""
         self._note = text
 
     def lane(self) -> _NoLane:
-        """Return what shows nothing of a worker."""
+        """Return a lane that shows nothing."""
         return _NoLane()
 
     def log(self, text: str) -> None:
@@ -128,7 +128,7 @@ class Lines:
 
 @contextmanager
 def shown(console: Console) -> Iterator[Bars | Lines]:
-    """Show progress on the console, in the way that suits it."""
+    """Show progress on the console: bars on a terminal, else lines."""
     if not console.is_terminal:
         yield Lines(console)
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -22,6 +22,13 @@ class Progress(Protocol):
     def log(self, text: str) -> None:
         """Print a line that stays."""
         ...
+
+
+def item_count(items: Iterable[object], total: int | None = None) -> int | None:
+    """Return `total` if given, else the number of items if it is known."""
+    if total is None and isinstance(items, Sized):
+        return len(items)
+    return total
 
 
 class Silent:
