@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +16,7 @@ from harmbench.execution.schedule.executors.submitted import Resources, Submitte
 from harmbench.execution.schedule.invocation import Invocation
 from harmbench.execution.schedule.run_options import RunOptions
 from harmbench.execution.schedule.session import Session
+from harmbench.util.processes import processors
 
 # Each process holds its own copy of torch and of the model.
 _MOST_WORKERS = 4
@@ -61,7 +61,7 @@ class ExecutorOptions:
         if self.name == "local":
             devices = self._devices(order.device)
             if order.threads is None and devices[0] == "cpu":
-                share = max(1, len(os.sched_getaffinity(0)) // len(devices))
+                share = max(1, processors() // len(devices))
                 order = dataclasses.replace(order, threads=share)
             return Local(order, invocation.logs, devices, lanes)
         if self.name in ("slurm", "submitit"):
@@ -84,7 +84,7 @@ class ExecutorOptions:
             raise UserError("no device 'cuda' on this machine")
         if device == "auto":
             device = "cpu"
-        cores = len(os.sched_getaffinity(0))
+        cores = processors()
         return [device] * (self.workers or (min(cores, _MOST_WORKERS) if device == "cpu" else 1))
 
 
