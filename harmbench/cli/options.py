@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -152,13 +151,6 @@ def _prepare_options(*, brain_extraction: str, no_brain_mask: bool, n4: bool) ->
     return PrepareOptions(brain_extraction, heads=no_brain_mask, n4=n4)
 
 
-def prepared_by(options: Mapping[str, Any]) -> PrepareOptions:
-    """Return the `PrepareOptions` given by the values of `preparing_options`."""
-    return _prepare_options(
-        **{name: options[name] for name in ("brain_extraction", "no_brain_mask", "n4")}
-    )
-
-
 # How volumes are prepared; a command receives `prepare_options`.
 preparing_options = collected(
     "prepare_options", _prepare_options, _brain_extraction_option, _no_brain_mask_option, _n4_option
@@ -246,87 +238,3 @@ def cell_options(*, method_help: str, task_help: str) -> Callable[[F], F]:
         seed_option,
         set_option,
     )
-
-
-class Memory(click.ParamType[int]):
-    """An amount of memory, such as `800M` or `12G`, in MiB."""
-
-    name = "memory"
-    _units: ClassVar = {"": 1, "M": 1, "G": 1024, "T": 1024 * 1024}
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return MiB."""
-        match = re.fullmatch(r"(\d+)\s*([MGT]?)(i?B)?", str(value).strip(), re.IGNORECASE)
-        if match is None or int(match[1]) == 0:
-            self.fail(f"'{value}' is not an amount of memory such as 800M or 12G", param, ctx)
-        return int(match[1]) * self._units[match[2].upper()]
-
-
-def executor_options(command: F) -> F:
-    """Add the options of executors."""
-    for option in reversed(_EXECUTOR_OPTIONS):
-        command = option(command)
-    return command
-
-
-_EXECUTOR_OPTIONS = (
-    click.option(
-        "--executor",
-        type=click.Choice(["serial", "local", "slurm", "submitit"]),
-        default="serial",
-        show_default=True,
-        help="serial: in this process. local: one process per GPU, or several that share the CPU. "
-        "slurm: jobs of a cluster (pip install 'harmbench[slurm]'). submitit: the same jobs as "
-        "local processes, for tests.",
-    ),
-    click.option(
-        "--workers",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Number of local processes. Default: one per GPU, or per core up to four.",
-    ),
-    click.option(
-        "--threads",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="CPU threads per process. Default: the cores, divided among the processes.",
-    ),
-    click.option(
-        "--max-memory",
-        type=Memory(),
-        metavar="SIZE",
-        help="Device memory per process, such as 12G; larger batches are split.",
-    ),
-    click.option(
-        "--deterministic",
-        is_flag=True,
-        help="Use only deterministic algorithms; a cell that needs others fails.",
-    ),
-    click.option("--partition", metavar="NAME", help="Partition of slurm jobs."),
-    click.option(
-        "--time",
-        "minutes",
-        type=click.IntRange(min=1),
-        default=1440,
-        show_default=True,
-        metavar="MINUTES",
-        help="Time limit of a slurm job; a fit that exceeds it resumes in the next job.",
-    ),
-    click.option("--memory", type=Memory(), metavar="SIZE", help="Memory of a slurm job."),
-    click.option(
-        "--gpus",
-        type=click.IntRange(min=0),
-        default=1,
-        show_default=True,
-        metavar="N",
-        help="GPUs of a slurm job that fits or applies a fit.",
-    ),
-    click.option(
-        "--cpus",
-        type=click.IntRange(min=1),
-        default=4,
-        show_default=True,
-        metavar="N",
-        help="CPU cores of a slurm job.",
-    ),
-)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
+from harmbench.cli.executor_options import ExecutorChoice, executor_options
 from harmbench.cli.options import (
     cohort_option,
-    device_option,
+    collected,
     discover,
     dry_run_option,
-    executor_options,
     method_option,
     normalize_option,
     plugin_option,
-    prepared_by,
     preparing_options,
     preset_option,
     recipe_option,
@@ -26,14 +26,71 @@ from harmbench.cli.options import (
 )
 from harmbench.errors import UserError
 
+if TYPE_CHECKING:
+    from harmbench.data.prepare_options import PrepareOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellsChoice:
+    """The options that select cells: methods, tasks, preset, seeds and settings."""
+
+    methods: tuple[str, ...]
+    tasks: tuple[str, ...]
+    everything: bool
+    preset: str
+    seeds: tuple[int, ...]
+    assignments: tuple[str, ...]
+
+    def patterns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return patterns of methods and tasks.
+
+        Raises
+        ------
+        UserError
+            If one is missing.
+        """
+        default = ("*",) if self.everything else ()
+        methods, tasks = self.methods or default, self.tasks or default
+        if not methods or not tasks:
+            raise UserError(
+                f"missing --{'task' if methods else 'method'} (or use --all or --suite; see "
+                "`harmbench list`)"
+            )
+        return methods, tasks
+
+
+def _read_suite(context: click.Context, _: click.Parameter, suite: str | None) -> None:
+    """Make the suite's values the defaults of the other options."""
+    if suite is None or context.resilient_parsing:
+        return
+    from harmbench.execution.plan.suite import read_suite
+
+    values: dict[str, Any] = {
+        "assignments" if key == "set" else key: value for key, value in read_suite(suite).items()
+    }
+    context.default_map = values
+
+
+_cells_options = collected(
+    "choice",
+    CellsChoice,
+    method_option,
+    task_option,
+    click.option("--all", "everything", is_flag=True, help="All methods on all tasks."),
+    preset_option,
+    seeds_option,
+    set_option,
+)
+
 
 @click.command()
-@method_option
-@task_option
-@click.option("--all", "everything", is_flag=True, help="All methods on all tasks.")
+@_cells_options
 @click.option(
     "--suite",
     metavar="NAME|FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=_read_suite,
     help="Built-in suite (quick or paper) or TOML file that lists what to run. Command-line "
     "options override the suite.",
 )
@@ -41,15 +98,19 @@ from harmbench.errors import UserError
 @recipe_option
 @normalize_option
 @preparing_options
-@preset_option
-@seeds_option
-@device_option
-@set_option
 @executor_options
 @dry_run_option
 @plugin_option
-@click.pass_context
-def run(context: click.Context, /, **_: Any) -> int:
+def run(
+    choice: CellsChoice,
+    cohort: str,
+    recipe: Path | None,
+    normalize: str,
+    prepare_options: PrepareOptions,
+    executor: ExecutorChoice,
+    dry_run: bool,
+    plugin: tuple[Path, ...],
+) -> int:
     """Run every METHOD on every TASK, and record the results.
 
     \b
@@ -67,68 +128,31 @@ def run(context: click.Context, /, **_: Any) -> int:
     Exit code 0 if all cells are done, cached or skipped, 1 if a cell failed or diverged, 2 for
     a usage error.
     """  # noqa: D301
-    given = _given(context)
-    if given["everything"]:
-        given["methods"] = given["methods"] or ("*",)
-        given["tasks"] = given["tasks"] or ("*",)
-    for name in ("methods", "tasks"):
-        if not given[name]:
-            raise UserError(
-                f"missing --{name.removesuffix('s')} (or use --all or --suite; "
-                "see `harmbench list`)"
-            )
-    registry = discover(given["plugin"])
+    methods, tasks = choice.patterns()
+    registry = discover(plugin)
 
     from harmbench.cli.run_cells import compute, print_forecast, summary_line
     from harmbench.execution.plan.request import Request
     from harmbench.execution.plan.selection import select
-    from harmbench.execution.schedule.executors.options import ExecutorOptions
-    from harmbench.execution.schedule.executors.submitted import Resources
-    from harmbench.execution.schedule.run_options import RunOptions
     from harmbench.util.home import writable_home
 
     home = writable_home()
     request = Request(
-        given["methods"],
-        given["tasks"],
-        given["cohort"],
-        given["recipe"],
-        given["preset"],
-        given["seeds"],
-        given["assignments"],
-        normalize=given["normalize"],
-        prepare_options=prepared_by(given),
+        methods,
+        tasks,
+        cohort,
+        recipe,
+        choice.preset,
+        choice.seeds,
+        choice.assignments,
+        normalize=normalize,
+        prepare_options=prepare_options,
     )
-    options = RunOptions(
-        request,
-        tuple(path.resolve() for path in given["plugin"]),
-        given["device"],
-        given["threads"],
-        given["deterministic"],
-        given["max_memory"],
-    )
-    resources = Resources(
-        given["partition"], given["minutes"], given["memory"], given["cpus"], given["gpus"]
-    )
+    options = executor.run_options(request, plugin)
     selection = select(registry, request)
-    if given["dry_run"]:
+    if dry_run:
         print_forecast(registry, selection, home, options)
         return 0
-    executor_options = ExecutorOptions(given["executor"], given["workers"], resources)
-    summary = compute(registry, selection, home, options, executor_options)
+    summary = compute(registry, selection, home, options, executor.executor_options())
     click.echo(summary_line(summary))
     return int(summary.failed)
-
-
-def _given(context: click.Context) -> dict[str, Any]:
-    """Return the options, where a suite overrides defaults."""
-    given = dict(context.params)
-    if given["suite"] is None:
-        return given
-    from harmbench.execution.plan.suite import read_suite
-
-    for key, value in read_suite(given["suite"]).items():
-        name = "assignments" if key == "set" else key
-        if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
-            given[name] = value
-    return given
