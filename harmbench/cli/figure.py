@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ from harmbench.errors import UserError
 if TYPE_CHECKING:
     from harmbench.contracts.figure import PaperFigure
     from harmbench.data.prepare_options import PrepareOptions
-    from harmbench.plugins import Registry
+    from harmbench.plugins import Entry, Registry
 
 _DPI = 150
 
@@ -86,33 +87,15 @@ def figure(
     from rich.console import Console
 
     from harmbench.cli.progress_bars import shown
-    from harmbench.contracts.figure import PaperFigure
     from harmbench.execution.compute.paper_figure import draw_figure
-    from harmbench.execution.plan.request import Request
     from harmbench.execution.plan.selection import select
     from harmbench.util.device import resolve
     from harmbench.util.home import writable_home
 
-    drawing = entry.build()
-    if not isinstance(drawing, PaperFigure):
-        raise UserError(f"the plugin registers '{name}' as a figure, but it is not a PaperFigure")
-    method = choice.method or drawing.method
-    if method is None:
-        raise UserError(f"missing --method: the figure '{name}' has no default")
-    task = choice.task or _task(registry, drawing, source_names(registry, cohort, recipe))
+    drawing = _drawing(entry)
+    choice = _completed(choice, drawing, registry, source_names(registry, cohort, recipe))
     chosen, home = resolve(device), writable_home()
-    request = Request(
-        [method],
-        [task],
-        cohort,
-        recipe,
-        choice.preset,
-        (choice.seed,),
-        choice.assignments,
-        normalize=normalize,
-        prepare_options=prepare_options,
-    )
-    selection = select(registry, request)
+    selection = select(registry, choice.request(cohort, recipe, normalize, prepare_options))
     with shown(Console(stderr=True)) as progress:
         registry.on_error = lambda line: progress.log(f"warning: {line}")
         picture = draw_figure(registry, drawing, selection, home, chosen, progress)
@@ -121,10 +104,27 @@ def figure(
     click.echo(f"wrote {output}")
 
 
-def _task(registry: Registry, drawing: PaperFigure, sources: tuple[str, ...]) -> str:
-    """Return the first of the figure's tasks that the cohort has."""
+def _drawing(entry: Entry) -> PaperFigure:
+    from harmbench.contracts.figure import PaperFigure
+
+    drawing = entry.build()
+    if not isinstance(drawing, PaperFigure):
+        raise UserError(f"the plugin registers '{entry.name}' as a figure; it is no PaperFigure")
+    return drawing
+
+
+def _completed(
+    choice: CellChoice, drawing: PaperFigure, registry: Registry, sources: tuple[str, ...]
+) -> CellChoice:
+    """Return the choice with the figure's default method, and its first task in the cohort."""
+    method = choice.method or drawing.method
+    if method is None:
+        raise UserError(f"missing --method: the figure '{drawing.name}' has no default")
     available = registry.entries("tasks", sources)
-    for task in drawing.tasks:
-        if task in available:
-            return task
-    raise UserError(f"missing --task: the cohort has no default for the figure '{drawing.name}'")
+    defaults = (task for task in drawing.tasks if task in available)
+    task = choice.task or next(defaults, None)
+    if task is None:
+        raise UserError(
+            f"missing --task: the cohort has no default for the figure '{drawing.name}'"
+        )
+    return dataclasses.replace(choice, method=method, task=task)

@@ -26,7 +26,8 @@ from harmbench.errors import UserError
 
 if TYPE_CHECKING:
     from harmbench.data.prepare_options import PrepareOptions
-    from harmbench.harmonization.harmonizer import Harmonizer
+    from harmbench.execution.plan.request import Request
+    from harmbench.harmonization.harmonizer import HarmonizeContext, Harmonizer
     from harmbench.harmonization.output_paths import OutputPaths
     from harmbench.harmonization.scan import HarmonizeOptions
     from harmbench.util.progress import Progress
@@ -52,6 +53,17 @@ class Application:
     grid_only: bool
     jobs: int | None
     force: bool
+
+    def options(self, harmonizer: Harmonizer, prepare_options: PrepareOptions) -> HarmonizeOptions:
+        """Return the options of all scans; they are prepared like those of the fit."""
+        from harmbench.harmonization.scan import HarmonizeOptions
+
+        return HarmonizeOptions(
+            self.blend,
+            all_slices=not self.grid_only,
+            force=self.force,
+            prepare_options=harmonizer.prepare_options(prepare_options.brain_extraction),
+        )
 
 
 _file_options = collected(
@@ -174,49 +186,46 @@ def harmonize(
     outputs = _outputs(scan, output, files)
     if fit is not None:
         _check_fit_alone(context)
-    registry = discover(plugin)
+    request = choice.request(cohort, recipe, normalize, prepare_options)
+    where = _context(plugin, device)
 
     from rich.console import Console
 
     from harmbench.cli.progress_bars import shown
-    from harmbench.execution.plan.request import Request
-    from harmbench.harmonization.harmonizer import HarmonizeContext, from_fit, from_request
-    from harmbench.harmonization.scan import HarmonizeOptions
-    from harmbench.util.device import resolve
-    from harmbench.util.home import writable_home
 
-    where = HarmonizeContext(
-        registry=registry, plugins=plugin, home=writable_home(), device=str(resolve(device))
-    )
     with shown(Console(stderr=True)) as progress:
-        registry.on_error = lambda line: progress.log(f"warning: {line}")
-        if fit is not None:
-            harmonizer = from_fit(where, fit, choice.assignments)
-        else:
-            request = Request(
-                [str(choice.method)],
-                [] if choice.task is None else [choice.task],
-                cohort,
-                recipe,
-                choice.preset,
-                (choice.seed,),
-                choice.assignments,
-                normalize=normalize,
-                prepare_options=prepare_options,
-            )
-            harmonizer = from_request(where, request, progress)
-        options = HarmonizeOptions(
-            application.blend,
-            all_slices=not application.grid_only,
-            force=application.force,
-            prepare_options=harmonizer.prepare_options(prepare_options.brain_extraction),
-        )
+        harmonizer = _harmonizer(where, fit, request, progress)
+        options = application.options(harmonizer, prepare_options)
         if outputs is None:
             figures = not files.no_figure
             return _folder(scan, output, harmonizer, options, progress, figures, application.jobs)
         message = _single(scan, files.brain_mask, outputs, harmonizer, options, progress)
     click.echo(message)
     return 0
+
+
+def _context(plugin: tuple[Path, ...], device: str) -> HarmonizeContext:
+    from harmbench.harmonization.harmonizer import HarmonizeContext
+    from harmbench.util.device import resolve
+    from harmbench.util.home import writable_home
+
+    return HarmonizeContext(
+        registry=discover(plugin),
+        plugins=plugin,
+        home=writable_home(),
+        device=str(resolve(device)),
+    )
+
+
+def _harmonizer(
+    context: HarmonizeContext, fit: str | None, request: Request, progress: Progress
+) -> Harmonizer:
+    from harmbench.harmonization.harmonizer import from_fit, from_request
+
+    context.registry.on_error = lambda line: progress.log(f"warning: {line}")
+    if fit is not None:
+        return from_fit(context, fit, request.assignments)
+    return from_request(context, request, progress)
 
 
 def _outputs(scan: Path, output: Path, files: Files) -> OutputPaths | None:

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -15,6 +15,9 @@ from harmbench.cohorts.address import parse_cohort
 from harmbench.data.prepare_options import AUTO, PrepareOptions
 from harmbench.errors import HarmbenchError
 from harmbench.plugins import Registry
+
+if TYPE_CHECKING:
+    from harmbench.execution.plan.request import Request
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -217,6 +220,24 @@ class CellChoice:
     preset: str
     seed: int
     assignments: tuple[str, ...]
+
+    def request(
+        self, cohort: str, recipe: Path | None, normalize: str, prepare_options: PrepareOptions
+    ) -> Request:
+        """Return the request for the cell; a method or task that is None is left out."""
+        from harmbench.execution.plan.request import Request
+
+        return Request(
+            methods=() if self.method is None else (self.method,),
+            tasks=() if self.task is None else (self.task,),
+            cohort=cohort,
+            recipe=recipe,
+            preset=self.preset,
+            seeds=(self.seed,),
+            assignments=self.assignments,
+            normalize=normalize,
+            prepare_options=prepare_options,
+        )
 
 
 def cell_options(*, method_help: str, task_help: str) -> Callable[[F], F]:
