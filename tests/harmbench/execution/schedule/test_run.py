@@ -1,0 +1,64 @@
+"""Cells are run and forecast by functions, without a command line and without MLflow."""
+
+from __future__ import annotations
+
+import pytest
+
+from harmbench.contracts.cell import Status
+from harmbench.execution.plan.request import Request
+from harmbench.execution.plan.selection import select
+from harmbench.execution.schedule.executors.options import ExecutorOptions
+from harmbench.execution.schedule.run import forecast, run_cells
+from harmbench.execution.schedule.run_options import RunOptions
+from harmbench.plugins import Registry
+from harmbench.util.progress import Silent
+from helpers import PLUGINS
+
+FILES = (PLUGINS / "tiny_cohort.py",)
+
+
+class SilentRun(Silent):
+    """Progress that shows nothing; `serial` needs no lanes."""
+
+    def lane(self):
+        raise NotImplementedError
+
+
+@pytest.fixture
+def request_and_registry():
+    """A learning method and a control, on one task of the tiny cohort."""
+    registry = Registry.discover(FILES)
+    return Request(("identity", "histogram"), ("sim-exp",), cohort="tiny"), registry
+
+
+def test_a_forecast_prepares_nothing_and_is_what_then_happens(request_and_registry, tmp_path):
+    request, registry = request_and_registry
+    options = RunOptions(request, device="cpu")
+    selection = select(registry, request)
+
+    before = forecast(registry, selection, tmp_path, options, Silent())
+    assert not before.prepared
+    assert not (tmp_path / "cohorts").exists()
+    titles = ["identity on sim-exp, seed 0", "histogram on sim-exp, seed 0"]
+    assert [cell.title for cell in before.pending] == titles
+
+    ended = []
+    summary = run_cells(
+        registry,
+        selection,
+        tmp_path,
+        options,
+        ExecutorOptions(),
+        SilentRun(),
+        on_cell=lambda number, total, cell, result: ended.append((number, total, cell.title)),
+    )
+    assert not summary.failed
+    assert summary.fits == 1
+    assert [result.status for _, result in summary.results] == [Status.DONE, Status.DONE]
+    assert [(number, total) for number, total, _ in ended] == [(1, 2), (2, 2)]
+    assert {title for *_, title in ended} == set(titles)
+
+    after = forecast(registry, selection, tmp_path, options, Silent())
+    assert after.prepared
+    assert after.pending == ()
+    assert [cell.status for cell in after.cells] == [Status.CACHED, Status.CACHED]
