@@ -36,8 +36,8 @@ from harmbench.cohorts.phantom.anatomy import (
 from harmbench.cohorts.phantom.scanner import SCANNERS, draw_acquisition, render
 from harmbench.cohorts.phantom.source import label, t2_weighted
 from harmbench.contracts.fit_progress import FitProgress
+from harmbench.data.scans import minmax
 from harmbench.plugins import Registry
-from harmbench.preprocessing.normalization import minmax
 from harmbench_methods.blindcurve.config import BlindCurveConfig
 from harmbench_methods.histogram import Histogram
 

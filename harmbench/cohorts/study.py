@@ -17,8 +17,8 @@ from harmbench.data.cohort_source import CohortSource
 from harmbench.data.cohort_writer import CohortWriter, ScanRecord
 from harmbench.data.splits import split_subjects
 from harmbench.errors import UserError
-from harmbench.preprocessing.brain import BrainSource
 from harmbench.preprocessing.brain_tools import Extractor, find_extractor
+from harmbench.preprocessing.masking import BrainSource
 from harmbench.util.file_digests import remembered_digests
 from harmbench.util.hashing import digest
 from harmbench.util.home import home

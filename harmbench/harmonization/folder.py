@@ -24,9 +24,9 @@ from harmbench.harmonization.scan import (
     harmonize_file,
     output_lock,
 )
-from harmbench.preprocessing.brain import BrainSource
 from harmbench.preprocessing.brain_tools import find_extractor
 from harmbench.preprocessing.file_names import beside, refuse_dicom
+from harmbench.preprocessing.masking import BrainSource
 from harmbench.util.file_digests import remembered_digests
 from harmbench.util.files import atomic_write_bytes
 from harmbench.util.processes import in_processes

@@ -22,12 +22,12 @@ from harmbench.harmonization.output_paths import OutputPaths
 from harmbench.harmonization.whole_brain import change_in_scan, whole_stack
 from harmbench.harmonization.windows import by_windows
 from harmbench.preprocessing.bias_field import VERSION as N4_VERSION
-from harmbench.preprocessing.bias_field import without_bias
-from harmbench.preprocessing.brain import BrainSource, cut
+from harmbench.preprocessing.bias_field import correct_bias_field
 from harmbench.preprocessing.file_names import beside
+from harmbench.preprocessing.masking import BrainSource, mask_scan
 from harmbench.preprocessing.nifti_write import load_native
 from harmbench.preprocessing.registration import DOUBTFUL_CORRELATION
-from harmbench.preprocessing.registration_cache import registered
+from harmbench.preprocessing.registration_cache import cached_registration
 from harmbench.util.files import atomic_write_bytes, hold_lock
 from harmbench.util.hashing import bytes_digest, digest, file_digest
 from harmbench.util.progress import Progress
@@ -213,10 +213,10 @@ def _harmonized(
     """Harmonise the scan: its record, and the content of each output except the sidecar."""
     blend, n4 = job.options.blend, job.options.prepare_options.n4
     native = load_native(job.path)
-    extraction = cut(job.brain, harmonizer.home)
-    brain = extraction.brain
-    registration = registered(extraction.content, harmonizer.home, brain)
-    corrected, bias = without_bias(brain) if n4 else (brain, None)
+    scan = mask_scan(native.volume, job.brain, harmonizer.home)
+    brain = scan.brain
+    registration = cached_registration(scan.content, harmonizer.home, brain)
+    corrected, bias = correct_bias_field(brain) if n4 else (brain, None)
     stack = whole_stack(corrected, registration, harmonizer.grid, all_slices=job.options.all_slices)
     change, flags = by_windows(harmonizer, stack, *_subject(job.path))
     added, changed = change_in_scan(change, stack, native.volume, brain, registration, blend)
@@ -234,7 +234,7 @@ def _harmonized(
         "SoftwareVersion": version("harmbench"),
         "SourceDigest": job.content,
         "OutputDigest": bytes_digest(contents[outputs.scan]),
-        "BrainExtraction": extraction.how,
+        "BrainExtraction": scan.extraction,
         "BiasCorrection": "N4" if n4 else None,
         "TemplateCorrelation": round(registration.correlation, 4),
         "SlicesHarmonized": int(stack.masks.any(axis=(1, 2)).sum()),

@@ -11,12 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from harmbench.data.scans import Grid
-from harmbench.preprocessing.masking import Brain
+from harmbench.preprocessing.brain import Brain
 from harmbench.preprocessing.nifti_read import Array, Volume
-from harmbench.preprocessing.normalization import unscaled
-from harmbench.preprocessing.prepare import prepare
 from harmbench.preprocessing.registration import Registration
-from harmbench.preprocessing.resampling import grid_affine, resample
+from harmbench.preprocessing.resampling import grid_affine, resample, resample_brain
 
 Mask = npt.NDArray[np.bool_]
 
@@ -94,8 +92,8 @@ def whole_stack(
     Without `all_slices`, to the grid itself.
     """
     extended, first = whole_grid(grid, brain, registration) if all_slices else (grid, 0)
-    prepared = prepare(brain, registration, extended, normalize=unscaled)
-    return Stack(extended, first, prepared.image, prepared.mask)
+    image, mask = resample_brain(brain, registration, extended)
+    return Stack(extended, first, image, mask)
 
 
 def white_levels(stack: Stack, size: int) -> Array:

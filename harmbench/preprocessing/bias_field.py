@@ -7,16 +7,16 @@ import dataclasses
 import numpy as np
 
 from harmbench.errors import BadScanError
-from harmbench.preprocessing.masking import Brain
+from harmbench.preprocessing.brain import Brain
 from harmbench.preprocessing.nifti_read import Array, Volume
 
-# Raised whenever the same brain would be given other intensities.
+# Raise it whenever the same brain would get other intensities.
 VERSION = 1
 
-_SHRINK = 4  # in voxels: the field is smooth, and is estimated on so many times fewer
+_SHRINK = 4  # the field is smooth, so it is estimated on every fourth voxel along each axis
 
 
-def without_bias(brain: Brain) -> tuple[Brain, Array]:
+def correct_bias_field(brain: Brain) -> tuple[Brain, Array]:
     """Divide a brain, or a head, by its bias field. Repeatable to the bit.
 
     Returns
@@ -41,10 +41,10 @@ def without_bias(brain: Brain) -> tuple[Brain, Array]:
     n4 = sitk.N4BiasFieldCorrectionImageFilter()
     try:
         n4.Execute(sitk.Shrink(image, shrink), sitk.Shrink(mask, shrink))
-        logarithm = n4.GetLogBiasFieldAsImage(image)
+        log_field = n4.GetLogBiasFieldAsImage(image)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise BadScanError(f"N4 failed: {reason}") from error
-    field = np.exp(sitk.GetArrayFromImage(logarithm).T).astype(np.float32)
+    field = np.exp(sitk.GetArrayFromImage(log_field).T).astype(np.float32)
     corrected = np.where(brain.mask, brain.image.data / field, 0).astype(np.float32)
     return dataclasses.replace(brain, image=Volume(corrected, brain.image.affine)), field

@@ -1,4 +1,4 @@
-"""Brain extraction by a tool that is installed: SynthStrip or HD-BET, each a program of its own.
+"""Brain extraction by an installed command-line tool: SynthStrip or HD-BET.
 
 SynthStrip (Hoopes et al., NeuroImage 2022;260:119474) is FreeSurfer's `mri_synthstrip`, and
 HD-BET (Isensee et al., Hum Brain Mapp 2019;40:4952-4964) is `hd-bet`, version 2 or later.
@@ -19,7 +19,7 @@ from harmbench.errors import BadScanError, UserError
 from harmbench.util.files import atomic_write_bytes
 from harmbench.util.hashing import digest, file_digest
 
-_OUTPUT = 200  # characters of what a tool said that are told when it failed
+_MAX_OUTPUT = 200  # characters of a failed tool's output that the error quotes
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Extractor:
     Attributes
     ----------
     name, program
-        As on the command line, and where it lies.
+        Its name on the command line, and the path of its program.
     version
-        Its version, or where it does not tell one, the beginning of its program's digest.
+        Its version, or, if that is unknown, the beginning of its program's digest.
     """
 
     name: str
@@ -45,12 +45,12 @@ class Extractor:
 
 
 def find_extractor(choice: str) -> Extractor | None:
-    """Find a tool on the search path of programs.
+    """Find a brain extraction tool on the PATH.
 
     Parameters
     ----------
     choice
-        As `Preparing.brain_extraction`.
+        As `PrepareOptions.brain_extraction`.
 
     Returns
     -------
@@ -60,59 +60,59 @@ def find_extractor(choice: str) -> Extractor | None:
     Raises
     ------
     UserError
-        If the tool asked for by name is not installed.
+        If the named tool is not installed.
     """
     if choice == NONE:
         return None
     for name in EXTRACTION_TOOLS if choice == AUTO else (choice,):
-        found = shutil.which(name)
-        if found is not None:
-            program = Path(found).absolute()
+        path = shutil.which(name)
+        if path is not None:
+            program = Path(path).absolute()
             return Extractor(name, program, _version(name, program))
     if choice == AUTO:
         return None
     raise UserError(
-        f"--brain-extraction {choice}: no program '{choice}' is on the PATH; install it, or say "
+        f"--brain-extraction {choice}: no program '{choice}' is on the PATH; install it, or give "
         f"--brain-extraction {AUTO}"
     )
 
 
 @lru_cache(maxsize=4)
 def _version(name: str, program: Path) -> str:
-    """Return a tool's version: neither has an option that tells it."""
-    known = _freesurfer(program) if name == "mri_synthstrip" else _distribution(program)
-    return known or file_digest(program)[:8]
+    """Return a tool's version; neither tool has an option that prints it."""
+    version = _freesurfer(program) if name == "mri_synthstrip" else _distribution(program)
+    return version or file_digest(program)[:8]
 
 
 def _freesurfer(program: Path) -> str | None:
-    """Return the stamp of the FreeSurfer that a program is of."""
-    for place in (program, program.resolve()):
-        stamp = place.parent.parent / "build-stamp.txt"
+    """Return the build stamp of the FreeSurfer installation that contains a program."""
+    for path in (program, program.resolve()):
+        stamp = path.parent.parent / "build-stamp.txt"
         if stamp.is_file():
             return stamp.read_text(errors="replace").strip() or None
     return None
 
 
 def _distribution(program: Path) -> str | None:
-    """Ask the Python that a program is installed in."""
+    """Return the version of the package hd-bet in the Python that runs a program."""
     try:
         with program.open("rb") as stream:
-            first = stream.readline().decode(errors="replace").strip()
+            shebang = stream.readline().decode(errors="replace").strip()
     except OSError:
         return None
-    if not first.startswith("#!") or "python" not in first:
+    if not shebang.startswith("#!") or "python" not in shebang:
         return None
-    asked = "from importlib.metadata import version; print(version('hd-bet'))"
-    command = [*first.removeprefix("#!").split(), "-c", asked]
+    code = "from importlib.metadata import version; print(version('hd-bet'))"
+    command = [*shebang.removeprefix("#!").split(), "-c", code]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, check=True)
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
-    return told.stdout.strip() or None
+    return result.stdout.strip() or None
 
 
 def extracted_mask(extractor: Extractor, scan: Path, content: str | None, home: Path) -> Path:
-    """Return the mask of a scan's brain, found now or before.
+    """Return the brain mask of a scan, from the cache or computed by a tool.
 
     Parameters
     ----------
@@ -121,12 +121,12 @@ def extracted_mask(extractor: Extractor, scan: Path, content: str | None, home: 
     scan, content
         The volume, and its digest.
     home
-        Where masks are kept.
+        The folder that caches masks.
 
     Returns
     -------
     pathlib.Path
-        A NIfTI file on the scan's voxels.
+        A compressed NIfTI file on the scan's voxels.
 
     Raises
     ------
@@ -134,24 +134,24 @@ def extracted_mask(extractor: Extractor, scan: Path, content: str | None, home: 
         If the tool failed.
     """
     name = digest("brain mask", extractor.name, extractor.version, content)
-    kept = home / "masks" / f"{name}.nii.gz"
-    if kept.exists():
-        return kept
+    cached = home / "masks" / f"{name}.nii.gz"
+    if cached.exists():
+        return cached
     from filelock import FileLock
 
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    # One at a time: each takes all processors, and gigabytes of memory.
-    with FileLock(kept.parent / ".lock"), tempfile.TemporaryDirectory() as folder:
-        if not kept.exists():
-            atomic_write_bytes(kept, _run(extractor, scan, Path(folder)))
-    return kept
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    # One at a time: each run uses all processors and gigabytes of memory.
+    with FileLock(cached.parent / ".lock"), tempfile.TemporaryDirectory() as folder:
+        if not cached.exists():
+            atomic_write_bytes(cached, _run(extractor, scan, Path(folder)))
+    return cached
 
 
 def _run(extractor: Extractor, scan: Path, folder: Path) -> bytes:
-    """Run the tool, and return the content of the mask that it wrote, compressed."""
+    """Run the tool and return the content of its mask file, compressed."""
     source = scan.absolute()
     if source.suffix != ".gz":
-        # HD-BET takes nothing else.
+        # HD-BET reads compressed files only.
         source = folder / "scan.nii.gz"
         source.write_bytes(gzip.compress(scan.read_bytes(), compresslevel=1))
     command: list[str | Path]
@@ -163,21 +163,21 @@ def _run(extractor: Extractor, scan: Path, folder: Path) -> bytes:
         command = [extractor.program, "-i", source, "-o", folder / "brain.nii.gz"]
         command += ["--save_bet_mask", "--no_bet_image", *_device()]
     try:
-        ended = subprocess.run(
+        process = subprocess.run(
             command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False
         )
     except OSError as error:
-        raise BadScanError(f"{extractor.title} cannot be run: {error.strerror}") from error
-    if ended.returncode != 0 or not mask.is_file():
-        told = (ended.stderr.strip() or ended.stdout.strip()).decode(errors="replace")
-        last = told.splitlines()[-1][-_OUTPUT:] if told else "it said nothing"
-        code = f"exit code {ended.returncode}" if ended.returncode else "it wrote no mask"
+        raise BadScanError(f"{extractor.title} cannot be started: {error.strerror}") from error
+    if process.returncode != 0 or not mask.is_file():
+        output = (process.stderr.strip() or process.stdout.strip()).decode(errors="replace")
+        last = output.splitlines()[-1][-_MAX_OUTPUT:] if output else "no output"
+        code = f"exit code {process.returncode}" if process.returncode else "no mask written"
         raise BadScanError(f"{extractor.title} failed on {scan.name} ({code}): {last}")
     return mask.read_bytes()
 
 
 def _device() -> tuple[str, ...]:
-    """Return HD-BET's options for where it is to run; its default is a GPU, there or not."""
+    """Return HD-BET's device options; its default is a GPU, available or not."""
     import torch
 
     return () if torch.cuda.is_available() else ("-device", "cpu", "--disable_tta")

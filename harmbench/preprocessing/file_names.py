@@ -1,4 +1,4 @@
-"""Names of NIfTI files and of the files beside them."""
+"""Names of NIfTI files and of the files next to them."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from pathlib import Path
 
 from harmbench.errors import UserError
 
-_LOOKED_AT = 200  # files of a folder, to tell whether it is of DICOM
+_MAX_FILES_CHECKED = 200  # in a folder, when looking for DICOM
 
 
 def beside(scan: Path, ending: str) -> Path:
-    """Return the path of a scan with another ending in the place of `.nii` or `.nii.gz`."""
+    """Replace the ending `.nii` or `.nii.gz` of a scan's path by another."""
     return scan.with_name(re.sub(r"\.nii(\.gz)?$", "", scan.name) + ending)
 
 
 def refuse_dicom(path: Path) -> None:
-    """Say what to do with DICOM files instead.
+    """Raise an error with conversion advice if a path contains DICOM.
 
     Parameters
     ----------
     path
-        A file, or a folder of which the first files are looked at.
+        A file, or a folder of which the first 200 files are checked.
 
     Raises
     ------
     UserError
-        If there is DICOM.
+        If there is a DICOM file.
     """
     files = [path] if path.is_file() else (file for file in path.rglob("*") if file.is_file())
-    for file in itertools.islice(files, _LOOKED_AT):
+    for file in itertools.islice(files, _MAX_FILES_CHECKED):
         with contextlib.suppress(OSError), file.open("rb") as stream:
             if stream.read(132)[128:] == b"DICM":
                 raise UserError(
-                    f"{path} holds DICOM ({file.name}); convert it to NIfTI with sidecars first: "
-                    "dcm2niix -b y -z y -o OUT FOLDER"
+                    f"{path} contains DICOM ({file.name}); convert it to NIfTI with sidecars "
+                    "first: dcm2niix -b y -z y -o OUT FOLDER"
                 )

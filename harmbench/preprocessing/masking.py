@@ -1,92 +1,187 @@
-"""Cutting the brain out of a volume."""
+"""Step 2 of preprocessing: mask the brain, from zeros, a mask file or a tool, or keep the head."""
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from harmbench.errors import BadScanError
-from harmbench.preprocessing.nifti_read import MIN_BRAIN_LITRES, Array, Volume
+from harmbench.preprocessing.brain import (
+    MAX_BRAIN_LITRES,
+    MIN_BRAIN_LITRES,
+    Brain,
+    crop_brain,
+    crop_head,
+)
+from harmbench.preprocessing.brain_tools import Extractor, extracted_mask
+from harmbench.preprocessing.nifti_read import Volume, load_labels, load_volume
+from harmbench.util.hashing import bytes_digest, digest
+
+_MASK_ADVICE = (
+    "install mri_synthstrip (FreeSurfer) or hd-bet (used automatically), or give a mask made "
+    "by HD-BET or SynthStrip, as a derivative "
+    "(derivatives/NAME/sub-.../anat/..._desc-brain_mask.nii.gz) or with --brain-mask, or keep "
+    "heads with --no-brain-mask"
+)
 
 
-@dataclass(frozen=True, eq=False)
-class Brain:
-    """A brain cut out of its volume, or a head where heads are kept.
+class HeadError(BadScanError):
+    """A volume without a mask that contains more than a brain."""
+
+
+@dataclass(frozen=True)
+class BrainSource:
+    """The files that a brain is cropped from, and the method.
 
     Attributes
     ----------
-    image
-        The part of the volume around the brain, zero outside `mask`.
-    mask
-        `(X, Y, Z)` bool: the brain, holes filled and specks left out.
-    box
-        Where that part lies in the volume.
+    path, mask
+        The T1w volume, and the volume with its brain mask or None.
+    content
+        Digest of the two.
+    extractor
+        The tool to use if the volume turns out to contain a head, or None.
+    heads
+        Whether the head is kept around the brain.
     """
 
-    image: Volume
-    mask: npt.NDArray[np.bool_]
-    box: tuple[slice, slice, slice]
+    path: Path
+    mask: Path | None
+    content: str | None
+    extractor: Extractor | None = None
+    heads: bool = False
 
-    def cut(self, data: Array) -> Array:
-        """Cut the same part out of another volume on the same voxels."""
-        return data[self.box]
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        mask: Path | None,
+        digests: Mapping[Path, str | None],
+        extractor: Extractor | None = None,
+        *,
+        heads: bool = False,
+    ) -> Self:
+        """Return the source of a volume, given the digests of both files."""
+        content = digests[path]
+        if heads:
+            return cls(path, None, digest("head", content), heads=True)
+        if mask is not None:
+            return cls(path, mask, _masked_content(content, digests[mask]))
+        return cls(path, None, content, extractor)
 
 
-def extract(volume: Volume) -> Brain:
-    """Cut the brain out of a brain-extracted volume.
+@dataclass(frozen=True, eq=False)
+class MaskedScan:
+    """A brain, or a head, and how it was masked.
 
-    The mask is what is above zero, without specks apart from the brain and with its
-    holes filled, since ventricles may hold zeros.
+    Attributes
+    ----------
+    volume
+        The full volume, zero outside the mask (unchanged where the head is kept).
+    brain
+        The brain, cropped from it.
+    content
+        Digest of everything that the brain depends on.
+    extraction
+        How it was masked, as shown to the user.
     """
-    from scipy import ndimage
 
-    above = volume.data > 0
-    (box,) = ndimage.find_objects(above.astype(np.uint8))
-    parts, _ = ndimage.label(above[box], structure=np.ones((3, 3, 3)))
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    mask = ndimage.binary_fill_holes((sizes > 0.05 * sizes.max())[parts])
-    return _cut_out(volume, mask, box)
+    volume: Volume
+    brain: Brain
+    content: str | None
+    extraction: str
 
 
-def foreground(volume: Volume, name: str) -> Brain:
-    """Cut the head out of a volume: the brain with all that is around it, but not the air.
-
-    The mask is the largest part above a quarter of Otsu's threshold (IEEE Trans Syst Man
-    Cybern 1979;9:62-66), which lies well above the noise of air and below all tissue but
-    bone and fluid. Those are filled in each axial slice: seen in three dimensions, they are
-    open towards the neck.
+def load_masked(source: BrainSource, home: Path) -> MaskedScan:
+    """Read a scan and mask its brain: steps 1 and 2.
 
     Raises
     ------
     BadScanError
-        If there is nothing, or nothing that is as large as a brain.
+        As `load_volume` and `mask_scan`.
     """
-    from scipy import ndimage
-    from skimage.filters import threshold_otsu
+    return mask_scan(load_volume(source.path), source, home)
 
+
+def mask_scan(volume: Volume, source: BrainSource, home: Path) -> MaskedScan:
+    """Mask the brain of a volume.
+
+    Parameters
+    ----------
+    volume, source
+        The volume, and the files it comes from.
+    home
+        The folder that caches masks made by a tool.
+
+    Raises
+    ------
+    HeadError
+        If the volume contains a head, and there is neither a mask nor a tool.
+    BadScanError
+        If the volume is empty, or the masked volume has not the size of a brain.
+    """
+    name = source.path.name
+    if source.heads:
+        head = crop_head(volume, name)
+        return MaskedScan(volume, head, source.content, "none: the head was kept")
+    if source.mask is not None:
+        masked = _apply_mask(volume, source.mask)
+        brain = _checked_brain(masked, name, f"its mask {source.mask.name}")
+        return MaskedScan(masked, brain, source.content, f"by {source.mask.name}")
+    try:
+        brain = _checked_brain(volume, name)
+        return MaskedScan(volume, brain, source.content, "none: it was brain-extracted")
+    except HeadError:
+        if source.extractor is None:
+            raise
+    mask = extracted_mask(source.extractor, source.path, source.content, home)
+    masked = _apply_mask(volume, mask)
+    brain = _checked_brain(masked, name, f"the mask of {source.extractor.title}")
+    # Hash the voxels: a compressed file also depends on the time of its compression.
+    content = _masked_content(source.content, bytes_digest(gzip.decompress(mask.read_bytes())))
+    return MaskedScan(masked, brain, content, source.extractor.title)
+
+
+def _apply_mask(volume: Volume, mask: Path) -> Volume:
+    """Set a volume to zero outside a mask file on its voxels."""
+    inside = load_labels(mask, volume).data > 0
+    return Volume(np.where(inside, volume.data, 0), volume.affine)
+
+
+def _checked_brain(volume: Volume, name: str, mask_title: str | None = None) -> Brain:
+    """Crop the brain from a masked volume, after a check of its size.
+
+    Raises
+    ------
+    HeadError
+        If no mask was applied, and the volume is too large for a brain.
+    BadScanError
+        If the volume is empty, or has not the size of a brain.
+    """
+    masked = "" if mask_title is None else f" with {mask_title}"
     if not (volume.data > 0).any():
-        raise BadScanError(f"{name} is empty: no voxel is above zero")
-    bright = np.minimum(volume.data, np.percentile(volume.data, 99.5))
-    above = volume.data > threshold_otsu(bright) / 4
-    # What is a voxel thick holds noise together, and is opened away.
-    parts, _ = ndimage.label(ndimage.binary_opening(above))
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    head = parts == sizes.argmax()
-    litres = sizes.max() * volume.voxel_volume / 1e6
+        raise BadScanError(f"{name} is empty{masked}: no voxel is above zero")
+    litres = np.count_nonzero(volume.data) * volume.voxel_volume / 1e6
+    if litres > MAX_BRAIN_LITRES:
+        reason = (
+            f"{name} is not brain-extracted{masked}: {litres:.1f} L are not zero "
+            f"(expected <= {MAX_BRAIN_LITRES} L)"
+        )
+        if mask_title is None:
+            raise HeadError(f"{reason}; {_MASK_ADVICE}")
+        raise BadScanError(f"{reason}; check the mask")
     if litres < MIN_BRAIN_LITRES:
-        raise BadScanError(f"{name} holds no head: its foreground has only {litres:.2f} litres")
-    (box,) = ndimage.find_objects(head.astype(np.uint8))
-    mask = ndimage.binary_closing(np.pad(head[box], 2), iterations=2)[2:-2, 2:-2, 2:-2]
-    for place in range(mask.shape[2]):
-        mask[:, :, place] = ndimage.binary_fill_holes(mask[:, :, place])
-    return _cut_out(volume, mask, box)
+        raise BadScanError(
+            f"{name}: brain volume{masked} is only {litres:.2f} L "
+            f"(expected >= {MIN_BRAIN_LITRES} L); check the voxel sizes"
+        )
+    return crop_brain(volume)
 
 
-def _cut_out(volume: Volume, mask: npt.NDArray[np.bool_], box: tuple[slice, slice, slice]) -> Brain:
-    affine = volume.affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ [side.start for side in box]
-    return Brain(Volume(np.where(mask, volume.data[box], 0), affine), mask, box)
+def _masked_content(volume: str | None, mask: str | None) -> str:
+    return digest("masked", volume, mask)

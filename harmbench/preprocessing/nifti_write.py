@@ -1,4 +1,4 @@
-"""A NIfTI file as it lies on disk: new voxels go in, and every other byte stays as it was."""
+"""Write changed voxels into a NIfTI file, with every other byte unchanged."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from harmbench.preprocessing.file_names import refuse_dicom
 from harmbench.preprocessing.nifti_read import Array, Volume, load_volume
 
 
-@dataclass(frozen=True, eq=False)
-class Native:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NativeScan:
     """A scan in its own space, shape and type.
 
     Attributes
     ----------
     volume
-        Its voxels in closest-canonical orientation, as everything else here sees them.
+        Its voxels in closest-canonical orientation, as in the rest of preprocessing.
     content
-        The whole file, decompressed.
+        The complete file, decompressed.
     offset, dtype
-        Where the voxels begin in it, and their type with its byte order.
+        Position of the voxels in the file, and their type with its byte order.
     shape
         `(I, J, K)` as stored.
     slope, inter
-        What a stored number is multiplied by, and what is then added, to be an intensity.
+        An intensity is a stored number times `slope`, plus `inter`.
     orientation
         `(3, 2)`: for each stored axis the canonical one, and 1 or -1, as nibabel gives it.
     """
@@ -45,11 +45,11 @@ class Native:
     orientation: npt.NDArray[np.float64]
 
     def with_change(self, change: Array) -> tuple[bytes, Array, int]:
-        """Add to the intensities, and return the file with them.
+        """Add a change to the intensities and return the resulting file.
 
-        Where `change` is zero a stored number stays to the bit, and so do the header and
-        whatever else the file holds. An intensity is not taken below zero, unless it was
-        there, and not out of what the file's type can store.
+        Where `change` is zero, stored numbers keep their bits, and so do the header and
+        extensions. No intensity is lowered below zero, and none leaves the range of the
+        file's type.
 
         Parameters
         ----------
@@ -59,14 +59,14 @@ class Native:
         Returns
         -------
         content, intensities, clipped
-            The decompressed file; its voxels in canonical orientation, float32; and how many
-            of them the type could not store.
+            The decompressed file; its voxels in canonical orientation, float32; and the number
+            of voxels that were clipped to the range of the type.
         """
         stored = self._stored().copy()
         added = self._from_canonical(change)
-        where = added != 0
-        before = stored[where] * np.float64(self.slope) + self.inter
-        after = np.maximum(before + added[where], np.minimum(before, 0))
+        changed = added != 0
+        before = stored[changed] * np.float64(self.slope) + self.inter
+        after = np.maximum(before + added[changed], np.minimum(before, 0))
         numbers = (after - self.inter) / self.slope
         clipped = 0
         if self.dtype.kind in "iu":
@@ -74,16 +74,16 @@ class Native:
             numbers = np.rint(numbers)
             clipped = int(np.count_nonzero((numbers < limits.min) | (numbers > limits.max)))
             numbers = numbers.clip(limits.min, limits.max)
-        stored[where] = numbers.astype(self.dtype)
+        stored[changed] = numbers.astype(self.dtype)
         end = self.offset + stored.nbytes
         content = self.content[: self.offset] + stored.tobytes(order="F") + self.content[end:]
         intensities = (stored * np.float64(self.slope) + self.inter).astype(np.float32)
         return content, self._to_canonical(intensities), clipped
 
     def mask_file(self, mask: npt.NDArray[np.bool_]) -> bytes:
-        """Return a NIfTI file, not compressed, of a mask `(X, Y, Z)` on the scan's voxels: uint8.
+        """Return an uncompressed uint8 NIfTI file of a mask `(X, Y, Z)` on the scan's voxels.
 
-        The geometry in its header is the scan's.
+        Its header has the geometry of the scan.
         """
         import nibabel as nib
 
@@ -92,8 +92,8 @@ class Native:
         header.set_data_dtype(np.uint8)
         header.set_slope_inter(1, 0)
         header["cal_min"], header["cal_max"] = 0, 1
-        whole = self._from_canonical(mask).astype(np.uint8)
-        mask_image = nib.Nifti1Image(whole, image.affine, header)  # type: ignore[no-untyped-call]
+        stored = self._from_canonical(mask).astype(np.uint8)
+        mask_image = nib.Nifti1Image(stored, image.affine, header)  # type: ignore[no-untyped-call]
         return mask_image.to_bytes()
 
     def _stored(self) -> npt.NDArray[Any]:
@@ -116,15 +116,15 @@ class Native:
         return stored
 
 
-def load_native(path: Path) -> Native:
-    """Read a NIfTI file so that it can be written again.
+def load_native(path: Path) -> NativeScan:
+    """Read a NIfTI file, keeping its bytes so that it can be rewritten.
 
     Raises
     ------
     BadScanError
-        As `load_volume`, and if the file is no single NIfTI file.
+        As `load_volume`, and if it is not a single-file NIfTI image.
     UserError
-        If it is DICOM.
+        If it is a DICOM file.
     """
     import nibabel as nib
 
@@ -133,14 +133,14 @@ def load_native(path: Path) -> Native:
     image = nib.load(path)
     if not isinstance(image, nib.Nifti1Image):
         raise BadScanError(
-            f"{path.name} is no NIfTI file of its own (.nii or .nii.gz) but a "
-            f"{type(image).__name__}; convert it first"
+            f"{path.name} is a {type(image).__name__}, not a single-file NIfTI image (.nii or "
+            ".nii.gz); convert it first"
         )
     voxels: Any = image.dataobj
     content = path.read_bytes()
     if content.startswith(b"\x1f\x8b"):
         content = gzip.decompress(content)
-    return Native(
+    return NativeScan(
         volume=volume,
         content=content,
         offset=int(voxels.offset),

@@ -1,4 +1,9 @@
-"""Intensity normalisations."""
+"""Step 5 of preprocessing: intensity normalisations.
+
+No library is used: those that exist (intensity-normalization, torchio) work on one file or
+with global state, and differ in details that change voxels. Here a learned standard comes
+from the target's training scans only, enters the scans' keys, and stays the same to the bit.
+"""
 
 from __future__ import annotations
 
@@ -19,20 +24,23 @@ from harmbench.util.hashing import digest
 Mask = npt.NDArray[np.bool_]
 
 Standard = tuple[float, ...]
+Normalize = Callable[[Array, Mask], Array]
+
+_MIN_DIFFERENCE = 1e-12  # of landmarks that coincide, to avoid division by zero
 
 
 class Normalization(ABC):
-    """A way to normalise the scans of a cohort.
+    """An intensity normalisation of the scans of a cohort.
 
     Attributes
     ----------
     name, summary
-        As on the command line, and one line on what it does.
+        Name on the command line, and a description in one line.
     version
-        Raised whenever the same scan would be given other voxels.
+        Raise it whenever the same scan would get other voxels.
     learns
-        Whether it needs a standard, learnt from the training scans of the target domain and
-        of no other, or blind methods would see the source through it.
+        Whether it needs a standard. That is learned from the training scans of the target
+        domain only, because otherwise blind methods would see the source through it.
     """
 
     name: ClassVar[str]
@@ -47,9 +55,9 @@ class Normalization(ABC):
         Parameters
         ----------
         image, mask
-            `(S, H, W)` float32 on any scale, zero outside the brain; and the brain.
+            `(S, H, W)`: float32 on any scale, zero outside the brain; and the brain, bool.
         standard
-            What was learnt; empty for one that learns nothing.
+            The learned standard; empty if nothing is learned.
 
         Returns
         -------
@@ -58,12 +66,12 @@ class Normalization(ABC):
         """
 
     @property
-    def first_pass(self) -> Callable[[Array, Mask], Array]:
-        """What makes an image of it before the standard is known: itself, if it needs none."""
+    def first_pass(self) -> Normalize:
+        """Normalisation of the first pass, before the standard is known."""
         return unscaled if self.learns else self
 
     def landmarks(self, image: Array, mask: Mask) -> Standard:
-        """Return what the standard is learnt from, of one scan; empty if nothing is learnt."""
+        """Return one scan's input to the standard; empty if nothing is learned."""
         return ()
 
     def standard(self, landmarks: Sequence[Standard]) -> Standard:
@@ -71,10 +79,9 @@ class Normalization(ABC):
         return ()
 
     def key(self, standard: Standard) -> tuple[str, ...]:
-        """Return what is to be hashed into a scan's key; nothing for the default.
+        """Return the values to hash into a scan's key.
 
-        The default adds nothing, so that what was computed before there was a choice
-        is found again.
+        The default adds nothing, so that results from before there was a choice stay valid.
         """
         if self.name == DEFAULT_NORMALIZATION:
             return ()
@@ -82,7 +89,7 @@ class Normalization(ABC):
 
 
 class MinMax(Normalization):
-    """Each slice by its own minimum and maximum (supplement, section 1); nothing is clipped."""
+    """Each slice by its own minimum and maximum (supplement, section 1), without clipping."""
 
     name = "minmax"
     summary = "each slice by its minimum and maximum, as in the paper"
@@ -94,9 +101,9 @@ class MinMax(Normalization):
 
 
 class Percentile(Normalization):
-    """The whole volume by one factor: zero stays, and the 99.5th percentile becomes one.
+    """The volume by one factor: zero stays, and the brain's 99.5th percentile becomes one.
 
-    A magnitude image's zero is a true one, so only the scale is free. Clipped above one.
+    The zero of a magnitude image is physical, so only the scale is free. Clipped above one.
     """
 
     name = "percentile"
@@ -123,9 +130,9 @@ class ZScore(Normalization):
 class WhiteStripe(Normalization):
     """By normal-appearing white matter (Shinohara et al., NeuroImage: Clinical 2014;6:9-19).
 
-    The white stripe is the voxels within 0.05 in quantile of white matter's mode, which is
-    the brightest peak of the smoothed histogram; values are counted from the mode in
-    standard deviations of the stripe. The window [-60, 20] becomes [0, 1], clipped.
+    The white stripe is the set of voxels within 0.05 in quantile of white matter's mode,
+    which is the brightest peak of the smoothed histogram. Values are the distance from the
+    mode in standard deviations of the stripe. The window [-60, 20] becomes [0, 1], clipped.
     """
 
     name = "whitestripe"
@@ -148,8 +155,9 @@ class WhiteStripe(Normalization):
             `(n,)`: the brain's voxels.
         """
         mode = white_matter_mode(values)
-        place = float((values < mode).mean())
-        low, high = np.quantile(values, [max(place - self._WIDTH, 0), min(place + self._WIDTH, 1)])
+        quantile = float((values < mode).mean())
+        ends = [max(quantile - self._WIDTH, 0), min(quantile + self._WIDTH, 1)]
+        low, high = np.quantile(values, ends)
         stripe = values[(values >= low) & (values <= high)].astype(np.float64)
         return mode, float(stripe.std())
 
@@ -159,8 +167,9 @@ class Nyul(Normalization):
 
     Landmarks are the 1st, 10th, 20th, ... 90th and 99th percentile of the brain (Nyul,
     Udupa & Zhang, IEEE Trans Med Imaging 2000;19:143). The standard scale is the mean of
-    the landmarks over the target's training scans, each scan's brought linearly to [0.05,
-    0.95] from first to last. Beyond them the outer pieces go on, clipped at 0 and 1.
+    the landmarks over the target's training scans, after a linear map of each scan's first
+    and last landmark to 0.05 and 0.95. Outside the landmarks the outer pieces are
+    extrapolated and clipped at 0 and 1.
     """
 
     name = "nyul"
@@ -172,13 +181,13 @@ class Nyul(Normalization):
 
     def __call__(self, image: Array, mask: Mask, standard: Standard = ()) -> Array:
         """Normalise."""
-        found = np.array(self.landmarks(image, mask))
-        known = np.array(standard)
+        landmarks = np.array(self.landmarks(image, mask))
+        targets = np.array(standard)
         values = image[mask].astype(np.float64)
-        mapped = np.interp(values, found, known)
-        slopes = np.diff(known) / np.maximum(np.diff(found), _TINY)
-        for end, all_slices in ((0, values < found[0]), (-1, values > found[-1])):
-            mapped[all_slices] = known[end] + slopes[end] * (values[all_slices] - found[end])
+        mapped = np.interp(values, landmarks, targets)
+        slopes = np.diff(targets) / np.maximum(np.diff(landmarks), _MIN_DIFFERENCE)
+        for end, outside in ((0, values < landmarks[0]), (-1, values > landmarks[-1])):
+            mapped[outside] = targets[end] + slopes[end] * (values[outside] - landmarks[end])
         scaled = np.zeros_like(image)
         scaled[mask] = np.clip(mapped, 0, 1)
         return scaled
@@ -188,28 +197,26 @@ class Nyul(Normalization):
         return tuple(float(x) for x in np.percentile(image[mask], self._PERCENTILES))
 
     def standard(self, landmarks: Sequence[Standard]) -> Standard:
-        """Return the mean of the landmarks, each scan's brought to the same ends."""
+        """Return the mean of the landmarks after a linear map of each scan to the same ends."""
         rows = np.array(landmarks)
         first, last = rows[:, :1], rows[:, -1:]
-        share = (rows - first) / np.maximum(last - first, _TINY)
-        mean = self._FIRST + (self._LAST - self._FIRST) * share.mean(axis=0)
+        relative = (rows - first) / np.maximum(last - first, _MIN_DIFFERENCE)
+        mean = self._FIRST + (self._LAST - self._FIRST) * relative.mean(axis=0)
         return tuple(float(x) for x in mean)
 
 
-_TINY = 1e-12  # of a scan whose landmarks fall together, which would divide by zero
-
 NORMALIZATIONS: Mapping[str, Normalization] = {
-    kind.name: kind() for kind in (MinMax, Percentile, ZScore, WhiteStripe, Nyul)
+    cls.name: cls() for cls in (MinMax, Percentile, ZScore, WhiteStripe, Nyul)
 }
 
 
 def normalization(name: str) -> Normalization:
-    """Look a normalisation up.
+    """Return the normalisation of a name.
 
     Raises
     ------
     UserError
-        If there is none of that name.
+        If the name is unknown.
     """
     if name not in NORMALIZATIONS:
         raise UserError.unknown("normalisation", name, NORMALIZATIONS)
@@ -217,15 +224,15 @@ def normalization(name: str) -> Normalization:
 
 
 def unscaled(image: Array, mask: Mask) -> Array:
-    """Leave the intensities as they are: for the first of two passes."""
+    """Keep the scan's own intensities: the first of two passes."""
     return np.where(mask, image, 0).astype(np.float32)
 
 
 def white_matter_mode(values: Array) -> float:
     """Return the mode of white matter in a T1w brain: the brightest peak of its histogram.
 
-    Peaks of less than a quarter of the highest are of vessels and of what is left of the
-    skull, and do not count; nor does what is above the 99.5th percentile.
+    Peaks lower than a quarter of the highest come from vessels and remains of the skull and
+    are ignored, and so are values above the 99.5th percentile.
 
     Parameters
     ----------
@@ -245,7 +252,7 @@ def white_matter_mode(values: Array) -> float:
 
 
 def _window(image: Array, mask: Mask, low: float, high: float) -> Array:
-    """Map [low, high] to [0, 1], clip what lies beyond, and keep zero outside the brain."""
+    """Map [low, high] to [0, 1], clip to that range, and keep zero outside the brain."""
     span = high - low if high > low else 1.0
     scaled = np.clip((image - low) / span, 0, 1)
     return np.where(mask, scaled, 0).astype(np.float32)

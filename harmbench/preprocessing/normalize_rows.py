@@ -1,4 +1,4 @@
-"""Normalising the rows of a prepared cohort."""
+"""Second pass of a learned normalisation over the rows of a prepared cohort."""
 
 from __future__ import annotations
 
@@ -13,54 +13,54 @@ from harmbench.preprocessing.normalization import Normalization, Standard, norma
 from harmbench.util.processes import in_processes
 from harmbench.util.progress import Progress
 
-_ROWS_PER_WORKER = 50  # fewer do not pay for starting a process
+_ROWS_PER_WORKER = 50  # with fewer, starting a process takes longer than it saves
 
 
-def normalize_row(place: tuple[Path, int], name: str, standard: Standard) -> None:
-    """Normalise a scan in its row of a domain's arrays, where it lies as `unscaled` left it.
+def normalize_row(row_path: tuple[Path, int], name: str, standard: Standard) -> None:
+    """Normalise the unscaled scan in one row of a domain's arrays, in place.
 
     Raises
     ------
     UserError
         If it cannot be stored.
     """
-    folder, row = place
+    folder, row = row_path
     image = np.array(np.load(folder / "images.npy", mmap_mode="r")[row])
     mask = np.array(np.load(folder / "masks.npy", mmap_mode="r")[row])
     try:
         write_row(folder / "images.npy", row, normalization(name)(image, mask, standard))
     except OSError as error:
-        raise UserError(f"the prepared scans cannot be stored: {error}") from error
+        raise UserError(f"cannot write the normalised scan to {folder}: {error}") from error
 
 
 def normalize_rows(
-    way: Normalization,
+    method: Normalization,
     training: Sequence[Standard],
-    places: Sequence[tuple[Path, int]],
+    rows: Sequence[tuple[Path, int]],
     progress: Progress,
 ) -> Standard:
-    """Learn the standard, and normalise by it what was left unscaled.
+    """Learn the standard, and normalise all unscaled rows with it.
 
     Parameters
     ----------
-    way
-        How to normalise; nothing is done for one that learns nothing.
+    method
+        The normalisation; if it learns nothing, nothing is done.
     training
         Landmarks of the target's training scans.
-    places
+    rows
         Folder and row of every scan.
     progress
-        Where it is shown.
+        Shows a progress bar.
 
     Returns
     -------
     tuple
         The standard.
     """
-    if not way.learns:
+    if not method.learns:
         return ()
-    standard = way.standard(training)
-    finished = in_processes(normalize_row, places, way.name, standard, least=_ROWS_PER_WORKER)
-    for _ in progress.track(finished, "normalising scans", len(places)):
+    standard = method.standard(training)
+    finished = in_processes(normalize_row, rows, method.name, standard, least=_ROWS_PER_WORKER)
+    for _ in progress.track(finished, "normalising scans", len(rows)):
         pass
     return standard

@@ -1,4 +1,4 @@
-"""Registration of a brain to the MNI152 template."""
+"""Step 3 of preprocessing: register a brain to the MNI152 template, or to its partner."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ import numpy as np
 import numpy.typing as npt
 
 from harmbench.errors import BadScanError
+from harmbench.preprocessing.brain import MAX_BRAIN_LITRES, Brain, crop_brain
 from harmbench.preprocessing.initial_pose import brain_pose
-from harmbench.preprocessing.masking import Brain, extract
-from harmbench.preprocessing.nifti_read import MAX_BRAIN_LITRES, Volume
+from harmbench.preprocessing.nifti_read import Volume
 from harmbench.preprocessing.resampling import resample
 
-# 47 real brains score 0.44 to 0.79; five of them laid into the file upside down or on
-# their head, whose registration is bound to fail, 0.28 to 0.34, back to front 0.19 to 0.42,
-# and a ball of noise 0.27. Between lies room for brains unlike the template, so those are
-# named and not left out.
+# 47 real brains score 0.44 to 0.79. Five of them stored upside down, whose registration
+# must fail, score 0.28 to 0.34; stored back to front 0.19 to 0.42; a ball of noise 0.27.
+# A score in between may be a brain that is unlike the template, so such scans are reported
+# but not left out.
 MIN_CORRELATION = 0.3
 DOUBTFUL_CORRELATION = 0.43
 # Two scans of one subject are far more alike than a scan and the template.
 MIN_PAIR_CORRELATION = 0.4
 
 _COARSE, _FINE = 4.0, 3.0  # mm, of the images that are registered
-_MARGIN = 40.0  # mm of background around the moving brain, so that the template never leaves it
+_MARGIN = 40.0  # mm of background around the moving brain, so that the template stays inside it
 _SEED = 20  # of the samples at which mutual information is estimated
 
 
 @dataclass(frozen=True)
 class Registration:
-    """How a scan lies to the template.
+    """Affine from MNI152 to scan space, with its similarity score.
 
     Attributes
     ----------
     matrix
         `(4, 4)` as nested tuples: from MNI152 to the scan's own millimetres.
     correlation
-        Pearson's correlation with the template after registration, where its brain is
-        at least 6 mm deep: nearer to the edge any ball is like any brain.
+        Pearson's correlation with the template after registration, at least 6 mm inside the
+        template's brain: near the edge even a ball correlates with a brain.
     """
 
     matrix: tuple[tuple[float, ...], ...]
@@ -49,21 +49,21 @@ class Registration:
 def register(brain: Brain) -> Registration:
     """Register a brain, or a head, to the MNI152 template by an affine transform.
 
-    Centre and size by moments; then a similarity and an affine transform by correlation of
-    smooth images, which cannot be misled far; then the affine transform by Mattes' mutual
-    information, which does not mind another contrast. A head begins by a search over poses,
-    and what is around the brain has no part in it. Repeatable to the bit.
+    Centre and size from moments; then a similarity and an affine transform by correlation
+    of smooth images, which is robust; then the affine transform by Mattes' mutual
+    information, which tolerates another contrast. For a head the start is a search over
+    poses, and only the brain is compared. Repeatable to the bit.
 
     Raises
     ------
     BadScanError
-        If the result is not like a brain.
+        If the correlation with the template is too low, or the optimiser fails.
     """
     import SimpleITK as sitk
     from scipy import ndimage
 
-    # Sums over threads come in any order, and so differ in their last bits. Setting it
-    # on the registration alone does not reach the metric.
+    # Several threads sum in varying order, so results differ in their last bits. The
+    # setting of the registration object alone does not reach its metric.
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     template = _template()
     moving = _isotropic(brain.image, _FINE, _MARGIN)
@@ -93,12 +93,12 @@ def register(brain: Brain) -> Registration:
     _optimize(template.fine, _itk(moving), fine, affine, step=0.4, information=True)
 
     matrix = _matrix(affine)
-    correlation = _likeness(moving, matrix, template.volume, template.inside)
+    correlation = _correlation(moving, matrix, template.volume, template.inside)
     if not correlation >= MIN_CORRELATION:
         raise BadScanError(
-            f"registration to MNI152 failed: correlation {correlation:.2f} with the template, "
-            f"and at least {MIN_CORRELATION} is needed; is it a T1w brain, and its "
-            "orientation right?"
+            f"registration to MNI152 failed: correlation {correlation:.2f} with the template "
+            f"(expected >= {MIN_CORRELATION}); check that it is a T1w brain in the right "
+            "orientation"
         )
     return Registration(_nested(matrix), correlation)
 
@@ -108,28 +108,28 @@ def register_rigidly(
 ) -> Registration:
     """Register a brain to another scan of the same subject by a rigid transform.
 
-    It starts from where the two lie to the template, without what is not rigid in that,
-    and goes on by Mattes' mutual information, the scanners having contrasts of their own.
-    Repeatable to the bit.
+    It starts from the rigid part of the transform between the two that their registrations
+    to the template give, and maximises Mattes' mutual information, because scanners differ
+    in contrast. Repeatable to the bit.
 
     Parameters
     ----------
     brain, partner
-        The scan to be moved, and the one that stays.
+        The moving and the fixed scan.
     brain_to, partner_to
-        How the two lie to MNI152.
+        Their registrations to MNI152.
 
     Returns
     -------
     Registration
-        From MNI152 to the brain's own millimetres by way of the partner, so that both are
-        brought to the template by one affine transform; with the correlation of the two
-        where the partner's brain is at least 6 mm deep.
+        From MNI152 to the brain's own millimetres by way of the partner, so that both reach
+        the template by the same affine transform; with the correlation of the two, at
+        least 6 mm inside the partner's brain.
 
     Raises
     ------
     BadScanError
-        If the two are not alike afterwards.
+        If the correlation of the two is too low, or the optimiser fails.
     """
     import SimpleITK as sitk
     from scipy import ndimage
@@ -140,23 +140,23 @@ def register_rigidly(
     to_mni = np.array(partner_to.matrix)
     start = np.array(brain_to.matrix) @ np.linalg.inv(to_mni)
     left, _, right = np.linalg.svd(start[:3, :3])
-    turn = left @ np.diag([1, 1, np.linalg.det(left @ right)]) @ right
+    rotation = left @ np.diag([1, 1, np.linalg.det(left @ right)]) @ right
     centre = (partner.image.affine @ [*ndimage.center_of_mass(partner.mask), 1])[:3]
 
     rigid = sitk.Euler3DTransform()
     rigid.SetCenter(centre.tolist())
-    rigid.SetMatrix(turn.ravel().tolist(), 1e-6)
+    rigid.SetMatrix(rotation.ravel().tolist(), 1e-6)
     rigid.SetTranslation((start[:3, :3] @ centre + start[:3, 3] - centre).tolist())
-    around = _around(fixed)
-    _optimize(_itk(fixed), _itk(moving), around, rigid, step=1.0, information=True)
+    mask = _dilated_mask(fixed)
+    _optimize(_itk(fixed), _itk(moving), mask, rigid, step=1.0, information=True)
 
     matrix = _matrix(rigid)
     inside = ndimage.binary_erosion(fixed.data > 0, iterations=2)
-    correlation = _likeness(moving, matrix, fixed, inside)
+    correlation = _correlation(moving, matrix, fixed, inside)
     if not correlation >= MIN_PAIR_CORRELATION:
         raise BadScanError(
-            f"rigid registration to the partner failed: correlation {correlation:.2f}, and at "
-            f"least {MIN_PAIR_CORRELATION} is needed; are they of one subject?"
+            f"rigid registration to the partner failed: correlation {correlation:.2f} "
+            f"(expected >= {MIN_PAIR_CORRELATION}); check that both are the same subject"
         )
     return Registration(_nested(matrix @ to_mni), correlation)
 
@@ -173,20 +173,20 @@ def _nested(matrix: npt.NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(float(x) for x in row) for row in matrix)
 
 
-def _likeness(
+def _correlation(
     moving: Volume,
     matrix: npt.NDArray[np.float64],
-    known: Volume,
+    fixed: Volume,
     inside: npt.NDArray[np.bool_],
 ) -> float:
-    """Return the correlation of a moved volume with a known one, inside its brain."""
-    found = resample(moving, matrix @ known.affine, known.data.shape)
-    return float(np.corrcoef(found[inside], known.data[inside])[0, 1])
+    """Return the correlation of a moved volume with a fixed one, inside its brain."""
+    moved = resample(moving, matrix @ fixed.affine, fixed.data.shape)
+    return float(np.corrcoef(moved[inside], fixed.data[inside])[0, 1])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _Template:
-    """What of the template does not depend on the scan: images for SimpleITK, and numbers."""
+    """The template as images for SimpleITK, and its measurements."""
 
     volume: Volume
     inside: npt.NDArray[np.bool_]
@@ -201,12 +201,12 @@ class _Template:
 
 @lru_cache(maxsize=1)
 def _template() -> _Template:
-    """Load the skull-stripped T1 template that comes inside the nilearn package."""
+    """Load the skull-stripped T1 template that the nilearn package contains."""
     from nilearn.datasets import load_mni152_template
     from scipy import ndimage
 
     image = load_mni152_template(resolution=1)
-    brain = extract(Volume(np.asarray(image.dataobj, dtype=np.float32), image.affine))
+    brain = crop_brain(Volume(np.asarray(image.dataobj, dtype=np.float32), image.affine))
     coarse = _isotropic(brain.image, _COARSE, 2 * _COARSE)
     fine = _isotropic(brain.image, _FINE, 2 * _COARSE)
     smooth = Volume(ndimage.gaussian_filter(coarse.data, 4.0 / _COARSE), coarse.affine)
@@ -215,21 +215,21 @@ def _template() -> _Template:
         volume=fine,
         inside=ndimage.binary_erosion(fine.data > 0, iterations=2),
         smooth=_itk(smooth),
-        coarse_mask=_around(coarse),
+        coarse_mask=_dilated_mask(coarse),
         fine=_itk(fine),
-        fine_mask=_around(fine),
-        brain_masks=(_around(coarse, 0), _around(fine, 0)),
+        fine_mask=_dilated_mask(fine),
+        brain_masks=(_dilated_mask(coarse, 0), _dilated_mask(fine, 0)),
         centre=(float(x), float(y), float(z)),
         size=np.count_nonzero(brain.mask) * brain.image.voxel_volume,
     )
 
 
 def _isotropic(volume: Volume, spacing: float, margin: float) -> Volume:
-    """Return a brain on an upright lattice of one spacing, with background around it."""
-    # Bright vessels would take the range of the histogram for themselves.
+    """Resample a brain onto an axis-aligned lattice of equal spacing with a margin around it."""
+    # Without this, bright vessels would take most of the range of the histogram.
     bright = np.percentile(volume.data[volume.data > 0], 99)
     data = np.minimum(volume.data, bright)
-    # Means of whole blocks first: far quicker than as many interpolated samples.
+    # Average blocks of voxels first: much faster than interpolating as many samples.
     blocks = np.maximum(1, np.floor(spacing / np.array(volume.voxel_size))).astype(int)
     a, b, c = blocks
     data = np.pad(data, [(0, -size % n) for size, n in zip(data.shape, blocks, strict=True)])
@@ -248,10 +248,10 @@ def _isotropic(volume: Volume, spacing: float, margin: float) -> Volume:
 
 
 def _itk(volume: Volume) -> Any:
-    """Hand an upright volume to SimpleITK.
+    """Convert an axis-aligned volume to a SimpleITK image.
 
-    Its own axes run to the left and back; ours are given to it as if they were those,
-    which is the same for all images and so makes no difference.
+    SimpleITK's axes point to the left and back. Ours are passed on unchanged, which makes
+    no difference because all images are treated alike.
     """
     import SimpleITK as sitk
 
@@ -261,16 +261,16 @@ def _itk(volume: Volume) -> Any:
     return image
 
 
-def _around(volume: Volume, voxels: int = 2) -> Any:
-    """Return the mask of the brain and what is within about so many voxels of it."""
+def _dilated_mask(volume: Volume, voxels: int = 2) -> Any:
+    """Return the brain mask, dilated by about `voxels`, as a SimpleITK image."""
     import SimpleITK as sitk
     from scipy import ndimage
 
     mask = volume.data > 0
     if voxels:
         mask = ndimage.binary_dilation(mask, iterations=voxels)
-    wide = mask.astype(np.float32)
-    return sitk.Cast(_itk(Volume(wide, volume.affine)), sitk.sitkUInt8)
+    values = mask.astype(np.float32)
+    return sitk.Cast(_itk(Volume(values, volume.affine)), sitk.sitkUInt8)
 
 
 def _optimize(
@@ -301,4 +301,4 @@ def _optimize(
         method.Execute(fixed, moving)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise BadScanError(f"registration to MNI152 failed: {reason}") from error
+        raise BadScanError(f"registration failed: {reason}") from error

@@ -1,68 +1,83 @@
-"""Registrations, kept on disk by the content of the scan."""
+"""Registrations cached on disk, keyed by the content of the scan."""
 
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from harmbench.preprocessing.brain import BrainSource, Cut, cut
-from harmbench.preprocessing.masking import Brain
-from harmbench.preprocessing.registration import (
-    Registration,
-    register,
-    register_rigidly,
-)
+from harmbench.preprocessing.brain import Brain
+from harmbench.preprocessing.masking import BrainSource, MaskedScan, load_masked
+from harmbench.preprocessing.registration import Registration, register, register_rigidly
 from harmbench.preprocessing.version import PREPROCESSING_VERSION
+from harmbench.util.files import atomic_write_bytes
 from harmbench.util.hashing import digest
 
 
-def registered(content: str | None, home: Path, brain: Brain) -> Registration:
-    """Register a brain to the template, or recall how it was registered.
+def cached_registration(content: str | None, home: Path, brain: Brain) -> Registration:
+    """Register a brain to the template, or load its cached registration.
 
     Parameters
     ----------
     content
-        Digest of what the brain was cut out of.
+        Digest of everything that the brain depends on.
     home
-        Where registrations are kept.
+        The folder that caches registrations.
     brain
         The brain.
+
+    Raises
+    ------
+    BadScanError
+        As `register`.
     """
-    return _recalled(
-        home, digest("registration", PREPROCESSING_VERSION, content), lambda: register(brain)
-    )
+    name = digest("registration", PREPROCESSING_VERSION, content)
+    return _cached(home, name, lambda: register(brain))
 
 
-def registered_to(
-    partner: BrainSource, home: Path, own: Cut, registration: Registration
+def cached_pair_registration(
+    scan: MaskedScan, registration: Registration, partner: BrainSource, home: Path
 ) -> tuple[Registration, str | None]:
-    """Register a brain to its partner, or recall how it was registered.
+    """Register a brain to its partner, or load the cached registration.
+
+    Parameters
+    ----------
+    scan, registration
+        The scan that is moved, and its registration to the template.
+    partner
+        The other scan of the same subject; read only where that is needed.
+    home
+        The folder that caches registrations and masks.
 
     Returns
     -------
     registration, content
-        With the digest of all that the partner's brain was cut out of.
+        The registration by way of the partner; and the digest of everything that the
+        partner's brain depends on.
+
+    Raises
+    ------
+    BadScanError
+        If the partner cannot be used, or the registration fails.
     """
-    # What a tool is to decide about is known only when it was cut out.
-    content = partner.content if partner.extractor is None else cut(partner, home).content
+    # Whether the tool is needed is known only after the scan was read.
+    content = partner.content if partner.extractor is None else load_masked(partner, home).content
 
     def compute() -> Registration:
-        other = cut(partner, home)
-        known = registered(other.content, home, other.brain)
-        return register_rigidly(own.brain, other.brain, registration, known)
+        other = load_masked(partner, home)
+        partner_to = cached_registration(other.content, home, other.brain)
+        return register_rigidly(scan.brain, other.brain, registration, partner_to)
 
-    name = digest("rigid registration", PREPROCESSING_VERSION, own.content, content)
-    return _recalled(home, name, compute), content
+    name = digest("rigid registration", PREPROCESSING_VERSION, scan.content, content)
+    return _cached(home, name, compute), content
 
 
-def _recalled(home: Path, name: str, compute: Callable[[], Registration]) -> Registration:
-    """Recall a registration, or compute and keep it.
+def _cached(home: Path, name: str, compute: Callable[[], Registration]) -> Registration:
+    """Load a cached registration, or compute and cache it.
 
-    Registering is most of the work and does not depend on grid or recipe, so one result
-    serves every cohort with this scan; it is small enough to be kept for good.
+    Registration takes most of the time and depends neither on the grid nor on the recipe,
+    so one result serves every cohort with this scan. It is small enough to be kept forever.
     """
     path = home / "registrations" / f"{name}.json"
     try:
@@ -72,9 +87,5 @@ def _recalled(home: Path, name: str, compute: Callable[[], Registration]) -> Reg
     except (OSError, ValueError, KeyError):
         pass
     registration = compute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Written elsewhere and then named, so that nobody ever reads half of it.
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as stream:
-        json.dump(asdict(registration), stream)
-    Path(stream.name).replace(path)
+    atomic_write_bytes(path, json.dumps(asdict(registration)).encode())
     return registration

@@ -1,4 +1,4 @@
-"""Preparing one scan file into its row of a cohort."""
+"""Preprocessing of one scan: read, mask, register, resample, normalise, write."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from harmbench.data.cohort_writer import write_row
 from harmbench.data.prepare_options import DEFAULT_NORMALIZATION
 from harmbench.data.scans import Grid
 from harmbench.errors import BadScanError, UserError
-from harmbench.preprocessing.bias_field import without_bias
-from harmbench.preprocessing.brain import BrainSource, cut
-from harmbench.preprocessing.masking import Brain
-from harmbench.preprocessing.nifti_read import Array, HeadError, Volume, load_labels
+from harmbench.preprocessing.bias_field import correct_bias_field
+from harmbench.preprocessing.masking import BrainSource, HeadError, MaskedScan, mask_scan
+from harmbench.preprocessing.nifti_read import Array, load_labels, load_volume
 from harmbench.preprocessing.normalization import normalization
-from harmbench.preprocessing.prepare import prepare
-from harmbench.preprocessing.registration import (
-    DOUBTFUL_CORRELATION,
+from harmbench.preprocessing.registration import DOUBTFUL_CORRELATION, Registration
+from harmbench.preprocessing.registration_cache import (
+    cached_pair_registration,
+    cached_registration,
 )
-from harmbench.preprocessing.registration_cache import registered, registered_to
+from harmbench.preprocessing.resampling import resample_brain, resample_labels
 
 # The values of a label volume that are CSF, grey matter and white matter.
 Tissues = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScanJob:
     """One scan to prepare.
 
     Attributes
     ----------
     source
-        The T1w volume, and how its brain is cut out.
-    partner
-        The scan of the same subject that it is registered to, or None.
+        The T1w volume, and how its brain is masked.
     labels, tissues
-        The label volume and what its values mean; both None without labels.
+        The label volume and the meaning of its values; both None without labels.
     folder, row
-        Where the prepared scan goes.
+        Destination of the prepared scan.
     grid
         The grid to prepare it on.
     home
-        Where registrations are kept.
+        The folder that caches registrations and masks.
     normalization
-        Name of how intensities are normalised. By one that learns, they are left as they
-        are and the scan's landmarks are reported.
+        Name of the intensity normalisation. If it is a learned one, intensities stay
+        unscaled and the scan's landmarks are returned.
+    partner
+        The scan of the same subject that it is registered to, or None.
     n4
-        Whether the bias field is corrected.
+        Whether to correct the bias field.
     """
 
     source: BrainSource
@@ -65,18 +65,18 @@ class ScanJob:
     n4: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PreparedScan:
-    """What became of a job.
+    """Result of a scan job.
 
     Attributes
     ----------
     error
         Why the scan cannot be used, or None.
     head
-        Whether that is for want of a mask of its brain.
+        Whether the reason is that a brain mask is missing.
     content, partner_content
-        Digests of all that its brain was cut out of, and its partner's.
+        Digests of everything that its brain, and its partner's, depends on.
     labelled
         Whether labels were written.
     label_error
@@ -84,9 +84,9 @@ class PreparedScan:
     pair_error
         Why it could not be registered to its partner, or None.
     landmarks
-        What a normalisation that learns is to learn from.
+        Input to a learned normalisation; empty for others.
     details
-        What was done and measured, as JSON types.
+        Processing steps and measurements, as JSON types.
     """
 
     error: str | None = None
@@ -101,7 +101,7 @@ class PreparedScan:
 
 
 def run_job(job: ScanJob) -> PreparedScan:
-    """Prepare one scan into its row.
+    """Prepare one scan and write it to its row.
 
     Raises
     ------
@@ -109,64 +109,86 @@ def run_job(job: ScanJob) -> PreparedScan:
         If the prepared scan cannot be stored.
     """
     try:
-        own = cut(job.source, job.home)
-        volume, brain = own.volume, own.brain
-        registration = registered(own.content, job.home, brain)
-        shown = without_bias(brain)[0] if job.n4 else brain
+        scan = mask_scan(load_volume(job.source.path), job.source, job.home)
+        to_template = cached_registration(scan.content, job.home, scan.brain)
+        brain = correct_bias_field(scan.brain)[0] if job.n4 else scan.brain
     except BadScanError as error:
         return PreparedScan(error=str(error), head=isinstance(error, HeadError))
-    pair, pair_error, partner_content = None, None, None
-    if job.partner is not None:
-        try:
-            pair, partner_content = registered_to(job.partner, job.home, own, registration)
-        except BadScanError as error:
-            pair_error = str(error)
-    labels, label_error = None, None
-    if job.labels is not None and job.tissues is not None:
-        try:
-            labels = _tissues(job.labels, volume, brain, job.tissues)
-        except BadScanError as error:
-            label_error = str(error)
-    way = normalization(job.normalization)
-    prepared = prepare(shown, pair or registration, job.grid, labels, way.first_pass)
+    to_partner, partner_content, pair_error = _register_to_partner(job, scan, to_template)
+    tissues, label_error = _read_tissues(job, scan)
+
+    registration = to_partner or to_template
+    image, mask = resample_brain(brain, registration, job.grid)
+    labels = None
+    if tissues is not None:
+        labels = resample_labels(tissues, mask, brain, registration, job.grid)
+
+    normalize = normalization(job.normalization)
+    image = normalize.first_pass(image, mask)
+
+    arrays = {"images": image, "masks": mask} | ({} if labels is None else {"labels": labels})
     try:
-        write_row(job.folder / "images.npy", job.row, prepared.image)
-        write_row(job.folder / "masks.npy", job.row, prepared.mask)
-        if prepared.labels is not None:
-            write_row(job.folder / "labels.npy", job.row, prepared.labels)
+        for name, array in arrays.items():
+            write_row(job.folder / f"{name}.npy", job.row, array)
     except OSError as error:
-        raise UserError(f"the prepared scans cannot be stored: {error}") from error
-    litres = round(np.count_nonzero(brain.mask) * volume.voxel_volume / 1e6, 4)
-    details = {
-        "shape": list(volume.data.shape),
-        "voxel_size": [round(size, 4) for size in volume.voxel_size],
-        "head_litres" if job.source.heads else "brain_litres": litres,
-        "mask": None if job.source.mask is None else job.source.mask.name,
-        "brain_extraction": own.how,
-        "bias_correction": f"N4, SimpleITK {version('simpleitk')}" if job.n4 else None,
-        "space": "MNI152, affine",
-        "normalization": job.normalization,
-        "mni_to_scan": (pair or registration).matrix,
-        "correlation": round(registration.correlation, 4),
-        "doubtful": registration.correlation < DOUBTFUL_CORRELATION,
-        "pair_correlation": None if pair is None else round(pair.correlation, 4),
-    }
+        raise UserError(f"cannot write the prepared scan to {job.folder}: {error}") from error
     return PreparedScan(
-        content=own.content,
+        content=scan.content,
         partner_content=partner_content,
         labelled=labels is not None,
         label_error=label_error,
         pair_error=pair_error,
-        landmarks=way.landmarks(prepared.image, prepared.mask),
-        details=details,
+        landmarks=normalize.landmarks(image, mask),
+        details=_details(job, scan, to_template, to_partner),
     )
 
 
-def _tissues(
-    path: Path, volume: Volume, brain: Brain, values: Tissues
-) -> tuple[Array, Array, Array]:
-    labels = brain.cut(np.rint(load_labels(path, volume).data))
-    csf, grey, white = (np.isin(labels, tissue).astype(np.float32) for tissue in values)
-    if not any(tissue[brain.mask].any() for tissue in (csf, grey, white)):
-        raise BadScanError(f"{path.name} has none of the recipe's label values in the brain")
-    return csf, grey, white
+def _register_to_partner(
+    job: ScanJob, scan: MaskedScan, to_template: Registration
+) -> tuple[Registration | None, str | None, str | None]:
+    """Return the registration by way of the partner, the partner's content, and the error."""
+    if job.partner is None:
+        return None, None, None
+    try:
+        pair, content = cached_pair_registration(scan, to_template, job.partner, job.home)
+    except BadScanError as error:
+        return None, None, str(error)
+    return pair, content, None
+
+
+def _read_tissues(
+    job: ScanJob, scan: MaskedScan
+) -> tuple[tuple[Array, Array, Array] | None, str | None]:
+    """Return indicators of the three tissues on the brain's voxels, and the error."""
+    if job.labels is None or job.tissues is None:
+        return None, None
+    try:
+        labels = scan.brain.crop(np.rint(load_labels(job.labels, scan.volume).data))
+    except BadScanError as error:
+        return None, str(error)
+    csf, grey, white = (np.isin(labels, values).astype(np.float32) for values in job.tissues)
+    if not any(tissue[scan.brain.mask].any() for tissue in (csf, grey, white)):
+        return None, f"{job.labels.name} has none of the recipe's label values in the brain"
+    return (csf, grey, white), None
+
+
+def _details(
+    job: ScanJob, scan: MaskedScan, to_template: Registration, to_partner: Registration | None
+) -> dict[str, Any]:
+    """Return processing steps and measurements for the cohort's table."""
+    volume = scan.volume
+    litres = round(np.count_nonzero(scan.brain.mask) * volume.voxel_volume / 1e6, 4)
+    return {
+        "shape": list(volume.data.shape),
+        "voxel_size": [round(size, 4) for size in volume.voxel_size],
+        "head_litres" if job.source.heads else "brain_litres": litres,
+        "mask": None if job.source.mask is None else job.source.mask.name,
+        "brain_extraction": scan.extraction,
+        "bias_correction": f"N4, SimpleITK {version('simpleitk')}" if job.n4 else None,
+        "space": "MNI152, affine",
+        "normalization": job.normalization,
+        "mni_to_scan": (to_partner or to_template).matrix,
+        "correlation": round(to_template.correlation, 4),
+        "doubtful": to_template.correlation < DOUBTFUL_CORRELATION,
+        "pair_correlation": None if to_partner is None else round(to_partner.correlation, 4),
+    }

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-# Raised whenever the same file would give other voxels; registrations of before are not
-# found any more then, and cohorts are prepared anew.
+# Raise it whenever the same file would result in other voxels: cached registrations then
+# no longer apply, and cohorts are prepared again.
 PREPROCESSING_VERSION = 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import closing
@@ -25,6 +24,7 @@ from harmbench.tracking.connection import (
     tracking_uri,
 )
 from harmbench.tracking.tags import CURVES, FACTS, METRIC, SUBJECTS, SUMMARY, TABLES, TEXTS
+from harmbench.util.files import atomic_write
 from harmbench.util.hashing import digest
 from harmbench.util.home import home
 
@@ -234,10 +234,8 @@ def _from_server() -> pd.DataFrame:
     table = table[~table["run_id"].isin(gone)].reset_index(drop=True)
     numbers = table[["started", "ended"]]
     table = table.drop(columns=numbers.columns).fillna("").join(numbers)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as stream:
+    with atomic_write(kept) as stream:
         table.to_parquet(stream)
-    Path(stream.name).replace(kept)
     return table
 
 

@@ -1,9 +1,10 @@
-"""Files that are never seen half written, and work that one process does at a time."""
+"""Atomic file writes and inter-process locks."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -14,51 +15,52 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file to be written under another name, and give it its own once it is on the disk.
+    """Write a file under a temporary name, and rename it once it is on disk.
 
-    A kill at any moment leaves the new file or the old one. Its folder is made if need be.
+    A kill at any moment leaves the new file or the old one. Several processes may write the
+    same file: the last one to finish wins. The folder is created if it is missing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    writing = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        with writing.open("wb") as stream:
+        with temporary.open("xb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        writing.replace(path)
+        temporary.replace(path)
     finally:
-        writing.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def atomic_write_bytes(path: Path, content: bytes) -> None:
-    """Write a file as `atomic_write` does."""
+    """Write a complete file as `atomic_write` does."""
     with atomic_write(path) as stream:
         stream.write(content)
 
 
 @contextlib.contextmanager
 def hold_lock(lock: Path, notice: str, progress: Progress) -> Iterator[None]:
-    """Wait until no other process holds a lock, and hold it; the system frees a killed one's.
+    """Hold a lock, waiting for another process if needed; a killed process frees its locks.
 
     Parameters
     ----------
     lock
-        File to lock. Its folder is made if need be.
+        File to lock. The folder is created if it is missing.
     notice
-        What is said before there is any waiting.
+        Message to log before waiting.
     progress
-        Where it is said.
+        Receives the message.
     """
     from filelock import FileLock, Timeout
 
     lock.parent.mkdir(parents=True, exist_ok=True)
-    held = FileLock(lock)
+    file_lock = FileLock(lock)
     try:
-        held.acquire(blocking=False)
+        file_lock.acquire(blocking=False)
     except Timeout:
         progress.log(notice)
-        held.acquire()
+        file_lock.acquire()
     try:
         yield
     finally:
-        held.release()
+        file_lock.release()

@@ -12,6 +12,8 @@ import numpy as np
 from nilearn.datasets import load_mni152_template
 from scipy import ndimage
 
+from harmbench.preprocessing.nifti_read import Volume
+
 RECIPE = """
 name = "tiny"
 target = "here"
@@ -101,3 +103,9 @@ class Tree:
             folder.mkdir(parents=True, exist_ok=True)
             nib.save(labels, folder / f"{stem}dseg.nii.gz")
         return path
+
+
+def volume_of(image: nib.Nifti1Image) -> Volume:
+    """Return an image as `load_volume` reads it from a file."""
+    image = nib.as_closest_canonical(image)
+    return Volume(np.asarray(image.dataobj, dtype=np.float32), image.affine)

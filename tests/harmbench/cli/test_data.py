@@ -101,7 +101,7 @@ def dicom(folder: Path) -> Path:
     ("arguments", "message"),
     [
         (("recipe", "nowhere"), "there is no folder nowhere"),
-        (("recipe", "series"), "series holds DICOM (IM0001); convert it to NIfTI"),
+        (("recipe", "series"), "series contains DICOM (IM0001); convert it to NIfTI"),
         (("prepare", "--cohort", "./series"), "dcm2niix -b y -z y -o OUT FOLDER"),
         (("prepare", "--cohort", "oasis3:series"), "dcm2niix"),
         (("prepare", "--cohort", "./one.nii.gz"), "is a single file; list scans in a FILE.csv"),

@@ -15,9 +15,9 @@ from matplotlib import image
 from nilearn.datasets import load_mni152_template
 from scipy import ndimage
 
-from harmbench.preprocessing.masking import extract
-from harmbench.preprocessing.nifti_read import load_volume, only_brain
-from harmbench.preprocessing.registration_cache import registered
+from harmbench.preprocessing.brain import crop_brain
+from harmbench.preprocessing.nifti_read import load_volume
+from harmbench.preprocessing.registration_cache import cached_registration
 from harmbench.util.hashing import file_digest
 from helpers import PLUGINS
 
@@ -63,7 +63,7 @@ def known(tmp_path_factory):
     for name, scale in (("a", 1.0), ("b", 1.5), ("c", 2.0)):
         nib.save(brain(scale), folder / f"{name}.nii.gz")
         path = folder / f"{name}.nii.gz"
-        registered(file_digest(path), folder / "home", extract(only_brain(load_volume(path), path)))
+        cached_registration(file_digest(path), folder / "home", crop_brain(load_volume(path)))
     return folder
 
 
@@ -188,7 +188,7 @@ def test_a_folder_becomes_a_derivative_and_the_bad_scan_is_left_out(inside, stud
     code, out, err = inside(*asked)
     assert code == 1
     assert out.startswith("3 scans: 2 harmonised, 0 already existed, 1 left out")
-    assert "left out sub-b/anat/sub-b_T1w.nii.gz: sub-b_T1w.nii.gz is cut short" in err
+    assert "left out sub-b/anat/sub-b_T1w.nii.gz: sub-b_T1w.nii.gz is truncated" in err
     made = study / "derivatives" / "left"
     files = {path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()}
     stems = [f"sub-{subject}/anat/sub-{subject}_desc-harmonized_" for subject in "ac"]
@@ -284,11 +284,11 @@ def damaged(path, kind):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("truncated", "scan.nii.gz is cut short or damaged"),
+        ("truncated", "scan.nii.gz is truncated"),
         ("dicom", "dcm2niix"),
         ("4-D", "scan.nii.gz has shape (50, 59, 48, 2); a single 3-D volume is needed"),
         ("empty", "scan.nii.gz is empty: no voxel is above zero"),
-        ("NaN", "scan.nii.gz has voxels that are not finite"),
+        ("NaN", "scan.nii.gz has non-finite voxels"),
         ("head", "scan.nii.gz is not brain-extracted"),
     ],
 )

@@ -16,12 +16,11 @@ from harmbench.harmonization.whole_brain import (
     whole_stack,
     windows,
 )
-from harmbench.preprocessing.masking import extract
+from harmbench.preprocessing.brain import crop_brain
 from harmbench.preprocessing.nifti_read import Volume
 from harmbench.preprocessing.normalization import NORMALIZATIONS
-from harmbench.preprocessing.prepare import prepare
 from harmbench.preprocessing.registration import Registration
-from harmbench.preprocessing.resampling import grid_affine
+from harmbench.preprocessing.resampling import grid_affine, resample_brain
 from helpers.volumes import sampled
 
 GRID = Grid("coarse", (8, 44, 54), (5.0, 4.0, 4.0))
@@ -67,13 +66,14 @@ def test_windows_cover_every_slice_and_the_first_is_the_grid(below, size, above)
 
 def test_the_stack_covers_the_brain_and_holds_the_grid_s_slices_as_a_cohort_does(head):
     volume, registration = head
-    brain = extract(volume)
+    brain = crop_brain(volume)
     stack = whole_stack(brain, registration, GRID)
-    prepared = prepare(brain, registration, GRID)
+    image, mask = resample_brain(brain, registration, GRID)
     own = slice(stack.first, stack.first + GRID.shape[0])
-    np.testing.assert_array_equal(stack.masks[own], prepared.mask)
-    normalized = NORMALIZATIONS["minmax"](stack.images[own], stack.masks[own])
-    np.testing.assert_allclose(normalized, prepared.image, atol=1e-4)
+    np.testing.assert_array_equal(stack.masks[own], mask)
+    minmax = NORMALIZATIONS["minmax"]
+    normalized = minmax(stack.images[own], stack.masks[own])
+    np.testing.assert_allclose(normalized, minmax(image, mask), atol=1e-4)
     np.testing.assert_allclose(stack.grid.positions[own], GRID.positions)
     assert stack.first > 5
     assert not stack.masks[0].all()
@@ -84,7 +84,7 @@ def test_the_stack_covers_the_brain_and_holds_the_grid_s_slices_as_a_cohort_does
 @pytest.mark.parametrize("name", ["minmax", "percentile", "zscore", "whitestripe"])
 def test_the_unit_is_what_the_normalisation_divided_by(head, name):
     volume, registration = head
-    stack = whole_stack(extract(volume), registration, GRID)
+    stack = whole_stack(crop_brain(volume), registration, GRID)
     normalized = NORMALIZATIONS[name](stack.images, stack.masks)
     unit = intensity_scale(stack.images, normalized, stack.masks)
     inside = stack.masks & (normalized > 0) & (normalized < 1)
@@ -95,7 +95,7 @@ def test_the_unit_is_what_the_normalisation_divided_by(head, name):
 
 def test_one_bright_artery_does_not_decide_what_is_white(head):
     volume, registration = head
-    stack = whole_stack(extract(volume), registration, GRID)
+    stack = whole_stack(crop_brain(volume), registration, GRID)
     size = GRID.shape[0]
     before = white_levels(stack, size)
     k = stack.first - 3
@@ -110,7 +110,7 @@ def test_one_bright_artery_does_not_decide_what_is_white(head):
 def test_a_change_comes_back_to_the_place_it_was_made_at(head):
     """A linear function of MNI152 coordinates is interpolated exactly, so any shift shows."""
     volume, registration = head
-    brain = extract(volume)
+    brain = crop_brain(volume)
     stack = whole_stack(brain, registration, GRID)
     index = np.stack([*np.indices(stack.images.shape), np.ones(stack.images.shape)])
     x, y, z = np.einsum("ij,j...->i...", grid_affine(stack.grid), index)[:3]
@@ -135,7 +135,7 @@ def test_a_smooth_image_survives_the_way_there_and_back(head):
     volume, registration = head
     smooth = 500 + ndimage.gaussian_filter(volume.data, 3)
     volume = Volume(np.where(volume.data > 0, smooth, 0), volume.affine)
-    brain = extract(volume)
+    brain = crop_brain(volume)
     fine = Grid("fine", (60, 144, 176), (1.2, 1.2, 1.2))
     stack = whole_stack(brain, registration, fine)
     back, changed = change_in_scan(stack.images, stack, volume, brain, registration, blend=0)
@@ -145,7 +145,7 @@ def test_a_smooth_image_survives_the_way_there_and_back(head):
 
 def test_where_the_head_goes_on_the_change_fades_and_stops_at_the_mask(head):
     volume, registration = head
-    brain = extract(volume)
+    brain = crop_brain(volume)
     around = volume.data.copy()
     around[around == 0] = 300
     whole = Volume(around, volume.affine)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from harmbench.preprocessing.bias_field import without_bias
-from harmbench.preprocessing.masking import extract
+from harmbench.preprocessing.bias_field import correct_bias_field
+from harmbench.preprocessing.brain import crop_brain
 from harmbench.preprocessing.nifti_read import Volume
 from helpers.volumes import sampled
 
@@ -17,9 +17,9 @@ def test_a_field_that_was_laid_over_a_brain_comes_off() -> None:
     data = sampled(np.eye(4), affine, (64, 76, 64)).astype(np.float32)
     x, y, _ = np.indices(data.shape) / np.array(data.shape).reshape(3, 1, 1, 1)
     laid = np.exp(0.5 * np.cos(np.pi * x) + 0.3 * y).astype(np.float32)
-    flat, bent = (extract(Volume(image, affine)) for image in (data, data * laid))
-    corrected, field = without_bias(bent)
-    again, _ = without_bias(bent)
+    flat, bent = (crop_brain(Volume(image, affine)) for image in (data, data * laid))
+    corrected, field = correct_bias_field(bent)
+    again, _ = correct_bias_field(bent)
     assert np.array_equal(corrected.image.data, again.image.data)
     assert field.shape == bent.mask.shape
     assert (field > 0).all()
@@ -27,7 +27,7 @@ def test_a_field_that_was_laid_over_a_brain_comes_off() -> None:
     np.testing.assert_allclose(corrected.image.data * field, bent.image.data, rtol=1e-5, atol=1e-6)
 
     # What N4 makes of the brain without the field is the measure: tissue has a field, too.
-    expected, _ = without_bias(flat)
+    expected, _ = correct_bias_field(flat)
     left = np.log(corrected.image.data[bent.mask] / expected.image.data[bent.mask])
     before = np.log(bent.image.data[bent.mask] / flat.image.data[bent.mask])
     assert left.std() < 0.2 * before.std()
@@ -38,8 +38,8 @@ def test_it_computes_on_one_thread_whatever_else_is_set() -> None:
 
     affine = np.diag([5.0, 5.0, 5.0, 1.0])
     affine[:3, 3] = [-80, -110, -75]
-    brain = extract(Volume(sampled(np.eye(4), affine, (32, 38, 32)), affine))
-    first, _ = without_bias(brain)
+    brain = crop_brain(Volume(sampled(np.eye(4), affine, (32, 38, 32)), affine))
+    first, _ = correct_bias_field(brain)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(torch.get_num_threads() + 1)
-    second, _ = without_bias(brain)
+    second, _ = correct_bias_field(brain)
     assert np.array_equal(first.image.data, second.image.data)

@@ -23,9 +23,9 @@ from harmbench.data.prepare_options import PrepareOptions
 from harmbench.data.scans import Grid
 from harmbench.data.summary import domain_rows
 from harmbench.errors import BadScanError, UserError
+from harmbench.preprocessing.brain import crop_head
 from harmbench.preprocessing.brain_tools import Extractor, extracted_mask, find_extractor
 from harmbench.preprocessing.initial_pose import brain_pose
-from harmbench.preprocessing.masking import foreground
 from harmbench.preprocessing.nifti_read import Volume, load_volume
 from harmbench.util.hashing import file_digest
 from harmbench.util.home import home
@@ -201,8 +201,8 @@ def test_a_tool_that_fails_costs_its_scan_and_is_named(study: Any, tools: Tools)
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("#!/bin/sh\nexit 0\n", "it wrote no mask"),
-        ("#!/nowhere/python\n", "cannot be run"),
+        ("#!/bin/sh\nexit 0\n", "no mask"),
+        ("#!/nowhere/python\n", "cannot be started"),
     ],
 )
 def test_a_tool_that_does_nothing_is_told(
@@ -268,7 +268,7 @@ def test_what_makes_no_sense_together_is_refused() -> None:
 def test_the_foreground_is_the_head_without_holes_or_air(tmp_path: Path, head: Any) -> None:
     nib.save(head, tmp_path / "head.nii")
     volume = load_volume(tmp_path / "head.nii")
-    cut = foreground(volume, "head.nii")
+    cut = crop_head(volume, "head.nii")
     whole = np.zeros(volume.data.shape, bool)
     whole[cut.box] = cut.mask
     bright = np.percentile(volume.data, 99)
@@ -278,11 +278,11 @@ def test_the_foreground_is_the_head_without_holes_or_air(tmp_path: Path, head: A
     assert np.array_equal(ndimage.binary_fill_holes(middle), middle)
     empty = Volume(np.zeros((9, 9, 9), np.float32), np.eye(4))
     with pytest.raises(BadScanError, match="is empty"):
-        foreground(empty, "empty.nii")
+        crop_head(empty, "empty.nii")
     speck = np.zeros((30, 30, 30), np.float32)
     speck[10:15, 10:15, 10:15] = 1
-    with pytest.raises(BadScanError, match="holds no head"):
-        foreground(Volume(speck, np.eye(4)), "speck.nii")
+    with pytest.raises(BadScanError, match="contains no head"):
+        crop_head(Volume(speck, np.eye(4)), "speck.nii")
 
 
 def test_a_brain_is_found_in_its_head(head: Any) -> None:

@@ -1,4 +1,4 @@
-"""Reading volumes: every kind of bad file is told from a good one."""
+"""Reading volumes: bad files of every sort are refused."""
 
 from __future__ import annotations
 
@@ -9,13 +9,9 @@ import numpy as np
 import pytest
 
 from harmbench.errors import BadScanError
-from harmbench.preprocessing.nifti_read import Volume, load_labels, load_volume, only_brain
+from harmbench.preprocessing.nifti_read import load_labels, load_volume
 
 EIGHT = np.diag([8.0, 8.0, 8.0, 1.0])
-
-
-def load_brain(path: Path) -> Volume:
-    return only_brain(load_volume(path), path)
 
 
 def ball(shape: tuple[int, int, int] = (28, 28, 28), radius: float = 8.5) -> np.ndarray:
@@ -43,7 +39,7 @@ def test_a_volume_comes_in_canonical_orientation(tmp_path: Path) -> None:
 
 
 def test_a_last_axis_of_one_is_squeezed(tmp_path: Path) -> None:
-    volume = load_brain(save(tmp_path / "scan.nii.gz", ball()[..., None]))
+    volume = load_volume(save(tmp_path / "scan.nii.gz", ball()[..., None]))
     assert volume.data.shape == (28, 28, 28)
     assert volume.data.dtype == np.float32
 
@@ -59,14 +55,10 @@ def with_value(value: float) -> np.ndarray:
     [
         (np.stack([ball(), ball()], axis=-1), EIGHT, r"shape \(28, 28, 28, 2\)"),
         (ball()[:, :, 0], EIGHT, "shape"),
-        (np.zeros((28, 28, 28), np.float32), EIGHT, "empty"),
-        (-ball(), EIGHT, "empty"),
-        (with_value(np.nan), EIGHT, r"not finite \(NaN or infinity\): 1$"),
-        (with_value(np.inf), EIGHT, r"not finite \(NaN or infinity\): 1$"),
+        (with_value(np.nan), EIGHT, r"non-finite.*NaN.*: 1$"),
+        (with_value(np.inf), EIGHT, r"non-finite.*NaN.*: 1$"),
         (ball(), np.diag([8.0, 8.0, 0.0, 1.0]), "degenerate affine"),
-        (ball() + 1, EIGHT, "not brain-extracted: 11.2 litres"),
-        (ball(), np.diag([3.0, 3.0, 3.0, 1.0]), "no whole brain"),
-        (ball().astype(np.complex64), EIGHT, "no real numbers"),
+        (ball().astype(np.complex64), EIGHT, "complex64"),
     ],
 )
 def test_a_bad_volume_is_named_in_one_line(
@@ -81,7 +73,7 @@ def test_a_bad_volume_is_named_in_one_line(
         image = nib.Nifti1Image(data, None, image.header)
     nib.save(image, tmp_path / "bad_T1w.nii.gz")
     with pytest.raises(BadScanError, match=reason) as caught:
-        load_brain(tmp_path / "bad_T1w.nii.gz")
+        load_volume(tmp_path / "bad_T1w.nii.gz")
     assert "bad_T1w.nii.gz" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -94,27 +86,27 @@ def test_a_file_cut_short_is_a_bad_scan(tmp_path: Path, kept: float, ending: str
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content)) if kept < 1 else int(kept)])
     with pytest.raises(BadScanError, match=f"cut{ending}"):
-        load_brain(path)
+        load_volume(path)
 
 
 def test_what_is_no_file_or_no_image_is_a_bad_scan(tmp_path: Path) -> None:
     with pytest.raises(BadScanError, match="is missing"):
-        load_brain(tmp_path / "none.nii.gz")
+        load_volume(tmp_path / "none.nii.gz")
     (tmp_path / "link.nii.gz").symlink_to(tmp_path / "not-fetched")
     with pytest.raises(BadScanError, match="broken link"):
-        load_brain(tmp_path / "link.nii.gz")
+        load_volume(tmp_path / "link.nii.gz")
     (tmp_path / "text.nii").write_text("no image at all " * 100)
     with pytest.raises(BadScanError, match="cannot be read"):
-        load_brain(tmp_path / "text.nii")
+        load_volume(tmp_path / "text.nii")
 
 
 def test_labels_must_lie_on_the_voxels_of_their_scan(tmp_path: Path) -> None:
-    scan = load_brain(save(tmp_path / "scan.nii", ball()))
+    scan = load_volume(save(tmp_path / "scan.nii", ball()))
     good = load_labels(save(tmp_path / "good.nii", (ball() > 0).astype(np.uint8)), scan)
     assert good.data.max() == 1
     shifted = EIGHT.copy()
     shifted[0, 3] = 4
-    with pytest.raises(BadScanError, match="4.0 mm away"):
+    with pytest.raises(BadScanError, match="shifted.*4.0 mm"):
         load_labels(save(tmp_path / "shifted.nii", ball(), shifted), scan)
     with pytest.raises(BadScanError, match="shape"):
         load_labels(save(tmp_path / "other.nii", ball((28, 28, 30))), scan)

@@ -1,0 +1,63 @@
+"""Masking: a scan is a brain, a head, empty, or not the size of a brain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from harmbench.errors import BadScanError
+from harmbench.preprocessing.masking import BrainSource, HeadError, MaskedScan, load_masked
+
+EIGHT = np.diag([8.0, 8.0, 8.0, 1.0])
+
+
+def ball(radius: float = 8.5) -> np.ndarray:
+    axes = np.meshgrid(*[np.arange(28) - 14] * 3, indexing="ij")
+    return np.where(sum(axis**2 for axis in axes) < radius**2, 100.0, 0.0).astype(np.float32)
+
+
+def masked(
+    folder: Path, data: np.ndarray, affine: np.ndarray, mask: np.ndarray | None = None
+) -> MaskedScan:
+    scan, mask_path = folder / "x_T1w.nii", folder / "x_mask.nii"
+    nib.save(nib.Nifti1Image(data, affine), scan)
+    if mask is not None:
+        nib.save(nib.Nifti1Image(mask.astype(np.uint8), affine), mask_path)
+    digests = {scan: "scan", mask_path: "mask"}
+    return load_masked(BrainSource.of(scan, None if mask is None else mask_path, digests), folder)
+
+
+def test_a_mask_file_sets_everything_outside_to_zero(tmp_path: Path) -> None:
+    scan = masked(tmp_path, ball() + 1, EIGHT, ball() > 0)
+    assert np.array_equal(scan.volume.data > 0, ball() > 0)
+    assert scan.extraction == "by x_mask.nii"
+    assert np.array_equal(scan.brain.crop(scan.volume.data), scan.brain.image.data)
+
+
+def test_an_extracted_brain_stays_as_it_is(tmp_path: Path) -> None:
+    scan = masked(tmp_path, ball(), EIGHT)
+    assert np.array_equal(scan.volume.data, ball())
+    assert scan.content == "scan"
+
+
+@pytest.mark.parametrize("with_mask", [False, True])
+@pytest.mark.parametrize(
+    ("data", "affine", "reason"),
+    [
+        (np.zeros((28, 28, 28), np.float32), EIGHT, "empty"),
+        (-ball(), EIGHT, "empty"),
+        (ball() + 1, EIGHT, "not brain-extracted.* 11.2 L"),
+        (ball(), np.diag([3.0, 3.0, 3.0, 1.0]), r"only 0\.07 L.*voxel sizes"),
+    ],
+)
+def test_what_is_no_brain_is_named_with_the_reason(
+    tmp_path: Path, data: np.ndarray, affine: np.ndarray, reason: str, with_mask: bool
+) -> None:
+    mask = np.ones(data.shape, bool) if with_mask else None
+    with pytest.raises(BadScanError, match=rf"x_T1w\.nii.*{reason}") as caught:
+        masked(tmp_path, data, affine, mask)
+    assert ("x_mask.nii" in str(caught.value)) == with_mask
+    assert isinstance(caught.value, HeadError) == ("extracted" in reason and not with_mask)
