@@ -106,7 +106,7 @@ def main() -> None:
     order = RunOptions(request, device="cpu")
     compute(registry, selection, home, order)  # prepares, fits, and makes the MLflow store
     plan = make_plan(registry, selection, home, Silent())
-    runner = Runner(registry, home, torch.device("cpu"), Silent())
+    runner = Runner(registry=registry, home=home, device=torch.device("cpu"), progress=Silent())
     methods = {job.cell.method: runner.fitted(job) for job in plan.cells}
     seconds: dict[str, list[float]] = {"bare": [], "matrix": [], "stored": [], "planning": []}
     for _ in range(args.repeats):

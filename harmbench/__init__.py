@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from harmbench.data.scans import Scans as Scans
     from harmbench.data.scans import minmax as minmax
     from harmbench.data.splits import split_subjects as split_subjects
+    from harmbench.execution.compute.fitted import load_fitted as load_fitted
     from harmbench.statistics.estimate import Estimate as Estimate
     from harmbench.statistics.estimate import bootstrap as bootstrap
     from harmbench.statistics.estimate import bootstrap_statistic as bootstrap_statistic
@@ -103,6 +104,7 @@ _LAZY = {
     "bootstrap_statistic": "harmbench.statistics.estimate",
     "derive": "harmbench.util.seeds",
     "estimates": "harmbench.statistics.estimate",
+    "load_fitted": "harmbench.execution.compute.fitted",
     "minmax": "harmbench.data.scans",
     "numpy_generator": "harmbench.util.seeds",
     "seeded": "harmbench.util.seeds",
@@ -158,6 +160,7 @@ __all__ = [
     "digest",
     "estimates",
     "hookimpl",
+    "load_fitted",
     "minmax",
     "numpy_generator",
     "seeded",

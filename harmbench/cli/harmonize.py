@@ -261,7 +261,7 @@ def _list_fits() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from harmbench.harmonization.harmonizer import stored_fits
+    from harmbench.execution.compute.fitted import stored_fits
     from harmbench.util.home import home
 
     fits = stored_fits(home())

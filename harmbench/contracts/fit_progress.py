@@ -11,6 +11,9 @@ from urllib.parse import quote
 from harmbench.util.files import atomic_write
 from harmbench.util.progress import Progress, Silent, T
 
+# Seconds between two checkpoints: the most that a kill may cost.
+CHECKPOINT_SECONDS = 60.0
+
 
 class CurvePoint(NamedTuple):
     """A value that was recorded at a step of a fit."""
@@ -31,6 +34,8 @@ class FitProgress:
         Where progress is shown; nowhere if None.
     checkpoints
         Folder for the fit's checkpoints; none are kept if None.
+    checkpoint_seconds
+        Seconds between two checkpoints that `harmbench.train` saves.
 
     Attributes
     ----------
@@ -40,7 +45,14 @@ class FitProgress:
         What was recorded once, as JSON types.
     """
 
-    def __init__(self, shown: Progress | None = None, checkpoints: Path | None = None) -> None:
+    def __init__(
+        self,
+        shown: Progress | None = None,
+        checkpoints: Path | None = None,
+        *,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    ) -> None:
+        self.checkpoint_seconds = checkpoint_seconds
         self._shown: Progress = Silent() if shown is None else shown
         self._checkpoints = checkpoints
         self._began = time.monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,11 +12,17 @@ from typing import Any
 import torch
 
 from harmbench.contracts.method import Method
-from harmbench.contracts.model import fit_settings
 from harmbench.contracts.needs import Needs
 from harmbench.data.prepare_options import DEFAULT_NORMALIZATION, PrepareOptions
 from harmbench.data.scans import GRIDS, Grid
 from harmbench.errors import UserError
+from harmbench.execution.compute.fitted import (
+    build,
+    class_of_fit,
+    config_of_fit,
+    find_fit,
+    load_fitted,
+)
 from harmbench.execution.compute.runner import Runner
 from harmbench.execution.plan import settings
 from harmbench.execution.plan.plan import PlannedCell, make_plan
@@ -25,10 +31,8 @@ from harmbench.execution.plan.selection import select
 from harmbench.plugins import Registry, code_version
 from harmbench.preprocessing.normalization import normalization
 from harmbench.preprocessing.version import PREPROCESSING_VERSION
-from harmbench.store.stores import FitStore
 from harmbench.util.hashing import canonical, digest
 from harmbench.util.progress import Progress
-from harmbench.util.seeds import seeded
 
 # Increase whenever the same scan and fit would give a different file.
 VERSION = 1
@@ -162,32 +166,27 @@ class Harmonizer:
 
 @lru_cache(maxsize=1)
 def _built(harmonizer: Harmonizer) -> Method:
-    cls = Registry.discover(harmonizer.plugins).entry("methods", harmonizer.method).load()
-    config = configured(cls, harmonizer.method, harmonizer.preset, harmonizer.settings)
-    with seeded(harmonizer.seed, "initialise", harmonizer.method):
-        method: Method = cls(harmonizer.grid, config).to(harmonizer.device)
-    key = harmonizer.fit
-    if key is not None and FitStore(harmonizer.home / "fits").load(key, method) is None:
-        raise UserError(f"the fit {key} is missing or damaged; give --method to fit again")
-    return method.eval()
-
-
-def configured(cls: type[Method], name: str, preset: str, values: str) -> Any:
-    """Return a method's config: its preset, changed by values from `Harmonizer.settings`."""
-    return settings.change(name, cls.preset(preset), json.loads(values), "fit of")
-
-
-def stored_fits(home: Path) -> dict[str, Mapping[str, Any]]:
-    """Return the descriptions of all fitted methods in the store, by key."""
-    fits = {}
-    for path in sorted((home / "fits").glob("[!.]*/fit.json")):
-        try:
-            fit = json.loads(path.read_text())
-        except (OSError, ValueError):
-            continue
-        if fit.get("kind", "method") == "method":  # instruments cannot harmonise
-            fits[path.parent.name] = fit
-    return fits
+    registry = Registry.discover(harmonizer.plugins)
+    cls: type[Method] = registry.entry("methods", harmonizer.method).load()
+    values = json.loads(harmonizer.settings)
+    preset = cls.preset(harmonizer.preset)
+    config = settings.change(harmonizer.method, preset, values, "fit of")
+    if harmonizer.fit is not None:
+        return load_fitted(
+            harmonizer.fit,
+            home=harmonizer.home,
+            plugins=harmonizer.plugins,
+            device=harmonizer.device,
+            config=config,
+        )
+    return build(
+        cls,
+        name=harmonizer.method,
+        grid=harmonizer.grid,
+        config=config,
+        seed=harmonizer.seed,
+        device=harmonizer.device,
+    ).eval()
 
 
 def from_fit(context: HarmonizeContext, prefix: str, assignments: Sequence[str] = ()) -> Harmonizer:
@@ -208,19 +207,13 @@ def from_fit(context: HarmonizeContext, prefix: str, assignments: Sequence[str] 
     UserError
         If no fit or several fits match, or the method has changed since the fit.
     """
-    key, fit = _find_fit(context.home, prefix)
-    name = fit["method"]
-    cls: type[Method] = context.registry.entry("methods", name).load()
-    if fit["version"] != cls.version:
-        raise UserError(
-            f"the fit {key} is of version {fit['version']} of '{name}', but version "
-            f"{cls.version} is installed; give --method to fit that version"
-        )
+    key, fit = find_fit(context.home, prefix)
+    cls = class_of_fit(context.registry, key, fit)
     return _harmonizer(
         context,
-        name,
+        fit["method"],
         cls,
-        _config_of_fit(key, fit, cls, assignments),
+        config_of_fit(key, fit, cls, assignments),
         preset=fit["preset"],
         seed=fit["seed"],
         grid=Grid.of(fit["grid"]),
@@ -233,44 +226,6 @@ def from_fit(context: HarmonizeContext, prefix: str, assignments: Sequence[str] 
         standard=tuple(fit.get("standard", ())),
         prepared=tuple(fit.get("prepared", ())),
     )
-
-
-def _find_fit(home: Path, prefix: str) -> tuple[str, Mapping[str, Any]]:
-    """Return key and description of the only stored fit whose key begins with `prefix`."""
-    fits = stored_fits(home)
-    keys = [key for key in fits if key.startswith(prefix)]
-    if not keys:
-        hint = "`harmbench harmonize --fits` lists them" if fits else "the store has no fits yet"
-        raise UserError(f"no fit '{prefix}' in {home / 'fits'}; {hint}")
-    if len(keys) > 1:
-        raise UserError(f"fit '{prefix}' is ambiguous: {', '.join(keys)}; give more of the key")
-    return keys[0], fits[keys[0]]
-
-
-def _config_of_fit(
-    key: str, fit: Mapping[str, Any], cls: type[Method], assignments: Sequence[str]
-) -> Any:
-    """Return the config of a fit, with settings that act at inference only as assigned."""
-    name = fit["method"]
-    preset = cls.preset(fit["preset"])
-    names = fit_settings(preset)
-    unknown = [setting for setting in names if setting not in fit["settings"]]
-    if unknown:
-        raise UserError(
-            f"the fit {key} was made before '{name}' had the setting '{unknown[0]}'; give "
-            "--method to fit again"
-        )
-    fixed = {setting: fit["settings"][setting] for setting in names}
-    config = settings.change(name, preset, fixed, "fit of")
-    values = settings.parse(assignments)
-    if values.keys() - {name}:
-        raise UserError(f"--set {min(values.keys() - {name})}: the fit {key} is of '{name}'")
-    for setting in values.get(name, {}):
-        if setting in fixed:
-            raise UserError(
-                f"--set {name}.{setting}: the fit {key} depends on it; give --method to fit again"
-            )
-    return settings.apply(name, config, values.get(name, {}))
 
 
 def from_request(context: HarmonizeContext, request: Request, progress: Progress) -> Harmonizer:
@@ -303,7 +258,9 @@ def from_request(context: HarmonizeContext, request: Request, progress: Progress
     if cell.skip is not None or fit is None:
         raise UserError(f"no fit of {cell.title}: {cell.skip or planned.fault}")
     device = torch.device(context.device)
-    Runner(context.registry, context.home, device, progress).fitted(planned)
+    Runner(registry=context.registry, home=context.home, device=device, progress=progress).fitted(
+        planned
+    )
     return _harmonizer(
         context,
         name,

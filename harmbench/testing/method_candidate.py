@@ -18,7 +18,7 @@ from torch import Tensor
 
 from harmbench.contracts.cell import Cell
 from harmbench.contracts.fit_data import FitData
-from harmbench.contracts.fit_progress import FitProgress
+from harmbench.contracts.fit_progress import CHECKPOINT_SECONDS, FitProgress
 from harmbench.contracts.method import Method
 from harmbench.contracts.needs import Needs
 from harmbench.contracts.task_data import TaskData
@@ -184,7 +184,9 @@ class MethodCandidate:
 
     def runner(self, name: str, progress: Progress | None = None) -> Runner:
         """Return a runner with its own store, in the subfolder `name`."""
-        return Runner(Registry(), self.folder / name, CPU, progress or Silent())
+        return Runner(
+            registry=Registry(), home=self.folder / name, device=CPU, progress=progress or Silent()
+        )
 
     def store(self, name: str) -> FitStore:
         """Return the fits of the runner of that name."""
@@ -289,9 +291,17 @@ class MethodCandidate:
             raise NotApplicable("its output has another shape; see the check 'shape'")
         return output.images
 
-    def again(self, name: str, progress: Progress | None = None) -> Method:
+    def again(
+        self,
+        name: str,
+        progress: Progress | None = None,
+        *,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    ) -> Method:
         """Return the method of the runner of that name, fitted now or taken from its store."""
-        return self.runner(name, progress).fitted(self.planned())
+        runner = self.runner(name, progress)
+        runner = dataclasses.replace(runner, checkpoint_seconds=checkpoint_seconds)
+        return runner.fitted(self.planned())
 
     @property
     def costs(self) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import torch
 
@@ -18,7 +17,6 @@ from harmbench.testing.method_candidate import (
     max_difference,
     reseed_global_rngs,
 )
-from harmbench.training import loop as training
 
 REPEAT_CHECKS: CheckList[MethodCandidate] = CheckList()
 
@@ -105,16 +103,6 @@ def store(candidate: MethodCandidate) -> None:
     _check_same(candidate, loaded, "the same output after storing and loading", fix)
 
 
-@contextmanager
-def _checkpoints_at_every_step() -> Iterator[None]:
-    usual = training.CHECKPOINT_SECONDS
-    training.CHECKPOINT_SECONDS = 0.0
-    try:
-        yield
-    finally:
-        training.CHECKPOINT_SECONDS = usual
-
-
 @REPEAT_CHECKS.add("resume")
 def resume(candidate: MethodCandidate) -> None:
     """A killed fit resumes at its checkpoint, and ends like a fit that was not killed."""
@@ -124,14 +112,15 @@ def resume(candidate: MethodCandidate) -> None:
     steps = candidate.pulse.count
     if not steps:
         raise NotApplicable("it reports no progress, so the check cannot stop it")
-    with _checkpoints_at_every_step():
-        with suppress(Killed):
-            candidate.again("killed", CountingProgress(max(1, round(0.6 * steps))))
-        if not any(candidate.store("killed").root.glob(".*.checkpoints/*")):
-            raise NotApplicable("it keeps no checkpoints: a killed fit starts from the beginning")
-        progress = CountingProgress()
-        reseed_global_rngs(4)
-        resumed = candidate.again("killed", progress)
+    with suppress(Killed):
+        candidate.again(
+            "killed", CountingProgress(max(1, round(0.6 * steps))), checkpoint_seconds=0
+        )
+    if not any(candidate.store("killed").root.glob(".*.checkpoints/*")):
+        raise NotApplicable("it keeps no checkpoints: a killed fit starts from the beginning")
+    progress = CountingProgress()
+    reseed_global_rngs(4)
+    resumed = candidate.again("killed", progress, checkpoint_seconds=0)
     fix = (
         "train with harmbench.train, or pass progress.save everything that later steps depend "
         "on, including optimiser and generators, and begin with progress.saved()"

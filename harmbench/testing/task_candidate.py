@@ -138,7 +138,7 @@ class TaskCandidate:
     @cached_property
     def runner(self) -> Runner:
         """Runner with its own store."""
-        return Runner(Registry(), self.folder, CPU, Silent())
+        return Runner(registry=Registry(), home=self.folder, device=CPU, progress=Silent())
 
     @cached_property
     def instruments(self) -> dict[str, Instrument]:

@@ -23,8 +23,6 @@ from harmbench.util import memory
 from harmbench.util.hashing import digest
 from harmbench.util.precision import autocast, has_bfloat16
 
-# Between two checkpoints: what a kill may cost.
-CHECKPOINT_SECONDS = 60.0
 # Losses stay on a GPU for so many steps, since reading one makes the host wait for it.
 STEPS_BETWEEN_LOOKS = {"cuda": 20}
 # Points of a curve of the loss; each is the mean over the steps since the last one.
@@ -261,7 +259,7 @@ class _Run:
             self._advance(step)
             validates = self.validate is not None and (last or step % self.validate_every == 0)
             closes = last or step % window == 0
-            saves = last or time.monotonic() - saved >= CHECKPOINT_SECONDS
+            saves = last or time.monotonic() - saved >= self.progress.checkpoint_seconds
             looks = step % STEPS_BETWEEN_LOOKS.get(self.device.type, 1) == 0
             if looks or validates or closes or saves:
                 # Before anything is kept: what has run away is neither the best nor saved.

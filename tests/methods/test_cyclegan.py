@@ -313,16 +313,15 @@ def test_scans_do_not_mix(domain):
 
 
 def test_a_fit_killed_and_run_again_ends_to_the_bit_the_same(
-    small_cohort, tmp_path, monkeypatch, kills, assert_equal
+    small_cohort, tmp_path, kills, assert_equal
 ):
-    monkeypatch.setattr("harmbench.training.loop.CHECKPOINT_SECONDS", 0)
     data = Bias().setup(small_cohort, 0)
     with pytest.raises(kills.Killed):
-        fit(data, SHORT, FitProgress(kills(7), tmp_path))
+        fit(data, SHORT, FitProgress(kills(7), tmp_path, checkpoint_seconds=0))
     (checkpoint,) = tmp_path.iterdir()
     *_, targets, sources = torch.load(checkpoint, weights_only=True)["state"]["keep"]
     assert len(targets["images"]) == len(sources["images"]) == SHORT.pool_size
-    method, progress = fit(data, SHORT, FitProgress(checkpoints=tmp_path))
+    method, progress = fit(data, SHORT, FitProgress(checkpoints=tmp_path, checkpoint_seconds=0))
     assert progress.facts["resumed_at"] == 6
     whole, uninterrupted = fit(data, SHORT)
     assert_equal(method.state_dict(), whole.state_dict())

@@ -50,14 +50,13 @@ def test_it_learns_to_find_white_matter_of_subjects_it_has_not_seen(data, small_
     assert torch.equal(model(middle).predicted, found.predicted[:, 3:4])
 
 
-def test_a_killed_fit_goes_on_to_the_same_end(data, tmp_path, kills, assert_equal, monkeypatch,
+def test_a_killed_fit_goes_on_to_the_same_end(data, tmp_path, kills, assert_equal,
                                               one_thread):  # fmt: skip
-    monkeypatch.setattr("harmbench.training.loop.CHECKPOINT_SECONDS", 0)
     config = dataclasses.replace(SMALL, steps=12, validate_every=5)
     whole = segmenter(data, config)
     whole.fit(data, FitProgress())
     with pytest.raises(kills.Killed):
-        segmenter(data, config).fit(data, FitProgress(kills(7), tmp_path))
+        segmenter(data, config).fit(data, FitProgress(kills(7), tmp_path, checkpoint_seconds=0))
     resumed, progress = segmenter(data, config), FitProgress(None, tmp_path)
     resumed.fit(data, progress)
     assert progress.facts["resumed_at"] > 0

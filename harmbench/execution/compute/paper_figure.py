@@ -39,7 +39,7 @@ def draw_figure(
     cell, data = planned.cell, planned.data
     if cell.skip is not None or data is None:
         raise UserError(f"no figure of {cell.title}: {cell.skip or planned.fault}")
-    runner = Runner(registry, home, device, progress)
+    runner = Runner(registry=registry, home=home, device=device, progress=progress)
     context = FigureContext(
         cell=cell,
         method=planned.method,

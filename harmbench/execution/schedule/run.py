@@ -90,7 +90,7 @@ def run_cells(
     device = prepare(local_options(executor_options, options))
     plan = make_plan(registry, selection, home, progress)
     invocation = invocation or Invocation.begin(home, options, executor_options.to_json())
-    runner = Runner(registry, home, device, progress)
+    runner = Runner(registry=registry, home=home, device=device, progress=progress)
     scheduler = Scheduler(plan, runner, Durations.read(home))
     session = Session(plan, runner, scheduler.jobs, invocation.logs)
     with invocation.running():
@@ -151,7 +151,7 @@ def forecast(
         ]
         return Forecast(prepared=False, fits=(), cells=tuple(cells))
     plan = make_plan(registry, selection, home, progress)
-    runner = Runner(registry, home, prepare(options), progress)
+    runner = Runner(registry=registry, home=home, device=prepare(options), progress=progress)
     jobs = Scheduler(plan, runner, Durations.read(home)).jobs
     fits = [
         ForecastJob(title=job.title, seconds=job.seconds) for job in jobs.values() if job.is_fit

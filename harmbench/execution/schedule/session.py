@@ -58,7 +58,7 @@ class Session:
         registry = Registry.discover(order.plugins)
         folder = home()
         plan = make_plan(registry, select(registry, order.request), folder, Silent())
-        runner = Runner(registry, folder, device, progress)
+        runner = Runner(registry=registry, home=folder, device=device, progress=progress)
         return cls(plan, runner, jobs(plan, Durations({}, {})), logs)
 
     def perform(self, key: str, *, wait: bool = False) -> JobResult:

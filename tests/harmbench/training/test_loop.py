@@ -165,11 +165,6 @@ def whole(small_cohort):
     return results
 
 
-@pytest.fixture(autouse=True)
-def _checkpoint_every_step(monkeypatch):
-    monkeypatch.setattr("harmbench.training.loop.CHECKPOINT_SECONDS", 0)
-
-
 @pytest.mark.parametrize("name", FITS)
 @pytest.mark.parametrize("notes", [[1], [2, 11], [STEPS]], ids=str)
 def test_a_fit_killed_anywhere_ends_to_the_bit_the_same(
@@ -178,10 +173,10 @@ def test_a_fit_killed_anywhere_ends_to_the_bit_the_same(
     done = 0
     for note in notes:
         with pytest.raises(kills.Killed):
-            FITS[name](small_cohort, FitProgress(kills(note), tmp_path))
+            FITS[name](small_cohort, FitProgress(kills(note), tmp_path, checkpoint_seconds=0))
         done += note - 1
     shown = kills()
-    progress = FitProgress(shown, tmp_path)
+    progress = FitProgress(shown, tmp_path, checkpoint_seconds=0)
     state = FITS[name](small_cohort, progress)
     expected, uninterrupted = whole[name]
     assert_equal(state, expected)
@@ -195,20 +190,20 @@ def test_a_fit_killed_anywhere_ends_to_the_bit_the_same(
 def test_a_fit_that_had_ended_but_was_not_stored_is_not_trained_again(
     whole, small_cohort, tmp_path, kills, assert_equal
 ):
-    fit_plain(small_cohort, FitProgress(checkpoints=tmp_path))
+    fit_plain(small_cohort, FitProgress(checkpoints=tmp_path, checkpoint_seconds=0))
     shown = kills(note=1)
-    assert_equal(fit_plain(small_cohort, FitProgress(shown, tmp_path)), whole["plain"][0])
+    assert_equal(
+        fit_plain(small_cohort, FitProgress(shown, tmp_path, checkpoint_seconds=0)),
+        whole["plain"][0],
+    )
     assert shown.left == 1
 
 
-def test_between_checkpoints_nothing_is_written_until_the_end(
-    small_cohort, tmp_path, monkeypatch, kills
-):
-    monkeypatch.setattr("harmbench.training.loop.CHECKPOINT_SECONDS", 3600)
+def test_between_checkpoints_nothing_is_written_until_the_end(small_cohort, tmp_path, kills):
     with pytest.raises(kills.Killed):
-        fit_plain(small_cohort, FitProgress(kills(STEPS), tmp_path))
+        fit_plain(small_cohort, FitProgress(kills(STEPS), tmp_path, checkpoint_seconds=3600))
     assert list(tmp_path.iterdir()) == []
-    fit_plain(small_cohort, FitProgress(checkpoints=tmp_path))
+    fit_plain(small_cohort, FitProgress(checkpoints=tmp_path, checkpoint_seconds=3600))
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -217,12 +212,12 @@ def test_a_damaged_checkpoint_is_told_and_training_starts_anew(
     left, whole, small_cohort, tmp_path, kills, assert_equal
 ):
     with pytest.raises(kills.Killed):
-        fit_plain(small_cohort, FitProgress(kills(9), tmp_path))
+        fit_plain(small_cohort, FitProgress(kills(9), tmp_path, checkpoint_seconds=0))
     (path,) = tmp_path.iterdir()
     content = path.read_bytes()
     path.write_bytes(content[: int(left * len(content))])
     shown = kills()
-    progress = FitProgress(shown, tmp_path)
+    progress = FitProgress(shown, tmp_path, checkpoint_seconds=0)
     assert_equal(fit_plain(small_cohort, progress), whole["plain"][0])
     assert "resumed_at" not in progress.facts
     assert "a checkpoint is damaged, so the fit starts anew" in shown.lines[0]
@@ -231,8 +226,8 @@ def test_a_damaged_checkpoint_is_told_and_training_starts_anew(
 
 def test_a_checkpoint_that_does_not_fit_is_not_met(small_cohort, tmp_path, kills):
     with pytest.raises(kills.Killed):
-        fit_adversarial(small_cohort, FitProgress(kills(9), tmp_path))
-    progress = FitProgress(checkpoints=tmp_path)
+        fit_adversarial(small_cohort, FitProgress(kills(9), tmp_path, checkpoint_seconds=0))
+    progress = FitProgress(checkpoints=tmp_path, checkpoint_seconds=0)
     fit_plain(small_cohort, progress)
     assert "resumed_at" not in progress.facts
 
@@ -242,10 +237,7 @@ import sys, time
 from pathlib import Path
 import torch
 from harmbench import FitProgress, Phase, train, torch_generator
-from harmbench.training import loop
 from harmbench.util.progress import Silent
-
-loop.CHECKPOINT_SECONDS = 0
 
 class Told(Silent):
     def __init__(self, pause):
@@ -270,7 +262,7 @@ def fit(checkpoints, pause):
         torch.nn.Linear(16, 64), torch.nn.Dropout(0.2), torch.nn.Linear(64, 16)
     )
     optimizer = torch.optim.Adam(model.parameters())
-    progress = FitProgress(Told(pause), checkpoints)
+    progress = FitProgress(Told(pause), checkpoints, checkpoint_seconds=0)
     loss = lambda x: (model(x) - x).square().mean()
     train(model, Noise(), Phase(loss, optimizer), progress, name="fit", steps=60)
     return model.state_dict(), progress
@@ -310,8 +302,7 @@ def test_divergence_is_told_by_step_and_never_saved(
     monkeypatch.setitem(
         sys.modules["harmbench.training.loop"].STEPS_BETWEEN_LOOKS, "cpu", steps_between_looks
     )
-    monkeypatch.setattr("harmbench.training.loop.CHECKPOINT_SECONDS", seconds)
-    progress = FitProgress(checkpoints=tmp_path)
+    progress = FitProgress(checkpoints=tmp_path, checkpoint_seconds=seconds)
     with pytest.raises(DivergedError, match=r"plain: ran away at training step \d+ \(loss") as told:
         fit_plain(small_cohort, progress, rate=1e25)
     step = int(str(told.value).split("step ")[1].split()[0])
@@ -528,7 +519,7 @@ def test_a_fit_on_a_gpu_goes_on_with_all_its_streams(target, tmp_path, kills):
                 target, size=4, device=device, generator=torch_generator(0, "batches")
             )
             torch.manual_seed(7)
-            progress = FitProgress(kills(note), folder)
+            progress = FitProgress(kills(note), folder, checkpoint_seconds=0)
             killed = pytest.raises(kills.Killed) if note else contextlib.nullcontext()
             with killed:
                 train(

@@ -7,7 +7,7 @@ import dataclasses
 import torch
 
 from harmbench.execution.compute.apply import harmonized_by
-from harmbench.execution.compute.runner import CellFacts
+from harmbench.execution.compute.cell_facts import CellFacts
 from harmbench_methods.blindcurve.config import BlindCurveConfig
 from harmbench_methods.blindcurve.method import BlindCurve
 from harmbench_methods.identity import Identity

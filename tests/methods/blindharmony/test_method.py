@@ -206,13 +206,17 @@ def test_training_lowers_the_bits_and_keeps_the_best_state(data, state):
 
 
 def test_a_fit_that_was_killed_ends_where_it_would_have_ended(
-    data, state, tmp_path, monkeypatch, kills, assert_equal
+    data, state, tmp_path, kills, assert_equal
 ):
-    monkeypatch.setattr("harmbench.training.loop.CHECKPOINT_SECONDS", 0)
     for last in (4, 17):
         with pytest.raises(kills.Killed):
-            BlindHarmony(GRID, CONFIG).fit(data, FitProgress(kills(last), tmp_path))
-    method, progress = BlindHarmony(GRID, CONFIG), FitProgress(checkpoints=tmp_path)
+            BlindHarmony(GRID, CONFIG).fit(
+                data, FitProgress(kills(last), tmp_path, checkpoint_seconds=0)
+            )
+    method, progress = (
+        BlindHarmony(GRID, CONFIG),
+        FitProgress(checkpoints=tmp_path, checkpoint_seconds=0),
+    )
     method.fit(data, progress)
     assert progress.facts["resumed_at"] == 3 + 16
     assert_equal(method.state_dict(), state)

@@ -12,11 +12,11 @@ import torch
 from harmbench.contracts.cell import Status
 from harmbench.contracts.needs import Needs
 from harmbench.errors import UserError
+from harmbench.execution.compute.fitted import stored_fits
 from harmbench.execution.compute.runner import Runner
 from harmbench.execution.plan.plan import make_plan
 from harmbench.execution.plan.request import Request
 from harmbench.execution.plan.selection import select
-from harmbench.harmonization.harmonizer import stored_fits
 from harmbench.plugins import Registry
 from harmbench.util.progress import Silent
 from helpers import PLUGINS
@@ -46,7 +46,12 @@ def bench(prepared, tmp_path, monkeypatch, compute):
 
     def run(methods, tasks, **options):
         planned = plan(tmp_path, methods, tasks, **options)
-        runner = Runner(Registry.discover(FILES), tmp_path, torch.device("cpu"), Silent())
+        runner = Runner(
+            registry=Registry.discover(FILES),
+            home=tmp_path,
+            device=torch.device("cpu"),
+            progress=Silent(),
+        )
         results, _ = compute(planned, runner)
         return {(planned.cell.method, planned.cell.task): result for planned, result in results}
 

@@ -43,7 +43,12 @@ def bench(prepared, tmp_path, monkeypatch, compute):
 
     def run(*methods, **options):
         planned = plan(tmp_path, methods, **options)
-        runner = Runner(Registry.discover(FILES), tmp_path, torch.device("cpu"), Silent())
+        runner = Runner(
+            registry=Registry.discover(FILES),
+            home=tmp_path,
+            device=torch.device("cpu"),
+            progress=Silent(),
+        )
         found, run.made = compute(planned, runner)
         results = {planned.cell.method: result for planned, result in found}
         return results[methods[0]] if len(methods) == 1 else results

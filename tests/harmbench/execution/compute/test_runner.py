@@ -41,11 +41,17 @@ def bench(prepared, tmp_path, monkeypatch, compute):
     (tmp_path / "cohorts").symlink_to(prepared / "cohorts")
     files = [PLUGINS / "tiny_cohort.py", PLUGINS / "odd_methods.py", PLUGINS / "sample_plugin.py"]
 
-    def run(methods, tasks, progress=None, **options):
+    def run(methods, tasks, progress=None, *, checkpoint_seconds=60, **options):
         registry = Registry.discover(files)
         request = Request(methods, tasks, "tiny", **options)
         plan = make_plan(registry, select(registry, request), tmp_path, Silent())
-        runner = Runner(registry, tmp_path, torch.device("cpu"), progress or Silent())
+        runner = Runner(
+            registry=registry,
+            home=tmp_path,
+            device=torch.device("cpu"),
+            progress=progress or Silent(),
+            checkpoint_seconds=checkpoint_seconds,
+        )
         results, run.made = compute(plan, runner)
         return {(planned.cell.method, planned.cell.task): result for planned, result in results}
 
@@ -109,13 +115,12 @@ def stored_state(home):
     return load_file(path)
 
 
-def test_a_fit_that_was_interrupted_goes_on_and_ends_the_same(bench, monkeypatch):
-    monkeypatch.setattr("harmbench.training.loop.CHECKPOINT_SECONDS", 0)
+def test_a_fit_that_was_interrupted_goes_on_and_ends_the_same(bench):
     with pytest.raises(KeyboardInterrupt):
-        bench(["learns"], ["domain1"], progress=Interrupts(12))
+        bench(["learns"], ["domain1"], progress=Interrupts(12), checkpoint_seconds=0)
     (checkpoints,) = (bench.home / "fits").glob(".*.checkpoints")
     progress = Interrupts(0)
-    result = bench(["learns"], ["domain1"], progress=progress)["learns", "domain1"]
+    result = bench(["learns"], ["domain1"], progress, checkpoint_seconds=0)["learns", "domain1"]
     assert result.status is Status.DONE
     assert "learns: goes on at step 11 of 30" in progress.lines
     assert result.facts["fit_resumed_at"] == 11
@@ -144,9 +149,8 @@ def test_curves_and_facts_of_a_fit_go_with_every_cell_that_uses_it(bench):
     assert again["identity", "domain1"].curves == ()
 
 
-def test_a_fit_that_ran_away_says_how_far_it_came_and_leaves_nothing(bench, monkeypatch):
-    monkeypatch.setattr("harmbench.training.loop.CHECKPOINT_SECONDS", 0)
-    result = bench(["runs-away"], ["domain1"])["runs-away", "domain1"]
+def test_a_fit_that_ran_away_says_how_far_it_came_and_leaves_nothing(bench):
+    result = bench(["runs-away"], ["domain1"], checkpoint_seconds=0)["runs-away", "domain1"]
     assert result.status is Status.DIVERGED
     assert "ran away at training step" in result.reason
     assert result.facts["fit_steps_done"] < 30
@@ -309,7 +313,9 @@ def outside(bench, path, power, methods, tasks):
     plan = make_plan(
         registry, select(registry, Request(methods, tasks, "tiny")), bench.home, Silent()
     )
-    runner = Runner(registry, bench.home, torch.device("cpu"), Silent())
+    runner = Runner(
+        registry=registry, home=bench.home, device=torch.device("cpu"), progress=Silent()
+    )
     results, _ = bench.compute(plan, runner)
     return {(planned.cell.method, planned.cell.task): result for planned, result in results}, told
 

@@ -43,7 +43,9 @@ def plan_of(home, methods, tasks, **options):
 
 
 def runner(home):
-    return Runner(Registry.discover(FILES), home, torch.device("cpu"), Silent())
+    return Runner(
+        registry=Registry.discover(FILES), home=home, device=torch.device("cpu"), progress=Silent()
+    )
 
 
 class Lanes:

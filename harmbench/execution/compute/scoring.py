@@ -1,0 +1,115 @@
+"""Computing one cell: harmonise the test scans, score them, and store the result."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from harmbench.contracts.cell import CellResult, Status
+from harmbench.contracts.method import Method
+from harmbench.contracts.scorer import ScoringContext
+from harmbench.contracts.task import Task
+from harmbench.data.scans import Scans
+from harmbench.execution.compute.apply import harmonized_by
+from harmbench.execution.compute.cell_facts import CellFacts
+from harmbench.execution.compute.keyframes import Keyframes
+from harmbench.execution.compute.slices import Slices
+from harmbench.execution.plan.plan import PlannedCell
+from harmbench.store.stores import BoundsStore, CellStore, to_json
+from harmbench.util import device as devices
+from harmbench.util import memory
+from harmbench.util.seeds import seeded
+
+
+def score_cell(
+    planned: PlannedCell,
+    method: Method,
+    context: ScoringContext,
+    bounds: dict[str, Any],
+    facts: CellFacts,
+    store: CellStore,
+) -> CellResult:
+    """Harmonise and score all test scans of a cell, and store the result."""
+    assert planned.task is not None
+    cell, task, data = planned.cell, planned.task, context.data
+    scorer, keyframes, slices = task.scorer(context), Keyframes(cell), Slices()
+    size, began = devices.scans_per_batch(context.device), time.perf_counter()
+    with devices.watched(context.device) as gpu:
+        for start in context.progress.track(range(0, len(data.test), size), cell.title):
+            indices = range(start, min(start + size, len(data.test)))
+            for source, harmonized, truth in _harmonized(planned, method, context, indices, facts):
+                facts.flag(harmonized)
+                scorer.add(source, harmonized, truth)
+                keyframes.add(source, harmonized, truth)
+                slices.add(source, harmonized, truth)
+    scores = scorer.table()
+    registered = {metric.name: metric.higher_is_better for metric in context.metrics}
+    facts.facts |= gpu | {
+        "harmonize_seconds_per_scan": facts.harmonizing / max(1, len(data.test)),
+        "cell_seconds": time.perf_counter() - began,
+        "lower_is_better": [
+            name for name, higher in (registered | dict(task.measures)).items() if not higher
+        ],
+        "headline": list(task.headline),
+        "bounds": bounds,
+        "test_scans": len(data.test),
+        "test_people": len(set(data.test.subjects)),
+    }
+    picture = io.BytesIO()
+    keyframes.figure(scores, data, task.headline, scorer.annotated).savefig(picture, dpi=110)
+    result = CellResult(
+        status=Status.DONE,
+        scores=scores,
+        estimates=scorer.estimates(scores),
+        facts=facts.facts,
+        curves=facts.curves,
+    )
+    return store.save(cell, result, picture.getvalue(), slices.arrays(data.target))
+
+
+def _harmonized(
+    planned: PlannedCell,
+    method: Method,
+    context: ScoringContext,
+    indices: range,
+    facts: CellFacts,
+) -> Iterator[tuple[Scans, Scans, Scans | None]]:
+    """Yield source scans, harmonised scans and their truth; in parts if memory runs out."""
+    data, device = context.data, context.device
+    while indices:
+        part = indices[: facts.facts.get("scans_at_once", len(indices))]
+        source = data.test.load(part)
+        truth = None if data.references is None else data.references.load(part)
+        began = time.perf_counter()
+        try:
+            harmonized = harmonized_by(method, source, truth, context.seed, device)
+        except Exception as error:
+            if not memory.ran_out(error) or len(part) == 1:
+                raise
+            facts.facts["scans_at_once"] = len(part) // 2
+        else:
+            facts.harmonizing += time.perf_counter() - began
+            yield source, harmonized, truth
+            indices = indices[len(part) :]
+            continue
+        # Outside the handler: the error and all tensors that it refers to are gone.
+        memory.release(device)
+        context.progress.log(
+            f"{planned.cell.title}: out of memory; continuing with {len(part) // 2} scans at once"
+        )
+
+
+def task_bounds(
+    planned: PlannedCell, task: Task, context: ScoringContext, store: BoundsStore
+) -> dict[str, Any]:
+    """Return the task's bounds as JSON types, computed once for all its cells."""
+    with store.lock(planned.bounds_key):
+        bounds = store.load(planned.bounds_key)
+        if bounds is None:
+            with seeded(context.seed, "bounds", task.name):
+                estimates = task.bounds(context)
+            bounds = {title: to_json(numbers) for title, numbers in estimates.items()}
+            store.save(planned.bounds_key, bounds)
+    return bounds
