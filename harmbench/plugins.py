@@ -100,21 +100,28 @@ class Entry:
 class Registry:
     """All plugins, and the names they register.
 
+    Parameters
+    ----------
+    on_error
+        Called with one line for each fault of a plugin as it happens; faults are not shown if
+        None.
+
     Attributes
     ----------
     plugins
         Every plugin found, broken ones included.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_error: Callable[[str], None] | None = None) -> None:
         self.manager = pluggy.PluginManager("harmbench")
         self.manager.add_hookspecs(hookspecs)
         self.plugins: list[Plugin] = []
-        # Told of every fault of a plugin as it happens; the command line prints it.
-        self.on_error: Callable[[str], None] = lambda line: None
+        self._on_error = on_error
 
     @classmethod
-    def discover(cls, files: Sequence[Path] = ()) -> Registry:
+    def discover(
+        cls, files: Sequence[Path] = (), on_error: Callable[[str], None] | None = None
+    ) -> Registry:
         """Find plugins: built in, installed, in the user's folder, and in `files`.
 
         A broken plugin costs itself and nothing else. With `HARMBENCH_STRICT_PLUGINS=1`
@@ -151,7 +158,14 @@ class Registry:
         broken = [plugin for plugin in registry.plugins if plugin.errors]
         if broken and os.environ.get("HARMBENCH_STRICT_PLUGINS", "") not in ("", "0"):
             raise UserError(f"plugin '{broken[0].name}' is broken: {broken[0].errors[0]}")
+        # Only now: faults of loading are kept with their plugins (`Plugin.errors`).
+        registry._on_error = on_error
         return registry
+
+    def report(self, line: str) -> None:
+        """Report a fault of a plugin."""
+        if self._on_error is not None:
+            self._on_error(line)
 
     def add(self, plugin: Plugin, module: Any) -> None:
         """Register a loaded plugin; an error is kept with it."""
@@ -193,7 +207,7 @@ class Registry:
                 line = f"{hook}: {one_line(error)}"
                 if line not in plugin.errors:
                     plugin.errors.append(line)
-                    self.on_error(f"plugin '{plugin.name}': {line}")
+                    self.report(f"plugin '{plugin.name}': {line}")
                 continue
             answers += [(plugin, result) for result in results]
         return answers

@@ -97,7 +97,6 @@ def figure(
     chosen, home = resolve(device), writable_home()
     selection = select(registry, choice.request(cohort, recipe, normalize, prepare_options))
     with shown(Console(stderr=True)) as progress:
-        registry.on_error = lambda line: progress.log(f"warning: {line}")
         picture = draw_figure(registry, drawing, selection, home, chosen, progress)
     with written(output):
         picture.savefig(output, dpi=_DPI)

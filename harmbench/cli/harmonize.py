@@ -222,7 +222,6 @@ def _harmonizer(
 ) -> Harmonizer:
     from harmbench.harmonization.harmonizer import from_fit, from_request
 
-    context.registry.on_error = lambda line: progress.log(f"warning: {line}")
     if fit is not None:
         return from_fit(context, fit, request.assignments)
     return from_request(context, request, progress)

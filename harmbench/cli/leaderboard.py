@@ -133,7 +133,7 @@ def extra_columns(registry: Registry, runs: pd.DataFrame) -> dict[str, dict[str,
                 for heading, texts in columns.items()
             }
         except AttributeError:
-            registry.on_error(
+            registry.report(
                 f"plugin '{plugin.name}': leaderboard_columns must return "
                 '{"heading": {"method": "text"}}'
             )

@@ -52,8 +52,8 @@ def source_names(registry: Registry, cohort: str, recipe: Path | None) -> tuple[
 
 def discover(files: tuple[Path, ...]) -> Registry:
     """Find all plugins, and warn of broken ones on the error stream."""
-    registry = Registry.discover(files)
-    registry.on_error = lambda line: click.echo(f"warning: {line}", err=True)
+    # Lines on the error stream appear above progress bars: rich redirects it.
+    registry = Registry.discover(files, lambda line: click.echo(f"warning: {line}", err=True))
     for plugin in registry.plugins:
         if plugin.errors:
             click.echo(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from harmbench.cli.options import discover
@@ -22,6 +24,8 @@ def resume() -> int:
 
     home = writable_home()
     invocation, executor = last_unfinished(home)
+    # Relative paths in its options refer to the directory that it was started in.
+    os.chdir(invocation.directory)
     options = invocation.order
     registry = discover(options.plugins)
     click.echo(f"resuming {invocation.folder.name}", err=True)

@@ -45,7 +45,6 @@ def compute(
         If the device or the executor is not available.
     """
     with shown(Console(stderr=True)) as progress:
-        registry.on_error = lambda line: progress.log(f"warning: {line}")
         return run_and_record(
             registry,
             selection,
@@ -78,7 +77,6 @@ def print_forecast(
     """Print what a run would compute, and how long it would take."""
     out = Console(soft_wrap=True, highlight=False, markup=False)
     with shown(Console(stderr=True)) as progress:
-        registry.on_error = lambda line: progress.log(f"warning: {line}")
         expected = forecast(registry, selection, home, options, progress)
     if not expected.prepared:
         request = selection.request

@@ -47,7 +47,7 @@ def references(registry: Registry, board: Board) -> list[Reference]:
         try:
             printed = printed_of(entries[method])
         except HarmbenchError as error:
-            registry.on_error(str(error))
+            registry.report(str(error))
             continue
         if printed is None:
             continue

@@ -168,17 +168,16 @@ def test_an_event_hook_that_raises_is_reported_and_the_others_are_called(
     bad.write_text("from harmbench import hookimpl\n@hookimpl\ndef before_cell(cell): cell.nothing")
     log = tmp_path / "log"
     monkeypatch.setenv("SAMPLE_PLUGIN_LOG", str(log))
-    registry = Registry.discover([bad, SAMPLE])
-    told: list[str] = []
-    registry.on_error = told.append
+    lines: list[str] = []
+    registry = Registry.discover([bad, SAMPLE], lines.append)
 
     class Cell:
         title = "a cell"
 
     registry.call("before_cell", cell=Cell())
     assert log.read_text() == "before a cell\n"
-    assert "bad_events" in told[0]
-    assert "nothing" in told[0]
+    assert "bad_events" in lines[0]
+    assert "nothing" in lines[0]
 
 
 def test_an_unknown_name_gets_a_suggestion(home):

@@ -134,7 +134,7 @@ def _working_metrics(registry: Registry) -> Iterator[Metric]:
         try:
             yield entry.build()
         except Exception as error:
-            registry.on_error(f"metric '{entry.name}' is left out: {one_line(error)}")
+            registry.report(f"metric '{entry.name}' is left out: {one_line(error)}")
 
 
 def unmet(needs: Needs, data: TaskData) -> str | None:

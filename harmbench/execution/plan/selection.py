@@ -145,7 +145,7 @@ def select(registry: Registry, request: Request) -> Selection:
         except UserError as error:
             if name in request.methods or name in assignments:
                 raise
-            registry.on_error(f"method '{name}' is left out: {error}")
+            registry.report(f"method '{name}' is left out: {error}")
         else:
             variants += found
     changed = {

@@ -20,57 +20,60 @@ from harmbench.util.files import atomic_write_bytes
 
 @dataclass(frozen=True)
 class Invocation:
-    """One matrix, from its order to its end.
+    """A run, from its first cell to its last.
 
     Attributes
     ----------
     folder
-        Holds `order.json`, the `logs` of its works, and `ended` when it has.
+        Holds `order.json`, the `logs` of its jobs, and `ended` once it has ended.
+    order
+        The options of the run.
+    directory
+        Current directory when the run began; relative paths of the options refer to it.
     """
 
     folder: Path
     order: RunOptions = field(repr=False)
+    directory: Path = field(repr=False)
 
     @classmethod
     def begin(cls, home: Path, order: RunOptions, executor: dict[str, object]) -> Invocation:
-        """Write an order down; `executor` says how it is computed, as JSON types."""
+        """Write the options of a new run; `executor` holds those of its executor as JSON types."""
         folder = home / "runs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         folder.mkdir(parents=True, exist_ok=True)
-        # Paths in the order may be relative to where it was given.
-        content = {"order": order.to_json(), "executor": executor, "directory": str(Path.cwd())}
+        directory = Path.cwd()
+        content = {"order": order.to_json(), "executor": executor, "directory": str(directory)}
         atomic_write_bytes(folder / "order.json", json.dumps(content).encode())
-        return cls(folder, order)
+        return cls(folder, order, directory)
 
     @property
     def logs(self) -> Path:
-        """Folder for a log file of each work."""
+        """Folder for a log file of each job."""
         return self.folder / "logs"
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Say that this process is at it."""
+        """Mark the run as running in this process."""
         with FileLock(self.folder / ".lock"):
             yield
 
     def end(self) -> None:
-        """Say that every cell has ended, in whatever way."""
+        """Mark the run as ended: every cell has a result."""
         (self.folder / ENDED).touch()
 
 
 def last_unfinished(home: Path) -> tuple[Invocation, dict[str, object]]:
-    """Return the newest invocation that has not ended and that no process is at.
-
-    The current folder becomes the one that it was begun in.
+    """Return the newest run that has not ended and that no process is computing.
 
     Returns
     -------
     tuple
-        The invocation, and how it was computed.
+        The run, and the options of its executor as JSON types.
 
     Raises
     ------
     UserError
-        If there is none.
+        If no run was interrupted.
     """
     for path in sorted((home / "runs").glob("*/order.json"), reverse=True):
         folder = path.parent
@@ -81,6 +84,6 @@ def last_unfinished(home: Path) -> tuple[Invocation, dict[str, object]]:
                 content = json.loads(path.read_text())
         except Timeout:
             continue
-        os.chdir(content["directory"])
-        return Invocation(folder, RunOptions.from_json(content["order"])), content["executor"]
-    raise UserError("there is no run that was interrupted; `harmbench run` begins one")
+        order, directory = RunOptions.from_json(content["order"]), Path(content["directory"])
+        return Invocation(folder, order, directory), content["executor"]
+    raise UserError("no run was interrupted; `harmbench run` starts one")

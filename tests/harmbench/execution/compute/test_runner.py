@@ -307,9 +307,8 @@ def register_metrics():
 
 def outside(bench, path, power, methods, tasks):
     path.write_text(TROUBLE.replace("POWER", str(power)))
-    registry = Registry.discover([PLUGINS / "tiny_cohort.py", path])
     told = []
-    registry.on_error = told.append
+    registry = Registry.discover([PLUGINS / "tiny_cohort.py", path], told.append)
     plan = make_plan(
         registry, select(registry, Request(methods, tasks, "tiny")), bench.home, Silent()
     )

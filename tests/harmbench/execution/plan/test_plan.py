@@ -18,10 +18,13 @@ from helpers import PLUGINS
 ASKED = Request(["curved"], ["sim-exp"], "tiny", ablations=True)
 
 
+FILES = [PLUGINS / "tiny_cohort.py", PLUGINS / "ablated_methods.py"]
+
+
 @pytest.fixture
 def registry(tmp_path, monkeypatch):
     monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
-    return Registry.discover([PLUGINS / "tiny_cohort.py", PLUGINS / "ablated_methods.py"])
+    return Registry.discover(FILES)
 
 
 def test_ablations_are_variants_beside_the_baseline(registry):
@@ -49,16 +52,16 @@ def test_what_acts_at_inference_alone_shares_the_fit_and_the_rest_does_not(regis
 
 
 @pytest.mark.parametrize("pattern", ["unfit", "unf*"])
-def test_a_method_that_does_not_fit_the_grid_is_told_or_left_out(registry, pattern):
-    told = []
-    registry.on_error = told.append
+def test_a_method_that_does_not_fit_the_grid_is_an_error_or_left_out(pattern):
+    lines = []
+    registry = Registry.discover(FILES, lines.append)
     request = Request(["identity", pattern], ["sim-exp"], "tiny")
     if pattern == "unfit":
         with pytest.raises(UserError, match="unfit has no way with 72 rows"):
             select(registry, request)
     else:
         assert [variant.name for variant in select(registry, request).variants] == ["identity"]
-        assert told == ["method 'unfit' is left out: unfit has no way with 72 rows"]
+        assert lines == ["method 'unfit' is left out: unfit has no way with 72 rows"]
 
 
 def test_a_wrong_setting_of_a_method_of_a_glob_is_an_error_all_the_same(registry):

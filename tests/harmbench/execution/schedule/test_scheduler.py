@@ -228,13 +228,13 @@ def test_an_order_survives_being_written_down(tmp_path):
 
 def test_the_last_invocation_that_did_not_end_is_found(home, monkeypatch):
     monkeypatch.chdir(home)
-    with pytest.raises(UserError, match="no run that was interrupted"):
+    with pytest.raises(UserError, match="no run was interrupted"):
         last_unfinished(home)
     order = RunOptions(Request(("a",), ("b",)))
     begun = Invocation.begin(home, order, ExecutorOptions("local", 2).to_json())
     found, executor = last_unfinished(home)
     assert (found, ExecutorOptions.from_json(executor)) == (begun, ExecutorOptions("local", 2))
-    assert found.order == order
+    assert (found.order, found.directory) == (order, home)
     with begun.running(), pytest.raises(UserError):
         last_unfinished(home)
     begun.end()
