@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# A thread for each worker: several that wait for each other take thrice the time.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+# One thread for each worker: several that wait for each other take three times as long.
+# One worker for each file (loadfile): fixtures of a module are created once.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: install demo test test-all lint docs clean
 

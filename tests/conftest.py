@@ -13,6 +13,7 @@ import torch
 from harmbench.data.cohort import Cohort
 from harmbench.testing.tiny import write_cohort
 from harmbench.util.progress import Silent
+from helpers.mlflow_store import add_store, empty_store
 
 # A machine under load is no failure of a property, and CI draws the same cases every time.
 hypothesis.settings.register_profile("harmbench", deadline=None, derandomize="CI" in os.environ)
@@ -23,6 +24,12 @@ hypothesis.settings.load_profile("harmbench")
 def small_cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     """Eight target scans, a paired and labelled source and one that is neither; read only."""
     return write_cohort(tmp_path_factory.mktemp("cohort") / "small")
+
+
+@pytest.fixture(scope="session")
+def home_with_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Create a home folder that has an empty MLflow store."""
+    return lambda home: add_store(empty_store(tmp_path_factory), home)
 
 
 @pytest.fixture

@@ -19,11 +19,11 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, page):
+def folder(tmp_path_factory, page, home_with_store):
     """A folder with one finished run of the page's plugin, on the page's own cohort."""
     folder = tmp_path_factory.mktemp("hooks")
-    plugins = folder / "home" / "plugins"
-    plugins.mkdir(parents=True)
+    plugins = home_with_store(folder / "home") / "plugins"
+    plugins.mkdir()
     (plugins / "of_the_page.py").write_text("\n".join(page("hooks.md").blocks("python")))
     run = ("run", "-m", "square", "-m", "identity", "-t", "darker", "-t", "last")
     assert "4 done" in in_new_process(folder, *run, "--cohort", "discs:8")

@@ -11,12 +11,19 @@ import pytest
 
 import harmbench.cli
 
+# Commands that record: they need an MLflow store.
+RECORDING = ("run", "ablate")
+
 
 @pytest.fixture
-def start(tmp_path):
-    """Start `harmbench ...` in a process of its own, with a home of the test's own."""
+def start(tmp_path, home_with_store):
+    """Start `harmbench ...` in a new process, with the home of the test."""
 
     def begin(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+        if arguments[0] in RECORDING and not {"HARMBENCH_HOME", "MLFLOW_TRACKING_URI"} & {
+            *environment
+        }:
+            home_with_store(tmp_path / "home")
         return subprocess.Popen(
             [Path(sys.executable).with_name("harmbench"), *map(str, arguments)],
             env={
@@ -67,7 +74,7 @@ def mistake(tmp_path, monkeypatch, capsys):
 
 
 @pytest.fixture
-def inside(tmp_path, monkeypatch, capfd):
+def inside(tmp_path, monkeypatch, capfd, home_with_store):
     """Call the command line in this process, in a folder of the test's own.
 
     Quicker than a process of its own; returns the exit code, the output and the errors.
@@ -77,6 +84,8 @@ def inside(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str) -> tuple[int, str, str]:
+        if arguments[0] in RECORDING and not (tmp_path / "home").is_file():
+            home_with_store(tmp_path / "home")
         monkeypatch.setattr(sys, "argv", ["harmbench", *map(str, arguments)])
         with pytest.raises(SystemExit) as caught:
             harmbench.cli.main()

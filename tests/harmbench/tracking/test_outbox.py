@@ -40,10 +40,10 @@ def stored(home, which):
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def home(tmp_path, monkeypatch, home_with_store):
     monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return tmp_path
+    return home_with_store(tmp_path)
 
 
 def outbox(home, told=None):

@@ -53,9 +53,9 @@ def record(*cells_and_results):
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
+def home(tmp_path_factory, home_with_store):
     with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("home")
+        home = home_with_store(tmp_path_factory.mktemp("home"))
         patch.setenv("HARMBENCH_HOME", str(home))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         bounds = {"held-out": {"psnr": {"mean": 9.0, "low": 8.0, "high": "inf", "n": 3}}}

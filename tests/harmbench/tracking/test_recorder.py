@@ -25,9 +25,9 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
+def home(tmp_path_factory, home_with_store):
     """One MLflow store for the module: making one takes seconds."""
-    return tmp_path_factory.mktemp("home")
+    return home_with_store(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture
