@@ -14,8 +14,7 @@ from harmbench.cohorts.bids.recipe import load_recipe
 from harmbench.execution.plan.suite import read_suite
 from harmbench.plugins import Registry, matching
 from helpers import ROOT
-
-from .conftest import pages
+from helpers.pages import pages
 
 PAGES = pages()
 

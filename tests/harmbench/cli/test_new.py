@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 
-TINY = (Path(__file__).parents[2] / "plugins" / "tiny_cohort.py").resolve()
-ON_TINY = ("--cohort", "tiny", "--plugin", TINY)
+from helpers import TINY_COHORT
+
 NEEDS = ("nothing", "target", "unpaired", "paired")
 
 
@@ -27,66 +25,11 @@ def python(*arguments, cwd, **environment):
     )
 
 
-@pytest.fixture
-def install(tmp_path, monkeypatch):
-    """Install a package into a folder of its own, as pip does without a network."""
-    before = set(sys.modules)
-
-    def installed(folder):
-        options = ("--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check")
-        done = python("pip", "install", *options, "--target", "site", f"./{folder}", cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        monkeypatch.syspath_prepend(str(tmp_path / "site"))
-        return str(tmp_path / "site")
-
-    yield installed
-    for name in sys.modules.keys() - before:
-        if name.startswith("my_"):
-            del sys.modules[name]
-
-
-def test_a_method_from_nothing_to_its_results(command, inside, install, tmp_path):
-    code, out, _ = inside("new", "method", "my-method")
-    assert code == 0
-    *_, first, second, third = out.splitlines()
-    assert first.strip() == "pip install -e my-method"
-    site = install("my-method")
-
-    listed = command("list", "methods", PYTHONPATH=site).stdout
-    (row,) = [line for line in listed.splitlines() if "my-method" in line]
-    assert row.split()[:2] == ["my-method", "TARGET"]
-    code, out, _ = inside(*second.split()[1:])
-    assert code == 0, out
-    assert "passed           registration" in out
-    code, out, err = inside(*third.split()[1:], *ON_TINY)
-    assert code == 0, err
-    assert "2 cells: 2 done; 1 fit made" in out
-    numbers = {
-        found[1]: float(found[2]) for found in re.finditer(r"(\S+) on sim-exp.* psnr (\S+),", err)
-    }
-    assert numbers["my-method"] > numbers["identity"] + 3
-
-    tested = python("pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path / "my-method",
-                    PYTHONPATH=site)  # fmt: skip
-    assert tested.returncode == 0, tested.stdout
-    assert re.search(r"15 passed, 2 skipped|16 passed, 1 skipped", tested.stdout)
-
-
-def test_a_task_from_nothing_to_its_results(inside, install):
-    assert inside("new", "task", "my-task", "-o", "elsewhere")[0] == 0
-    install("elsewhere")
-    code, out, _ = inside("check", "my-task")
-    assert code == 0, out
-    code, out, err = inside("run", "-m", "identity", "-t", "my-task", *ON_TINY)
-    assert code == 0, err
-    assert "1 cell: 1 done" in out
-
-
 def test_the_file_of_code_works_by_itself(inside, tmp_path):
     assert inside("new", "method", "my-method")[0] == 0
     code, out, err = inside(
         "run", "--plugin", tmp_path / "my-method" / "my_method" / "method.py", "-m", "my-method",
-        "-t", "sim-exp", *ON_TINY,
+        "-t", "sim-exp", *TINY_COHORT,
     )  # fmt: skip
     assert code == 0, err
     assert "1 cell: 1 done; 1 fit made" in out

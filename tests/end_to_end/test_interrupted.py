@@ -122,7 +122,6 @@ def check(start, command, tmp_path, kinds, executor, seed):
     assert shown.stdout == other.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("executor", [["--executor", "local", "--workers", "2"], []])
 def test_killed_at_twenty_moments(start, command, tmp_path, executor):
@@ -130,7 +129,6 @@ def test_killed_at_twenty_moments(start, command, tmp_path, executor):
     check(start, command, tmp_path, kinds, executor, 2)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_disk_that_goes_away_and_comes_back(start, command, tmp_path):
     (tmp_path / "disk").mkdir()
@@ -144,7 +142,6 @@ def test_a_disk_that_goes_away_and_comes_back(start, command, tmp_path):
         subprocess.run(["umount", "--lazy", str(tmp_path / "home")], check=False)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_runs_of_overlapping_matrices_compute_each_cell_once(start, tmp_path):
     log = tmp_path / "hooks.log"

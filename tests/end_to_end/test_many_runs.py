@@ -16,7 +16,7 @@ import pytest
 from harmbench.tracking.connection import connect
 from harmbench.tracking.tags import TEXTS
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = pytest.mark.filterwarnings("default")
 
 METRICS = ("psnr", "ssim", "wasserstein", "mae", "ncc", "dice", "hd95", "icc", "mi", "bias")
 TASKS = ("sim-exp", "sim-log", "sim-bias", "domain1", "domain2", "domain3", "domain4", "wmseg")

@@ -16,7 +16,6 @@ from helpers import PLUGINS
 NEEDED = ("slurmctld", "slurmd", "munged", "sbatch")
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.slurm,
     pytest.mark.timeout(900),
     pytest.mark.skipif(

@@ -1,0 +1,94 @@
+"""The command line, called as a user calls it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import harmbench.cli
+
+# Commands that record: they need an MLflow store.
+RECORDING = ("run", "ablate")
+
+
+@pytest.fixture
+def start(tmp_path, home_with_store):
+    """Start `harmbench ...` in a new process, with the home of the test."""
+
+    def begin(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+        if arguments[0] in RECORDING and not {"HARMBENCH_HOME", "MLFLOW_TRACKING_URI"} & {
+            *environment
+        }:
+            home_with_store(tmp_path / "home")
+        return subprocess.Popen(
+            [Path(sys.executable).with_name("harmbench"), *map(str, arguments)],
+            env={
+                **os.environ,
+                "HARMBENCH_HOME": str(tmp_path / "home"),
+                "COLUMNS": "200",
+                "OMP_NUM_THREADS": "1",
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+        )
+
+    return begin
+
+
+@pytest.fixture
+def command(start):
+    """Run `harmbench ...` to its end."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        process = start(*arguments, **environment)
+        out, err = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    return run
+
+
+@pytest.fixture
+def mistake(tmp_path, monkeypatch, capsys):
+    """Call the command line in this process; return its one line of complaint."""
+    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path / "home"))
+
+    def call(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["harmbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            harmbench.cli.main()
+        captured = capsys.readouterr()
+        assert caught.value.code == 2
+        assert captured.out == ""
+        (line,) = captured.err.splitlines()
+        assert line.startswith("error: ")
+        return line
+
+    return call
+
+
+@pytest.fixture
+def inside(tmp_path, monkeypatch, capfd, home_with_store):
+    """Call the command line in this process, in a folder of the test's own.
+
+    Quicker than a process of its own; returns the exit code, the output and the errors.
+    """
+    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        if arguments[0] in RECORDING and not (tmp_path / "home").is_file():
+            home_with_store(tmp_path / "home")
+        monkeypatch.setattr(sys, "argv", ["harmbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            harmbench.cli.main()
+        return caught.value.code, *capfd.readouterr()
+
+    return call

@@ -1,0 +1,28 @@
+"""Methods fitted on a task's data, and what they gain."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from harmbench.contracts.fit_progress import FitProgress
+from harmbench.metrics.image import PSNR
+
+
+def fitted(cls, data, seed=0):
+    """Return a method fitted on the data that it needs."""
+    method = cls(data.target.grid)
+    method.fit(data.fit_data(seed).restricted(method.needs), FitProgress())
+    return method
+
+
+def scans_with_truth(data, places):
+    """Load test scans, with their paired truth."""
+    truth = data.references.load(places).images
+    return dataclasses.replace(data.test.load(places), truth=truth)
+
+
+def mean_psnr(method, data) -> float:
+    """Return the mean PSNR in dB over all test scans."""
+    places = range(len(data.test))
+    output = method(scans_with_truth(data, places))
+    return PSNR().measure(output, data.references.load(places), data.target).mean().item()
