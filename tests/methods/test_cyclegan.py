@@ -305,13 +305,6 @@ def test_learning_rate_is_constant_for_a_half_and_then_falls_to_nothing(domain):
         assert rates[CONFIG.steps] == pytest.approx(2 / CONFIG.steps)
 
 
-def test_scans_do_not_mix(domain):
-    data, method, _ = domain
-    together = method(data.test.load([0, 1])).images
-    alone = [method(data.test.load([place])).images for place in range(2)]
-    assert torch.equal(together, torch.cat(alone))
-
-
 def test_a_fit_killed_and_run_again_ends_to_the_bit_the_same(
     small_cohort, tmp_path, kills, assert_equal
 ):

@@ -186,19 +186,6 @@ def test_scans_do_not_mix(slices_at_once, curve):
     torch.testing.assert_close(together, fitted(data.test.load([0, 1, 2])).images)
 
 
-def test_a_fit_killed_and_run_again_ends_to_the_bit_the_same(
-    small_cohort, tmp_path, kills, assert_equal
-):
-    data = Bias().setup(small_cohort, 0)
-    with pytest.raises(kills.Killed):
-        fit(data, SHORT, FitProgress(kills(5), tmp_path, checkpoint_seconds=0))
-    method, progress = fit(data, SHORT, FitProgress(checkpoints=tmp_path, checkpoint_seconds=0))
-    assert progress.facts["resumed_at"] == 4
-    whole, uninterrupted = fit(data, SHORT)
-    assert_equal(method.state_dict(), whole.state_dict())
-    assert progress.curves == uninterrupted.curves
-
-
 def test_another_seed_is_another_fit_and_the_same_is_the_same(small_cohort, assert_equal):
     data = Gamma(0.7).setup(small_cohort, 0)
     first, again, other = (fit(data, SHORT, seed=seed)[0].state_dict() for seed in (0, 0, 1))

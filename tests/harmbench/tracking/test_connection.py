@@ -12,7 +12,14 @@ import pytest
 from harmbench.tracking.connection import connect
 
 
-@pytest.mark.parametrize("size", [1, 100_000, 300_000])
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(1, marks=pytest.mark.slow),
+        100_000,
+        pytest.param(300_000, marks=pytest.mark.slow),
+    ],
+)
 def test_a_store_whose_creation_was_killed_is_created_again(tmp_path, monkeypatch, size):
     home = tmp_path / "home"
     monkeypatch.setenv("HARMBENCH_HOME", str(home))

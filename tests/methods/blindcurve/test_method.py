@@ -62,22 +62,10 @@ def test_contract(method, task, small_cohort):
     assert method.needs is Needs.TARGET
 
 
-def test_scans_do_not_mix(method, small_cohort):
-    test = Bias().setup(small_cohort, 0).test
-    together = method(test.load([0, 1, 2])).images
-    assert torch.equal(together, torch.cat([method(test.load([n])).images for n in range(3)]))
-
-
-def test_a_fit_is_repeatable_and_its_state_says_everything(method, small_cohort):
-    data = Exp().setup(small_cohort, 0)
-    again = fitted(data)
-    fresh = BlindCurve(data.target.grid, SMALL)
-    fresh.load_state_dict(method.state_dict())
+def test_another_seed_is_another_fit(method, small_cohort):
     scans = Bias().setup(small_cohort, 0).test.load([0])
-    expected = method(scans).images
-    assert torch.equal(again(scans).images, expected)
-    assert torch.equal(fresh.eval()(scans).images, expected)
-    assert not torch.equal(fitted(data, seed=1)(scans).images, expected)
+    other = fitted(Exp().setup(small_cohort, 0), seed=1)
+    assert not torch.equal(other(scans).images, method(scans).images)
 
 
 def test_a_fit_records_its_curve(small_cohort):

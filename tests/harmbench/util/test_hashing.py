@@ -1,0 +1,25 @@
+"""Digests are the same in every process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from harmbench.util.hashing import canonical, digest
+
+
+def test_digests_do_not_depend_on_the_process():
+    code = "from harmbench.util.hashing import digest; print(digest({'b': {2, 1}, 'a': 0.1}, None))"
+    outputs = {
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                       env={"PYTHONHASHSEED": seed}).stdout.strip()
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert outputs == {digest({"a": 0.1, "b": {1, 2}}, None)}
+
+
+def test_what_has_no_fixed_form_is_refused():
+    with pytest.raises(TypeError, match="object has no canonical form"):
+        canonical({"a": object()})
