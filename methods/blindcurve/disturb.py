@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .maps import Cosines, Curve, ascending, in_range
+from .._cosine_field import Cosines
+from .maps import Curve, ascending, in_range
 
 _STEPS = 5  # of the random curve
 

@@ -1,4 +1,4 @@
-"""Which scans are so unlike the target's that a curve and a field cannot be what is missing."""
+"""Detect scans whose difference from the target is more than a curve and a bias field."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def layout(h: Tensor, mask: Tensor) -> Tensor:
 
 
 def likeness(a: Tensor, b: Tensor) -> float:
-    """Return Pearson's correlation of two layouts where both are known; 0 if too few are."""
+    """Return Pearson's correlation of two layouts over their common cells; 0 with fewer than 8."""
     both = ~(a.isnan() | b.isnan())
     if int(both.sum()) < 8:
         return 0.0
@@ -37,7 +37,7 @@ def remoteness(standard: Tensor) -> float:
 
 
 class Guard(nn.Module):
-    """What scans of the target are like after the family's disturbances, with a margin.
+    """Limits for layout and texture, learned from disturbed scans of the target.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Guard(nn.Module):
         self.register_buffer("greatest_remoteness", torch.tensor(1e6))
 
     def learn(self, layouts: Tensor, standard: Tensor) -> None:
-        """Learn the mean layout, and what textures are like.
+        """Learn the mean layout and the limit of the textures.
 
         Parameters
         ----------
@@ -74,29 +74,29 @@ class Guard(nn.Module):
         mean = layouts.nan_to_num().sum(dim=0) / seen.clamp_min(1)
         self.known.copy_(seen > 0)
         self.template.copy_(mean)
-        furthest = max(remoteness(one) for one in standard)
+        furthest = max(remoteness(row) for row in standard)
         self.greatest_remoteness.fill_(_TEXTURE_MARGIN * furthest)
 
-    def likeness(self, one: Tensor) -> float:
-        """Return how like the target's mean a layout is, in [-1, 1]."""
-        return likeness(one, torch.where(self.known, self.template, torch.nan))
+    def likeness(self, cells: Tensor) -> float:
+        """Return the correlation of a layout `(cells,)` with the target's mean, in [-1, 1]."""
+        return likeness(cells, torch.where(self.known, self.template, torch.nan))
 
-    def alien(self, one: Tensor) -> str:
-        """Say why a scan of this layout is to be left alone; empty if it is not."""
-        found = self.likeness(one)
-        if found >= _LEAST_LIKENESS:
+    def layout_warning(self, cells: Tensor) -> str:
+        """Return the reason to leave a scan of this layout `(cells,)` unchanged, or ""."""
+        correlation = self.likeness(cells)
+        if correlation >= _LEAST_LIKENESS:
             return ""
         return (
-            f"bright and dark lie elsewhere than in the target (correlation {found:.2f}, "
-            f"limit {_LEAST_LIKENESS}): another contrast, or not the brain alone; left as it is"
+            f"intensity layout differs from the target (correlation {correlation:.2f}, "
+            f"limit {_LEAST_LIKENESS}): another contrast, or not only brain; scan left unchanged"
         )
 
-    def strange(self, standard: Tensor) -> str:
-        """Say why a scan of these textures gets no curve of its own; empty if it does."""
-        found, limit = remoteness(standard), float(self.greatest_remoteness)
-        if found <= limit:
+    def texture_warning(self, standard: Tensor) -> str:
+        """Return the reason not to predict a curve from these textures `(D,)`, or ""."""
+        distance, limit = remoteness(standard), float(self.greatest_remoteness)
+        if distance <= limit:
             return ""
         return (
-            f"texture unlike the target's ({found:.1f} deviations, limit {limit:.1f}): "
-            "matched to the population's quantiles alone"
+            f"texture differs from the target ({distance:.1f} deviations, limit {limit:.1f}): "
+            "only matched to the population's quantiles"
         )

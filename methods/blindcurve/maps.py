@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..blindharmony_ml.correction import cosine_terms, with_maxima_of
+from .._cosine_field import Cosines, with_maxima_of
 
 # Quantiles are taken of at most so many voxels, evenly spaced.
 _ENOUGH = 50_000
@@ -79,47 +79,6 @@ class Curve:
         u = u - u.mean()
         slope = (u * (v - v.mean())).sum() / u.square().sum().clamp_min(1e-9)
         return float(slope.detach().clamp(0.1, 10))
-
-
-class Cosines:
-    """Smooth fields on a scan, as logarithms: sums of low-order cosines.
-
-    Parameters
-    ----------
-    degree
-        Greatest total order; the constant is none of the P terms.
-
-    Attributes
-    ----------
-    degrees
-        `(P,)` float32: total order of each term.
-    """
-
-    def __init__(self, degree: int) -> None:
-        self.degree = degree
-        self.terms = cosine_terms(degree)
-        self.degrees = torch.tensor([float(sum(t)) for t in self.terms])
-
-    def _waves(self, places: Tensor) -> Tensor:
-        """Return cos(pi k u) for k = 0 ... degree and u `(n,)`: `(degree + 1, n)`."""
-        orders = torch.arange(self.degree + 1, device=places.device)
-        return torch.cos(torch.pi * orders[:, None] * places)
-
-    def at(self, places: Tensor) -> Tensor:
-        """Return the terms at places `(n, 3)` in [0, 1] of slice, row and column: `(n, P)`."""
-        i, j, k = torch.tensor(self.terms, device=places.device).unbind(dim=1)
-        s, h, w = (self._waves(axis) for axis in places.unbind(dim=1))
-        return (s[i] * h[j] * w[k]).T
-
-    def field(self, coefficients: Tensor, shape: tuple[int, int, int], step: int = 1) -> Tensor:
-        """Return the logarithm of a field on every `step`-th slice of a scan `(S, H, W)`."""
-        device, n = coefficients.device, self.degree + 1
-        i, j, k = torch.tensor(self.terms, device=device).unbind(dim=1)
-        cube = coefficients.new_zeros(n, n, n)
-        cube[i, j, k] = coefficients
-        s, h, w = (self._waves((torch.arange(m, device=device) + 0.5) / m) for m in shape)
-        s = s[:, ::step]
-        return torch.einsum("ijk,is,jh,kw->shw", cube, s, h, w)
 
 
 def in_range(changed: Tensor, image: Tensor, slicewise: bool) -> Tensor:

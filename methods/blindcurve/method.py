@@ -26,6 +26,7 @@ from harmbench import (
     train,
 )
 
+from .._cosine_field import Cosines
 from ..blindharmony_ml.config import PRESETS as LIKELIHOOD_PRESETS
 from ..blindharmony_ml.method import BlindHarmonyLikelihood
 from ..blindharmony_ml.shrinkage import NaturalVariation
@@ -33,7 +34,7 @@ from .config import ABLATIONS, PRESETS, BlindCurveConfig
 from .disturb import Disturbance, Family, disturbed, draw, draw_part, within
 from .features import N_SURROUNDINGS, Surroundings, slice_step, two_scales
 from .guard import Guard, layout
-from .maps import Cosines, Curve, Map, ascending, in_range, levels, quantiles_at
+from .maps import Curve, Map, ascending, in_range, levels, quantiles_at
 from .network import Networks, Voxels
 from .ridge import Ridge, believed
 
@@ -382,7 +383,7 @@ class BlindCurve(Method):
             return Map(field, nothing, nothing, slicewise, "no foreground", unchanged=True)
         nothing = self._anchor(image[mask])
         if config.guard:
-            flag = self.guard.alien(layout(self._matched(image, mask, nothing), mask))
+            flag = self.guard.layout_warning(layout(self._matched(image, mask, nothing), mask))
             if flag:
                 return Map(field, nothing, nothing, slicewise, flag, unchanged=True)
         if config.field:
@@ -397,7 +398,7 @@ class BlindCurve(Method):
         for look in range(config.looks):
             seen = self._textures(bare, mask, curve) - self.curve_mean
             standard = seen / self.curve_deviation
-            flag = self.guard.strange(standard) if config.guard and look == 0 else ""
+            flag = self.guard.texture_warning(standard) if config.guard and look == 0 else ""
             if flag:
                 return Map(field, anchor, anchor, slicewise, flag)
             step = self.curve_expected + standard @ self.curve_weights

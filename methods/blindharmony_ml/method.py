@@ -11,10 +11,11 @@ from torch import Tensor
 
 from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans, ScanSet, torch_generator
 
+from .._cosine_field import Cosines
 from ..blindharmony.method import BlindHarmony
 from ..histogram import Histogram, HistogramConfig, match, quantiles
 from .config import ABLATIONS, PRESETS, LikelihoodConfig
-from .correction import CosineField, monotone, with_field
+from .correction import monotone, with_field
 from .shrinkage import NaturalVariation
 
 # Adam's decay rates: the likelihood has no noise, and a dozen steps are all there are.
@@ -71,7 +72,7 @@ class BlindHarmonyLikelihood(Method):
         self.blindharmony = BlindHarmony(grid, parts["blindharmony"][1])
         self.blindharmony.requires_grad_(False).eval()
         self.histogram = Histogram(grid, parts["histogram"][1])
-        self.cosines = CosineField(grid.shape, self.config.field_degree)
+        self.cosines = Cosines(self.config.field_degree)
         P = len(self.cosines.terms)
         self.register_buffer("field_mean", torch.zeros(P))
         self.register_buffer("field_covariance", torch.eye(P))
@@ -142,7 +143,9 @@ class BlindHarmonyLikelihood(Method):
             if config.shrink:
                 c = self._excess(c)
             if bool(c.any()) and bool(c.isfinite().all()):
-                everywhere = self.cosines.basis(torch.arange(len(start), device=c.device))
+                everywhere = self.cosines.basis(
+                    torch.arange(len(start), device=c.device), self.grid.shape
+                )
                 field = torch.einsum("p,pshw->shw", c, everywhere).exp()
                 result = match(with_field(start, field), mask, self.histogram.knots)
         if config.curve and float(self.gain) > 0:
@@ -178,7 +181,7 @@ class BlindHarmonyLikelihood(Method):
             start=start[index],
             mask=mask[index],
             index=index,
-            basis=self.cosines.basis(index),
+            basis=self.cosines.basis(index, self.grid.shape),
             degrees=self.cosines.degrees.to(start),
             knots=self._curve_knots(),
             config=self.config,

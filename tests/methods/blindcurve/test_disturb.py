@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from harmbench_methods._cosine_field import Cosines
 from harmbench_methods.blindcurve.disturb import Disturbance, Family, disturbed, draw
-from harmbench_methods.blindcurve.maps import Cosines
 
 COSINES = Cosines(3)
 FAMILY = Family(1.5, 0.3, 5.0, noise=0.05, blur=0.6)

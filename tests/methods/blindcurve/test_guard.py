@@ -20,10 +20,10 @@ def test_the_guard_knows_the_target_from_another_contrast():
     subjects = torch.stack([layout(*brain(n)) for n in range(4)])
     guard.learn(subjects, torch.randn(4, 5, generator=torch.Generator().manual_seed(0)))
     image, mask = brain(9)
-    assert guard.alien(layout(image, mask)) == ""
+    assert guard.layout_warning(layout(image, mask)) == ""
     inverted = torch.where(mask, 1 - image, 0)
-    assert "another contrast" in guard.alien(layout(inverted, mask))
-    assert guard.strange(torch.zeros(5)) == ""
+    assert "layout" in guard.layout_warning(layout(inverted, mask))
+    assert guard.texture_warning(torch.zeros(5)) == ""
     far = torch.full((5,), 10 * float(guard.greatest_remoteness))
     assert remoteness(far) > guard.greatest_remoteness
-    assert "quantiles alone" in guard.strange(far)
+    assert "texture" in guard.texture_warning(far)

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harmbench_methods._cosine_field import Cosines
 from harmbench_methods.blindcurve.maps import (
-    Cosines,
     Curve,
     Map,
     ascending,

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harmbench_methods.blindharmony_ml.correction import CosineField, monotone, with_field
+from harmbench_methods._cosine_field import Cosines
+from harmbench_methods.blindharmony_ml.correction import monotone, with_field
 
 SEEDS = st.integers(0, 2**32 - 1)
 BINS = st.integers(1, 9)
@@ -64,7 +65,7 @@ def test_curve_is_the_identity_if_rises_are_widths_and_slopes_are_one(seed, K):
 
 @pytest.mark.parametrize("degree", [1, 2, 3, 4])
 def test_field_has_every_term_up_to_its_degree_once(degree):
-    cosines = CosineField((8, 8, 8), degree)
+    cosines = Cosines(degree)
     # Monomials of three variables up to the degree, without the constant.
     assert len(set(cosines.terms)) == len(cosines.terms) == math.comb(degree + 3, 3) - 1
     assert cosines.degrees.tolist() == [sum(term) for term in cosines.terms]
@@ -72,12 +73,12 @@ def test_field_has_every_term_up_to_its_degree_once(degree):
 
 
 def test_fields_of_the_third_degree_have_19_terms():
-    assert len(CosineField((50, 144, 176), 3).terms) == 19
+    assert len(Cosines(3).terms) == 19
 
 
 def test_terms_are_zero_on_average_and_tell_nothing_of_each_other():
     shape = (24, 40, 32)
-    terms = CosineField(shape, 3).basis(torch.arange(shape[0])).flatten(1)
+    terms = Cosines(3).basis(torch.arange(shape[0]), shape).flatten(1)
     torch.testing.assert_close(terms.mean(dim=1), torch.zeros(19), rtol=0, atol=1e-5)
     gram = terms @ terms.T / terms.shape[1]
     torch.testing.assert_close(gram, gram.diagonal().diag(), rtol=0, atol=1e-5)
@@ -86,16 +87,16 @@ def test_terms_are_zero_on_average_and_tell_nothing_of_each_other():
 
 def test_a_term_is_the_product_of_its_cosines():
     S, H, W = shape = (5, 6, 7)
-    cosines = CosineField(shape, 3)
-    term = cosines.basis(torch.arange(S))[cosines.terms.index((1, 0, 2))]
+    cosines = Cosines(3)
+    term = cosines.basis(torch.arange(S), shape)[cosines.terms.index((1, 0, 2))]
     expected = math.cos(math.pi * 3.5 / S) * math.cos(2 * math.pi * 4.5 / W)
     torch.testing.assert_close(term[3, :, 4], torch.full((H,), expected))
 
 
 def test_a_slices_terms_do_not_depend_on_which_others_are_asked_for():
-    cosines = CosineField((9, 6, 7), 2)
+    cosines, shape = Cosines(2), (9, 6, 7)
     index = torch.tensor([7, 0, 4])
-    assert torch.equal(cosines.basis(index), cosines.basis(torch.arange(9))[:, index])
+    assert torch.equal(cosines.basis(index, shape), cosines.basis(torch.arange(9), shape)[:, index])
 
 
 @given(SEEDS)

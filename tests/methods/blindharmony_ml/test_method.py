@@ -10,10 +10,11 @@ import torch
 from harmbench import FitData, Grid, Method, Needs, UserError, minmax
 from harmbench.contracts.fit_progress import FitProgress
 from harmbench.contracts.model import fit_settings
+from harmbench_methods._cosine_field import Cosines
 from harmbench_methods.blindharmony.config import PRESETS, BlindHarmonyConfig, FlowConfig
 from harmbench_methods.blindharmony_ml.config import ABLATIONS, LikelihoodConfig
 from harmbench_methods.blindharmony_ml.config import PRESETS as LIKELIHOOD_PRESETS
-from harmbench_methods.blindharmony_ml.correction import CosineField, monotone, with_field
+from harmbench_methods.blindharmony_ml.correction import monotone, with_field
 from harmbench_methods.blindharmony_ml.method import BlindHarmonyLikelihood, _Likelihood
 
 S, H, W = 4, 24, 32
@@ -83,8 +84,8 @@ def state(unfitted, data):
 @pytest.fixture(scope="module")
 def source(truth):
     """Scans of another scanner: another curve, and a strong field from left to right."""
-    cosines = CosineField(GRID.shape, 1)
-    field = (0.5 * cosines.basis(torch.arange(S))[cosines.terms.index((0, 1, 0))]).exp()
+    cosines = Cosines(1)
+    field = (0.5 * cosines.basis(torch.arange(S), GRID.shape)[cosines.terms.index((0, 1, 0))]).exp()
     images = torch.stack([with_field(image, field) for image in truth.images])
     return truth.with_images(minmax(images.square()))
 
@@ -209,7 +210,7 @@ def test_flow_that_gives_no_numbers_leaves_the_quantile_match(state, source):
 def test_log_posterior_changes_variables_as_autograd_does():
     generator = torch.Generator().manual_seed(0)
     shape = (2, 3, 4)
-    cosines = CosineField(shape, 1)
+    cosines = Cosines(1)
     start = 0.1 + 0.8 * torch.rand(shape, generator=generator, dtype=torch.float64)
     mask = torch.rand(shape, generator=generator) < 0.8
     parameters = [
@@ -222,7 +223,7 @@ def test_log_posterior_changes_variables_as_autograd_does():
             start=start,
             mask=mask,
             index=torch.arange(2),
-            basis=cosines.basis(torch.arange(2)).double(),
+            basis=cosines.basis(torch.arange(2), shape).double(),
             degrees=cosines.degrees.double(),
             knots=torch.linspace(0, 1, 5, dtype=torch.float64),
             config=dataclasses.replace(CONFIG, jacobian=jacobian),

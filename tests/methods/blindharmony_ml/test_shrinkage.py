@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harmbench_methods.blindharmony_ml.correction import CosineField
+from harmbench_methods._cosine_field import Cosines
 from harmbench_methods.blindharmony_ml.shrinkage import DEVIATIONS, NaturalVariation
 
-DEGREES = CosineField((8, 8, 8), 3).degrees
+DEGREES = Cosines(3).degrees
 P = len(DEGREES)
 SPREAD = 0.02  # of a cosine of degree 1
 ALTERNATING = torch.tensor([1.0, -1.0]).repeat(P)[:P]
