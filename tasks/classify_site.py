@@ -137,7 +137,7 @@ def site_accuracy(
     steps: int,
     device: torch.device,
 ) -> list[float]:
-    """Return for each scan which share of its slices a classifier of others tells rightly.
+    """Return the cross-validated slice accuracy of each scan.
 
     For each fold of subjects a fresh classifier is trained on the scans of all other subjects,
     as many slices of the source as of the target, and then asked about the fold's.
@@ -206,7 +206,7 @@ def balanced(subjects: Array) -> Array:
     Returns
     -------
     Array
-        `(...)`; NaN where a side has nobody.
+        `(...)`; NaN where a side has no subject.
     """
     known = ~np.isnan(subjects)
     with np.errstate(invalid="ignore"):

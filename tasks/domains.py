@@ -51,7 +51,7 @@ def choose(cohort: Cohort, source: str, *, labelled: bool = False) -> TaskData:
 
 
 def why_unlabelled(cohort: Cohort, domain: str, split: str) -> str:
-    """Say in brackets why the first scan whose labels could not be used has none, if one is."""
+    """Return why the first unusable label volume was rejected, in brackets, or ""."""
     table = cohort.table
     chosen = table[(table["domain"] == domain) & (table["split"] == split) & ~table["labelled"]]
     reasons = [details["labels"] for details in chosen["details"] if details.get("labels")]

@@ -222,7 +222,7 @@ class Retest(Task):
         Raises
         ------
         SkipCell
-            If nobody was scanned on both, or the target has no labels to learn from.
+            If no subject was scanned on both, or the target has no labels to learn from.
         """
         labelled = labelled_target(cohort)
         data = choose(cohort, self.source)

@@ -46,7 +46,7 @@ class SegmenterConfig:
     batch_size: int = 32
     learning_rate: float = 1e-3  # lowered to 0 along a cosine
     validate_every: int = 1000
-    # It makes the segmenter blind to what harmonisation is to mend.
+    # It makes the segmenter insensitive to the shifts that harmonisation has to correct.
     intensity_augmentation: bool = False
     slices_at_once: int = 50  # bounds the memory; a scan has 50 slices
 

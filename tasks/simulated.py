@@ -184,7 +184,7 @@ def draw_bias(scans: ScanSet, seed: int, task: str) -> BiasShift:
 
 
 class Simulated(Task):
-    """Undo a shift of target scans: everybody's truth is known, and in the same space."""
+    """Undo a simulated shift of target scans, whose truth is known in the same space."""
 
     @abstractmethod
     def draw(self, scans: ScanSet, seed: int) -> Transform:
@@ -200,7 +200,9 @@ class Simulated(Task):
             cohort.scans(cohort.target, split) for split in ("train", "validation", "test")
         )
         if not len(train) or not len(test):
-            raise SkipCell(f"the target domain '{cohort.target}' has nobody to train or test on")
+            raise SkipCell(
+                f"the target domain '{cohort.target}' has no subject to train or test on"
+            )
         source = train.with_transform(self.draw(train, seed))
         shift = self.draw(test, seed)
         return TaskData(
@@ -215,7 +217,7 @@ class Simulated(Task):
 
 
 class GlobalCurve(Simulated):
-    """A shift by one curve, the same for everybody: nothing is random."""
+    """A shift by one fixed curve, the same for all subjects."""
 
     curve: Curve
 

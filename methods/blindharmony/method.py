@@ -1,4 +1,4 @@
-"""BlindHarmony itself: the ten-step loop, and what a fit stores."""
+"""BlindHarmony: the loop of gradient steps and latent shrinkage, and the state of a fit."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from .terms import correlation_gradient, edge_gradient, non_edge_mask
 
 
 class BlindHarmony(Method):
-    """Move an image until the target's flow finds it likely and the source its own.
+    """Harmonise slices with a normalising flow of the target domain as the prior.
 
     Jeong et al., "BlindHarmony: 'Blind' Harmonization for MR Images via Flow model", ICCV
-    2023, in the mode of the paper: gradient steps along Eq. 1 and Eq. 2 from the target's
-    mean slice, each followed by shrinking the latent.
+    2023. Starting from the target's mean slice, each iteration takes gradient steps along
+    Eq. 1 (correlation with the source) and Eq. 2 (edges), then shrinks the latent.
     """
 
     name = "blindharmony"
