@@ -1,4 +1,4 @@
-"""`harmbench figure`: figures of plugins are listed, drawn of a shared fit, and written."""
+"""`harmbench figure`: figures of plugins are listed, drawn from a shared fit, and written."""
 
 from __future__ import annotations
 

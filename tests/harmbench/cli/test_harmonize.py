@@ -1,4 +1,4 @@
-"""`harmbench harmonize`: a scan comes out in the space it came in, changed where it should be."""
+"""`harmbench harmonize`: the output is in the space of the scan, changed in the brain only."""
 
 from __future__ import annotations
 
@@ -94,8 +94,9 @@ def record(path):
 
 
 def test_identity_gives_back_the_scan_to_the_last_byte(inside, scan, tmp_path):
-    code, out, err = inside("harmonize", scan, "-o", "out.nii.gz", "-m", "identity",
-                            "--mask", "mask.nii.gz")  # fmt: skip
+    code, out, err = inside(
+        "harmonize", scan, "-o", "out.nii.gz", "-m", "identity", "--mask", "mask.nii.gz"
+    )
     assert (code, out) == (0, "wrote out.nii.gz\n"), err
     assert voxels(tmp_path / "out.nii.gz") == voxels(scan)
     mask = nib.load(tmp_path / "mask.nii.gz")
@@ -113,9 +114,10 @@ def test_identity_gives_back_the_scan_to_the_last_byte(inside, scan, tmp_path):
     assert not list(tmp_path.glob(".*part"))
 
 
-def test_a_change_is_made_on_the_side_it_was_meant_for(inside, scan, tmp_path):
-    code, _, err = inside("harmonize", scan, "-o", "out.nii.gz", "-m", "left",
-                          "--plugin", "left.py", "--no-figure")  # fmt: skip
+def test_a_change_is_applied_to_the_correct_side(inside, scan, tmp_path):
+    code, _, err = inside(
+        "harmonize", scan, "-o", "out.nii.gz", "-m", "left", "--plugin", "left.py", "--no-figure"
+    )
     assert code == 0, err
     before = nib.as_closest_canonical(nib.load(scan)).get_fdata()
     after = nib.as_closest_canonical(nib.load(tmp_path / "out.nii.gz")).get_fdata()
@@ -158,14 +160,15 @@ def test_the_fit_is_that_of_a_cell_and_is_found_again_by_its_key(
     listed = inside("harmonize", "--fits")[1]
     assert found["Fit"] in listed
     assert "counts" in listed
-    code, _, err = inside(*asked, "-o", "b.nii.gz", "--fit", found["Fit"][:6],
-                          "--plugin", PLUGINS / "odd_methods.py")  # fmt: skip
+    code, _, err = inside(
+        *asked, "-o", "b.nii.gz", "--fit", found["Fit"][:6], "--plugin", PLUGINS / "odd_methods.py"
+    )
     assert code == 0, err
     assert voxels(tmp_path / "a.nii.gz") == voxels(tmp_path / "b.nii.gz") != voxels(scan)
     assert (found["TargetDomain"], found["Task"]) == ("goal", "domain1")
 
 
-def test_what_is_there_is_kept_unless_it_was_made_otherwise(inside, scan, tmp_path):
+def test_existing_output_is_kept_and_that_of_another_method_refused(inside, scan, tmp_path):
     asked = ("harmonize", scan, "-o", "out.nii.gz", "--no-figure", "--plugin", "left.py", "-m")
     assert inside(*asked, "identity")[0] == 0
     assert inside(*asked, "identity")[:2] == (0, "out.nii.gz already exists\n")
@@ -207,7 +210,7 @@ def test_a_folder_becomes_a_derivative_and_the_bad_scan_is_left_out(inside, stud
     assert "holds scans of another fit: left, fit none" in err
 
 
-def test_a_folder_that_was_killed_goes_on(start, command, study, tmp_path):
+def test_a_killed_folder_run_resumes(start, command, study, tmp_path):
     asked = ("harmonize", study, "-o", "out", "-m", "identity", "--jobs", "1")
     running = start(*asked)
     first = tmp_path / "out" / "sub-a" / "anat" / "sub-a_desc-harmonized_T1w.nii.gz"

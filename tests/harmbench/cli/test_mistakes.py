@@ -1,4 +1,4 @@
-"""A user's mistake gets one line that names the thing and the mend, and exit code 2."""
+"""A user's error gives one line that names object, reason and fix, and exit code 2."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_each_mistake_has_its_line(mistake, arguments, message):
     assert message in mistake(*arguments)
 
 
-def test_a_home_that_cannot_be_made_is_told(mistake, tmp_path, monkeypatch):
+def test_a_home_that_cannot_be_created_is_named(mistake, tmp_path, monkeypatch):
     (tmp_path / "home").write_text("in the way")
     assert "home cannot be used" in mistake(*RUN)
 

@@ -1,4 +1,4 @@
-"""`harmbench run` from the shell to the leaderboard, on a cohort that is ready in a moment."""
+"""`harmbench run` from the shell to the leaderboard, on a tiny cohort."""
 
 from __future__ import annotations
 
@@ -38,8 +38,10 @@ def test_run_is_recorded_compared_and_answered_from_the_store(command, tmp_path)
     assert "skipped  oracle on site-elsewhere, seed 0: needs the paired truth" in planned.stdout
 
     board = command("leaderboard", "--format", "csv")
-    rows = {(row["method"], row["task"], row["metric"]): row
-            for row in csv.DictReader(io.StringIO(board.stdout))}  # fmt: skip
+    rows = {
+        (row["method"], row["task"], row["metric"]): row
+        for row in csv.DictReader(io.StringIO(board.stdout))
+    }
     assert rows["oracle", "domain1", "psnr"]["value"] == "inf"
     assert float(rows["histogram", "domain1", "psnr"]["value"]) > 10 + float(
         rows["identity", "domain1", "psnr"]["value"]
@@ -74,7 +76,7 @@ def test_before_the_cohort_is_prepared_a_dry_run_prepares_nothing(command, tmp_p
     assert not (tmp_path / "home" / "cohorts").exists()
 
 
-def test_one_failure_stops_nothing_and_is_told_by_the_exit_code(command):
+def test_one_failure_stops_nothing_and_sets_the_exit_code(command):
     done = command("run", "-m", "fails", "-m", "identity", "-t", "domain1", *TINY_COHORT, *ODD)
     assert done.returncode == 1
     assert re.fullmatch(
@@ -92,8 +94,11 @@ def test_killed_and_run_again_only_the_cell_in_flight_is_repeated(start, command
     wait = tmp_path / "wait"
     wait.touch()
     log = tmp_path / "log"
-    environment = {"HANGS_WHILE": str(wait), "COUNTS_LOG": str(tmp_path / "fits"),
-                   "SAMPLE_PLUGIN_LOG": str(log)}  # fmt: skip
+    environment = {
+        "HANGS_WHILE": str(wait),
+        "COUNTS_LOG": str(tmp_path / "fits"),
+        "SAMPLE_PLUGIN_LOG": str(log),
+    }
     asked = ("run", "-m", "counts", "-m", "hangs", "-t", "domain1", *TINY_COHORT, *ODD, *SAMPLE)
     process = start(*asked, **environment)
     end = time.monotonic() + 100
@@ -155,6 +160,10 @@ def test_a_broken_plugin_on_the_path_breaks_no_command(command, tmp_path):
 
 def test_completion_scripts_are_printed(command):
     assert "_HARMBENCH_COMPLETE" in command("completion", "bash").stdout
-    completed = command("run", COMP_WORDS="harmbench run -m hist", COMP_CWORD="3",
-                        _HARMBENCH_COMPLETE="bash_complete")  # fmt: skip
+    completed = command(
+        "run",
+        COMP_WORDS="harmbench run -m hist",
+        COMP_CWORD="3",
+        _HARMBENCH_COMPLETE="bash_complete",
+    )
     assert completed.stdout.strip() == "plain,histogram"

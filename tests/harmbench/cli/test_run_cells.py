@@ -1,4 +1,4 @@
-"""What a dry run foretells is what then happens."""
+"""A dry run forecasts what a run then does."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def register_tasks(sources):
 """
 
 
-def test_a_task_that_cannot_be_set_up_is_foretold_as_failed_with_its_reason(inside, tmp_path):
+def test_a_task_that_cannot_be_set_up_is_forecast_as_failed_with_its_reason(inside, tmp_path):
     plugin = tmp_path / "unready.py"
     plugin.write_text(UNREADY)
     asked = ("run", "-m", "identity", "-t", "sim-exp", "-t", "unready", "-t", "refuses",
@@ -52,7 +52,7 @@ def test_a_task_that_cannot_be_set_up_is_foretold_as_failed_with_its_reason(insi
     assert skipped == "  skipped  identity on refuses, seed 0: there is nothing to ask"
 
 
-def test_variants_are_foretold_by_their_settings_before_the_cohort_is_prepared(inside, tmp_path):
+def test_variants_are_forecast_by_their_settings_before_the_cohort_is_prepared(inside, tmp_path):
     _, out, _ = inside("run", "-m", "histogram", "-t", "sim-exp", "--dry-run",
                        "--set", "histogram.quantiles=11", "--plugin", PLUGINS / "tiny_cohort.py",
                        "--cohort", "tiny")  # fmt: skip

@@ -1,4 +1,4 @@
-"""What starts fast stays fast: light commands load none of the heavy libraries."""
+"""Light commands start fast: they load none of the heavy libraries."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harmbench.store.stores import Store
 
 
-def test_what_was_damaged_is_told_and_removed(inside, tmp_path):
+def test_damaged_entries_are_listed_and_removed(inside, tmp_path):
     code, out, _ = inside("store", "verify")
     assert (code, out) == (0, "0 entries\n")
     with Store(tmp_path / "home" / "fits").writing("k") as folder:
@@ -22,5 +22,5 @@ def test_what_was_damaged_is_told_and_removed(inside, tmp_path):
     assert inside("store", "verify")[0] == 0
 
 
-def test_pruning_wants_a_condition(mistake):
+def test_pruning_needs_a_condition(mistake):
     assert "nothing selected" in mistake("store", "prune")

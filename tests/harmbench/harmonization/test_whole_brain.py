@@ -1,4 +1,4 @@
-"""The whole brain by windows, and a change brought back to where it belongs."""
+"""Windows over the whole brain, and a change resampled to the scan."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_change_comes_back_to_the_place_it_was_made_at(head):
     assert not changed[volume.data == 0].any()
 
 
-def test_a_smooth_image_survives_the_way_there_and_back(head):
+def test_a_smooth_image_survives_resampling_to_the_grid_and_back(head):
     volume, registration = head
     smooth = 500 + ndimage.gaussian_filter(volume.data, 3)
     volume = Volume(np.where(volume.data > 0, smooth, 0), volume.affine)
@@ -143,7 +143,7 @@ def test_a_smooth_image_survives_the_way_there_and_back(head):
     assert 10 * np.log10(volume.data.max() ** 2 / error) > 45
 
 
-def test_where_the_head_goes_on_the_change_fades_and_stops_at_the_mask(head):
+def test_the_change_fades_at_the_mask_where_the_head_continues(head):
     volume, registration = head
     brain = crop_brain(volume)
     around = volume.data.copy()

@@ -1,4 +1,4 @@
-"""Every check can fail: on the samples that break what it checks, and on those alone."""
+"""Every check fails on the samples that break its property, and only on those."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_registration_of_a_task(tmp_path, monkeypatch):
     assert "pandas" in outcome.text
 
 
-def test_an_expected_failure_is_told_with_its_reason_and_must_not_pass():
+def test_an_expected_failure_has_a_reason_and_must_not_pass():
     found = outcomes(broken_methods.Excused)
     assert found["range"].status is CheckStatus.EXPECTED
     assert found["range"].text == "to have one"

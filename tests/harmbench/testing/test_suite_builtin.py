@@ -1,4 +1,4 @@
-"""All built-in methods and tasks hold to the contract."""
+"""All built-in methods and tasks pass the conformance suite."""
 
 from __future__ import annotations
 
