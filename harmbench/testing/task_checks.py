@@ -208,7 +208,7 @@ def _is_table(scores: object) -> bool:
 
 @TASK_CHECKS.add("table")
 def table(candidate: TaskCandidate) -> None:
-    """Scores are a table of subject, scan, slice, metric and value, for all test subjects."""
+    """Scores are a table of person, scan, slice, metric and value, for all test subjects."""
     scores = candidate.table
     if not _is_table(scores):
         columns = ", ".join(map(str, getattr(scores, "columns", [type(scores).__name__])))
