@@ -181,11 +181,8 @@ def harmonize(
         return 0
     if scan is None or output is None:
         raise UserError(f"missing {'SCAN' if scan is None else '--output'} (see --help)")
-    if (fit is None) == (choice.method is None):
-        raise UserError("give either --fit KEY or --method NAME")
+    _check_fit(context, fit, choice.method)
     outputs = _outputs(scan, output, files)
-    if fit is not None:
-        _check_fit_alone(context)
     request = choice.request(cohort, recipe, normalize, prepare_options)
     where = _context(plugin, device)
 
@@ -248,8 +245,12 @@ def _outputs(scan: Path, output: Path, files: Files) -> OutputPaths | None:
     return OutputPaths(output, files.mask, figure)
 
 
-def _check_fit_alone(context: click.Context) -> None:
-    """Refuse options that select a fit, next to `--fit`."""
+def _check_fit(context: click.Context, fit: str | None, method: str | None) -> None:
+    """Check that the fit is selected either by its key or by the other options."""
+    if (fit is None) == (method is None):
+        raise UserError("give either --fit KEY or --method NAME")
+    if fit is None:
+        return
     for name in ("task", "cohort", "recipe", "normalize", "n4", "preset", "seed"):
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise UserError(f"--fit selects the fit: leave out --{name}, or use --method")
