@@ -30,7 +30,7 @@ from harmbench.errors import HarmbenchError
 from harmbench.plugins import Registry
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     """Built-in commands, and commands added by plugins."""
 
     _loaded = False
@@ -52,7 +52,7 @@ class Group(click.Group):
         return super().get_command(ctx, cmd_name)
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="harmbench")
 def cli() -> None:
     """Benchmark MRI harmonisation: any method, any scanner, honest numbers.

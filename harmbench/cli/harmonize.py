@@ -36,7 +36,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Files:
+class FileOptions:
     """Options that name files next to scan and output."""
 
     brain_mask: Path | None
@@ -46,7 +46,7 @@ class Files:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Application:
+class ApplyOptions:
     """Options on how a fit is applied."""
 
     blend: float
@@ -68,7 +68,7 @@ class Application:
 
 _file_options = collected(
     "files",
-    Files,
+    FileOptions,
     click.option(
         "--brain-mask",
         type=_FILE,
@@ -89,9 +89,9 @@ _file_options = collected(
     ),
     click.option("--no-figure", is_flag=True, help="Draw no figures."),
 )
-_application_options = collected(
-    "application",
-    Application,
+_apply_options = collected(
+    "apply",
+    ApplyOptions,
     click.option(
         "--blend",
         type=click.FloatRange(min=0),
@@ -135,7 +135,7 @@ _application_options = collected(
 @normalize_option
 @preparing_options
 @_file_options
-@_application_options
+@_apply_options
 @device_option
 @plugin_option
 @click.pass_context
@@ -150,8 +150,8 @@ def harmonize(
     recipe: Path | None,
     normalize: str,
     prepare_options: PrepareOptions,
-    files: Files,
-    application: Application,
+    files: FileOptions,
+    apply: ApplyOptions,
     device: str,
     plugin: tuple[Path, ...],
 ) -> int:
@@ -192,10 +192,10 @@ def harmonize(
 
     with shown(Console(stderr=True)) as progress:
         harmonizer = _harmonizer(where, fit, request, progress)
-        options = application.options(harmonizer, prepare_options)
+        options = apply.options(harmonizer, prepare_options)
         if outputs is None:
             figures = not files.no_figure
-            return _folder(scan, output, harmonizer, options, progress, figures, application.jobs)
+            return _folder(scan, output, harmonizer, options, progress, figures, apply.jobs)
         message = _single(scan, files.brain_mask, outputs, harmonizer, options, progress)
     click.echo(message)
     return 0
@@ -224,7 +224,7 @@ def _harmonizer(
     return from_request(context, request, progress)
 
 
-def _outputs(scan: Path, output: Path, files: Files) -> OutputPaths | None:
+def _outputs(scan: Path, output: Path, files: FileOptions) -> OutputPaths | None:
     """Return the checked output paths of a single scan; None for a folder."""
     from harmbench.harmonization.output_paths import (
         OutputPaths,
