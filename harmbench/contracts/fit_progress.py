@@ -132,7 +132,7 @@ class FitProgress:
             facts, seconds = dict(content["facts"]), float(content["seconds"])
         except Exception as error:  # there is no telling what a damaged file makes of its reader
             reason = next(iter(str(error).splitlines()), type(error).__name__)
-            self.log(f"a checkpoint is damaged, so the fit starts anew: {reason}")
+            self.log(f"a checkpoint is damaged, so the fit restarts: {reason}")
             return None
         self.curves, self.facts = curves, facts
         self._began = time.monotonic() - seconds

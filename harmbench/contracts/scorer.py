@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harmbench.contracts.task_data import TaskData
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScoringContext:
     """What a cell is scored with.
 

@@ -157,7 +157,13 @@ class TaskCandidate:
     def context(self) -> ScoringContext:
         """Context that a cell is scored in."""
         return ScoringContext(
-            self.data, self.metrics, self.instruments, CPU, SEED, "tiny", Silent()
+            data=self.data,
+            metrics=self.metrics,
+            instruments=self.instruments,
+            device=CPU,
+            seed=SEED,
+            preset="tiny",
+            progress=Silent(),
         )
 
     def planned(self) -> PlannedCell:

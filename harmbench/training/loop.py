@@ -338,7 +338,7 @@ class _Run:
                 if not (math.isfinite(loss) and math.isfinite(norm)):
                     self.progress.curve(step, **numbers)
                     raise DivergedError(
-                        f"{self.name}: ran away at training step {step} "
+                        f"{self.name}: diverged at training step {step} "
                         f"({phase.name or self.measure} {loss:.4g}, gradient norm {norm:.2g})"
                     )
             shown = [
@@ -438,7 +438,7 @@ class _Run:
         self.averages.sums, self.averages.counts = state["averages"]
         self.seconds, self.slices = state["speed"]
         self.progress.fact("resumed_at", self.step)
-        self.progress.log(f"{self.name}: goes on at step {self.step} of {self.steps}")
+        self.progress.log(f"{self.name}: resuming at step {self.step} of {self.steps}")
 
 
 @contextlib.contextmanager

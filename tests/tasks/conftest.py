@@ -33,13 +33,13 @@ def context() -> Callable[[TaskData], ScoringContext]:
     def make(data: TaskData) -> ScoringContext:
         config = SegmenterConfig(width=2, levels=2, units=1)
         return ScoringContext(
-            data,
-            [PSNR(), Dice(), HD95()],
-            {"segmenter": Threshold(data.test.grid, config)},
-            torch.device("cpu"),
-            0,
-            "quick",
-            Silent(),
+            data=data,
+            metrics=[PSNR(), Dice(), HD95()],
+            instruments={"segmenter": Threshold(data.test.grid, config)},
+            device=torch.device("cpu"),
+            seed=0,
+            preset="quick",
+            progress=Silent(),
         )
 
     return make

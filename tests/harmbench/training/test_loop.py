@@ -183,7 +183,7 @@ def test_a_fit_killed_anywhere_ends_to_the_bit_the_same(
     assert progress.curves == uninterrupted.curves
     assert progress.facts["steps_done"] == STEPS
     assert progress.facts.get("resumed_at", 0) == done
-    told = [line for line in shown.lines if f"goes on at step {done} of {STEPS}" in line]
+    told = [line for line in shown.lines if f"resuming at step {done} of {STEPS}" in line]
     assert len(told) == (done > 0)
 
 
@@ -220,7 +220,7 @@ def test_a_damaged_checkpoint_is_told_and_training_starts_anew(
     progress = FitProgress(shown, tmp_path, checkpoint_seconds=0)
     assert_equal(fit_plain(small_cohort, progress), whole["plain"][0])
     assert "resumed_at" not in progress.facts
-    assert "a checkpoint is damaged, so the fit starts anew" in shown.lines[0]
+    assert "a checkpoint is damaged, so the fit restarts" in shown.lines[0]
     assert progress.curves == whole["plain"][1].curves
 
 
@@ -303,7 +303,7 @@ def test_divergence_is_told_by_step_and_never_saved(
         sys.modules["harmbench.training.loop"].STEPS_BETWEEN_LOOKS, "cpu", steps_between_looks
     )
     progress = FitProgress(checkpoints=tmp_path, checkpoint_seconds=seconds)
-    with pytest.raises(DivergedError, match=r"plain: ran away at training step \d+ \(loss") as told:
+    with pytest.raises(DivergedError, match=r"plain: diverged at training step \d+ \(loss") as told:
         fit_plain(small_cohort, progress, rate=1e25)
     step = int(str(told.value).split("step ")[1].split()[0])
     assert (progress.curves[-1].step, math.isfinite(progress.curves[-1].value)) == (step, False)

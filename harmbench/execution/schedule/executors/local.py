@@ -1,4 +1,7 @@
-"""Several processes on this machine, one for each GPU, or several that share the CPU."""
+"""Several processes on this machine: one for each GPU, or several that share the CPU.
+
+Hand-written: with joblib a killed worker aborts all jobs, and submitit streams no progress.
+"""
 
 from __future__ import annotations
 
