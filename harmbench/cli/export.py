@@ -12,44 +12,48 @@ from harmbench.errors import UserError
 
 @click.command()
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE",
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
     help="File to write: .parquet or .csv.",
-)  # fmt: skip
+)
 @click.option(
-    "--by", default="slice", show_default=True, type=click.Choice(["slice", "subject"]),
-    help="Whether each slice has a row, or each subject's mean alone.",
-)  # fmt: skip
+    "--by",
+    default="slice",
+    show_default=True,
+    type=click.Choice(["slice", "subject"]),
+    help="Write a row for each slice, or only each subject's mean.",
+)
 @plugin_option
 def export(output: Path, by: str, plugin: tuple[Path, ...]) -> None:
-    """Write all scores that MLflow knows of as one tidy table.
+    """Write all scores that are recorded in MLflow as one tidy table.
 
     \b
     harmbench export -o scores.parquet
     harmbench export -o scores.csv --by subject
 
-    One row for every run, subject, scan, slice and metric; beside it a data dictionary in
-    JSON, with the meaning, type and unit of every column and metric, and with the runs that
-    have no scores. Of runs that were computed elsewhere each subject's mean is written.
+    One row for every run, subject, scan, slice and metric. A data dictionary next to it (JSON)
+    has the meaning, type and unit of every column and metric, and lists the runs without
+    scores. For runs that were computed elsewhere only each subject's mean is written.
     """  # noqa: D301
     registry = discover(plugin)
-    from harmbench.cli.leaderboard import units
     from harmbench.leaderboard.export import export as write
+    from harmbench.leaderboard.registered import summaries, units
     from harmbench.leaderboard.table import measures
-    from harmbench.tracking import reader as recorded
+    from harmbench.tracking import reader
     from harmbench.util.home import home
 
-    runs = recorded.runs()
+    runs = reader.runs()
     if runs.empty:
         raise UserError("nothing is recorded yet; see `harmbench run --help`")
-    summaries = {
-        name: entry.lazy.attributes().get("summary", "")
-        for name, entry in registry.entries("metrics").items()
-    }
-    known = measures(runs, units(registry))
-    done = write(runs, known, summaries, home() / "cells", output, slices=by == "slice")
-    told = [f"{done.rows} rows of {done.whole + done.subjects_only} runs"]
+    metrics = measures(runs, units(registry))
+    cells = home() / "cells"
+    done = write(runs, metrics, summaries(registry), cells, output, slices=by == "slice")
+    parts = [f"{done.rows} rows of {done.whole + done.subjects_only} runs"]
     if done.subjects_only and by == "slice":
-        told.append(f"{done.subjects_only} of them computed elsewhere, by subject alone")
+        parts.append(f"{done.subjects_only} of them computed elsewhere, with subjects' means only")
     if done.left_out:
-        told.append(f"{done.left_out} without scores left out")
-    click.echo(f"{done.path}: {', '.join(told)}; columns are explained in {done.dictionary}")
+        parts.append(f"{done.left_out} without scores left out")
+    click.echo(f"{done.path}: {', '.join(parts)}; {done.dictionary} explains the columns")

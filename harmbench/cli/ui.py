@@ -34,7 +34,7 @@ def ui(host: str, port: int, browser: bool, plugin: tuple[Path, ...]) -> int:
     its page is opened instead.
     """
     registry = discover(plugin)
-    from harmbench.cli.leaderboard import units
+    from harmbench.leaderboard.registered import units
     from harmbench.tracking.ui import describe, serve, server_address
 
     pages = describe(units(registry))

@@ -1,4 +1,4 @@
-"""The ablation table: what each setting is worth, beside what the paper says."""
+"""The ablation table: the effect of each setting, next to the paper's numbers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from harmbench.execution.plan.plan import PlannedCell
 from harmbench.statistics.estimate import Estimate, bootstrap, by_subject
 
 
-@dataclass(frozen=True)
-class Field:
-    """One row's result on one task.
+@dataclass(frozen=True, kw_only=True)
+class AblationScore:
+    """The score of one row on one task.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Field:
     published, published_difference
         The paper's number, and its difference to the paper's baseline; None where it has none.
     status, reason
-        How the cell ended, the worst of the seeds, and why there is no number.
+        The worst status among the seeds, and why there is no number.
     """
 
     value: Estimate | None
@@ -46,18 +46,18 @@ class AblationTable:
     Attributes
     ----------
     metric
-        What was measured.
+        The metric.
     tasks
-        Columns; those that the paper has come first, in its order.
+        Columns; the paper's tasks come first, in its order.
     rows
-        By title: the baseline, its ablations, and then the controls, for scale.
+        By title: the baseline, its ablations, and the controls.
     controls
         Titles of the controls.
     """
 
     metric: Metric
     tasks: tuple[str, ...]
-    rows: Mapping[str, Mapping[str, Field]]
+    rows: Mapping[str, Mapping[str, AblationScore]]
     controls: frozenset[str]
 
 
@@ -66,12 +66,12 @@ def tables(
     metrics: Sequence[Metric],
     published: Published | None,
 ) -> Iterator[AblationTable]:
-    """Lay the cells of a method, its ablations and controls out, one table a metric.
+    """Make one table per metric of the cells of a method, its ablations and controls.
 
     Parameters
     ----------
     results
-        Every cell with its result, the method's baseline first.
+        Every cell with its result; the method's baseline comes first.
     metrics
         Metrics to show.
     published
@@ -85,11 +85,11 @@ def tables(
             title = job.variant.label
             controls.add(title)
         cells.setdefault(title, {}).setdefault(job.cell.task, []).append(result)
-    found = list(dict.fromkeys(task for row in cells.values() for task in row))
+    computed = list(dict.fromkeys(task for row in cells.values() for task in row))
     printed = () if published is None else published.tasks
     tasks = (
-        *(task for task in printed if task in found),
-        *(task for task in found if task not in printed),
+        *(task for task in printed if task in computed),
+        *(task for task in computed if task not in printed),
     )
     for metric in metrics:
         subjects = {
@@ -102,7 +102,7 @@ def tables(
             tasks,
             {
                 title: {
-                    task: _field(title, task, seeds, metric.name, subjects, published)
+                    task: _ablation_score(title, task, seeds, metric.name, subjects, published)
                     for task, seeds in row.items()
                 }
                 for title, row in cells.items()
@@ -112,7 +112,7 @@ def tables(
 
 
 def _worst(seeds: Sequence[CellResult]) -> CellResult:
-    """Return a result without scores, if there is one: it never hides behind a good one."""
+    """Return a result without scores if there is one, so that a failed seed stays visible."""
     return next((result for result in seeds if result.scores is None), seeds[0])
 
 
@@ -125,14 +125,14 @@ def _subjects(seeds: Sequence[CellResult], metric: str) -> pd.Series | None:
     return subjects.get(metric)
 
 
-def _field(
+def _ablation_score(
     title: str,
     task: str,
     seeds: Sequence[CellResult],
     metric: str,
     subjects: Mapping[tuple[str, str], pd.Series | None],
     published: Published | None,
-) -> Field:
+) -> AblationScore:
     own, baseline = subjects[title, task], subjects.get((BASELINE, task))
     difference = None
     if own is not None and baseline is not None and title != BASELINE:
@@ -145,7 +145,7 @@ def _field(
         if printed is not None and reference is not None and title != BASELINE:
             gap = round(printed - reference, 6)
     worst = _worst(seeds)
-    return Field(
+    return AblationScore(
         value=None if own is None else bootstrap(own.to_numpy()),
         difference=difference,
         published=printed,
@@ -156,7 +156,7 @@ def _field(
 
 
 def tidy(table: AblationTable) -> pd.DataFrame:
-    """Lay a table out with one row for every title and task, for export."""
+    """Return a tidy table with one row for every title and task, for export."""
 
     def parts(name: str, estimate: Estimate | None) -> dict[str, float | None]:
         names = (name, f"{name}_low", f"{name}_high")
@@ -171,15 +171,15 @@ def tidy(table: AblationTable) -> pd.DataFrame:
                 "row": title,
                 "control": title in table.controls,
                 "task": task,
-                **parts("value", field.value),
-                **parts("difference", field.difference),
-                "people": None if field.value is None else field.value.n,
-                "published": field.published,
-                "published_difference": field.published_difference,
-                "status": field.status,
-                "reason": field.reason,
+                **parts("value", score.value),
+                **parts("difference", score.difference),
+                "people": None if score.value is None else score.value.n,
+                "published": score.published,
+                "published_difference": score.published_difference,
+                "status": score.status,
+                "reason": score.reason,
             }
             for title, row in table.rows.items()
-            for task, field in row.items()
+            for task, score in row.items()
         ]
     )

@@ -1,4 +1,4 @@
-"""All scores as one tidy file, with a data dictionary beside it."""
+"""All scores as one tidy file, with a data dictionary."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from typing import Any
 import pandas as pd
 
 from harmbench.errors import UserError
-from harmbench.leaderboard.table import Measure
+from harmbench.leaderboard.board import Measure
 from harmbench.statistics.subjects import decode
 
 SUFFIXES = (".parquet", ".csv")
-# Rows that are gathered before they are written.
+# Rows that are written at once.
 _BATCH = 200_000
 
-# Of a run, by column: type, unit and meaning.
+# Columns of a run: type, unit and meaning.
 _RUN = {
     "run_id": ("string", "", "MLflow's id of the run"),
-    "user": ("string", "", "who recorded it, as MLflow was told"),
+    "user": ("string", "", "user name recorded in MLflow"),
     "started": ("timestamp", "UTC", "when it was recorded"),
     "method": ("string", "", "the method's name"),
-    "label": ("string", "", "the name with its changed settings: what is compared"),
-    "control": ("string", "", "'floor' or 'ceiling' for a control, empty for a competitor"),
-    "task": ("string", "", "what was asked"),
+    "label": ("string", "", "the name with its changed settings: the unit of comparison"),
+    "control": ("string", "", "'floor' or 'ceiling' for a control, empty for a ranked method"),
+    "task": ("string", "", "the task's name"),
     "cohort": ("string", "", "the data set, with its normalisation unless that is 'minmax'"),
     "cohort_key": ("string", "", "hash of the cohort's content: numbers of two never mix"),
     "kind": ("string", "", "'phantom': simulated heads, NOT real scans; or 'real'"),
     "preset": ("string", "", "'quick' or 'paper': grid and settings"),
     "normalization": ("string", "", "how intensities became [0, 1]"),
-    "data": ("string", "", "hash of what was measured: numbers of two never mix"),
+    "data": ("string", "", "hash of the test data: numbers of two never mix"),
     "seed": ("int64", "", "base seed of everything random"),
 }
-# Of a value.
+# Columns of a value.
 _VALUE = {
-    "person": ("string", "", "whose scan: the unit of every statistic"),
+    "person": ("string", "", "the subject: the unit of every statistic"),
     "scan": ("string", "", "the subject's session; empty where the value is the subject's mean"),
     "slice": (
         "Int64",
@@ -46,22 +46,22 @@ _VALUE = {
         "axial slice from 0; -1 where the value is of a whole scan; missing where it is the "
         "subject's mean",
     ),
-    "metric": ("string", "", "what was measured; see 'metrics'"),
+    "metric": ("string", "", "the metric's name; see 'metrics'"),
     "value": ("double", "the metric's", "the value; missing where the metric is not defined"),
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Exported:
-    """What was written.
+    """The files that were written.
 
     Attributes
     ----------
     path, dictionary
-        The scores, and what their columns mean.
+        The scores, and the data dictionary.
     rows, whole, subjects_only, left_out
-        Numbers of rows; of runs with every slice, of those whose subjects' means alone were
-        at hand, and of those without scores.
+        Numbers of rows; of runs with every slice, with subjects' means only, and without
+        scores.
     """
 
     path: Path
@@ -83,26 +83,26 @@ def export(
 ) -> Exported:
     """Write one row for every run, subject, scan, slice and metric.
 
-    Scores of slices are in the store of cells of the machine that computed them; of other
-    runs MLflow knows each subject's mean, which is written instead.
+    Scores of slices are in the store of cells of the machine that computed them; for other
+    runs each subject's mean is read from MLflow instead.
 
     Parameters
     ----------
     runs
         As returned by `harmbench.tracking.reader.runs`, with all metrics.
     metrics, summaries
-        Every metric, and what is known here of what it measures.
+        All metrics, and the summaries of those that are registered here.
     cells
         Folder of the store of cells.
     path
-        File to write, `.parquet` or `.csv`; the dictionary lies beside it as `.json`.
+        File to write, `.parquet` or `.csv`; the dictionary is written next to it as `.json`.
     slices
-        Whether slices are wanted; else each subject's mean alone is written.
+        Whether to write slices, or only each subject's mean.
 
     Raises
     ------
     UserError
-        If the file cannot be written, or has another ending.
+        If the file cannot be written, or has another suffix.
     """
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path}: the name must end in {' or '.join(SUFFIXES)}")
@@ -114,8 +114,8 @@ def export(
         if run["status"] == "done":
             scored[run["run_id"]] = run
         else:
-            told = ("run_id", "label", "task", "cohort", "preset", "seed", "status", "reason")
-            left_out.append({name: run[name] for name in told})
+            names = ("run_id", "label", "task", "cohort", "preset", "seed", "status", "reason")
+            left_out.append({name: run[name] for name in names})
 
     def frames() -> Iterator[pd.DataFrame]:
         for run in scored.values():
@@ -136,7 +136,12 @@ def export(
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
     return Exported(
-        path, dictionary, counts["rows"], counts["whole"], counts["people"], len(left_out)
+        path=path,
+        dictionary=dictionary,
+        rows=counts["rows"],
+        whole=counts["whole"],
+        subjects_only=counts["people"],
+        left_out=len(left_out),
     )
 
 
@@ -159,7 +164,7 @@ def _subjects(run: Mapping[str, Any], metrics: list[str]) -> pd.DataFrame:
 
 
 def _batches(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    """Gather small tables into large ones, so that memory does not grow with the runs."""
+    """Join small tables into larger ones of bounded size."""
     waiting: list[pd.DataFrame] = []
     for frame in frames:
         waiting.append(frame)
@@ -181,7 +186,7 @@ def _parquet(path: Path, batches: Iterator[pd.DataFrame]) -> None:
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
-    kinds: dict[str, Callable[[], Any]] = {
+    types: dict[str, Callable[[], Any]] = {
         "string": pa.string,
         "int64": pa.int64,
         "Int64": pa.int64,
@@ -189,7 +194,7 @@ def _parquet(path: Path, batches: Iterator[pd.DataFrame]) -> None:
         "timestamp": lambda: pa.timestamp("ms", tz="UTC"),
     }
     columns = (_RUN | _VALUE).items()
-    schema = pa.schema([(name, kinds[kind]()) for name, (kind, _, _) in columns])
+    schema = pa.schema([(name, types[column_type]()) for name, (column_type, _, _) in columns])
     with ParquetWriter(path, schema) as writer:
         for batch in batches:
             writer.write_table(pa.Table.from_pandas(batch, schema, preserve_index=False))
@@ -207,8 +212,8 @@ def _dictionary(
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "rows": counts["rows"],
         "columns": {
-            name: {"type": kind.lower(), "unit": unit, "meaning": meaning}
-            for name, (kind, unit, meaning) in (_RUN | _VALUE).items()
+            name: {"type": column_type.lower(), "unit": unit, "meaning": meaning}
+            for name, (column_type, unit, meaning) in (_RUN | _VALUE).items()
         },
         "metrics": {
             name: {
@@ -220,7 +225,7 @@ def _dictionary(
         },
         "runs": {
             "with every slice": counts["whole"],
-            "with subjects' means alone": counts["people"],
+            "with subjects' means only": counts["people"],
             "without scores": left_out,
         },
     }

@@ -1,4 +1,4 @@
-"""Boards that belong together: one cohort, preset, normalisation and test data, every metric."""
+"""Groups of boards: one cohort, preset, normalisation and test data, all metrics."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from typing import Any
 import pandas as pd
 
 from harmbench.data.scan_kind import kind_of_scans
-from harmbench.leaderboard.table import GROUP, Board, boards, measures
+from harmbench.leaderboard.board import Board
+from harmbench.leaderboard.table import GROUP, boards, measures
 
-# How a cell without a number may have ended.
+# Statuses of cells without a number.
 BAD = ("failed", "diverged", "skipped")
-# Links that every page has; all others are on the group's own.
+# Task links on every page; the group's page has all.
 LINKED_TASKS = 40
 
 
 @dataclass(frozen=True)
 class TaskPage:
-    """A task of a group, and the file of its page."""
+    """A task of a group, and the file name of its page."""
 
     name: str
     file: str
@@ -29,16 +30,16 @@ class TaskPage:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Boards that differ in the metric alone, and the runs that are on them.
+    """Boards that differ in the metric only, and their runs.
 
     Attributes
     ----------
     boards
-        One a metric.
+        One per metric.
     runs
-        The table of runs, of those on the boards.
+        The rows of the table of runs that are on the boards.
     slug
-        Folder of its pages.
+        Folder name of its pages.
     """
 
     boards: tuple[Board, ...]
@@ -47,7 +48,7 @@ class Group:
 
     @property
     def first(self) -> Board:
-        """Any board: what it says of the cohort holds for all."""
+        """The first board; the properties of the cohort are the same for all."""
         return self.boards[0]
 
     @property
@@ -62,7 +63,7 @@ class Group:
 
     @property
     def words(self) -> str:
-        """What the scans are, in words."""
+        """`"PHANTOM, not real scans"` or `"real scans"`."""
         return kind_of_scans(self.kind)
 
     @property
@@ -72,7 +73,7 @@ class Group:
 
     @property
     def about(self) -> str:
-        """What tells the group from others of its title."""
+        """Properties that distinguish the group from others with its title."""
         first = self.first
         texts = [
             f"normalised by {first.normalization}" if first.normalization else "",
@@ -86,27 +87,27 @@ class Group:
 
     @cached_property
     def tasks(self) -> tuple[TaskPage, ...]:
-        """All tasks that any board has."""
+        """The tasks of all boards."""
         names = dict.fromkeys(task for board in self.boards for task in board.tasks)
         slugs = Slugs()
         return tuple(TaskPage(name, f"task-{slugs(name)}.html") for name in names)
 
     @property
     def shown_tasks(self) -> tuple[TaskPage, ...]:
-        """Tasks that are linked to from everywhere."""
+        """Tasks that every page links to."""
         return self.tasks[:LINKED_TASKS]
 
     @cached_property
     def files(self) -> dict[str, str]:
-        """File of each task's page, by its name."""
+        """File name of each task's page, by the task's name."""
         return {task.name: task.file for task in self.tasks}
 
     @cached_property
     def labels(self) -> dict[str, int]:
-        """A number for each method, which its anchors are named by."""
+        """A number for each method, used in the names of its anchors."""
         shown = (row.label for board in self.boards for row in board.rows)
         labels = dict.fromkeys([*shown, *map(str, self.runs["label"])])
-        return {label: place for place, label in enumerate(labels)}
+        return {label: index for index, label in enumerate(labels)}
 
     @property
     def n_bad(self) -> int:
@@ -115,26 +116,26 @@ class Group:
 
 
 class Slugs:
-    """Makes names into names of files, no two alike, even where case does not count."""
+    """Turns names into unique file names, also where case is ignored."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
     def __call__(self, name: str) -> str:
-        """Return a name of small letters, digits, dots and dashes."""
+        """Return a name of lower-case letters, digits, dots and dashes."""
         slug = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")[:80] or "unnamed"
-        found, n = slug, 1
-        while found in self._taken:
+        unique, n = slug, 1
+        while unique in self._taken:
             n += 1
-            found = f"{slug}-{n}"
-        self._taken.add(found)
-        return found
+            unique = f"{slug}-{n}"
+        self._taken.add(unique)
+        return unique
 
 
 def grouped(
     runs: pd.DataFrame, headlines: Sequence[str], units: Mapping[str, str]
 ) -> Iterator[Group]:
-    """Put boards of one cohort, preset, normalisation and edition of the test data together.
+    """Group boards by cohort, preset, normalisation and edition of the test data.
 
     Parameters
     ----------
@@ -152,35 +153,35 @@ def grouped(
     """
     if runs.empty:
         return
-    known = measures(runs, units)
-    order = [name for name in headlines if name in known]
-    order += [name for name in known if name not in order]
-    found: dict[tuple[Any, ...], list[Board]] = {}
-    for board in boards(runs, [known[name] for name in order]):
-        found.setdefault((*_question(board), board.edition), []).append(board)
-    older = {run for key, same in found.items() if key[-1] for run in _on(same)}
+    by_name = measures(runs, units)
+    order = [name for name in headlines if name in by_name]
+    order += [name for name in by_name if name not in order]
+    groups: dict[tuple[Any, ...], list[Board]] = {}
+    for board in boards(runs, [by_name[name] for name in order]):
+        groups.setdefault((*_question(board), board.edition), []).append(board)
+    older = {run for key, same in groups.items() if key[-1] for run in _run_ids(same)}
     slugs = Slugs()
     by_id = runs.set_index("run_id", drop=False)
-    for key, same in found.items():
+    for key, same in groups.items():
         if key[-1]:
-            its = by_id.loc[list(_on(same))]
+            shown = by_id.loc[list(_run_ids(same))]
         else:
-            # With what failed on tasks where nobody has a number, which is on no board.
-            asked = (by_id[list(GROUP)] == list(key[:-1])).all(axis=1)
-            its = by_id[asked & ~by_id["run_id"].isin(older)]
+            # Including failures on tasks without any number, which are on no board.
+            in_group = (by_id[list(GROUP)] == list(key[:-1])).all(axis=1)
+            shown = by_id[in_group & ~by_id["run_id"].isin(older)]
         first = same[0]
         edition = f"-edition-{first.edition}" if first.edition else ""
         name = f"{first.cohort}-{first.preset}-{first.normalization}-{first.cohort_key[:8]}"
         ordered = sorted(same, key=lambda board: order.index(board.metric))
-        yield Group(tuple(ordered), its, slugs(name + edition))
+        yield Group(tuple(ordered), shown, slugs(name + edition))
 
 
 def _question(board: Board) -> tuple[str, ...]:
     return tuple(str(getattr(board, name)) for name in GROUP)
 
 
-def _on(same: Sequence[Board]) -> dict[str, None]:
-    """Return the runs that boards show."""
+def _run_ids(same: Sequence[Board]) -> dict[str, None]:
+    """Return the ids of the runs on the boards, in order."""
     return dict.fromkeys(
         run
         for board in same

@@ -1,4 +1,4 @@
-"""The standing over all tasks of a board: mean ranks, and scores between the controls."""
+"""Standing of methods over all tasks of a board: mean ranks and normalised scores."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harmbench.statistics.estimate import Array, Estimate, interval, resampled_means
-from harmbench.statistics.hypothesis import mean_over
+from harmbench.statistics.estimate import Array, Estimate, percentile_interval, resampled_means
+from harmbench.statistics.hypothesis import nan_mean
 from harmbench.statistics.ranking import normalized, ranks
-from harmbench.statistics.subjects import Subjects
+from harmbench.statistics.subjects import SubjectValues
 
-# Fewer than for a single mean: of every resample all methods are ranked on all tasks.
+# Fewer than for a single mean: in every resample all methods are ranked on all tasks.
 RESAMPLES = 2000
 
 
 class Overall(NamedTuple):
-    """How a method stands over all tasks.
+    """Standing of a method over all tasks.
 
     Attributes
     ----------
     rank
-        Mean rank, 1 the best, with its interval; of `n` tasks that it has a number for.
+        Mean rank, 1 the best, with its interval; `n` is the number of tasks with a number.
     normalized
-        Mean place between floor (0) and ceiling (1), of `n` tasks that have both; or None.
+        Mean score over the `n` tasks with a floor (0) and a ceiling (1); None if no task has both.
     """
 
     rank: Estimate | None
@@ -33,7 +33,7 @@ class Overall(NamedTuple):
 
 
 def overall(
-    subjects: Mapping[str, Subjects],
+    subjects: Mapping[str, SubjectValues],
     values: Mapping[str, Mapping[str, float]],
     methods: Sequence[str],
     floor: str | None,
@@ -42,69 +42,69 @@ def overall(
     higher_is_better: bool,
     decibels: bool,
 ) -> dict[str, Overall]:
-    """Rank methods over tasks, and place them between the controls.
+    """Rank methods over tasks, and scale their values between the controls.
 
-    A method without a number on a task gets the worst rank there and the floor's place, 0:
-    what is missing never raises it. For the intervals subjects are drawn with replacement,
-    the same of all methods and of all tasks with the same subjects, and everything is ranked
-    again 2,000 times.
+    A method without a number on a task gets the worst rank there and the floor's score, 0, so
+    that a missing result never improves its standing. For the intervals subjects are resampled
+    2,000 times, jointly for all methods and for all tasks with the same subjects, and everything
+    is ranked again.
 
     Parameters
     ----------
     subjects
-        By task, of all labels that tell of them.
+        By task: values by subject of all labels that have them.
     values
         By task and label: the number; NaN where there is none.
     methods
-        Labels that compete.
+        Labels that are ranked.
     floor, ceiling
         Labels of the controls, or None.
     higher_is_better, decibels
-        Of the metric.
+        Direction of the metric, and whether it is in decibels.
     """
     ends = [label for label in (floor, ceiling) if label is not None]
     labels = [*methods, *ends]
-    places: list[Array] = []
+    ranks_by_task: list[Array] = []
     scales: list[Array] = []
-    known = np.zeros(len(methods), dtype=int)
+    n_numbers = np.zeros(len(methods), dtype=int)
     for task, numbers in values.items():
         means = _means(subjects[task], numbers, labels)
-        fighting = means[:, : len(methods)]
-        known += ~np.isnan(fighting[0])
-        places.append(ranks(fighting, higher_is_better=higher_is_better))
+        ranked = means[:, : len(methods)]
+        n_numbers += ~np.isnan(ranked[0])
+        ranks_by_task.append(ranks(ranked, higher_is_better=higher_is_better))
         if floor is None or ceiling is None:
             continue
         ends_means = (means[:, [labels.index(end)]] for end in (floor, ceiling))
-        scale = normalized(fighting, *ends_means, decibels=decibels)
+        scale = normalized(ranked, *ends_means, decibels=decibels)
         if not np.isnan(means[0, len(methods) :]).any() and not np.isnan(scale[0]).all():
             scales.append(np.where(np.isnan(scale), 0.0, scale))
-    rank = mean_over(np.stack(places))
-    standing = mean_over(np.stack(scales)) if scales else None
+    rank = nan_mean(np.stack(ranks_by_task))
+    standing = nan_mean(np.stack(scales)) if scales else None
     return {
         label: Overall(
-            _estimate(rank[:, k], int(known[k])),
+            _estimate(rank[:, k], int(n_numbers[k])),
             None if standing is None else _estimate(standing[:, k], len(scales)),
         )
         for k, label in enumerate(methods)
     }
 
 
-def _means(subjects: Subjects, numbers: Mapping[str, float], labels: Sequence[str]) -> Array:
-    """Return the mean of each label: as it is in row 0, of resampled subjects in all others.
+def _means(subjects: SubjectValues, numbers: Mapping[str, float], labels: Sequence[str]) -> Array:
+    """Row 0: observed means. Further rows: bootstrap means.
 
-    A number that tells of no subjects does not vary with them.
+    Numbers without values by subject are constant.
     """
     means = np.array([[numbers.get(label, math.nan) for label in labels]] * (1 + RESAMPLES))
-    found = [k for k, label in enumerate(labels) if label in subjects.labels]
-    if found:
-        told = subjects.values[:, [subjects.labels.index(labels[k]) for k in found]]
-        means[1:, found] = resampled_means(told, RESAMPLES, 0, "people", *subjects.names)
+    indices = [k for k, label in enumerate(labels) if label in subjects.labels]
+    if indices:
+        values = subjects.values[:, [subjects.labels.index(labels[k]) for k in indices]]
+        means[1:, indices] = resampled_means(values, RESAMPLES, 0, "people", *subjects.names)
     return means
 
 
 def _estimate(values: Array, n: int) -> Estimate:
-    """Return the first value, with the interval of all others."""
+    """Return the first value, with the percentile interval of the others."""
     draws = values[1:][~np.isnan(values[1:])]
     if not len(draws):
         return Estimate(float(values[0]), math.nan, math.nan, n)
-    return Estimate(float(values[0]), *interval(draws), n)
+    return Estimate(float(values[0]), *percentile_interval(draws), n)

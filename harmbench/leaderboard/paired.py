@@ -1,4 +1,4 @@
-"""Two runs side by side: the difference on the subjects that both have."""
+"""Paired comparison of two runs, on their common subjects."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ import numpy as np
 import pandas as pd
 
 from harmbench.errors import UserError
-from harmbench.leaderboard.table import GROUP, Measure
+from harmbench.leaderboard.board import Measure
+from harmbench.leaderboard.formatting import count
+from harmbench.leaderboard.table import GROUP
 from harmbench.statistics.estimate import Array, Estimate, bootstrap
-from harmbench.statistics.hypothesis import holm, mean_over, paired, wilcoxon
+from harmbench.statistics.hypothesis import (
+    LEVEL,
+    holm,
+    nan_mean,
+    paired_differences,
+    smallest_p,
+    wilcoxon,
+)
 from harmbench.statistics.subjects import decode
 
 _FEWEST = 4  # characters of a run's id
@@ -19,36 +28,36 @@ _FEWEST = 4  # characters of a run's id
 
 @dataclass(frozen=True)
 class Side:
-    """One of two things compared: the run of one cell, or a method's runs of all seeds.
+    """One side of a comparison: the run of one cell, or a method's runs of all seeds.
 
     Attributes
     ----------
     title
-        What it is called.
+        Method, task and cohort or run.
     runs
-        Its runs, a row each.
+        The runs, a row each.
     """
 
     title: str
     runs: pd.DataFrame = field(repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Difference:
-    """What two sides differ by in one metric.
+    """The difference between two sides in one metric.
 
     Attributes
     ----------
     measure
         The metric.
     one, other
-        Means over the subjects that both have.
+        Means over the common subjects.
     difference
         One minus the other, subject by subject, with its 95 % interval.
     p
-        Of Wilcoxon's signed-rank test, corrected over all metrics by Holm's method.
+        P-value of Wilcoxon's signed-rank test, Holm-adjusted over all metrics.
     only_one, only_other
-        Subjects that one side alone has a value of.
+        Subjects with a value on one side only.
     """
 
     measure: Measure
@@ -59,11 +68,21 @@ class Difference:
     only_one: tuple[str, ...]
     only_other: tuple[str, ...]
 
+    @property
+    def significant(self) -> bool:
+        """Whether the adjusted p-value is at most 5 %."""
+        return self.p <= LEVEL
+
+    @property
+    def favours_one(self) -> bool:
+        """Whether the mean difference is in favour of the first side."""
+        return (self.difference.mean > 0) == self.measure.higher_is_better
+
 
 def side(runs: pd.DataFrame, text: str) -> Side:
-    """Find what is meant by the beginning of a run's id, or by `METHOD@TASK`.
+    """Select runs by the beginning of a run's id, or by `METHOD@TASK`.
 
-    The latter are the runs of all seeds on the newest of the boards that have any.
+    The latter selects the runs of all seeds on the newest board that has any.
 
     Raises
     ------
@@ -72,54 +91,106 @@ def side(runs: pd.DataFrame, text: str) -> Side:
     """
     if "@" in text:
         label, _, task = text.rpartition("@")
-        for column, kind, name in (("label", "method", label), ("task", "task", task)):
+        for column, noun, name in (("label", "method", label), ("task", "task", task)):
             if name not in set(runs[column]):
-                raise UserError.unknown(f"recorded {kind}", name, runs[column].unique())
-        found = runs[(runs["label"] == label) & (runs["task"] == task)]
-        if found.empty:
+                raise UserError.unknown(f"recorded {noun}", name, runs[column].unique())
+        selected = runs[(runs["label"] == label) & (runs["task"] == task)]
+        if selected.empty:
             raise UserError(f"'{label}' was not run on '{task}'")
-        newest = found.sort_values("started").iloc[-1]
-        found = found[(found[GROUP] == newest[GROUP]).all(axis=1)]
-        found = found.sort_values("started").drop_duplicates("seed", keep="last")
+        newest = selected.sort_values("started").iloc[-1]
+        selected = selected[(selected[GROUP] == newest[GROUP]).all(axis=1)]
+        selected = selected.sort_values("started").drop_duplicates("seed", keep="last")
         title = f"{label} on {task} of {newest['cohort']}"
     else:
-        found = runs[runs["run_id"].str.startswith(text)] if len(text) >= _FEWEST else runs[:0]
-        if found.empty:
+        selected = runs[runs["run_id"].str.startswith(text)] if len(text) >= _FEWEST else runs[:0]
+        if selected.empty:
             raise UserError(
-                f"no run '{text}': give {_FEWEST} characters or more of a run's id, or METHOD@TASK"
+                f"no run '{text}': give at least {_FEWEST} characters of a run's id, or METHOD@TASK"
             )
-        if len(found) > 1:
-            raise UserError(f"'{text}' is the beginning of {len(found)} runs: give more of the id")
-        only = found.iloc[0]
+        if len(selected) > 1:
+            raise UserError(
+                f"'{text}' is the beginning of {len(selected)} run ids: give more characters"
+            )
+        only = selected.iloc[0]
         title = f"{only['label']} on {only['task']}, seed {only['seed']} [{only['run_id'][:8]}]"
-    for row in found.itertuples():
+    for row in selected.itertuples():
         if row.status != "done":
             raise UserError(f"{title}: seed {row.seed} has no scores: {row.status}: {row.reason}")
-    return Side(title, found)
+    return Side(title, selected)
 
 
 def compare(one: Side, other: Side, measures: Iterable[Measure]) -> list[Difference]:
-    """Compare two sides in every metric that both tell of subjects in.
+    """Compare two sides in every metric with values by subject on both sides.
 
-    Seeds that both have are compared with each other; where they have none in common, and
-    the test data do not depend on the seed, each side is averaged over its own.
+    Common seeds are compared with each other; without common seeds, and if the test data do
+    not depend on the seed, each side is averaged over its own seeds.
 
     Raises
     ------
     UserError
-        If they were not measured on the same test data.
+        If they were not measured on the same test data, or share no metric with values by
+        subject.
     """
     seeds = _seeds(one, other)
-    found = [_difference(one, other, measure, seeds) for measure in measures]
-    known = [each for each in found if each is not None]
-    adjusted = holm([each.p for each in known])
-    return [replace(each, p=float(p)) for each, p in zip(known, adjusted, strict=True)]
+    differences = [
+        difference
+        for measure in measures
+        if (difference := _difference(one, other, measure, seeds)) is not None
+    ]
+    if not differences:
+        raise UserError("the two runs share no metric with values by subject")
+    adjusted = holm([each.p for each in differences])
+    return [replace(each, p=float(p)) for each, p in zip(differences, adjusted, strict=True)]
+
+
+def remarks(differences: Sequence[Difference]) -> list[str]:
+    """Return the remarks on a comparison, one a line."""
+    n_metrics = len(differences)
+    lines = [
+        f"p: Wilcoxon's signed-rank test, Holm-adjusted over {count(n_metrics, 'metric')}",
+    ]
+    most = max(each.difference.n for each in differences)
+    if (p := smallest_p(most, n_metrics)) > LEVEL:
+        lines.append(
+            f"with {count(most, 'test subject')} no difference in {count(n_metrics, 'metric')} can "
+            f"reach significance (smallest p = {p:.2g})"
+        )
+    for name, only in (
+        ("A", sorted({subject for each in differences for subject in each.only_one})),
+        ("B", sorted({subject for each in differences for subject in each.only_other})),
+    ):
+        if only:
+            lines.append(f"subjects of {name} only, left out: {', '.join(only)}")
+    return lines
+
+
+def tidy(differences: Sequence[Difference]) -> pd.DataFrame:
+    """Return a table with one row for every metric."""
+    return pd.DataFrame(
+        [
+            {
+                "metric": each.measure.name,
+                "unit": each.measure.unit,
+                "higher_is_better": each.measure.higher_is_better,
+                "one": each.one,
+                "other": each.other,
+                "difference": each.difference.mean,
+                "low": each.difference.low,
+                "high": each.difference.high,
+                "p": each.p,
+                "people": each.difference.n,
+                "only_one": " ".join(each.only_one),
+                "only_other": " ".join(each.only_other),
+            }
+            for each in differences
+        ]
+    )
 
 
 def _difference(
     one: Side, other: Side, measure: Measure, seeds: Sequence[int] | None
 ) -> Difference | None:
-    """Return the difference in one metric, not corrected; None unless both tell of subjects."""
+    """Return the difference in one metric, p unadjusted; None without values by subject."""
     tables = [_subjects(each, measure.name, seeds) for each in (one, other)]
     if any(not table for table in tables):
         return None
@@ -129,52 +200,52 @@ def _difference(
         np.array([[subjects.get(name, np.nan) for name in common] for subjects in table])
         for table in tables
     ]
-    gaps = paired(*values)
+    differences = paired_differences(*values)
     return Difference(
-        measure,
-        _mean(values[0], gaps),
-        _mean(values[1], gaps),
-        bootstrap(gaps),
-        wilcoxon(gaps)[0],
-        tuple(sorted(first - second)),
-        tuple(sorted(second - first)),
+        measure=measure,
+        one=_mean(values[0], differences),
+        other=_mean(values[1], differences),
+        difference=bootstrap(differences),
+        p=wilcoxon(differences)[0],
+        only_one=tuple(sorted(first - second)),
+        only_other=tuple(sorted(second - first)),
     )
 
 
-def _mean(values: Array, gaps: Array) -> float:
+def _mean(values: Array, differences: Array) -> float:
     """Return the mean over the subjects that have a difference."""
-    known = mean_over(values)[~np.isnan(gaps)]
+    known = nan_mean(values)[~np.isnan(differences)]
     return float(known.mean()) if len(known) else float("nan")
 
 
 def _seeds(one: Side, other: Side) -> list[int] | None:
-    """Return the seeds to compare; None if each side is to be averaged over its own."""
+    """Return the common seeds; None if each side is to be averaged over its own seeds."""
     data = [dict(zip(each.runs["seed"], each.runs["data"], strict=True)) for each in (one, other)]
     common = sorted(data[0].keys() & data[1].keys())
     if common and all(data[0][seed] == data[1][seed] for seed in common):
         return [int(seed) for seed in common]
     if not common and len({*data[0].values(), *data[1].values()}) == 1:
         return None
-    reason = _unlike(one, other) or (
-        "their test data are not those of the same seed"
+    reason = _first_difference(one, other) or (
+        "they have no seed in common, and their test data depend on it"
         if not common
         else "the task or the cohort has changed between them"
     )
     raise UserError(f"{one.title} and {other.title} cannot be compared: {reason}")
 
 
-def _unlike(one: Side, other: Side) -> str | None:
-    """Name the first of the axes in which two sides differ."""
+def _first_difference(one: Side, other: Side) -> str | None:
+    """Return the first property in which two sides differ; None if they agree in all."""
     for name in ("task", *GROUP):
         values = [str(each.runs[name].iloc[0]) for each in (one, other)]
         if values[0] != values[1]:
-            what = {"cohort_key": "the cohort's content", "kind": "the kind of scans"}
-            return f"{what.get(name, f'the {name}')} is {values[0]} here and {values[1]} there"
+            nouns = {"cohort_key": "cohort's content", "kind": "kind of scans"}
+            return f"the {nouns.get(name, name)} is {values[0]} in A and {values[1]} in B"
     return None
 
 
 def _subjects(each: Side, metric: str, seeds: Sequence[int] | None) -> list[Mapping[str, float]]:
-    """Return subjects' values for every seed, or the mean of all seeds; empty if one has none."""
+    """Return subjects' values for every seed, or their mean; empty if a seed has none."""
     column = f"{metric}.people"
     found: dict[int, dict[str, float]] = {}
     for seed, names, values in zip(

@@ -1,4 +1,4 @@
-"""What papers printed of a board's methods: other data sets, for orientation only."""
+"""Published numbers of a board's methods: other data sets, for orientation only."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from pathlib import Path
 
 from harmbench.contracts.published import BASELINE, Published
 from harmbench.errors import HarmbenchError
-from harmbench.leaderboard.table import Board
+from harmbench.leaderboard.board import Board
 from harmbench.plugins import Entry, Registry
 from harmbench.util.lazy import Lazy
 
 
 @dataclass(frozen=True)
 class Reference:
-    """One method's row of a paper.
+    """One method's row of a paper's table.
 
     Attributes
     ----------
     label
         The method's name.
     source, data
-        Paper and table, and what was measured there.
+        Paper and table, and the data set.
     values
-        By task, those of the board alone.
+        By task; only tasks of the board.
     """
 
     label: str
@@ -36,10 +36,10 @@ class Reference:
 
 
 def references(registry: Registry, board: Board) -> list[Reference]:
-    """Return what the papers of a board's methods say of its metric and tasks.
+    """Return the published numbers of a board's methods, for its metric and tasks.
 
-    They are no part of the board and nothing is ranked by them. A method whose code is not
-    installed here, or cannot be read, has none.
+    They are not part of the board, and not ranked. Methods that are not installed here, or
+    cannot be imported, have none.
     """
     entries = registry.entries("methods")
     found = []

@@ -1,7 +1,7 @@
 """Metrics of a scan's intensities, which need no paired truth.
 
-They compare a scan with the target's training population, so they tell of tasks without
-pairs; they apply to every task, so that where pairs exist one sees what they are worth.
+They compare a scan with the target's training population, so they also apply to tasks without
+pairs; on tasks with pairs they can be compared with the paired metrics.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _BINS = 65536  # of the population's histogram: finer than the 12 bits of a scan
 
 
 def per_population(function: Callable[[ScanSet], Tensor]) -> Callable[[ScanSet], Tensor]:
-    """Remember a function's answer by the content of the scans it was asked about."""
-    known: dict[str, Tensor] = {}
+    """Cache a function of a scan set, by the digest of its content."""
+    cache: dict[str, Tensor] = {}
 
     @functools.wraps(function)
-    def remembering(scans: ScanSet) -> Tensor:
+    def cached(scans: ScanSet) -> Tensor:
         key = scans.digest
-        if key not in known:
-            known[key] = function(scans)
-        return known[key]
+        if key not in cache:
+            cache[key] = function(scans)
+        return cache[key]
 
-    return remembering
+    return cached
 
 
 def _levels() -> Tensor:
@@ -42,13 +42,13 @@ def _levels() -> Tensor:
 def quantile_function(values: Tensor) -> Tensor:
     """Return the quantiles of n values at the 4096 midpoints (i + 0.5) / 4096, in float64.
 
-    The k-th smallest value stands at level (k - 0.5) / n, with straight lines between.
+    The k-th smallest value is at level (k - 0.5) / n; linear interpolation between them.
     """
     ordered = values.double().sort().values
-    place = (_levels().to(values.device) * len(ordered) - 0.5).clamp(0, len(ordered) - 1)
-    below = place.floor().long()
+    position = (_levels().to(values.device) * len(ordered) - 0.5).clamp(0, len(ordered) - 1)
+    below = position.floor().long()
     above = (below + 1).clamp(max=len(ordered) - 1)
-    return torch.lerp(ordered[below], ordered[above], place - below)
+    return torch.lerp(ordered[below], ordered[above], position - below)
 
 
 @per_population
@@ -56,7 +56,7 @@ def population_quantiles(scans: ScanSet) -> Tensor:
     """Return the quantile function of all foreground intensities of a population together.
 
     One pass over the scans, one at a time, into a histogram of 65536 bins, so that memory
-    does not grow with them; the quantiles are right to half a bin, 8e-6.
+    is constant; the quantiles are accurate to half a bin, 8e-6.
 
     Returns
     -------
@@ -65,8 +65,8 @@ def population_quantiles(scans: ScanSet) -> Tensor:
     """
     counts = torch.zeros(_BINS, dtype=torch.int64)
     for batch in scans.batches():
-        places = (batch.images[batch.masks] * _BINS).long().clamp(0, _BINS - 1)
-        counts += torch.bincount(places, minlength=_BINS)
+        indices = (batch.images[batch.masks] * _BINS).long().clamp(0, _BINS - 1)
+        counts += torch.bincount(indices, minlength=_BINS)
     cumulative = counts.cumsum(0).double()
     total = cumulative[-1]
     if total == 0:
@@ -90,8 +90,8 @@ def contrast(images: Tensor, labels: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        `(N,)` float64; NaN for a scan that lacks one of the tissues, 0 for one on which
-        they look alike however little either varies.
+        `(N,)` float64; NaN for a scan that lacks one of the tissues, 0 for one with equal
+        means, also where the variances are 0.
     """
     flat = images.double().flatten(1)
     means, variances = [], []
@@ -131,8 +131,8 @@ class Wasserstein(Metric):
     .. math::
         W_1 = \int_0^1 |Q_{scan}(p) - Q_{target}(p)| \, dp
 
-    In the units of the intensities, which are in [0, 1]. No scan of the target reaches 0
-    either: subjects differ among each other.
+    In the units of the intensities, which are in [0, 1]. Scans of the target do not reach 0
+    either, since subjects differ.
     """
 
     name = "wasserstein"
@@ -140,7 +140,7 @@ class Wasserstein(Metric):
     higher_is_better = False
 
     def applies(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> bool:
-        """Say yes: nothing but the target population is needed."""
+        """Return True: only the target population is needed."""
         return True
 
     def measure(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> Tensor:
@@ -163,7 +163,7 @@ class GMWMContrast(Metric):
     summary = "contrast-to-noise ratio of grey and white matter, where labels exist"
 
     def applies(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> bool:
-        """Say whether the scans are labelled."""
+        """Return whether the scans are labelled."""
         return harmonized.labels is not None
 
     def measure(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> Tensor:
@@ -180,14 +180,14 @@ class GMWMContrast(Metric):
 
 
 class GMWMContrastError(GMWMContrast):
-    """How far the contrast-to-noise ratio is from the target population's mean."""
+    """Absolute difference of the contrast-to-noise ratio to the target population's mean."""
 
     name = "gm_wm_contrast_error"
     summary = "absolute difference of the grey-white contrast to the target population's mean"
     higher_is_better = False
 
     def applies(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> bool:
-        """Say whether the scans and the population are labelled."""
+        """Return whether the scans and the population are labelled."""
         return harmonized.labels is not None and target.labelled
 
     def measure(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> Tensor:

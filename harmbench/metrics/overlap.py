@@ -1,9 +1,9 @@
-"""Metrics of the white matter that an instrument found, against the true labels.
+"""Metrics of the white matter that an instrument predicted, against the true labels.
 
 They apply to scans with both (`Scans.predicted` and `Scans.labels`), each scan as a whole
 volume, and are computed by MONAI. Where the true labels have no white matter they are NaN.
-Where none was found, overlaps are 0 and distances the length of the grid's diagonal: there is
-no surface to measure from, and to leave the scan out would flatter who failed on it.
+Where none was predicted, overlaps are 0 and distances the length of the grid's diagonal: there
+is no surface to measure from, and leaving the scan out would favour the method that failed.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from harmbench.metrics.distribution import WHITE
 
 
 class OverlapMetric(Metric):
-    """A comparison of the white matter that was found with the true one."""
+    """A comparison of the predicted with the true white matter."""
 
     @abstractmethod
-    def compare(self, found: Tensor, true: Tensor, grid: Grid) -> float:
+    def compare(self, predicted: Tensor, true: Tensor, grid: Grid) -> float:
         """Compare two regions, bool `(1, 1, S, H, W)`, neither of them empty."""
 
     @abstractmethod
-    def nothing_found(self, grid: Grid) -> float:
-        """Return the value where no white matter was found."""
+    def nothing_predicted(self, grid: Grid) -> float:
+        """Return the value where no white matter was predicted."""
 
     def applies(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> bool:
-        """Say whether labels were predicted, and the true ones are known."""
+        """Return whether predicted and true labels exist."""
         return harmonized.predicted is not None and harmonized.labels is not None
 
     def measure(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> Tensor:
@@ -44,20 +44,20 @@ class OverlapMetric(Metric):
         Raises
         ------
         ValueError
-            If no labels were predicted, or the true ones are not known.
+            If predicted or true labels are missing.
         """
         if harmonized.predicted is None or harmonized.labels is None:
             raise ValueError(f"{self.name} needs predicted and true labels")
         values = []
-        for found, true in zip(
+        for predicted, true in zip(
             harmonized.predicted == WHITE, harmonized.labels == WHITE, strict=True
         ):
             if not bool(true.any()):
                 values.append(math.nan)
-            elif not bool(found.any()):
-                values.append(self.nothing_found(target.grid))
+            elif not bool(predicted.any()):
+                values.append(self.nothing_predicted(target.grid))
             else:
-                values.append(self.compare(found[None, None], true[None, None], target.grid))
+                values.append(self.compare(predicted[None, None], true[None, None], target.grid))
         return torch.tensor(values, dtype=torch.float64)
 
 
@@ -67,13 +67,13 @@ class Dice(OverlapMetric):
     name = "dice"
     summary = "overlap of predicted and true white matter (Dice coefficient)"
 
-    def compare(self, found: Tensor, true: Tensor, grid: Grid) -> float:
+    def compare(self, predicted: Tensor, true: Tensor, grid: Grid) -> float:
         """Return the coefficient."""
         from monai.metrics import compute_dice
 
-        return float(compute_dice(found, true, include_background=True))
+        return float(compute_dice(predicted, true, include_background=True))
 
-    def nothing_found(self, grid: Grid) -> float:
+    def nothing_predicted(self, grid: Grid) -> float:
         """Return 0."""
         return 0.0
 
@@ -84,20 +84,20 @@ class IoU(OverlapMetric):
     name = "iou"
     summary = "intersection over union of predicted and true white matter"
 
-    def compare(self, found: Tensor, true: Tensor, grid: Grid) -> float:
+    def compare(self, predicted: Tensor, true: Tensor, grid: Grid) -> float:
         """Return the ratio."""
         from monai.metrics import compute_iou
 
-        return float(compute_iou(found, true, include_background=True))
+        return float(compute_iou(predicted, true, include_background=True))
 
-    def nothing_found(self, grid: Grid) -> float:
+    def nothing_predicted(self, grid: Grid) -> float:
         """Return 0."""
         return 0.0
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep to ourselves that MONAI 1.6 calls its own functions in ways that it has deprecated."""
+    """Suppress MONAI 1.6's warning that it calls its own deprecated functions."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "monai.*always_return_as_numpy", FutureWarning)
         yield
@@ -109,7 +109,7 @@ class SurfaceMetric(OverlapMetric):
     unit = "mm"
     higher_is_better = False
 
-    def nothing_found(self, grid: Grid) -> float:
+    def nothing_predicted(self, grid: Grid) -> float:
         """Return the length of the grid's diagonal."""
         return math.hypot(*(n * step for n, step in zip(grid.shape, grid.spacing, strict=True)))
 
@@ -120,14 +120,18 @@ class HD95(SurfaceMetric):
     name = "hd95"
     summary = "95th percentile Hausdorff distance of predicted and true white matter"
 
-    def compare(self, found: Tensor, true: Tensor, grid: Grid) -> float:
+    def compare(self, predicted: Tensor, true: Tensor, grid: Grid) -> float:
         """Return the distance in mm."""
         from monai.metrics import compute_hausdorff_distance
 
         with _quiet():
             return float(
                 compute_hausdorff_distance(
-                    found, true, include_background=True, percentile=95, spacing=list(grid.spacing)
+                    predicted,
+                    true,
+                    include_background=True,
+                    percentile=95,
+                    spacing=list(grid.spacing),
                 )
             )
 
@@ -138,30 +142,34 @@ class SurfaceDistance(SurfaceMetric):
     name = "surface_distance"
     summary = "average symmetric surface distance of predicted and true white matter"
 
-    def compare(self, found: Tensor, true: Tensor, grid: Grid) -> float:
+    def compare(self, predicted: Tensor, true: Tensor, grid: Grid) -> float:
         """Return the distance in mm."""
         from monai.metrics import compute_average_surface_distance
 
         with _quiet():
             return float(
                 compute_average_surface_distance(
-                    found, true, include_background=True, symmetric=True, spacing=list(grid.spacing)
+                    predicted,
+                    true,
+                    include_background=True,
+                    symmetric=True,
+                    spacing=list(grid.spacing),
                 )
             )
 
 
 class VolumeDifference(OverlapMetric):
-    """Absolute difference of the volumes, `100 |V_found - V_true| / V_true`, in per cent."""
+    """Absolute difference of the volumes, `100 |V_predicted - V_true| / V_true`, in per cent."""
 
     name = "volume_difference"
     summary = "absolute difference of predicted and true white-matter volume"
     unit = "%"
     higher_is_better = False
 
-    def compare(self, found: Tensor, true: Tensor, grid: Grid) -> float:
+    def compare(self, predicted: Tensor, true: Tensor, grid: Grid) -> float:
         """Return the difference in per cent."""
-        return 100 * abs(int(found.sum()) - int(true.sum())) / int(true.sum())
+        return 100 * abs(int(predicted.sum()) - int(true.sum())) / int(true.sum())
 
-    def nothing_found(self, grid: Grid) -> float:
+    def nothing_predicted(self, grid: Grid) -> float:
         """Return 100."""
         return 100.0

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from harmbench.leaderboard.formatting import axis_title
+from harmbench.leaderboard.board import Board, Row
 from harmbench.leaderboard.groups import Group
-from harmbench.leaderboard.table import Board, Row
-from harmbench.report import plots
-from harmbench.report.fields import number
-from harmbench.report.plots import COSTS
+from harmbench.report.board_view import element_id
+from harmbench.report.cost_plots import COSTS, pareto
+from harmbench.report.fields import number_field
 
 
 def prices_of(runs: pd.DataFrame) -> dict[str, dict[str, float]]:
@@ -34,39 +33,73 @@ def cost_page(group: Group, headlines: Sequence[str]) -> dict[str, Any]:
     prices = prices_of(group.runs)
     parts = []
     for board in group.boards:
-        methods = [row for row in board.rows if not row.control]
-        if any(row.normalized is not None for row in methods):
-            quality = f"score by {board.metric}"
-            values = {row.label: row.normalized.mean for row in methods if row.normalized}
-            about = "The score of the board: 0 as the floor, 1 as the ceiling."
-            higher = True
-        else:
-            shared = _shared(board, methods)
-            if not shared:
-                continue
-            quality = axis_title(board)
-            values = {
-                row.label: sum(row.scores[task].value for task in shared) / len(shared)
-                for row in methods
-                if all(task in row.scores for task in shared)
-            }
-            about = f"Mean over the tasks that all methods have: {', '.join(shared)}."
-            higher = board.higher_is_better
-        drawn = [
-            (cost.column, plots.pareto(cost, prices.get(cost.column, {}), values, quality,
-                                       higher_is_better=higher))
+        quality = _quality(board)
+        if board.metric not in headlines or quality is None:
+            continue
+        figures = [
+            (
+                cost.column,
+                pareto(
+                    cost,
+                    prices.get(cost.column, {}),
+                    quality.values,
+                    quality.name,
+                    higher_is_better=quality.higher_is_better,
+                ),
+            )
             for cost in COSTS
-        ]  # fmt: skip
-        found = [(name, plot) for name, plot in drawn if plot is not None]
-        if found and board.metric in headlines:
-            identity = f"c-{re.sub(r'[^a-z0-9]+', '-', board.metric.lower())}"
-            parts.append({"id": identity, "title": quality, "about": about, "plots": found})
+        ]
+        drawn = [(name, figure) for name, figure in figures if figure is not None]
+        if drawn:
+            parts.append(
+                {
+                    "id": element_id("c", board.metric),
+                    "title": quality.name,
+                    "about": quality.about,
+                    "plots": drawn,
+                }
+            )
     rows = []
-    for label, of_label in group.runs[group.runs["status"] == "done"].groupby("label"):
-        cells = [number(prices.get(cost.column, {}).get(str(label), math.nan)) for cost in COSTS]
-        devices = ", ".join(sorted({str(device) for device in of_label["device"] if device}))
+    for label, runs in group.runs[group.runs["status"] == "done"].groupby("label"):
+        costs = [prices.get(cost.column, {}).get(str(label), math.nan) for cost in COSTS]
+        devices = ", ".join(sorted({str(device) for device in runs["device"] if device}))
+        cells = [number_field(value) for value in costs]
         rows.append({"label": label, "cells": cells, "device": devices})
     return {"parts": parts, "costs": COSTS, "rows": rows}
+
+
+@dataclass(frozen=True)
+class Quality:
+    """One number per method over all tasks of a board."""
+
+    name: str
+    about: str
+    values: Mapping[str, float]
+    higher_is_better: bool
+
+
+def _quality(board: Board) -> Quality | None:
+    """Return the board's score; without one, the mean over the tasks that all methods have."""
+    if any(row.normalized is not None for row in board.methods):
+        return Quality(
+            f"score by {board.metric}",
+            "The score of the board: floor 0, ceiling 1.",
+            {row.label: row.normalized.mean for row in board.methods if row.normalized},
+            higher_is_better=True,
+        )
+    shared = _shared(board, board.methods)
+    if not shared:
+        return None
+    return Quality(
+        board.measure.axis_title,
+        f"Mean over the tasks that all methods have: {', '.join(shared)}.",
+        {
+            row.label: sum(row.scores[task].value for task in shared) / len(shared)
+            for row in board.methods
+            if all(task in row.scores for task in shared)
+        },
+        higher_is_better=board.higher_is_better,
+    )
 
 
 def _shared(board: Board, methods: Sequence[Row]) -> list[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from harmbench.leaderboard.formatting import short
-from harmbench.leaderboard.table import Board, Row, Score
+from harmbench.leaderboard.board import Board, Row, Score
+from harmbench.leaderboard.formatting import interval, number
 from harmbench.statistics.estimate import Estimate
 
 # Colours of a column, from `h0` (worst) to `h8` (best) in report.css.
@@ -42,10 +41,10 @@ class TableField:
     note: str = ""
 
 
-def direction(board: Board) -> str:
-    """Write a metric's unit and direction."""
+def unit_and_direction(board: Board) -> str:
+    """Return a metric's unit and direction."""
     unit = f"{board.measure.unit}, " if board.measure.unit else ""
-    return f"{unit}{'higher' if board.higher_is_better else 'lower'} is better"
+    return f"{unit}{board.measure.direction}"
 
 
 def by_value(board: Board, task: str) -> list[Row]:
@@ -85,37 +84,24 @@ def colour_step(value: float, worst: float, best: float) -> int | None:
     return round(min(1.0, max(0.0, share)) * (COLOURS - 1))
 
 
-def number(value: float) -> TableField:
+def number_field(value: float) -> TableField:
     """Return the field of a number; empty for NaN."""
-    return TableField() if math.isnan(value) else TableField(text=short(value), sort=repr(value))
+    return TableField() if math.isnan(value) else TableField(text=number(value), sort=repr(value))
 
 
-def estimate_field(estimate: Estimate | None, write: Callable[[float], str] = short) -> TableField:
+def estimate_field(estimate: Estimate | None, decimals: int | None = None) -> TableField:
     """Return the field of an estimate, with its interval as the note."""
     if estimate is None or math.isnan(estimate.mean):
         return TableField()
-    note = _interval(estimate.low, estimate.high, write)
-    return TableField(text=write(estimate.mean), sort=repr(estimate.mean), note=note)
-
-
-def as_rank(rank: float) -> str:
-    """Write a mean rank."""
-    return f"{rank:.1f}"
-
-
-def as_score(place: float) -> str:
-    """Write a place between floor and ceiling."""
-    return f"{place:.2f}"
-
-
-def _interval(low: float, high: float, write: Callable[[float], str] = short) -> str:
-    if math.isnan(low) or math.isnan(high) or (math.isinf(low) and math.isinf(high)):
-        return ""
-    return f"[{write(low)}, {write(high)}]"
+    return TableField(
+        text=number(estimate.mean, decimals),
+        sort=repr(estimate.mean),
+        note=interval(estimate.low, estimate.high, decimals),
+    )
 
 
 def score_field(
-    row: Row, score: Score | None, scale: tuple[float, float], href: str, *, interval: bool = True
+    row: Row, score: Score | None, scale: tuple[float, float], href: str, *, details: bool = True
 ) -> TableField:
     """Return the field of a score.
 
@@ -127,7 +113,7 @@ def score_field(
         The worst and the best number of the column.
     href
         Target of the link.
-    interval
+    details
         Whether to add the interval, the number of seeds and the tier.
     """
     if score is None:
@@ -137,19 +123,19 @@ def score_field(
         return TableField(text=text, css_class=f"gap {score.status}", href=href)
     step = None if row.control else colour_step(score.value, *scale)
     note = ""
-    if interval:
-        note = _interval(score.low, score.high)
+    if details:
+        note = interval(score.low, score.high)
         if len(score.seeds) > 1:
             note = f"{note} ×{len(score.seeds)}".strip()
         if score.status != "done":
             note = f"{note}, a seed {score.status}"
-    # JavaScript reads Infinity, and not inf.
+    # JavaScript parses Infinity, but not inf.
     sort = repr(score.value).replace("inf", "Infinity")
     return TableField(
-        text=short(score.value),
+        text=number(score.value),
         sort=sort,
         css_class="" if step is None else f"h{step}",
         href=href,
-        tier=str(score.tier or "") if interval else "",
+        tier=str(score.tier or "") if details else "",
         note=note,
     )

@@ -1,4 +1,4 @@
-"""What is behind the report's numbers: commands, environments, training, and what went wrong."""
+"""Origin of the report's numbers: commands, environments, training curves and failures."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pandas as pd
 from harmbench.contracts.fit_progress import CurvePoint
 from harmbench.data.scan_kind import kind_of_scans
 from harmbench.leaderboard.groups import BAD, Group
-from harmbench.report import plots
+from harmbench.report.training_plots import training
 from harmbench.tracking.provenance import Provenance, cell_file
 
 _FRONT_REASONS = 50
 
 
 def training_page(group: Group) -> Iterator[dict[str, Any]]:
-    """Lay out curves method by method; a fit that several cells share is drawn once."""
+    """Lay out training curves by method; a fit that several cells share is drawn once."""
     fitted = group.runs[(group.runs["fit"] != "") & (group.runs["status"] != "skipped")]
     for label, of_label in fitted.groupby("label", sort=False):
         curves: dict[str, tuple[CurvePoint, ...]] = {}
@@ -29,19 +29,19 @@ def training_page(group: Group) -> Iterator[dict[str, Any]]:
             points = _curves(str(of_fit["cell"].iloc[0]), str(of_fit["run_id"].iloc[0]))
             if not points:
                 continue
-            its = list(dict.fromkeys(of_fit["task"]))
-            tasks.update(dict.fromkeys(its))
-            where = its[0] if len(its) == 1 else f"{len(its)} tasks"
+            served = list(dict.fromkeys(of_fit["task"]))
+            tasks.update(dict.fromkeys(served))
+            where = served[0] if len(served) == 1 else f"{len(served)} tasks"
             title = f"seed {of_fit['seed'].iloc[0]}, {where}"
             curves[title if title not in curves else f"{title} ({len(curves)})"] = points
-        drawn = plots.training(curves)
+        drawn = training(curves)
         if drawn:
-            about = f"Fits that served {', '.join(tasks)}."
+            about = f"Fits for {', '.join(tasks)}."
             yield {"label": label, "about": about, "plots": list(drawn.items())}
 
 
 def _curves(cell: str, run_id: str) -> tuple[CurvePoint, ...]:
-    """Return what the fit of a cell recorded by step."""
+    """Return the training curves of a cell's fit."""
     path = cell_file(cell, run_id, "curves.csv")
     if path is None:
         return ()
@@ -53,7 +53,7 @@ def _curves(cell: str, run_id: str) -> tuple[CurvePoint, ...]:
 
 
 def failures_of(group: Group) -> list[dict[str, Any]]:
-    """Return what has no number, each method and reason once."""
+    """Return the cells without a number, each method and reason once."""
     found = []
     bad = group.runs[group.runs["status"].isin(BAD)]
     for (label, status, reason), same in bad.groupby(["label", "status", "reason"], sort=False):
@@ -76,7 +76,7 @@ def failures_of(group: Group) -> list[dict[str, Any]]:
 
 
 def unboarded(runs: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return cells of which no board can be made, each method and reason once."""
+    """Return the cells that are on no board, each method and reason once."""
     keys = ["cohort", "kind", "preset", "label", "status", "reason"]
     found = [
         dict(zip(keys, values, strict=True))
@@ -99,9 +99,9 @@ def _list(values: Iterable[Any]) -> str:
     return ", ".join(map(str, values))
 
 
-@dataclass(frozen=True)
-class _Named:
-    """A command or an environment, once on a page."""
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """A command or an environment, listed once on a page."""
 
     id: str
     name: str
@@ -113,42 +113,47 @@ class _Named:
 def origins_of(
     runs: pd.DataFrame, origins: Mapping[str, Provenance], labels: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Lay out where the numbers of a task are from; commands and environments are named."""
-    commands: dict[str, _Named] = {}
-    environments: dict[tuple[tuple[str, str], ...], _Named] = {}
+    """Lay out commands, environments and runs behind the numbers of a task."""
+    commands: dict[str, Origin] = {}
+    environments: dict[tuple[tuple[str, str], ...], Origin] = {}
     lines = []
     anchored = set()
-    ordered = runs.assign(place=runs["label"].map(labels)).sort_values(["place", "seed"])
+    ordered = runs.assign(index=runs["label"].map(labels)).sort_values(["index", "seed"])
     for run in ordered.to_dict("records"):
         origin = origins[run["run_id"]]
         text = origin.command or "not recorded"
-        command = commands.setdefault(
-            text, _Named(f"command-{len(commands) + 1}", f"command {len(commands) + 1}", text)
-        )
         facts = tuple(origin.environment.items())
-        environment = environments.setdefault(
-            facts,
-            _Named(
-                f"environment-{len(environments) + 1}",
-                f"environment {len(environments) + 1}",
-                title=_list(f"{key} {value[:12]}" for key, value in facts),
-                facts=facts,
-            ),
-        )
-        place = labels[run["label"]]
+        command = commands.setdefault(text, _command(text, len(commands) + 1))
+        environment = environments.setdefault(facts, _environment(facts, len(environments) + 1))
+        index = labels[run["label"]]
         lines.append(
             {
-                "label": run["label"], "seed": run["seed"], "status": run["status"],
-                "command": command, "environment": environment,
+                "label": run["label"],
+                "seed": run["seed"],
+                "status": run["status"],
+                "command": command,
+                "environment": environment,
                 "settings": ", ".join(f"{k} = {v}" for k, v in origin.settings.items()),
-                "fit": run["fit"], "run_id": run["run_id"],
+                "fit": run["fit"],
+                "run_id": run["run_id"],
                 "recorded": time.strftime("%Y-%m-%d %H:%M", time.localtime(run["started"] / 1000)),
-                "anchor": "" if place in anchored else f"r{place}",
+                "anchor": "" if index in anchored else f"r{index}",
             }
-        )  # fmt: skip
-        anchored.add(place)
+        )
+        anchored.add(index)
     return {
         "commands": list(commands.values()),
         "environments": list(environments.values()),
         "runs": lines,
     }
+
+
+def _command(text: str, number: int) -> Origin:
+    return Origin(id=f"command-{number}", name=f"command {number}", text=text)
+
+
+def _environment(facts: tuple[tuple[str, str], ...], number: int) -> Origin:
+    title = _list(f"{key} {value[:12]}" for key, value in facts)
+    return Origin(
+        id=f"environment-{number}", name=f"environment {number}", title=title, facts=facts
+    )

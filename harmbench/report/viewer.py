@@ -1,4 +1,4 @@
-"""The slice viewer's pictures: one sheet for each method, of three subjects by three slices."""
+"""Pictures of the slice viewer: one sheet per method, of three subjects by three slices."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from PIL import Image
 
 from harmbench.util.hashing import bytes_digest, digest
 
-# Differences beyond it have the last colour of the map; intensities lie in [0, 1].
+# Larger differences have the last colour of the map; intensities are in [0, 1].
 LIMIT = 0.3
-# Ends and middle of ColorBrewer's RdBu, which subjects with a colour vision deficiency see apart.
+# Ends and middle of ColorBrewer's RdBu, distinct for all kinds of colour vision.
 _BLUE, _WHITE, _RED = (5, 48, 97), (247, 247, 247), (103, 0, 31)
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -23,12 +23,12 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Layer:
-    """One picture to flip to.
+    """One picture of the viewer.
 
     Attributes
     ----------
     name
-        What it shows.
+        Name of the method, source or reference.
     image
         File name of its sheet.
     difference
@@ -40,9 +40,9 @@ class Layer:
     difference: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Viewer:
-    """What the viewer of a task flips through.
+    """Pictures of a task, to be shown one at a time.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Viewer:
     width, height
         Of one slice, in pixels.
     minus
-        What is subtracted in the differences.
+        Name of the picture that is subtracted in the differences.
     paired
         Whether the reference is the truth, or a scan of another subject.
     """
@@ -73,17 +73,17 @@ def write_viewer(folder: Path, stem: str, files: Mapping[str, Path]) -> Viewer |
     Parameters
     ----------
     folder
-        Where to.
+        Folder of the pictures.
     stem
         Beginning of the file names.
     files
-        `slices.npz` of a cell, by method, in the order in which they are flipped through.
-        Those that cannot be read, or show other subjects than the first, are left out.
+        `slices.npz` of a cell, by method, in the order of the viewer. Unreadable files, and
+        those with other subjects than the first, are left out.
 
     Returns
     -------
     Viewer or None
-        None if there is nothing to show.
+        None without any picture.
     """
     shown: dict[str, Arrays] = {}
     first = ""
@@ -104,7 +104,7 @@ def write_viewer(folder: Path, stem: str, files: Mapping[str, Path]) -> Viewer |
     paired = "reference" in one
     reference = one["reference"] if paired else np.broadcast_to(one["target"], source.shape)
     base = reference if paired else source
-    layers = [Layer("source, as it came", f"{stem}-source.png", None)]
+    layers = [Layer("source, unharmonised", f"{stem}-source.png", None)]
     _write_grey(folder / layers[0].image, source)
     if paired:
         layers[0] = Layer(layers[0].name, layers[0].image, f"{stem}-source-difference.png")
@@ -119,24 +119,24 @@ def write_viewer(folder: Path, stem: str, files: Mapping[str, Path]) -> Viewer |
     _write_grey(folder / layers[-1].image, reference)
     height, width = source.shape[2:]
     return Viewer(
-        tuple(layers),
-        tuple(map(str, one["people"])),
-        tuple(map(float, one["positions"])),
-        width,
-        height,
-        "reference" if paired else "source",
-        paired,
+        layers=tuple(layers),
+        subjects=tuple(map(str, one["people"])),
+        positions=tuple(map(float, one["positions"])),
+        width=width,
+        height=height,
+        minus="reference" if paired else "source",
+        paired=paired,
     )
 
 
 def _read(path: Path) -> Arrays:
-    """Read what `harmbench.execution.compute.slices` wrote; no code of the file is run."""
+    """Read a `slices.npz`, without unpickling."""
     with np.load(path, allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
 
 
 def _sheet(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Lay `(P, K, W, H)`, each slice upright, out as one picture, a row for each subject."""
+    """Join `(P, K, W, H)` upright slices to one picture, a row for each subject."""
     return np.vstack([np.hstack(list(row)) for row in images])
 
 
@@ -146,8 +146,8 @@ def _write_grey(path: Path, images: npt.NDArray[Any]) -> None:
 
 def _write_difference(path: Path, one: npt.NDArray[Any], other: npt.NDArray[Any]) -> None:
     difference = (one.astype(np.float32) - other.astype(np.float32)) / 255
-    places = np.clip((difference / LIMIT + 1) / 2, 0, 1) * 255
-    picture = Image.fromarray(_sheet(places.round().astype(np.uint8)), mode="P")
+    levels = np.clip((difference / LIMIT + 1) / 2, 0, 1) * 255
+    picture = Image.fromarray(_sheet(levels.round().astype(np.uint8)), mode="P")
     picture.putpalette(palette().tobytes())
     picture.save(path, optimize=True)
 
@@ -156,7 +156,7 @@ def palette() -> npt.NDArray[np.uint8]:
     """Return the colours of differences from `-LIMIT` to `LIMIT`, `(256, 3)`: blue, white, red."""
     places = np.linspace(-1, 1, 256)[:, None]
     middle, ends = np.array(_WHITE), np.where(places < 0, np.array(_BLUE), np.array(_RED))
-    # Steeper next to nought: small differences are the ones to see.
+    # Steeper next to zero, so that small differences are visible.
     colours = middle + (ends - middle) * np.abs(places) ** 0.8
-    found: npt.NDArray[np.uint8] = colours.round().astype(np.uint8)
-    return found
+    rounded: npt.NDArray[np.uint8] = colours.round().astype(np.uint8)
+    return rounded

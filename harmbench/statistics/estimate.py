@@ -1,7 +1,7 @@
-"""From score tables to numbers with their uncertainty: subjects are the unit.
+"""Means over subjects with bootstrap confidence intervals.
 
-Slices of one scan, and scans of one subject, are no independent observations; only
-subjects are. So a subject's values are averaged first, and subjects are what is resampled.
+Slices of one scan, and scans of one subject, are not independent observations; only subjects
+are. So a subject's values are averaged first, and subjects are resampled.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def by_subject(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 @lru_cache(maxsize=4)
-def _draws(n: int, resamples: int, seed: int, stream: tuple[Any, ...]) -> Array:
-    """Draw n of n subjects with replacement, many times: `(resamples, n)`, how often each."""
+def _resampling_counts(n: int, resamples: int, seed: int, stream: tuple[Any, ...]) -> Array:
+    """Return how often each of n subjects is drawn in each resample: `(resamples, n)`."""
     drawn = numpy_generator(seed, "bootstrap", n, *stream).integers(n, size=(resamples, n))
     counts = np.zeros((resamples, n))
     np.add.at(counts, (np.arange(resamples)[:, None], drawn), 1.0)
@@ -73,29 +73,29 @@ def _draws(n: int, resamples: int, seed: int, stream: tuple[Any, ...]) -> Array:
 
 
 def resampled_means(values: Array, resamples: int, seed: int = 0, *stream: Any) -> Array:
-    """Draw subjects with replacement, many times, and average each column over them.
+    """Return the column means of bootstrap resamples of the subjects.
 
     Parameters
     ----------
     values
-        `(n, k)`: subjects and whatever is compared; NaN is left out.
+        `(n, k)`: n subjects; NaN is left out.
     resamples
-        How many times.
+        Number of resamples.
     seed, stream
         Equal ones draw equal subjects.
 
     Returns
     -------
     Array
-        `(resamples, k)`; NaN where nobody with a value was drawn.
+        `(resamples, k)`; NaN where no subject with a value was drawn.
     """
-    counts = _draws(len(values), resamples, seed, stream)
+    counts = _resampling_counts(len(values), resamples, seed, stream)
     known = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         means = counts @ np.where(np.isfinite(values), values, 0.0)
         means /= len(values) if known.all() else counts @ known.astype(np.float64)
         for infinity in (math.inf, -math.inf):
-            # Apart from the sum: none of an infinite value is nothing, and not NaN.
+            # Added separately, since 0 times infinity is NaN.
             if (values == infinity).any():
                 means += np.where(
                     counts @ (values == infinity).astype(np.float64) > 0, infinity, 0.0
@@ -103,11 +103,11 @@ def resampled_means(values: Array, resamples: int, seed: int = 0, *stream: Any) 
     return means
 
 
-def interval(draws: Array) -> tuple[float, float]:
+def percentile_interval(draws: Array) -> tuple[float, float]:
     """Return the 2.5th and the 97.5th percentile of resampled values.
 
-    Each is a value that was drawn and not one between two, so that an infinite mean (PSNR
-    of equal images) has bounds too (B. Efron, "Bootstrap Methods: Another Look at the
+    Order statistics without interpolation, so that an infinite mean (PSNR of equal images) has
+    bounds too (B. Efron, "Bootstrap Methods: Another Look at the
     Jackknife", Annals of Statistics 1979; the percentile method).
 
     Parameters
@@ -116,10 +116,10 @@ def interval(draws: Array) -> tuple[float, float]:
         `(R,)`, none of them NaN.
     """
     tail = (1 - COVERAGE) / 2
-    # Rounded first: 0.025 of 10,000 is 250 and not a little more.
-    places = [math.ceil(round(share * len(draws), 6)) - 1 for share in (tail, 1 - tail)]
-    ordered = np.partition(draws, places)
-    return float(ordered[places[0]]), float(ordered[places[1]])
+    # Rounded first: 0.025 of 10,000 is 250, not slightly more.
+    indices = [math.ceil(round(share * len(draws), 6)) - 1 for share in (tail, 1 - tail)]
+    ordered = np.partition(draws, indices)
+    return float(ordered[indices[0]]), float(ordered[indices[1]])
 
 
 def bootstrap(values: npt.ArrayLike, seed: int = 0) -> Estimate:
@@ -131,7 +131,7 @@ def bootstrap(values: npt.ArrayLike, seed: int = 0) -> Estimate:
     Parameters
     ----------
     values
-        `(n,)`, one a subject; NaN is left out.
+        `(n,)`, one per subject; NaN is left out.
     seed
         Equal seeds draw equal subjects, so that methods are compared on the same resamples.
 
@@ -145,29 +145,31 @@ def bootstrap(values: npt.ArrayLike, seed: int = 0) -> Estimate:
     n = len(subjects)
     if n == 0:
         return Estimate(math.nan, math.nan, math.nan, 0)
-    # Opposite infinities have no mean, and NumPy warns when it finds none.
+    # The mean of opposite infinities is NaN, of which NumPy warns.
     with np.errstate(invalid="ignore"):
         mean = float(subjects.mean())
         if n == 1 or math.isnan(mean):
             return Estimate(mean, math.nan, math.nan, n)
         means = resampled_means(subjects[:, None], RESAMPLES, seed)[:, 0]
-    return Estimate(mean, *interval(means), n)
+    return Estimate(mean, *percentile_interval(means), n)
 
 
 def bootstrap_columns(values: Array) -> list[Estimate]:
-    """Estimate the mean over subjects of every column, as `bootstrap` does of one.
+    """Apply `bootstrap` to every column.
 
     Parameters
     ----------
     values
-        `(n, k)`: subjects and whatever is compared; NaN is left out.
+        `(n, k)`: n subjects; NaN is left out.
     """
     n = len(values)
     if n < 2 or np.isnan(values).any():
         return [bootstrap(column) for column in values.T]
     draws = np.ascontiguousarray(resampled_means(values, RESAMPLES).T)
     return [
-        bootstrap(column) if np.isnan(drawn).any() else Estimate(mean, *interval(drawn), n)
+        bootstrap(column)
+        if np.isnan(drawn).any()
+        else Estimate(mean, *percentile_interval(drawn), n)
         for column, mean, drawn in zip(values.T, values.mean(axis=0).tolist(), draws, strict=True)
     ]
 
@@ -175,17 +177,16 @@ def bootstrap_columns(values: Array) -> list[Estimate]:
 def bootstrap_statistic(
     subjects: Array, statistic: Callable[[Array], Array], seed: int = 0
 ) -> Estimate:
-    """Estimate a number that is of all subjects together, such as a correlation.
+    """Estimate a statistic of all subjects together, such as a correlation.
 
     Parameters
     ----------
     subjects
-        `(n, k)`, a row a subject.
+        `(n, k)`, a row per subject.
     statistic
-        From subjects drawn many times, `(R, n, k)`, to the number of each time, `(R,)`; draws
-        of which it makes NaN do not count.
+        Maps resamples `(R, n, k)` to their values `(R,)`; resamples with NaN do not count.
     seed
-        As of `bootstrap`.
+        As for `bootstrap`.
     """
     n = len(subjects)
     if n == 0:
@@ -196,7 +197,7 @@ def bootstrap_statistic(
     drawn = numpy_generator(seed, "bootstrap", n).integers(n, size=(RESAMPLES, n))
     draws = statistic(subjects[drawn])
     draws = draws[~np.isnan(draws)]
-    bounds = interval(draws) if len(draws) else (math.nan, math.nan)
+    bounds = percentile_interval(draws) if len(draws) else (math.nan, math.nan)
     return Estimate(value, *bounds, n)
 
 

@@ -141,7 +141,7 @@ def holm(values: npt.ArrayLike) -> Array:
     return adjusted
 
 
-def paired(one: Array, other: Array) -> Array:
+def paired_differences(one: Array, other: Array) -> Array:
     """Return the differences of two samples per subject, averaged over their common seeds.
 
     Equal infinite values differ by 0, and differences are rounded to eight digits of the
@@ -158,13 +158,13 @@ def paired(one: Array, other: Array) -> Array:
         `(n, ...)`, NaN for a subject without a seed in common.
     """
     with np.errstate(invalid="ignore"):
-        differences = mean_over(np.where(one == other, 0.0, one - other))
+        differences = nan_mean(np.where(one == other, 0.0, one - other))
     sizes = np.abs(np.concatenate([one.ravel(), other.ravel()]))
     largest = float(sizes[np.isfinite(sizes)].max(initial=0.0))
     return differences.round(_DIGITS - math.ceil(math.log10(largest))) if largest else differences
 
 
-def mean_over(values: Array) -> Array:
+def nan_mean(values: Array) -> Array:
     """Average over the first axis, ignoring NaN; NaN where all values are NaN."""
     known = ~np.isnan(values)
     count = known.sum(axis=0)

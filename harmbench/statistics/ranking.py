@@ -8,7 +8,13 @@ import numpy as np
 from scipy.stats import rankdata
 
 from harmbench.statistics.estimate import Array
-from harmbench.statistics.hypothesis import LEVEL, holm, mean_over, paired, wilcoxon_columns
+from harmbench.statistics.hypothesis import (
+    LEVEL,
+    holm,
+    nan_mean,
+    paired_differences,
+    wilcoxon_columns,
+)
 
 
 def ranks(values: Array, *, higher_is_better: bool) -> Array:
@@ -60,7 +66,7 @@ def tiers(values: Array, *, higher_is_better: bool) -> list[tuple[int, float]]:
         NaN for the best itself, and for a method without common subjects.
     """
     sign = 1.0 if higher_is_better else -1.0
-    means = sign * mean_over(mean_over(values))
+    means = sign * nan_mean(nan_mean(values))
     # A mean of opposite infinities is NaN, and ranks last.
     remaining = sorted(range(values.shape[-1]), key=lambda k: (math.isnan(means[k]), -means[k]))
     results: dict[int, tuple[int, float]] = {}
@@ -68,7 +74,9 @@ def tiers(values: Array, *, higher_is_better: bool) -> list[tuple[int, float]]:
     while remaining:
         tier += 1
         best, others = remaining[0], remaining[1:]
-        tests = wilcoxon_columns(sign * paired(values[..., [best]], values[..., others]))
+        tests = wilcoxon_columns(
+            sign * paired_differences(values[..., [best]], values[..., others])
+        )
         adjusted = holm([p for p, _ in tests])
         results[best] = (tier, math.nan)
         remaining = []

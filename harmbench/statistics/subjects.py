@@ -1,4 +1,4 @@
-"""What a run tells of each subject, as the short texts that go with it into MLflow."""
+"""Values by subject, and their encoding as short texts in the tags of an MLflow run."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import pandas as pd
 
 from harmbench.statistics.estimate import Array, by_subject
 
-# Enough that a difference is never a matter of writing it down.
+# Significant digits; more than any comparison needs.
 _DIGITS = 9
 
 
 @dataclass(frozen=True)
-class Subjects:
-    """Values of subjects, of several methods.
+class SubjectValues:
+    """Values by subject, of several methods.
 
     Attributes
     ----------
     names
         The n subjects.
     labels
-        The k methods that tell of them.
+        The k methods.
     values
-        `(n, k)`, averaged over seeds; NaN where a method has none of a subject.
+        `(n, k)`, averaged over seeds; NaN where a method has no value of a subject.
     """
 
     names: tuple[str, ...]
@@ -34,7 +34,7 @@ class Subjects:
     values: Array
 
     def column(self, label: str) -> pd.Series:
-        """Return the subjects that a method has a value of; empty if it tells of nobody."""
+        """Return a method's values by subject; empty if it has none."""
         if label not in self.labels:
             return pd.Series(dtype=float)
         values = self.values[:, self.labels.index(label)]
@@ -42,12 +42,12 @@ class Subjects:
 
     @cached_property
     def index(self) -> pd.Index:
-        """The names, made once for all columns."""
+        """The names as an index, created once for all columns."""
         return pd.Index(self.names, dtype=object)
 
 
 def encode(scores: pd.DataFrame) -> dict[str, str]:
-    """Write the means of every subject over slices and scans.
+    """Encode every subject's means over slices and scans.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def encode(scores: pd.DataFrame) -> dict[str, str]:
     -------
     dict
         Names of subjects as a JSON list by `""`, and by each metric's name their values in
-        that order, with commas between; `nan` for a subject without one.
+        that order, separated by commas; `nan` for a subject without a value.
     """
     table = by_subject(scores)
     values = {
@@ -68,7 +68,7 @@ def encode(scores: pd.DataFrame) -> dict[str, str]:
 
 
 def decode(subjects: str, values: str) -> tuple[tuple[str, ...], Array]:
-    """Read back what `encode` wrote of one metric.
+    """Decode the texts of one metric that `encode` returned.
 
     Returns
     -------
@@ -84,7 +84,9 @@ def decode(subjects: str, values: str) -> tuple[tuple[str, ...], Array]:
     known = ~np.isnan(numbers)
     if known.all():
         return names, numbers
-    return tuple(name for name, there in zip(names, known, strict=True) if there), numbers[known]
+    return tuple(name for name, has_value in zip(names, known, strict=True) if has_value), numbers[
+        known
+    ]
 
 
 @lru_cache(maxsize=1024)

@@ -1,4 +1,4 @@
-"""Where the MLflow store is, and the way in."""
+"""Address of the MLflow store, and connections to it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "harmbench"
 _SQLITE = "sqlite:///"
 _PAGE = 1000
-_PATIENCE = 60.0  # seconds that a file may be locked for
+_LOCK_SECONDS = 60.0  # for which a file may be locked
 
 
 def tracking_uri() -> str:
@@ -32,17 +32,17 @@ def tracking_uri() -> str:
 
 
 def store_file(uri: str) -> Path | None:
-    """Return the file of a sqlite store; None of another one, or one with options."""
+    """Return the file of a sqlite store; None for other stores and addresses with options."""
     if uri.startswith(_SQLITE) and "?" not in uri:
         return Path(uri.removeprefix(_SQLITE))
     return None
 
 
 def _create(path: Path) -> None:
-    """Create a sqlite store as a whole.
+    """Create a sqlite store atomically.
 
-    MLflow lays its tables out in many steps that it cannot go on with after a kill, and
-    that two processes must not take at once.
+    MLflow creates its tables in many steps. It cannot continue them after a kill, and two
+    processes must not run them at once.
     """
     from mlflow import MlflowClient
 
@@ -53,21 +53,21 @@ def _create(path: Path) -> None:
         if path.exists():
             return
         new = path.with_name(f".{path.name}.new")
-        for left in (new, new.with_name(f"{new.name}-journal")):
-            left.unlink(missing_ok=True)
+        for leftover in (new, new.with_name(f"{new.name}-journal")):
+            leftover.unlink(missing_ok=True)
         MlflowClient(tracking_uri=f"{_SQLITE}{new}").get_experiment_by_name(EXPERIMENT)
         new.replace(path)
 
 
 def read_only(path: Path) -> sqlite3.Connection:
-    """Open a sqlite store to be read, which somebody else may be writing to."""
-    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", timeout=_PATIENCE, uri=True)
+    """Open a sqlite store read-only; other processes may write to it."""
+    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", timeout=_LOCK_SECONDS, uri=True)
 
 
 def search(
     client: MlflowClient, experiment: str, query: str = "", *, deleted: bool = False
 ) -> Iterator[Run]:
-    """Ask a client for all runs that meet a query, page by page."""
+    """Yield all runs that match a query, page by page."""
     from mlflow.entities import ViewType
 
     view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
@@ -88,10 +88,10 @@ def connect() -> tuple[MlflowClient, str]:
     UserError
         If the store does not answer.
     """
-    # Read when mlflow is imported: nothing of a user's runs is sent anywhere.
+    # Read when mlflow is imported: no telemetry is sent.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
-    # A server that is down is told within seconds; what it misses is kept and sent later.
+    # Detect within seconds that a server is down; the outbox keeps the records.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     import mlflow
@@ -109,7 +109,7 @@ def connect() -> tuple[MlflowClient, str]:
         client = MlflowClient(tracking_uri=uri)
         experiment = client.get_experiment_by_name(EXPERIMENT)
         if experiment is None:
-            # Another process may be quicker; then its experiment is the one.
+            # Another process may have created it in the meantime.
             with contextlib.suppress(mlflow.exceptions.MlflowException):
                 client.create_experiment(EXPERIMENT, artifact_location=location)
             experiment = client.get_experiment_by_name(EXPERIMENT)

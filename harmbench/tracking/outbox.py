@@ -1,4 +1,4 @@
-"""What is still to be recorded: kept until MLflow has taken it, whoever is killed or away."""
+"""Records waiting to be sent to MLflow; survives crashes and server downtime."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock
@@ -18,25 +19,25 @@ from harmbench.store.stores import CellStore
 from harmbench.tracking.recorder import MlflowRecorder
 from harmbench.util.files import atomic_write_bytes
 
-# A store that does not answer is left alone for so long: asking takes seconds each time.
-_SECONDS_OF_PATIENCE = 60.0
+# Pause after a failed attempt, since each one takes seconds.
+_PAUSE_SECONDS = 60.0
 
 
 class Outbox:
     """Records cells in MLflow, at once or as soon as it answers again.
 
-    What has been computed is written down here before it is sent, and crossed out when it
-    has arrived; so a kill, or a server that is down, delays a record and loses none. Several
-    processes may share a folder.
+    A record is written to the outbox before it is sent, and deleted when MLflow has accepted
+    it. So a kill or a server that is down delays a record, but never loses it. Several processes
+    may share a folder.
 
     Parameters
     ----------
     home
         Folder of the stores; the outbox is its folder `outbox`.
     recorder
-        What sends.
+        Sends the records.
     on_delay
-        Told why, when something could not be sent.
+        Receives the reason when a record could not be sent.
     """
 
     def __init__(
@@ -46,20 +47,21 @@ class Outbox:
         self._cells = CellStore(home / "cells")
         self._recorder = recorder
         self._on_delay = on_delay
-        self._away_until = 0.0
+        self._paused_until = 0.0
 
     @hookimpl
     def after_cell(self, cell: Cell, result: CellResult) -> None:
-        """Write a cell down, and send it if MLflow answers."""
-        self._send(self._write(cell, result))
+        """Write the record of a cell, and send it if MLflow answers."""
+        path = self._write(cell, result)
+        self._send(path, lambda: (cell, result))
 
     def send_all(self) -> None:
-        """Send everything that lies here, oldest first."""
+        """Send all waiting records, oldest first."""
         for path in self._entries():
-            self._send(path)
+            self._send(path, partial(self._read, path))
 
     def waiting(self) -> int:
-        """Return how much lies here."""
+        """Return the number of waiting records."""
         return len(self._entries())
 
     def _entries(self) -> list[Path]:
@@ -67,7 +69,7 @@ class Outbox:
 
     def _write(self, cell: Cell, result: CellResult) -> Path:
         outcome = JobResult(result.status, result.reason)
-        if result.folder is None:  # nothing of it is in the store
+        if result.folder is None:  # the store has no files of it
             outcome = JobResult(result.status, result.reason, result.facts, result.curves)
         content = {"cell": asdict(cell), "outcome": outcome.to_json()}
         path = self._folder / f"{time.time_ns()}-{uuid.uuid4().hex[:8]}.json"
@@ -75,33 +77,33 @@ class Outbox:
         atomic_write_bytes(path, json.dumps(content).encode())
         return path
 
-    def _send(self, path: Path) -> None:
-        if time.monotonic() < self._away_until:
+    def _read(self, path: Path) -> tuple[Cell, CellResult | None]:
+        """Read a record; the result is None if it was removed from the store."""
+        content = json.loads(path.read_text())
+        cell = Cell(**content["cell"])
+        outcome = JobResult.from_json(content["outcome"])
+        if outcome.status not in (Status.DONE, Status.CACHED):
+            return cell, outcome.failure()
+        stored = self._cells.load(cell.key)
+        return cell, None if stored is None else replace(stored, status=outcome.status)
+
+    def _send(self, path: Path, load: Callable[[], tuple[Cell, CellResult | None]]) -> None:
+        if time.monotonic() < self._paused_until:
             return
-        # One at a time: two processes that find a cell missing would both record it.
+        # One process at a time: two that find no run of the cell would both create one.
         with FileLock(self._folder / ".lock"):
-            try:
-                content = json.loads(path.read_text())
-            except FileNotFoundError:
-                return  # another process sent it
-            cell = Cell(**content["cell"])
-            result = self._result(cell, JobResult.from_json(content["outcome"]))
+            if not path.exists():
+                return  # another process has sent it
+            cell, result = load()
             try:
                 if result is not None:
                     self._recorder.record(cell, result, path.stem)
-            except Exception as error:  # of a network, a server or a database: all may come
-                self._away_until = time.monotonic() + _SECONDS_OF_PATIENCE
+            except Exception as error:  # errors of networks, servers and databases vary
+                self._paused_until = time.monotonic() + _PAUSE_SECONDS
                 reason = " ".join(str(error).split())[:200]
                 self._on_delay(
-                    f"MLflow did not take {cell.title}: {reason}. It is kept, and sent by the "
-                    "next run or by `harmbench sync`"
+                    f"MLflow did not accept {cell.title}: {reason}. The record is kept, and sent "
+                    "by the next run or by `harmbench sync`"
                 )
                 return
             path.unlink()
-
-    def _result(self, cell: Cell, outcome: JobResult) -> CellResult | None:
-        """Return what a cell came to; None if it has gone from the store since."""
-        if outcome.status not in (Status.DONE, Status.CACHED):
-            return outcome.failure()
-        stored = self._cells.load(cell.key)
-        return None if stored is None else replace(stored, status=outcome.status)

@@ -1,4 +1,4 @@
-"""Where numbers are from: the command, settings and environment of every run, and its files."""
+"""Provenance of the numbers: command, settings, environment and files of every run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from harmbench.tracking import reader as recorded
+from harmbench.tracking import reader
 from harmbench.tracking.connection import (
     EXPERIMENT,
     connect,
@@ -29,16 +29,16 @@ Texts = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a run's numbers are from.
+    """Command, environment and settings of a run.
 
     Attributes
     ----------
     command
-        The command line as it was typed; empty if it is not recorded.
+        The command line; empty if it is not recorded.
     environment
         Versions, the commit of the code and the device.
     settings
-        The method's whole config, and what the task drew.
+        All settings of the method, and the parameters that the task drew.
     """
 
     command: str
@@ -47,31 +47,31 @@ class Provenance:
 
 
 def provenance() -> dict[str, Provenance]:
-    """Read where every run's numbers are from, by the run's id."""
-    tags: dict[str, Texts] = {}
-    params: dict[str, Texts] = {}
-    for run_id, its_tags, its_params in _runs():
-        tags[run_id], params[run_id] = its_tags, its_params
-    found = {}
-    for run_id, its in tags.items():
-        if its.get("role") != "cell":
-            continue
-        versions = {
-            name.removeprefix(_VERSION): its[name]
-            for name in sorted(its)
-            if name.startswith(_VERSION)
-        }
-        told = {"commit": its.get(_COMMIT, ""), "device": its.get("device", "")}
-        found[run_id] = Provenance(
-            tags.get(its.get(_PARENT, ""), {}).get(_COMMAND, ""),
-            versions | {name: text for name, text in told.items() if text},
-            {name: text for name, text in sorted(params[run_id].items()) if name not in AXES},
-        )
-    return found
+    """Read the provenance of every recorded cell, by the run's id."""
+    runs = {run_id: (tags, params) for run_id, tags, params in _runs()}
+    return {
+        run_id: _provenance(tags, params, runs.get(tags.get(_PARENT, ""), ({}, {}))[0])
+        for run_id, (tags, params) in runs.items()
+        if tags.get("role") == "cell"
+    }
+
+
+def _provenance(tags: Texts, params: Texts, parent_tags: Texts) -> Provenance:
+    versions = {
+        name.removeprefix(_VERSION): tags[name]
+        for name in sorted(tags)
+        if name.startswith(_VERSION)
+    }
+    origin = {"commit": tags.get(_COMMIT, ""), "device": tags.get("device", "")}
+    return Provenance(
+        parent_tags.get(_COMMAND, ""),
+        versions | {name: text for name, text in origin.items() if text},
+        {name: text for name, text in sorted(params.items()) if name not in AXES},
+    )
 
 
 def _runs() -> Iterator[tuple[str, Texts, Texts]]:
-    """Yield id, tags and parameters of every run: from the file where there is one."""
+    """Yield id, tags and parameters of every run; from the sqlite file if possible."""
     path = store_file(tracking_uri())
     if path is not None and path.exists():
         with suppress(sqlite3.Error):
@@ -81,7 +81,7 @@ def _runs() -> Iterator[tuple[str, Texts, Texts]]:
 
 
 def _from_file(path: Path) -> list[tuple[str, Texts, Texts]]:
-    """Read MLflow's sqlite file, for which its client takes minutes."""
+    """Read MLflow's sqlite file directly: its client takes minutes."""
     with closing(read_only(path)) as store:
         ids = store.execute(
             "SELECT run_uuid FROM runs JOIN experiments USING (experiment_id) "
@@ -108,11 +108,11 @@ def _from_client() -> Iterator[tuple[str, Texts, Texts]]:
 
 
 def cell_file(cell: str, run_id: str, name: str) -> Path | None:
-    """Return where a file of a cell lies: in the stores here, or fetched from MLflow."""
-    kept = home() / "cells" / cell / name
-    beside = home() / "artifacts" / run_id / "artifacts" / name
-    for path in (kept, beside):
+    """Return the path of a cell's file: in the local stores, or fetched from MLflow."""
+    stored = home() / "cells" / cell / name
+    logged = home() / "artifacts" / run_id / "artifacts" / name
+    for path in (stored, logged):
         if path.exists():
             return path
-    # MLflow need not be asked, nor imported, for what it would have kept here.
-    return recorded.artifact(run_id, name) if os.environ.get("MLFLOW_TRACKING_URI") else None
+    # A local MLflow store has no other files, so that MLflow need not be imported.
+    return reader.artifact(run_id, name) if os.environ.get("MLFLOW_TRACKING_URI") else None

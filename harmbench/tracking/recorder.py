@@ -1,4 +1,4 @@
-"""Writes a run for every cell; `recorded` reads them."""
+"""Records every cell as an MLflow run; `reader` reads the runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _SECONDS_TO_RECORD = 600.0
-# What MLflow takes of metrics in one call, and of characters in one tag.
+# MLflow's limits: metrics in one call, and characters in one tag.
 _MOST_METRICS = 1000
 _LONGEST_TAG = 8000
 
@@ -36,8 +36,8 @@ _LONGEST_TAG = 8000
 class MlflowRecorder:
     """Records every cell as one MLflow run, nested under one run per invocation.
 
-    A cell that the store holds already is not recorded twice; one that it lacks, because
-    it was computed while the store was away or with another store, is recorded now.
+    A cell that the store already has is not recorded twice; a cached cell that it lacks, because
+    it was computed without this store, is recorded now.
 
     Parameters
     ----------
@@ -57,9 +57,9 @@ class MlflowRecorder:
         Parameters
         ----------
         cell, result
-            The cell and what became of it.
+            The cell and its result.
         entry
-            Names this end of the cell: a failure is recorded once under it, and may come again.
+            Id of this record: a failure is recorded once per id, and may occur again.
         """
         if self._connection is None:
             self._connection = connect()
@@ -95,33 +95,33 @@ class MlflowRecorder:
         self.recorded += 1
 
     def close(self, *, failed: bool) -> None:
-        """End the run of the invocation, if one was begun and MLflow answers."""
+        """End the run of the invocation, if there is one and MLflow answers."""
         if self._parent is not None and self._connection is not None:
-            # That it is shown as running is no reason to fail when all cells are kept.
+            # All cells are recorded: an invocation that is shown as running does no harm.
             with contextlib.suppress(Exception):
                 self._connection[0].set_terminated(self._parent, "FAILED" if failed else "FINISHED")
 
     def _held(self, cell: Cell, entry: str | None) -> bool:
-        """Whether a whole run of the cell is there; what a kill left half done is removed.
+        """Return whether the cell is recorded; delete runs that a kill left incomplete.
 
-        Of a failure, which has an `entry`, whether that very one is.
+        For a failure, which has an `entry`, return whether that entry is recorded.
         """
         assert self._connection is not None
         client, experiment = self._connection
-        whole = False
+        recorded = False
         for run in client.search_runs([experiment], f"tags.cell = '{cell.key}'"):
             # One cell may belong to cohorts of several names, and has a row on each board.
             board = (run.data.tags.get("cohort"), run.data.tags.get("cohort_key"))
             if run.info.status != "RUNNING" and entry is not None:
-                whole = whole or run.data.tags.get("entry") == entry
+                recorded = recorded or run.data.tags.get("entry") == entry
             elif run.info.status == "FINISHED" and board == (cell.cohort, cell.cohort_key):
-                whole = True
+                recorded = True
             elif run.info.status == "RUNNING" and not _being_written(run):
                 client.delete_run(run.info.run_id)
-        return whole
+        return recorded
 
     def _parent_run(self) -> str:
-        """Return the run of the invocation, begun when the first cell is recorded."""
+        """Return the run of the invocation, created when the first cell is recorded."""
         if self._parent is None:
             assert self._connection is not None
             client, experiment = self._connection
@@ -140,12 +140,12 @@ def _process() -> str:
 
 
 def _being_written(run: Run) -> bool:
-    """Whether another process began a run and may still be at it."""
+    """Return whether another process may still be writing a run."""
     if run.data.tags.get("process") == _process():
-        return False  # it could not end it, or would not ask
+        return False  # this process failed to end it
     node, _, process = run.data.tags.get("process", "").rpartition(":")
     if node != platform.node():
-        # Nothing is known of other machines, but recording a cell takes seconds.
+        # Processes of other machines are unknown, but recording a cell takes seconds.
         return bool(time.time() - run.info.start_time / 1000 < _SECONDS_TO_RECORD)
     try:
         os.kill(int(process), 0)
@@ -177,7 +177,7 @@ def _tags(cell: Cell, result: CellResult) -> dict[str, str]:
 
 def _texts(cell: Cell, result: CellResult) -> dict[str, str]:
     status = Status.DONE if result.status is Status.CACHED else result.status
-    known = {axis: str(getattr(cell, axis) or "") for axis in AXES if axis != "seed"} | {
+    texts = {axis: str(getattr(cell, axis) or "") for axis in AXES if axis != "seed"} | {
         "cell": cell.key,
         "fit": cell.fit_key or "",
         "status": status.value,
@@ -188,13 +188,13 @@ def _texts(cell: Cell, result: CellResult) -> dict[str, str]:
         "normalization": cell.normalization,
         "data": _data(cell, result),
     }
-    return {name: known[name] for name in TEXTS}
+    return {name: texts[name] for name in TEXTS}
 
 
 def _data(cell: Cell, result: CellResult) -> str:
-    """Hash what was measured, and with what; empty where nothing was scored.
+    """Return the digest of the test data and instruments; empty without scores.
 
-    Cells that differ in it are answers to different questions, whatever their task's name.
+    Numbers of cells that differ in it are not comparable, even on a task of the same name.
     """
     if result.scores is None:
         return ""
@@ -212,7 +212,7 @@ def _data(cell: Cell, result: CellResult) -> str:
 def _subjects(result: CellResult) -> dict[str, str]:
     """Return tags with each metric's number and interval, and with each subject's values.
 
-    The latter where the number is the mean over subjects: only then do they stand for it.
+    The values are included only where the number is their mean.
     """
     tags: dict[str, str] = {}
     encoded: dict[str, str] = {}
@@ -222,8 +222,10 @@ def _subjects(result: CellResult) -> dict[str, str]:
         tags |= _long(SUBJECTS, encoded.pop(""))
     for name, estimate in result.estimates.items():
         numbers = (estimate.mean, estimate.low, estimate.high)
-        told = name in encoded and _same(estimate.mean, means[name])
-        text = f"{','.join(f'{number:.9g}' for number in numbers)};{encoded[name] if told else ''}"
+        is_mean = name in encoded and _same(estimate.mean, means[name])
+        text = (
+            f"{','.join(f'{number:.9g}' for number in numbers)};{encoded[name] if is_mean else ''}"
+        )
         tags |= _long(METRIC + name, text)
     return tags
 
@@ -233,11 +235,11 @@ def _same(one: float, other: float) -> bool:
 
 
 def _long(name: str, text: str) -> dict[str, str]:
-    """Return a text as one tag, or as several that go on as `name/1`, `name/2`, ..."""
+    """Return a text as one tag, or as several: `name`, `name/1`, `name/2`, ..."""
     parts = range(0, max(1, len(text)), _LONGEST_TAG)
     return {
-        f"{name}/{place}" if place else name: text[start : start + _LONGEST_TAG]
-        for place, start in enumerate(parts)
+        f"{name}/{i}" if i else name: text[start : start + _LONGEST_TAG]
+        for i, start in enumerate(parts)
     }
 
 
@@ -261,7 +263,7 @@ def _provenance(command: str) -> dict[str, str]:
 
 
 def _params(cell: Cell) -> dict[str, str]:
-    """Axes, settings, and what the task drew; long tables are in `result.json` instead."""
+    """Return axes, settings and the task's parameters; long tables are only in `result.json`."""
     named = {axis: getattr(cell, axis) for axis in AXES}
     named |= {f"{cell.method}.{name}": value for name, value in cell.settings.items()}
     named |= {
@@ -273,7 +275,7 @@ def _params(cell: Cell) -> dict[str, str]:
 
 
 def _numbers(result: CellResult) -> tuple[dict[str, float], dict[str, float]]:
-    """Split what is to be logged into finite numbers and the others, which become tags."""
+    """Return the finite numbers, which become metrics, and the others, which become tags."""
     values: dict[str, float] = {}
     for name, estimate in result.estimates.items():
         values[name] = estimate.mean
@@ -285,7 +287,7 @@ def _numbers(result: CellResult) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def _thinned(curves: Sequence[CurvePoint], most: int) -> list[CurvePoint]:
-    """Return the finite points of curves, thinned out evenly to `most` of them.
+    """Return at most `most` finite points of the curves, thinned evenly.
 
     Each curve keeps its last point, and points at equal distances before it.
     """
@@ -301,5 +303,5 @@ def _thinned(curves: Sequence[CurvePoint], most: int) -> list[CurvePoint]:
 
 
 def command_line() -> str:
-    """Return the command as it was typed."""
+    """Return the command line of this process."""
     return " ".join(["harmbench", *sys.argv[1:]])

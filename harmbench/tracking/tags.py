@@ -1,8 +1,8 @@
-"""How a cell lies in MLflow: what its run's tags, params and metrics are called."""
+"""Names of the tags, parameters and metrics of a cell's MLflow run."""
 
 from __future__ import annotations
 
-# Facts of a cell that are numbers worth comparing.
+# Numeric facts of a cell.
 FACTS = (
     "fit_seconds",
     "fit_slices_per_second",
@@ -15,19 +15,25 @@ FACTS = (
     "test_people",
     "test_scans",
 )
-# What names a cell.
+# Tags that identify a cell.
 AXES = ("method", "label", "task", "cohort", "cohort_key", "kind", "preset", "seed", "control")
-# Texts that every table of runs has.
+# Text columns of the table of runs.
 TEXTS = (
     *(axis for axis in AXES if axis != "seed"),
-    "cell", "fit", "status", "reason", "device", "lower_is_better", "headline", "normalization",
+    "cell",
+    "fit",
+    "status",
+    "reason",
+    "device",
+    "lower_is_better",
+    "headline",
+    "normalization",
     "data",
-)  # fmt: skip
-# Facts that are tables of their own: `bounds` by title and metric, `flags` by scan.
+)
+# Facts that are tables: `bounds` by title and metric, `flags` by scan.
 TABLES = ("bounds", "flags")
-# A tag with all that tables are made of, so that one of ten thousand runs is read at once;
-# a tag with the subjects' names, and what names of tags with their values begin with; and
-# what names of curves begin with.
+# A tag with all columns of a run, so that a table of ten thousand runs is read quickly; a tag
+# with the subjects' names; prefixes of the tags with their values, and of curves.
 SUMMARY = "summary"
 SUBJECTS = "people"
 METRIC = "metric."

@@ -17,9 +17,9 @@ from urllib.parse import quote, urlencode
 
 from harmbench.data.scan_kind import kind_of_scans
 from harmbench.errors import UserError
-from harmbench.leaderboard.formatting import short
+from harmbench.leaderboard.board import Board, Row
+from harmbench.leaderboard.formatting import number
 from harmbench.leaderboard.groups import Group, grouped
-from harmbench.leaderboard.table import Board, Row
 from harmbench.tracking import reader
 from harmbench.tracking.connection import connect, tracking_uri
 
@@ -140,10 +140,8 @@ def _markdown(board: Board) -> str:
         lines.append(["mean rank", *ranks])
     lines += [[task, *(_text(row, task) for row in rows)] for task in board.tasks]
     table = "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines)
-    direction = "higher is better" if board.higher_is_better else "lower is better"
-    unit = f" [{board.measure.unit}]" if board.measure.unit else ""
     return (
-        f"### {_escaped(board.metric)}{unit}, {direction}: {_escaped(board.cohort)}, "
+        f"### {_escaped(board.measure.axis_title)}: {_escaped(board.cohort)}, "
         f"**{kind_of_scans(board.kind)}**, {_escaped(board.preset)} preset\n\n{table}"
     )
 
@@ -154,7 +152,7 @@ def _text(row: Row, task: str) -> str:
         return ""
     if math.isnan(score.value):
         return score.status
-    return short(score.value) + (f" ({score.tier})" if score.tier else "")
+    return number(score.value) + (f" ({score.tier})" if score.tier else "")
 
 
 def _escaped(text: str) -> str:

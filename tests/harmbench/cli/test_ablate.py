@@ -109,7 +109,7 @@ def test_what_no_cell_has_is_said(inside):
                                         "blindharmony, blindharmony-ml, blindcurve, curved"),
         (["curvd"], "no method 'curvd'; did you mean 'curved'?"),
         (["curved", "--metric", "psrn"], "no metric 'psrn'; did you mean 'psnr'?"),
-        (["bare"], "say what to run 'bare' on: --task is missing"),
+        (["bare"], "missing --task: 'bare'"),
         (["misspelt"], "no setting of 'misspelt' 'powr'; did you mean 'power'?"),
         (["mistyped"], "ablation 'no power': mistyped.power=one: expected float"),
         (["curved", "--set", "curved.lift=3"], "curved.lift must be at most 1"),

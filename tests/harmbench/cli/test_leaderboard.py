@@ -27,18 +27,18 @@ def board(inside):
 def test_what_was_run_is_shown_compared_and_exported(board, tmp_path, monkeypatch):
     _, shown, _ = board("leaderboard", "--metric", "psnr", "--metric", "wasserstein")
     assert "psnr in dB (higher is better) on cohort tiny [real scans], quick preset" in shown
-    assert "cannot tell" not in shown  # one competitor alone needs no telling apart
+    assert "significance" not in shown  # a single ranked method is not tested
     assert (
         "oracle has 1 of 2 tasks\noracle on site-elsewhere: skipped: needs the paired truth"
         in shown
     )
     _, markdown, _ = board("leaderboard", "--metric", "psnr", "--format", "markdown")
     assert "| method | domain1 | score |" in markdown
-    assert "- \\* control: bounds the scale" in markdown
+    assert "- \\* control: reference only, not ranked" in markdown
 
     _, compared, _ = board("compare", "histogram@domain1", "identity@domain1", "--metric", "psnr")
     assert "A: histogram on domain1 of tiny\nB: identity on domain1 of tiny" in compared
-    assert "2 subjects cannot make a difference in 1 metrics significant" in compared
+    assert "with 2 test subjects no difference in 1 metric can reach significance" in compared
     monkeypatch.setenv("COLUMNS", "40")
     _, every, _ = board("compare", "histogram@domain1", "identity@domain1", "--cohort", "ti*")
     assert "gm_wm_contrast_error" in every
@@ -50,9 +50,9 @@ def test_what_was_run_is_shown_compared_and_exported(board, tmp_path, monkeypatc
     assert float(line.split(",")[5]) > 10
 
     target = tmp_path / "scores.parquet"
-    code, told, _ = board("export", "-o", target)
+    code, out, _ = board("export", "-o", target)
     assert code == 0
-    assert "of 5 runs, 1 without scores left out" in told
+    assert "of 5 runs, 1 without scores left out" in out
     table = pd.read_parquet(target)
     assert set(table["label"]) == {"identity", "histogram", "oracle"}
     assert table.groupby("label")["run_id"].nunique()["histogram"] == 2
@@ -66,7 +66,7 @@ def test_what_was_run_is_shown_compared_and_exported(board, tmp_path, monkeypatc
     [
         (
             ("compare", "histogram@domain1", "histogram@site-elsewhere"),
-            "the task is domain1 here and site-elsewhere there",
+            "the task is domain1 in A and site-elsewhere in B",
         ),
         (
             ("compare", "histogram@domain1", "identity@domain1", "--metric", "psrn"),

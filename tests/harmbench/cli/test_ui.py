@@ -31,9 +31,9 @@ def ran(inside, tmp_path):
 
 
 def test_the_report_is_written_from_what_was_run(ran, inside, tmp_path):
-    code, told, _ = inside("report", "-o", tmp_path / "out")
+    code, out, _ = inside("report", "-o", tmp_path / "out")
     assert code == 0
-    assert told == f"7 pages written; open {tmp_path / 'out' / 'index.html'}\n"
+    assert out == f"7 pages written; open {tmp_path / 'out' / 'index.html'}\n"
     (page,) = (tmp_path / "out").glob("tiny-*/task-domain1.html")
     assert "harmbench run -m identity -m histogram" in page.read_text()
     # Of methods; the controls are the source and the reference themselves.

@@ -7,7 +7,6 @@ import math
 import pandas as pd
 import pytest
 
-from harmbench.cli.ablate import _blocks
 from harmbench.contracts.cell import Cell, CellResult, Status
 from harmbench.contracts.model import NoConfig
 from harmbench.contracts.published import BASELINE, Published
@@ -15,6 +14,7 @@ from harmbench.data.scans import GRIDS
 from harmbench.execution.plan.plan import PlannedCell
 from harmbench.execution.plan.selection import Variant
 from harmbench.leaderboard.ablation import tables, tidy
+from harmbench.leaderboard.ablation_text import task_blocks
 from harmbench.metrics.image import PSNR
 from harmbench.plugins import Registry
 from helpers.scored_cells import COLUMNS
@@ -70,7 +70,7 @@ def test_a_failed_seed_never_hides_behind_a_good_one():
 
 
 def test_a_failed_baseline_leaves_values_without_differences():
-    failed = CellResult(Status.DIVERGED, "ran away")
+    failed = CellResult(Status.DIVERGED, "diverged at step 3")
     found = table([(job(BASELINE, "a"), failed), (job("no flow", "a"), done(p=19.0, q=28.0))])
     assert found.rows["no flow"]["a"].value.mean == 23.5
     assert found.rows["no flow"]["a"].difference is None
@@ -111,7 +111,7 @@ def test_export_has_a_line_for_every_field():
 
 def test_tasks_are_shown_in_blocks_that_fit_the_width():
     found = table([(job(BASELINE, task), done(p=1.0, q=2.0)) for task in "abcdefgh"])
-    blocks = list(_blocks(found, PAPER, 100))
+    blocks = list(task_blocks(found, PAPER, 100))
     assert [task for block in blocks for task in block] == ["b", "a", *"cdefgh"]
     assert [len(block) for block in blocks] == [3, 4, 1]
-    assert [len(block) for block in _blocks(found, PAPER, 20)] == [1] * 8
+    assert [len(block) for block in task_blocks(found, PAPER, 20)] == [1] * 8

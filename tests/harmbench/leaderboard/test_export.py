@@ -13,7 +13,7 @@ from harmbench.errors import UserError
 from harmbench.leaderboard.export import export
 from harmbench.leaderboard.table import measures
 from harmbench.store.stores import CellStore
-from harmbench.tracking import reader as recorded
+from harmbench.tracking import reader
 from harmbench.tracking.recorder import MlflowRecorder
 from helpers.scored_cells import SUBJECTS, cell, scored
 
@@ -31,7 +31,7 @@ def runs(keep_home):
     recorder.record(cell("away", "exported"), scored(psnr=np.arange(8.0)), "export-1")
     recorder.record(cell("never", "exported"), CellResult(Status.SKIPPED, "no pairs"), "export-2")
     recorder.close(failed=False)
-    table = recorded.runs()
+    table = reader.runs()
     return table[table["task"] == "exported"]
 
 
@@ -54,12 +54,16 @@ def test_every_slice_has_a_row_and_every_column_is_explained(runs, keep_home, tm
     )
     assert away["slice"].isna().all()
     assert set(table["kind"]) == {"phantom"}
-    told = json.loads(done.dictionary.read_text())
-    assert list(told["columns"]) == list(table.columns)
-    assert all(column["type"] and column["meaning"] for column in told["columns"].values())
-    assert told["metrics"]["psnr"] == {"unit": "dB", "higher_is_better": True, "meaning": "noise"}
-    assert told["metrics"]["mae"]["higher_is_better"] is False
-    (missing,) = told["runs"]["without scores"]
+    dictionary = json.loads(done.dictionary.read_text())
+    assert list(dictionary["columns"]) == list(table.columns)
+    assert all(column["type"] and column["meaning"] for column in dictionary["columns"].values())
+    assert dictionary["metrics"]["psnr"] == {
+        "unit": "dB",
+        "higher_is_better": True,
+        "meaning": "noise",
+    }
+    assert dictionary["metrics"]["mae"]["higher_is_better"] is False
+    (missing,) = dictionary["runs"]["without scores"]
     assert (missing["label"], missing["status"], missing["reason"]) == (
         "never", "skipped", "no pairs",
     )  # fmt: skip
@@ -74,7 +78,7 @@ def test_each_subjects_mean_alone_can_be_asked_for(runs, keep_home, tmp_path):
     assert here["value"].tolist() == list(range(8))
 
 
-def test_a_file_that_cannot_be_written_is_told(runs, keep_home, tmp_path):
+def test_a_file_that_cannot_be_written_is_an_error(runs, keep_home, tmp_path):
     cells = keep_home / "cells"
     with pytest.raises(UserError, match=r"must end in .parquet or .csv"):
         export(runs, measures(runs), {}, cells, tmp_path / "scores.xlsx")

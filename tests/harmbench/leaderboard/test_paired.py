@@ -8,8 +8,8 @@ import pytest
 import scipy.stats
 
 from harmbench.errors import UserError
+from harmbench.leaderboard.board import Measure
 from harmbench.leaderboard.paired import compare, side
-from harmbench.leaderboard.table import Measure
 
 PSNR, MAE = Measure("psnr", True, "dB"), Measure("mae", False)
 
@@ -63,16 +63,16 @@ def test_without_a_seed_in_common_means_over_seeds_are_compared_if_the_data_are_
     rows = [run("a0"), run("b1", "other", seed=1), run("b2", "other", seed=2)]
     assert difference(*rows).difference.mean == 0
     rows[1]["data"] = "d1"
-    with pytest.raises(UserError, match="test data are not those of the same seed"):
+    with pytest.raises(UserError, match="one on a.*other on a.*no seed in common"):
         difference(*rows)
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"task": "b", "data": "d1"}, "the task is a here and b there"),
-        ({"preset": "paper", "data": "d1"}, "the preset is quick here and paper there"),
-        ({"cohort_key": "c1", "data": "d1"}, "the cohort's content is c0 here and c1 there"),
+        ({"task": "b", "data": "d1"}, "task is a .* b "),
+        ({"preset": "paper", "data": "d1"}, "preset is quick .* paper "),
+        ({"cohort_key": "c1", "data": "d1"}, "cohort's content is c0 .* c1 "),
         ({"data": "d1"}, "the task or the cohort has changed between them"),
     ],
 )
@@ -84,15 +84,15 @@ def test_other_test_data_are_not_compared(changes, reason):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("aaaa", "'aaaa' is the beginning of 2 runs"),
-        ("aa", "no run 'aa': give 4 characters or more"),
+        ("aaaa", "'aaaa' begins 2 run ids"),
+        ("aa", "no run 'aa': give at least 4 characters"),
         ("cccc", "no run 'cccc'"),
         ("onne@a", "no recorded method 'onne'; did you mean 'one'?"),
         ("one@b", "no recorded task 'b'"),
         ("failed@a", "seed 0 has no scores: failed: boom"),
     ],
 )
-def test_what_names_no_one_run_is_told(text, complaint):
+def test_an_ambiguous_or_unknown_run_is_an_error(text, complaint):
     runs = pd.DataFrame(
         [run("aaaa1"), run("aaaa2"), run("d", "failed", status="failed", reason="boom")]
     )

@@ -5,17 +5,29 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from harmbench.cli.leaderboard import PUBLISHED, _published
+from harmbench.leaderboard.board import Board, Measure, Row
 from harmbench.leaderboard.published import printed_of, references
-from harmbench.leaderboard.table import Board, Measure, Row
+from harmbench.leaderboard.text import PUBLISHED, board_as_text
 from harmbench.plugins import Registry
 
 
 def board(metric, *tasks, method="blindharmony"):
     # With other settings it is another row, and the paper's still that of the method.
-    rows = tuple(Row(label, method, "", {}, None, None) for label in (method, f"{method}[a=1]"))
+    rows = tuple(
+        Row(label=label, method=method, control="", scores={}, rank=None, normalized=None)
+        for label in (method, f"{method}[a=1]")
+    )
     return Board(
-        "phantom", "c0", "phantom", "quick", "minmax", 0, Measure(metric, True), tasks, rows, {}
+        cohort="phantom",
+        cohort_key="c0",
+        kind="phantom",
+        preset="quick",
+        normalization="minmax",
+        edition=0,
+        measure=Measure(metric, True),
+        tasks=tasks,
+        rows=rows,
+        bounds={},
     )
 
 
@@ -24,8 +36,8 @@ def test_the_papers_baseline_is_shown_for_the_tasks_of_the_board():
     (printed,) = references(Registry.discover(), found)
     assert printed.label == "blindharmony"
     assert printed.values == {"sim-exp": 29.6, "sim-log": 28.8}
-    marked, line = _published(found, [printed])
-    assert marked == f"{PUBLISHED}:"
+    lines = board_as_text(found, {}, [printed], 100).splitlines()
+    line = lines[lines.index(f"{PUBLISHED}:") + 1]
     assert "sim-exp 29.6, sim-log 28.8" in line
     assert "Table 3" in line
     assert "OASIS-3" in line

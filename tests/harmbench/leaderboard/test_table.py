@@ -10,8 +10,9 @@ import scipy.stats
 
 from harmbench.contracts.cell import CellResult, Status
 from harmbench.leaderboard.notes import notes
-from harmbench.leaderboard.table import boards, measures, tidy
-from harmbench.tracking import reader as recorded
+from harmbench.leaderboard.table import boards, measures
+from harmbench.leaderboard.tidy import tidy
+from harmbench.tracking import reader
 from harmbench.tracking.connection import connect
 from harmbench.tracking.recorder import MlflowRecorder
 from helpers.scored_cells import SUBJECTS, cell, scored
@@ -65,7 +66,7 @@ def store(keep_home):
 
 
 def on(store, metric="psnr", **wanted):
-    runs = recorded.runs([metric])
+    runs = reader.runs([metric])
     found = [
         board
         for board in boards(runs, list(measures(runs, {"psnr": "dB"}).values()))
@@ -182,7 +183,7 @@ def test_normalized_scores_run_from_the_floor_to_the_ceiling(board, store):
 
 def test_what_is_not_comparable_is_on_no_board_with_the_others(store, board):
     assert "other" not in {row.label for row in board.rows}
-    runs = recorded.runs(["psnr"])
+    runs = reader.runs(["psnr"])
     found = list(boards(runs, list(measures(runs).values())))
     where = {
         (each.cohort, each.preset, each.edition): {row.label for row in each.rows} for each in found
@@ -198,13 +199,13 @@ def test_what_is_not_comparable_is_on_no_board_with_the_others(store, board):
 def test_what_is_missing_is_blank_counted_and_told(board):
     assert "c" not in row(board, "specialist").scores
     assert row(board, "specialist").known == 1
-    told = notes(board)
-    assert "specialist has 1 of 3 tasks" in told
-    assert "specialist on b: skipped: no pairs" in told
-    assert "broken has 0 of 3 tasks" in told
-    assert "broken on a: failed: boom" in told
-    assert "broken on b, c: not run" in told
-    assert any(line.startswith("a: seeds differ (0 of ") for line in told)
+    lines = notes(board)
+    assert "specialist has 1 of 3 tasks" in lines
+    assert "specialist on b: skipped: no pairs" in lines
+    assert "broken has 0 of 3 tasks" in lines
+    assert "broken on a: failed: boom" in lines
+    assert "broken on b, c: not run" in lines
+    assert any(line.startswith("a: seeds differ (0 of ") for line in lines)
 
 
 def test_the_exported_board_has_the_same_numbers(board):
@@ -219,7 +220,7 @@ def test_the_exported_board_has_the_same_numbers(board):
 
 def test_a_cell_recorded_by_two_subjects_counts_once_and_a_failure_hides_no_result(store):
     client, experiment = connect()
-    mine = recorded.runs(["psnr"])
+    mine = reader.runs(["psnr"])
     mine = mine[(mine["label"] == "good") & (mine["task"] == "a")]
     tags = client.get_run(mine["run_id"].item()).data.tags
     failed = tags["summary"].replace('"status": "done"', '"status": "failed"')
@@ -230,16 +231,16 @@ def test_a_cell_recorded_by_two_subjects_counts_once_and_a_failure_hides_no_resu
     ]
     for run_id in again:
         client.set_terminated(run_id)
-    found = recorded.runs(["psnr"])
+    found = reader.runs(["psnr"])
     found = found[(found["label"] == "good") & (found["task"] == "a")]
     assert found["run_id"].tolist() == again[:1]
     assert found["user"].tolist() == ["another"]
     for run_id in again:
         client.delete_run(run_id)
-    assert mine["run_id"].item() in set(recorded.runs([])["run_id"])
+    assert mine["run_id"].item() in set(reader.runs([])["run_id"])
 
 
 def test_scans_that_a_method_flags_are_named_under_the_board(board):
     assert len(row(board, "weak").scores["a"].flags) == 3
-    told = [note for note in notes(board) if "warns" in note]
-    assert told == ["weak on a: it warns of 3 scans (p0/1: empty; p1/1: a T2w head; and 1 more)"]
+    lines = [note for note in notes(board) if "warns" in note]
+    assert lines == ["weak on a: warns of 3 scans (p0/1: empty; p1/1: a T2w head; and 1 more)"]

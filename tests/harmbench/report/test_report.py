@@ -21,7 +21,7 @@ from harmbench.report.fields import COLOURS, scale_of, score_field
 from harmbench.report.report import write_report
 from harmbench.report.viewer import LIMIT, palette, write_viewer
 from harmbench.store.stores import CellStore
-from harmbench.tracking import reader as recorded
+from harmbench.tracking import reader
 from harmbench.tracking.recorder import MlflowRecorder
 from harmbench.util.progress import Silent
 from helpers.scored_cells import cell, scored
@@ -127,7 +127,7 @@ def site(store, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def group(store):
-    store = recorded.read()
+    store = reader.read()
     return next(g for g in grouped(store.runs(), store.headlines, {}) if g.cohort == "wide")
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from harmbench.statistics.hypothesis import (
     holm,
-    paired,
+    paired_differences,
     smallest_p,
     wilcoxon,
     wilcoxon_columns,
@@ -80,6 +80,6 @@ def test_holm_as_worked_by_hand():
 def test_differences_are_taken_on_seeds_in_common_and_equal_infinities_are_equal():
     one = np.array([[1.0, math.inf, 5.0, 2.0], [3.0, math.inf, math.nan, math.nan]])
     other = np.array([[0.0, math.inf, 1.0, math.nan], [math.nan, 7.0, 1.0, 9.0]])
-    assert paired(one, other).tolist()[:3] == [1.0, math.inf, 4.0]
-    assert math.isnan(paired(one, other)[3])
-    assert paired(np.array([[0.1 + 0.2]]), np.array([[0.3]])).tolist() == [0.0]
+    assert paired_differences(one, other).tolist()[:3] == [1.0, math.inf, 4.0]
+    assert math.isnan(paired_differences(one, other)[3])
+    assert paired_differences(np.array([[0.1 + 0.2]]), np.array([[0.3]])).tolist() == [0.0]

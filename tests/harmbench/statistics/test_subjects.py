@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from harmbench.statistics.subjects import Subjects, decode, encode
+from harmbench.statistics.subjects import SubjectValues, decode, encode
 
 COLUMNS = ["person", "scan", "slice", "metric", "value"]
 
@@ -29,7 +29,7 @@ def test_a_run_that_tells_of_nobody_has_no_subjects():
 
 
 def test_a_column_holds_those_who_have_a_value():
-    subjects = Subjects(("a", "b"), ("m", "n"), np.array([[1.0, 2.0], [math.nan, 3.0]]))
+    subjects = SubjectValues(("a", "b"), ("m", "n"), np.array([[1.0, 2.0], [math.nan, 3.0]]))
     assert subjects.column("m").to_dict() == {"a": 1.0}
     assert subjects.column("n").to_dict() == {"a": 2.0, "b": 3.0}
     assert subjects.column("other").empty

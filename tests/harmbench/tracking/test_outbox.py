@@ -46,8 +46,8 @@ def home(tmp_path, monkeypatch, home_with_store):
     return home_with_store(tmp_path)
 
 
-def outbox(home, told=None):
-    return Outbox(home, MlflowRecorder("test"), ([] if told is None else told).append)
+def outbox(home, messages=None):
+    return Outbox(home, MlflowRecorder("test"), ([] if messages is None else messages).append)
 
 
 def recorded():
@@ -56,23 +56,23 @@ def recorded():
 
 
 def test_what_has_arrived_is_crossed_out(home):
-    told = []
-    box = outbox(home, told)
+    messages = []
+    box = outbox(home, messages)
     box.after_cell(cell("a"), stored(home, cell("a")))
-    assert (box.waiting(), told) == (0, [])
+    assert (box.waiting(), messages) == (0, [])
     assert recorded() == [("domain1", "done")]
 
 
 def test_what_nobody_took_is_kept_and_sent_once(home, monkeypatch):
-    told = []
+    messages = []
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # the port that discards
-    box = outbox(home, told)
+    box = outbox(home, messages)
     box.after_cell(cell("a"), stored(home, cell("a")))
     failed = CellResult(Status.FAILED, "no luck", facts={"traceback": "Traceback ..."})
     box.after_cell(cell("b", "domain2"), failed)
     assert box.waiting() == 2
-    assert len(told) == 1  # the second was not even tried
-    assert "kept" in told[0]
+    assert len(messages) == 1  # the second was not even tried
+    assert "kept" in messages[0]
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     for _ in range(2):
         later = outbox(home)
@@ -148,13 +148,13 @@ def test_a_server_that_stops_in_the_middle_misses_nothing(home, monkeypatch):
     server.start()
     try:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-        told = []
-        box = outbox(home, told)
+        messages = []
+        box = outbox(home, messages)
         box.after_cell(cell("a", "domain1"), stored(home, cell("a", "domain1")))
         server.stop()
         box.after_cell(cell("b", "domain2"), stored(home, cell("b", "domain2")))
         box.after_cell(cell("c", "domain3"), CellResult(Status.DIVERGED, "ran away"))
-        assert (box.waiting(), len(told)) == (2, 1)
+        assert (box.waiting(), len(messages)) == (2, 1)
         server.start()
         later = outbox(home)
         later.send_all()

@@ -17,7 +17,7 @@ from harmbench.contracts.cell import Cell, CellResult, Status
 from harmbench.contracts.fit_progress import CurvePoint
 from harmbench.statistics.estimate import Estimate, estimates
 from harmbench.statistics.subjects import decode
-from harmbench.tracking import reader as recorded
+from harmbench.tracking import reader
 from harmbench.tracking.connection import connect
 from harmbench.tracking.recorder import MlflowRecorder
 
@@ -68,7 +68,7 @@ def home(tmp_path_factory, home_with_store):
 
 
 def test_a_table_has_all_of_every_run(home):
-    store = recorded.read()
+    store = reader.read()
     assert (store.metrics, store.headlines) == (("icc", "psnr"), ("psnr",))
     table = store.runs().set_index("cell")
     few, skip = table.loc["few"], table.loc["skip"]
@@ -88,13 +88,13 @@ def test_a_table_has_all_of_every_run(home):
 
 
 def test_metrics_that_are_not_asked_for_are_not_read(home):
-    assert {"psnr", "psnr.people"} <= set(recorded.runs(["psnr"]).columns)
-    assert "icc" not in recorded.runs(["psnr"])
+    assert {"psnr", "psnr.people"} <= set(reader.runs(["psnr"]).columns)
+    assert "icc" not in reader.runs(["psnr"])
 
 
 def test_more_subjects_than_one_tag_holds_are_read_back(home):
     client, _ = connect()
-    row = recorded.runs().set_index("cell").loc["many"]
+    row = reader.runs().set_index("cell").loc["many"]
     tags = client.get_run(row["run_id"]).data.tags
     assert {"people/1", "people/2"} <= set(tags)
     assert max(map(len, tags.values())) <= 8000
@@ -113,26 +113,25 @@ def test_the_data_are_told_apart_by_whatever_was_measured(home):
         (cell("d-cohort", cohort_key="c2"), result()),
         (cell("d-version", question="q2"), result()),
     )
-    data = recorded.runs([]).set_index("cell")["data"]
+    data = reader.runs([]).set_index("cell")["data"]
     assert data["d-same"] == data["d-few"]
     names = ("few", "scans", "drawn", "instrument", "cohort", "version")
     assert len({data[f"d-{name}"] for name in names}) == 6
 
 
-def test_curves_and_files_of_a_run_can_be_fetched(home):
-    run_id = recorded.runs([]).set_index("cell").loc["few", "run_id"]
-    assert recorded.curves(run_id) == (CurvePoint(1, "loss", 5.0), CurvePoint(2, "loss", 4.0))
-    assert recorded.artifact(run_id, "figure.png") is None
+def test_files_of_a_run_can_be_fetched(home):
+    run_id = reader.runs([]).set_index("cell").loc["few", "run_id"]
+    assert reader.artifact(run_id, "figure.png") is None
     client, _ = connect()
     client.log_text(run_id, "boom", "traceback.txt")
-    assert recorded.artifact(run_id, "traceback.txt").read_text() == "boom"
+    assert reader.artifact(run_id, "traceback.txt").read_text() == "boom"
 
 
 def test_the_client_reads_what_the_file_says(home, monkeypatch):
-    told = recorded.runs()
+    from_file = reader.runs()
     # With a parameter it is no plain file any more.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}?timeout=30")
-    pd.testing.assert_frame_equal(recorded.runs(), told)
+    pd.testing.assert_frame_equal(reader.runs(), from_file)
 
 
 def test_a_file_that_is_no_store_is_left_to_the_client(tmp_path, monkeypatch):
@@ -140,7 +139,7 @@ def test_a_file_that_is_no_store_is_left_to_the_client(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "mlflow.db").touch()
     # Which makes one of it.
-    assert recorded.runs().empty
+    assert reader.runs().empty
     assert (tmp_path / "mlflow.db").stat().st_size > 0
 
 
@@ -176,17 +175,17 @@ def server(tmp_path):
 def test_a_server_tells_the_same_and_is_asked_for_what_is_new_alone(server, tmp_path, monkeypatch):
     monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path / "mine"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
-    assert recorded.runs().empty
+    assert reader.runs().empty
     record((cell("one"), result()), (cell("many"), result(MANY)))
-    first = recorded.runs()
+    first = reader.runs()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'server.db'}")
-    pd.testing.assert_frame_equal(first, recorded.runs())
+    pd.testing.assert_frame_equal(first, reader.runs())
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     client, _ = connect()
     client.delete_run(first["run_id"][0])
     record((cell("two"), result()))
-    assert recorded.runs()["cell"].tolist() == ["many", "two"]
+    assert reader.runs()["cell"].tolist() == ["many", "two"]
     (kept,) = (tmp_path / "mine" / "recorded").glob("*.parquet")
     assert pd.read_parquet(kept)["run_id"].nunique() == 2
     client.log_text(first["run_id"][1], "boom", "traceback.txt")
-    assert recorded.artifact(first["run_id"][1], "traceback.txt").read_text() == "boom"
+    assert reader.artifact(first["run_id"][1], "traceback.txt").read_text() == "boom"

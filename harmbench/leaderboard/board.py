@@ -1,0 +1,214 @@
+"""A board: methods by tasks for one metric, of cells that may be compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from harmbench.data.scan_kind import kind_of_scans
+from harmbench.leaderboard.formatting import direction
+from harmbench.statistics.estimate import Estimate
+from harmbench.statistics.subjects import SubjectValues
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric as recorded with the runs.
+
+    Attributes
+    ----------
+    name
+        Its name.
+    higher_is_better
+        Its direction.
+    unit
+        `"dB"`, or empty for a plain number or an unknown unit.
+    """
+
+    name: str
+    higher_is_better: bool
+    unit: str = ""
+
+    @property
+    def direction(self) -> str:
+        """`"higher is better"` or `"lower is better"`."""
+        return direction(higher_is_better=self.higher_is_better)
+
+    @property
+    def axis_title(self) -> str:
+        """Name, unit and direction."""
+        unit = f" [{self.unit}]" if self.unit else ""
+        return f"{self.name}{unit}, {self.direction}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """The score of one method on one task.
+
+    Attributes
+    ----------
+    value
+        Mean over subjects, each averaged over the seeds; NaN where there is none. For a metric
+        of the whole cohort (such as an ICC): its mean over seeds.
+    low, high
+        Bounds of the 95 % bootstrap interval over subjects; for a metric of the whole cohort,
+        the mean over seeds of the recorded bounds.
+    n
+        Number of subjects; 0 if the runs have no values by subject.
+    by_seed
+        Mean over subjects for each seed.
+    status
+        The worst status among the seeds, so that a failed seed stays visible.
+    reason
+        Why there is no number.
+    tier
+        From 1: methods without a significant difference to the best share its tier. None for
+        controls, and where no subject's values were recorded.
+    p
+        Holm-adjusted p-value of the signed-rank test against the best of the tier; NaN for
+        the best itself.
+    flags
+        Warnings of the method, by "subject/session", of any seed.
+    runs
+        Ids of the runs, by seed.
+    label
+        The method, with its changed settings.
+    subject_values
+        Values by subject of all methods on the task.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    by_seed: Mapping[int, float]
+    status: str
+    reason: str
+    tier: int | None
+    p: float
+    flags: Mapping[str, str] = field(repr=False)
+    runs: Mapping[int, str] = field(repr=False)
+    label: str = field(repr=False)
+    subject_values: SubjectValues = field(repr=False)
+
+    @cached_property
+    def subjects(self) -> pd.Series:
+        """Each subject's value, averaged over the seeds; empty if none was recorded."""
+        return self.subject_values.column(self.label)
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a number; infinity is one."""
+        return not math.isnan(self.value)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in order."""
+        return tuple(sorted(self.runs))
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over seeds of the mean over subjects; NaN with one seed."""
+        values = list(self.by_seed.values())
+        if len(values) < 2 or not all(map(math.isfinite, values)):
+            return math.nan
+        return float(np.std(values, ddof=1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One method with one set of settings.
+
+    Attributes
+    ----------
+    label, method
+        Name with and without the changed settings.
+    control
+        `"floor"`, `"ceiling"` or empty.
+    scores
+        By task; without the tasks that the method was not run on.
+    rank
+        Mean rank over the tasks, with its 95 % interval over subjects; `n` is the number of
+        tasks with a number. A task without one counts as the worst rank. None for controls.
+    normalized
+        Mean score over the `n` tasks that have a floor (0) and a ceiling (1); a task without a
+        number counts as 0. None where no task has both, and for controls.
+    """
+
+    label: str
+    method: str
+    control: str
+    scores: Mapping[str, Score]
+    rank: Estimate | None
+    normalized: Estimate | None
+
+    @property
+    def known(self) -> int:
+        """Number of tasks with a number."""
+        return sum(score.known for score in self.scores.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """Methods by tasks for one metric, of cells with the same data and preset.
+
+    Attributes
+    ----------
+    cohort, cohort_key, kind, preset, normalization
+        Common to all cells; cells that differ in one of them never share a board.
+    edition
+        0 for the newest test data of every task and seed, 1 for those before, and so on: older
+        numbers of a task that has changed are on a board of their own.
+    measure
+        The metric.
+    tasks
+        Columns, by name.
+    rows
+        Methods from the best mean rank to the worst, between the controls: the ceiling
+        comes first and the floor last.
+    bounds
+        Reference values that tasks measure themselves, by title and task.
+    """
+
+    cohort: str
+    cohort_key: str
+    kind: str
+    preset: str
+    normalization: str
+    edition: int
+    measure: Measure
+    tasks: tuple[str, ...]
+    rows: tuple[Row, ...]
+    bounds: Mapping[str, Mapping[str, Estimate]]
+
+    @property
+    def metric(self) -> str:
+        """The metric's name."""
+        return self.measure.name
+
+    @property
+    def higher_is_better(self) -> bool:
+        """The metric's direction."""
+        return self.measure.higher_is_better
+
+    @property
+    def methods(self) -> tuple[Row, ...]:
+        """The rows without the controls."""
+        return tuple(row for row in self.rows if not row.control)
+
+    @property
+    def title(self) -> str:
+        """Metric, cohort and preset in one line."""
+        unit = f" in {self.measure.unit}" if self.measure.unit else ""
+        normalized = f", {self.normalization} normalisation" if self.normalization else ""
+        older = f", OLDER test data ({self.edition})" if self.edition else ""
+        return (
+            f"{self.metric}{unit} ({self.measure.direction}) on cohort {self.cohort} "
+            f"[{kind_of_scans(self.kind)}], {self.preset} preset{normalized}, "
+            f"{self.cohort_key[:8]}{older}"
+        )

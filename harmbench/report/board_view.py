@@ -1,0 +1,151 @@
+"""A board laid out for the report's templates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harmbench.leaderboard.board import Board, Row
+from harmbench.leaderboard.formatting import number
+from harmbench.leaderboard.groups import LINKED_TASKS, Group
+from harmbench.leaderboard.notes import notes
+from harmbench.leaderboard.published import references
+from harmbench.plugins import Registry
+from harmbench.report.fields import (
+    TableField,
+    estimate_field,
+    scale_of,
+    score_field,
+    unit_and_direction,
+)
+
+# Columns that plugins add: texts by method, by heading.
+Extra = Mapping[str, Mapping[str, str]]
+
+# Limits of the front page, so that it opens at once on a phone.
+_FRONT_FIELDS = 1200
+_FRONT_NOTES = 40
+
+
+def element_id(prefix: str, metric: str) -> str:
+    """Return the HTML id of a metric's part of a page.
+
+    Examples
+    --------
+    >>> element_id("b", "psnr_foreground")
+    'b-psnr-foreground'
+    """
+    return f"{prefix}-{re.sub(r'[^a-z0-9]+', '-', metric.lower())}"
+
+
+def board_view(
+    group: Group, board: Board, extra: Extra, root: str, *, front: bool
+) -> dict[str, Any]:
+    """Lay a board out.
+
+    Parameters
+    ----------
+    group, board
+        The board and its group.
+    extra
+        Columns of plugins.
+    root
+        Path from the page to the group's folder.
+    front
+        Whether the page is the front page, which shows part of a large board.
+    """
+    tasks, rows, left_out = _front_part(board) if front else (board.tasks, board.rows, "")
+    several = len(board.tasks) > 1
+    normalized = any(row.normalized is not None for row in rows)
+    scales = {task: scale_of(board, task) for task in tasks}
+    lines = []
+    for row in rows:
+        cells = _overall_fields(board, row, several=several, normalized=normalized)
+        for task in tasks:
+            href = f"{root}{group.files[task]}#r{group.labels[row.label]}"
+            cells.append(score_field(row, row.scores.get(task), scales[task], href))
+        cells += [TableField(text=texts.get(row.label, "")) for texts in extra.values()]
+        lines.append({"label": row.label, "control": row.control or "", "cells": cells})
+    for title, bound in board.bounds.items():
+        cells = [TableField() for _ in range(2 * several + normalized)]
+        cells += [estimate_field(bound.get(task)) for task in tasks]
+        cells += [TableField() for _ in extra]
+        lines.append({"label": title, "control": "reference value", "cells": cells})
+    remarks = notes(board)
+    return {
+        "id": element_id("b", board.metric),
+        "metric": board.metric,
+        "direction": unit_and_direction(board),
+        "caption": board.title,
+        "columns": _columns(board, tasks, extra, several=several, normalized=normalized),
+        "rows": lines,
+        "left_out": left_out,
+        "whole": f"{root}index.html",
+        "notes": remarks[:_FRONT_NOTES] if front else remarks,
+    }
+
+
+def _front_part(board: Board) -> tuple[Sequence[str], Sequence[Row], str]:
+    """Return the tasks and rows that the front page shows, and what it leaves out in words."""
+    tasks, rows = board.tasks, board.rows
+    if len(tasks) * len(rows) <= _FRONT_FIELDS:
+        return tasks, rows, ""
+    tasks = tasks[:LINKED_TASKS]
+    most = max(1, _FRONT_FIELDS // len(tasks))
+    controls = [row for row in rows if row.control]
+    best = board.methods[: max(1, most - len(controls))]
+    shown = {row.label for row in (*controls, *best)}
+    left_out = (
+        f"The {len(best)} best of {len(rows) - len(controls)} methods on "
+        f"{len(tasks)} of {len(board.tasks)} tasks."
+    )
+    return tasks, [row for row in rows if row.label in shown], left_out
+
+
+def _overall_fields(board: Board, row: Row, *, several: bool, normalized: bool) -> list[TableField]:
+    """Return the fields over all tasks: rank, tasks and score."""
+    fields = []
+    if several:
+        fields.append(estimate_field(row.rank, 1))
+        fields.append(TableField(text=f"{row.known}/{len(board.tasks)}", sort=str(row.known)))
+    if normalized:
+        fields.append(estimate_field(row.normalized, 2))
+    return fields
+
+
+def _columns(
+    board: Board, tasks: Sequence[str], extra: Extra, *, several: bool, normalized: bool
+) -> list[dict[str, Any]]:
+    better = "up" if board.higher_is_better else "down"
+    columns = []
+    if several:
+        columns.append({"name": "rank", "better": "down", "task": False})
+        columns.append({"name": "tasks", "better": "up", "task": False})
+    if normalized:
+        columns.append({"name": "score", "better": "up", "task": False})
+    columns += [{"name": task, "better": better, "task": True} for task in tasks]
+    columns += [{"name": heading, "better": "", "task": False} for heading in extra]
+    return columns
+
+
+def published_tables(registry: Registry, group: Group) -> list[dict[str, Any]]:
+    """Lay out the published numbers of a group's methods, a table per metric."""
+    tables = []
+    for board in group.boards:
+        papers = references(registry, board)
+        tasks = [task for task in board.tasks if any(task in paper.values for paper in papers)]
+        rows = [
+            {
+                "label": paper.label,
+                "source": paper.source,
+                "data": paper.data,
+                "values": [
+                    number(paper.values[task]) if task in paper.values else "" for task in tasks
+                ],
+            }
+            for paper in papers
+        ]
+        if rows:
+            tables.append({"metric": board.metric, "tasks": tasks, "rows": rows})
+    return tables

@@ -1,0 +1,230 @@
+"""The pages of the report, written through Jinja templates."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from harmbench.errors import UserError
+from harmbench.leaderboard.groups import Group, TaskPage
+from harmbench.plugins import Registry
+from harmbench.report.board_view import Extra, board_view, published_tables
+from harmbench.report.costs import cost_page
+from harmbench.report.figure import inline
+from harmbench.report.origins import bad_cells, failures_of, origins_of, training_page, unboarded
+from harmbench.report.task_view import metric_part, slice_viewer, task_costs
+from harmbench.report.viewer import LIMIT, palette
+from harmbench.tracking.provenance import Provenance
+
+_FRONT_BOARDS = 3
+
+
+def registered(
+    registry: Registry, category: str, sources: Sequence[str] = ()
+) -> dict[str, dict[str, str]]:
+    """Return summary and unit of the registered tasks or metrics, without importing them.
+
+    Empty if two plugins claim one name.
+    """
+    try:
+        entries = registry.entries(category, tuple(sources))
+    except UserError:
+        return {}
+    attributes = {name: entry.lazy.attributes() for name, entry in entries.items()}
+    return {
+        name: {key: values.get(key, "") for key in ("summary", "unit")}
+        for name, values in attributes.items()
+    }
+
+
+class Pages:
+    """Writes pages into a folder.
+
+    Parameters
+    ----------
+    site
+        The folder.
+    registry
+        Where summaries and published numbers are looked up.
+    extra
+        Columns of plugins.
+    origins
+        Provenance of every run.
+    runs
+        All runs.
+    headlines
+        Headline metrics.
+
+    Attributes
+    ----------
+    count
+        Number of pages written.
+    """
+
+    def __init__(
+        self,
+        site: Path,
+        registry: Registry,
+        *,
+        extra: Extra,
+        origins: Mapping[str, Provenance],
+        runs: pd.DataFrame,
+        headlines: Sequence[str],
+    ) -> None:
+        self.count = 0
+        self._site = site
+        self._registry = registry
+        self._extra = extra
+        self._origins = origins
+        self._runs = runs
+        self._headlines = headlines
+        environment = Environment(
+            loader=PackageLoader("harmbench.report"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters |= {"inline": _inline, "soft": _soft}
+        self._environment = environment
+        self._metrics = registered(registry, "metrics")
+
+    def _write(self, name: str, template: str, **values: Any) -> None:
+        path = self._site / name
+        path.parent.mkdir(exist_ok=True)
+        page: Template = self._environment.get_template(template)
+        text = page.render(
+            root="../" * name.count("/"),
+            version=version("harmbench"),
+            written=time.strftime("%Y-%m-%d %H:%M"),
+            **{"plots": True, "phantom": True, **values},
+        )
+        path.write_text(text, encoding="utf-8")
+        self.count += 1
+
+    def assets(self) -> None:
+        """Write the style sheet, the script and Plotly's script."""
+        import plotly
+
+        folder = self._site / "assets"
+        folder.mkdir()
+        templates = files("harmbench.report") / "templates"
+        colours = ", ".join("#{:02x}{:02x}{:02x}".format(*rgb) for rgb in palette()[::15])
+        style = (templates / "report.css").read_text().replace("{{ scale }}", colours)
+        (folder / "report.css").write_text(style)
+        (folder / "report.js").write_text((templates / "report.js").read_text())
+        script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+        shutil.copyfile(script, folder / "plotly.min.js")
+
+    def front(self, groups: Sequence[Group]) -> None:
+        """Write the front page, with the newest boards of the headline metrics."""
+        views = []
+        for group in groups[:1]:
+            main = [board for board in group.boards if board.metric in self._headlines]
+            views = [
+                board_view(group, board, self._extra, f"{group.slug}/", front=True)
+                for board in (main or group.boards)[:_FRONT_BOARDS]
+            ]
+        boarded = {run for group in groups for run in group.runs["run_id"]}
+        rest = self._runs[~self._runs["run_id"].isin(boarded)]
+        statuses = self._runs["status"].value_counts()
+        counts = {
+            "cells": len(self._runs),
+            "methods": self._runs["label"].nunique(),
+            "tasks": self._runs["task"].nunique(),
+            "statuses": [(str(status), int(n)) for status, n in statuses.items()],
+        }
+        self._write(
+            "index.html",
+            "index.html",
+            crumbs=[],
+            plots=False,
+            counts=counts,
+            groups=groups,
+            views=views,
+            phantom=bool((self._runs["kind"] == "phantom").any()),
+            rest=unboarded(rest),
+        )
+
+    def group(self, group: Group) -> None:
+        """Write the pages of a group, except those of its tasks."""
+        views = [board_view(group, board, self._extra, "", front=False) for board in group.boards]
+        common = {"group": group, "phantom": group.kind == "phantom"}
+        above = [(group.title, "index.html")]
+        self._write(
+            f"{group.slug}/index.html",
+            "group.html",
+            crumbs=[(group.title, "")],
+            views=views,
+            published=published_tables(self._registry, group),
+            plots=False,
+            **common,
+        )
+        self._write(
+            f"{group.slug}/cost.html",
+            "cost.html",
+            crumbs=[*above, ("cost and quality", "")],
+            **cost_page(group, self._headlines),
+            **common,
+        )
+        self._write(
+            f"{group.slug}/training.html",
+            "training.html",
+            crumbs=[*above, ("training", "")],
+            methods=list(training_page(group)),
+            **common,
+        )
+        self._write(
+            f"{group.slug}/failures.html",
+            "failures.html",
+            crumbs=[*above, ("failures and skips", "")],
+            failures=failures_of(group),
+            plots=False,
+            **common,
+        )
+
+    def task(self, group: Group, page: TaskPage, summary: str) -> None:
+        """Write the page of a task; `summary` is the task's, or empty."""
+        runs = group.runs[group.runs["task"] == page.name]
+        boards = [board for board in group.boards if page.name in board.tasks]
+        images = self._site / group.slug / "images"
+        self._write(
+            f"{group.slug}/{page.file}",
+            "task.html",
+            crumbs=[(group.title, "index.html"), (page.name, "")],
+            group=group,
+            phantom=group.kind == "phantom",
+            task={"name": page.name, "summary": summary},
+            metrics=[
+                metric_part(board, page.name, self._summary(board.metric), opened=i == 0)
+                for i, board in enumerate(boards)
+            ],
+            bad=bad_cells(runs),
+            cost=task_costs(boards[0], page.name, runs),
+            viewer=slice_viewer(images, page.file.removesuffix(".html"), boards[0], runs),
+            images="images/",
+            limit=LIMIT,
+            **origins_of(runs, self._origins, group.labels),
+        )
+
+    def _summary(self, metric: str) -> str:
+        return self._metrics.get(metric, {}).get("summary", "")
+
+
+def _inline(text: str) -> Markup:
+    return Markup(inline(text))
+
+
+def _soft(name: str) -> Markup:
+    """Allow line breaks in a long name, after commas, brackets and dashes."""
+    return Markup("<wbr>").join(re.findall(r"[^,\[_-]+[,\[_-]*|[,\[_-]+", name))

@@ -1,0 +1,133 @@
+"""The page of a task, laid out for the report's templates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harmbench.leaderboard.board import Board
+from harmbench.report import score_plots
+from harmbench.report.board_view import element_id
+from harmbench.report.cost_plots import COSTS, pareto
+from harmbench.report.costs import prices_of
+from harmbench.report.fields import (
+    TableField,
+    by_value,
+    number_field,
+    scale_of,
+    score_field,
+    unit_and_direction,
+)
+from harmbench.report.viewer import Viewer, write_viewer
+from harmbench.tracking.provenance import cell_file
+
+
+def metric_part(board: Board, task: str, summary: str, *, opened: bool) -> dict[str, Any]:
+    """Lay out the table and the figures of one metric.
+
+    Parameters
+    ----------
+    board, task
+        The metric's board and the page's task.
+    summary
+        Summary of the metric, or empty.
+    opened
+        Whether the part is unfolded when the page opens.
+    """
+    scored = [row for row in board.rows if row.scores.get(task) and row.scores[task].known]
+    floor = next((row for row in scored if row.control == "floor"), None)
+    best = next((row for row in by_value(board, task) if not row.control), None)
+    figures = [("intervals", score_plots.intervals(board, task))]
+    if floor is not None:
+        figures += [
+            ("gain", score_plots.differences(board, task, floor)),
+            ("people", score_plots.scatter(board, task, floor)),
+        ]
+    if best is not None:
+        figures.append(("gap", score_plots.differences(board, task, best)))
+    return {
+        "id": element_id("m", board.metric),
+        "name": board.metric,
+        "direction": unit_and_direction(board),
+        "better": "up" if board.higher_is_better else "down",
+        "summary": summary,
+        "rows": _score_rows(board, task),
+        "plots": [(name, figure) for name, figure in figures if figure is not None],
+        "open": opened,
+    }
+
+
+def _score_rows(board: Board, task: str) -> list[dict[str, Any]]:
+    scale = scale_of(board, task)
+    rows = []
+    for row in board.rows:
+        score = row.scores.get(task)
+        if score is None:
+            continue
+        cells = [
+            score_field(row, score, scale, "", details=False),
+            number_field(score.low),
+            number_field(score.high),
+            _plain(score.n),
+            _plain(len(score.seeds)),
+            number_field(score.spread),
+            _plain(score.tier or ""),
+            number_field(score.p),
+        ]
+        rows.append({"label": row.label, "control": row.control or "", "cells": cells})
+    return rows
+
+
+def _plain(value: object) -> TableField:
+    return TableField(text=str(value), sort=str(value))
+
+
+def task_costs(board: Board, task: str, runs: pd.DataFrame) -> dict[str, Any]:
+    """Lay out the figures of a metric on one task against each cost."""
+    prices = prices_of(runs)
+    values = {row.label: row.scores[task].value for row in board.methods if task in row.scores}
+    figures = [
+        (
+            cost.column,
+            pareto(
+                cost,
+                prices.get(cost.column, {}),
+                values,
+                board.measure.axis_title,
+                higher_is_better=board.higher_is_better,
+            ),
+        )
+        for cost in COSTS
+    ]
+    return {
+        "quality": board.metric,
+        "plots": [(name, figure) for name, figure in figures if figure is not None],
+    }
+
+
+def slice_viewer(folder: Path, stem: str, board: Board, runs: pd.DataFrame) -> Viewer | None:
+    """Write the pictures of the methods' slices, of each method's first seed.
+
+    Parameters
+    ----------
+    folder, stem
+        Folder of the pictures, and the beginning of their names.
+    board
+        Its methods are shown.
+    runs
+        Runs of the task.
+    """
+    done = runs[runs["status"] == "done"].sort_values("seed").drop_duplicates("label")
+    by_label = done.set_index("label")
+    # Controls only without methods: the floor is the source itself, the ceiling the reference.
+    rows = [row for row in board.methods if row.label in by_label.index] or list(board.rows)
+    files = {}
+    for row in rows:
+        if row.label in by_label.index:
+            run = by_label.loc[row.label]
+            path = cell_file(str(run["cell"]), str(run["run_id"]), "slices.npz")
+            if path is not None:
+                files[row.label] = path
+    return write_viewer(folder, stem, files)
