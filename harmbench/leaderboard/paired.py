@@ -108,9 +108,7 @@ def side(runs: pd.DataFrame, text: str) -> Side:
                 f"no run '{text}': give at least {_FEWEST} characters of a run's id, or METHOD@TASK"
             )
         if len(selected) > 1:
-            raise UserError(
-                f"'{text}' is the beginning of {len(selected)} run ids: give more characters"
-            )
+            raise UserError(f"'{text}' begins {len(selected)} run ids: give more characters")
         only = selected.iloc[0]
         title = f"{only['label']} on {only['task']}, seed {only['seed']} [{only['run_id'][:8]}]"
     for row in selected.itertuples():
@@ -149,15 +147,15 @@ def remarks(differences: Sequence[Difference]) -> list[str]:
     lines = [
         f"p: Wilcoxon's signed-rank test, Holm-adjusted over {count(n_metrics, 'metric')}",
     ]
-    most = max(each.difference.n for each in differences)
+    most = max(entry.difference.n for entry in differences)
     if (p := smallest_p(most, n_metrics)) > LEVEL:
         lines.append(
             f"with {count(most, 'test subject')} no difference in {count(n_metrics, 'metric')} can "
             f"reach significance (smallest p = {p:.2g})"
         )
     for name, only in (
-        ("A", sorted({subject for each in differences for subject in each.only_one})),
-        ("B", sorted({subject for each in differences for subject in each.only_other})),
+        ("A", sorted({subject for entry in differences for subject in entry.only_one})),
+        ("B", sorted({subject for entry in differences for subject in entry.only_other})),
     ):
         if only:
             lines.append(f"subjects of {name} only, left out: {', '.join(only)}")
@@ -169,20 +167,20 @@ def tidy(differences: Sequence[Difference]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "metric": each.measure.name,
-                "unit": each.measure.unit,
-                "higher_is_better": each.measure.higher_is_better,
-                "one": each.one,
-                "other": each.other,
-                "difference": each.difference.mean,
-                "low": each.difference.low,
-                "high": each.difference.high,
-                "p": each.p,
-                "people": each.difference.n,
-                "only_one": " ".join(each.only_one),
-                "only_other": " ".join(each.only_other),
+                "metric": entry.measure.name,
+                "unit": entry.measure.unit,
+                "higher_is_better": entry.measure.higher_is_better,
+                "one": entry.one,
+                "other": entry.other,
+                "difference": entry.difference.mean,
+                "low": entry.difference.low,
+                "high": entry.difference.high,
+                "p": entry.p,
+                "people": entry.difference.n,
+                "only_one": " ".join(entry.only_one),
+                "only_other": " ".join(entry.only_other),
             }
-            for each in differences
+            for entry in differences
         ]
     )
 
@@ -191,7 +189,7 @@ def _difference(
     one: Side, other: Side, measure: Measure, seeds: Sequence[int] | None
 ) -> Difference | None:
     """Return the difference in one metric, p unadjusted; None without values by subject."""
-    tables = [_subjects(each, measure.name, seeds) for each in (one, other)]
+    tables = [_subjects(runs, measure.name, seeds) for runs in (one.runs, other.runs)]
     if any(not table for table in tables):
         return None
     first, second = (set().union(*(subjects.keys() for subjects in table)) for table in tables)
@@ -220,7 +218,7 @@ def _mean(values: Array, differences: Array) -> float:
 
 def _seeds(one: Side, other: Side) -> list[int] | None:
     """Return the common seeds; None if each side is to be averaged over its own seeds."""
-    data = [dict(zip(each.runs["seed"], each.runs["data"], strict=True)) for each in (one, other)]
+    data = [dict(zip(runs["seed"], runs["data"], strict=True)) for runs in (one.runs, other.runs)]
     common = sorted(data[0].keys() & data[1].keys())
     if common and all(data[0][seed] == data[1][seed] for seed in common):
         return [int(seed) for seed in common]
@@ -237,24 +235,24 @@ def _seeds(one: Side, other: Side) -> list[int] | None:
 def _first_difference(one: Side, other: Side) -> str | None:
     """Return the first property in which two sides differ; None if they agree in all."""
     for name in ("task", *GROUP):
-        values = [str(each.runs[name].iloc[0]) for each in (one, other)]
+        values = [str(runs[name].iloc[0]) for runs in (one.runs, other.runs)]
         if values[0] != values[1]:
             nouns = {"cohort_key": "cohort's content", "kind": "kind of scans"}
             return f"the {nouns.get(name, name)} is {values[0]} in A and {values[1]} in B"
     return None
 
 
-def _subjects(each: Side, metric: str, seeds: Sequence[int] | None) -> list[Mapping[str, float]]:
+def _subjects(
+    runs: pd.DataFrame, metric: str, seeds: Sequence[int] | None
+) -> list[Mapping[str, float]]:
     """Return subjects' values for every seed, or their mean; empty if a seed has none."""
     column = f"{metric}.people"
-    found: dict[int, dict[str, float]] = {}
-    for seed, names, values in zip(
-        each.runs["seed"], each.runs["people"], each.runs[column], strict=True
-    ):
+    by_seed: dict[int, dict[str, float]] = {}
+    for seed, names, values in zip(runs["seed"], runs["people"], runs[column], strict=True):
         subjects, numbers = decode(names, values)
         if subjects:
-            found[int(seed)] = dict(zip(subjects, numbers.tolist(), strict=True))
+            by_seed[int(seed)] = dict(zip(subjects, numbers.tolist(), strict=True))
     if seeds is not None:
-        return [found[seed] for seed in seeds] if all(seed in found for seed in seeds) else []
-    mean = pd.DataFrame(found).mean(axis=1)
+        return [by_seed[seed] for seed in seeds] if all(seed in by_seed for seed in seeds) else []
+    mean = pd.DataFrame(by_seed).mean(axis=1)
     return [dict(zip(mean.index, mean.tolist(), strict=True))] if len(mean) else []

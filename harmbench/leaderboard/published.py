@@ -42,7 +42,7 @@ def references(registry: Registry, board: Board) -> list[Reference]:
     cannot be imported, have none.
     """
     entries = registry.entries("methods")
-    found = []
+    rows = []
     for method in sorted({row.method for row in board.methods} & set(entries)):
         try:
             printed = printed_of(entries[method])
@@ -51,11 +51,11 @@ def references(registry: Registry, board: Board) -> list[Reference]:
             continue
         if printed is None:
             continue
-        row = printed.values.get(board.metric, {}).get(BASELINE, {})
-        values = {task: row[task] for task in board.tasks if task in row}
+        baseline = printed.values.get(board.metric, {}).get(BASELINE, {})
+        values = {task: baseline[task] for task in board.tasks if task in baseline}
         if values:
-            found.append(Reference(method, printed.source, printed.data, values))
-    return found
+            rows.append(Reference(method, printed.source, printed.data, values))
+    return rows
 
 
 def printed_of(entry: Entry) -> Published | None:
@@ -73,10 +73,10 @@ def printed_of(entry: Entry) -> Published | None:
     if value is None:
         return None
     if module is not None:
-        found = Entry(entry.name, Lazy(f"{module}:{value}"), entry.plugin).load()
+        published = Entry(entry.name, Lazy(f"{module}:{value}"), entry.plugin).load()
     else:
-        found = entry.load().published
-    return found if isinstance(found, Published) else None
+        published = entry.load().published
+    return published if isinstance(published, Published) else None
 
 
 def _assigned(lazy: Lazy) -> tuple[str | None, str | None]:

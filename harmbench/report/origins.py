@@ -54,7 +54,7 @@ def _curves(cell: str, run_id: str) -> tuple[CurvePoint, ...]:
 
 def failures_of(group: Group) -> list[dict[str, Any]]:
     """Return the cells without a number, each method and reason once."""
-    found = []
+    cells = []
     bad = group.runs[group.runs["status"].isin(BAD)]
     for (label, status, reason), same in bad.groupby(["label", "status", "reason"], sort=False):
         path = None
@@ -65,25 +65,25 @@ def failures_of(group: Group) -> list[dict[str, Any]]:
             str(task): sorted(map(int, its["seed"]))
             for task, its in same.groupby("task", sort=False)
         }
-        found.append(
+        cells.append(
             {
                 "label": label, "status": status, "reason": reason,
                 "traceback": "" if path is None else path.read_text(errors="replace"),
                 "where": "; ".join(f"{task} (seed {_list(its)})" for task, its in tasks.items()),
             }
         )  # fmt: skip
-    return found
+    return cells
 
 
 def unboarded(runs: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the cells that are on no board, each method and reason once."""
     keys = ["cohort", "kind", "preset", "label", "status", "reason"]
-    found = [
+    cells = [
         dict(zip(keys, values, strict=True))
         | {"words": kind_of_scans(str(values[1])), "tasks": _list(dict.fromkeys(same["task"]))}
         for values, same in runs.groupby(keys, sort=False)
     ]
-    return found[:_FRONT_REASONS]
+    return cells[:_FRONT_REASONS]
 
 
 def bad_cells(runs: pd.DataFrame) -> list[dict[str, Any]]:

@@ -154,9 +154,9 @@ def _write_difference(path: Path, one: npt.NDArray[Any], other: npt.NDArray[Any]
 
 def palette() -> npt.NDArray[np.uint8]:
     """Return the colours of differences from `-LIMIT` to `LIMIT`, `(256, 3)`: blue, white, red."""
-    places = np.linspace(-1, 1, 256)[:, None]
-    middle, ends = np.array(_WHITE), np.where(places < 0, np.array(_BLUE), np.array(_RED))
+    positions = np.linspace(-1, 1, 256)[:, None]
+    middle, ends = np.array(_WHITE), np.where(positions < 0, np.array(_BLUE), np.array(_RED))
     # Steeper next to zero, so that small differences are visible.
-    colours = middle + (ends - middle) * np.abs(places) ** 0.8
+    colours = middle + (ends - middle) * np.abs(positions) ** 0.8
     rounded: npt.NDArray[np.uint8] = colours.round().astype(np.uint8)
     return rounded
