@@ -13,11 +13,11 @@ class HarmbenchError(Exception):
 
 
 class UserError(HarmbenchError):
-    """A mistake that its user can mend; the command line prints it in one line and exits with 2."""
+    """A mistake that the user can fix; the command line prints it in one line and exits with 2."""
 
     @classmethod
-    def unknown(cls, kind: str, name: str, known: Iterable[str]) -> UserError:
-        """Say that there is no such thing, and what was probably meant.
+    def unknown(cls, category: str, name: str, known: Iterable[str]) -> UserError:
+        """Return the error for an unknown name, with the closest known name.
 
         Examples
         --------
@@ -32,30 +32,30 @@ class UserError(HarmbenchError):
             hint = f"there are: {', '.join(names)}"
         else:
             hint = "there are none"
-        return cls(f"no {kind} '{name}'; {hint}")
+        return cls(f"no {category} '{name}'; {hint}")
 
 
 class BadScanError(HarmbenchError):
-    """One scan cannot be used; it is left out by name and the others go on."""
+    """A scan cannot be used; it is left out and named, and the other scans are processed."""
 
 
 class BlindnessError(HarmbenchError):
     """A method asked for data that its declared needs do not entitle it to."""
 
 
-class SkipCell(HarmbenchError):  # noqa: N818 - an outcome with a reason, not a fault
-    """A cell that cannot be, with the reason; raised by `Task.setup`."""
+class SkipCell(HarmbenchError):  # noqa: N818 - a status with a reason, not an error
+    """A cell cannot be computed; carries the reason. Raised by `Task.setup`."""
 
 
 class DivergedError(HarmbenchError):
-    """A fit or an output ran away to infinity or not-a-number."""
+    """A fit or an output diverged to infinity or NaN."""
 
 
 def one_line(error: BaseException) -> str:
-    """Put an error into one line, with the place in the plugin where it came up."""
+    """Format an error in one line, with the file and line that raised it."""
     text = " ".join(str(error).split()) or "no message"
     frames = traceback.extract_tb(error.__traceback__)
-    place = ""
+    location = ""
     if frames and not isinstance(error, SyntaxError):
-        place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})"
-    return f"{type(error).__name__}: {text}{place}"
+        location = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})"
+    return f"{type(error).__name__}: {text}{location}"

@@ -1,4 +1,4 @@
-"""The one module that decides where tensors live."""
+"""Choice and description of the device that tensors are on."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from harmbench.errors import UserError
 
 
 def resolve(name: str) -> torch.device:
-    """Turn `auto`, `cpu`, `cuda`, `cuda:N` or `mps` into a device that is there.
+    """Turn `auto`, `cpu`, `cuda`, `cuda:N` or `mps` into an available device.
 
     Raises
     ------
     UserError
-        If there is no such device, with the ones that are.
+        If the device is not available; the message lists those that are.
     """
     cuda, mps = torch.cuda.device_count(), torch.backends.mps.is_available()
     if name == "auto":
-        # Not mps unless it is asked for: it has no float64, which some methods need.
+        # Never mps automatically: it has no float64, which some methods need.
         name = "cuda" if cuda else "cpu"
-    there = ["cpu", *(f"cuda:{i}" for i in range(cuda)), *(["mps"] if mps else [])]
+    available = ["cpu", *(f"cuda:{i}" for i in range(cuda)), *(["mps"] if mps else [])]
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UserError(f"no device '{name}'; say auto, cpu, cuda, cuda:N or mps") from None
-    found = f"{device.type}:{device.index or 0}" if device.type == "cuda" else str(device)
-    if found not in there:
-        raise UserError(f"no device '{name}' on this machine; there are: {', '.join(there)}")
+        raise UserError(f"no device '{name}'; expected auto, cpu, cuda, cuda:N or mps") from None
+    full_name = f"{device.type}:{device.index or 0}" if device.type == "cuda" else str(device)
+    if full_name not in available:
+        raise UserError(f"no device '{name}' on this machine; available: {', '.join(available)}")
     return device
 
 
 def describe(device: torch.device) -> str:
-    """Name the hardware, for the record."""
+    """Return the name of the hardware, for the record."""
     if device.type == "cuda":
         return f"{device}: {torch.cuda.get_device_name(device)}"
     return (
@@ -47,7 +47,7 @@ def describe(device: torch.device) -> str:
 
 
 def scans_per_batch(device: torch.device) -> int:
-    """How many scans are harmonised at once: a GPU is only full with several."""
+    """Return the number of scans per batch: only several use a GPU fully."""
     return 8 if device.type == "cuda" else 1
 
 
@@ -56,10 +56,10 @@ _SECONDS_BETWEEN_SAMPLES = 0.5
 
 @contextlib.contextmanager
 def watched(device: torch.device) -> Iterator[dict[str, Any]]:
-    """Watch a GPU during a block; at its end, facts about it are in the mapping given.
+    """Measure a GPU during a block; the mapping holds the measurements after the block.
 
-    They are `gpu_peak_memory_mib`, torch's own, and `gpu_utilization_percent`, the mean over
-    the block, where nvidia-ml-py is installed. Of other devices there are none.
+    `gpu_peak_memory_mib` is measured by torch; `gpu_utilization_percent` is the mean over the
+    block, if nvidia-ml-py is installed. Empty for other devices.
     """
     facts: dict[str, Any] = {}
     if device.type != "cuda":
@@ -69,7 +69,7 @@ def watched(device: torch.device) -> Iterator[dict[str, Any]]:
     ended = threading.Event()
 
     def sample() -> None:
-        # Whatever keeps a driver from telling is no reason to fail a cell.
+        # A driver that reports nothing must not fail a cell.
         with contextlib.suppress(Exception):
             while not ended.wait(_SECONDS_BETWEEN_SAMPLES):
                 samples.append(torch.cuda.utilization(device))

@@ -1,4 +1,4 @@
-"""Digests of large input files, remembered as long as a file looks untouched."""
+"""Digests of large input files, cached as long as size and time of a file are unchanged."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 
 from harmbench.util.hashing import file_digest
 
-# A file written twice within its clock's tick has one time for two contents, so what
-# was changed this short a while ago is hashed again.
+# Two writes within one tick of the clock leave the same time, so the digest of a file
+# that changed this recently is not cached.
 _SETTLED_NS = 2_000_000_000
 
 
 def remembered_digests(paths: Iterable[Path], home: Path) -> dict[Path, str | None]:
-    """Hash files by content, reading only those that are new or look changed.
+    """Hash files by content, reading only those that are new or changed.
 
-    A file is known again by its path, size and modification time.
+    A file counts as unchanged if its path, size and modification time are equal.
 
     Returns
     -------
     dict
-        The digest of each path; None for one that cannot be read.
+        The digest of each path; None for a file that cannot be read.
     """
     home.mkdir(parents=True, exist_ok=True)
     digests: dict[Path, str | None] = {}
@@ -35,10 +35,10 @@ def remembered_digests(paths: Iterable[Path], home: Path) -> dict[Path, str | No
         for path in paths:
             try:
                 status = path.stat()
-                look = (status.st_size, status.st_mtime_ns)
+                size_and_time = (status.st_size, status.st_mtime_ns)
                 row = store.execute(
                     "select digest from digests where path = ? and size = ? and mtime_ns = ?",
-                    (str(path.absolute()), *look),
+                    (str(path.absolute()), *size_and_time),
                 ).fetchone()
                 if row is not None:
                     digests[path] = row[0]
@@ -50,7 +50,7 @@ def remembered_digests(paths: Iterable[Path], home: Path) -> dict[Path, str | No
             if time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
                 store.execute(
                     "insert or replace into digests values (?, ?, ?, ?)",
-                    (str(path.absolute()), *look, digests[path]),
+                    (str(path.absolute()), *size_and_time, digests[path]),
                 )
                 # At once, so that hashing many gigabytes can be interrupted.
                 store.commit()

@@ -1,4 +1,4 @@
-"""The one folder where harmbench keeps what it has computed."""
+"""The home folder, which contains all results of harmbench."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def home() -> Path:
 
 
 def writable_home() -> Path:
-    """Return the home folder, made if need be.
+    """Return the home folder, created if it is missing.
 
     Raises
     ------
     UserError
-        If it cannot be made or written to.
+        If it cannot be created or written to.
     """
     folder = home()
     try:
@@ -32,6 +32,6 @@ def writable_home() -> Path:
             pass
     except OSError as error:
         raise UserError(
-            f"the home folder {folder} cannot be used: {error.strerror}; set HARMBENCH_HOME"
+            f"the home folder {folder} is not writable: {error.strerror}; set HARMBENCH_HOME"
         ) from None
     return folder

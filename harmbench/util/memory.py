@@ -1,4 +1,4 @@
-"""Memory that has run out: how it is told from other errors, and how it is limited."""
+"""Out-of-memory errors, releasing memory, and memory limits."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import torch
 
 from harmbench.errors import UserError
 
-# torch has a type of its own for GPUs' memory alone.
+# torch has an exception type for the memory of GPUs only.
 _OF_CPU = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether an error says that there was no memory left, on a GPU or on the machine."""
+    """Whether an error means out of memory, on a GPU or on the CPU."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _OF_CPU)
 
 
 def give_back() -> None:
-    """Give what is free back to the machine.
+    """Return free memory to the operating system.
 
-    Between large arrays that come and go, glibc keeps about 100 MiB more with every cell.
+    Without this, glibc retains about 100 MiB more with every cell.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def release(device: torch.device) -> None:
-    """Give back what nobody uses any more, so that a smaller piece finds room."""
+    """Free unused memory on the host and the device, for example before a smaller batch."""
     gc.collect()
     give_back()
     if device.type == "cuda":
@@ -40,19 +40,19 @@ def release(device: torch.device) -> None:
 
 
 def limit(device: torch.device, mebibytes: int) -> None:
-    """Let this process take so much of a device's memory, and no more.
+    """Limit the memory that this process may use on a device.
 
     Parameters
     ----------
     device
-        On a CPU, the limit is that of the process's data (`RLIMIT_DATA`), torch's own included.
+        On a CPU, the limit is that of the process's data (`RLIMIT_DATA`), including torch's.
     mebibytes
         In MiB.
 
     Raises
     ------
     UserError
-        If the device knows no limit.
+        If the device type supports no limit.
     """
     bytes_ = mebibytes * 2**20
     if device.type == "cuda":
@@ -62,4 +62,6 @@ def limit(device: torch.device, mebibytes: int) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (bytes_, hard))
     else:
-        raise UserError(f"--max-memory knows nothing of the device '{device.type}'")
+        raise UserError(
+            f"--max-memory is not supported on the device '{device.type}'; use cpu or cuda"
+        )

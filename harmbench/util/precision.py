@@ -1,4 +1,4 @@
-"""Mixed precision: bfloat16 where the hardware computes it, and nothing elsewhere."""
+"""Mixed precision: bfloat16 where the hardware supports it, float32 elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 @functools.cache
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies matrices in bfloat16 itself, and so gains by it."""
+    """Whether the hardware multiplies matrices in bfloat16, so that it is faster."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
@@ -20,8 +20,8 @@ def has_bfloat16(device: torch.device) -> bool:
 def autocast(device: torch.device, enabled: bool = True) -> torch.autocast:
     """Return a context in which matrix products and convolutions run in bfloat16.
 
-    It has the exponents of float32, so that losses need no scaling. Where `has_bfloat16`
-    says no, or without `enabled`, the context makes float32 of an outer one again.
+    bfloat16 has the exponent range of float32, so losses need no scaling. Without
+    `has_bfloat16` or `enabled`, the context switches an outer one back to float32.
     """
     return torch.autocast(
         device.type, dtype=torch.bfloat16, enabled=enabled and has_bfloat16(device)

@@ -1,7 +1,7 @@
-"""Random streams: every one is derived from the base seed and what it may depend on.
+"""Random streams, each derived from the base seed and the axes that it may depend on.
 
-Deriving instead of drawing in order is what makes all methods meet the same simulated
-data, and what keeps every other result as it was when a task or a subject is added.
+Because streams are derived and not drawn in order, all methods get the same simulated data,
+and adding a task or a subject changes no other result.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def torch_generator(seed: int, *axes: Any) -> torch.Generator:
 
 @contextlib.contextmanager
 def seeded(seed: int, *axes: Any) -> Iterator[None]:
-    """Run a block under the global torch stream named by `axes`, and restore the old one.
+    """Run a block with the global torch stream named by `axes`, then restore the previous one.
 
     Covers the CPU and every CUDA device, so that code that draws from torch's
     global generators (layers being initialised, dropout) is repeatable.

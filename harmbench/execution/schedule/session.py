@@ -8,7 +8,7 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
@@ -26,7 +26,7 @@ from harmbench.plugins import Registry
 from harmbench.util import device as devices
 from harmbench.util import memory
 from harmbench.util.home import home
-from harmbench.util.progress import Progress, Silent
+from harmbench.util.progress import Progress, Silent, item_count
 
 T = TypeVar("T")
 _SECONDS_BETWEEN_LINES = 30.0
@@ -124,8 +124,7 @@ class _Log:
 
     def track(self, items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
         """Yield the items, with a line now and then."""
-        if total is None and isinstance(items, Sized):
-            total = len(items)
+        total = item_count(items, total)
         for count, item in enumerate(self._shown.track(items, description, total), start=1):
             yield item
             if time.monotonic() - self._last > _SECONDS_BETWEEN_LINES:

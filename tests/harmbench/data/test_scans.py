@@ -1,4 +1,4 @@
-"""The grids, and the normalisation of slices."""
+"""Grids, and min-max normalisation of slices."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ def test_the_grids_are_the_papers_and_half_of_it():
     assert (quick.shape, quick.spacing) == ((50, 72, 88), (1.2, 2.4, 2.4))
     assert paper.positions == quick.positions
     assert paper.positions[1] - paper.positions[0] == pytest.approx(1.2)
-    middle = [o + (n - 1) / 2 * s for o, n, s in
-              zip(paper.origin, (144, 176, 50), (1.2, 1.2, 1.2), strict=True)]  # fmt: skip
+    middle = [
+        o + (n - 1) / 2 * s
+        for o, n, s in zip(paper.origin, (144, 176, 50), (1.2, 1.2, 1.2), strict=True)
+    ]
     assert middle == pytest.approx(paper.centre)

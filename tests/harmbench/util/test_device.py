@@ -14,11 +14,11 @@ def test_auto_takes_the_best_there_is():
     assert resolve("cpu") == torch.device("cpu")
 
 
-def test_what_is_not_there_is_told():
+def test_a_missing_device_is_named():
     missing = f"cuda:{torch.cuda.device_count()}"
-    with pytest.raises(UserError, match=f"no device '{missing}' on this machine; there are: cpu"):
+    with pytest.raises(UserError, match=f"no device '{missing}' .*cpu"):
         resolve(missing)
-    with pytest.raises(UserError, match="no device 'gpu'; say auto, cpu"):
+    with pytest.raises(UserError, match="no device 'gpu'"):
         resolve("gpu")
 
 

@@ -1,4 +1,4 @@
-"""Digests are the same in every process."""
+"""Digests depend on content only."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from harmbench.util.hashing import canonical, digest
 def test_digests_do_not_depend_on_the_process():
     code = "from harmbench.util.hashing import digest; print(digest({'b': {2, 1}, 'a': 0.1}, None))"
     outputs = {
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                       env={"PYTHONHASHSEED": seed}).stdout.strip()
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PYTHONHASHSEED": seed},
+        ).stdout.strip()
         for seed in ("1", "2")
-    }  # fmt: skip
+    }
     assert outputs == {digest({"a": 0.1, "b": {1, 2}}, None)}
 
 

@@ -1,4 +1,4 @@
-"""Streams of random numbers, by seed and axes."""
+"""Random streams are derived from the seed and their axes."""
 
 from __future__ import annotations
 
