@@ -27,6 +27,7 @@ import pandas as pd
 import torch
 
 from harmbench.cli.run_cells import compute
+from harmbench.data.cohort_request import CohortRequest
 from harmbench.execution.compute.apply import harmonized_by
 from harmbench.execution.compute.keyframes import Keyframes
 from harmbench.execution.compute.runner import Runner
@@ -97,7 +98,7 @@ def main() -> None:
     os.environ["HARMBENCH_HOME"] = str(home)
     registry = Registry.discover()
     request = Request(
-        tuple(args.methods), tuple(args.tasks), args.cohort,
+        tuple(args.methods), tuple(args.tasks), CohortRequest(args.cohort),
         assignments=tuple(
             f"{name}.training_steps={args.steps}" for name in args.methods if "harmony" in name
         ),

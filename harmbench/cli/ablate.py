@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from harmbench.cli.options import (
-    cohort_option,
+    cohort_options,
     complete,
     device_option,
     discover,
     dry_run_option,
-    normalize_option,
     plugin_option,
-    preparing_options,
     preset_option,
-    recipe_option,
     seeds_option,
     set_option,
     task_option,
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from harmbench.contracts.published import Published
-    from harmbench.data.prepare_options import PrepareOptions
+    from harmbench.data.cohort_request import CohortRequest
     from harmbench.execution.plan.plan import Plan
     from harmbench.leaderboard.ablation import AblationTable
 
@@ -36,10 +33,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("method", shell_complete=complete("methods"))
 @task_option
-@cohort_option
-@recipe_option
-@normalize_option
-@preparing_options
+@cohort_options
 @preset_option
 @seeds_option
 @device_option
@@ -64,10 +58,7 @@ if TYPE_CHECKING:
 def ablate(
     method: str,
     tasks: tuple[str, ...],
-    cohort: str,
-    recipe: Path | None,
-    normalize: str,
-    prepare_options: PrepareOptions,
+    cohort: CohortRequest,
     preset: str,
     seeds: tuple[int, ...],
     device: str,
@@ -106,12 +97,9 @@ def ablate(
         methods=(method,),
         tasks=tasks,
         cohort=cohort,
-        recipe=recipe,
         preset=preset,
         seeds=seeds,
         assignments=assignments,
-        normalize=normalize,
-        prepare_options=prepare_options,
     )
     ablation = ablation_request(registry, request, names)
     home = writable_home()

@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from harmbench.cli.options import (
-    cohort_option,
+    cohort_options,
     discover,
-    normalize_option,
     plugin_option,
-    preparing_options,
     preset_option,
-    recipe_option,
 )
 from harmbench.cli.output_files import check_picture, written
 from harmbench.data.scan_kind import kind_of_scans
@@ -23,7 +20,7 @@ from harmbench.errors import UserError
 if TYPE_CHECKING:
     from harmbench.cohorts.bids.draft import ScannerGroup
     from harmbench.data.cohort import Cohort
-    from harmbench.data.prepare_options import PrepareOptions
+    from harmbench.data.cohort_request import CohortRequest
 
 
 @click.group()
@@ -80,17 +77,11 @@ def recipe(path: Path, output: Path | None) -> None:
 
 
 @data.command()
-@cohort_option
-@recipe_option
-@normalize_option
-@preparing_options
+@cohort_options
 @preset_option
 @plugin_option
 def prepare(
-    cohort: str,
-    recipe: Path | None,
-    normalize: str,
-    prepare_options: PrepareOptions,
+    cohort: CohortRequest,
     preset: str,
     plugin: tuple[Path, ...],
 ) -> None:
@@ -99,7 +90,7 @@ def prepare(
     Registrations are kept one by one: what was stopped goes on where it was, and another
     grid, recipe or normalisation of the same scans needs no new ones.
     """
-    prepared = _opened(cohort, recipe, normalize, prepare_options, preset, plugin)
+    prepared = _opened(cohort, preset, plugin)
     table = prepared.table
     click.echo(
         f"cohort {prepared.name}, {preset} grid, {prepared.normalization}: {len(table)} scans of "
@@ -109,10 +100,7 @@ def prepare(
 
 
 @data.command()
-@cohort_option
-@recipe_option
-@normalize_option
-@preparing_options
+@cohort_options
 @preset_option
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
@@ -124,10 +112,7 @@ def prepare(
 )  # fmt: skip
 @plugin_option
 def show(
-    cohort: str,
-    recipe: Path | None,
-    normalize: str,
-    prepare_options: PrepareOptions,
+    cohort: CohortRequest,
     preset: str,
     output: Path | None,
     most: int,
@@ -136,7 +121,7 @@ def show(
     """Show what a cohort holds by domain, preparing it if need be."""
     if output is not None:
         check_picture(output, "contact sheet")
-    prepared = _opened(cohort, recipe, normalize, prepare_options, preset, plugin)
+    prepared = _opened(cohort, preset, plugin)
     _show(prepared)
     if output is None:
         return
@@ -151,10 +136,7 @@ def show(
 
 
 def _opened(
-    cohort: str,
-    recipe: Path | None,
-    normalize: str,
-    prepare_options: PrepareOptions,
+    cohort: CohortRequest,
     preset: str,
     plugin: tuple[Path, ...],
 ) -> Cohort:
@@ -170,7 +152,7 @@ def _opened(
 
     if preset not in GRIDS:
         raise UserError.unknown("preset", preset, GRIDS)
-    source = open_source(registry, cohort, recipe, normalize, prepare_options)
+    source = open_source(registry, cohort)
     with shown(Console(stderr=True)) as progress:
         return Cohort.open(source, GRIDS[preset], writable_home(), progress)
 

@@ -12,14 +12,11 @@ from harmbench.cli.listing import listing
 from harmbench.cli.options import (
     CellChoice,
     cell_options,
-    cohort_option,
+    cohort_options,
     complete,
     device_option,
     discover,
-    normalize_option,
     plugin_option,
-    preparing_options,
-    recipe_option,
     source_names,
 )
 from harmbench.cli.output_files import check_picture, written
@@ -27,7 +24,7 @@ from harmbench.errors import UserError
 
 if TYPE_CHECKING:
     from harmbench.contracts.figure import PaperFigure
-    from harmbench.data.prepare_options import PrepareOptions
+    from harmbench.data.cohort_request import CohortRequest
     from harmbench.plugins import Entry, Registry
 
 _DPI = 150
@@ -39,10 +36,7 @@ _DPI = 150
     method_help="Method to draw. Default: the figure's own.",
     task_help="Task whose scans are drawn. Default: one that suits the figure.",
 )
-@cohort_option
-@recipe_option
-@normalize_option
-@preparing_options
+@cohort_options
 @device_option
 @click.option(
     "-o",
@@ -57,10 +51,7 @@ def figure(
     context: click.Context,
     name: str | None,
     choice: CellChoice,
-    cohort: str,
-    recipe: Path | None,
-    normalize: str,
-    prepare_options: PrepareOptions,
+    cohort: CohortRequest,
     device: str,
     output: Path | None,
     plugin: tuple[Path, ...],
@@ -77,7 +68,9 @@ def figure(
     figure shows its cohort, preset and seed.
     """  # noqa: D301
     if name is None:
-        context.invoke(listing, category="figures", cohort=cohort, recipe=recipe, plugin=plugin)
+        context.invoke(
+            listing, category="figures", cohort=cohort.name, recipe=cohort.recipe, plugin=plugin
+        )
         return
     registry = discover(plugin)
     entry = registry.entry("figures", name)
@@ -93,9 +86,9 @@ def figure(
     from harmbench.util.home import writable_home
 
     drawing = _drawing(entry)
-    choice = _completed(choice, drawing, registry, source_names(registry, cohort, recipe))
+    choice = _completed(choice, drawing, registry, source_names(registry, cohort))
     chosen, home = resolve(device), writable_home()
-    selection = select(registry, choice.request(cohort, recipe, normalize, prepare_options))
+    selection = select(registry, choice.request(cohort))
     with shown(Console(stderr=True)) as progress:
         picture = draw_figure(registry, drawing, selection, home, chosen, progress)
     with written(output):

@@ -12,19 +12,17 @@ from click.core import ParameterSource
 from harmbench.cli.options import (
     CellChoice,
     cell_options,
-    cohort_option,
+    cohort_options,
     collected,
     device_option,
     discover,
-    normalize_option,
     plugin_option,
-    preparing_options,
-    recipe_option,
 )
 from harmbench.cli.wording import counted
 from harmbench.errors import UserError
 
 if TYPE_CHECKING:
+    from harmbench.data.cohort_request import CohortRequest
     from harmbench.data.prepare_options import PrepareOptions
     from harmbench.execution.plan.request import Request
     from harmbench.harmonization.harmonizer import HarmonizeContext, Harmonizer
@@ -130,10 +128,7 @@ _apply_options = collected(
     method_help="Method to harmonise with, instead of --fit.",
     task_help="Task whose fit of the method is used; it is fitted now if necessary.",
 )
-@cohort_option
-@recipe_option
-@normalize_option
-@preparing_options
+@cohort_options
 @_file_options
 @_apply_options
 @device_option
@@ -146,10 +141,7 @@ def harmonize(
     fit: str | None,
     fits: bool,
     choice: CellChoice,
-    cohort: str,
-    recipe: Path | None,
-    normalize: str,
-    prepare_options: PrepareOptions,
+    cohort: CohortRequest,
     files: FileOptions,
     apply: ApplyOptions,
     device: str,
@@ -183,7 +175,7 @@ def harmonize(
         raise UserError(f"missing {'SCAN' if scan is None else '--output'} (see --help)")
     _check_fit(context, fit, choice.method)
     outputs = _outputs(scan, output, files)
-    request = choice.request(cohort, recipe, normalize, prepare_options)
+    request = choice.request(cohort)
     where = _context(plugin, device)
 
     from rich.console import Console
@@ -192,7 +184,7 @@ def harmonize(
 
     with shown(Console(stderr=True)) as progress:
         harmonizer = _harmonizer(where, fit, request, progress)
-        options = apply.options(harmonizer, prepare_options)
+        options = apply.options(harmonizer, cohort.options)
         if outputs is None:
             figures = not files.no_figure
             return _folder(scan, output, harmonizer, options, progress, figures, apply.jobs)

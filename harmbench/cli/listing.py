@@ -13,6 +13,7 @@ from harmbench.cli.options import (
     recipe_option,
     source_names,
 )
+from harmbench.data.cohort_request import CohortRequest
 from harmbench.plugins import KINDS
 
 _EXTRA = {"methods": ("needs", "control"), "metrics": ("unit",), "figures": ("method",)}
@@ -37,7 +38,7 @@ def listing(category: str, cohort: str, recipe: Path | None, plugin: tuple[Path,
     from rich.table import Table
 
     registry = discover(plugin)
-    sources = source_names(registry, cohort, recipe) if category == "tasks" else ()
+    sources = source_names(registry, CohortRequest(cohort, recipe)) if category == "tasks" else ()
     table = Table(box=box.SIMPLE_HEAD)
     extra = _EXTRA.get(category, ())
     for heading in ("name", *extra, "summary", "plugin"):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from harmbench.cohorts.address import parse_cohort
+from harmbench.data.cohort_request import CohortRequest
 from harmbench.data.prepare_options import AUTO, PrepareOptions
 from harmbench.errors import HarmbenchError
 from harmbench.plugins import Registry
@@ -30,11 +31,9 @@ def complete(category: str) -> Callable[[click.Context, click.Parameter, str], l
             registry = discover(context.params.get("plugin") or ())
             sources: tuple[str, ...] = ()
             if category == "tasks":
-                sources = source_names(
-                    registry,
-                    context.params.get("cohort") or "phantom",
-                    context.params.get("recipe"),
-                )
+                given = context.params
+                cohort = CohortRequest(given.get("cohort") or "phantom", given.get("recipe"))
+                sources = source_names(registry, cohort)
             return [
                 name for name in registry.entries(category, sources) if name.startswith(incomplete)
             ]
@@ -44,10 +43,10 @@ def complete(category: str) -> Callable[[click.Context, click.Parameter, str], l
     return names
 
 
-def source_names(registry: Registry, cohort: str, recipe: Path | None) -> tuple[str, ...]:
+def source_names(registry: Registry, cohort: CohortRequest) -> tuple[str, ...]:
     """Return the names of a cohort's source domains; the cohort is not prepared."""
-    name, argument = parse_cohort(cohort)
-    return tuple(registry.entry("cohorts", name).build(argument, recipe).sources)
+    name, argument = parse_cohort(cohort.name)
+    return tuple(registry.entry("cohorts", name).build(argument, cohort.recipe).sources)
 
 
 def discover(files: tuple[Path, ...]) -> Registry:
@@ -95,7 +94,7 @@ recipe_option = click.option(
     metavar="FILE",
     help="TOML file that assigns scans of a BIDS data set to domains.",
 )
-normalize_option = click.option(
+_normalize_option = click.option(
     "--normalize",
     default="minmax",
     show_default=True,
@@ -150,13 +149,29 @@ def collected(name: str, build: Callable[..., Any], *options: Callable[[F], F]) 
     return decorate
 
 
-def _prepare_options(*, brain_extraction: str, no_brain_mask: bool, n4: bool) -> PrepareOptions:
-    return PrepareOptions(brain_extraction, heads=no_brain_mask, n4=n4)
+def _cohort_request(
+    *,
+    cohort: str,
+    recipe: Path | None,
+    normalize: str,
+    brain_extraction: str,
+    no_brain_mask: bool,
+    n4: bool,
+) -> CohortRequest:
+    options = PrepareOptions(brain_extraction, heads=no_brain_mask, n4=n4)
+    return CohortRequest(cohort, recipe, normalize, options)
 
 
-# How volumes are prepared; a command receives `prepare_options`.
-preparing_options = collected(
-    "prepare_options", _prepare_options, _brain_extraction_option, _no_brain_mask_option, _n4_option
+# The cohort and how it is prepared; a command receives `cohort`, a `CohortRequest`.
+cohort_options = collected(
+    "cohort",
+    _cohort_request,
+    cohort_option,
+    recipe_option,
+    _normalize_option,
+    _brain_extraction_option,
+    _no_brain_mask_option,
+    _n4_option,
 )
 
 
@@ -221,9 +236,7 @@ class CellChoice:
     seed: int
     assignments: tuple[str, ...]
 
-    def request(
-        self, cohort: str, recipe: Path | None, normalize: str, prepare_options: PrepareOptions
-    ) -> Request:
+    def request(self, cohort: CohortRequest) -> Request:
         """Return the request for the cell; a method or task that is None is left out."""
         from harmbench.execution.plan.request import Request
 
@@ -231,12 +244,9 @@ class CellChoice:
             methods=() if self.method is None else (self.method,),
             tasks=() if self.task is None else (self.task,),
             cohort=cohort,
-            recipe=recipe,
             preset=self.preset,
             seeds=(self.seed,),
             assignments=self.assignments,
-            normalize=normalize,
-            prepare_options=prepare_options,
         )
 
 

@@ -10,16 +10,13 @@ import click
 
 from harmbench.cli.executor_options import ExecutorChoice, executor_options
 from harmbench.cli.options import (
-    cohort_option,
+    cohort_options,
     collected,
     discover,
     dry_run_option,
     method_option,
-    normalize_option,
     plugin_option,
-    preparing_options,
     preset_option,
-    recipe_option,
     seeds_option,
     set_option,
     task_option,
@@ -27,7 +24,7 @@ from harmbench.cli.options import (
 from harmbench.errors import UserError
 
 if TYPE_CHECKING:
-    from harmbench.data.prepare_options import PrepareOptions
+    from harmbench.data.cohort_request import CohortRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,19 +91,13 @@ _cells_options = collected(
     help="Built-in suite (quick or paper) or TOML file that lists what to run. Command-line "
     "options override the suite.",
 )
-@cohort_option
-@recipe_option
-@normalize_option
-@preparing_options
+@cohort_options
 @executor_options
 @dry_run_option
 @plugin_option
 def run(
     choice: CellsChoice,
-    cohort: str,
-    recipe: Path | None,
-    normalize: str,
-    prepare_options: PrepareOptions,
+    cohort: CohortRequest,
     executor: ExecutorChoice,
     dry_run: bool,
     plugin: tuple[Path, ...],
@@ -141,12 +132,9 @@ def run(
         methods,
         tasks,
         cohort,
-        recipe,
         choice.preset,
         choice.seeds,
         choice.assignments,
-        normalize=normalize,
-        prepare_options=prepare_options,
     )
     options = executor.run_options(request, plugin)
     selection = select(registry, request)

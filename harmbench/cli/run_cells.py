@@ -82,7 +82,7 @@ def print_forecast(
         request = selection.request
         out.print(
             f"{counted(len(expected.cells), 'cell')} to do, after preparing the cohort "
-            f"'{request.cohort}' ({request.preset} grid):"
+            f"'{request.cohort.name}' ({request.preset} grid):"
         )
     for job in (*expected.fits, *expected.cells):
         out.print(f"  {job.status.value:8} {job.title}{_detail(job)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from pathlib import Path
+from typing import Any
 
 from harmbench.cohorts.bids.layout import Scan
 from harmbench.cohorts.bids.recipe import Domain, Labels, Recipe, Split
@@ -29,7 +30,10 @@ class Listed(Study):
     name = "csv"
     summary = "the scans that a CSV file lists: path, subject, session, domain[, mask, labels]"
 
-    def __init__(self, argument: str | None = None, recipe: Path | None = None) -> None:
+    def __init__(
+        self, argument: str | None = None, recipe: Path | None = None, **preparation: Any
+    ) -> None:
+        super().__init__(argument, recipe, **preparation)
         if not argument:
             raise UserError("the cohort 'csv' needs a file: --cohort FILE.csv")
         if recipe is not None:

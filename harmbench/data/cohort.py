@@ -26,7 +26,7 @@ class Cohort:
     Attributes
     ----------
     name
-        Its source's title, such as `"phantom"` or `"bids:oasis3"`.
+        Label of its source, such as `"phantom"` or `"bids:oasis3+nyul"`.
     key
         Content hash of all that went into it; recorded with every result.
     kind
@@ -45,10 +45,10 @@ class Cohort:
         One row for every scan, with the columns of `ScanRecord`.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, name: str | None = None) -> None:
         description = json.loads((directory / "cohort.json").read_text())
         self.directory = directory
-        self.name: str = description["name"]
+        self.name: str = description["name"] if name is None else name
         self.key: str = description["key"]
         self.kind: str = description["kind"]
         self.target: str = description["target"]
@@ -77,9 +77,7 @@ class Cohort:
             with hold_lock(lock, notice, progress):
                 if not (directory / "cohort.json").exists():
                     cls._build(source, grid, directory, progress)
-        cohort = cls(directory)
-        cohort.name = source.label
-        return cohort
+        return cls(directory, source.label)
 
     @staticmethod
     def _build(source: CohortSource, grid: Grid, directory: Path, progress: Progress) -> None:

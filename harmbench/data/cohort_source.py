@@ -15,6 +15,7 @@ from harmbench.data.prepare_options import (
     PrepareOptions,
 )
 from harmbench.data.scans import Grid
+from harmbench.errors import UserError
 from harmbench.util.progress import Progress
 
 
@@ -31,6 +32,12 @@ class CohortSource(ABC):
     recipe
         Path of the recipe given by `--recipe`, or None.
 
+    normalization
+        Name of the normalisation to use, one of `normalizations`. If it is not the default,
+        it is part of `key` and of the key of each scan.
+    prepare_options
+        How volumes are prepared; other than the default only if `from_volumes`.
+
     Attributes
     ----------
     name, summary
@@ -39,36 +46,50 @@ class CohortSource(ABC):
         Names of the target domain and of the source domains.
     normalizations
         Names of the normalisations that it can prepare its scans by.
-    normalization
-        The one it is to use: what `--normalize` says, set before `key` or `prepare` is
-        called. Other than the default it belongs into `key` and into every scan's.
     from_volumes
-        Whether its scans are prepared from volumes on disk, so that there is something to
-        choose of how.
-    prepare_options
-        What was chosen, set as `normalization` is.
+        Whether scans are prepared from volumes on disk, so that `prepare_options` apply.
+
+    Raises
+    ------
+    UserError
+        If the source cannot be prepared this way.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     normalizations: ClassVar[tuple[str, ...]] = (DEFAULT_NORMALIZATION,)
-    normalization: str = DEFAULT_NORMALIZATION
     from_volumes: ClassVar[bool] = False
-    prepare_options: PrepareOptions = DEFAULT_PREPARE_OPTIONS
     target: str
     sources: tuple[str, ...]
 
-    @abstractmethod
-    def __init__(self, argument: str | None = None, recipe: Path | None = None) -> None: ...
+    def __init__(
+        self,
+        argument: str | None = None,
+        recipe: Path | None = None,
+        *,
+        normalization: str = DEFAULT_NORMALIZATION,
+        prepare_options: PrepareOptions = DEFAULT_PREPARE_OPTIONS,
+    ) -> None:
+        if normalization not in self.normalizations:
+            raise UserError.unknown(
+                f"normalisation of the cohort '{self.name}'", normalization, self.normalizations
+            )
+        if prepare_options.labels and not self.from_volumes:
+            raise UserError(
+                f"the cohort '{self.name}' is not prepared from volumes: leave out "
+                "--no-brain-mask and --n4"
+            )
+        self.normalization = normalization
+        self.prepare_options = prepare_options
 
     @property
     def title(self) -> str:
-        """What the cohort is called in tables; the same wherever its files lie."""
+        """Name of the cohort in tables; independent of the path of its files."""
         return self.name
 
     @property
     def label(self) -> str:
-        """The title, with what is not the default of how it is prepared: `phantom+nyul`."""
+        """The title, with the preparation if it is not the default: `phantom+nyul`."""
         chosen = self.normalization
         normalized = () if chosen == DEFAULT_NORMALIZATION else (chosen,)
         return "+".join((self.title, *normalized, *self.prepare_options.labels))

@@ -275,7 +275,7 @@ def from_request(context: HarmonizeContext, request: Request, progress: Progress
         cohort=cell.cohort,
         normalization=fit.normalization,
         standard=fit.standard,
-        prepared=request.prepare_options.labels,
+        prepared=request.cohort.options.labels,
     )
 
 
@@ -291,10 +291,10 @@ def _unfitted(
     context: HarmonizeContext, name: str, cls: type[Method], request: Request
 ) -> Harmonizer:
     """Return the harmonizer of a method that learns nothing; no cohort is opened."""
-    if normalization(request.normalize).learns:
+    if normalization(request.cohort.normalization).learns:
         raise UserError(
             f"'{name}' has no fit to take the standard of the normalisation "
-            f"'{request.normalize}' from"
+            f"'{request.cohort.normalization}' from"
         )
     if request.preset not in GRIDS:
         raise UserError.unknown("preset", request.preset, GRIDS)
@@ -311,9 +311,9 @@ def _unfitted(
         target=None,
         task=None,
         cohort=None,
-        normalization=request.normalize,
+        normalization=request.cohort.normalization,
         standard=(),
-        prepared=request.prepare_options.labels,
+        prepared=request.cohort.options.labels,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -38,9 +37,6 @@ class Tiny(CohortSource):
     summary = "blobs, for tests"
     target = "goal"
     sources = ("domain1", "elsewhere")
-
-    def __init__(self, argument: str | None = None, recipe: Path | None = None) -> None:
-        self.argument = argument
 
     def key(self, grid):
         return digest("tiny", 1, grid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from harmbench.cohorts.bids.layout import Scan, find_scans, match, without_sidecar
 from harmbench.cohorts.bids.recipe import SHIPPED, load_recipe
@@ -31,7 +31,10 @@ class Bids(Study):
 
     shipped: ClassVar[str | None] = None
 
-    def __init__(self, argument: str | None = None, recipe: Path | None = None) -> None:
+    def __init__(
+        self, argument: str | None = None, recipe: Path | None = None, **preparation: Any
+    ) -> None:
+        super().__init__(argument, recipe, **preparation)
         name, shipped = self.name, self.shipped
         if not argument:
             raise UserError(

@@ -151,7 +151,10 @@ class Phantom(CohortSource):
         "MNI152 anatomy deformed into N subjects (phantom:N), each on Table 1's five scanners"
     )
 
-    def __init__(self, argument: str | None = None, recipe: Path | None = None) -> None:
+    def __init__(
+        self, argument: str | None = None, recipe: Path | None = None, **preparation: Any
+    ) -> None:
+        super().__init__(argument, recipe, **preparation)
         if recipe is not None:
             raise UserError(
                 f"the phantom takes no recipe, but '{recipe}' was given; leave out --recipe"

@@ -220,5 +220,5 @@ def _fit(
         data=data,
         normalization=cohort.normalization,
         standard=tuple(cohort.facts.get("standard", ())),
-        prepared=selection.request.prepare_options.labels,
+        prepared=selection.request.cohort.options.labels,
     )

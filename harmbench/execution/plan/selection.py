@@ -13,12 +13,8 @@ from harmbench.contracts.method import Method
 from harmbench.contracts.model import fit_settings
 from harmbench.contracts.published import BASELINE
 from harmbench.data.cohort import Cohort
+from harmbench.data.cohort_request import CohortRequest
 from harmbench.data.cohort_source import CohortSource
-from harmbench.data.prepare_options import (
-    DEFAULT_NORMALIZATION,
-    DEFAULT_PREPARE_OPTIONS,
-    PrepareOptions,
-)
 from harmbench.data.scans import GRIDS, Grid
 from harmbench.errors import UserError
 from harmbench.execution.plan import settings
@@ -79,34 +75,25 @@ class Selection:
         return (Cohort.path(self.source, self.grid, home) / "cohort.json").exists()
 
 
-def open_source(
-    registry: Registry,
-    cohort: str,
-    recipe: Path | None,
-    normalize: str = DEFAULT_NORMALIZATION,
-    prepare_options: PrepareOptions = DEFAULT_PREPARE_OPTIONS,
-) -> CohortSource:
-    """Return the cohort source for `NAME`, `NAME:ARGUMENT` or `FILE.csv`.
+def open_source(registry: Registry, request: CohortRequest) -> CohortSource:
+    """Return the source of a requested cohort.
 
     Raises
     ------
     UserError
-        If there is no such source, or it cannot be prepared so.
+        If there is no such source, or it cannot be prepared this way.
     """
-    name, argument = parse_cohort(cohort)
-    source = registry.entry("cohorts", name).build(argument, recipe)
-    if not isinstance(source, CohortSource):
-        raise UserError(f"what is registered as the cohort '{name}' is no CohortSource")
-    if normalize not in source.normalizations:
-        raise UserError.unknown(
-            f"normalisation of the cohort '{name}'", normalize, source.normalizations
-        )
-    if prepare_options.labels and not source.from_volumes:
-        raise UserError(
-            f"the cohort '{name}' is not prepared from volumes: leave out --no-brain-mask and --n4"
-        )
-    source.normalization = normalize
-    source.prepare_options = prepare_options
+    name, argument = parse_cohort(request.name)
+    entry = registry.entry("cohorts", name)
+    cls = entry.load()
+    if not (isinstance(cls, type) and issubclass(cls, CohortSource)):
+        raise UserError(f"the plugin registers '{name}' as a cohort; it is no CohortSource")
+    source: CohortSource = entry.build(
+        argument,
+        request.recipe,
+        normalization=request.normalization,
+        prepare_options=request.options,
+    )
     return source
 
 
@@ -128,9 +115,7 @@ def select(registry: Registry, request: Request) -> Selection:
     for name in assignments:
         if name in method_entries and name not in names:
             raise UserError(f"--set {name}: the method '{name}' is not among those to run")
-    source = open_source(
-        registry, request.cohort, request.recipe, request.normalize, request.prepare_options
-    )
+    source = open_source(registry, request.cohort)
     task_entries = registry.entries("tasks", source.sources)
     tasks = {name: task_entries[name] for name in matching("task", request.tasks, task_entries)}
     instruments = _instruments(tasks) if assignments.keys() - names else {}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harmbench.data.cohort_request import CohortRequest
 from harmbench.data.prepare_options import PrepareOptions
 from harmbench.execution.plan.request import Request
 
@@ -48,12 +49,14 @@ class RunOptions:
     def from_json(cls, text: str) -> RunOptions:
         """Undo `to_json`."""
         content: dict[str, Any] = json.loads(text)
-        asked: dict[str, Any] = {
+        request: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in content.pop("request").items()
         }
-        asked["prepare_options"] = PrepareOptions(**asked["prepare_options"])
-        if asked["recipe"] is not None:
-            asked["recipe"] = Path(asked["recipe"])
+        cohort = request["cohort"]
+        cohort["options"] = PrepareOptions(**cohort["options"])
+        if cohort["recipe"] is not None:
+            cohort["recipe"] = Path(cohort["recipe"])
+        request["cohort"] = CohortRequest(**cohort)
         plugins = tuple(map(Path, content.pop("plugins")))
-        return cls(Request(**asked), plugins, **content)
+        return cls(Request(**request), plugins, **content)

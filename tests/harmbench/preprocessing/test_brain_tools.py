@@ -119,8 +119,9 @@ def study(tree: Any) -> Any:
 
 
 def opened(study: Any, prepare_options: PrepareOptions | None = None) -> Cohort:
-    source = Bids(str(study.root), study.recipe)
-    source.prepare_options = prepare_options or PrepareOptions()
+    source = Bids(
+        str(study.root), study.recipe, prepare_options=prepare_options or PrepareOptions()
+    )
     return Cohort.open(source, GRID, home(), Silent())
 
 

@@ -101,8 +101,7 @@ def test_an_unknown_one_is_told() -> None:
 
 
 def prepared(tmp_path, name: str, subjects: str = "4") -> Cohort:
-    source = Phantom(subjects)
-    source.normalization = name
+    source = Phantom(subjects, normalization=name)
     return Cohort.open(source, GRID, tmp_path, Silent())
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from harmbench import UserError, load_fitted
+from harmbench.data.cohort_request import CohortRequest
 from harmbench.execution.compute.runner import Runner
 from harmbench.execution.plan.plan import make_plan
 from harmbench.execution.plan.request import Request
@@ -25,7 +26,7 @@ def fitted(tmp_path, monkeypatch):
     """A fit of the method `learns`, its key, and a source scan."""
     monkeypatch.setenv("COUNTS_LOG", str(tmp_path / "fits.log"))
     registry = Registry.discover(PLUGINS)
-    request = Request(["learns"], ["domain1"], "tiny")
+    request = Request(["learns"], ["domain1"], CohortRequest("tiny"))
     (planned,) = make_plan(registry, select(registry, request), tmp_path, Silent()).cells
     runner = Runner(registry=registry, home=tmp_path, device=torch.device("cpu"), progress=Silent())
     return runner.fitted(planned), planned.fit.key, planned.data.test.load([0])

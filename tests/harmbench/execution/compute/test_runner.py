@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from harmbench.contracts.cell import Status
 from harmbench.contracts.needs import Needs
+from harmbench.data.cohort_request import CohortRequest
 from harmbench.errors import UserError
 from harmbench.execution.compute.runner import Runner
 from harmbench.execution.plan.plan import make_plan
@@ -29,7 +30,10 @@ def prepared(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
     make_plan(
-        registry, select(registry, Request(["identity"], ["sim-exp"], "tiny")), home, Silent()
+        registry,
+        select(registry, Request(["identity"], ["sim-exp"], CohortRequest("tiny"))),
+        home,
+        Silent(),
     )
     return home
 
@@ -43,7 +47,7 @@ def bench(prepared, tmp_path, monkeypatch, compute):
 
     def run(methods, tasks, progress=None, *, checkpoint_seconds=60, **options):
         registry = Registry.discover(files)
-        request = Request(methods, tasks, "tiny", **options)
+        request = Request(methods, tasks, CohortRequest("tiny"), **options)
         plan = make_plan(registry, select(registry, request), tmp_path, Silent())
         runner = Runner(
             registry=registry,
@@ -200,7 +204,7 @@ def test_what_is_not_paired_is_scored_by_what_needs_no_pairs(bench):
 
 def test_fit_data_holds_no_more_than_the_needs_entitle_to(bench, prepared):
     registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
-    request = Request(["identity"], ["domain1"], "tiny")
+    request = Request(["identity"], ["domain1"], CohortRequest("tiny"))
     planned = make_plan(registry, select(registry, request), prepared, Silent()).cells[0]
     whole = planned.data.fit_data(0)
     held = {
@@ -218,7 +222,7 @@ def test_fit_data_holds_no_more_than_the_needs_entitle_to(bench, prepared):
 
 def test_subjects_never_lie_in_two_splits(bench, prepared):
     registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
-    request = Request(["identity"], ["domain1"], "tiny")
+    request = Request(["identity"], ["domain1"], CohortRequest("tiny"))
     cohort = make_plan(registry, select(registry, request), prepared, Silent()).cohort
     assert (cohort.table.groupby("subject")["split"].nunique() == 1).all()
 
@@ -244,7 +248,7 @@ def test_a_setting_for_harmonising_alone_shares_the_fit(bench):
     cells = []
     for text in ("blindharmony.centred=false", "blindharmony.alpha=0", "blindharmony.beta1=0"):
         registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
-        request = Request(["blindharmony"], ["sim-exp"], "tiny", assignments=[text])
+        request = Request(["blindharmony"], ["sim-exp"], CohortRequest("tiny"), assignments=[text])
         cells.append(
             make_plan(registry, select(registry, request), bench.home, Silent()).cells[0].cell
         )
@@ -268,7 +272,7 @@ def test_a_setting_for_harmonising_alone_shares_the_fit(bench):
 )
 def test_slips_of_the_pen_are_told_before_any_data_is_touched(changed, message):
     registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
-    request = Request(["blindharmony"], ["domain1"], "tiny")
+    request = Request(["blindharmony"], ["domain1"], CohortRequest("tiny"))
     with pytest.raises(UserError, match=message):
         select(registry, dataclasses.replace(request, **changed))
 
@@ -310,7 +314,10 @@ def outside(bench, path, power, methods, tasks):
     told = []
     registry = Registry.discover([PLUGINS / "tiny_cohort.py", path], told.append)
     plan = make_plan(
-        registry, select(registry, Request(methods, tasks, "tiny")), bench.home, Silent()
+        registry,
+        select(registry, Request(methods, tasks, CohortRequest("tiny"))),
+        bench.home,
+        Silent(),
     )
     runner = Runner(
         registry=registry, home=bench.home, device=torch.device("cpu"), progress=Silent()
@@ -345,7 +352,10 @@ def test_what_is_broken_of_a_plugin_is_left_out_and_the_rest_goes_on(bench, tmp_
 def test_no_fit_sees_or_depends_on_labels(bench, prepared):
     registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
     plan = make_plan(
-        registry, select(registry, Request(["identity"], ["domain1"], "tiny")), prepared, Silent()
+        registry,
+        select(registry, Request(["identity"], ["domain1"], CohortRequest("tiny"))),
+        prepared,
+        Silent(),
     )
     data = plan.cells[0].data.fit_data(0)
     bare = data.restricted(Needs.PAIRED)

@@ -11,6 +11,7 @@ import torch
 
 from harmbench.contracts.cell import Status
 from harmbench.contracts.needs import Needs
+from harmbench.data.cohort_request import CohortRequest
 from harmbench.errors import UserError
 from harmbench.execution.compute.fitted import stored_fits
 from harmbench.execution.compute.runner import Runner
@@ -34,7 +35,7 @@ def prepared(tmp_path_factory):
 
 def plan(home, methods, tasks, **options):
     registry = Registry.discover(FILES)
-    request = Request(methods, tasks, "tiny", **options)
+    request = Request(methods, tasks, CohortRequest("tiny"), **options)
     return make_plan(registry, select(registry, request), home, Silent())
 
 

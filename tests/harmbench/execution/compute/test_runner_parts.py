@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from harmbench.contracts.cell import Status
+from harmbench.data.cohort_request import CohortRequest
 from harmbench.execution.compute.runner import Runner
 from harmbench.execution.plan.plan import make_plan
 from harmbench.execution.plan.request import Request
@@ -31,7 +32,7 @@ def prepared(tmp_path_factory):
 
 def plan(home, methods, **options):
     registry = Registry.discover(FILES)
-    request = Request(methods, ["site-elsewhere"], "tiny", **options)
+    request = Request(methods, ["site-elsewhere"], CohortRequest("tiny"), **options)
     return make_plan(registry, select(registry, request), home, Silent())
 
 

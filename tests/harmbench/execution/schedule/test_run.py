@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harmbench.contracts.cell import Status
+from harmbench.data.cohort_request import CohortRequest
 from harmbench.execution.plan.request import Request
 from harmbench.execution.plan.selection import select
 from harmbench.execution.schedule.executors.options import ExecutorOptions
@@ -28,7 +29,7 @@ class SilentRun(Silent):
 def request_and_registry():
     """A learning method and a control, on one task of the tiny cohort."""
     registry = Registry.discover(FILES)
-    return Request(("identity", "histogram"), ("sim-exp",), cohort="tiny"), registry
+    return Request(("identity", "histogram"), ("sim-exp",), cohort=CohortRequest("tiny")), registry
 
 
 def test_a_forecast_prepares_nothing_and_is_what_then_happens(request_and_registry, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from harmbench.contracts.cell import Status
+from harmbench.data.cohort_request import CohortRequest
 from harmbench.errors import UserError
 from harmbench.execution.compute.runner import Runner
 from harmbench.execution.plan.durations import Durations
@@ -38,7 +39,7 @@ def home(tmp_path, monkeypatch):
 
 def plan_of(home, methods, tasks, **options):
     registry = Registry.discover(FILES)
-    request = Request(tuple(methods), tuple(tasks), "tiny", **options)
+    request = Request(tuple(methods), tuple(tasks), CohortRequest("tiny"), **options)
     return make_plan(registry, select(registry, request), home, Silent())
 
 
@@ -70,7 +71,9 @@ class Lanes:
 def run(home, executor, methods, tasks, lanes=None, **choice):
     """Run a matrix of the tiny cohort by an executor; return statuses, reasons and fits made."""
     plan = plan_of(home, methods, tasks)
-    order = RunOptions(Request(tuple(methods), tuple(tasks), "tiny"), FILES, "cpu", threads=1)
+    order = RunOptions(
+        Request(tuple(methods), tuple(tasks), CohortRequest("tiny")), FILES, "cpu", threads=1
+    )
     invocation = Invocation.begin(home, order, ExecutorOptions(executor).to_json())
     scheduler = Scheduler(plan, runner(home), NOTHING_KNOWN)
     session = Session(plan, runner(home), scheduler.jobs, invocation.logs)
@@ -220,7 +223,11 @@ def test_what_another_process_is_at_is_left_for_later(home):
 
 def test_an_order_survives_being_written_down(tmp_path):
     request = Request(
-        ("a", "b"), ("c",), "bids:/data", Path("r.toml"), seeds=(0, 4), assignments=("a.x=1",)
+        ("a", "b"),
+        ("c",),
+        CohortRequest("bids:/data", Path("r.toml")),
+        seeds=(0, 4),
+        assignments=("a.x=1",),
     )
     order = RunOptions(request, (Path("/p.py"),), "cuda:1", 3, deterministic=True, max_memory=100)
     assert RunOptions.from_json(order.to_json()) == order

@@ -1,0 +1,34 @@
+"""The cohort that the user requests, and how its scans are prepared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harmbench.data.prepare_options import (
+    DEFAULT_NORMALIZATION,
+    DEFAULT_PREPARE_OPTIONS,
+    PrepareOptions,
+)
+
+
+@dataclass(frozen=True)
+class CohortRequest:
+    """A cohort by name, and how to prepare it.
+
+    Attributes
+    ----------
+    name
+        `NAME`, `NAME:ARGUMENT` or `FILE.csv`, as given by `--cohort`.
+    recipe
+        Path of a recipe, or None.
+    normalization
+        Name of the normalisation of intensities.
+    options
+        How volumes are prepared.
+    """
+
+    name: str = "phantom"
+    recipe: Path | None = None
+    normalization: str = DEFAULT_NORMALIZATION
+    options: PrepareOptions = DEFAULT_PREPARE_OPTIONS
