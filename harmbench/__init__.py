@@ -41,11 +41,13 @@ if TYPE_CHECKING:
     from harmbench.contracts.task import Task as Task
     from harmbench.contracts.task_data import TaskData as TaskData
     from harmbench.data.cohort import Cohort as Cohort
+    from harmbench.data.cohort_request import CohortRequest as CohortRequest
     from harmbench.data.cohort_source import CohortSource as CohortSource
     from harmbench.data.cohort_writer import CohortWriter as CohortWriter
     from harmbench.data.cohort_writer import ScanRecord as ScanRecord
     from harmbench.data.cohort_writer import write_row as write_row
     from harmbench.data.display import upright as upright
+    from harmbench.data.prepare_options import PrepareOptions as PrepareOptions
     from harmbench.data.scan_set import ScanSet as ScanSet
     from harmbench.data.scan_set import Transform as Transform
     from harmbench.data.scans import Grid as Grid
@@ -74,6 +76,7 @@ _LAZY = {
     "BatchScorer": "harmbench.contracts.scorer",
     "Batches": "harmbench.training.batches",
     "Cohort": "harmbench.data.cohort",
+    "CohortRequest": "harmbench.data.cohort_request",
     "CohortSource": "harmbench.data.cohort_source",
     "CohortWriter": "harmbench.data.cohort_writer",
     "Estimate": "harmbench.statistics.estimate",
@@ -87,6 +90,7 @@ _LAZY = {
     "Model": "harmbench.contracts.model",
     "PaperFigure": "harmbench.contracts.figure",
     "Phase": "harmbench.training.loop",
+    "PrepareOptions": "harmbench.data.prepare_options",
     "Progress": "harmbench.util.progress",
     "ScanRecord": "harmbench.data.cohort_writer",
     "ScanSet": "harmbench.data.scan_set",
@@ -121,6 +125,7 @@ __all__ = [
     "Batches",
     "BlindnessError",
     "Cohort",
+    "CohortRequest",
     "CohortSource",
     "CohortWriter",
     "DivergedError",
@@ -138,6 +143,7 @@ __all__ = [
     "Needs",
     "PaperFigure",
     "Phase",
+    "PrepareOptions",
     "Progress",
     "Published",
     "ScanRecord",
