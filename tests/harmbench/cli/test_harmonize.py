@@ -289,7 +289,7 @@ def damaged(path, kind):
     [
         ("truncated", "scan.nii.gz is truncated"),
         ("dicom", "dcm2niix"),
-        ("4-D", "scan.nii.gz has shape (50, 59, 48, 2); a single 3-D volume is needed"),
+        ("4-D", "scan.nii.gz has shape (50, 59, 48, 2); one 3-D volume is needed"),
         ("empty", "scan.nii.gz is empty: no voxel is above zero"),
         ("NaN", "scan.nii.gz has non-finite voxels"),
         ("head", "scan.nii.gz is not brain-extracted"),

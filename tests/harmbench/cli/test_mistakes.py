@@ -51,7 +51,7 @@ def test_each_mistake_has_its_line(mistake, arguments, message):
 
 def test_a_home_that_cannot_be_created_is_named(mistake, tmp_path, monkeypatch):
     (tmp_path / "home").write_text("in the way")
-    assert "home cannot be used" in mistake(*RUN)
+    assert f"{tmp_path / 'home'} is not writable" in mistake(*RUN)
 
 
 def test_a_suite_says_how_scans_are_prepared_unless_the_command_does(mistake, tmp_path):

@@ -105,8 +105,14 @@ def prepared(tmp_path, name: str, subjects: str = "4") -> Cohort:
     return Cohort.open(source, GRID, tmp_path, Silent())
 
 
-def test_a_cohort_s_normalisation_is_in_its_name_its_keys_and_its_table(tmp_path) -> None:
-    plain, nyul = prepared(tmp_path, "minmax"), prepared(tmp_path, "nyul")
+@pytest.fixture(scope="module")
+def nyul(tmp_path_factory) -> Cohort:
+    return prepared(tmp_path_factory.mktemp("nyul"), "nyul")
+
+
+@pytest.mark.usefixtures("one_core")
+def test_a_cohort_s_normalisation_is_in_its_name_its_keys_and_its_table(nyul, tmp_path) -> None:
+    plain = prepared(tmp_path, "minmax")
     assert (plain.name, nyul.name) == ("phantom:4", "phantom:4+nyul")
     assert (plain.normalization, nyul.normalization) == ("minmax", "nyul")
     assert plain.key != nyul.key
@@ -117,11 +123,12 @@ def test_a_cohort_s_normalisation_is_in_its_name_its_keys_and_its_table(tmp_path
     assert not torch.equal(images, plain.scans("target").load([0]).images)
 
 
-def test_the_standard_is_learnt_from_the_target_s_training_scans_alone(tmp_path) -> None:
+@pytest.mark.usefixtures("one_core")
+def test_the_standard_is_learnt_from_the_target_s_training_scans_alone(nyul, tmp_path) -> None:
     """Blindness: other sources, and other subjects to test on, teach nothing."""
     from harmbench.cohorts.phantom import source as phantom
 
-    first = prepared(tmp_path / "first", "nyul")
+    first = nyul
     scanners = dict(phantom.SCANNERS)
     try:
         phantom.SCANNERS["domain3"] = replace(scanners["domain3"], surface=1.5, noise=0.3)

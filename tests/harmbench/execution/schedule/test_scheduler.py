@@ -181,6 +181,7 @@ def test_two_workers_do_what_one_process_does(home, tmp_path_factory, monkeypatc
     assert "fit of learns, seed 0" in lanes.shown
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced_and_twice_is_a_failure(home):
     lanes = Lanes()
     results, _ = run(home, "local", ["dies", "identity"], ["domain1"], lanes, workers=1)
@@ -191,6 +192,7 @@ def test_a_worker_that_dies_is_replaced_and_twice_is_a_failure(home):
     assert any("it is tried again" in line for line in lanes.lines)
 
 
+@pytest.mark.slow
 def test_jobs_of_submitit_do_the_same(home):
     results, fits = run(home, "submitit", ["identity", "counts", "fails"], ["domain1"])
     assert fits == ["counts"]
