@@ -19,7 +19,7 @@ from harmbench import hookspecs
 from harmbench.errors import UserError, one_line
 from harmbench.util.hashing import digest, file_digest
 from harmbench.util.home import home
-from harmbench.util.lazy import Lazy
+from harmbench.util.lazy import SHOWN, Lazy, shown_attributes
 
 _FILE_MODULE = "harmbench_plugin_"
 
@@ -86,11 +86,22 @@ class Entry:
             return self.lazy.load()
         except UserError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserError(
                 f"'{self.name}' of plugin '{self.plugin.name}' ({self.plugin.distribution}) "
                 f"cannot be loaded: {one_line(error)}"
             ) from error
+
+    def attributes(self) -> dict[str, str]:
+        """Return the attributes that listings show (`SHOWN`), empty where there is none.
+
+        The class is imported only if its registration does not declare them. If that fails,
+        the summary is the error message.
+        """
+        try:
+            return shown_attributes(self.lazy if self.lazy.declared else self.load())
+        except UserError as error:
+            return {**dict.fromkeys(SHOWN, ""), "summary": str(error)}
 
     def build(self, *args: Any, **kwargs: Any) -> Any:
         """Import the class and construct it with its registered arguments and these."""

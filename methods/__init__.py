@@ -2,31 +2,90 @@
 
 from __future__ import annotations
 
-from harmbench import hookimpl
+from harmbench import Lazy, hookimpl
 
 
 @hookimpl
-def register_methods() -> dict[str, str]:
+def register_methods() -> dict[str, Lazy]:
     """Register controls, baselines and published methods."""
     return {
-        "identity": "harmbench_methods.identity:Identity",
-        "oracle": "harmbench_methods.oracle:Oracle",
-        "scale": "harmbench_methods.scale:Scale",
-        "histogram": "harmbench_methods.histogram:Histogram",
-        "unet": "harmbench_methods.unet:UNetMethod",
-        "cyclegan": "harmbench_methods.cyclegan:CycleGAN",
-        "blindharmony": "harmbench_methods.blindharmony.method:BlindHarmony",
-        "blindharmony-ml": "harmbench_methods.blindharmony_ml.method:BlindHarmonyLikelihood",
-        "blindcurve": "harmbench_methods.blindcurve.method:BlindCurve",
+        "identity": Lazy(
+            "harmbench_methods.identity:Identity",
+            summary="leaves scans as they are; bounds the scale from below",
+            needs="NOTHING",
+            control="floor",
+        ),
+        "oracle": Lazy(
+            "harmbench_methods.oracle:Oracle",
+            summary="returns the paired truth; bounds the scale from above",
+            needs="TRUTH",
+            control="ceiling",
+        ),
+        "scale": Lazy(
+            "harmbench_methods.scale:Scale",
+            summary="scales each slice to the target population's mean norm",
+            needs="TARGET",
+        ),
+        "histogram": Lazy(
+            "harmbench_methods.histogram:Histogram",
+            summary="maps foreground quantiles onto the target population's, volume by volume",
+            needs="TARGET",
+        ),
+        "unet": Lazy(
+            "harmbench_methods.unet:UNetMethod",
+            summary=(
+                "a U-Net trained with L1 loss on same-subject pairs of source and target slices"
+            ),
+            needs="PAIRED",
+        ),
+        "cyclegan": Lazy(
+            "harmbench_methods.cyclegan:CycleGAN",
+            summary="a CycleGAN trained on slices of the source and the target, without pairs",
+            needs="UNPAIRED",
+        ),
+        "blindharmony": Lazy(
+            "harmbench_methods.blindharmony.method:BlindHarmony",
+            summary="a flow of the target domain, and ten steps towards the source (ICCV 2023)",
+            needs="TARGET",
+            published="harmbench_methods.blindharmony.published:TABLE_3",
+        ),
+        "blindharmony-ml": Lazy(
+            "harmbench_methods.blindharmony_ml.method:BlindHarmonyLikelihood",
+            summary=(
+                "the curve and bias field that make a scan most likely under blindharmony's flow"
+            ),
+            needs="TARGET",
+        ),
+        "blindcurve": Lazy(
+            "harmbench_methods.blindcurve.method:BlindCurve",
+            summary="learns to undo random curves and bias fields put on the target's own scans",
+            needs="TARGET",
+        ),
     }
 
 
 @hookimpl
-def register_figures() -> dict[str, str]:
+def register_figures() -> dict[str, Lazy]:
     """Register the figures of the methods' papers, and of what methods do to scans."""
     blindharmony = "harmbench_methods.blindharmony.figures"
     return {
-        "samples": f"{blindharmony}:Samples",
-        "terms": f"{blindharmony}:Terms",
-        "maps": "harmbench_methods.blindcurve.figures:Maps",
+        "samples": Lazy(
+            f"{blindharmony}:Samples",
+            summary=(
+                "slices drawn from the flow at several temperatures, below real ones (Figure 1)"
+            ),
+            method="blindharmony",
+        ),
+        "terms": Lazy(
+            f"{blindharmony}:Terms",
+            summary=(
+                "what Eq. 1 and Eq. 2 see of a pair, and of T1 against T2, which fails (Figure 2)"
+            ),
+            method="blindharmony",
+        ),
+        "maps": Lazy(
+            "harmbench_methods.blindcurve.figures:Maps",
+            summary="the curve and the field that blindcurve maps scans by, and what they do",
+            method="blindcurve",
+        ),
     }

@@ -22,22 +22,49 @@ def domain_task(source: str) -> str:
 
 
 @hookimpl
-def register_tasks(sources: tuple[str, ...]) -> dict[str, str | Lazy]:
+def register_tasks(sources: tuple[str, ...]) -> dict[str, Lazy]:
     """Register the nine simulated shifts, and for every source domain what is asked of it."""
     simulated = "harmbench_tasks.simulated"
-    tasks: dict[str, str | Lazy] = {
-        "sim-exp": f"{simulated}:Exp",
-        "sim-log": f"{simulated}:Log",
-        "sim-bias": f"{simulated}:Bias",
+    tasks: dict[str, Lazy] = {
+        "sim-exp": Lazy(
+            f"{simulated}:Exp", summary="undo exp(x), simulated on the target's own scans"
+        ),
+        "sim-log": Lazy(
+            f"{simulated}:Log", summary="undo ln(1 + 3x), simulated on the target's own scans"
+        ),
+        "sim-bias": Lazy(
+            f"{simulated}:Bias",
+            summary="undo a smooth bias field and a random curve of each scan's own",
+        ),
     }
     for gamma in GAMMAS:
-        tasks[f"sim-gamma{gamma}"] = Lazy(f"{simulated}:Gamma", {"gamma": gamma})
+        tasks[f"sim-gamma{gamma}"] = Lazy(
+            f"{simulated}:Gamma",
+            {"gamma": gamma},
+            summary="undo x to the power of gamma, simulated on the target's own scans",
+        )
     for source in sources:
         chosen = {"source": source}
-        tasks[domain_task(source)] = Lazy("harmbench_tasks.domains:Domain", chosen)
-        tasks[f"wmseg-{source}"] = Lazy("harmbench_tasks.segmentation:WhiteMatter", chosen)
-        tasks[f"retest-{source}"] = Lazy("harmbench_tasks.retest:Retest", chosen)
+        tasks[domain_task(source)] = Lazy(
+            "harmbench_tasks.domains:Domain",
+            chosen,
+            summary="harmonise the scans of a source scanner",
+        )
+        tasks[f"wmseg-{source}"] = Lazy(
+            "harmbench_tasks.segmentation:WhiteMatter",
+            chosen,
+            summary="segment white matter on harmonised scans by a network of the target's",
+        )
+        tasks[f"retest-{source}"] = Lazy(
+            "harmbench_tasks.retest:Retest",
+            chosen,
+            summary=(
+                "white-matter volume of harmonised scans against the target's of the same subjects"
+            ),
+        )
         tasks[f"classify-site-{source}"] = Lazy(
-            "harmbench_tasks.classify_site:ClassifySite", chosen
+            "harmbench_tasks.classify_site:ClassifySite",
+            chosen,
+            summary="tell harmonised scans from the target's by a classifier trained on them",
         )
     return tasks

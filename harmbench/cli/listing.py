@@ -44,10 +44,8 @@ def listing(category: str, cohort: str, recipe: Path | None, plugin: tuple[Path,
     for heading in ("name", *extra, "summary", "plugin"):
         table.add_column(heading, no_wrap=heading == "name", overflow="fold")
     for name, entry in sorted(registry.entries(category, sources).items()):
-        attributes = entry.lazy.attributes()
+        attributes = entry.attributes()
         arguments = ", ".join(f"{key} {value}" for key, value in entry.lazy.kwargs.items())
-        summary = attributes.get("summary", "") + (f" ({arguments})" if arguments else "")
-        table.add_row(
-            name, *(attributes.get(field, "") for field in extra), summary, entry.plugin.name
-        )
+        summary = attributes["summary"] + (f" ({arguments})" if arguments else "")
+        table.add_row(name, *(attributes[field] for field in extra), summary, entry.plugin.name)
     Console().print(table)

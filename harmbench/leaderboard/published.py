@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from harmbench.contracts.published import BASELINE, Published
 from harmbench.errors import HarmbenchError
@@ -59,44 +57,23 @@ def references(registry: Registry, board: Board) -> list[Reference]:
 
 
 def printed_of(entry: Entry) -> Published | None:
-    """Return the `published` of a registered method.
+    """Return the `published` of a registered method; None if it has none of its own.
 
-    Where the class takes it from another module, as it had better, that module alone is
-    imported: the method itself would bring torch with it, which takes seconds.
+    If the registration declares the table (`Lazy`), the table's module alone is imported:
+    the method itself would bring torch with it, which takes seconds.
 
     Raises
     ------
     UserError
-        If what is to be imported cannot be.
+        If the table's module, or the class of an undeclared method, cannot be imported.
     """
-    value, module = _assigned(entry.lazy)
-    if value is None:
-        return None
-    if module is not None:
-        published = Entry(entry.name, Lazy(f"{module}:{value}"), entry.plugin).load()
+    lazy = entry.lazy
+    published: Any
+    if lazy.published is not None:
+        published = Entry(entry.name, Lazy(lazy.published), entry.plugin).load()
+    elif lazy.declared:
+        published = None
     else:
-        published = entry.load().published
+        # Not inherited: a subclass is not the method of the paper.
+        published = vars(entry.load()).get("published")
     return published if isinstance(published, Published) else None
-
-
-def _assigned(lazy: Lazy) -> tuple[str | None, str | None]:
-    """Return the name in `published = NAME` of a class, and the module it is imported from."""
-    spec = importlib.util.find_spec(lazy.module) if lazy.exists() else None
-    if spec is None or spec.origin is None:
-        return None, None
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    name = lazy.target.partition(":")[2]
-    classes = (each for each in tree.body if isinstance(each, ast.ClassDef) and each.name == name)
-    value = None
-    for statement in (statement for each in classes for statement in each.body):
-        match statement:
-            case (
-                ast.Assign(targets=[ast.Name(id="published")], value=assigned)
-                | ast.AnnAssign(target=ast.Name(id="published"), value=assigned)
-            ):
-                value = assigned.id if isinstance(assigned, ast.Name) else ""
-    for each in tree.body:
-        if isinstance(each, ast.ImportFrom) and value in {alias.name for alias in each.names}:
-            target = "." * each.level + (each.module or "")
-            return value, importlib.util.resolve_name(target, spec.parent)
-    return value, None

@@ -22,8 +22,7 @@ def summaries(registry: Registry) -> dict[str, str]:
 
 def _attribute(registry: Registry, attribute: str) -> dict[str, str]:
     return {
-        name: entry.lazy.attributes().get(attribute, "")
-        for name, entry in registry.entries("metrics").items()
+        name: entry.attributes()[attribute] for name, entry in registry.entries("metrics").items()
     }
 
 

@@ -32,7 +32,7 @@ _FRONT_BOARDS = 3
 def registered(
     registry: Registry, category: str, sources: Sequence[str] = ()
 ) -> dict[str, dict[str, str]]:
-    """Return summary and unit of the registered tasks or metrics, without importing them.
+    """Return summary, unit and more of the registered tasks or metrics, see `Entry.attributes`.
 
     Empty if two plugins claim one name.
     """
@@ -40,11 +40,7 @@ def registered(
         entries = registry.entries(category, tuple(sources))
     except UserError:
         return {}
-    attributes = {name: entry.lazy.attributes() for name, entry in entries.items()}
-    return {
-        name: {key: values.get(key, "") for key in ("summary", "unit")}
-        for name, values in attributes.items()
-    }
+    return {name: entry.attributes() for name, entry in entries.items()}
 
 
 class Pages:

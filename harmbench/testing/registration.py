@@ -7,6 +7,7 @@ import sys
 
 from harmbench.plugins import Entry
 from harmbench.testing.checks import CheckFailure, NotApplicable
+from harmbench.util.lazy import shown_attributes
 
 # Loading one of these takes longer than `harmbench --help` may.
 HEAVY = ("torch", "monai", "mlflow", "pandas")
@@ -14,7 +15,7 @@ SINGLE_FILE_ORIGINS = ("--plugin", "user folder")
 
 
 def check_registration(category: str, entry: Entry | None, name: str, summary: str) -> None:
-    """Check name, summary and import time of a registered method or task.
+    """Check name, summary, declared attributes and import time of a registered method or task.
 
     Parameters
     ----------
@@ -44,9 +45,23 @@ def check_registration(category: str, entry: Entry | None, name: str, summary: s
             f"summary = {summary!r}",
             'set summary = "what it does, in one line"',
         )
+    if entry.lazy.declared:
+        _check_declared(entry)
     if entry.plugin.origin in SINGLE_FILE_ORIGINS:
         raise NotApplicable("a single file is loaded with everything it imports")
     _check_import(category, getattr(entry.plugin.module, "__name__", ""))
+
+
+def _check_declared(entry: Entry) -> None:
+    """Compare the attributes that a registration declares with those of the class."""
+    cls = shown_attributes(entry.load())
+    for name, declared in shown_attributes(entry.lazy).items():
+        if declared != cls[name]:
+            raise CheckFailure(
+                f"the registration of '{entry.name}' declares the attributes of its class",
+                f"{name} = {declared!r}, on the class {cls[name]!r}",
+                f"set {name}={cls[name]!r} in Lazy(...)",
+            )
 
 
 def _check_import(category: str, module: str) -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from enum import Enum
 from typing import Any
 
 from harmbench.errors import UserError
+
+# Attributes that listings show.
+SHOWN = ("summary", "needs", "control", "unit", "method")
 
 
 @dataclass(frozen=True)
 class Lazy:
     """A class to be imported when it is used, and what to construct it with.
+
+    The attributes from `summary` on repeat those of the class, for listings that do not
+    import it. Without a `summary`, listings import the class and read its attributes.
 
     Attributes
     ----------
@@ -24,10 +29,27 @@ class Lazy:
         `"module:Class"`.
     kwargs
         Keyword arguments of its constructor.
+    summary
+        One line for listings.
+    needs, control
+        Of a method: the name of its `Needs`, such as `"TARGET"`, and its `control`.
+    published
+        Of a method: its paper's table, `"module:TABLE"`, best in a module without torch.
+    unit
+        Of a metric.
+    method
+        Of a figure.
     """
 
     target: str
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    _: KW_ONLY
+    summary: str | None = None
+    needs: str | None = None
+    control: str | None = None
+    published: str | None = None
+    unit: str = ""
+    method: str | None = None
 
     def load(self) -> Any:
         """Import the module and return the class.
@@ -57,36 +79,21 @@ class Lazy:
         except (ImportError, ValueError):
             return False
 
-    def attributes(self) -> dict[str, str]:
-        """Read the plain class attributes from the source text, without importing it.
-
-        This is what lets `harmbench list` show summaries without loading torch. Strings
-        are returned as they are and `Needs.TARGET` as `"TARGET"`; what cannot be read so
-        is left out.
-        """
-        module, _, name = self.target.partition(":")
-        try:
-            spec = importlib.util.find_spec(module)
-            assert spec is not None
-            assert spec.origin is not None
-            tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-        except (ImportError, OSError, SyntaxError, ValueError, AssertionError):
-            return {}
-        for node in tree.body:
-            if isinstance(node, ast.ClassDef) and node.name == name:
-                return dict(_literals(node))
-        return {}
+    @property
+    def declared(self) -> bool:
+        """Whether listings can do without the class."""
+        return self.summary is not None
 
 
-def _literals(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
-    for statement in node.body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            name = statement.targets[0].id
-        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            name = statement.target.id
-        else:
-            continue
-        if isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str):
-            yield name, statement.value.value
-        elif isinstance(statement.value, ast.Attribute):
-            yield name, statement.value.attr
+def shown_attributes(source: Any) -> dict[str, str]:
+    """Return the attributes that listings show, of a class or its declaration.
+
+    Enums are returned by name; attributes that are missing or no text are empty.
+    """
+    return {name: _text(getattr(source, name, None)) for name in SHOWN}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Enum):
+        return value.name
+    return value if isinstance(value, str) else ""

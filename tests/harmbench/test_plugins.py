@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import harmbench_methods
+import harmbench_tasks
+from harmbench import builtin
 from harmbench.errors import UserError
 from harmbench.plugins import KINDS, Registry
 from harmbench.util.lazy import Lazy
@@ -63,7 +66,7 @@ def test_every_registered_name_can_be_loaded_and_agrees_with_its_class(home):
             loaded = entry.load()
             built = entry.build() if kind in ("tasks", "metrics") else loaded
             assert built.name == name
-            assert entry.lazy.attributes()["summary"] == loaded.summary
+            assert entry.attributes()["summary"] == loaded.summary
 
 
 def test_an_installed_plugin_is_found_with_its_distribution(home, install):
@@ -83,6 +86,97 @@ def test_an_installed_plugin_is_found_with_its_distribution(home, install):
     assert (plugin.distribution, plugin.version) == ("outside_methods", "2.3")
     assert plugin.registers["methods"] == ["outside"]
     assert registry.entry("methods", "outside").plugin is plugin
+
+
+BUILT_IN = {
+    "methods": harmbench_methods.register_methods(),
+    "figures": harmbench_methods.register_figures(),
+    "tasks": harmbench_tasks.register_tasks(("domain1", "elsewhere")),
+    "metrics": builtin.register_metrics(),
+    "cohorts": builtin.register_cohorts(),
+}
+
+
+def test_all_categories_have_built_in_entries():
+    assert set(BUILT_IN) == set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("category", "name"),
+    [(category, name) for category, entries in BUILT_IN.items() for name in entries],
+)
+def test_a_built_in_registration_declares_the_attributes_of_its_class(category, name):
+    lazy = BUILT_IN[category][name]
+    cls = lazy.load()
+    assert lazy.summary == cls.summary
+    assert lazy.control == getattr(cls, "control", None)
+    assert lazy.unit == getattr(cls, "unit", "")
+    assert lazy.method == getattr(cls, "method", None)
+    assert lazy.needs == (cls.needs.name if category == "methods" else None)
+    published = None if lazy.published is None else Lazy(lazy.published).load()
+    assert published is vars(cls).get("published")
+
+
+UNDECLARED = """
+    from harmbench import hookimpl
+
+    @hookimpl
+    def register_methods():
+        return {"outside": "outside_classes:Outside"}
+    """
+
+
+def test_the_class_of_a_plain_reference_is_imported_for_its_attributes(home, install):
+    install("outside_methods", UNDECLARED)
+    install(
+        "outside_classes",
+        """
+        from harmbench import Needs, hookimpl
+
+        class Base:
+            summary = "is inherited"
+            control = None
+
+        class Outside(Base):
+            needs = Needs.TARGET
+            def method(self): "No text."
+            @hookimpl
+            def before_cell(cell): pass
+        """,
+    )
+    assert Registry.discover().entry("methods", "outside").attributes() == {
+        "summary": "is inherited",
+        "needs": "TARGET",
+        "control": "",
+        "unit": "",
+        "method": "",
+    }
+
+
+@pytest.mark.parametrize("code", ["1 / 0", "raise SystemExit(3)", "Other = 1"])
+def test_a_plain_reference_that_cannot_be_imported_is_shown_as_such(home, install, code):
+    install("outside_methods", UNDECLARED)
+    install("outside_classes", code)
+    attributes = Registry.discover().entry("methods", "outside").attributes()
+    assert "outside" in attributes["summary"]
+    assert attributes["needs"] == ""
+
+
+def test_a_declared_class_is_not_imported_for_its_attributes(home, install):
+    install(
+        "outside_methods",
+        """
+        from harmbench import Lazy, hookimpl
+
+        @hookimpl
+        def register_methods():
+            lazy = Lazy("outside_classes:Outside", summary="is declared", needs="TARGET")
+            return {"outside": lazy}
+        """,
+    )
+    install("outside_classes", "1 / 0")
+    attributes = Registry.discover().entry("methods", "outside").attributes()
+    assert (attributes["summary"], attributes["needs"]) == ("is declared", "TARGET")
 
 
 BROKEN = {
@@ -152,7 +246,7 @@ def test_files_and_the_user_folder_are_searched(home):
         "metrics": ["brightness"],
         "figures": ["sample-figure"],
     }
-    assert registry.entry("methods", "darker").lazy.attributes()["needs"] == "NOTHING"
+    assert registry.entry("methods", "darker").attributes()["needs"] == "NOTHING"
     assert "sample-last" in registry.entries("tasks", ("a", "b"))
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import harmbench_methods
-from harmbench import BlindnessError, FitData, Lazy, Needs, UserError
+from harmbench import BlindnessError, FitData, Needs, UserError
 from harmbench.contracts.fit_progress import FitProgress
 from harmbench.data.scans import GRIDS
 from harmbench_methods._slices import first_scans, training_steps
@@ -229,7 +229,4 @@ def test_slices_too_small_are_told(small_cohort):
 
 
 def test_registration():
-    lazy = Lazy(harmbench_methods.register_methods()["unet"])
-    assert lazy.load() is UNetMethod
-    assert lazy.attributes()["needs"] == "PAIRED"
-    assert lazy.attributes()["summary"] == UNetMethod.summary
+    assert harmbench_methods.register_methods()["unet"].load() is UNetMethod

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from harmbench import hookimpl
+from harmbench import Lazy, hookimpl
 
 
 @hookimpl
-def register_methods() -> dict[str, str]:
+def register_methods() -> dict[str, Lazy]:
     """Register the method."""
-    return {"combat-voxel": "combat_voxel.method:ComBatVoxel"}
+    return {
+        "combat-voxel": Lazy(
+            "combat_voxel.method:ComBatVoxel",
+            summary="location and scale of every voxel by empirical Bayes, target as reference",
+            needs="UNPAIRED",
+        )
+    }

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from harmbench import hookimpl
+from harmbench import Lazy, hookimpl
 
 
 @hookimpl
-def register_methods() -> dict[str, str]:
+def register_methods() -> dict[str, Lazy]:
     """Register the blind method, and the one that adapts over a whole source domain."""
     return {
-        "harmonizing-flows": "harmonizing_flows.method:HarmonizingFlows",
-        "harmonizing-flows-domain": "harmonizing_flows.domain:HarmonizingFlowsDomain",
+        "harmonizing-flows": Lazy(
+            "harmonizing_flows.method:HarmonizingFlows",
+            summary=(
+                "a U-Net that undoes random contrasts, adapted to each scan by the target's flow"
+            ),
+            needs="TARGET",
+        ),
+        "harmonizing-flows-domain": Lazy(
+            "harmonizing_flows.domain:HarmonizingFlowsDomain",
+            summary=(
+                "harmonizing-flows, adapted to the source's scans together, as the paper has it"
+            ),
+            needs="UNPAIRED",
+        ),
     }

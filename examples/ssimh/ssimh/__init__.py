@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from harmbench import hookimpl
+from harmbench import Lazy, hookimpl
 
 
 @hookimpl
-def register_methods() -> dict[str, str]:
+def register_methods() -> dict[str, Lazy]:
     """Register the method."""
-    return {"ssimh": "ssimh.method:SSIMH"}
+    return {
+        "ssimh": Lazy(
+            "ssimh.method:SSIMH",
+            summary="swaps the amplitudes of low spatial frequencies for a target reference's",
+            needs="TARGET",
+        )
+    }

@@ -67,7 +67,7 @@ def ablation_request(
     floors = [
         name
         for name, entry in registry.entries("methods").items()
-        if entry.lazy.attributes().get("control") == "floor" and name != method
+        if entry.attributes()["control"] == "floor" and name != method
     ]
     request = replace(request, methods=(method, *floors), tasks=tasks, ablations=True)
     return AblationRequest(request, tuple(names), published)

@@ -13,9 +13,10 @@ HEAVY = ("torch", "mlflow", "monai", "pandas", "numpy", "matplotlib", "SimpleITK
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["run", "--help"], ["ablate", "--help"], ["list", "methods"], ["list", "metrics"],
-     ["data", "show", "--help"], ["figure"], ["plugins"], ["leaderboard", "--help"],
-     ["check", "--help"], ["new", "--help"], ["new", "method", "mine", "-o", "{folder}"],
-     ["compare", "--help"], ["export", "--help"], ["report", "--help"], ["ui", "--help"],
+     ["list", "cohorts"], ["data", "show", "--help"], ["figure"], ["plugins"],
+     ["leaderboard", "--help"], ["check", "--help"], ["new", "--help"],
+     ["new", "method", "mine", "-o", "{folder}"], ["compare", "--help"],
+     ["export", "--help"], ["report", "--help"], ["ui", "--help"],
      ["store", "--help"]],
     ids=" ".join,
 )  # fmt: skip

@@ -110,6 +110,27 @@ def test_registration(tmp_path, monkeypatch, name, kind, imports, message):
         assert message in outcome.text
 
 
+DECLARING_HOOK = """
+from harmbench import Lazy, hookimpl
+@hookimpl
+def register_methods():
+    return {{"sound": Lazy("broken_methods:Sound", summary={summary!r}, needs={needs!r})}}
+"""
+
+
+@pytest.mark.parametrize("wrong", ["", "summary", "needs"])
+def test_declared_attributes_must_be_those_of_the_class(tmp_path, monkeypatch, wrong):
+    cls = importlib.import_module("broken_methods").Sound
+    declared = {"summary": cls.summary, "needs": cls.needs.name} | ({wrong: "XY"} if wrong else {})
+    module = f"declares_{wrong}"
+    text = DECLARING_HOOK.format(**declared)
+    registry = registered(tmp_path, monkeypatch, module, **{module: text})
+    outcome = find("sound", registry=registry).perform("registration")
+    assert outcome.status is (CheckStatus.FAILED if wrong else CheckStatus.PASSED)
+    if wrong:
+        assert f"{wrong} = 'XY'" in outcome.text
+
+
 TASK_HOOK = """
 from harmbench import hookimpl
 import pandas
