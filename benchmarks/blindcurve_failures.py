@@ -41,7 +41,7 @@ from harmbench.plugins import Registry
 from harmbench_methods.blindcurve.config import BlindCurveConfig
 from harmbench_methods.histogram import Histogram
 
-SUBJECT, SEED = "ventricles", 1  # nobody of the cohort
+SUBJECT, SEED = "ventricles", 1  # not a subject of the cohort
 GROWTHS = (0, 1, 3, 6)  # voxels of 1.2 mm by which ventricles grow on all sides
 VENTRICLES = ((-16, 44), (-32, 32), (-62, 38))  # mm along z, x and y: where they may lie
 

@@ -13,7 +13,7 @@ from harmbench import Scans, ScanSet
 
 
 def first_scans(scans: ScanSet, slices: int) -> ScanSet:
-    """Return the first scans, one or more, that have at most so many slices; all, if 0.
+    """Return the first scans with at most `limit` slices together, at least one; all if 0.
 
     The first, not drawn ones: a transform's parameters belong to places, and pairs to the
     same place in two sets; both stay as they are.

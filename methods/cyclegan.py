@@ -57,8 +57,8 @@ class CycleGANConfig:
     discriminator_width: int = 64  # [Zhu 2017] channels of the first layer
     residual: bool = False  # [ours] the generator says what to add; [Zhu 2017] has no such sum
 
-    source_slices: int = 76_775  # [S 2.3] at most so many; 0 is no limit
-    target_slices: int = 76_775  # [S 2.3] at most so many; 0 is no limit
+    source_slices: int = 76_775  # [S 2.3] at most this number; 0 is no limit
+    target_slices: int = 76_775  # [S 2.3] at most this number; 0 is no limit
     epochs: int = 40  # [S 2.3] times through the larger of the two sets
     steps: int = 0  # [ours] training steps in place of epochs, if not 0
     batch_size: int = 1  # [Zhu 2017]

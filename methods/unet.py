@@ -54,7 +54,7 @@ class UNetConfig:
     width: int = 64  # [R 2015] channels at full resolution; doubled by each Down block
     residual: bool = False  # [ours] the network says what to add; [S 2.2] tells of no such sum
 
-    training_slices: int = 76_775  # [S 2.2] at most so many pairs of slices; 0 is no limit
+    training_slices: int = 76_775  # [S 2.2] limit of pairs of slices; 0 is no limit
     epochs: int = 120  # [S 2.2]
     steps: int = 0  # [ours] training steps in place of epochs, if not 0
     batch_size: int = 16  # [ours] the paper does not say

@@ -58,7 +58,7 @@ class Classifier(nn.Sequential):
 
 @dataclass(frozen=True)
 class Example:
-    """A scan to be told apart.
+    """A scan to classify.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class Stacks:
     Parameters
     ----------
     n_scans
-        Room for so many.
+        Capacity, in slices.
     shape
         `(S, H, W)` of a scan.
     """
@@ -248,7 +248,7 @@ class SiteScorer(Scorer):
         self._keep(harmonized, SOURCE)
 
     def table(self) -> pd.DataFrame:
-        """Return the share of each scan's slices that were told rightly."""
+        """Return the share of each scan's slices that were classified correctly."""
         shares = site_accuracy(
             self._examples,
             self._stacks,

@@ -10,9 +10,9 @@ from . import domain_task
 def choose(cohort: Cohort, source: str, *, labelled: bool = False) -> TaskData:
     """Choose the scans of a source domain to test on, and what methods may be fitted on.
 
-    Where test subjects were scanned on the target's scanner too, in the same space, only
-    they are tested, against those scans, as in the paper. Where nobody was, everybody of
-    the source's test split is, and nobody knows the truth.
+    If test subjects were also scanned on the target scanner, in the same space, only they are
+    tested, against those scans, as in the paper. Otherwise all subjects of the source's test
+    split are tested, and there is no truth.
 
     Parameters
     ----------

@@ -197,7 +197,7 @@ def _show(cohort: Cohort) -> None:
         console.print(f"{cohort.facts['elsewhere']} scans are of no domain.")
     for details in cohort.table["details"]:
         if details.get("doubtful"):
-            told = f"correlation {details['correlation']:.2f} with the template is low"
-            console.print(f"look at {details['path']}: {told}", soft_wrap=True)
+            reason = f"correlation {details['correlation']:.2f} with the template is low"
+            console.print(f"look at {details['path']}: {reason}", soft_wrap=True)
     for name, reason in cohort.left_out.items():
         console.print(f"left out {name}: {reason}", soft_wrap=True)

@@ -77,7 +77,7 @@ class Listed(Study):
         return Found({d.name: tuple(self._domains[d.name]) for d in self.recipe.domains}, {})
 
     def _read(self) -> dict[str, list[Scan]]:
-        """Read the file; every mistake is told with its line."""
+        """Read the file; every error names its line."""
         try:
             with self._file.open(encoding="utf-8-sig", newline="") as stream:
                 reader = csv.DictReader(stream, skipinitialspace=True)

@@ -78,7 +78,7 @@ class Study(CohortSource):
     Attributes
     ----------
     root
-        The folder that names of files are told by.
+        The folder that file names are relative to.
     recipe
         How the study becomes a cohort.
     """

@@ -50,10 +50,10 @@ class Cell:
     control
         `"floor"`, `"ceiling"` or None.
     skip
-        Why the cell cannot be, or None.
+        Why the cell is skipped, or None.
     question
-        Content hash of what is asked, whoever answers: the task and its code, the scans, the
-        instruments and the metrics. Numbers of two questions are not to be compared.
+        Content hash of the question, independent of the method: the task and its code, the
+        scans, the instruments and the metrics. Do not compare numbers of two questions.
     normalization
         Name of how the cohort's intensities were normalised.
     instruments

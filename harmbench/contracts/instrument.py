@@ -10,9 +10,9 @@ class Instrument(Model):
     """A model that a task measures harmonised scans with, such as a segmenter.
 
     It learns from the target domain alone, labels and all, so it depends on no source and on
-    no method: one fit serves every cell with the same target, seed and preset. How it is
-    fitted, stored and configured is told by `Model`; its author defines `forward`, and the
-    task's scorer calls it (`Task.scorer`).
+    no method: one fit serves every cell with the same target, seed and preset. `Model` describes
+    how it is fitted, stored and configured; its author defines `forward`, and the task's scorer
+    calls it (`Task.scorer`).
     """
 
     @classmethod

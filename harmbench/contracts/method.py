@@ -16,8 +16,8 @@ from harmbench.data.scans import Scans
 class Method(Model):
     """A harmonisation method: maps source scans to the look of the target domain.
 
-    How it is fitted, stored and configured is told by `Model`. Of the data it is handed what
-    its `needs` entitle it to, and never labels. `forward` must treat every scan of a batch by
+    `Model` describes how it is fitted, stored and configured. It receives the data that its
+    `needs` entitle it to, and never labels. `forward` must treat every scan of a batch by
     itself.
 
     Attributes

@@ -27,13 +27,13 @@ class Task(ABC):
     version
         Raised by the author whenever the same data would be scored otherwise.
     instruments
-        What it measures with and has to be learnt, by a name of the task's own. Each is
-        fitted once for a target, seed and preset, and shared by all cells.
+        The models that it measures with and that must be fitted, by a name that the task
+        chooses. Each is fitted once for a target, seed and preset, and shared by all cells.
     measures
-        Names of scores that no registered metric makes, each with whether higher is better.
+        Scores that no registered metric computes: by name, whether higher is better.
     headline
-        The scores that tell most, first first: what is told of a cell in one line, and what
-        subjects are ranked by.
+        Headline metrics, most important first: shown in the one line of a cell, and used to
+        rank subjects.
     expected_failures
         Checks of `harmbench check` that it fails, each with the reason.
     """

@@ -21,7 +21,7 @@ class TaskData:
     test
         Source scans to harmonise, of subjects that no fit has seen.
     references
-        The truth of each test scan, in the same order, or None where nobody knows it.
+        The truth of each test scan, in the same order, or None where it is unknown.
     source
         Training scans of the source domain, for methods that need them.
     pairs

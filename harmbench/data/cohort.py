@@ -40,7 +40,7 @@ class Cohort:
     normalization
         How intensities were normalised.
     facts
-        What else its source told of it, as JSON types.
+        Further facts reported by its source, as JSON types.
     table
         One row for every scan, with the columns of `ScanRecord`.
     """

@@ -15,10 +15,10 @@ def split_subjects(
 ) -> dict[str, str]:
     """Assign every subject to one split, the same in all domains.
 
-    Subjects are taken domain by domain in the order of a hash of their name, so that the
-    split depends on nobody's position in a file; whoever was assigned with an earlier
-    domain stays. Each domain gets at least one subject to train and one to test on, as far as
-    its subjects were not all assigned before.
+    Subjects are assigned domain by domain in the order of a hash of their name, so that the
+    split does not depend on the order in a file. A subject that an earlier domain assigned
+    keeps its split. Each domain gets at least one training and one test subject, unless all
+    its subjects were assigned before.
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ def split_subjects(
     for domain, names in subjects_by_domain.items():
         subjects = sorted(set(names), key=lambda subject: digest("split", subject))
         if len(subjects) < 2:
-            found = f"only '{subjects[0]}'" if subjects else "nobody"
+            count = f"only the subject '{subjects[0]}'" if subjects else "no subject"
             raise UserError(
-                f"domain '{domain}' has {found}; a split by subject needs at least two subjects"
+                f"domain '{domain}' has {count}; a split by subject needs at least two subjects"
             )
         n_test = min(max(1, round(test * len(subjects))), len(subjects) - 1)
         n_validation = min(round(validation * len(subjects)), len(subjects) - n_test - 1)

@@ -128,7 +128,7 @@ def to_prune(
 ) -> list[Stored]:
     """Choose entries to be removed: those that meet every condition that is asked for.
 
-    Never a run that has not ended, which `harmbench resume` goes on with.
+    Never a run that has not ended, which `harmbench resume` continues.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def to_prune(
 
 
 def remove(entry: Stored) -> None:
-    """Remove an entry as a whole: nobody sees half of it, or uses it meanwhile."""
+    """Remove an entry atomically: no process sees half of it or uses it meanwhile."""
     store = Store(entry.path.parent)
     with store.lock(entry.key):
         away = entry.path.with_name(f".{entry.key}-removed")

@@ -42,7 +42,7 @@ def checksums(folder: Path) -> dict[str, str]:
 
 
 class HeldError(Exception):
-    """Another process is at it."""
+    """Another process holds the key."""
 
 
 class Store:

@@ -176,7 +176,7 @@ def _content(function: Callable[..., Any], fit: Callable[..., Any] | None) -> st
         for name, value in function.state_dict().items():
             flat = value.detach().cpu().contiguous().flatten().view(torch.uint8)
             weights.append([name, list(value.shape), bytes_digest(flat.numpy().tobytes())])
-        # The settings of layers, such as a stride, are told by how they are printed.
+        # The settings of layers, such as a stride, are part of their printed form.
         weights.append(repr(function))
     return digest(_source(function), None if fit is None else _source(fit), weights)[:8]
 

@@ -23,7 +23,7 @@ from harmbench.util import memory
 from harmbench.util.hashing import digest
 from harmbench.util.precision import autocast, has_bfloat16
 
-# Losses stay on a GPU for so many steps, since reading one makes the host wait for it.
+# Losses stay on a GPU for this number of steps, since reading one makes the host wait.
 STEPS_BETWEEN_LOOKS = {"cuda": 20}
 # Points of a curve of the loss; each is the mean over the steps since the last one.
 POINTS = 50

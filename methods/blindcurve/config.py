@@ -50,13 +50,13 @@ class BlindCurveConfig:
 
     iterations: int = at_inference(4)  # of the field, at most
     prior: float = 3e-3  # precision of the field's cosines, in squared residuals per voxel
-    # The curve is looked at again until it moves less than so many natural deviations.
+    # The curve is looked at again until it moves by less than this number of natural deviations.
     looks: int = at_inference(4)
     settled: float = at_inference(0.8)
     # Squared error of the curve's regression, in squared natural deviations; with subjects held
     # out, on three targets together, 0.25 did better than none and than more.
     caution: float = at_inference(0.25)
-    # A field must be so many nats more likely than none, by what the target's scans show.
+    # A field must be more likely than none by this number of nats, by what the target's scans show.
     evidence: float = at_inference(2.0)
     # So much is taken off of a field that target scans may have by nature, too. It costs where
     # the scan is this subject's own target scan under another curve (`sim-exp`), and gains where

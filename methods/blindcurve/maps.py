@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .._cosine_field import Cosines, with_maxima_of
 
-# Quantiles are taken of at most so many voxels, evenly spaced.
+# Quantiles are computed from at most this number of voxels, evenly spaced.
 _ENOUGH = 50_000
 _LEAST_GAP = 1e-5
 

@@ -12,7 +12,7 @@ from .._settings import check_least
 # Where the constants below are from:
 #   [S 2.1]  the paper's supplement, section 2.1
 #   [NSF]    Durkan et al. 2019, the image models, which [S 2.1] says it follows
-#   [code]   the behaviour of the authors' released code, told in our own words
+#   [code]   the behaviour of the authors' released code, described in our own words
 #   [ours]   a choice of this project
 
 
@@ -37,7 +37,7 @@ class FlowConfig:
 
     training_steps: int = 20_000  # [S 2.1]; the released configuration has 10,000
     batch_size: int = 256  # [NSF]
-    micro_batches: int = 1  # [ours] gradient accumulation: a batch in so many parts
+    micro_batches: int = 1  # [ours] gradient accumulation: number of parts of a batch
     learning_rate: float = 5e-4  # [S 2.1] annealed to 0 along a cosine
     max_gradient_norm: float = 0.0  # [ours] clip to this norm; 0 is off, as in the paper
     flips: bool = False  # [ours] mirror every other training slice left to right

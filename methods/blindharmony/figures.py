@@ -29,7 +29,7 @@ COLUMNS = 8
 VALIDATION_SLICES = 50
 
 # Outside the brain, an edge in both, and no edge: in the source, in the target, in both.
-# Blue and orange are told apart by the colour-blind, too (Okabe and Ito).
+# Colour-blind readers can distinguish blue and orange (Okabe and Ito).
 COLOURS = ("black", "#4d4d4d", "#e69f00", "#0072b2", "#f7f7f7")
 
 

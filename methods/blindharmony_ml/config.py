@@ -27,7 +27,7 @@ class LikelihoodConfig(FlowConfig):
     curve_deviation: float = 0.1
     field_deviation: float = 0.06
     jacobian: bool = True  # the change-of-variables term
-    # A field must be so many nats more likely than none, by what the target's scans show.
+    # A field must be more likely than none by this number of nats, by what the target's scans show.
     evidence: float = at_inference(2.0)
     shrink: bool = at_inference(True)
     field: bool = at_inference(True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# As the authors' released code has them, told in our own words; intensities there are 0..255.
+# As in the authors' released code, described in our own words; intensities there are 0..255.
 _OFFSET = 30 / 255
 _FACTORS = (0.5, 2.0)
 _EXPONENTS = (0.5, 1.5)

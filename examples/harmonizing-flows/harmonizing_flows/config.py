@@ -11,7 +11,7 @@ from harmbench_methods.blindharmony.config import PRESETS as FLOW_PRESETS
 from harmbench_methods.blindharmony.config import BlindHarmonyConfig, FlowConfig
 
 # Where the constants below are from:
-#   [code]  the behaviour of the authors' released code, told in our own words
+#   [code]  the behaviour of the authors' released code, described in our own words
 #   [ours]  a choice of this plugin
 
 
@@ -36,7 +36,7 @@ class HarmonizingFlowsConfig(FlowConfig):  # type: ignore[misc]
     adapt_slices: int = at_inference(16)  # [code] slices of a step
     adapt_learning_rate: float = at_inference(1e-5)  # [ours]; [code] 4e-6, for far more steps
     # Adapting stops where a scan costs the mean of the target's scans, as the paper has it, or
-    # [ours] so many of their deviations more.
+    # [ours] number of their deviations above it.
     adapt_deviations: float = at_inference(0.0)
 
     def __post_init__(self) -> None:

@@ -122,7 +122,7 @@ def _unusable(one: ScannerGroup, scanners: Sequence[ScannerGroup]) -> str | None
     for other in scanners:
         missing = [field for field in other.fields if field not in one.fields]
         if missing and set(one.fields) < set(other.fields) and _within(one, other):
-            return f"without {missing[0]}, not to be told from {other.title}"
+            return f"without {missing[0]}, so it cannot be distinguished from {other.title}"
     return None
 
 

@@ -74,7 +74,7 @@ def split_as_published(
                 assigned[subject] = side
                 found += number
 
-    # Sources before the target: whoever is paired is of the target, too.
+    # Sources before the target: a paired subject is also one of the target.
     target, *sources = scans
     for domain in (*sources, target):
         numbers = tested[domain]

@@ -1,4 +1,4 @@
-"""How a work ended, as it is told from one process to another."""
+"""Final status of a job, as one process sends it to another."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class JobResult:
     Attributes
     ----------
     status
-        `DONE`, `CACHED`, `FAILED` or `DIVERGED`; `PLANNED` if another process is at it.
+        `DONE`, `CACHED`, `FAILED` or `DIVERGED`; `PLANNED` if another process holds it.
     reason
         Why it failed or diverged; empty otherwise.
     facts, curves

@@ -108,7 +108,7 @@ def select(registry: Registry, request: Request) -> Selection:
     if request.preset not in GRIDS:
         raise UserError.unknown("preset", request.preset, GRIDS)
     grid = GRIDS[request.preset]
-    # Names before data: a slip of the pen is told at once, whatever state the data is in.
+    # Names before data: a typing error is reported at once, whatever the state of the data.
     method_entries = registry.entries("methods")
     names = matching("method", request.methods, method_entries)
     assignments = settings.parse(request.assignments)
@@ -169,7 +169,7 @@ def _variants(entry: Entry, request: Request, values: Mapping[str, str]) -> list
 
 
 def _try_on(variants: Sequence[Variant], grid: Grid) -> None:
-    """Build what is to be fitted once, so that settings that do not fit the grid are told.
+    """Build every model once, so that settings that do not suit the grid are reported.
 
     Raises
     ------

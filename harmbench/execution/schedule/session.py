@@ -53,7 +53,7 @@ class Session:
 
     @classmethod
     def of(cls, order: RunOptions, logs: Path, progress: Progress) -> Session:
-        """Plan an order anew, as a process does that was told of it."""
+        """Rebuild the plan in a worker process."""
         device = prepare(order)
         registry = Registry.discover(order.plugins)
         folder = home()
@@ -62,7 +62,7 @@ class Session:
         return cls(plan, runner, jobs(plan, Durations({}, {})), logs)
 
     def perform(self, key: str, *, wait: bool = False) -> JobResult:
-        """Compute a work; that another process is at it is told at once, unless `wait`."""
+        """Run a job. If another process holds it, return `PLANNED` at once unless `wait`."""
         job = self._works[key]
         self._logs.mkdir(parents=True, exist_ok=True)
         with (self._logs / log_name(job)).open("a") as stream:

@@ -48,7 +48,7 @@ class Flow(nn.Module):
     Raises
     ------
     UserError
-        If the slices cannot be halved so many times.
+        If the slices cannot be halved `levels` times.
     """
 
     def __init__(self, height: int, width: int, config: FlowConfig) -> None:

@@ -130,7 +130,7 @@ class FrozenFlow:
     """A copy of a flow at one moment, for inference: what can be computed once, is.
 
     Agrees with the flow's `encode` and `decode` to rounding, and does not follow when the
-    flow is trained on, so that nothing in it can be stale by surprise: it is made anew
+    flow is trained on, so that nothing in it is stale: it is built again
     wherever it is needed, which takes milliseconds. Autocast does not reach into it.
 
     Parameters

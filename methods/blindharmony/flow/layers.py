@@ -240,7 +240,7 @@ class SplineCoupling(transforms.PiecewiseRationalQuadraticCouplingTransform):  #
 
     @property
     def spline_options(self) -> dict[str, Any]:
-        """What `rational_quadratic` is told besides inputs and parameters."""
+        """Arguments of `rational_quadratic` in addition to inputs and parameters."""
         # nflows divides the softmaxes' logits by this, for a gentle start.
         scale = 1 / math.sqrt(self.transform_net.hidden_channels)
         return {"bins": self.num_bins, "bound": self.tail_bound, "scale": scale}

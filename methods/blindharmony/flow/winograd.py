@@ -97,7 +97,7 @@ class _Workspace(threading.local):
     memory: Tensor = torch.empty(0)
 
     def take(self, like: Tensor, *sizes: int) -> tuple[Tensor, ...]:
-        """Return vectors of so many elements; valid until the next call."""
+        """Return vectors of the given numbers of elements; valid until the next call."""
         total = sum(sizes)
         if len(self.memory) < total or self.memory.dtype != like.dtype:
             self.memory = like.new_empty(total)

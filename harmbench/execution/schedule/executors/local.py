@@ -71,9 +71,9 @@ class _Worker:
             stderr=errors,
             text=True,
         )
-        self.tell(start)
+        self.send(start)
 
-    def tell(self, line: str) -> None:
+    def send(self, line: str) -> None:
         """Hand a line over; that it died shows elsewhere."""
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
@@ -98,7 +98,7 @@ class Local(Executor):
     Parameters
     ----------
     order
-        What they are told; its device is replaced by each one's own.
+        Run options of the workers; each worker's own device replaces theirs.
     logs
         Folder of the logs.
     devices
@@ -129,7 +129,7 @@ class Local(Executor):
         worker = idle[0] if idle else self._start()
         worker.work, worker.title, worker.note = job, job.title, ""
         worker.lane.show(job.title)
-        worker.tell(json.dumps({"key": job.key}))
+        worker.send(json.dumps({"key": job.key}))
 
     def ended(self, seconds: float) -> list[tuple[Job, JobResult]]:
         """Return the works that have ended, or whose worker died of them."""
@@ -142,8 +142,8 @@ class Local(Executor):
             return found
         while not self._news.empty():
             news.append(self._news.get())
-        for worker, told in news:
-            ended = self._died(worker) if told is None else self._heard(worker, told)
+        for worker, message in news:
+            ended = self._died(worker) if message is None else self._heard(worker, message)
             if ended is not None:
                 found.append(ended)
         return found
@@ -186,22 +186,22 @@ class Local(Executor):
             self._news.put((worker, json.loads(line)))
         self._news.put((worker, None))
 
-    def _heard(self, worker: _Worker, told: dict[str, Any]) -> tuple[Job, JobResult] | None:
+    def _heard(self, worker: _Worker, message: dict[str, Any]) -> tuple[Job, JobResult] | None:
         job = worker.work
-        if "ended" in told and job is not None:
+        if "ended" in message and job is not None:
             worker.work = None
             worker.lane.clear()
-            return job, JobResult.from_json(told["outcome"])
-        if "log" in told:
-            self._lanes.log(told["log"])
-        if "unable" in told and job is not None:
+            return job, JobResult.from_json(message["outcome"])
+        if "log" in message:
+            self._lanes.log(message["log"])
+        if "unable" in message and job is not None:
             self._tries[job.key] = _TRIES  # the next one would not be able either
-            worker.note = told["unable"]
-        if "at" in told:
-            worker.title = told["at"]
-            worker.lane.show(worker.title, told["count"], told["total"], worker.note)
-        if "note" in told:
-            worker.note = told["note"]
+            worker.note = message["unable"]
+        if "at" in message:
+            worker.title = message["at"]
+            worker.lane.show(worker.title, message["count"], message["total"], worker.note)
+        if "note" in message:
+            worker.note = message["note"]
         return None
 
     def _died(self, worker: _Worker) -> tuple[Job, JobResult] | None:

@@ -82,7 +82,7 @@ class Submitted(Executor):
     Parameters
     ----------
     order
-        What the jobs are told.
+        Run options of the jobs.
     folder
         For submitit's files and logs of the works; every node must see it.
     resources
