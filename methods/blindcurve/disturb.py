@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from harmbench import numpy_generator
+
 from .._cosine_field import Cosines
+from .config import BlindCurveConfig
 from .maps import Curve, ascending, in_range
 
 _STEPS = 5  # of the random curve
@@ -39,6 +43,17 @@ class Family:
     curve_concentration: float
     noise: float
     blur: float
+
+
+def disturbance_family(config: BlindCurveConfig, *, fields: bool) -> Family:
+    """Return the family of disturbances of these settings, with or without fields."""
+    return Family(
+        config.field_strength if fields else 1.0,
+        config.curve_power,
+        config.curve_concentration,
+        config.noise,
+        config.blur,
+    )
 
 
 @dataclass(frozen=True)
@@ -80,6 +95,21 @@ def draw(random: np.random.Generator, family: Family, cosines: Cosines) -> Distu
         noise=family.noise * random.uniform(),
         noise_seed=int(random.integers(2**62)),
     )
+
+
+def draw_disturbances(
+    scans: int, count: int, family: Family, cosines: Cosines, *, seed: int, names: tuple[str, str]
+) -> Iterator[tuple[int, Disturbance, np.random.Generator]]:
+    """Draw `count` disturbances for `scans` scans in turn, each from its own random stream.
+
+    Yields
+    ------
+    tuple
+        Index of the scan, its disturbance, and the stream, for further draws.
+    """
+    for n in range(count):
+        random = numpy_generator(seed, *names, n)
+        yield n % scans, draw(random, family, cosines), random
 
 
 def draw_part(random: np.random.Generator) -> tuple[tuple[float, float], ...]:
