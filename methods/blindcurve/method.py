@@ -1,4 +1,4 @@
-"""`blindcurve`: learn from the target's own scans to undo what scanners do to intensities."""
+"""`blindcurve`: learn from the target's own scans to undo the scanner's effect on intensities."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ class BlindCurve(Method):
     r"""Predict the bias field and the curve that were put on a scan of the target.
 
     Whatever monotone curve a scanner has, matching a scan's quantiles to the target
-    population's takes it off, up to what is the subject's own: the anchor. What is left is
-    learned from target scans that were disturbed at random:
+    population's (the anchor) removes it, except for how the subject departs from the
+    population. The rest is learned from target scans that were disturbed at random:
 
     1. *Field.* Small networks guess for every voxel, from its surroundings, how much too
        bright it is. The smooth field that explains the guesses best is divided out, and the
-       scan is looked at again. Networks that have not seen a subject say what fields target
-       scans have by nature; one that is no more likely than those is left alone
+       guess is repeated. Networks that have not seen a subject estimate the natural fields of
+       target scans; a field that is no more likely than those is only partly removed
        (`NaturalVariation.excess`).
-    2. *Curve.* How strong texture and noise are at each intensity tells how the matched scan
-       is stretched against this subject's own: a linear regression predicts how this subject's
-       quantiles depart from the population's, and is asked again where that is far. Subjects
-       unlike those that were seen are made of parts of scans.
+    2. *Curve.* The strength of texture and noise at each intensity shows how the matched scan
+       is stretched relative to this subject's own: a linear regression predicts how this
+       subject's quantiles depart from the population's, and is repeated where they depart
+       far. Parts of scans stand for subjects unlike those that were seen.
 
-    What the scan is mapped by is a field of few cosines and one smooth monotone curve
-    (`maps`), so nothing can be painted.
+    A scan is mapped by a field of few cosines and one smooth monotone curve (`maps`), so
+    nothing can be painted.
 
-    With `refine`, a flow of the target goes on with the curve: by maximum likelihood with the
+    With `refine`, a flow of the target refines the curve: by maximum likelihood with the
     change-of-variables term (`BlindHarmonyLikelihood`), as far as that helps on disturbed
     scans of subjects that were held out.
 
@@ -106,7 +106,7 @@ class BlindCurve(Method):
 
     @classmethod
     def parts(cls, config: Any) -> Mapping[str, tuple[type[Method], Any]]:
-        """Name the method whose likelihood refines the curve, if one is to."""
+        """Name the method whose likelihood refines the curve, with `refine`."""
         if not config.refine:
             return {}
         return {"likelihood": (BlindHarmonyLikelihood, LIKELIHOOD_PRESETS[config.refine])}
