@@ -262,7 +262,7 @@ def test_a_setting_for_harmonising_alone_shares_the_fit(bench):
     [
         ({"methods": ["blindharmoni"]}, "no method 'blindharmoni'; did you mean 'blindharmony'"),
         ({"tasks": ["domian1"]}, "no task 'domian1'; did you mean 'domain1'"),
-        ({"cohort": "tin"}, "no cohort 'tin'; did you mean 'tiny'"),
+        ({"cohort": CohortRequest("tin")}, "no cohort 'tin'; did you mean 'tiny'"),
         ({"preset": "qick"}, "no preset 'qick'; did you mean 'quick'"),
         ({"assignments": ["blindharmony.alhpa=0"]}, "no setting.*'alhpa'; did you mean 'alpha'"),
         ({"assignments": ["blindharmony.alpha=much"]}, "expected float"),
@@ -270,7 +270,7 @@ def test_a_setting_for_harmonising_alone_shares_the_fit(bench):
         ({"assignments": ["histogram.quantiles=5"]}, "not among those to run"),
     ],
 )
-def test_slips_of_the_pen_are_told_before_any_data_is_touched(changed, message):
+def test_typing_errors_are_reported_before_any_data_is_read(changed, message):
     registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
     request = Request(["blindharmony"], ["domain1"], CohortRequest("tiny"))
     with pytest.raises(UserError, match=message):
