@@ -1,7 +1,7 @@
 """How much faster BlindHarmony's flow is than the same flow of nflows' own layers.
 
 Both have the same parameters, do the same work and take turns in one process, so that a
-ratio tells of the code and not of what else the machine was doing::
+ratio measures the code and not what else the machine was doing::
 
     python benchmarks/flow.py --size quick
     python benchmarks/flow.py --size paper --batch 2 --slices 4 --iterations 2

@@ -1,7 +1,7 @@
 """What the harness itself costs, against the same calls made by a bare script.
 
 Both take turns in one process, on the same cohort and the same stored fits, so that a ratio
-tells of the harness and not of what else the machine was doing::
+measures the harness and not what else the machine was doing::
 
     python benchmarks/overhead.py
 

@@ -32,7 +32,7 @@ def interpolate(x: Tensor, source: Tensor, target: Tensor) -> Tensor:
         `(n,)`; what lies outside the knots goes to the nearer end.
     source, target
         `(K,)`, each ascending. Where several knots of `source` are equal (voxels of one
-        intensity cannot be told apart), `x` goes to the middle of their targets.
+        intensity cannot be distinguished), `x` goes to the middle of their targets.
 
     Returns
     -------

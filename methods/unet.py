@@ -52,7 +52,7 @@ class UNetConfig:
 
     levels: int = 4  # [S 2.2] "4 Down blocks and 4 Up blocks"
     width: int = 64  # [R 2015] channels at full resolution; doubled by each Down block
-    residual: bool = False  # [ours] the network says what to add; [S 2.2] tells of no such sum
+    residual: bool = False  # [ours] the network says what to add; [S 2.2] names no such sum
 
     training_slices: int = 76_775  # [S 2.2] limit of pairs of slices; 0 is no limit
     epochs: int = 120  # [S 2.2]

@@ -1,4 +1,4 @@
-"""How much of the scanner is left: a classifier that tells harmonised scans from the target's."""
+"""Scanner classification: a classifier that separates harmonised scans from target scans."""
 
 from __future__ import annotations
 
@@ -280,7 +280,7 @@ class ClassifySite(Task):
 
     A fresh classifier is trained on each method's own output, cross-validated by subject. Its
     balanced accuracy over slices is 0.5 where nothing of the scanner is left that it could
-    find. Where the subjects of the two scanners differ, it may also tell the subjects apart, so
+    find. Where the subjects of the two scanners differ, it may also distinguish the subjects, so
     that the accuracy is then a bound from above of what is left of the scanner.
 
     Parameters

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from harmbench.preprocessing.normalization import Standard
     from harmbench.preprocessing.scan_job import PreparedScan, ScanJob, Tissues
 
-# What a sidecar tells of the scanner, as in the paper's Table 1.
+# Sidecar fields that describe the scanner, as in the paper's Table 1.
 SCANNER_FIELDS = (
     "Manufacturer",
     "ManufacturersModelName",
@@ -95,7 +95,7 @@ class Study(CohortSource):
     @property
     @abstractmethod
     def listing(self) -> Path:
-        """The table that tells of the scans, whose content is part of the key."""
+        """Return the table that describes the scans; its content is part of the key."""
 
     @cached_property
     def found(self) -> Found:

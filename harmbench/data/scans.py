@@ -86,7 +86,7 @@ class Scans:
         None where the scans are not labelled. Never shown to methods.
     predicted
         `(N, S, H, W)` uint8, labels that an instrument made of the images, where 0 is what it
-        does not tell apart; None where none did.
+        does not distinguish; None where none did.
     truth
         `(N, S, H, W)` float32, the paired truth; handed to `Needs.TRUTH` controls alone.
     flags

@@ -47,7 +47,7 @@ def textures(local: Local, edges: Tensor) -> Tensor:
 
     In the order of noise, texture and edges weigh in: logarithms of the harmonic, geometric and
     arithmetic mean, and the deviation of the logarithm.  A curve stretches the noise along
-    with the intensities, so that this profile tells its slope.
+    with the intensities, so that this profile shows its slope.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ class Ridge:
     def of(cls, features: Tensor, wanted: Tensor, blocks: int, penalty: float) -> Ridge:
         """Fit it: the mean of one regression on each block of the features.
 
-        Blocks that tell the same in different ways are better averaged than added up: what
+        Averaging suits blocks that carry the same information in different ways; adding does not:
         the one makes of an unusual subject, the other does not.
 
         Parameters

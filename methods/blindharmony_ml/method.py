@@ -33,7 +33,7 @@ class BlindHarmonyLikelihood(Method):
     which needs nothing of the source. With h the match of the scan's quantiles to the
     target population's, r a monotone curve and b a smooth field,
     :math:`g(x_s) = r(h(b \cdot h(x_s)))`. The likelihood is climbed twice: over b and r
-    together, which tells b; and over r once b is known.
+    together, which determines b; and over r once b is known.
 
     A flow believes in its every pixel, and its maximum likelihood field takes off what a
     subject's own target scan has, too. So the same is done to the target's training

@@ -98,7 +98,7 @@ def find_scans(root: Path) -> tuple[list[Scan], dict[str, str]]:
 
 
 def without_sidecar(recipe: Recipe, scan: Scan) -> bool:
-    """Whether a scan that no domain matched might be of one, if it had a sidecar to tell."""
+    """Return whether an unmatched scan could belong to a domain if it had a sidecar."""
     return scan.sidecar is None and any(
         bool(domain.sidecar or domain.exclude) and _fits(scan.participant, domain.participants)
         for domain in recipe.domains

@@ -28,7 +28,7 @@ def pair_up(domains: Mapping[str, Sequence[Scan]], pairs: Pairs) -> dict[Path, P
     domains
         The scans of each domain, the target domain first.
     pairs
-        How sessions tell their day, and how far apart two may lie.
+        How session labels encode the day, and how far apart two may lie.
 
     Returns
     -------

@@ -114,7 +114,7 @@ class Pairs:
     maximum_gap_days: int
 
     def day_of(self, session: str) -> int | None:
-        """Return the day of a session, or None if its label does not tell.
+        """Return the day of a session, or None if its label does not encode it.
 
         Examples
         --------

@@ -57,7 +57,7 @@ class Scanner:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What a real scan's sidecar would tell, under the names that BIDS has for it."""
+        """Return the fields of a real scan's sidecar, under their BIDS names."""
         return {
             "ManufacturersModelName": self.model,
             "MagneticFieldStrength": self.tesla,

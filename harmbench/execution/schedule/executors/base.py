@@ -11,9 +11,9 @@ from harmbench.execution.schedule.jobs import Job
 
 
 class Executor(ABC):
-    """Computes works that are handed to it, and tells of each how it ended.
+    """Computes the jobs that it is given and reports how each one ended.
 
-    What it computes is in the stores when it tells of it. A context manager: at its end
+    What it computes is in the stores when it reports. A context manager: at its end
     nothing is left running.
     """
 
