@@ -36,7 +36,7 @@ class Ridge:
         """Fit it: the mean of one regression on each block of the features.
 
         Averaging suits blocks that carry the same information in different ways; adding does not:
-        the one makes of an unusual subject, the other does not.
+        an unusual subject misleads one block, not the other.
 
         Parameters
         ----------
