@@ -50,7 +50,7 @@ def _back_to_range(shifted: Tensor, images: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Curve:
+class FormulaCurve:
     """One global curve for all slices, between two min-max scalings (supplement, section 1).
 
     Attributes
@@ -219,13 +219,13 @@ class Simulated(Task):
 class GlobalCurve(Simulated):
     """A shift by one fixed curve, the same for all subjects."""
 
-    curve: Curve
+    curve: FormulaCurve
 
-    def draw(self, scans: ScanSet, seed: int) -> Curve:
+    def draw(self, scans: ScanSet, seed: int) -> FormulaCurve:
         """Return the curve."""
         return self.curve
 
-    def describe(self, scans: ScanSet, shift: Curve) -> dict[str, Any]:
+    def describe(self, scans: ScanSet, shift: FormulaCurve) -> dict[str, Any]:
         """Return formula and exponent."""
         return {"formula": shift.formula, "gamma": shift.gamma}
 
@@ -235,7 +235,7 @@ class Exp(GlobalCurve):
 
     name = "sim-exp"
     summary = "undo exp(x), simulated on the target's own scans"
-    curve = Curve("exp")
+    curve = FormulaCurve("exp")
 
 
 class Log(GlobalCurve):
@@ -243,7 +243,7 @@ class Log(GlobalCurve):
 
     name = "sim-log"
     summary = "undo ln(1 + 3x), simulated on the target's own scans"
-    curve = Curve("log")
+    curve = FormulaCurve("log")
 
 
 class Gamma(GlobalCurve):
@@ -253,7 +253,7 @@ class Gamma(GlobalCurve):
 
     def __init__(self, gamma: float) -> None:
         self.name = f"sim-gamma{gamma}"
-        self.curve = Curve("gamma", gamma)
+        self.curve = FormulaCurve("gamma", gamma)
 
 
 class Bias(Simulated):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harmbench.cohorts.bids.layout import Scan
-from harmbench.cohorts.bids.recipe import Domain, Labels, Recipe, Split
+from harmbench.cohorts.bids.recipe import DomainCriteria, Labels, Recipe, Split
 from harmbench.cohorts.study import Found, Study
 from harmbench.errors import UserError
 from harmbench.preprocessing.file_names import refuse_dicom
@@ -50,7 +50,7 @@ class Listed(Study):
         self.sources = tuple(sources)
         self.recipe = Recipe(
             name=self._file.stem,
-            domains=tuple(Domain(name) for name in names),
+            domains=tuple(DomainCriteria(name) for name in names),
             labels=_LABELS if any(s.labels for d in self._domains.values() for s in d) else None,
             split=Split(),
         )

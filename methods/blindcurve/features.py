@@ -19,7 +19,7 @@ N_SURROUNDINGS = 2 + 7 * len(_WINDOWS) + 3
 
 
 @dataclass(frozen=True, eq=False)
-class Local:
+class LocalMoments:
     """Means and variances in 3 x 3 windows of slices, over the foreground in them.
 
     Attributes
@@ -33,7 +33,7 @@ class Local:
     variance: Tensor
 
     @classmethod
-    def of(cls, h: Tensor, mask: Tensor) -> Local:
+    def of(cls, h: Tensor, mask: Tensor) -> LocalMoments:
         """Compute them of a scan `(S, H, W)`."""
         weight = mask.to(h.dtype)
         sums = torch.stack((weight, h * weight, h * h * weight), dim=1)
@@ -42,7 +42,7 @@ class Local:
         return cls(share, mean, (mean_square - mean.square()).clamp_min(_LEAST_VARIANCE))
 
 
-def textures(local: Local, edges: Tensor) -> Tensor:
+def textures(local: LocalMoments, edges: Tensor) -> Tensor:
     """Return how local variances are distributed at each intensity: `(4 (B + 1),)`.
 
     In the order of noise, texture and edges weigh in: logarithms of the harmonic, geometric and
@@ -81,8 +81,8 @@ def two_scales(h: Tensor, mask: Tensor, edges: Tensor) -> Tensor:
     weight = mask.to(h.dtype)
     total, share = F.avg_pool2d(torch.stack((h * weight, weight), dim=1), 2).unbind(dim=1)
     inside = share > 0.99
-    half = Local.of(total * inside, inside)
-    return torch.cat((textures(Local.of(h, mask), edges), textures(half, edges)))
+    half = LocalMoments.of(total * inside, inside)
+    return torch.cat((textures(LocalMoments.of(h, mask), edges), textures(half, edges)))
 
 
 def slice_step(grid: Grid) -> int:
@@ -123,7 +123,7 @@ class Surroundings:
         count
             Slices that the scan has.
         """
-        local = Local.of(h, mask)
+        local = LocalMoments.of(h, mask)
         factors = [1] + [
             min(max(1, round(_PIXEL / spacing)), side)
             for spacing, side in zip(grid.spacing[1:], h.shape[1:], strict=True)

@@ -20,8 +20,8 @@ from harmbench_tasks.simulated import (
     TERMS,
     Bias,
     BiasShift,
-    Curve,
     Exp,
+    FormulaCurve,
     Gamma,
     Log,
     bernstein,
@@ -29,10 +29,15 @@ from harmbench_tasks.simulated import (
 )
 
 TASKS = [Exp(), Log(), *(Gamma(g) for g in (0.7, 0.8, 0.9, 1.2, 1.3, 1.5)), Bias()]
-CURVES = [Curve("exp"), Curve("log"), Curve("gamma", 0.7), Curve("gamma", 1.5)]
+CURVES = [
+    FormulaCurve("exp"),
+    FormulaCurve("log"),
+    FormulaCurve("gamma", 0.7),
+    FormulaCurve("gamma", 1.5),
+]
 
 
-def apply(curve: Curve, images: torch.Tensor) -> torch.Tensor:
+def apply(curve: FormulaCurve, images: torch.Tensor) -> torch.Tensor:
     zeros = torch.zeros(len(images), dtype=torch.int64)
     return curve(images, images > 0, zeros, zeros)
 
@@ -40,20 +45,20 @@ def apply(curve: Curve, images: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("curve", "middle"),
     [
-        (Curve("exp"), (math.exp(0.5) - 1) / (math.e - 1)),
-        (Curve("log"), math.log(2.5) / math.log(4)),
-        (Curve("gamma", 0.7), 0.5**0.7),
-        (Curve("gamma", 1.5), 0.5**1.5),
+        (FormulaCurve("exp"), (math.exp(0.5) - 1) / (math.e - 1)),
+        (FormulaCurve("log"), math.log(2.5) / math.log(4)),
+        (FormulaCurve("gamma", 0.7), 0.5**0.7),
+        (FormulaCurve("gamma", 1.5), 0.5**1.5),
     ],
 )
-def test_curves_by_their_formulas(curve: Curve, middle: float) -> None:
+def test_curves_by_their_formulas(curve: FormulaCurve, middle: float) -> None:
     shifted = apply(curve, torch.tensor([[[0.0, 0.5], [1.0, 0.0]]]))
     assert shifted.flatten().tolist() == pytest.approx([0, middle, 1, 0], abs=1e-6)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.sampled_from(CURVES), st.integers(0, 2**32 - 1))
-def test_curves_keep_order_range_and_empty_slices(curve: Curve, seed: int) -> None:
+def test_curves_keep_order_range_and_empty_slices(curve: FormulaCurve, seed: int) -> None:
     images = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(seed))
     images[0] = 0
     images[1] = 0.2 + 0.5 * images[1]  # as of a volume that was scaled as a whole
@@ -68,7 +73,7 @@ def test_curves_keep_order_range_and_empty_slices(curve: Curve, seed: int) -> No
 def test_gamma_is_undone_by_its_inverse() -> None:
     images = torch.rand(2, 8, 8, generator=torch.Generator().manual_seed(0))
     images[:, 0, :2] = torch.tensor([0.0, 1.0])
-    back = apply(Curve("gamma", 1 / 1.5), apply(Curve("gamma", 1.5), images))
+    back = apply(FormulaCurve("gamma", 1 / 1.5), apply(FormulaCurve("gamma", 1.5), images))
     torch.testing.assert_close(back, images, atol=1e-5, rtol=0)
 
 

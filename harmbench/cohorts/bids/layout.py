@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harmbench.cohorts.bids.recipe import Criteria, Domain, Recipe, equal
+from harmbench.cohorts.bids.recipe import Criteria, DomainCriteria, Recipe, equal
 from harmbench.errors import BadScanError, UserError
 from harmbench.preprocessing.file_names import beside, refuse_dicom
 
@@ -228,7 +228,7 @@ def _merged(paths: Sequence[Path]) -> Mapping[str, Any] | None:
     return merged if paths else None
 
 
-def _meets(scan: Scan, domain: Domain) -> bool:
+def _meets(scan: Scan, domain: DomainCriteria) -> bool:
     if domain.sidecar is None:
         if scan.sidecar is not None:
             return False
@@ -244,7 +244,7 @@ def _fits(found: Mapping[str, Any], criteria: Criteria) -> bool:
     )
 
 
-def _excluded(sidecar: Mapping[str, Any], domain: Domain) -> bool:
+def _excluded(sidecar: Mapping[str, Any], domain: DomainCriteria) -> bool:
     """Whether a field has a value that will not do; one that is unknown will not do either."""
     return any(
         field not in sidecar or any(equal(sidecar[field], value) for value in values)
@@ -253,7 +253,7 @@ def _excluded(sidecar: Mapping[str, Any], domain: Domain) -> bool:
 
 
 def _places(
-    domain: Domain, scans: Sequence[Scan]
+    domain: DomainCriteria, scans: Sequence[Scan]
 ) -> Iterator[tuple[str, Criteria, list[Mapping[str, Any]]]]:
     """Yield each place that criteria look at: what its fields are called, and all contents."""
     yield "column of participants.tsv", domain.participants, [scan.participant for scan in scans]
@@ -261,7 +261,7 @@ def _places(
     yield "sidecar field", domain.sidecar or {}, sidecars
 
 
-def _check_fields(domain: Domain, scans: Sequence[Scan]) -> None:
+def _check_fields(domain: DomainCriteria, scans: Sequence[Scan]) -> None:
     for kind, criteria, contents in _places(domain, scans):
         known = {field for content in contents for field in content}
         asked = [*criteria, *(domain.exclude if kind == "sidecar field" else ())]
@@ -270,7 +270,7 @@ def _check_fields(domain: Domain, scans: Sequence[Scan]) -> None:
                 raise UserError.unknown(f"{kind} as domain '{domain.name}' asks for,", field, known)
 
 
-def _misfit(domain: Domain, scans: Sequence[Scan]) -> str:
+def _misfit(domain: DomainCriteria, scans: Sequence[Scan]) -> str:
     """Say which criterion nothing meets, and what there is instead."""
     for kind, criteria, contents in _places(domain, scans):
         for field, values in criteria.items():

@@ -17,20 +17,20 @@ Criteria = Mapping[str, tuple[Value, ...]]
 
 
 @dataclass(frozen=True)
-class Domain:
-    """What a scan must have to belong to a domain: every one of these.
+class DomainCriteria:
+    """The criteria of a domain; a scan of the domain meets all of them.
 
     Attributes
     ----------
     name
-        Of the domain.
+        Name of the domain.
     participants
-        Columns of `participants.tsv`, each with the values that will do.
+        Columns of `participants.tsv`, each with the accepted values.
     sidecar
-        Fields of the scan's JSON sidecar, each with the values that will do; None if the
+        Fields of the scan's JSON sidecar, each with the accepted values; None if the
         scan must have no sidecar.
     exclude
-        Fields of the sidecar, each with values that will not do.
+        Fields of the sidecar, each with the rejected values.
     """
 
     name: str
@@ -144,7 +144,7 @@ class Recipe:
     """
 
     name: str
-    domains: tuple[Domain, ...]
+    domains: tuple[DomainCriteria, ...]
     labels: Labels | None
     split: Split
     pairs: Pairs | None = None
@@ -254,7 +254,7 @@ def _recipe(content: Mapping[str, Any]) -> Recipe:
     return Recipe(name, domains, labels, split, pairs)
 
 
-def _domain(name: str, table: Mapping[str, Any]) -> Domain:
+def _domain(name: str, table: Mapping[str, Any]) -> DomainCriteria:
     at = f"domains.{name}."
     # The name becomes a folder's, and part of a task's.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
@@ -268,7 +268,7 @@ def _domain(name: str, table: Mapping[str, Any]) -> Domain:
             f"domain '{name}' asks for nothing, so every scan would be in it; "
             "give it participants = {...} or sidecar = {...}"
         )
-    return Domain(name, participants, sidecar, exclude)
+    return DomainCriteria(name, participants, sidecar, exclude)
 
 
 def _criteria(table: Mapping[str, Any], key: str, at: str) -> Criteria:

@@ -133,7 +133,7 @@ class Mprage:
         prepared = _recover(self.delay, t1)
         first = _read(self.centre, self.echo_spacing, cosine, t1)
         last = _read(rest, self.echo_spacing, cosine, t1)
-        inverted = _Affine(t1.new_tensor(-self.efficiency), t1.new_tensor(0.0))
+        inverted = _AffineMap(t1.new_tensor(-self.efficiency), t1.new_tensor(0.0))
 
         to_centre = inverted.then(prepared).then(first)
         whole = to_centre.then(last).then(_recover(self.recovery, t1))
@@ -177,25 +177,25 @@ TISSUES: dict[float, dict[str, Relaxation]] = {
 }
 
 
-class _Affine(NamedTuple):
+class _AffineMap(NamedTuple):
     """The map `M -> slope M + offset`."""
 
     slope: Tensor
     offset: Tensor
 
-    def then(self, after: _Affine) -> _Affine:
+    def then(self, after: _AffineMap) -> _AffineMap:
         """Return the composition: this map first, `after` second."""
-        return _Affine(after.slope * self.slope, after.slope * self.offset + after.offset)
+        return _AffineMap(after.slope * self.slope, after.slope * self.offset + after.offset)
 
 
-def _recover(time: float, t1: Tensor) -> _Affine:
+def _recover(time: float, t1: Tensor) -> _AffineMap:
     exponent = -time / t1
-    return _Affine(exponent.exp(), -exponent.expm1())
+    return _AffineMap(exponent.exp(), -exponent.expm1())
 
 
-def _read(count: int, spacing: float, cosine: Tensor, t1: Tensor) -> _Affine:
+def _read(count: int, spacing: float, cosine: Tensor, t1: Tensor) -> _AffineMap:
     """Return `count` times: an excitation, then recovery over one echo spacing."""
     relaxed = _recover(spacing, t1)
     step = cosine * relaxed.slope
     slope = step**count
-    return _Affine(slope, relaxed.offset * (1 - slope) / (1 - step))
+    return _AffineMap(slope, relaxed.offset * (1 - slope) / (1 - step))

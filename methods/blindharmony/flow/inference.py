@@ -21,7 +21,7 @@ from .layers import (
 from .spline import rational_quadratic_value
 
 
-class _Affine:
+class _AffineLayer:
     """Activation norms and 1x1 convolutions in a row, as one matrix product.
 
     Multiplied out and inverted in float64: the matrices are small, and it is done once.
@@ -42,7 +42,7 @@ class _Affine:
             self.A, self.b = matrix @ self.A, matrix @ self.b + layer.bias
             self.inverse = self.inverse @ layer.inverse_matrix()
 
-    def to(self, dtype: torch.dtype) -> _Affine:
+    def to(self, dtype: torch.dtype) -> _AffineLayer:
         """Round to `dtype`, when nothing more comes."""
         self.offset = -(self.inverse @ self.b)[:, None].to(dtype)
         self.A, self.b = self.A.to(dtype), self.b[:, None].to(dtype)
@@ -142,7 +142,7 @@ class FrozenFlow:
     """
 
     def __init__(self, flow: Flow, dtype: torch.dtype = torch.float32) -> None:
-        self.levels: list[tuple[list[tuple[_Affine, _Coupling]], _Affine]] = []
+        self.levels: list[tuple[list[tuple[_AffineLayer, _Coupling]], _AffineLayer]] = []
         with torch.no_grad():
             for level in flow.transform._transforms:
                 self.levels.append(self._level(list(level._transforms)[1:], dtype))
@@ -150,13 +150,13 @@ class FrozenFlow:
     @staticmethod
     def _level(
         layers: list[ActNorm | LUConv1x1 | SplineCoupling], dtype: torch.dtype
-    ) -> tuple[list[tuple[_Affine, _Coupling]], _Affine]:
+    ) -> tuple[list[tuple[_AffineLayer, _Coupling]], _AffineLayer]:
         bias = layers[-1].bias
-        steps, affine = [], _Affine(len(bias), bias)
+        steps, affine = [], _AffineLayer(len(bias), bias)
         for layer in layers:
             if isinstance(layer, SplineCoupling):
                 steps.append((affine.to(dtype), _Coupling(layer, dtype)))
-                affine = _Affine(len(bias), bias)
+                affine = _AffineLayer(len(bias), bias)
             else:
                 affine.then(layer)
         return steps, affine.to(dtype)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from harmbench_methods.blindcurve.features import Local, window_means
+from harmbench_methods.blindcurve.features import LocalMoments, window_means
 
 
 @pytest.mark.parametrize("size", [3, 5, 9])
@@ -26,7 +26,7 @@ def test_local_means_and_variances_are_of_the_foreground_in_nine_pixels():
     h = torch.rand(3, 9, 10, generator=generator)
     mask = torch.rand(3, 9, 10, generator=generator) < 0.7
     h *= mask
-    local = Local.of(h, mask)
+    local = LocalMoments.of(h, mask)
     windows, inside = (
         F.pad(x, (1, 1, 1, 1)).unfold(1, 3, 1).unfold(2, 3, 1).flatten(3) for x in (h, mask.float())
     )

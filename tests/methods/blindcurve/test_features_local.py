@@ -10,7 +10,7 @@ import torch
 from harmbench import Grid
 from harmbench_methods.blindcurve.features import (
     N_SURROUNDINGS,
-    Local,
+    LocalMoments,
     Surroundings,
     slice_step,
     textures,
@@ -29,7 +29,7 @@ def test_textures_tell_the_noise_at_each_intensity():
     mask = torch.ones(6, 40, 20, dtype=torch.bool)
     mask[:, 8:12] = mask[:, 18:22] = mask[:, 28:32] = False  # edges are no noise
     quiet, loud = (
-        textures(Local.of(noisy(s) * mask, mask), EDGES).view(4, 4) for s in (0.02, 0.04)
+        textures(LocalMoments.of(noisy(s) * mask, mask), EDGES).view(4, 4) for s in (0.02, 0.04)
     )
     for moment in (1, 2):
         torch.testing.assert_close(
@@ -41,7 +41,7 @@ def test_textures_tell_the_noise_at_each_intensity():
 def test_windows_do_not_look_at_the_background():
     mask = torch.zeros(2, 8, 8, dtype=torch.bool)
     mask[:, :4] = True
-    local = Local.of(torch.full((2, 8, 8), 0.5) * mask, mask)
+    local = LocalMoments.of(torch.full((2, 8, 8), 0.5) * mask, mask)
     torch.testing.assert_close(local.mean[mask], torch.full((64,), 0.5))
     assert local.variance[mask].max() < 1e-5
 

@@ -92,7 +92,7 @@ class _Worker:
         return code
 
 
-class Local(Executor):
+class LocalExecutor(Executor):
     """A pool of worker processes.
 
     Parameters

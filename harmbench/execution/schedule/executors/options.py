@@ -10,7 +10,7 @@ import torch
 
 from harmbench.errors import UserError
 from harmbench.execution.schedule.executors.base import Executor
-from harmbench.execution.schedule.executors.local import Lanes, Local
+from harmbench.execution.schedule.executors.local import Lanes, LocalExecutor
 from harmbench.execution.schedule.executors.serial import Serial
 from harmbench.execution.schedule.executors.submitted import Resources, Submitted
 from harmbench.execution.schedule.invocation import Invocation
@@ -63,7 +63,7 @@ class ExecutorOptions:
             if order.threads is None and devices[0] == "cpu":
                 share = max(1, processors() // len(devices))
                 order = dataclasses.replace(order, threads=share)
-            return Local(order, invocation.logs, devices, lanes)
+            return LocalExecutor(order, invocation.logs, devices, lanes)
         if self.name in ("slurm", "submitit"):
             cluster = "slurm" if self.name == "slurm" else "local"
             resources = self.resources
