@@ -15,6 +15,18 @@ import harmbench.cli
 RECORDING = ("run", "ablate")
 
 
+def python(*arguments, cwd, **environment):
+    """Run `python -m ...` in a folder, on one thread; return the ended process."""
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.fixture
 def start(tmp_path, home_with_store):
     """Start `harmbench ...` in a new process, with the home of the test."""

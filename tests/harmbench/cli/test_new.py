@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tomllib
 
 import pytest
 
 from helpers import TINY_COHORT
+from helpers.command_line import python
 
 NEEDS = ("nothing", "target", "unpaired", "paired")
-
-
-def python(*arguments, cwd, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_the_file_of_code_works_by_itself(inside, tmp_path):
