@@ -259,7 +259,7 @@ class SiteScorer(Scorer):
         sides = {SOURCE: "source", TARGET: "target"}
         return pd.DataFrame(
             {
-                "person": [example.subject for example in self._examples],
+                "subject": [example.subject for example in self._examples],
                 "scan": [f"{sides[e.side]}/{e.session}" for e in self._examples],
                 "slice": -1,
                 "metric": "site_accuracy",
@@ -270,7 +270,7 @@ class SiteScorer(Scorer):
     def estimates(self, scores: pd.DataFrame) -> dict[str, Estimate]:
         """Return the balanced accuracy, which counts either side half, however many there are."""
         side = scores["scan"].str.partition("/")[0]
-        subjects = scores.groupby(["person", side])["value"].mean().unstack()
+        subjects = scores.groupby(["subject", side])["value"].mean().unstack()
         columns = subjects.reindex(columns=["source", "target"]).to_numpy(dtype=np.float64)
         return {"site_accuracy": bootstrap_statistic(columns, balanced)}
 

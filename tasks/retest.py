@@ -168,7 +168,7 @@ class RetestScorer(Scorer):
         return pd.concat(
             [
                 pd.DataFrame(
-                    {"person": subjects, "scan": sessions, "slice": -1, "metric": name, "value": v}
+                    {"subject": subjects, "scan": sessions, "slice": -1, "metric": name, "value": v}
                 )
                 for name, v in columns.items()
             ],

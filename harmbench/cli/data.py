@@ -164,7 +164,7 @@ def _tell(scanners: list[ScannerGroup], *, error_stream: bool) -> None:
 
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("scanner", overflow="fold")
-    for heading in ("people", "sessions", "scans"):
+    for heading in ("subjects", "sessions", "scans"):
         table.add_column(heading, justify="right")
     for one in scanners:
         table.add_row(one.title, str(len(one.subjects)), str(one.sessions), str(len(one.scans)))

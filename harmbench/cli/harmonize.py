@@ -264,7 +264,7 @@ def _list_fits() -> None:
         table.add_column(heading, no_wrap=True)
     for key, fit in fits.items():
         grid = "x".join(str(size) for size in fit["grid"]["shape"])
-        subjects = str(len(fit["people"]))
+        subjects = str(len(fit["subjects"]))
         table.add_row(
             key, fit["method"], fit["domain"], subjects, fit["preset"], grid, str(fit["seed"])
         )

@@ -95,7 +95,7 @@ class CellResult:
     reason
         Why it was skipped, failed or diverged; empty otherwise.
     scores
-        The score table with columns person, scan, slice, metric and value, or None.
+        The score table with columns subject, scan, slice, metric and value, or None.
     estimates
         Mean over subjects with its confidence interval, by metric.
     folder

@@ -59,13 +59,13 @@ class Metric(ABC):
         """
 
     def table(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> pd.DataFrame:
-        """Measure a batch into a score table with columns person, scan, slice, metric, value."""
+        """Measure a batch into a score table with columns subject, scan, slice, metric, value."""
         values = self.measure(harmonized, references, target).detach().cpu().double().numpy()
         per_slice = values.ndim == 2
         count = values.shape[1] if per_slice else 1
         return pd.DataFrame(
             {
-                "person": np.repeat(harmonized.subjects, count),
+                "subject": np.repeat(harmonized.subjects, count),
                 "scan": np.repeat(harmonized.sessions, count),
                 "slice": np.tile(np.arange(count) if per_slice else [-1], len(values)),
                 "metric": self.name,

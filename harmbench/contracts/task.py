@@ -95,7 +95,7 @@ class Task(ABC):
         Returns
         -------
         pandas.DataFrame
-            Columns person, scan, slice, metric and value; `slice` is -1 where the value
+            Columns subject, scan, slice, metric and value; `slice` is -1 where the value
             is of the whole scan.
         """
         frames = [

@@ -59,14 +59,13 @@ class ScanRecord:
     details: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the row as it is stored: the subject's column is called `person` there."""
-        content = asdict(self)
-        return {"person" if name == "subject" else name: content[name] for name in content}
+        """Return the row as JSON types."""
+        return asdict(self)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """Read a stored row."""
-        return cls(**{"subject" if name == "person" else name: content[name] for name in content})
+        return cls(**content)
 
 
 def write_row(path: Path, row: int, values: npt.NDArray[Any]) -> None:

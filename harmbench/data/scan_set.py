@@ -103,12 +103,7 @@ class ScanSet:
     def digest(self) -> str:
         """Content hash of the prepared voxels, the order of the scans and the transform."""
         transform = None if self.transform is None else self.transform.digest
-        # The spelling of the stored keys: `person` is what a subject is called in them.
-        scans = [
-            {"person": s.subject, "session": s.session, "key": s.key, "labels": s.labels}
-            for s in self.scans
-        ]
-        return digest("scans", self.grid, scans, self.labelled, transform)
+        return digest("scans", self.grid, self.scans, self.labelled, transform)
 
     def with_transform(self, transform: Transform) -> ScanSet:
         """Return the same scans with `transform` applied whenever they are read."""

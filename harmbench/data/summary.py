@@ -45,7 +45,7 @@ def domain_rows(cohort: Cohort) -> dict[str, list[str]]:
     details = [list(table["details"]) for table in tables]
     rows = {
         "role": ["target", *("source" for _ in cohort.sources)],
-        "people": [str(table["subject"].nunique()) for table in tables],
+        "subjects": [str(table["subject"].nunique()) for table in tables],
         "scans": [str(len(table)) for table in tables],
         "slices": [str(len(table) * slices) for table in tables],
     }

@@ -173,7 +173,7 @@ def tidy(table: AblationTable) -> pd.DataFrame:
                 "task": task,
                 **parts("value", score.value),
                 **parts("difference", score.difference),
-                "people": None if score.value is None else score.value.n,
+                "subjects": None if score.value is None else score.value.n,
                 "published": score.published,
                 "published_difference": score.published_difference,
                 "status": score.status,

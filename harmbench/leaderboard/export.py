@@ -38,7 +38,7 @@ _RUN = {
 }
 # Columns of a value.
 _VALUE = {
-    "person": ("string", "", "the subject: the unit of every statistic"),
+    "subject": ("string", "", "the subject: the unit of every statistic"),
     "scan": ("string", "", "the subject's session; empty where the value is the subject's mean"),
     "slice": (
         "Int64",
@@ -106,7 +106,7 @@ def export(
     """
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path}: the name must end in {' or '.join(SUFFIXES)}")
-    counts = {"whole": 0, "people": 0, "rows": 0}
+    counts = {"whole": 0, "subjects": 0, "rows": 0}
     left_out: list[dict[str, Any]] = []
     scored: dict[str, dict[str, Any]] = {}
     for record in runs.to_dict("records"):
@@ -120,7 +120,7 @@ def export(
     def frames() -> Iterator[pd.DataFrame]:
         for run in scored.values():
             values = _slices(cells, str(run["cell"])) if slices else None
-            counts["whole" if values is not None else "people"] += 1
+            counts["whole" if values is not None else "subjects"] += 1
             if values is None:
                 values = _subjects(run, list(metrics))
             counts["rows"] += len(values)
@@ -140,7 +140,7 @@ def export(
         dictionary=dictionary,
         rows=counts["rows"],
         whole=counts["whole"],
-        subjects_only=counts["people"],
+        subjects_only=counts["subjects"],
         left_out=len(left_out),
     )
 
@@ -148,7 +148,7 @@ def export(
 def _slices(cells: Path, key: str) -> pd.DataFrame | None:
     """Return all scores of a cell; None unless they are on this machine."""
     try:
-        table = pd.read_csv(cells / key / "scores.csv", dtype={"person": str, "scan": str})
+        table = pd.read_csv(cells / key / "scores.csv", dtype={"subject": str, "scan": str})
     except (OSError, ValueError):
         return None
     return table.astype({"slice": "Int64"})
@@ -158,7 +158,7 @@ def _subjects(run: Mapping[str, Any], metrics: list[str]) -> pd.DataFrame:
     rows = [
         (subject, "", None, metric, value)
         for metric in metrics
-        for subject, value in zip(*decode(run["people"], run[f"{metric}.people"]), strict=True)
+        for subject, value in zip(*decode(run["subjects"], run[f"{metric}.subjects"]), strict=True)
     ]
     return pd.DataFrame(rows, columns=list(_VALUE)).astype({"slice": "Int64", "value": float})
 
@@ -225,7 +225,7 @@ def _dictionary(
         },
         "runs": {
             "with every slice": counts["whole"],
-            "with subjects' means only": counts["people"],
+            "with subjects' means only": counts["subjects"],
             "without scores": left_out,
         },
     }

@@ -98,7 +98,7 @@ def _means(subjects: SubjectValues, numbers: Mapping[str, float], labels: Sequen
     indices = [k for k, label in enumerate(labels) if label in subjects.labels]
     if indices:
         values = subjects.values[:, [subjects.labels.index(labels[k]) for k in indices]]
-        means[1:, indices] = resampled_means(values, RESAMPLES, 0, "people", *subjects.names)
+        means[1:, indices] = resampled_means(values, RESAMPLES, 0, "subjects", *subjects.names)
     return means
 
 

@@ -176,7 +176,7 @@ def tidy(differences: Sequence[Difference]) -> pd.DataFrame:
                 "low": entry.difference.low,
                 "high": entry.difference.high,
                 "p": entry.p,
-                "people": entry.difference.n,
+                "subjects": entry.difference.n,
                 "only_one": " ".join(entry.only_one),
                 "only_other": " ".join(entry.only_other),
             }
@@ -246,9 +246,9 @@ def _subjects(
     runs: pd.DataFrame, metric: str, seeds: Sequence[int] | None
 ) -> list[Mapping[str, float]]:
     """Return subjects' values for every seed, or their mean; empty if a seed has none."""
-    column = f"{metric}.people"
+    column = f"{metric}.subjects"
     by_seed: dict[int, dict[str, float]] = {}
-    for seed, names, values in zip(runs["seed"], runs["people"], runs[column], strict=True):
+    for seed, names, values in zip(runs["seed"], runs["subjects"], runs[column], strict=True):
         subjects, numbers = decode(names, values)
         if subjects:
             by_seed[int(seed)] = dict(zip(subjects, numbers.tolist(), strict=True))

@@ -36,8 +36,8 @@ class RunScore:
 def run_scores(runs: pd.DataFrame, metric: str) -> dict[str, dict[str, list[RunScore]]]:
     """Return the values of a metric of all runs, by task and label."""
     scores: dict[str, dict[str, list[RunScore]]] = {}
-    names = ["task", "label", "seed", "status", "reason", "run_id", "flags", "people"]
-    names += [f"{metric}.people", metric, f"{metric}.low", f"{metric}.high"]
+    names = ["task", "label", "seed", "status", "reason", "run_id", "flags", "subjects"]
+    names += [f"{metric}.subjects", metric, f"{metric}.low", f"{metric}.high"]
     columns = (runs[name].tolist() for name in names)
     for task, label, seed, status, reason, run_id, flags, subjects, values, *estimate in zip(
         *columns, strict=True

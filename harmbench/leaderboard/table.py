@@ -29,7 +29,7 @@ def measures(runs: pd.DataFrame, units: Mapping[str, str] | None = None) -> dict
     units
         Units of the metrics that are registered here.
     """
-    suffix = ".people"
+    suffix = ".subjects"
     lower = {name for names in runs["lower_is_better"] for name in names.split(",")}
     columns = map(str, runs.columns)
     names = [column.removesuffix(suffix) for column in columns if column.endswith(suffix)]

@@ -48,7 +48,7 @@ def _score_columns(score: Score | None) -> dict[str, Any]:
         "value": math.nan if score is None else score.value,
         "low": math.nan if score is None else score.low,
         "high": math.nan if score is None else score.high,
-        "people": 0 if score is None else score.n,
+        "subjects": 0 if score is None else score.n,
         "seeds": 0 if score is None else len(score.seeds),
         "seed_sd": math.nan if score is None else score.spread,
         "tier": None if score is None else score.tier,

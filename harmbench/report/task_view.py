@@ -43,7 +43,7 @@ def metric_part(board: Board, task: str, summary: str, *, opened: bool) -> dict[
     if floor is not None:
         figures += [
             ("gain", score_plots.differences(board, task, floor)),
-            ("people", score_plots.scatter(board, task, floor)),
+            ("subjects", score_plots.scatter(board, task, floor)),
         ]
     if best is not None:
         figures.append(("gap", score_plots.differences(board, task, best)))

@@ -90,7 +90,7 @@ def write_viewer(folder: Path, stem: str, files: Mapping[str, Path]) -> Viewer |
     for label, path in files.items():
         try:
             arrays = _read(path)
-            scene = digest(arrays["people"].tolist(), bytes_digest(arrays["source"].tobytes()))
+            scene = digest(arrays["subjects"].tolist(), bytes_digest(arrays["source"].tobytes()))
         except (OSError, ValueError, KeyError):
             continue
         first = first or scene
@@ -120,7 +120,7 @@ def write_viewer(folder: Path, stem: str, files: Mapping[str, Path]) -> Viewer |
     height, width = source.shape[2:]
     return Viewer(
         layers=tuple(layers),
-        subjects=tuple(map(str, one["people"])),
+        subjects=tuple(map(str, one["subjects"])),
         positions=tuple(map(float, one["positions"])),
         width=width,
         height=height,

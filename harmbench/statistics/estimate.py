@@ -50,7 +50,7 @@ def by_subject(scores: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     scores
-        Columns person, scan, slice, metric and value; NaN values do not count.
+        Columns subject, scan, slice, metric and value; NaN values do not count.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def by_subject(scores: pd.DataFrame) -> pd.DataFrame:
         subject has no value. Infinite values stay so.
     """
     with np.errstate(invalid="ignore"):
-        means = scores.groupby(["person", "metric"])["value"].mean()
+        means = scores.groupby(["subject", "metric"])["value"].mean()
     return means.unstack("metric").sort_index(axis=0).sort_index(axis=1)
 
 

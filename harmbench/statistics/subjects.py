@@ -52,7 +52,7 @@ def encode(scores: pd.DataFrame) -> dict[str, str]:
     Parameters
     ----------
     scores
-        Columns person, scan, slice, metric and value.
+        Columns subject, scan, slice, metric and value.
 
     Returns
     -------

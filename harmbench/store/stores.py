@@ -203,7 +203,7 @@ class CellStore(Store):
         folder = self.path(key)
         try:
             content = json.loads((folder / "result.json").read_text())
-            scores = pd.read_csv(folder / "scores.csv", dtype={"person": str, "scan": str})
+            scores = pd.read_csv(folder / "scores.csv", dtype={"subject": str, "scan": str})
             estimates = from_json(content["estimates"])
             facts = content["facts"]
             curves = _read_curves(folder) if (folder / "curves.csv").exists() else ()

@@ -26,7 +26,7 @@ TASK_CHECKS: CheckList[TaskCandidate] = CheckList()
 
 _BY_SPLIT = 'choose by split: cohort.scans(domain, "train") and cohort.scans(domain, "test")'
 
-COLUMNS = ("person", "scan", "slice", "metric", "value")
+COLUMNS = ("subject", "scan", "slice", "metric", "value")
 
 
 def fitted_on(data: TaskData) -> Iterator[tuple[str, ScanSet]]:
@@ -208,14 +208,14 @@ def _is_table(scores: object) -> bool:
 
 @TASK_CHECKS.add("table")
 def table(candidate: TaskCandidate) -> None:
-    """Scores are a table of person, scan, slice, metric and value, for all test subjects."""
+    """Scores are a table of subject, scan, slice, metric and value, for all test subjects."""
     scores = candidate.table
     if not _is_table(scores):
         columns = ", ".join(map(str, getattr(scores, "columns", [type(scores).__name__])))
         raise CheckFailure(
             f"the columns {', '.join(COLUMNS)}", columns, "return a table like Metric.table"
         )
-    missing = sorted(set(candidate.data.test.subjects) - set(scores["person"]))
+    missing = sorted(set(candidate.data.test.subjects) - set(scores["subject"]))
     if missing:
         raise CheckFailure(
             "a score of each test subject",

@@ -99,7 +99,7 @@ class RecordedRuns(ABC):
             **{name: [summary[name] for summary in summaries] for name in TEXTS},
             **{name: [summary.get(name, {}) for summary in summaries] for name in TABLES},
             **{name: [summary["facts"].get(name) for summary in summaries] for name in FACTS},
-            "people": texts(SUBJECTS),
+            "subjects": texts(SUBJECTS),
         }
         for metric in self.metrics:
             if metrics is None or metric in metrics:
@@ -107,7 +107,7 @@ class RecordedRuns(ABC):
                 numbers = [_numbers(text) for text, _, _ in parts]
                 for i, bound in enumerate(("", ".low", ".high")):
                     columns[f"{metric}{bound}"] = [three[i] for three in numbers]
-                columns[f"{metric}.people"] = [subjects for _, _, subjects in parts]
+                columns[f"{metric}.subjects"] = [subjects for _, _, subjects in parts]
         # Texts as Python objects, which are fastest here.
         table = pd.DataFrame(
             {

@@ -198,7 +198,7 @@ def _data(cell: Cell, result: CellResult) -> str:
     """
     if result.scores is None:
         return ""
-    scans = result.scores[["person", "scan"]].drop_duplicates().astype(str)
+    scans = result.scores[["subject", "scan"]].drop_duplicates().astype(str)
     return digest(
         cell.question,
         cell.cohort_key,

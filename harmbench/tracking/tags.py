@@ -12,7 +12,7 @@ FACTS = (
     "gpu_peak_memory_mib",
     "gpu_utilization_percent",
     "n_parameters",
-    "test_people",
+    "test_subjects",
     "test_scans",
 )
 # Tags that identify a cell.
@@ -35,6 +35,6 @@ TABLES = ("bounds", "flags")
 # A tag with all columns of a run, so that a table of ten thousand runs is read quickly; a tag
 # with the subjects' names; prefixes of the tags with their values, and of curves.
 SUMMARY = "summary"
-SUBJECTS = "people"
+SUBJECTS = "subjects"
 METRIC = "metric."
 CURVES = "fit."

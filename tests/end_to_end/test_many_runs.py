@@ -43,7 +43,7 @@ def fill(path, experiment, runs):
             "metrics": METRICS,
         }  # fmt: skip
         texts = {"role": "cell", "summary": json.dumps(summary)} | {
-            "people": json.dumps([f"OAS3{i:04d}" for i in range(subjects.shape[1])]),
+            "subjects": json.dumps([f"OAS3{i:04d}" for i in range(subjects.shape[1])]),
             "mlflow.user": f"user{place % 7}",
             **{name: str(summary[name]) for name in (*TEXTS, "seed")},
         }

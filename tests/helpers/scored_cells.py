@@ -8,7 +8,7 @@ from harmbench.contracts.cell import Cell, CellResult, Status
 from harmbench.statistics.estimate import estimates
 from harmbench.util.hashing import digest
 
-COLUMNS = ["person", "scan", "slice", "metric", "value"]
+COLUMNS = ["subject", "scan", "slice", "metric", "value"]
 SUBJECTS = [f"p{i}" for i in range(8)]
 CONTROLS = {"identity": "floor", "oracle": "ceiling"}
 
@@ -25,7 +25,7 @@ def scored(**metrics):
     scores = pd.DataFrame(rows, columns=COLUMNS)
     facts = {
         "lower_is_better": ["mae"], "headline": ["psnr", "mae"], "fit_seconds": 2.5,
-        "test_people": len(set(scores["person"])),
+        "test_subjects": len(set(scores["subject"])),
     }  # fmt: skip
     return CellResult(Status.DONE, scores=scores, estimates=estimates(scores), facts=facts)
 

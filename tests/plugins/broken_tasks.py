@@ -42,7 +42,7 @@ class Sound(Task):
     def scores(self, harmonized, values, metric="error"):
         return pd.DataFrame(
             {
-                "person": harmonized.subjects,
+                "subject": harmonized.subjects,
                 "scan": harmonized.sessions,
                 "slice": -1,
                 "metric": metric,
@@ -168,7 +168,7 @@ class LosesSomebody(Sound):
 
     def score(self, *arguments):
         table = super().score(*arguments)
-        return table[table["person"] != "p0"]
+        return table[table["subject"] != "p0"]
 
 
 class CountsSlicesFromOne(Sound):

@@ -70,11 +70,11 @@ class MeterScorer(Scorer):
         self.rows += zip(harmonized.subjects, harmonized.sessions, values, strict=True)
 
     def table(self):
-        table = pd.DataFrame(self.rows, columns=["person", "scan", "value"])
+        table = pd.DataFrame(self.rows, columns=["subject", "scan", "value"])
         return table.assign(slice=-1, metric="metered")
 
     def estimates(self, scores):
-        return {**estimates(scores), "people": Estimate(len(scores), 0, 9, len(scores))}
+        return {**estimates(scores), "subjects": Estimate(len(scores), 0, 9, len(scores))}
 
     def annotated(self, scans):
         assert scans.images.shape[:2] == (1, 1)
@@ -85,7 +85,7 @@ class MeterScorer(Scorer):
 class Metered(Task):
     summary = "measures brightness with an instrument"
     instruments: ClassVar = {"brightness": Meter}
-    measures: ClassVar = {"metered": False, "people": True}
+    measures: ClassVar = {"metered": False, "subjects": True}
     headline = ("metered",)
 
     def __init__(self):

@@ -94,7 +94,7 @@ def test_the_same_again_is_the_same(small_cohort, context) -> None:
 
 def test_too_few_subjects_are_told(own_cohort, change_table) -> None:
     def few(scan):
-        return scan if scan["person"] != "n1" else None
+        return scan if scan["subject"] != "n1" else None
 
     with pytest.raises(SkipCell, match="'north' has 1 test subjects"):
         ClassifySite("north").setup(change_table(own_cohort(), few), 0)

@@ -79,7 +79,7 @@ def test_volumes_are_those_of_the_segmented_voxels(small_cohort, context) -> Non
         truth = data.references.load([place])
         scorer.add(data.test.load([place]), truth, truth)
     table = scorer.table()
-    values = table.pivot(index="person", columns="metric", values="value")
+    values = table.pivot(index="subject", columns="metric", values="value")
     voxels = int((data.references.load([0]).images > 0.72).sum())
     assert values.loc["p1", "wm_volume"] == pytest.approx(voxels * 8 * 5 * 4 / 1000)
     assert (values["wm_volume"] == values["wm_volume_target"]).all()

@@ -77,7 +77,7 @@ def test_without_pairs_the_bound_is_subjects_held_out(own_cohort, context, chang
 def test_scans_that_have_labels_are_used_and_others_are_not(own_cohort, change_table) -> None:
     def few(scan):
         known = {("domain1", "p1"), ("target", "p1"), ("target", "p4"), ("target", "p2")}
-        return {**scan, "labelled": (scan["domain"], scan["person"]) in known}
+        return {**scan, "labelled": (scan["domain"], scan["subject"]) in known}
 
     data = WhiteMatter("domain1").setup(change_table(own_cohort(), few), 0)
     assert data.test.subjects == ("p1",)

@@ -247,7 +247,7 @@ class Subject:
 
 def draw_subject(seed: int, name: str) -> Subject:
     """Draw a subject; depends on the seed and the name alone."""
-    generator = numpy_generator(seed, "phantom", "person", name)
+    generator = numpy_generator(seed, "phantom", "subject", name)
 
     def normal(mean: float, deviation: float) -> float:
         return float(mean + deviation * np.clip(generator.standard_normal(), -2.5, 2.5))

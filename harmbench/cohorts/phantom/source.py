@@ -117,7 +117,7 @@ def scan_subject(
         images[domain] = torch.from_numpy(normalize(volume.numpy(), mask))
         details[domain] = {
             "scanner": scanner.parameters,
-            "person": subject.details,
+            "subject": subject.details,
             "scan": acquisition.details,
         }
     return labels, images, details

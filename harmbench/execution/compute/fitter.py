@@ -130,7 +130,7 @@ class Fitter:
             "seed": fit.seed,
             "grid": canonical(fit.grid),
             "domain": fit_data.target.domain,
-            "people": sorted(set(fit_data.target.subjects)),
+            "subjects": sorted(set(fit_data.target.subjects)),
             "data": fit_data.digest,
             "normalization": fit.normalization,
             "standard": fit.standard,

@@ -77,7 +77,9 @@ class Keyframes:
             Returns scans of one slice with what an instrument made of them; see `Scorer`.
         """
         metric = next((name for name in ranked_by if (scores["metric"] == name).any()), "")
-        ranking = scores[scores["metric"] == metric].groupby("person")["value"].mean().sort_values()
+        ranking = (
+            scores[scores["metric"] == metric].groupby("subject")["value"].mean().sort_values()
+        )
         subject = ranking.index[len(ranking) // 2] if len(ranking) else self.frames[0].subject
         known = [frame for frame in self.frames if frame.subject == subject]
         frame = known[0] if known else self.frames[0]

@@ -55,7 +55,7 @@ def score_cell(
         "headline": list(task.headline),
         "bounds": bounds,
         "test_scans": len(data.test),
-        "test_people": len(set(data.test.subjects)),
+        "test_subjects": len(set(data.test.subjects)),
     }
     picture = io.BytesIO()
     keyframes.figure(scores, data, task.headline, scorer.annotated).savefig(picture, dpi=110)

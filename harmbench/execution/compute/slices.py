@@ -81,7 +81,7 @@ class Slices:
         ]
         chosen = _chosen(target.grid.shape[0])
         found: dict[str, npt.NDArray[Any]] = {
-            "people": np.array([one.subject for one in subjects]),
+            "subjects": np.array([one.subject for one in subjects]),
             "slices": np.array(chosen),
             "positions": np.array(target.grid.positions)[chosen],
             "source": np.stack([one.source for one in subjects]),

@@ -36,7 +36,7 @@ def test_variants_share_a_fit_and_the_table_holds_what_is_stored(inside, tmp_pat
         scores = scores[scores["metric"] == "psnr"]
         stored[cell["cell"]["label"], cell["cell"]["task"]] = (
             cell["estimates"]["psnr"],
-            scores.groupby("person")["value"].mean(),
+            scores.groupby("subject")["value"].mean(),
         )
     labels = {"Baseline": "curved", "power = 1": "curved[power=1]",
               "lift = 0.1": "curved[lift=0.1]", "identity": "identity"}  # fmt: skip

@@ -77,7 +77,7 @@ def test_a_cohort_is_prepared_and_shown(inside, tmp_path) -> None:
     code, out, _ = inside("data", "show", *TINY_COHORT, "-o", "contact.png")
     assert code == 0
     rows = {line[1:40].split("  ")[0]: line.split() for line in out.splitlines() if line.strip()}
-    assert rows["people"][-3:] == ["6", "6", "4"]
+    assert rows["subjects"][-3:] == ["6", "6", "4"]
     assert rows["slices"][-3:] == ["300", "300", "200"]
     assert "real scans" in out
     assert (tmp_path / "contact.png").read_bytes()[1:4] == b"PNG"

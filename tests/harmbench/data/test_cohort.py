@@ -41,7 +41,7 @@ def test_scans_and_pairs_that_have_labels(own_cohort):
     content = json.loads(path.read_text())
     for scan in content["scans"]:
         known = {("target", "p0"), ("target", "p1"), ("domain1", "p1"), ("target", "p3")}
-        scan["labelled"] = (scan["domain"], scan["person"]) in known
+        scan["labelled"] = (scan["domain"], scan["subject"]) in known
     path.write_text(json.dumps(content))
     cohort = Cohort(path.parent)
     assert not cohort.scans("target", "train").labelled

@@ -105,7 +105,7 @@ def test_infinite_values_have_no_difference_and_raise_no_warning():
 
 def test_export_has_a_line_for_every_field():
     found = tidy(table([(job(BASELINE, "b"), done(p=20.0, q=30.0))]))
-    assert found[["metric", "row", "task", "value", "value_low", "people", "published"]].to_numpy(
+    assert found[["metric", "row", "task", "value", "value_low", "subjects", "published"]].to_numpy(
     ).tolist() == [["psnr", BASELINE, "b", 25.0, 20.0, 2, 29.6]]  # fmt: skip
 
 

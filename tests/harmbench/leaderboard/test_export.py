@@ -49,7 +49,7 @@ def test_every_slice_has_a_row_and_every_column_is_explained(runs, keep_home, tm
     assert here["slice"].tolist() == [0, 1] * 8
     assert here["value"].tolist() == [value + step for value in range(8) for step in (-0.5, 0.5)]
     away = table[table["label"] == "away"]
-    assert dict(zip(away["person"], away["value"], strict=True)) == dict(
+    assert dict(zip(away["subject"], away["value"], strict=True)) == dict(
         zip(SUBJECTS, np.arange(8.0), strict=True)
     )
     assert away["slice"].isna().all()

@@ -21,8 +21,8 @@ def run(run_id, label="one", **changes):
         "run_id": run_id, "label": label, "task": "a", "cohort": "tiny", "cohort_key": "c0",
         "kind": "real", "preset": "quick", "normalization": "minmax", "data": "d0", "seed": 0,
         "status": "done", "reason": "", "started": 1,
-        "people": "[" + ", ".join(f'"{name}"' for name in subjects) + "]",
-        "psnr.people": ",".join(map(str, subjects.values())), "mae.people": "",
+        "subjects": "[" + ", ".join(f'"{name}"' for name in subjects) + "]",
+        "psnr.subjects": ",".join(map(str, subjects.values())), "mae.subjects": "",
     }  # fmt: skip
     return row | changes
 

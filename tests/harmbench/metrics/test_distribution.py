@@ -155,6 +155,6 @@ def test_population_without_foreground(own_cohort) -> None:
 def test_table_is_of_whole_scans(small_cohort) -> None:
     scans = small_cohort.scans("north", "test").load([0, 1, 2])
     table = Wasserstein().table(scans, None, small_cohort.scans("target", "train"))
-    assert table["person"].tolist() == ["n0", "n0", "n1"]
+    assert table["subject"].tolist() == ["n0", "n0", "n1"]
     assert table["scan"].tolist() == ["1", "2", "1"]
     assert (table["slice"] == -1).all()

@@ -191,6 +191,6 @@ def test_needs_references_and_room_for_the_window() -> None:
 def test_table_names_subject_scan_and_slice() -> None:
     x = scans(torch.rand(2, 3, 8, 8))
     table = image.MAE().table(x, scans(torch.zeros(2, 3, 8, 8)), None)
-    assert table["person"].tolist() == ["p0"] * 3 + ["p1"] * 3
+    assert table["subject"].tolist() == ["p0"] * 3 + ["p1"] * 3
     assert table["slice"].tolist() == [0, 1, 2] * 2
     assert table["value"][4] == pytest.approx(x.images[1, 1].mean().item(), abs=1e-6)

@@ -104,7 +104,7 @@ def test_a_table_of_whole_scans(target) -> None:
     table = Dice().table(scans(block(2, 4, 7), block(2, 4, 5)), None, target)
     assert table.to_dict("records") == [
         {
-            "person": "p",
+            "subject": "p",
             "scan": "1",
             "slice": -1,
             "metric": "dice",

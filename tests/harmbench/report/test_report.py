@@ -73,7 +73,7 @@ def slices(shade):
     """Two subjects, three slices of 4 by 5 pixels; `shade` is the harmonised one's."""
     shape = (2, 3, 5, 4)
     return {
-        "people": np.array(["p0", "p1"]), "slices": np.arange(3),
+        "subjects": np.array(["p0", "p1"]), "slices": np.arange(3),
         "positions": np.array([-10.0, 0.0, 10.0]),
         "source": np.full(shape, 10, np.uint8), "reference": np.full(shape, 200, np.uint8),
         "harmonized": np.full(shape, shade, np.uint8),
@@ -290,7 +290,7 @@ def test_a_method_that_shows_other_subjects_is_left_out_of_the_viewer(tmp_path):
     files = {}
     for name, subjects in (("one", ["p0", "p1"]), ("two", ["p0", "p1"]), ("odd", ["p5", "p6"])):
         files[name] = tmp_path / f"{name}.npz"
-        np.savez_compressed(files[name], **{**slices(50), "people": np.array(subjects)})
+        np.savez_compressed(files[name], **{**slices(50), "subjects": np.array(subjects)})
     (tmp_path / "damaged.npz").write_bytes(b"no zip")
     files["damaged"] = tmp_path / "damaged.npz"
     viewer = write_viewer(tmp_path / "images", "t", files)

@@ -26,7 +26,7 @@ ROWS = [
     ("p0", "a", -1, "wasserstein", 0.5),
     ("p1", "a", -1, "wasserstein", math.nan),
 ]
-SCORES = pd.DataFrame(ROWS, columns=["person", "scan", "slice", "metric", "value"])
+SCORES = pd.DataFrame(ROWS, columns=["subject", "scan", "slice", "metric", "value"])
 
 
 def test_by_subject() -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from harmbench.statistics.subjects import SubjectValues, decode, encode
 
-COLUMNS = ["person", "scan", "slice", "metric", "value"]
+COLUMNS = ["subject", "scan", "slice", "metric", "value"]
 
 
 def test_subjects_are_written_and_read_back():

@@ -30,7 +30,7 @@ def cell(key, task="domain1"):
 def stored(home, which):
     """Store a finished cell, as the runner does."""
     scores = pd.DataFrame(
-        {"person": ["p0"], "scan": ["1"], "slice": [-1], "metric": ["psnr"], "value": [20.0]}
+        {"subject": ["p0"], "scan": ["1"], "slice": [-1], "metric": ["psnr"], "value": [20.0]}
     )
     estimates = {"psnr": Estimate(20.0, 19.0, 21.0, 1)}
     result = CellResult(Status.DONE, scores=scores, estimates=estimates, facts={"device": "cpu"})

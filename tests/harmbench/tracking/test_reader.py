@@ -23,7 +23,7 @@ from harmbench.tracking.recorder import MlflowRecorder
 
 pytestmark = pytest.mark.filterwarnings("default")
 
-MANY = [f"person-{i:04d}" for i in range(1500)]
+MANY = [f"subject-{i:04d}" for i in range(1500)]
 
 
 def cell(key, **changes):
@@ -36,7 +36,7 @@ def cell(key, **changes):
 
 def result(subjects=("p", "q"), **facts):
     rows = [(name, "1", -1, "psnr", float(i)) for i, name in enumerate(subjects)]
-    scores = pd.DataFrame(rows, columns=["person", "scan", "slice", "metric", "value"])
+    scores = pd.DataFrame(rows, columns=["subject", "scan", "slice", "metric", "value"])
     # Beside the mean over subjects a number that is none, and tells of nobody.
     numbers = estimates(scores) | {"icc": Estimate(0.8, 0.7, math.inf, 9)}
     return CellResult(
@@ -81,14 +81,14 @@ def test_a_table_has_all_of_every_run(home):
     )
     assert (few["normalization"], skip["normalization"]) == ("nyul", "")
     assert few["bounds"]["held-out"]["psnr"]["high"] == "inf"
-    assert decode(few["people"], few["psnr.people"])[0] == ("p", "q")
-    assert few["icc.people"] == skip["psnr.people"] == ""
+    assert decode(few["subjects"], few["psnr.subjects"])[0] == ("p", "q")
+    assert few["icc.subjects"] == skip["psnr.subjects"] == ""
     assert (skip["status"], skip["reason"], skip["data"]) == ("skipped", "no pairs", "")
     assert math.isnan(skip["psnr"])
 
 
 def test_metrics_that_are_not_asked_for_are_not_read(home):
-    assert {"psnr", "psnr.people"} <= set(reader.runs(["psnr"]).columns)
+    assert {"psnr", "psnr.subjects"} <= set(reader.runs(["psnr"]).columns)
     assert "icc" not in reader.runs(["psnr"])
 
 
@@ -96,9 +96,9 @@ def test_more_subjects_than_one_tag_holds_are_read_back(home):
     client, _ = connect()
     row = reader.runs().set_index("cell").loc["many"]
     tags = client.get_run(row["run_id"]).data.tags
-    assert {"people/1", "people/2"} <= set(tags)
+    assert {"subjects/1", "subjects/2"} <= set(tags)
     assert max(map(len, tags.values())) <= 8000
-    names, values = decode(row["people"], row["psnr.people"])
+    names, values = decode(row["subjects"], row["psnr.subjects"])
     assert names == tuple(MANY)
     assert values.tolist() == np.arange(1500).tolist()
 

@@ -48,7 +48,7 @@ def cell(key: str, **changes) -> Cell:
 
 def finished(home, which: Cell) -> CellResult:
     scores = pd.DataFrame(
-        {"person": ["p"], "scan": ["1"], "slice": [-1], "metric": ["psnr"], "value": [30.0]}
+        {"subject": ["p"], "scan": ["1"], "slice": [-1], "metric": ["psnr"], "value": [30.0]}
     )
     estimates = {
         "psnr": Estimate(30.0, 28.0, 32.0, 4),

@@ -97,7 +97,7 @@ def test_cohort_is_paired_labelled_and_split_by_subject(six):
     detail = six.table.iloc[0]["details"]
     assert json.loads(json.dumps(detail)) == detail
     assert detail["scanner"]["ManufacturersModelName"] == "TIM Trio"
-    assert 42 <= detail["person"]["age"] <= 95
+    assert 42 <= detail["subject"]["age"] <= 95
 
 
 def test_images_fill_the_unit_range_and_the_background_is_exactly_zero(scans):

@@ -33,7 +33,7 @@ def drawn(small_cohort):
             keyframes.add(scans, scans, truth.load([place]) if paired else None)
         scores = pd.DataFrame(
             {
-                "person": ["p0", "p1"],
+                "subject": ["p0", "p1"],
                 "scan": ["a", "a"],
                 "slice": -1,
                 "metric": "dice",

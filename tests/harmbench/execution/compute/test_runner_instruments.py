@@ -98,11 +98,11 @@ def test_an_instrument_is_no_cost_and_no_curve_of_a_method(bench):
 
 def test_numbers_that_are_no_means_over_subjects_are_estimates_all_the_same(bench):
     result = bench(["identity"], ["metered"])["identity", "metered"]
-    assert set(result.estimates) == {"metered", "people"}
+    assert set(result.estimates) == {"metered", "subjects"}
     assert math.isfinite(result.estimates["metered"].mean)
     assert set(result.scores["metric"]) == {"metered"}
     assert "metered" in result.facts["lower_is_better"]
-    assert "people" not in result.facts["lower_is_better"]
+    assert "subjects" not in result.facts["lower_is_better"]
     assert result.facts["headline"] == ["metered"]
 
 

@@ -24,10 +24,10 @@ def kept(cohort, changed, *, paired=True):
 def test_subjects_are_chosen_by_the_task_and_never_by_the_method(small_cohort):
     source, truth, arrays = kept(small_cohort, 0.5)
     _, _, others = kept(small_cohort, 0.9)
-    assert arrays["people"].tolist() == others["people"].tolist()
+    assert arrays["subjects"].tolist() == others["subjects"].tolist()
     assert np.array_equal(arrays["source"], others["source"])
     distances = []
-    for subject in arrays["people"]:
+    for subject in arrays["subjects"]:
         scans = source.load([source.subjects.index(subject)])
         true = truth.load([truth.subjects.index(subject)]).images
         distances.append(float((scans.images - true)[scans.masks].abs().mean()))
@@ -41,7 +41,7 @@ def test_slices_are_kept_upright_to_a_byte(small_cohort, tmp_path):
     with np.load(tmp_path / "slices.npz") as stored:
         _, H, W = source.grid.shape
         assert stored["harmonized"].shape == (3, len(stored["slices"]), W, H)
-        image = source.load([source.subjects.index(stored["people"][1])]).images[0]
+        image = source.load([source.subjects.index(stored["subjects"][1])]).images[0]
         expected = torch.rot90(image[list(stored["slices"])] * 0.5, dims=(1, 2)).numpy()
         assert np.abs(stored["harmonized"][1] / 255 - expected).max() <= 0.5 / 255 + 1e-6
         assert stored["positions"].tolist() == [
