@@ -31,6 +31,11 @@ def register_methods() -> dict[str, Lazy]:
             summary="maps foreground quantiles onto the target population's, volume by volume",
             needs="TARGET",
         ),
+        "mean-ratio": Lazy(
+            "harmbench_methods.mean_ratio:MeanRatio",
+            summary="multiplies by the ratio of the smoothed mean target and mean source images",
+            needs="UNPAIRED",
+        ),
         "unet": Lazy(
             "harmbench_methods.unet:UNetMethod",
             summary=(
