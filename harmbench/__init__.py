@@ -26,6 +26,7 @@ from harmbench.util.hashing import digest
 from harmbench.util.lazy import Lazy
 
 if TYPE_CHECKING:
+    from harmbench.api import load_fitted as load_fitted
     from harmbench.contracts.figure import FigureContext as FigureContext
     from harmbench.contracts.figure import PaperFigure as PaperFigure
     from harmbench.contracts.fit_data import FitData as FitData
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
     from harmbench.data.scans import Scans as Scans
     from harmbench.data.scans import minmax as minmax
     from harmbench.data.splits import split_subjects as split_subjects
-    from harmbench.execution.compute.fitted import load_fitted as load_fitted
     from harmbench.statistics.estimate import Estimate as Estimate
     from harmbench.statistics.estimate import bootstrap as bootstrap
     from harmbench.statistics.estimate import bootstrap_statistic as bootstrap_statistic
@@ -108,7 +108,7 @@ _LAZY = {
     "bootstrap_statistic": "harmbench.statistics.estimate",
     "derive": "harmbench.util.seeds",
     "estimates": "harmbench.statistics.estimate",
-    "load_fitted": "harmbench.execution.compute.fitted",
+    "load_fitted": "harmbench.api",
     "minmax": "harmbench.data.scans",
     "numpy_generator": "harmbench.util.seeds",
     "seeded": "harmbench.util.seeds",

@@ -18,7 +18,6 @@ import pluggy
 from harmbench import hookspecs
 from harmbench.errors import UserError, one_line
 from harmbench.util.hashing import digest, file_digest
-from harmbench.util.home import home
 from harmbench.util.lazy import SHOWN, Lazy, shown_attributes
 
 _FILE_MODULE = "harmbench_plugin_"
@@ -131,12 +130,25 @@ class Registry:
 
     @classmethod
     def discover(
-        cls, files: Sequence[Path] = (), on_error: Callable[[str], None] | None = None
+        cls,
+        files: Sequence[Path] = (),
+        on_error: Callable[[str], None] | None = None,
+        *,
+        home: Path | None = None,
     ) -> Registry:
         """Find plugins: built in, installed, in the user's folder, and in `files`.
 
         A broken plugin costs itself and nothing else. With `HARMBENCH_STRICT_PLUGINS=1`
         it is an error instead.
+
+        Parameters
+        ----------
+        files
+            Single-file plugins.
+        on_error
+            As in the constructor.
+        home
+            Home folder, whose folder `plugins` holds the user's plugins; none of these if None.
 
         Raises
         ------
@@ -149,8 +161,8 @@ class Registry:
         registry.add(Plugin("harmbench", "harmbench", _version("harmbench"), "built in"), builtin)
         for point in sorted(entry_points(group="harmbench"), key=lambda point: point.name):
             registry._add_loaded(_describe(point), point.load)
-        folder = home() / "plugins"
-        found = [(path, "user folder") for path in sorted(folder.glob("*.py"))]
+        user_files = [] if home is None else sorted((home / "plugins").glob("*.py"))
+        found = [(path, "user folder") for path in user_files]
         for path in files:
             if not path.is_file():
                 raise UserError(f"no plugin file '{path}'")

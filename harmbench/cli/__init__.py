@@ -28,6 +28,7 @@ from harmbench.cli import (
 )
 from harmbench.errors import HarmbenchError
 from harmbench.plugins import Registry
+from harmbench.util.home import home
 
 
 class CommandGroup(click.Group):
@@ -38,7 +39,7 @@ class CommandGroup(click.Group):
     def _with_plugins(self) -> None:
         if not self._loaded:
             self._loaded = True
-            Registry.discover().call("register_commands", group=self)
+            Registry.discover(home=home()).call("register_commands", group=self)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List commands, including those of plugins."""

@@ -64,8 +64,9 @@ def compare(
     from harmbench.leaderboard.table import measures
     from harmbench.leaderboard.text import as_csv
     from harmbench.tracking import reader
+    from harmbench.util.home import home
 
-    store = reader.read()
+    store = reader.read(home())
     metrics_to_show(store.metrics, store.headlines, names)
     runs = on_cohort(store.runs(names or None), cohort)
     by_name = measures(runs, units(registry))

@@ -45,7 +45,7 @@ def export(output: Path, by: str, plugin: tuple[Path, ...]) -> None:
     from harmbench.tracking import reader
     from harmbench.util.home import home
 
-    runs = reader.runs()
+    runs = reader.runs(home())
     if runs.empty:
         raise UserError("nothing is recorded yet; see `harmbench run --help`")
     metrics = measures(runs, units(registry))

@@ -66,8 +66,9 @@ def leaderboard(
     from harmbench.leaderboard.text import as_csv, as_json, board_as_markdown, board_as_text
     from harmbench.leaderboard.tidy import tidy
     from harmbench.tracking import reader
+    from harmbench.util.home import home
 
-    store = reader.read()
+    store = reader.read(home())
     shown = metrics_to_show(store.metrics, store.headlines, names)
     # Plugins compute columns from the whole table; without them only these metrics are read.
     hooked = registry.manager.hook.leaderboard_columns.get_hookimpls()

@@ -11,6 +11,7 @@ import click
 
 from harmbench.errors import UserError
 from harmbench.plugins import Registry
+from harmbench.util.home import home
 
 NEEDS = ("nothing", "target", "unpaired", "paired")
 
@@ -135,7 +136,7 @@ def checked(category: str, name: str) -> str:
             f"'{name}' is not a valid name for a {category}: use lower-case letters, digits, and "
             "hyphens between words, as in my-method"
         )
-    entries = Registry.discover().entries(f"{category}s")
+    entries = Registry.discover(home=home()).entries(f"{category}s")
     if name in entries:
         plugin = entries[name].plugin
         raise UserError(

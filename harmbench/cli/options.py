@@ -16,6 +16,7 @@ from harmbench.data.cohort_request import CohortRequest
 from harmbench.data.prepare_options import AUTO, PrepareOptions
 from harmbench.errors import HarmbenchError
 from harmbench.plugins import Registry
+from harmbench.util.home import home
 
 if TYPE_CHECKING:
     from harmbench.execution.plan.request import Request
@@ -52,7 +53,9 @@ def source_names(registry: Registry, cohort: CohortRequest) -> tuple[str, ...]:
 def discover(files: tuple[Path, ...]) -> Registry:
     """Find all plugins, and warn of broken ones on the error stream."""
     # Lines on the error stream appear above progress bars: rich redirects it.
-    registry = Registry.discover(files, lambda line: click.echo(f"warning: {line}", err=True))
+    registry = Registry.discover(
+        files, lambda line: click.echo(f"warning: {line}", err=True), home=home()
+    )
     for plugin in registry.plugins:
         if plugin.errors:
             click.echo(

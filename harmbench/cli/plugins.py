@@ -11,6 +11,7 @@ from harmbench.cli.options import plugin_option
 from harmbench.cli.wording import counted
 from harmbench.errors import UserError
 from harmbench.plugins import KINDS, Registry
+from harmbench.util.home import home
 
 
 @click.command()
@@ -24,7 +25,7 @@ def plugins(plugin: tuple[Path, ...]) -> None:
     """
     # Strict or not, show all plugins first: this command is for finding the error.
     strict = os.environ.pop("HARMBENCH_STRICT_PLUGINS", "")
-    registry = Registry.discover(plugin)
+    registry = Registry.discover(plugin, home=home())
     for each in registry.plugins:
         version = f" {each.version}" if each.version else ""
         click.echo(f"{each.name}  {each.distribution}{version}  [{each.origin}]")

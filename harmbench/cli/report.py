@@ -37,9 +37,10 @@ def report(output: Path, plugin: tuple[Path, ...]) -> None:
     from harmbench.leaderboard.formatting import count
     from harmbench.leaderboard.registered import extra_columns
     from harmbench.report.report import write_report
+    from harmbench.util.home import home
 
     with shown(Console(stderr=True)) as progress:
         written = write_report(
-            output, registry, progress, lambda runs: extra_columns(registry, runs)
+            output, home(), registry, progress, lambda runs: extra_columns(registry, runs)
         )
     click.echo(f"{count(written.pages, 'page')} written; open {written.index}")

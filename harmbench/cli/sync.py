@@ -17,10 +17,9 @@ def sync() -> int:
     from harmbench.tracking.recorder import MlflowRecorder, command_line
     from harmbench.util.home import writable_home
 
-    recorder = MlflowRecorder(command_line())
-    outbox = Outbox(
-        writable_home(), recorder, lambda line: click.echo(f"warning: {line}", err=True)
-    )
+    home = writable_home()
+    recorder = MlflowRecorder(home, command_line())
+    outbox = Outbox(home, recorder, lambda line: click.echo(f"warning: {line}", err=True))
     outbox.send_all()
     recorder.close(failed=False)
     waiting = outbox.waiting()

@@ -36,16 +36,17 @@ def ui(host: str, port: int, browser: bool, plugin: tuple[Path, ...]) -> int:
     registry = discover(plugin)
     from harmbench.leaderboard.registered import units
     from harmbench.tracking.ui import describe, serve, server_address
+    from harmbench.util.home import home
 
-    pages = describe(units(registry))
+    pages = describe(home(), units(registry))
     click.echo(f"description: the leaderboard of {pages.described}")
-    address = server_address()
+    address = server_address(home())
     if address is not None:
         _open(pages.page(address), browser=browser)
         click.echo(f"compare: {pages.compare(address)}")
         return 0
     address = f"http://{host}:{port}"
-    with serve(host, port) as server:
+    with serve(home(), host, port) as server:
         click.echo(f"compare: {pages.compare(address)}")
         _open(pages.page(address), browser=browser)
         click.echo("press Ctrl-C to stop")

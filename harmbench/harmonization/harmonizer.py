@@ -166,7 +166,7 @@ class Harmonizer:
 
 @lru_cache(maxsize=1)
 def _built(harmonizer: Harmonizer) -> Method:
-    registry = Registry.discover(harmonizer.plugins)
+    registry = Registry.discover(harmonizer.plugins, home=harmonizer.home)
     cls: type[Method] = registry.entry("methods", harmonizer.method).load()
     values = json.loads(harmonizer.settings)
     preset = cls.preset(harmonizer.preset)

@@ -6,6 +6,7 @@ import csv
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,14 +20,14 @@ from harmbench.tracking.provenance import Provenance, cell_file
 _FRONT_REASONS = 50
 
 
-def training_page(group: Group) -> Iterator[dict[str, Any]]:
+def training_page(home: Path, group: Group) -> Iterator[dict[str, Any]]:
     """Lay out training curves by method; a fit that several cells share is drawn once."""
     fitted = group.runs[(group.runs["fit"] != "") & (group.runs["status"] != "skipped")]
     for label, of_label in fitted.groupby("label", sort=False):
         curves: dict[str, tuple[CurvePoint, ...]] = {}
         tasks: dict[str, None] = {}
         for _, of_fit in of_label.groupby("fit", sort=False):
-            points = _curves(str(of_fit["cell"].iloc[0]), str(of_fit["run_id"].iloc[0]))
+            points = _curves(home, *of_fit[["cell", "run_id"]].iloc[0])
             if not points:
                 continue
             served = list(dict.fromkeys(of_fit["task"]))
@@ -40,9 +41,9 @@ def training_page(group: Group) -> Iterator[dict[str, Any]]:
             yield {"label": label, "about": about, "plots": list(drawn.items())}
 
 
-def _curves(cell: str, run_id: str) -> tuple[CurvePoint, ...]:
+def _curves(home: Path, cell: str, run_id: str) -> tuple[CurvePoint, ...]:
     """Return the training curves of a cell's fit."""
-    path = cell_file(cell, run_id, "curves.csv")
+    path = cell_file(home, cell, run_id, "curves.csv")
     if path is None:
         return ()
     with path.open(newline="") as stream:
@@ -52,7 +53,7 @@ def _curves(cell: str, run_id: str) -> tuple[CurvePoint, ...]:
         )
 
 
-def failures_of(group: Group) -> list[dict[str, Any]]:
+def failures_of(home: Path, group: Group) -> list[dict[str, Any]]:
     """Return the cells without a number, each method and reason once."""
     cells = []
     bad = group.runs[group.runs["status"].isin(BAD)]
@@ -60,7 +61,7 @@ def failures_of(group: Group) -> list[dict[str, Any]]:
         path = None
         if status == "failed":
             first = same.iloc[0]
-            path = cell_file(str(first["cell"]), str(first["run_id"]), "traceback.txt")
+            path = cell_file(home, str(first["cell"]), str(first["run_id"]), "traceback.txt")
         tasks = {
             str(task): sorted(map(int, its["seed"]))
             for task, its in same.groupby("task", sort=False)

@@ -50,6 +50,8 @@ class Pages:
     ----------
     site
         The folder.
+    home
+        Home folder, which holds the files of the runs.
     registry
         Where summaries and published numbers are looked up.
     extra
@@ -70,6 +72,7 @@ class Pages:
     def __init__(
         self,
         site: Path,
+        home: Path,
         registry: Registry,
         *,
         extra: Extra,
@@ -79,6 +82,7 @@ class Pages:
     ) -> None:
         self.count = 0
         self._site = site
+        self._home = home
         self._registry = registry
         self._extra = extra
         self._origins = origins
@@ -177,14 +181,14 @@ class Pages:
             f"{group.slug}/training.html",
             "training.html",
             crumbs=[*above, ("training", "")],
-            methods=list(training_page(group)),
+            methods=list(training_page(self._home, group)),
             **common,
         )
         self._write(
             f"{group.slug}/failures.html",
             "failures.html",
             crumbs=[*above, ("failures and skips", "")],
-            failures=failures_of(group),
+            failures=failures_of(self._home, group),
             plots=False,
             **common,
         )
@@ -207,7 +211,9 @@ class Pages:
             ],
             bad=bad_cells(runs),
             cost=task_costs(boards[0], page.name, runs),
-            viewer=slice_viewer(images, page.file.removesuffix(".html"), boards[0], runs),
+            viewer=slice_viewer(
+                self._home, images, page.file.removesuffix(".html"), boards[0], runs
+            ),
             images="images/",
             limit=LIMIT,
             **origins_of(runs, self._origins, group.labels),

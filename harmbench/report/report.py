@@ -43,6 +43,7 @@ class WrittenReport:
 
 def write_report(
     folder: Path,
+    home: Path,
     registry: Registry,
     progress: Progress,
     extra: Callable[[pd.DataFrame], Extra] | None = None,
@@ -56,6 +57,8 @@ def write_report(
     ----------
     folder
         New, empty, or an older report, which is replaced.
+    home
+        Home folder, which holds the recorded runs.
     registry
         Where summaries of tasks and metrics, and published numbers, are looked up.
     progress
@@ -70,7 +73,7 @@ def write_report(
     """
     folder = folder.absolute()
     _check(folder)
-    store = reader.read()
+    store = reader.read(home)
     runs = store.runs()
     if runs.empty:
         raise UserError(
@@ -85,9 +88,10 @@ def write_report(
         site.mkdir()
         pages = Pages(
             site,
+            home,
             registry,
             extra=columns,
-            origins=provenance(),
+            origins=provenance(home),
             runs=runs,
             headlines=store.headlines,
         )

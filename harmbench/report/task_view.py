@@ -107,11 +107,15 @@ def task_costs(board: Board, task: str, runs: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def slice_viewer(folder: Path, stem: str, board: Board, runs: pd.DataFrame) -> Viewer | None:
+def slice_viewer(
+    home: Path, folder: Path, stem: str, board: Board, runs: pd.DataFrame
+) -> Viewer | None:
     """Write the pictures of the methods' slices, of each method's first seed.
 
     Parameters
     ----------
+    home
+        Home folder, which holds the files of the runs.
     folder, stem
         Folder of the pictures, and the beginning of their names.
     board
@@ -127,7 +131,7 @@ def slice_viewer(folder: Path, stem: str, board: Board, runs: pd.DataFrame) -> V
     for row in rows:
         if row.label in by_label.index:
             run = by_label.loc[row.label]
-            path = cell_file(str(run["cell"]), str(run["run_id"]), "slices.npz")
+            path = cell_file(home, str(run["cell"]), str(run["run_id"]), "slices.npz")
             if path is not None:
                 files[row.label] = path
     return write_viewer(folder, stem, files)

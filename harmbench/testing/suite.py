@@ -28,6 +28,7 @@ from harmbench.testing.method_checks import METHOD_CHECKS
 from harmbench.testing.task_candidate import TaskCandidate
 from harmbench.testing.task_checks import TASK_CHECKS
 from harmbench.testing.tiny import SOURCES
+from harmbench.util.home import home
 
 
 class Conformance:
@@ -164,7 +165,7 @@ def find(
     UserError
         If no method or task has the name, or the class is neither.
     """
-    registry = registry or Registry.discover()
+    registry = registry or Registry.discover(home=home())
     if not isinstance(candidate, str):
         if isinstance(candidate, type) and issubclass(candidate, Task):
             return of_task(candidate, registry)

@@ -14,7 +14,6 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from harmbench.errors import UserError
-from harmbench.util.home import home
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,9 +25,9 @@ _PAGE = 1000
 _LOCK_SECONDS = 60.0  # for which a file may be locked
 
 
-def tracking_uri() -> str:
+def tracking_uri(home: Path) -> str:
     """Return `$MLFLOW_TRACKING_URI`, or the sqlite store in the home folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}"
 
 
 def store_file(uri: str) -> Path | None:
@@ -80,8 +79,13 @@ def search(
             return
 
 
-def connect() -> tuple[MlflowClient, str]:
+def connect(home: Path) -> tuple[MlflowClient, str]:
     """Return a client and the experiment's id, creating the store on first use.
+
+    Parameters
+    ----------
+    home
+        Home folder: holds the store unless `$MLFLOW_TRACKING_URI` names one.
 
     Raises
     ------
@@ -99,10 +103,10 @@ def connect() -> tuple[MlflowClient, str]:
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    uri = tracking_uri()
+    uri = tracking_uri(home)
     local = not os.environ.get("MLFLOW_TRACKING_URI")
-    home().mkdir(parents=True, exist_ok=True)
-    location = (home() / "artifacts").as_uri() if local else None
+    home.mkdir(parents=True, exist_ok=True)
+    location = (home / "artifacts").as_uri() if local else None
     try:
         if (path := store_file(uri)) is not None:
             _create(path)

@@ -19,7 +19,6 @@ from harmbench.tracking.connection import (
     tracking_uri,
 )
 from harmbench.tracking.tags import AXES
-from harmbench.util.home import home
 
 _COMMAND, _COMMIT, _PARENT = "mlflow.source.name", "mlflow.source.git.commit", "mlflow.parentRunId"
 _VERSION = "version."
@@ -46,9 +45,9 @@ class Provenance:
     settings: Texts
 
 
-def provenance() -> dict[str, Provenance]:
+def provenance(home: Path) -> dict[str, Provenance]:
     """Read the provenance of every recorded cell, by the run's id."""
-    runs = {run_id: (tags, params) for run_id, tags, params in _runs()}
+    runs = {run_id: (tags, params) for run_id, tags, params in _runs(home)}
     return {
         run_id: _provenance(tags, params, runs.get(tags.get(_PARENT, ""), ({}, {}))[0])
         for run_id, (tags, params) in runs.items()
@@ -70,14 +69,14 @@ def _provenance(tags: Texts, params: Texts, parent_tags: Texts) -> Provenance:
     )
 
 
-def _runs() -> Iterator[tuple[str, Texts, Texts]]:
+def _runs(home: Path) -> Iterator[tuple[str, Texts, Texts]]:
     """Yield id, tags and parameters of every run; from the sqlite file if possible."""
-    path = store_file(tracking_uri())
+    path = store_file(tracking_uri(home))
     if path is not None and path.exists():
         with suppress(sqlite3.Error):
             yield from _from_file(path)
             return
-    yield from _from_client()
+    yield from _from_client(home)
 
 
 def _from_file(path: Path) -> list[tuple[str, Texts, Texts]]:
@@ -102,17 +101,17 @@ def _from_file(path: Path) -> list[tuple[str, Texts, Texts]]:
     return [(run_id, tags[run_id], params[run_id]) for run_id in tags]
 
 
-def _from_client() -> Iterator[tuple[str, Texts, Texts]]:
-    for run in search(*connect()):
+def _from_client(home: Path) -> Iterator[tuple[str, Texts, Texts]]:
+    for run in search(*connect(home)):
         yield run.info.run_id, run.data.tags, run.data.params
 
 
-def cell_file(cell: str, run_id: str, name: str) -> Path | None:
+def cell_file(home: Path, cell: str, run_id: str, name: str) -> Path | None:
     """Return the path of a cell's file: in the local stores, or fetched from MLflow."""
-    stored = home() / "cells" / cell / name
-    logged = home() / "artifacts" / run_id / "artifacts" / name
+    stored = home / "cells" / cell / name
+    logged = home / "artifacts" / run_id / "artifacts" / name
     for path in (stored, logged):
         if path.exists():
             return path
     # A local MLflow store has no other files, so that MLflow need not be imported.
-    return reader.artifact(run_id, name) if os.environ.get("MLFLOW_TRACKING_URI") else None
+    return reader.artifact(home, run_id, name) if os.environ.get("MLFLOW_TRACKING_URI") else None

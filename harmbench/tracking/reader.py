@@ -25,7 +25,6 @@ from harmbench.tracking.connection import (
 from harmbench.tracking.tags import FACTS, METRIC, SUBJECTS, SUMMARY, TABLES, TEXTS
 from harmbench.util.files import atomic_write
 from harmbench.util.hashing import digest
-from harmbench.util.home import home
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -133,15 +132,15 @@ def _numbers(text: str) -> tuple[float, float, float]:
     return value, low, high
 
 
-def read() -> RecordedRuns:
-    """Open the store at `tracking_uri()`.
+def read(home: Path) -> RecordedRuns:
+    """Open the store at `tracking_uri(home)`.
 
     Raises
     ------
     UserError
         If it does not answer.
     """
-    path = store_file(tracking_uri())
+    path = store_file(tracking_uri(home))
     if path is not None:
         if not path.exists():
             return _ServerRuns(pd.DataFrame())
@@ -152,12 +151,12 @@ def read() -> RecordedRuns:
         except sqlite3.Error as error:
             if "locked" in str(error):
                 raise UserError(f"{path} is locked by another process: try again") from None
-    return _ServerRuns(_from_server())
+    return _ServerRuns(_from_server(home))
 
 
-def runs(metrics: Sequence[str] | None = None) -> pd.DataFrame:
+def runs(home: Path, metrics: Sequence[str] | None = None) -> pd.DataFrame:
     """Read all recorded cells, as `RecordedRuns.runs` does."""
-    return read().runs(metrics)
+    return read(home).runs(metrics)
 
 
 class _SqliteRuns(RecordedRuns):
@@ -209,13 +208,13 @@ class _ServerRuns(RecordedRuns):
         return dict(zip(self._table["run_id"], self._table[name], strict=True))
 
 
-def _from_server() -> pd.DataFrame:
+def _from_server(home: Path) -> pd.DataFrame:
     """Read the runs that have ended since the last call, and add them to the local copy.
 
     Ended runs do not change any more; deleted runs are removed from the copy.
     """
-    client, experiment = connect()
-    copy = home() / "recorded" / f"{digest(tracking_uri(), experiment)}.parquet"
+    client, experiment = connect(home)
+    copy = home / "recorded" / f"{digest(tracking_uri(home), experiment)}.parquet"
     previous = pd.read_parquet(copy) if copy.exists() else pd.DataFrame()
     query = "tags.role = 'cell'"
     deleted = {run.info.run_id for run in search(client, experiment, query, deleted=True)}
@@ -254,19 +253,21 @@ def _row(run: Run) -> dict[str, Any]:
     return row
 
 
-def artifact(run_id: str, name: str) -> Path | None:
+def artifact(home: Path, run_id: str, name: str) -> Path | None:
     """Return the path of a run's file, fetched from a server if needed; None if it has none.
 
     Parameters
     ----------
+    home
+        Home folder: holds the local store, and copies of a server's files.
     run_id
         The run.
     name
         `"figure.png"`, `"scores.csv"`, `"result.json"`, `"curves.csv"` or `"traceback.txt"`.
     """
-    client, _ = connect()
+    client, _ = connect(home)
     if name not in {item.path for item in client.list_artifacts(run_id)}:
         return None
-    folder = home() / "recorded" / run_id
+    folder = home / "recorded" / run_id
     folder.mkdir(parents=True, exist_ok=True)
     return Path(client.download_artifacts(run_id, name, str(folder)))

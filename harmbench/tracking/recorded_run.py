@@ -30,7 +30,7 @@ def run_and_record(
 
     Records that are still waiting are sent first.
     """
-    recorder = MlflowRecorder(command_line())
+    recorder = MlflowRecorder(home, command_line())
     outbox = Outbox(home, recorder, lambda line: progress.log(f"warning: {line}"))
     registry.add(Plugin("mlflow", "harmbench", "", "built in"), outbox)
     failed = True

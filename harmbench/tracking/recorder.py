@@ -41,11 +41,14 @@ class MlflowRecorder:
 
     Parameters
     ----------
+    home
+        Home folder: holds the store unless `$MLFLOW_TRACKING_URI` names one.
     command
         The command line of the invocation.
     """
 
-    def __init__(self, command: str) -> None:
+    def __init__(self, home: Path, command: str) -> None:
+        self._home = home
         self.command = command
         self.recorded = 0
         self._connection: tuple[MlflowClient, str] | None = None
@@ -62,7 +65,7 @@ class MlflowRecorder:
             Id of this record: a failure is recorded once per id, and may occur again.
         """
         if self._connection is None:
-            self._connection = connect()
+            self._connection = connect(self._home)
         client, experiment = self._connection
         failed = result.status in (Status.FAILED, Status.DIVERGED)
         if self._held(cell, entry if failed else None):

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from harmbench.data.scan_kind import kind_of_scans
@@ -62,11 +63,13 @@ class ExperimentPages:
         return f"{address}/#/compare-runs?runs={runs}&experiments={experiments}"
 
 
-def describe(units: Mapping[str, str]) -> ExperimentPages:
+def describe(home: Path, units: Mapping[str, str]) -> ExperimentPages:
     """Write the leaderboard into the experiment's description.
 
     Parameters
     ----------
+    home
+        Home folder: holds the store unless `$MLFLOW_TRACKING_URI` names one.
     units
         Units of metrics.
 
@@ -75,13 +78,13 @@ def describe(units: Mapping[str, str]) -> ExperimentPages:
     UserError
         If nothing is recorded.
     """
-    store = reader.read()
+    store = reader.read(home)
     groups = list(grouped(store.runs(), store.headlines, units))
     if not groups:
         raise UserError(
             "no recorded run has a number; try `harmbench run -m identity -m histogram -t domain3`"
         )
-    client, experiment = connect()
+    client, experiment = connect(home)
     # MLflow's public tag of descriptions, which its pages show as Markdown.
     client.set_experiment_tag(experiment, "mlflow.note.content", note(groups, store.headlines))
     newest = groups[0]
@@ -160,14 +163,14 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;").replace("`", "'")
 
 
-def server_address() -> str | None:
+def server_address(home: Path) -> str | None:
     """Return the address of the tracking server; None if the store is a local file."""
-    uri = tracking_uri()
+    uri = tracking_uri(home)
     return uri.rstrip("/") if uri.startswith(("http://", "https://")) else None
 
 
 @contextlib.contextmanager
-def serve(host: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def serve(home: Path, host: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Run MLflow's server on the store until the block ends.
 
     Raises
@@ -189,7 +192,7 @@ def serve(host: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
         # harmbench uses no background jobs.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", tracking_uri()]
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", tracking_uri(home)]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
     # A SIGTERM leaves the block as well, so that no server stays behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -66,7 +66,7 @@ def test_ten_thousand_runs_are_on_the_board_in_under_five_seconds(tmp_path, monk
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    _, experiment = connect()
+    _, experiment = connect(tmp_path)
     fill(tmp_path / "mlflow.db", int(experiment), 10_000)
     command = [Path(sys.executable).with_name("harmbench"), "leaderboard"]
     seconds = []

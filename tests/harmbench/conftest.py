@@ -32,9 +32,8 @@ def one_core() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def keep_home(tmp_path_factory, home_with_store):
-    """Set a home folder of the module's own."""
+    """A home folder that the tests of a module share."""
     with pytest.MonkeyPatch.context() as patch:
         home = home_with_store(tmp_path_factory.mktemp("home"))
-        patch.setenv("HARMBENCH_HOME", str(home))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         yield home

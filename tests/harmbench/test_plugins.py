@@ -237,7 +237,7 @@ def test_files_and_the_user_folder_are_searched(home):
         "from harmbench import hookimpl\n"
         "@hookimpl\ndef register_methods(): return {'of-mine': 'of_mine:X'}\n"
     )
-    registry = Registry.discover([SAMPLE])
+    registry = Registry.discover([SAMPLE], home=home)
     assert find(registry, "of_mine").origin == "user folder"
     assert find(registry, "sample_plugin").registers == {
         "methods": ["darker"],

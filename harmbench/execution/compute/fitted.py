@@ -16,7 +16,6 @@ from harmbench.errors import UserError
 from harmbench.execution.plan import settings
 from harmbench.plugins import Registry
 from harmbench.store.stores import FitStore
-from harmbench.util.home import home as default_home
 from harmbench.util.seeds import seeded
 
 M = TypeVar("M", bound=Model)
@@ -122,7 +121,7 @@ def config_of_fit(
 def load_fitted(
     key: str,
     *,
-    home: Path | None = None,
+    home: Path,
     plugins: Sequence[Path] = (),
     device: torch.device | str = "cpu",
     config: Any = None,
@@ -134,7 +133,7 @@ def load_fitted(
     key
         Key of the fit, or its beginning if no other fit has it.
     home
-        Folder of the stores; `$HARMBENCH_HOME` or `~/.harmbench` if None.
+        Folder of the stores.
     plugins
         Single-file plugins that may define the method.
     device
@@ -153,9 +152,8 @@ def load_fitted(
     UserError
         If no fit or several fits match, the fit is damaged, or the method has changed since.
     """
-    home = default_home() if home is None else home
     key, fit = find_fit(home, key)
-    cls = class_of_fit(Registry.discover(tuple(plugins)), key, fit)
+    cls = class_of_fit(Registry.discover(tuple(plugins), home=home), key, fit)
     method = build(
         cls,
         name=fit["method"],

@@ -47,6 +47,11 @@ class Invocation:
         return cls(folder, order, directory)
 
     @property
+    def home(self) -> Path:
+        """Folder of the stores."""
+        return self.folder.parents[1]
+
+    @property
     def logs(self) -> Path:
         """Folder for a log file of each job."""
         return self.folder / "logs"

@@ -25,7 +25,6 @@ from harmbench.execution.schedule.run_options import RunOptions
 from harmbench.plugins import Registry
 from harmbench.util import device as devices
 from harmbench.util import memory
-from harmbench.util.home import home
 from harmbench.util.progress import Progress, Silent, item_count
 
 T = TypeVar("T")
@@ -52,13 +51,12 @@ class Session:
         self._logs = logs
 
     @classmethod
-    def of(cls, order: RunOptions, logs: Path, progress: Progress) -> Session:
+    def of(cls, order: RunOptions, home: Path, logs: Path, progress: Progress) -> Session:
         """Rebuild the plan in a worker process."""
         device = prepare(order)
-        registry = Registry.discover(order.plugins)
-        folder = home()
-        plan = make_plan(registry, select(registry, order.request), folder, Silent())
-        runner = Runner(registry=registry, home=folder, device=device, progress=progress)
+        registry = Registry.discover(order.plugins, home=home)
+        plan = make_plan(registry, select(registry, order.request), home, Silent())
+        runner = Runner(registry=registry, home=home, device=device, progress=progress)
         return cls(plan, runner, jobs(plan, Durations({}, {})), logs)
 
     def perform(self, key: str, *, wait: bool = False) -> JobResult:

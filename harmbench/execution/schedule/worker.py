@@ -1,8 +1,8 @@
 """A process that computes works for another one: `python -m harmbench.execution.schedule.worker`.
 
-It receives lines of JSON on its standard input: first the run options and the log folder,
-then the keys of works. What it has to say, of its progress and of how works end, it says over
-its standard output in the same way. It ends when its input does, whatever it is at then.
+It reads lines of JSON from its standard input: first the run options, the home folder and the
+log folder, then the keys of jobs. It writes its progress and the results of jobs to its standard
+output in the same way. It ends when its input does, even in the middle of a job.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ def main() -> None:
     # Whatever prints on the way must not be taken for news.
     pipe = PipeProgress(os.fdopen(os.dup(1), "w"))
     os.dup2(2, 1)
-    order, logs = json.loads(sys.stdin.readline()).values()
+    order, home, logs = json.loads(sys.stdin.readline()).values()
     keys: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(keys,), daemon=True).start()
     try:
         from harmbench.execution.schedule.run_options import RunOptions
         from harmbench.execution.schedule.session import Session
 
-        session = Session.of(RunOptions.from_json(order), Path(logs), pipe)
+        session = Session.of(RunOptions.from_json(order), Path(home), Path(logs), pipe)
     except BaseException as error:
         traceback.print_exc()
         pipe.send(unable=f"{type(error).__name__}: {' '.join(str(error).split())}")

@@ -45,8 +45,8 @@ def test_the_report_is_written_from_what_was_run(ran, inside, tmp_path):
 
 
 def test_the_experiment_is_described_and_its_runs_are_addressed(ran):
-    pages = describe({"psnr": "dB"})
-    client, experiment = connect()
+    pages = describe(ran, {"psnr": "dB"})
+    client, experiment = connect(ran)
     tags = client.get_experiment(experiment).tags
     assert {name for name in tags if name.startswith("mlflow.")} == {"mlflow.note.content"}
     note = tags["mlflow.note.content"]
@@ -85,7 +85,7 @@ def test_a_port_in_use_is_an_error(ran):
         port = taken.getsockname()[1]
         with (
             pytest.raises(UserError, match=f"127.0.0.1:{port}"),
-            serve("127.0.0.1", port),
+            serve(ran, "127.0.0.1", port),
         ):
             pass
 

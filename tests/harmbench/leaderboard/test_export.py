@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 @pytest.fixture(scope="module")
 def runs(keep_home):
     """One cell that is in the store of this machine, one that is not, and one skipped."""
-    recorder = MlflowRecorder("harmbench run")
+    recorder = MlflowRecorder(keep_home, "harmbench run")
     store = CellStore(keep_home / "cells")
     here = cell("here", "exported")
     saved = store.save(here, scored(psnr=np.arange(8.0), mae=np.full(8, 0.1)), None)
@@ -31,7 +31,7 @@ def runs(keep_home):
     recorder.record(cell("away", "exported"), scored(psnr=np.arange(8.0)), "export-1")
     recorder.record(cell("never", "exported"), CellResult(Status.SKIPPED, "no pairs"), "export-2")
     recorder.close(failed=False)
-    table = reader.runs()
+    table = reader.runs(keep_home)
     return table[table["task"] == "exported"]
 
 

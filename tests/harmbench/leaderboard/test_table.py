@@ -33,7 +33,7 @@ def at(gain):
 @pytest.fixture(scope="module")
 def store(keep_home):
     """Three tasks; `specialist` did only the one it is best at."""
-    recorder = MlflowRecorder("harmbench run")
+    recorder = MlflowRecorder(keep_home, "harmbench run")
     end = iter(range(1000))
 
     def record(which, result):
@@ -66,7 +66,7 @@ def store(keep_home):
 
 
 def on(store, metric="psnr", **wanted):
-    runs = reader.runs([metric])
+    runs = reader.runs(store, [metric])
     found = [
         board
         for board in boards(runs, list(measures(runs, {"psnr": "dB"}).values()))
@@ -183,7 +183,7 @@ def test_normalized_scores_run_from_the_floor_to_the_ceiling(board, store):
 
 def test_what_is_not_comparable_is_on_no_board_with_the_others(store, board):
     assert "other" not in {row.label for row in board.rows}
-    runs = reader.runs(["psnr"])
+    runs = reader.runs(store, ["psnr"])
     found = list(boards(runs, list(measures(runs).values())))
     where = {
         (each.cohort, each.preset, each.edition): {row.label for row in each.rows} for each in found
@@ -219,8 +219,8 @@ def test_the_exported_board_has_the_same_numbers(board):
 
 
 def test_a_cell_recorded_by_two_subjects_counts_once_and_a_failure_hides_no_result(store):
-    client, experiment = connect()
-    mine = reader.runs(["psnr"])
+    client, experiment = connect(store)
+    mine = reader.runs(store, ["psnr"])
     mine = mine[(mine["label"] == "good") & (mine["task"] == "a")]
     tags = client.get_run(mine["run_id"].item()).data.tags
     failed = tags["summary"].replace('"status": "done"', '"status": "failed"')
@@ -231,13 +231,13 @@ def test_a_cell_recorded_by_two_subjects_counts_once_and_a_failure_hides_no_resu
     ]
     for run_id in again:
         client.set_terminated(run_id)
-    found = reader.runs(["psnr"])
+    found = reader.runs(store, ["psnr"])
     found = found[(found["label"] == "good") & (found["task"] == "a")]
     assert found["run_id"].tolist() == again[:1]
     assert found["user"].tolist() == ["another"]
     for run_id in again:
         client.delete_run(run_id)
-    assert mine["run_id"].item() in set(reader.runs([])["run_id"])
+    assert mine["run_id"].item() in set(reader.runs(store, [])["run_id"])
 
 
 def test_scans_that_a_method_flags_are_named_under_the_board(board):

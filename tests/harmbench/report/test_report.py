@@ -82,7 +82,7 @@ def slices(shade):
 
 @pytest.fixture(scope="module")
 def store(keep_home):
-    recorder = MlflowRecorder(f"harmbench run -m {EVIL} -t 'a*'")
+    recorder = MlflowRecorder(keep_home, f"harmbench run -m {EVIL} -t 'a*'")
 
     def record(which, result, shade=None):
         if result.scores is not None:
@@ -119,7 +119,7 @@ def store(keep_home):
 def site(store, tmp_path_factory):
     folder = tmp_path_factory.mktemp("site") / "report"
     extra = {"colour": {"good": "blue & <u>green</u>"}}
-    written = write_report(folder, Registry.discover(), Silent(), lambda runs: extra)
+    written = write_report(folder, store, Registry.discover(), Silent(), lambda runs: extra)
     assert written.index == folder / "index.html"
     assert written.pages == len(list(folder.rglob("*.html")))
     return folder
@@ -127,8 +127,9 @@ def site(store, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def group(store):
-    store = reader.read()
-    return next(g for g in grouped(store.runs(), store.headlines, {}) if g.cohort == "wide")
+    recorded = reader.read(store)
+    groups = grouped(recorded.runs(), recorded.headlines, {})
+    return next(group for group in groups if group.cohort == "wide")
 
 
 @pytest.fixture(scope="module")
@@ -302,17 +303,17 @@ def test_an_older_report_is_replaced_and_anything_else_is_not(site, store, tmp_p
     copy = tmp_path / "report"
     shutil.copytree(site, copy)
     (copy / "stale.html").write_text("old")
-    write_report(copy, Registry.discover(), Silent())
+    write_report(copy, store, Registry.discover(), Silent())
     assert not (copy / "stale.html").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
     with pytest.raises(UserError, match="mine.*not a report"):
-        write_report(tmp_path / "mine", Registry.discover(), Silent())
+        write_report(tmp_path / "mine", store, Registry.discover(), Silent())
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
 
 
 def test_a_large_board_is_cut_on_the_front_page_and_whole_on_its_own(store, tmp_path):
-    recorder = MlflowRecorder("harmbench run")
+    recorder = MlflowRecorder(store, "harmbench run")
     for place in range(130):
         which = cell(f"method-with-a-long-name-{place}", "t0", cohort="large", cohort_key="l")
         recorder.record(which, scored(psnr=BASE + place), f"large-{place}")
@@ -320,7 +321,7 @@ def test_a_large_board_is_cut_on_the_front_page_and_whole_on_its_own(store, tmp_
         which = cell("method-with-a-long-name-0", f"t{task}", cohort="large", cohort_key="l")
         recorder.record(which, scored(psnr=BASE), f"large-t{task}")
     recorder.close(failed=False)
-    written = write_report(tmp_path / "report", Registry.discover(), Silent())
+    written = write_report(tmp_path / "report", store, Registry.discover(), Silent())
     assert written.size < 1_000_000
     front, whole = (
         Page(path)
@@ -372,12 +373,12 @@ def test_files_of_like_names_are_kept_apart():
 
 
 def test_what_a_paper_printed_stands_apart(tmp_path, monkeypatch):
-    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path / "home"))
+    home = tmp_path / "home"
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    recorder = MlflowRecorder("harmbench run")
+    recorder = MlflowRecorder(home, "harmbench run")
     recorder.record(cell("blindharmony", "sim-exp"), scored(psnr=BASE), "once")
     recorder.close(failed=False)
-    write_report(tmp_path / "report", Registry.discover(), Silent(), lambda runs: {})
+    write_report(tmp_path / "report", home, Registry.discover(), Silent(), lambda runs: {})
     pages = [path.read_text() for path in (tmp_path / "report").glob("*/index.html")]
     (page,) = [page for page in pages if "as published" in page]
     ours, apart = page.split("psnr as published")

@@ -22,10 +22,12 @@ from harmbench.tracking.connection import connect
 )
 def test_a_store_whose_creation_was_killed_is_created_again(tmp_path, monkeypatch, size):
     home = tmp_path / "home"
-    monkeypatch.setenv("HARMBENCH_HOME", str(home))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    code = "from harmbench.tracking.connection import connect; connect()"
-    process = subprocess.Popen([sys.executable, "-c", code], env=os.environ)
+    code = (
+        "import pathlib, sys; from harmbench.tracking.connection import connect; "
+        "connect(pathlib.Path(sys.argv[1]))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(home)], env=os.environ)
     new = home / ".mlflow.db.new"
     while process.poll() is None and not (new.exists() and new.stat().st_size >= size):
         time.sleep(0.001)
@@ -33,7 +35,7 @@ def test_a_store_whose_creation_was_killed_is_created_again(tmp_path, monkeypatc
     process.kill()
     process.wait()
     assert not (home / "mlflow.db").exists()
-    client, experiment = connect()
+    client, experiment = connect(home)
     assert (home / "mlflow.db").exists()
     assert not new.exists()
     run = client.create_run(experiment, run_name="first")

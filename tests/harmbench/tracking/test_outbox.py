@@ -41,17 +41,16 @@ def stored(home, which):
 
 @pytest.fixture
 def home(tmp_path, monkeypatch, home_with_store):
-    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return home_with_store(tmp_path)
 
 
 def outbox(home, messages=None):
-    return Outbox(home, MlflowRecorder("test"), ([] if messages is None else messages).append)
+    return Outbox(home, MlflowRecorder(home, "test"), ([] if messages is None else messages).append)
 
 
-def recorded():
-    table = runs()
+def recorded(home):
+    table = runs(home)
     return [] if table.empty else sorted(zip(table["task"], table["status"], strict=True))
 
 
@@ -60,7 +59,7 @@ def test_what_has_arrived_is_crossed_out(home):
     box = outbox(home, messages)
     box.after_cell(cell("a"), stored(home, cell("a")))
     assert (box.waiting(), messages) == (0, [])
-    assert recorded() == [("domain1", "done")]
+    assert recorded(home) == [("domain1", "done")]
 
 
 def test_what_nobody_took_is_kept_and_sent_once(home, monkeypatch):
@@ -78,11 +77,11 @@ def test_what_nobody_took_is_kept_and_sent_once(home, monkeypatch):
         later = outbox(home)
         later.send_all()
         assert later.waiting() == 0
-        assert recorded() == [("domain1", "done"), ("domain2", "failed")]
+        assert recorded(home) == [("domain1", "done"), ("domain2", "failed")]
 
 
 def test_a_failure_that_was_sent_and_not_crossed_out_is_not_sent_twice(home):
-    recorder = MlflowRecorder("test")
+    recorder = MlflowRecorder(home, "test")
     failed = CellResult(Status.FAILED, "no luck")
     recorder.record(cell("b"), failed, "entry-1")
     recorder.record(cell("b"), failed, "entry-1")
@@ -101,7 +100,7 @@ def test_a_cell_that_was_removed_from_the_store_is_let_go(home, monkeypatch):
     later = outbox(home)
     later.send_all()
     assert later.waiting() == 0
-    assert recorded() == []
+    assert recorded(home) == []
 
 
 class Server:
@@ -159,8 +158,8 @@ def test_a_server_that_stops_in_the_middle_misses_nothing(home, monkeypatch):
         later = outbox(home)
         later.send_all()
         assert later.waiting() == 0
-        assert recorded() == [("domain1", "done"), ("domain2", "done"), ("domain3", "diverged")]
+        assert recorded(home) == [("domain1", "done"), ("domain2", "done"), ("domain3", "diverged")]
         box.send_all()
-        assert len(recorded()) == 3
+        assert len(recorded(home)) == 3
     finally:
         server.stop()

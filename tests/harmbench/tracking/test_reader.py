@@ -45,8 +45,8 @@ def result(subjects=("p", "q"), **facts):
     )  # fmt: skip
 
 
-def record(*cells_and_results):
-    recorder = MlflowRecorder("harmbench run")
+def record(home, *cells_and_results):
+    recorder = MlflowRecorder(home, "harmbench run")
     for which, came_to in cells_and_results:
         recorder.record(which, came_to, which.key)
     recorder.close(failed=False)
@@ -56,10 +56,10 @@ def record(*cells_and_results):
 def home(tmp_path_factory, home_with_store):
     with pytest.MonkeyPatch.context() as patch:
         home = home_with_store(tmp_path_factory.mktemp("home"))
-        patch.setenv("HARMBENCH_HOME", str(home))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         bounds = {"held-out": {"psnr": {"mean": 9.0, "low": 8.0, "high": "inf", "n": 3}}}
         record(
+            home,
             (cell("few", normalization="nyul"), result(bounds=bounds, headline=["psnr"])),
             (cell("many"), result(MANY)),
             (cell("skip"), CellResult(Status.SKIPPED, "no pairs")),
@@ -68,7 +68,7 @@ def home(tmp_path_factory, home_with_store):
 
 
 def test_a_table_has_all_of_every_run(home):
-    store = reader.read()
+    store = reader.read(home)
     assert (store.metrics, store.headlines) == (("icc", "psnr"), ("psnr",))
     table = store.runs().set_index("cell")
     few, skip = table.loc["few"], table.loc["skip"]
@@ -88,13 +88,13 @@ def test_a_table_has_all_of_every_run(home):
 
 
 def test_metrics_that_are_not_asked_for_are_not_read(home):
-    assert {"psnr", "psnr.subjects"} <= set(reader.runs(["psnr"]).columns)
-    assert "icc" not in reader.runs(["psnr"])
+    assert {"psnr", "psnr.subjects"} <= set(reader.runs(home, ["psnr"]).columns)
+    assert "icc" not in reader.runs(home, ["psnr"])
 
 
 def test_more_subjects_than_one_tag_holds_are_read_back(home):
-    client, _ = connect()
-    row = reader.runs().set_index("cell").loc["many"]
+    client, _ = connect(home)
+    row = reader.runs(home).set_index("cell").loc["many"]
     tags = client.get_run(row["run_id"]).data.tags
     assert {"subjects/1", "subjects/2"} <= set(tags)
     assert max(map(len, tags.values())) <= 8000
@@ -105,6 +105,7 @@ def test_more_subjects_than_one_tag_holds_are_read_back(home):
 
 def test_the_data_are_told_apart_by_whatever_was_measured(home):
     record(
+        home,
         (cell("d-same", method="other", label="other"), result()),
         (cell("d-few"), result()),
         (cell("d-scans"), result(("p",))),
@@ -113,33 +114,32 @@ def test_the_data_are_told_apart_by_whatever_was_measured(home):
         (cell("d-cohort", cohort_key="c2"), result()),
         (cell("d-version", question="q2"), result()),
     )
-    data = reader.runs([]).set_index("cell")["data"]
+    data = reader.runs(home, []).set_index("cell")["data"]
     assert data["d-same"] == data["d-few"]
     names = ("few", "scans", "drawn", "instrument", "cohort", "version")
     assert len({data[f"d-{name}"] for name in names}) == 6
 
 
 def test_files_of_a_run_can_be_fetched(home):
-    run_id = reader.runs([]).set_index("cell").loc["few", "run_id"]
-    assert reader.artifact(run_id, "figure.png") is None
-    client, _ = connect()
+    run_id = reader.runs(home, []).set_index("cell").loc["few", "run_id"]
+    assert reader.artifact(home, run_id, "figure.png") is None
+    client, _ = connect(home)
     client.log_text(run_id, "boom", "traceback.txt")
-    assert reader.artifact(run_id, "traceback.txt").read_text() == "boom"
+    assert reader.artifact(home, run_id, "traceback.txt").read_text() == "boom"
 
 
 def test_the_client_reads_what_the_file_says(home, monkeypatch):
-    from_file = reader.runs()
+    from_file = reader.runs(home)
     # With a parameter it is no plain file any more.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}?timeout=30")
-    pd.testing.assert_frame_equal(reader.runs(), from_file)
+    pd.testing.assert_frame_equal(reader.runs(home), from_file)
 
 
 def test_a_file_that_is_no_store_is_left_to_the_client(tmp_path, monkeypatch):
-    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "mlflow.db").touch()
     # Which makes one of it.
-    assert reader.runs().empty
+    assert reader.runs(tmp_path).empty
     assert (tmp_path / "mlflow.db").stat().st_size > 0
 
 
@@ -173,19 +173,19 @@ def server(tmp_path):
 
 @pytest.mark.slow
 def test_a_server_tells_the_same_and_is_asked_for_what_is_new_alone(server, tmp_path, monkeypatch):
-    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path / "mine"))
+    home = tmp_path / "mine"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
-    assert reader.runs().empty
-    record((cell("one"), result()), (cell("many"), result(MANY)))
-    first = reader.runs()
+    assert reader.runs(home).empty
+    record(home, (cell("one"), result()), (cell("many"), result(MANY)))
+    first = reader.runs(home)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'server.db'}")
-    pd.testing.assert_frame_equal(first, reader.runs())
+    pd.testing.assert_frame_equal(first, reader.runs(home))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
-    client, _ = connect()
+    client, _ = connect(home)
     client.delete_run(first["run_id"][0])
-    record((cell("two"), result()))
-    assert reader.runs()["cell"].tolist() == ["many", "two"]
-    (kept,) = (tmp_path / "mine" / "recorded").glob("*.parquet")
+    record(home, (cell("two"), result()))
+    assert reader.runs(home)["cell"].tolist() == ["many", "two"]
+    (kept,) = (home / "recorded").glob("*.parquet")
     assert pd.read_parquet(kept)["run_id"].nunique() == 2
     client.log_text(first["run_id"][1], "boom", "traceback.txt")
-    assert reader.artifact(first["run_id"][1], "traceback.txt").read_text() == "boom"
+    assert reader.artifact(home, first["run_id"][1], "traceback.txt").read_text() == "boom"

@@ -32,9 +32,8 @@ def home(tmp_path_factory, home_with_store):
 
 @pytest.fixture
 def recorder(home, monkeypatch):
-    monkeypatch.setenv("HARMBENCH_HOME", str(home))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return MlflowRecorder("harmbench run -m some -t thing")
+    return MlflowRecorder(home, "harmbench run -m some -t thing")
 
 
 def cell(key: str, **changes) -> Cell:
@@ -59,8 +58,8 @@ def finished(home, which: Cell) -> CellResult:
     return CellStore(home / "cells").save(which, result, b"\x89PNG not much of a picture")
 
 
-def recorded(key: str):
-    client, experiment = connect()
+def recorded(home, key: str):
+    client, experiment = connect(home)
     return list(client.search_runs([experiment], f"tags.cell = '{key}'"))
 
 
@@ -68,8 +67,8 @@ def test_a_cell_becomes_one_nested_run_with_everything_in_it(recorder, home):
     which = cell("k-whole")
     recorder.record(which, finished(home, which), "entry-66")
     recorder.close(failed=False)
-    (run,) = recorded("k-whole")
-    client, _ = connect()
+    (run,) = recorded(home, "k-whole")
+    client, _ = connect(home)
     parent = client.get_run(run.data.tags["mlflow.parentRunId"])
     assert (run.info.status, parent.info.status) == ("FINISHED", "FINISHED")
     assert run.info.run_name == "some[a=1] on thing, seed 3"
@@ -91,9 +90,9 @@ def test_a_cell_becomes_one_nested_run_with_everything_in_it(recorder, home):
     assert names == {"scores.csv", "result.json", "figure.png", "SHA256SUMS"}
 
 
-def history(key: str, name: str):
-    client, _ = connect()
-    (run,) = recorded(key)
+def history(home, key: str, name: str):
+    client, _ = connect(home)
+    (run,) = recorded(home, key)
     return [(item.step, item.value) for item in client.get_metric_history(run.info.run_id, name)]
 
 
@@ -110,10 +109,10 @@ def test_curves_are_recorded_with_their_steps(recorder, home):
         assert result.curves[2:] == curves[2:]
         assert math.isnan(result.curves[1].value)
     recorder.record(which, cached, "entry-109")
-    assert history("k-curves", "fit.loss") == [(10, 2.0), (20, 0.1 + 0.2)]
-    assert history("k-curves", "fit.validation") == [(20, 1.5)]
-    (run,) = recorded("k-curves")
-    client, _ = connect()
+    assert history(home, "k-curves", "fit.loss") == [(10, 2.0), (20, 0.1 + 0.2)]
+    assert history(home, "k-curves", "fit.validation") == [(20, 1.5)]
+    (run,) = recorded(home, "k-curves")
+    client, _ = connect(home)
     assert "curves.csv" in {item.path for item in client.list_artifacts(run.info.run_id)}
 
 
@@ -126,20 +125,20 @@ def test_long_curves_are_thinned_out_evenly_to_what_one_call_takes(recorder, hom
     )
     which = cell("k-long")
     recorder.record(which, dataclasses.replace(finished(home, which), curves=curves), "entry-125")
-    assert [step for step, _ in history("k-long", "fit.loss")] == list(range(2, 1201, 2))
-    assert [step for step, _ in history("k-long", "fit.learning_rate")] == [
+    assert [step for step, _ in history(home, "k-long", "fit.loss")] == list(range(2, 1201, 2))
+    assert [step for step, _ in history(home, "k-long", "fit.learning_rate")] == [
         step for step in range(100, 1201, 100) if step % 200 == 0
     ]
 
 
-def test_a_fit_that_diverged_shows_its_curves(recorder):
+def test_a_fit_that_diverged_shows_its_curves(recorder, home):
     curves = (CurvePoint(1, "loss", 5.0), CurvePoint(2, "loss", math.inf))
     result = CellResult(
         Status.DIVERGED, "ran away", facts={"fit_slices_per_second": 9.0}, curves=curves
     )
     recorder.record(cell("k-diverged"), result, "entry-137")
-    assert history("k-diverged", "fit.loss") == [(1, 5.0)]
-    assert history("k-diverged", "fit_slices_per_second") == [(0, 9.0)]
+    assert history(home, "k-diverged", "fit.loss") == [(1, 5.0)]
+    assert history(home, "k-diverged", "fit_slices_per_second") == [(0, 9.0)]
 
 
 def test_a_cell_from_the_store_is_recorded_once_and_no_more(recorder, home):
@@ -149,13 +148,13 @@ def test_a_cell_from_the_store_is_recorded_once_and_no_more(recorder, home):
     assert cached.status is Status.CACHED
     for _ in range(2):
         recorder.record(which, cached, "entry-148")
-    (run,) = recorded("k-once")
+    (run,) = recorded(home, "k-once")
     assert run.data.tags["status"] == "done"
     assert recorder.recorded == 1
 
 
 def test_a_run_that_a_kill_left_half_done_is_replaced(recorder, home):
-    client, experiment = connect()
+    client, experiment = connect(home)
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     process = f"{platform.node()}:{gone.pid}"
@@ -164,63 +163,61 @@ def test_a_run_that_a_kill_left_half_done_is_replaced(recorder, home):
     )
     which = cell("k-half")
     recorder.record(which, finished(home, which), "entry-163")
-    (run,) = recorded("k-half")
+    (run,) = recorded(home, "k-half")
     assert run.info.run_id != half.info.run_id
 
 
 def test_a_run_that_another_process_is_writing_is_left_alone(recorder, home):
-    client, experiment = connect()
+    client, experiment = connect(home)
     process = f"{platform.node()}:{os.getppid()}"
     live = client.create_run(
         experiment, tags={"cell": "k-live", "role": "cell", "process": process}
     )
     which = cell("k-live")
     recorder.record(which, finished(home, which), "entry-175")
-    assert live.info.run_id in {run.info.run_id for run in recorded("k-live")}
-    assert list(runs()["cell"]).count("k-live") == 1
+    assert live.info.run_id in {run.info.run_id for run in recorded(home, "k-live")}
+    assert list(runs(home)["cell"]).count("k-live") == 1
 
 
 def test_a_cell_is_recorded_for_every_cohort_it_belongs_to(recorder, home):
     for name in ("tiny", "tiny:again"):
         which = cell("k-shared", cohort=name)
         recorder.record(which, finished(home, which), "entry-183")
-    table = runs()
+    table = runs(home)
     assert sorted(table[table["cell"] == "k-shared"]["cohort"]) == ["tiny", "tiny:again"]
 
 
-def test_skips_and_failures_are_recorded_with_their_reason(recorder):
+def test_skips_and_failures_are_recorded_with_their_reason(recorder, home):
     recorder.record(cell("k-skip"), CellResult(Status.SKIPPED, "no pairs"), "entry-189")
     recorder.record(cell("k-skip"), CellResult(Status.SKIPPED, "no pairs"), "entry-190")
     failed = CellResult(Status.FAILED, "boom", facts={"traceback": "line 1"})
     recorder.record(cell("k-fail", task="other"), failed, "entry-192")
-    (skip,) = recorded("k-skip")
-    (fail,) = recorded("k-fail")
+    (skip,) = recorded(home, "k-skip")
+    (fail,) = recorded(home, "k-fail")
     assert (skip.data.tags["status"], skip.data.tags["reason"]) == ("skipped", "no pairs")
     assert (fail.info.status, fail.data.tags["reason"]) == ("FAILED", "boom")
-    client, _ = connect()
+    client, _ = connect(home)
     assert [item.path for item in client.list_artifacts(fail.info.run_id)] == ["traceback.txt"]
 
 
 def test_runs_are_read_back_with_what_is_not_finite(recorder, home):
     which = cell("k-read", label="readable")
     recorder.record(which, finished(home, which), "entry-203")
-    row = runs().set_index("cell").loc["k-read"]
+    row = runs(home).set_index("cell").loc["k-read"]
     assert (row["label"], row["seed"], row["psnr"], row["ssim"]) == ("readable", 3, 30.0, math.inf)
 
 
 def test_nothing_recorded_is_an_empty_table_and_makes_no_store(tmp_path, monkeypatch):
-    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert runs().empty
+    assert runs(tmp_path).empty
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_store_that_does_not_answer_is_told_in_one_line(tmp_path, monkeypatch):
     from harmbench.errors import UserError
 
-    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(UserError, match="does not answer") as caught:
-        connect()
+        connect(tmp_path)
     assert "\n" not in str(caught.value)

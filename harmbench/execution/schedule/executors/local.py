@@ -99,16 +99,19 @@ class LocalExecutor(Executor):
     ----------
     order
         Run options of the workers; each worker's own device replaces theirs.
-    logs
-        Folder of the logs.
+    home, logs
+        Folder of the stores, and folder of the logs.
     devices
         The device of each worker: `cpu`, or `cuda:N` for one GPU each.
     lanes
         Where their progress is shown.
     """
 
-    def __init__(self, order: RunOptions, logs: Path, devices: Sequence[str], lanes: Lanes) -> None:
+    def __init__(
+        self, order: RunOptions, home: Path, logs: Path, devices: Sequence[str], lanes: Lanes
+    ) -> None:
         self._order = order
+        self._home = home
         self._logs = logs
         self._devices = list(devices)
         self._lanes = lanes
@@ -169,6 +172,7 @@ class LocalExecutor(Executor):
         order = json.dumps(
             {
                 "order": dataclasses.replace(self._order, device=device).to_json(),
+                "home": str(self._home),
                 "logs": str(self._logs),
             }
         )

@@ -63,7 +63,7 @@ class ExecutorOptions:
             if order.threads is None and devices[0] == "cpu":
                 share = max(1, processors() // len(devices))
                 order = dataclasses.replace(order, threads=share)
-            return LocalExecutor(order, invocation.logs, devices, lanes)
+            return LocalExecutor(order, invocation.home, invocation.logs, devices, lanes)
         if self.name in ("slurm", "submitit"):
             cluster = "slurm" if self.name == "slurm" else "local"
             resources = self.resources
@@ -71,7 +71,7 @@ class ExecutorOptions:
                 resources = dataclasses.replace(resources, gpus=0)
             if order.threads is None:
                 order = dataclasses.replace(order, threads=resources.cpus)
-            return Submitted(order, invocation.logs, resources, cluster)
+            return Submitted(order, invocation.home, invocation.logs, resources, cluster)
         return Serial(session)
 
     def _devices(self, device: str) -> list[str]:

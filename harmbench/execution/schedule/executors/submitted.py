@@ -57,8 +57,9 @@ class Resources:
 class _ClusterJob:
     """One work, as a job; submitit sends it to the cluster as it is, and calls it there."""
 
-    def __init__(self, order: str, key: str, logs: str) -> None:
+    def __init__(self, order: str, home: str, key: str, logs: str) -> None:
         self.order = order
+        self.home = home
         self.key = key
         self.logs = logs
 
@@ -66,7 +67,8 @@ class _ClusterJob:
         """Compute the work."""
         from harmbench.execution.schedule.session import Session
 
-        session = Session.of(RunOptions.from_json(self.order), Path(self.logs), Silent())
+        order = RunOptions.from_json(self.order)
+        session = Session.of(order, Path(self.home), Path(self.logs), Silent())
         return session.perform(self.key, wait=True).to_json()
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
@@ -83,6 +85,8 @@ class Submitted(Executor):
     ----------
     order
         Run options of the jobs.
+    home
+        Folder of the stores; every node must see it.
     folder
         For submitit's files and logs of the works; every node must see it.
     resources
@@ -97,7 +101,12 @@ class Submitted(Executor):
     """
 
     def __init__(
-        self, order: RunOptions, folder: Path, resources: Resources, cluster: str = "slurm"
+        self,
+        order: RunOptions,
+        home: Path,
+        folder: Path,
+        resources: Resources,
+        cluster: str = "slurm",
     ) -> None:
         try:
             import submitit
@@ -106,6 +115,7 @@ class Submitted(Executor):
                 "the executor 'slurm' needs submitit: pip install 'harmbench[slurm]'"
             ) from None
         self._order = order
+        self._home = home
         self._logs = folder
         self._resources = resources
         self._submitit = submitit
@@ -154,7 +164,10 @@ class Submitted(Executor):
                 continue
             self._cluster.update_parameters(**self._parameters(on_gpu=on_gpu))
             order = self._order if on_gpu else dataclasses.replace(self._order, device="cpu")
-            jobs = [_ClusterJob(order.to_json(), job.key, str(self._logs)) for job in group]
+            jobs = [
+                _ClusterJob(order.to_json(), str(self._home), job.key, str(self._logs))
+                for job in group
+            ]
             with self._cluster.batch():
                 planned_cells = [self._cluster.submit(job) for job in jobs]
             for job, planned in zip(group, planned_cells, strict=True):

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from harmbench import UserError, load_fitted
+from harmbench import UserError
 from harmbench.data.cohort_request import CohortRequest
+from harmbench.execution.compute.fitted import load_fitted
 from harmbench.execution.compute.runner import Runner
 from harmbench.execution.plan.plan import make_plan
 from harmbench.execution.plan.request import Request

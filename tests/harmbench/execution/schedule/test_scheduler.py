@@ -32,7 +32,6 @@ NOTHING_KNOWN = Durations({}, {})
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
     monkeypatch.setenv("COUNTS_LOG", str(tmp_path / "fits.log"))
     return tmp_path
 
@@ -163,7 +162,6 @@ def test_two_workers_do_what_one_process_does(home, tmp_path_factory, monkeypatc
     alone, fits = run(home, "serial", methods, tasks)
     torch.set_num_threads(threads)
     other = tmp_path_factory.mktemp("other")
-    monkeypatch.setenv("HARMBENCH_HOME", str(other))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     (other / "cohorts").symlink_to(home / "cohorts")
     lanes = Lanes()
