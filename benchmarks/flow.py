@@ -206,7 +206,13 @@ class Bench:
         flow.load_state_dict(state)
         images, masks = heads(max(S, self.batch), H, W)
         batch = images[: self.batch].to(self.device)
-        scan = Scans(images[None, :S], masks[None, :S], ("p",), ("s",), torch.zeros(S))
+        scan = Scans(
+            images=images[None, :S],
+            masks=masks[None, :S],
+            subjects=("p",),
+            sessions=("s",),
+            positions=torch.zeros(S),
+        )
         scan = scan.to(self.device)
         mean = images[:S].mean(dim=0).expand(S, H, W).to(self.device)
 

@@ -98,13 +98,13 @@ def main() -> None:
     os.environ["HARMBENCH_HOME"] = str(home)
     registry = Registry.discover()
     request = Request(
-        tuple(args.methods), tuple(args.tasks), CohortRequest(args.cohort),
+        methods=tuple(args.methods), tasks=tuple(args.tasks), cohort=CohortRequest(args.cohort),
         assignments=tuple(
             f"{name}.training_steps={args.steps}" for name in args.methods if "harmony" in name
         ),
     )  # fmt: skip
     selection = select(registry, request)
-    order = RunOptions(request, device="cpu")
+    order = RunOptions(request=request, device="cpu")
     compute(registry, selection, home, order)  # prepares, fits, and makes the MLflow store
     plan = make_plan(registry, selection, home, Silent())
     runner = Runner(registry=registry, home=home, device=torch.device("cpu"), progress=Silent())

@@ -38,7 +38,7 @@ def code_version(kind: type) -> str:
     return version
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Plugin:
     """One plugin, whether it works or not.
 
@@ -158,7 +158,15 @@ class Registry:
         registry = cls()
         from harmbench import builtin
 
-        registry.add(Plugin("harmbench", "harmbench", _version("harmbench"), "built in"), builtin)
+        registry.add(
+            Plugin(
+                name="harmbench",
+                distribution="harmbench",
+                version=_version("harmbench"),
+                origin="built in",
+            ),
+            builtin,
+        )
         for point in sorted(entry_points(group="harmbench"), key=lambda point: point.name):
             registry._add_loaded(_describe(point), point.load)
         user_files = [] if home is None else sorted((home / "plugins").glob("*.py"))
@@ -168,7 +176,7 @@ class Registry:
                 raise UserError(f"no plugin file '{path}'")
             found.append((path, "--plugin"))
         for path, origin in found:
-            plugin = Plugin(path.stem, str(path), "", origin)
+            plugin = Plugin(name=path.stem, distribution=str(path), version="", origin=origin)
             registry._add_loaded(plugin, lambda path=path: _import_file(path))  # type: ignore[misc]
         for kind in KINDS:
             for plugin, names in registry._claims(kind, ()):
@@ -333,10 +341,10 @@ def _version(distribution: str) -> str:
 def _describe(point: EntryPoint) -> Plugin:
     distribution = point.dist
     return Plugin(
-        point.name,
-        distribution.name if distribution else "unknown",
-        distribution.version if distribution else "",
-        f"entry point {point.value}",
+        name=point.name,
+        distribution=distribution.name if distribution else "unknown",
+        version=distribution.version if distribution else "",
+        origin=f"entry point {point.value}",
     )
 
 

@@ -36,7 +36,7 @@ from ._slices import first_scans, training_steps, translate
 #   [ours]     a choice of this project
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CycleGANConfig:
     """Settings of the networks and their training; the defaults are the paper's.
 
@@ -362,7 +362,7 @@ class CycleGAN(Method):
                 parameters, lr=config.learning_rate, betas=(config.momentum, 0.999)
             )
             decay = LambdaLR(optimizer, lambda step: min(1.0, 2 * (1 - step / steps)))
-            return Phase(loss, optimizer, decay, name=name)
+            return Phase(loss=loss, optimizer=optimizer, schedule=decay, name=name)
 
         train(
             self.generator,

@@ -35,7 +35,7 @@ from ._slices import first_scans, training_steps, translate
 #   [ours]   a choice of this project
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class UNetConfig:
     """Settings of the network and its training; the defaults are the paper's.
 
@@ -196,9 +196,9 @@ class UNetMethod(Method):
             self.network,
             batches,
             Phase(
-                mean_absolute_error,
-                optimizer,
-                CosineAnnealingLR(optimizer, steps) if config.annealed else None,
+                loss=mean_absolute_error,
+                optimizer=optimizer,
+                schedule=CosineAnnealingLR(optimizer, steps) if config.annealed else None,
             ),
             progress,
             name="unet",

@@ -26,7 +26,7 @@ from harmbench import (
 WHITE = 3  # value of the tissue labels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SegmenterConfig:
     """Settings of the network and its training.
 
@@ -244,9 +244,9 @@ class Segmenter(Instrument):
             self.network,
             batches,
             Phase(
-                loss,
-                optimizer,
-                CosineAnnealingLR(optimizer, config.steps),
+                loss=loss,
+                optimizer=optimizer,
+                schedule=CosineAnnealingLR(optimizer, config.steps),
                 name="dice and cross-entropy",
             ),
             progress,

@@ -103,7 +103,9 @@ def ablate(
     )
     ablation = ablation_request(registry, request, names)
     home = writable_home()
-    options = RunOptions(ablation.request, tuple(path.resolve() for path in plugin), device)
+    options = RunOptions(
+        request=ablation.request, plugins=tuple(path.resolve() for path in plugin), device=device
+    )
     selection = select(registry, ablation.request)
     if dry_run:
         print_forecast(registry, selection, home, options)

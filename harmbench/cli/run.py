@@ -129,12 +129,12 @@ def run(
 
     home = writable_home()
     request = Request(
-        methods,
-        tasks,
-        cohort,
-        choice.preset,
-        choice.seeds,
-        choice.assignments,
+        methods=methods,
+        tasks=tasks,
+        cohort=cohort,
+        preset=choice.preset,
+        seeds=choice.seeds,
+        assignments=choice.assignments,
     )
     options = executor.run_options(request, plugin)
     selection = select(registry, request)

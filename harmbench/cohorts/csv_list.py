@@ -16,7 +16,7 @@ from harmbench.preprocessing.file_names import refuse_dicom
 _NEEDED = ("path", "subject", "session", "domain")
 _OPTIONAL = ("mask", "labels")
 # What the values of a label volume stand for where no recipe can say it.
-_LABELS = Labels("", "", csf=(1,), grey_matter=(2,), white_matter=(3,))
+_LABELS = Labels(derivative="", suffix="", csf=(1,), grey_matter=(2,), white_matter=(3,))
 
 
 class Listed(Study):
@@ -125,7 +125,15 @@ class Listed(Study):
             if not re.search(r"\.nii(\.gz)?$", path.name):
                 refuse_dicom(path)
             domains.setdefault(domain, []).append(
-                Scan(path, values["subject"], values["session"], {}, None, mask, labels)
+                Scan(
+                    path=path,
+                    subject=values["subject"],
+                    session=values["session"],
+                    participant={},
+                    sidecar=None,
+                    mask=mask,
+                    labels=labels,
+                )
             )
         if not domains:
             raise UserError(f"{self._file} lists no scans")

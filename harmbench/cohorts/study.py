@@ -61,7 +61,7 @@ class Found:
     elsewhere: int = 0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _Done:
     """A scan that was prepared well."""
 
@@ -163,7 +163,7 @@ class Study(CohortSource):
             if outcome.details["doubtful"]:
                 found = outcome.details["correlation"]
                 progress.log(f"look at {where}: correlation {found:.2f} with the template is low")
-            done.append(_Done(domain, scan, job, outcome, pair))
+            done.append(_Done(domain=domain, scan=scan, job=job, outcome=outcome, pair=pair))
         done.sort(key=lambda one: (one.domain, one.job.row))
         self._check_subjects(done, left_out, heads)
         splits = self._splits(grid, done)

@@ -25,7 +25,7 @@ class Status(StrEnum):
     DIVERGED = "diverged"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cell:
     """One (method, task, cohort, seed).
 
@@ -84,7 +84,7 @@ class Cell:
         return f"{self.label} on {self.task}, seed {self.seed}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CellResult:
     """What became of a cell.
 

@@ -18,7 +18,7 @@ from harmbench.data.scan_kind import phantom_note
 from harmbench.util.progress import Progress
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FigureContext:
     """What a figure is drawn of.
 

@@ -11,7 +11,7 @@ from harmbench.errors import BlindnessError
 from harmbench.util.hashing import digest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FitData:
     """What a model is fitted on; it holds what the model is entitled to, no more.
 
@@ -84,7 +84,8 @@ class FitData:
 
     def of_target(self) -> FitData:
         """Return the target domain alone, with its labels, and those scans alone that have any."""
-        return FitData(*(self._labelled or (self.target, self.validation)), self.seed)
+        target, validation = self._labelled or (self.target, self.validation)
+        return FitData(target=target, validation=validation, seed=self.seed)
 
     @property
     def digest(self) -> str:

@@ -10,7 +10,7 @@ from harmbench.contracts.fit_data import FitData
 from harmbench.data.scan_set import ScanSet
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TaskData:
     """Everything a task needs of a cohort.
 
@@ -50,4 +50,11 @@ class TaskData:
 
     def fit_data(self, seed: int) -> FitData:
         """Return the fit data, before it is restricted to what a model is entitled to."""
-        return FitData(self.target, self.validation, seed, self.source, self.pairs, self.labelled)
+        return FitData(
+            target=self.target,
+            validation=self.validation,
+            seed=seed,
+            _source=self.source,
+            _pairs=self.pairs,
+            _labelled=self.labelled,
+        )

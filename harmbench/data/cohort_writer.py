@@ -16,7 +16,7 @@ from harmbench.data.prepare_options import DEFAULT_NORMALIZATION
 from harmbench.data.scans import Grid
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScanRecord:
     """One row of a cohort's table: a scan that was prepared well.
 

@@ -56,7 +56,7 @@ class ScanKey:
     labels: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScanSet:
     """An ordered collection of one domain's scans; nothing is read until it is asked for.
 

@@ -65,7 +65,7 @@ GRIDS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Scans:
     """A batch of N prepared scans; what methods are given and what they return.
 

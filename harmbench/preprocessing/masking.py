@@ -34,7 +34,7 @@ class HeadError(BadScanError):
     """A volume without a mask that contains more than a brain."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BrainSource:
     """The files that a brain is cropped from, and the method.
 
@@ -69,10 +69,10 @@ class BrainSource:
         """Return the source of a volume, given the digests of both files."""
         content = digests[path]
         if heads:
-            return cls(path, None, digest("head", content), heads=True)
+            return cls(path=path, mask=None, content=digest("head", content), heads=True)
         if mask is not None:
-            return cls(path, mask, _masked_content(content, digests[mask]))
-        return cls(path, None, content, extractor)
+            return cls(path=path, mask=mask, content=_masked_content(content, digests[mask]))
+        return cls(path=path, mask=None, content=content, extractor=extractor)
 
 
 @dataclass(frozen=True, eq=False)

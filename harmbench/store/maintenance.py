@@ -24,7 +24,7 @@ _DAY = 24 * 3600.0
 _UNFINISHED = "unfinished"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stored:
     """An entry of a store.
 
@@ -83,12 +83,12 @@ def _entry(kind: str, path: Path, marker: str) -> Stored:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             title = "damaged"
     return Stored(
-        kind,
-        path,
-        title,
-        sum(file.stat().st_size for file in files),
-        path.stat().st_mtime,
-        fits,
+        kind=kind,
+        path=path,
+        title=title,
+        size=sum(file.stat().st_size for file in files),
+        written=path.stat().st_mtime,
+        fits=fits,
     )
 
 

@@ -190,7 +190,7 @@ class CellStore(Store):
             }
             (folder / "result.json").write_text(json.dumps(content, indent=1))
         return CellResult(
-            result.status,
+            status=result.status,
             scores=result.scores,
             estimates=result.estimates,
             folder=self.path(cell.key),
@@ -210,7 +210,7 @@ class CellStore(Store):
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return CellResult(
-            Status.CACHED,
+            status=Status.CACHED,
             scores=scores,
             estimates=estimates,
             folder=folder,

@@ -176,7 +176,7 @@ class MethodCandidate:
             cohort_key="",
             key="",
         )
-        variant = Variant(self.name, self.method, self.config, self.name)
+        variant = Variant(name=self.name, method=self.method, config=self.config, label=self.name)
         fit = self.fit if self.method.learns() else None
         return PlannedCell(
             cell=cell, variant=variant, task=None, data=self.data, grid=self.grid, fit=fit
@@ -221,7 +221,13 @@ class MethodCandidate:
         if isinstance(self.fault, BlindnessError):
             return str(self.fault)
         whole = method_data(tiny_cohort(), tiny_cohort())
-        data = FitData(whole.target, whole.validation, SEED, whole.source, whole.pairs)
+        data = FitData(
+            target=whole.target,
+            validation=whole.validation,
+            seed=SEED,
+            _source=whole.source,
+            _pairs=whole.pairs,
+        )
         try:
             self.method(self.grid, self.config).fit(data, FitProgress())
         except Exception:

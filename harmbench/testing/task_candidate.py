@@ -180,7 +180,9 @@ class TaskCandidate:
             key="checked",
         )
         fits = {title: self._fit(cls) for title, cls in self.task.instruments.items()}
-        variant = Variant(Unchanged.name, Unchanged, Unchanged.Config(), Unchanged.name)
+        variant = Variant(
+            name=Unchanged.name, method=Unchanged, config=Unchanged.Config(), label=Unchanged.name
+        )
         return PlannedCell(
             cell=cell,
             variant=variant,

@@ -108,7 +108,16 @@ def write_cohort(directory: Path, grid: Grid = TINY) -> Cohort:
                 write_row(folder / "labels.npy", row, labels)
             key = digest("small", domain, subject, session)
             records.append(
-                ScanRecord(domain, subject, session, row, key, split, labelled, labelled)
+                ScanRecord(
+                    domain=domain,
+                    subject=subject,
+                    session=session,
+                    row=row,
+                    key=key,
+                    split=split,
+                    labelled=labelled,
+                    paired=labelled,
+                )
             )
     writer.finish(
         name="small",

@@ -68,9 +68,11 @@ class Outbox:
         return sorted(self._folder.glob("[!.]*.json"))
 
     def _write(self, cell: Cell, result: CellResult) -> Path:
-        outcome = JobResult(result.status, result.reason)
+        outcome = JobResult(status=result.status, reason=result.reason)
         if result.folder is None:  # the store has no files of it
-            outcome = JobResult(result.status, result.reason, result.facts, result.curves)
+            outcome = JobResult(
+                status=result.status, reason=result.reason, facts=result.facts, curves=result.curves
+            )
         content = {"cell": asdict(cell), "outcome": outcome.to_json()}
         path = self._folder / f"{time.time_ns()}-{uuid.uuid4().hex[:8]}.json"
         self._folder.mkdir(parents=True, exist_ok=True)

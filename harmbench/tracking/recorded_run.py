@@ -32,7 +32,9 @@ def run_and_record(
     """
     recorder = MlflowRecorder(home, command_line())
     outbox = Outbox(home, recorder, lambda line: progress.log(f"warning: {line}"))
-    registry.add(Plugin("mlflow", "harmbench", "", "built in"), outbox)
+    registry.add(
+        Plugin(name="mlflow", distribution="harmbench", version="", origin="built in"), outbox
+    )
     failed = True
     try:
         outbox.send_all()

@@ -41,7 +41,7 @@ class Stateful(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Phase:
     """What is done with every batch: one loss, and one optimiser that lowers it.
 
@@ -206,7 +206,7 @@ class _Averages:
         return means
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Run:
     """A training under way; its fields are the arguments of `train`, and what changes."""
 

@@ -12,7 +12,7 @@ from .._settings import check_least
 from ..blindharmony_ml.config import PRESETS as LIKELIHOOD_PRESETS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BlindCurveConfig:
     """Settings; all are this project's choices.
 

@@ -20,7 +20,7 @@ from .maps import Curve, ascending, in_range
 _STEPS = 5  # of the random curve
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Family:
     """How far a scanner's look may differ from the target's.
 
@@ -48,15 +48,15 @@ class Family:
 def disturbance_family(config: BlindCurveConfig, *, fields: bool) -> Family:
     """Return the family of disturbances of these settings, with or without fields."""
     return Family(
-        config.field_strength if fields else 1.0,
-        config.curve_power,
-        config.curve_concentration,
-        config.noise,
-        config.blur,
+        field_strength=config.field_strength if fields else 1.0,
+        curve_power=config.curve_power,
+        curve_concentration=config.curve_concentration,
+        noise=config.noise,
+        blur=config.blur,
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Disturbance:
     """What is done to a scan, in plain numbers.
 

@@ -175,7 +175,7 @@ def train_field_networks(
         size=config.batch_size,
         generator=torch_generator(seed, name, "voxels"),
     )
-    phase = Phase(squared_error, optimizer, schedule)
+    phase = Phase(loss=squared_error, optimizer=optimizer, schedule=schedule)
     measure = "squared error of the field"
     train(networks, voxels, phase, progress, name=name, steps=steps, measure=measure)
 

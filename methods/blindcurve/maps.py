@@ -90,7 +90,7 @@ def in_range(changed: Tensor, image: Tensor, slicewise: bool) -> Tensor:
     return with_maxima_of(image, changed) if slicewise else changed
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Map:
     """What is done to one scan: the field is divided out, then the curve is applied.
 

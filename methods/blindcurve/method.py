@@ -228,21 +228,37 @@ class BlindCurve(Method):
         field = torch.zeros_like(self.field_mean)
         if not bool(mask.any()):
             identity = Curve(*2 * [torch.linspace(0, 1, config.knots + 1, device=image.device)])
-            return Map(field, identity, identity, slicewise, "no foreground", unchanged=True)
+            return Map(
+                field=field,
+                curve=identity,
+                anchor=identity,
+                slicewise=slicewise,
+                flag="no foreground",
+                unchanged=True,
+            )
         anchor = population.anchor(image[mask])
         if config.guard:
             cells = layout(apply_to_foreground(image, mask, anchor), mask)
             warning = self.guard.layout_warning(cells)
             if warning:
-                return Map(field, anchor, anchor, slicewise, warning, unchanged=True)
+                return Map(
+                    field=field,
+                    curve=anchor,
+                    anchor=anchor,
+                    slicewise=slicewise,
+                    flag=warning,
+                    unchanged=True,
+                )
         if config.field:
             estimate, exponent = self._field_estimator.estimate(image, mask, None)
             field = exponent * beyond_natural(
                 estimate, self.field_mean, self.field_covariance, self.cosines.degrees, config
             )
-        bare = Map(field, anchor, anchor, slicewise).without_field(image, self.cosines)
+        bare = Map(field=field, curve=anchor, anchor=anchor, slicewise=slicewise).without_field(
+            image, self.cosines
+        )
         anchor = population.anchor(bare[mask])
         if not config.curve:
-            return Map(field, anchor, anchor, slicewise)
+            return Map(field=field, curve=anchor, anchor=anchor, slicewise=slicewise)
         curve, warning = self._curve_estimator.estimate(bare, mask, anchor)
-        return Map(field, curve, anchor, slicewise, warning)
+        return Map(field=field, curve=curve, anchor=anchor, slicewise=slicewise, flag=warning)

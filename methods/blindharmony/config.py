@@ -16,7 +16,7 @@ from .._settings import check_least
 #   [ours]   a choice of this project
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FlowConfig:
     """Settings of the flow and its training; the defaults are the paper's.
 
@@ -62,7 +62,7 @@ class FlowConfig:
             raise UserError("micro_batches must divide batch_size")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BlindHarmonyConfig(FlowConfig):
     """Settings of BlindHarmony: the flow's, and those of the loop, which no fit depends on."""
 

@@ -11,7 +11,7 @@ from .._settings import check_least
 from ..blindharmony.config import QUICK_FLOW, TINY_FLOW, BlindHarmonyConfig, FlowConfig
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LikelihoodConfig(FlowConfig):
     """Settings of the maximum likelihood estimate, all ours, beside the flow's."""
 

@@ -27,7 +27,7 @@ def scored(**metrics):
         "lower_is_better": ["mae"], "headline": ["psnr", "mae"], "fit_seconds": 2.5,
         "test_subjects": len(set(scores["subject"])),
     }  # fmt: skip
-    return CellResult(Status.DONE, scores=scores, estimates=estimates(scores), facts=facts)
+    return CellResult(status=Status.DONE, scores=scores, estimates=estimates(scores), facts=facts)
 
 
 def cell(label, task, **changes):

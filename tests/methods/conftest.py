@@ -35,6 +35,8 @@ def heads(tmp_path_factory):
         np.save(directory / "images.npy", images.numpy())
         np.save(directory / "masks.npy", np.stack([mask for _, mask in subjects]))
         keys = tuple(ScanKey(f"p{n}", "1", f"key{n}") for n in range(count))
-        return ScanSet("target", grid, keys, tuple(range(count)), directory)
+        return ScanSet(
+            domain="target", grid=grid, scans=keys, rows=tuple(range(count)), directory=directory
+        )
 
     return make

@@ -276,7 +276,12 @@ def test_needs_the_source_and_no_pairs(small_cohort):
     with pytest.raises(BlindnessError):
         _ = given.pairs
     # It learns without anyone who was on both scanners.
-    strangers = FitData(given.target.subset([0]), given.validation, 0, given.source.subset([2]))
+    strangers = FitData(
+        target=given.target.subset([0]),
+        validation=given.validation,
+        seed=0,
+        _source=given.source.subset([2]),
+    )
     assert not set(strangers.target.subjects) & set(strangers.source.subjects)
     CycleGAN(data.grid, SHORT).fit(strangers, FitProgress())
 

@@ -133,7 +133,13 @@ def test_needs_pairs_and_sees_only_them(small_cohort, assert_equal):
     with pytest.raises(BlindnessError, match="pairs"):
         UNetMethod(data.grid, SHORT).fit(data.restricted(Needs.UNPAIRED), FitProgress())
     source, target = data.restricted(Needs.PAIRED).pairs
-    bare = FitData(target.subset([0]), target.subset([]), 0, None, (source, target))
+    bare = FitData(
+        target=target.subset([0]),
+        validation=target.subset([]),
+        seed=0,
+        _source=None,
+        _pairs=(source, target),
+    )
     states = []
     for given in (data.restricted(Needs.PAIRED), bare):
         method = UNetMethod(data.grid, SHORT)

@@ -206,7 +206,7 @@ class Trains(Sound):
         train(
             self,
             batches,
-            Phase(loss, torch.optim.Adam([self.level], lr=0.05)),
+            Phase(loss=loss, optimizer=torch.optim.Adam([self.level], lr=0.05)),
             progress,
             name="trains",
             steps=20,

@@ -156,7 +156,9 @@ class Learns(Method):
             return (self.curve(noisy[:, None])[:, 0] - x).square().mean()
 
         optimizer = torch.optim.Adam(self.parameters(), lr=self.rate)
-        train(self, batches, Phase(loss, optimizer), progress, name=self.name, steps=30)
+        train(
+            self, batches, Phase(loss=loss, optimizer=optimizer), progress, name=self.name, steps=30
+        )
 
     def forward(self, scans):
         N, S, H, W = scans.images.shape

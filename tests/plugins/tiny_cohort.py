@@ -57,12 +57,12 @@ class Tiny(CohortSource):
                 write_row(folder / "masks.npy", row, mask)
                 records.append(
                     ScanRecord(
-                        domain,
-                        subject,
-                        "1",
-                        row,
-                        digest(domain, subject, grid),
-                        splits[subject],
+                        domain=domain,
+                        subject=subject,
+                        session="1",
+                        row=row,
+                        key=digest(domain, subject, grid),
+                        split=splits[subject],
                         labelled=True,
                         paired=domain != "elsewhere",
                     )

@@ -19,8 +19,8 @@ SMALL = SegmenterConfig(
 
 @pytest.fixture(scope="module")
 def data(small_cohort: Cohort) -> FitData:
-    splits = (small_cohort.scans("target", split) for split in ("train", "validation"))
-    return FitData(*splits, seed=0)
+    train, validation = (small_cohort.scans("target", split) for split in ("train", "validation"))
+    return FitData(target=train, validation=validation, seed=0)
 
 
 def segmenter(data: FitData, config: SegmenterConfig = SMALL) -> Segmenter:
@@ -98,13 +98,13 @@ def test_intensities_stay_as_they_are_unless_it_is_asked_for(data) -> None:
 
 
 def test_what_cannot_be_learnt_from_is_told(data, own_cohort) -> None:
-    bare = FitData(data.target.without_labels(), data.validation, 0)
+    bare = FitData(target=data.target.without_labels(), validation=data.validation, seed=0)
     with pytest.raises(UserError, match="training scans of 'target' have no labels"):
         segmenter(bare).fit(bare, FitProgress())
     cohort = own_cohort()
     remove_white_matter(cohort.directory / "target" / "labels.npy")
-    splits = (cohort.scans("target", split) for split in ("train", "validation"))
-    empty = FitData(*splits, seed=0)
+    train, validation = (cohort.scans("target", split) for split in ("train", "validation"))
+    empty = FitData(target=train, validation=validation, seed=0)
     with pytest.raises(UserError, match="labels of 'target' have no white matter"):
         segmenter(empty).fit(empty, FitProgress())
 

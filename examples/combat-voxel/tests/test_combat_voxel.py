@@ -20,7 +20,9 @@ def write(folder, domain, images, masks=None):
     np.save(folder / "images.npy", images.astype(np.float32))
     np.save(folder / "masks.npy", np.ones(images.shape, bool) if masks is None else masks)
     keys = tuple(ScanKey(f"{domain}{i}", "1", f"{domain} {i}") for i in range(len(images)))
-    return ScanSet(domain, GRID, keys, tuple(range(len(images))), folder)
+    return ScanSet(
+        domain=domain, grid=GRID, scans=keys, rows=tuple(range(len(images))), directory=folder
+    )
 
 
 def subjects(random, count):
@@ -33,7 +35,9 @@ def subjects(random, count):
 
 def fitted(source, target, **settings):
     method = ComBatVoxel(GRID, ComBatConfig(**settings))
-    method.fit(FitData(target, target.subset([]), 0, source), FitProgress())
+    method.fit(
+        FitData(target=target, validation=target.subset([]), seed=0, _source=source), FitProgress()
+    )
     return method.eval()
 
 

@@ -15,7 +15,7 @@ from harmbench_methods.blindharmony.config import BlindHarmonyConfig, FlowConfig
 #   [ours]  a choice of this plugin
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HarmonizingFlowsConfig(FlowConfig):  # type: ignore[misc]
     """The flow's settings, which are `blindharmony`'s, and the harmoniser's.
 

@@ -129,7 +129,10 @@ class HarmonizingFlowsDomain(Method):
                 device=self.device,
                 generator=torch_generator(data.seed, self.name, "batches"),
             ),
-            Phase(cost, torch.optim.Adam(self.network.parameters(), config.domain_learning_rate)),
+            Phase(
+                loss=cost,
+                optimizer=torch.optim.Adam(self.network.parameters(), config.domain_learning_rate),
+            ),
             progress,
             name=self.name,
             steps=config.domain_steps,

@@ -133,7 +133,11 @@ class HarmonizingFlows(Method):
                 device=self.device,
                 generator=self._generator("batches", data.seed),
             ),
-            Phase(squared_error, optimizer, CosineAnnealingLR(optimizer, config.harmonizer_steps)),
+            Phase(
+                loss=squared_error,
+                optimizer=optimizer,
+                schedule=CosineAnnealingLR(optimizer, config.harmonizer_steps),
+            ),
             progress,
             name=self.name,
             steps=config.harmonizer_steps,

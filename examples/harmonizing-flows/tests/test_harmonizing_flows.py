@@ -50,7 +50,7 @@ def write(folder, domain, count, seed, power=1.0):
     np.save(folder / "images.npy", images.astype(np.float32))
     np.save(folder / "masks.npy", radius < 1)
     keys = tuple(ScanKey(f"{domain}{i}", "1", f"{domain} {i}") for i in range(count))
-    return ScanSet(domain, GRID, keys, tuple(range(count)), folder)
+    return ScanSet(domain=domain, grid=GRID, scans=keys, rows=tuple(range(count)), directory=folder)
 
 
 @pytest.fixture(scope="module")

@@ -30,13 +30,13 @@ def target(tmp_path):
     np.save(tmp_path / "images.npy", images)
     np.save(tmp_path / "masks.npy", masks)
     keys = tuple(ScanKey(f"p{i}", "1", f"scan {i}") for i in range(5))
-    return ScanSet("goal", GRID, keys, tuple(range(5)), tmp_path)
+    return ScanSet(domain="goal", grid=GRID, scans=keys, rows=tuple(range(5)), directory=tmp_path)
 
 
 def fitted(target, **settings):
     method = SSIMH(GRID, SSIMHConfig(**settings))
     progress = FitProgress()
-    method.fit(FitData(target, target.subset([]), 0), progress)
+    method.fit(FitData(target=target, validation=target.subset([]), seed=0), progress)
     return method.eval(), progress.facts
 
 

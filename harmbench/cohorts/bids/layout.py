@@ -22,7 +22,7 @@ _MASK = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scan:
     """A T1w file of the tree, and what the tree says of it.
 
@@ -91,7 +91,17 @@ def find_scans(root: Path) -> tuple[list[Scan], dict[str, str]]:
                 row = participants.get(subject, {})
                 mask = brain_mask(root, path)
                 above = tuple(file for file in applying if file != own_sidecar(path))
-                scans.append(Scan(path, subject, session, row, sidecar, mask, inherited=above))
+                scans.append(
+                    Scan(
+                        path=path,
+                        subject=subject,
+                        session=session,
+                        participant=row,
+                        sidecar=sidecar,
+                        mask=mask,
+                        inherited=above,
+                    )
+                )
     if not scans and not left_out:
         raise UserError(f"{root} has no T1w scan: no sub-*/[ses-*/]anat/*_T1w.nii[.gz]")
     return scans, left_out

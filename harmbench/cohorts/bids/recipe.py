@@ -39,7 +39,7 @@ class DomainCriteria:
     exclude: Criteria = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Labels:
     """Where tissue labels are, and which of their values are which tissue.
 
@@ -125,7 +125,7 @@ class Pairs:
         return int(found[1]) if found else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How a study becomes a cohort.
 
@@ -251,7 +251,7 @@ def _recipe(content: Mapping[str, Any]) -> Recipe:
     labels = _labels(_table(content, "labels")) if "labels" in content else None
     split = _split(_table(content, "split"), names) if "split" in content else Split()
     pairs = _pairs(_table(content, "pairs")) if "pairs" in content else None
-    return Recipe(name, domains, labels, split, pairs)
+    return Recipe(name=name, domains=domains, labels=labels, split=split, pairs=pairs)
 
 
 def _domain(name: str, table: Mapping[str, Any]) -> DomainCriteria:
@@ -299,7 +299,13 @@ def _labels(table: Mapping[str, Any]) -> Labels:
     if twice is not None:
         raise UserError(f"label value {twice} is given to two tissues")
     derivative, suffix = _text(table, "derivative", "labels."), _text(table, "suffix", "labels.")
-    return Labels(derivative, suffix, *values)
+    return Labels(
+        derivative=derivative,
+        suffix=suffix,
+        csf=values[0],
+        grey_matter=values[1],
+        white_matter=values[2],
+    )
 
 
 def _split(table: Mapping[str, Any], domains: Iterable[str]) -> Split:

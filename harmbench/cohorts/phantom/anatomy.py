@@ -193,7 +193,7 @@ def load_template() -> Template:
     return Template((maps * 255).round().byte().numpy(), (float(z), float(x), float(y)))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Subject:
     """All that was drawn of a subject; lengths in mm, angles in degrees.
 

@@ -109,7 +109,7 @@ SCANNERS: dict[str, Scanner] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Acquisition:
     """All that was drawn for one subject in one scanner.
 

@@ -11,7 +11,7 @@ from harmbench.contracts.cell import CellResult, Status
 from harmbench.contracts.fit_progress import CurvePoint
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class JobResult:
     """How a fit or a cell ended; what it came to is in the store.
 
@@ -40,7 +40,9 @@ class JobResult:
 
     def failure(self) -> CellResult:
         """Return the result of a cell that came to this, or whose fit did."""
-        return CellResult(self.status, self.reason, facts=self.facts, curves=tuple(self.curves))
+        return CellResult(
+            status=self.status, reason=self.reason, facts=self.facts, curves=tuple(self.curves)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON types, without the result."""
@@ -56,8 +58,8 @@ class JobResult:
     def from_json(cls, content: Mapping[str, Any]) -> JobResult:
         """Undo `to_json`."""
         return cls(
-            Status[content["status"]],
-            content["reason"],
-            content["facts"],
-            [CurvePoint(*point) for point in content["curves"]],
+            status=Status[content["status"]],
+            reason=content["reason"],
+            facts=content["facts"],
+            curves=[CurvePoint(*point) for point in content["curves"]],
         )

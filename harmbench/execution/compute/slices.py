@@ -20,7 +20,7 @@ _PLACES = (0.3, 0.5, 0.7)
 Bytes = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Subject:
     distance: float
     subject: str
@@ -52,11 +52,11 @@ class Slices:
             else:
                 values = (source.images[i] - truth.images[i])[inside].abs()
             self.kept[subject] = _Subject(
-                float(values.mean()) if len(values) else 0.0,
-                subject,
-                _bytes(source.images[i, chosen]),
-                _bytes(harmonized.images[i, chosen]),
-                None if truth is None else _bytes(truth.images[i, chosen]),
+                distance=float(values.mean()) if len(values) else 0.0,
+                subject=subject,
+                source=_bytes(source.images[i, chosen]),
+                harmonized=_bytes(harmonized.images[i, chosen]),
+                reference=None if truth is None else _bytes(truth.images[i, chosen]),
             )
 
     def arrays(self, target: ScanSet) -> dict[str, npt.NDArray[Any]]:

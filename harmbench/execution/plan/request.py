@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from harmbench.data.cohort_request import CohortRequest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """What to run; patterns may be globs.
 

@@ -22,7 +22,7 @@ from harmbench.execution.plan.request import Request
 from harmbench.plugins import Entry, Registry, matching
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Variant:
     """A method under one set of settings: what is compared.
 
@@ -45,7 +45,7 @@ class Variant:
     title: str = BASELINE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Selection:
     """What the names of a request stand for, before any data is touched.
 
@@ -138,7 +138,14 @@ def select(registry: Registry, request: Request) -> Selection:
         for name, values in assignments.items()
         if name not in names
     }
-    return Selection(tuple(variants), tasks, source, grid, request, changed)
+    return Selection(
+        variants=tuple(variants),
+        tasks=tasks,
+        source=source,
+        grid=grid,
+        request=request,
+        instruments=changed,
+    )
 
 
 def _instruments(tasks: Mapping[str, Entry]) -> dict[str, type[Instrument]]:
@@ -163,7 +170,13 @@ def _variants(entry: Entry, request: Request, values: Mapping[str, str]) -> list
         for title, changed in method.ablations.items():
             configs[title] = settings.change(name, config, changed, f"ablation '{title}':")
     return [
-        Variant(name, method, config, settings.label(name, settings.changes(config, preset)), title)
+        Variant(
+            name=name,
+            method=method,
+            config=config,
+            label=settings.label(name, settings.changes(config, preset)),
+            title=title,
+        )
         for title, config in configs.items()
     ]
 

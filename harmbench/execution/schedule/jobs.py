@@ -10,7 +10,7 @@ from harmbench.execution.plan.fit import Fit
 from harmbench.execution.plan.plan import Plan, PlannedCell
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Job:
     """A fit that is to be made, or a cell that is to be computed.
 
@@ -66,7 +66,13 @@ def jobs(plan: Plan, costs: Durations, stored: Iterable[str] = ()) -> dict[str, 
         parts = one.parts.values()
         for part in parts:
             fit(part)
-        found[one.key] = Job(one.key, one.title, one, _known(parts, found), costs.of_fit(one))
+        found[one.key] = Job(
+            key=one.key,
+            title=one.title,
+            payload=one,
+            after=_known(parts, found),
+            seconds=costs.of_fit(one),
+        )
 
     for planned in plan.cells:
         if planned.cell.skip is not None or planned.fault is not None or planned.cell.key in there:
@@ -74,11 +80,11 @@ def jobs(plan: Plan, costs: Durations, stored: Iterable[str] = ()) -> dict[str, 
         for one in planned.fits:
             fit(one)
         found[planned.cell.key] = Job(
-            planned.cell.key,
-            planned.cell.title,
-            planned,
-            _known(planned.fits, found),
-            costs.of_cell(planned),
+            key=planned.cell.key,
+            title=planned.cell.title,
+            payload=planned,
+            after=_known(planned.fits, found),
+            seconds=costs.of_cell(planned),
         )
     return found
 

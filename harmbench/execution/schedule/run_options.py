@@ -13,7 +13,7 @@ from harmbench.data.prepare_options import PrepareOptions
 from harmbench.execution.plan.request import Request
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """Everything that another process needs to compute works of the same plan.
 
@@ -59,4 +59,4 @@ class RunOptions:
             cohort["recipe"] = Path(cohort["recipe"])
         request["cohort"] = CohortRequest(**cohort)
         plugins = tuple(map(Path, content.pop("plugins")))
-        return cls(Request(**request), plugins, **content)
+        return cls(request=Request(**request), plugins=plugins, **content)

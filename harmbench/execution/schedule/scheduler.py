@@ -88,7 +88,9 @@ class Scheduler:
             return outcome.result
         stored = self._runner.cells.load(job.key)
         if stored is None:
-            return CellResult(Status.FAILED, "its result cannot be read from the store")
+            return CellResult(
+                status=Status.FAILED, reason="its result cannot be read from the store"
+            )
         return dataclasses.replace(stored, status=outcome.status)
 
     def _outcomes(self, executor: Executor, progress: Progress) -> Iterator[tuple[Job, JobResult]]:

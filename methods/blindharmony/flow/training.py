@@ -97,7 +97,12 @@ def train_flow(
     train(
         flow,
         batches,
-        Phase(bits, optimizer, schedule, config.max_gradient_norm or math.inf),
+        Phase(
+            loss=bits,
+            optimizer=optimizer,
+            schedule=schedule,
+            max_norm=config.max_gradient_norm or math.inf,
+        ),
         progress,
         name="blindharmony",
         steps=config.training_steps,

@@ -29,14 +29,24 @@ PAPER = Published(
 def job(title, task, seed=0, method="blindharmony"):
     kind = Registry.discover().entry("methods", method).load()
     label = method if title == BASELINE else f"{method}[{title}]"
-    cell = Cell(method, label, task, "phantom", seed, "quick", "phantom", "k", f"{label}{task}")
-    variant = Variant(method, kind, NoConfig(), label, title)
+    cell = Cell(
+        method=method,
+        label=label,
+        task=task,
+        cohort="phantom",
+        seed=seed,
+        preset="quick",
+        kind="phantom",
+        cohort_key="k",
+        key=f"{label}{task}",
+    )
+    variant = Variant(name=method, method=kind, config=NoConfig(), label=label, title=title)
     return PlannedCell(cell=cell, variant=variant, task=None, data=None, grid=GRIDS["quick"])
 
 
 def done(**subjects):
     rows = [(subject, "1", 0, "psnr", value) for subject, value in subjects.items()]
-    return CellResult(Status.DONE, scores=pd.DataFrame(rows, columns=COLUMNS))
+    return CellResult(status=Status.DONE, scores=pd.DataFrame(rows, columns=COLUMNS))
 
 
 def table(results, published=PAPER):
@@ -62,7 +72,7 @@ def test_seeds_are_averaged_within_a_subject():
 
 
 def test_a_failed_seed_never_hides_behind_a_good_one():
-    failed = CellResult(Status.FAILED, "boom")
+    failed = CellResult(status=Status.FAILED, reason="boom")
     field = table([(job(BASELINE, "a", 0), done(p=20.0)), (job(BASELINE, "a", 1), failed)]).rows[
         BASELINE
     ]["a"]
@@ -70,7 +80,7 @@ def test_a_failed_seed_never_hides_behind_a_good_one():
 
 
 def test_a_failed_baseline_leaves_values_without_differences():
-    failed = CellResult(Status.DIVERGED, "diverged at step 3")
+    failed = CellResult(status=Status.DIVERGED, reason="diverged at step 3")
     found = table([(job(BASELINE, "a"), failed), (job("no flow", "a"), done(p=19.0, q=28.0))])
     assert found.rows["no flow"]["a"].value.mean == 23.5
     assert found.rows["no flow"]["a"].difference is None

@@ -29,7 +29,9 @@ def runs(keep_home):
     saved = store.save(here, scored(psnr=np.arange(8.0), mae=np.full(8, 0.1)), None)
     recorder.record(here, saved, "export-0")
     recorder.record(cell("away", "exported"), scored(psnr=np.arange(8.0)), "export-1")
-    recorder.record(cell("never", "exported"), CellResult(Status.SKIPPED, "no pairs"), "export-2")
+    recorder.record(
+        cell("never", "exported"), CellResult(status=Status.SKIPPED, reason="no pairs"), "export-2"
+    )
     recorder.close(failed=False)
     table = reader.runs(keep_home)
     return table[table["task"] == "exported"]

@@ -54,10 +54,10 @@ def store(keep_home):
         for seed, gain in ((0, 2.0), (1, 4.0)):
             record(cell("seeded", task, seed=seed), at(gain))
     record(cell("specialist", "a"), at(9.0))
-    record(cell("specialist", "b"), CellResult(Status.SKIPPED, "no pairs"))
+    record(cell("specialist", "b"), CellResult(status=Status.SKIPPED, reason="no pairs"))
     # One seed of two failed: there is no number, however good the other.
     record(cell("broken", "a"), at(20.0))
-    record(cell("broken", "a", seed=1), CellResult(Status.FAILED, "boom"))
+    record(cell("broken", "a", seed=1), CellResult(status=Status.FAILED, reason="boom"))
     # What is not comparable, either: another cohort and another preset.
     record(cell("other", "a", cohort="real", kind="real", cohort_key="c1"), at(50.0))
     record(cell("other", "a", preset="paper"), at(50.0))

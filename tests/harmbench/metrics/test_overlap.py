@@ -21,7 +21,7 @@ DIAGONAL = math.hypot(24, 16, 40)
 
 @pytest.fixture
 def target(tmp_path) -> ScanSet:
-    return ScanSet("target", GRID, (), (), tmp_path)
+    return ScanSet(domain="target", grid=GRID, scans=(), rows=(), directory=tmp_path)
 
 
 def block(*corner: int) -> torch.Tensor:
@@ -35,7 +35,14 @@ def block(*corner: int) -> torch.Tensor:
 def scans(predicted: torch.Tensor | None, labels: torch.Tensor | None) -> Scans:
     images = torch.zeros(1, *GRID.shape)
     return Scans(
-        images, images > 0, ("p",), ("1",), torch.tensor(GRID.positions), labels, None, predicted
+        images=images,
+        masks=images > 0,
+        subjects=("p",),
+        sessions=("1",),
+        positions=torch.tensor(GRID.positions),
+        labels=labels,
+        truth=None,
+        predicted=predicted,
     )
 
 

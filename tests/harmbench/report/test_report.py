@@ -103,14 +103,14 @@ def store(keep_home):
                 record(which, result, shade=20 * place)
         record(
             cell("skipper", task, cohort="wide", cohort_key="w"),
-            CellResult(Status.SKIPPED, "no pairs <b>here</b>"),
+            CellResult(status=Status.SKIPPED, reason="no pairs <b>here</b>"),
         )
     broken = cell("broken", "a", cohort="wide", cohort_key="w")
     facts = {"traceback": "Traceback: <i>line 3</i>"}
-    record(broken, CellResult(Status.FAILED, "RuntimeError: boom", facts=facts))
+    record(broken, CellResult(status=Status.FAILED, reason="RuntimeError: boom", facts=facts))
     # Nobody has a number on this one.
     alone = cell("lonely", "z", cohort="empty", cohort_key="e", kind="real")
-    record(alone, CellResult(Status.DIVERGED, "ran away"))
+    record(alone, CellResult(status=Status.DIVERGED, reason="ran away"))
     recorder.close(failed=False)
     return keep_home
 

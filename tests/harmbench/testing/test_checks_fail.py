@@ -77,7 +77,10 @@ def registered(tmp_path, monkeypatch, name, **files):
         (tmp_path / f"{file}.py").write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
     registry = Registry()
-    registry.add(Plugin(name, name, "1", "entry point"), importlib.import_module(name))
+    registry.add(
+        Plugin(name=name, distribution=name, version="1", origin="entry point"),
+        importlib.import_module(name),
+    )
     return registry
 
 

@@ -40,7 +40,7 @@ def result(subjects=("p", "q"), **facts):
     # Beside the mean over subjects a number that is none, and tells of nobody.
     numbers = estimates(scores) | {"icc": Estimate(0.8, 0.7, math.inf, 9)}
     return CellResult(
-        Status.DONE, scores=scores, estimates=numbers, facts={"fit_seconds": 2.5, **facts},
+        status=Status.DONE, scores=scores, estimates=numbers, facts={"fit_seconds": 2.5, **facts},
         curves=(CurvePoint(1, "loss", 5.0), CurvePoint(2, "loss", 4.0)),
     )  # fmt: skip
 
@@ -62,7 +62,7 @@ def home(tmp_path_factory, home_with_store):
             home,
             (cell("few", normalization="nyul"), result(bounds=bounds, headline=["psnr"])),
             (cell("many"), result(MANY)),
-            (cell("skip"), CellResult(Status.SKIPPED, "no pairs")),
+            (cell("skip"), CellResult(status=Status.SKIPPED, reason="no pairs")),
         )
         yield home
 

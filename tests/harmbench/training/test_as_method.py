@@ -37,8 +37,8 @@ def fit_curve(network, data, progress):
         network,
         batches,
         Phase(
-            lambda x: (network(x[:, None] ** 2)[:, 0] - x).square().mean(),
-            torch.optim.Adam(network.parameters(), lr=0.05),
+            loss=lambda x: (network(x[:, None] ** 2)[:, 0] - x).square().mean(),
+            optimizer=torch.optim.Adam(network.parameters(), lr=0.05),
         ),
         progress,
         name="curve",

@@ -75,7 +75,8 @@ def network(seed=0):
 
 def adam(module, rate=1e-2):
     optimizer = torch.optim.Adam(module.parameters(), lr=rate)
-    return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    return {"optimizer": optimizer, "schedule": schedule}
 
 
 @pytest.fixture
@@ -94,12 +95,11 @@ def fit_plain(cohort, progress, rate=1e-2, **options):
         return (model(noisy) - x).square().mean()
 
     batches = SliceBatches(target, size=4, device=CPU, generator=torch_generator(0, "batches"))
-    optimizer, schedule = adam(model, rate)
     torch.manual_seed(7)
     train(
         model,
         batches,
-        Phase(loss, optimizer, schedule, max_norm=0.5),
+        Phase(loss=loss, **adam(model, rate), max_norm=0.5),
         progress,
         name="plain",
         steps=STEPS,
@@ -141,8 +141,8 @@ def fit_adversarial(cohort, progress):
         generator,
         batches,
         [
-            Phase(generators, *adam(generator), name="generators"),
-            Phase(discriminators, *adam(discriminator), name="discriminators"),
+            Phase(loss=generators, **adam(generator), name="generators"),
+            Phase(loss=discriminators, **adam(discriminator), name="discriminators"),
         ],
         progress,
         name="adversarial",
@@ -354,7 +354,10 @@ def test_a_point_of_a_curve_is_the_mean_since_the_last_one():
     train(
         model,
         Counting(),
-        Phase(lambda x: x.mean() + 0 * model(x).sum(), torch.optim.SGD(model.parameters(), 0.1)),
+        Phase(
+            loss=lambda x: x.mean() + 0 * model(x).sum(),
+            optimizer=torch.optim.SGD(model.parameters(), 0.1),
+        ),
         progress,
         name="counting",
         steps=120,
@@ -385,7 +388,9 @@ def test_the_state_that_validated_best_is_left(small_cohort, kills):
             pass
 
     shown = kills()
-    phase = Phase(lambda x: model(x).square().mean(), torch.optim.SGD(model.parameters(), 0.1))
+    phase = Phase(
+        loss=lambda x: model(x).square().mean(), optimizer=torch.optim.SGD(model.parameters(), 0.1)
+    )
     best = train(
         model, Ones(), phase, FitProgress(shown), name="best", steps=8,
         validate=validate, validate_every=2, measure="error",
@@ -405,8 +410,8 @@ def test_micro_batches_sum_to_the_gradient_of_the_whole_batch(target):
         nn.init.constant_(model.bias, 0.0)
         batches = SliceBatches(target, size=8, device=CPU, generator=torch_generator(0, "b"))
         phase = Phase(
-            lambda x, model=model: model(x[:, None]).square().mean(),
-            torch.optim.SGD(model.parameters(), 0.1),
+            loss=lambda x, model=model: model(x[:, None]).square().mean(),
+            optimizer=torch.optim.SGD(model.parameters(), 0.1),
         )
         train(model, batches, phase, FitProgress(), name="parts", steps=3, micro_batches=parts)
         states.append(model.weight.detach())
@@ -427,10 +432,10 @@ def test_a_phase_computes_no_gradients_of_what_only_others_change(target):
         nn.ModuleList([ours, theirs, fixed]),
         batches,
         [
-            Phase(loss, torch.optim.SGD(ours.parameters(), 0.1), name="ours"),
+            Phase(loss=loss, optimizer=torch.optim.SGD(ours.parameters(), 0.1), name="ours"),
             Phase(
-                loss,
-                torch.optim.SGD([*theirs.parameters(), fixed.weight], 0.1),
+                loss=loss,
+                optimizer=torch.optim.SGD([*theirs.parameters(), fixed.weight], 0.1),
                 name="theirs",
             ),
         ],
@@ -445,7 +450,7 @@ def test_a_phase_computes_no_gradients_of_what_only_others_change(target):
 
 def test_phases_without_names_of_their_own_are_refused(target):
     model = nn.Conv2d(1, 1, 1)
-    phase = Phase(lambda x: x.mean(), torch.optim.SGD(model.parameters(), 0.1))
+    phase = Phase(loss=lambda x: x.mean(), optimizer=torch.optim.SGD(model.parameters(), 0.1))
     with pytest.raises(ValueError, match="names that differ"):
         train(model, None, [phase, phase], FitProgress(), name="two", steps=1)
 
@@ -523,7 +528,7 @@ def test_a_fit_on_a_gpu_goes_on_with_all_its_streams(target, tmp_path, kills):
             killed = pytest.raises(kills.Killed) if note else contextlib.nullcontext()
             with killed:
                 train(
-                    model, batches, Phase(loss, *adam(model)), progress, name="gpu",
+                    model, batches, Phase(loss=loss, **adam(model)), progress, name="gpu",
                     steps=STEPS, keep=[noise], mixed_precision=True,
                 )  # fmt: skip
         states.append(model.state_dict())

@@ -13,8 +13,15 @@ from harmbench_methods._cosine_field import Cosines
 from harmbench_methods.blindcurve.disturb import Disturbance, Family, disturbed, draw
 
 COSINES = Cosines(3)
-FAMILY = Family(1.5, 0.3, 5.0, noise=0.05, blur=0.6)
-NOTHING = Disturbance((0.2,) * 5, 1.0, (0.0,) * len(COSINES.terms), 0.0, 0.0, 0)
+FAMILY = Family(field_strength=1.5, curve_power=0.3, curve_concentration=5.0, noise=0.05, blur=0.6)
+NOTHING = Disturbance(
+    steps=(0.2,) * 5,
+    exponent=1.0,
+    field=(0.0,) * len(COSINES.terms),
+    blur=0.0,
+    noise=0.0,
+    noise_seed=0,
+)
 
 
 def scan():

@@ -29,8 +29,17 @@ def context(small_cohort):
     data = task.setup(small_cohort, 0)
     method = BlindCurve(small_cohort.grid, CONFIG)
     method.fit(data.fit_data(0).restricted(method.needs), FitProgress())
-    cell = Cell("blindcurve", "blindcurve", "sim-bias", small_cohort.name, 0, "quick",
-                small_cohort.kind, small_cohort.key, "key")  # fmt: skip
+    cell = Cell(
+        method="blindcurve",
+        label="blindcurve",
+        task="sim-bias",
+        cohort=small_cohort.name,
+        seed=0,
+        preset="quick",
+        kind=small_cohort.kind,
+        cohort_key=small_cohort.key,
+        key="key",
+    )
     return FigureContext(
         cell=cell,
         method=BlindCurve,

@@ -113,8 +113,11 @@ def test_a_map_undoes_a_field_and_a_curve():
     source = source / source.amax(dim=(1, 2), keepdim=True)
     y = torch.linspace(0, 1, 65)
     curve = Curve(y**1.5, y)
-    found = Map(field, curve, curve, slicewise=True)(source, mask, cosines)
+    found = Map(field=field, curve=curve, anchor=curve, slicewise=True)(source, mask, cosines)
     torch.testing.assert_close(found, truth, atol=2e-3, rtol=0)
     assert torch.equal(
-        Map(field, curve, curve, slicewise=True, unchanged=True)(source, mask, cosines), source
+        Map(field=field, curve=curve, anchor=curve, slicewise=True, unchanged=True)(
+            source, mask, cosines
+        ),
+        source,
     )

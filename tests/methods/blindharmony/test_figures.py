@@ -36,8 +36,17 @@ def context(small_cohort):
     def make(task="domain1", **changes):
         registry = Registry.discover()
         data = registry.entry("tasks", task, small_cohort.sources).build().setup(small_cohort, 0)
-        cell = Cell("blindharmony", "blindharmony", task, small_cohort.name, 0, "quick",
-                    small_cohort.kind, small_cohort.key, "key")  # fmt: skip
+        cell = Cell(
+            method="blindharmony",
+            label="blindharmony",
+            task=task,
+            cohort=small_cohort.name,
+            seed=0,
+            preset="quick",
+            kind=small_cohort.kind,
+            cohort_key=small_cohort.key,
+            key="key",
+        )
         given = {
             "cell": cell,
             "method": BlindHarmony,

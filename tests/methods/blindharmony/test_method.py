@@ -48,7 +48,7 @@ def scan_set(heads):
 
 @pytest.fixture(scope="module")
 def data(scan_set):
-    return FitData(scan_set.subset(range(7)), scan_set.subset([7]), seed=3)
+    return FitData(target=scan_set.subset(range(7)), validation=scan_set.subset([7]), seed=3)
 
 
 @pytest.fixture(scope="module")

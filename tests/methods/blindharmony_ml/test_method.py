@@ -52,7 +52,7 @@ def scan_set(heads):
 
 @pytest.fixture(scope="module")
 def data(scan_set):
-    return FitData(scan_set.subset(range(6)), scan_set.subset([6]), seed=3)
+    return FitData(target=scan_set.subset(range(6)), validation=scan_set.subset([6]), seed=3)
 
 
 @pytest.fixture(scope="module")

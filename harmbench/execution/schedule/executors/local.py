@@ -224,5 +224,6 @@ class LocalExecutor(Executor):
             return None
         reason = worker.note or f"its process ended {how}, twice; a signal 9 may mean no memory"
         return job, JobResult(
-            Status.FAILED, f"{reason} (see {self._logs / f'worker-{worker.number}.log'})"
+            status=Status.FAILED,
+            reason=f"{reason} (see {self._logs / f'worker-{worker.number}.log'})",
         )

@@ -26,7 +26,7 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 _TRIES = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Resources:
     """What a job asks of the cluster.
 
@@ -209,4 +209,6 @@ class Submitted(Executor):
         ):
             self._taken.append(job)
             return None
-        return job, JobResult(Status.FAILED, f"its job {planned.job_id} left no result: {reason}")
+        return job, JobResult(
+            status=Status.FAILED, reason=f"its job {planned.job_id} left no result: {reason}"
+        )

@@ -27,7 +27,7 @@ def fitted(tmp_path, monkeypatch):
     """A fit of the method `learns`, its key, and a source scan."""
     monkeypatch.setenv("COUNTS_LOG", str(tmp_path / "fits.log"))
     registry = Registry.discover(PLUGINS)
-    request = Request(["learns"], ["domain1"], CohortRequest("tiny"))
+    request = Request(methods=["learns"], tasks=["domain1"], cohort=CohortRequest("tiny"))
     (planned,) = make_plan(registry, select(registry, request), tmp_path, Silent()).cells
     runner = Runner(registry=registry, home=tmp_path, device=torch.device("cpu"), progress=Silent())
     return runner.fitted(planned), planned.fit.key, planned.data.test.load([0])

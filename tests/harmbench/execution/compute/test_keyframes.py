@@ -14,7 +14,17 @@ from harmbench.contracts.cell import Cell
 from harmbench.contracts.task_data import TaskData
 from harmbench.execution.compute.keyframes import Keyframes
 
-CELL = Cell("m", "m[x=1]", "t", "small", 0, "quick", "phantom", "c", "k")
+CELL = Cell(
+    method="m",
+    label="m[x=1]",
+    task="t",
+    cohort="small",
+    seed=0,
+    preset="quick",
+    kind="phantom",
+    cohort_key="c",
+    key="k",
+)
 
 
 @pytest.fixture
@@ -23,7 +33,9 @@ def drawn(small_cohort):
     test = small_cohort.scans("domain1", "test")
     truth = small_cohort.scans("target", "test").subset([2, 0])
     data = TaskData(
-        small_cohort.scans("target", "train"), small_cohort.scans("target", "validation"), test
+        target=small_cohort.scans("target", "train"),
+        validation=small_cohort.scans("target", "validation"),
+        test=test,
     )
 
     def draw(annotated=lambda scans: scans, *, paired=True, ranked_by=("psnr", "dice")):

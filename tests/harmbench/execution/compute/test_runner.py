@@ -31,7 +31,9 @@ def prepared(tmp_path_factory):
     registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
     make_plan(
         registry,
-        select(registry, Request(["identity"], ["sim-exp"], CohortRequest("tiny"))),
+        select(
+            registry, Request(methods=["identity"], tasks=["sim-exp"], cohort=CohortRequest("tiny"))
+        ),
         home,
         Silent(),
     )
@@ -47,7 +49,7 @@ def bench(prepared, tmp_path, monkeypatch, compute):
 
     def run(methods, tasks, progress=None, *, checkpoint_seconds=60, **options):
         registry = Registry.discover(files)
-        request = Request(methods, tasks, CohortRequest("tiny"), **options)
+        request = Request(methods=methods, tasks=tasks, cohort=CohortRequest("tiny"), **options)
         plan = make_plan(registry, select(registry, request), tmp_path, Silent())
         runner = Runner(
             registry=registry,
@@ -204,7 +206,7 @@ def test_what_is_not_paired_is_scored_by_what_needs_no_pairs(bench):
 
 def test_fit_data_holds_no_more_than_the_needs_entitle_to(bench, prepared):
     registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
-    request = Request(["identity"], ["domain1"], CohortRequest("tiny"))
+    request = Request(methods=["identity"], tasks=["domain1"], cohort=CohortRequest("tiny"))
     planned = make_plan(registry, select(registry, request), prepared, Silent()).cells[0]
     whole = planned.data.fit_data(0)
     held = {
@@ -222,7 +224,7 @@ def test_fit_data_holds_no_more_than_the_needs_entitle_to(bench, prepared):
 
 def test_subjects_never_lie_in_two_splits(bench, prepared):
     registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
-    request = Request(["identity"], ["domain1"], CohortRequest("tiny"))
+    request = Request(methods=["identity"], tasks=["domain1"], cohort=CohortRequest("tiny"))
     cohort = make_plan(registry, select(registry, request), prepared, Silent()).cohort
     assert (cohort.table.groupby("subject")["split"].nunique() == 1).all()
 
@@ -248,7 +250,12 @@ def test_a_setting_for_harmonising_alone_shares_the_fit(bench):
     cells = []
     for text in ("blindharmony.centred=false", "blindharmony.alpha=0", "blindharmony.beta1=0"):
         registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
-        request = Request(["blindharmony"], ["sim-exp"], CohortRequest("tiny"), assignments=[text])
+        request = Request(
+            methods=["blindharmony"],
+            tasks=["sim-exp"],
+            cohort=CohortRequest("tiny"),
+            assignments=[text],
+        )
         cells.append(
             make_plan(registry, select(registry, request), bench.home, Silent()).cells[0].cell
         )
@@ -272,7 +279,7 @@ def test_a_setting_for_harmonising_alone_shares_the_fit(bench):
 )
 def test_typing_errors_are_reported_before_any_data_is_read(changed, message):
     registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
-    request = Request(["blindharmony"], ["domain1"], CohortRequest("tiny"))
+    request = Request(methods=["blindharmony"], tasks=["domain1"], cohort=CohortRequest("tiny"))
     with pytest.raises(UserError, match=message):
         select(registry, dataclasses.replace(request, **changed))
 
@@ -315,7 +322,7 @@ def outside(bench, path, power, methods, tasks):
     registry = Registry.discover([PLUGINS / "tiny_cohort.py", path], told.append)
     plan = make_plan(
         registry,
-        select(registry, Request(methods, tasks, CohortRequest("tiny"))),
+        select(registry, Request(methods=methods, tasks=tasks, cohort=CohortRequest("tiny"))),
         bench.home,
         Silent(),
     )
@@ -353,7 +360,9 @@ def test_no_fit_sees_or_depends_on_labels(bench, prepared):
     registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
     plan = make_plan(
         registry,
-        select(registry, Request(["identity"], ["domain1"], CohortRequest("tiny"))),
+        select(
+            registry, Request(methods=["identity"], tasks=["domain1"], cohort=CohortRequest("tiny"))
+        ),
         prepared,
         Silent(),
     )

@@ -35,7 +35,7 @@ def prepared(tmp_path_factory):
 
 def plan(home, methods, tasks, **options):
     registry = Registry.discover(FILES)
-    request = Request(methods, tasks, CohortRequest("tiny"), **options)
+    request = Request(methods=methods, tasks=tasks, cohort=CohortRequest("tiny"), **options)
     return make_plan(registry, select(registry, request), home, Silent())
 
 

@@ -32,7 +32,9 @@ def prepared(tmp_path_factory):
 
 def plan(home, methods, **options):
     registry = Registry.discover(FILES)
-    request = Request(methods, ["site-elsewhere"], CohortRequest("tiny"), **options)
+    request = Request(
+        methods=methods, tasks=["site-elsewhere"], cohort=CohortRequest("tiny"), **options
+    )
     return make_plan(registry, select(registry, request), home, Silent())
 
 

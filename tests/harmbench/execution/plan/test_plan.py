@@ -16,7 +16,7 @@ from harmbench.plugins import Registry
 from harmbench.util.progress import Silent
 from helpers import PLUGINS
 
-ASKED = Request(["curved"], ["sim-exp"], CohortRequest("tiny"), ablations=True)
+ASKED = Request(methods=["curved"], tasks=["sim-exp"], cohort=CohortRequest("tiny"), ablations=True)
 
 
 FILES = [PLUGINS / "tiny_cohort.py", PLUGINS / "ablated_methods.py"]
@@ -56,7 +56,9 @@ def test_what_acts_at_inference_alone_shares_the_fit_and_the_rest_does_not(regis
 def test_a_method_that_does_not_fit_the_grid_is_an_error_or_left_out(pattern):
     lines = []
     registry = Registry.discover(FILES, lines.append)
-    request = Request(["identity", pattern], ["sim-exp"], CohortRequest("tiny"))
+    request = Request(
+        methods=["identity", pattern], tasks=["sim-exp"], cohort=CohortRequest("tiny")
+    )
     if pattern == "unfit":
         with pytest.raises(UserError, match="unfit has no way with 72 rows"):
             select(registry, request)
@@ -67,7 +69,10 @@ def test_a_method_that_does_not_fit_the_grid_is_an_error_or_left_out(pattern):
 
 def test_a_wrong_setting_of_a_method_of_a_glob_is_an_error_all_the_same(registry):
     request = Request(
-        ["cur*"], ["sim-exp"], CohortRequest("tiny"), assignments=["curved.power=much"]
+        methods=["cur*"],
+        tasks=["sim-exp"],
+        cohort=CohortRequest("tiny"),
+        assignments=["curved.power=much"],
     )
     with pytest.raises(UserError, match="--set curved.power=much: expected float"):
         select(registry, request)

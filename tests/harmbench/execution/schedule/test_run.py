@@ -29,12 +29,14 @@ class SilentRun(Silent):
 def request_and_registry():
     """A learning method and a control, on one task of the tiny cohort."""
     registry = Registry.discover(FILES)
-    return Request(("identity", "histogram"), ("sim-exp",), cohort=CohortRequest("tiny")), registry
+    return Request(
+        methods=("identity", "histogram"), tasks=("sim-exp",), cohort=CohortRequest("tiny")
+    ), registry
 
 
 def test_a_forecast_prepares_nothing_and_is_what_then_happens(request_and_registry, tmp_path):
     request, registry = request_and_registry
-    options = RunOptions(request, device="cpu")
+    options = RunOptions(request=request, device="cpu")
     selection = select(registry, request)
 
     before = forecast(registry, selection, tmp_path, options, Silent())

@@ -38,7 +38,9 @@ def home(tmp_path, monkeypatch):
 
 def plan_of(home, methods, tasks, **options):
     registry = Registry.discover(FILES)
-    request = Request(tuple(methods), tuple(tasks), CohortRequest("tiny"), **options)
+    request = Request(
+        methods=tuple(methods), tasks=tuple(tasks), cohort=CohortRequest("tiny"), **options
+    )
     return make_plan(registry, select(registry, request), home, Silent())
 
 
@@ -71,7 +73,10 @@ def run(home, executor, methods, tasks, lanes=None, **choice):
     """Run a matrix of the tiny cohort by an executor; return statuses, reasons and fits made."""
     plan = plan_of(home, methods, tasks)
     order = RunOptions(
-        Request(tuple(methods), tuple(tasks), CohortRequest("tiny")), FILES, "cpu", threads=1
+        request=Request(methods=tuple(methods), tasks=tuple(tasks), cohort=CohortRequest("tiny")),
+        plugins=FILES,
+        device="cpu",
+        threads=1,
     )
     invocation = Invocation.begin(home, order, ExecutorOptions(executor).to_json())
     scheduler = Scheduler(plan, runner(home), NOTHING_KNOWN)
@@ -209,7 +214,9 @@ def test_what_another_process_is_at_is_left_for_later(home):
     first, second = plan.cells
     order = []
     with ExecutorOptions().open(
-        Invocation.begin(home, RunOptions(Request((), ())), {}), session, Lanes()
+        Invocation.begin(home, RunOptions(request=Request(methods=(), tasks=())), {}),
+        session,
+        Lanes(),
     ) as ex:
         held = runner(home).cells.lock(first.cell.key)
         held.__enter__()
@@ -223,13 +230,20 @@ def test_what_another_process_is_at_is_left_for_later(home):
 
 def test_an_order_survives_being_written_down(tmp_path):
     request = Request(
-        ("a", "b"),
-        ("c",),
-        CohortRequest("bids:/data", Path("r.toml")),
+        methods=("a", "b"),
+        tasks=("c",),
+        cohort=CohortRequest("bids:/data", Path("r.toml")),
         seeds=(0, 4),
         assignments=("a.x=1",),
     )
-    order = RunOptions(request, (Path("/p.py"),), "cuda:1", 3, deterministic=True, max_memory=100)
+    order = RunOptions(
+        request=request,
+        plugins=(Path("/p.py"),),
+        device="cuda:1",
+        threads=3,
+        deterministic=True,
+        max_memory=100,
+    )
     assert RunOptions.from_json(order.to_json()) == order
 
 
@@ -237,7 +251,7 @@ def test_the_last_invocation_that_did_not_end_is_found(home, monkeypatch):
     monkeypatch.chdir(home)
     with pytest.raises(UserError, match="no run was interrupted"):
         last_unfinished(home)
-    order = RunOptions(Request(("a",), ("b",)))
+    order = RunOptions(request=Request(methods=("a",), tasks=("b",)))
     begun = Invocation.begin(home, order, ExecutorOptions("local", 2).to_json())
     found, executor = last_unfinished(home)
     assert (found, ExecutorOptions.from_json(executor)) == (begun, ExecutorOptions("local", 2))
