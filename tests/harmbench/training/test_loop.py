@@ -264,7 +264,7 @@ def fit(checkpoints, pause):
     optimizer = torch.optim.Adam(model.parameters())
     progress = FitProgress(Told(pause), checkpoints, checkpoint_seconds=0)
     loss = lambda x: (model(x) - x).square().mean()
-    train(model, Noise(), Phase(loss, optimizer), progress, name="fit", steps=60)
+    train(model, Noise(), Phase(loss=loss, optimizer=optimizer), progress, name="fit", steps=60)
     return model.state_dict(), progress
 
 state, progress = fit(Path(sys.argv[1]), float(sys.argv[2]))

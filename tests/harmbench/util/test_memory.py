@@ -46,7 +46,7 @@ TRAINING = """
         held = int(open("/proc/self/status").read().split("VmData:")[1].split()[0]) // 1024
         memory.limit(torch.device("cpu"), held + {limit})
     progress = FitProgress()
-    train(network, Batches(), Phase(loss, optimizer), progress, name="wide", steps=3)
+    train(network, Batches(), Phase(loss=loss, optimizer=optimizer), progress, name="wide", steps=3)
     state = float(network.weight.detach().double().sum())
     print(json.dumps({{"facts": progress.facts, "state": state}}))
 """
