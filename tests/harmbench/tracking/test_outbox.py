@@ -24,7 +24,17 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 
 def cell(key, task="domain1"):
-    return Cell("some", "some", task, "tiny", 0, "quick", "real", "cohort-key", key)
+    return Cell(
+        method="some",
+        label="some",
+        task=task,
+        cohort="tiny",
+        seed=0,
+        preset="quick",
+        kind="real",
+        cohort_key="cohort-key",
+        key=key,
+    )
 
 
 def stored(home, which):
@@ -33,7 +43,9 @@ def stored(home, which):
         {"subject": ["p0"], "scan": ["1"], "slice": [-1], "metric": ["psnr"], "value": [20.0]}
     )
     estimates = {"psnr": Estimate(20.0, 19.0, 21.0, 1)}
-    result = CellResult(Status.DONE, scores=scores, estimates=estimates, facts={"device": "cpu"})
+    result = CellResult(
+        status=Status.DONE, scores=scores, estimates=estimates, facts={"device": "cpu"}
+    )
     store = CellStore(home / "cells")
     with store.lock(which.key):
         return store.save(which, result, None)
@@ -67,7 +79,9 @@ def test_what_nobody_took_is_kept_and_sent_once(home, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # the port that discards
     box = outbox(home, messages)
     box.after_cell(cell("a"), stored(home, cell("a")))
-    failed = CellResult(Status.FAILED, "no luck", facts={"traceback": "Traceback ..."})
+    failed = CellResult(
+        status=Status.FAILED, reason="no luck", facts={"traceback": "Traceback ..."}
+    )
     box.after_cell(cell("b", "domain2"), failed)
     assert box.waiting() == 2
     assert len(messages) == 1  # the second was not even tried
@@ -82,7 +96,7 @@ def test_what_nobody_took_is_kept_and_sent_once(home, monkeypatch):
 
 def test_a_failure_that_was_sent_and_not_crossed_out_is_not_sent_twice(home):
     recorder = MlflowRecorder(home, "test")
-    failed = CellResult(Status.FAILED, "no luck")
+    failed = CellResult(status=Status.FAILED, reason="no luck")
     recorder.record(cell("b"), failed, "entry-1")
     recorder.record(cell("b"), failed, "entry-1")
     assert recorder.recorded == 1
@@ -152,7 +166,7 @@ def test_a_server_that_stops_in_the_middle_misses_nothing(home, monkeypatch):
         box.after_cell(cell("a", "domain1"), stored(home, cell("a", "domain1")))
         server.stop()
         box.after_cell(cell("b", "domain2"), stored(home, cell("b", "domain2")))
-        box.after_cell(cell("c", "domain3"), CellResult(Status.DIVERGED, "ran away"))
+        box.after_cell(cell("c", "domain3"), CellResult(status=Status.DIVERGED, reason="ran away"))
         assert (box.waiting(), len(messages)) == (2, 1)
         server.start()
         later = outbox(home)

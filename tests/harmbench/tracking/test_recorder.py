@@ -53,7 +53,7 @@ def finished(home, which: Cell) -> CellResult:
         "psnr": Estimate(30.0, 28.0, 32.0, 4),
         "ssim": Estimate(math.inf, math.nan, math.nan, 1),
     }
-    result = CellResult(Status.DONE, scores=scores, estimates=estimates,
+    result = CellResult(status=Status.DONE, scores=scores, estimates=estimates,
                         facts={"fit_seconds": 2.5, "device": "cpu: test"})  # fmt: skip
     return CellStore(home / "cells").save(which, result, b"\x89PNG not much of a picture")
 
@@ -134,7 +134,10 @@ def test_long_curves_are_thinned_out_evenly_to_what_one_call_takes(recorder, hom
 def test_a_fit_that_diverged_shows_its_curves(recorder, home):
     curves = (CurvePoint(1, "loss", 5.0), CurvePoint(2, "loss", math.inf))
     result = CellResult(
-        Status.DIVERGED, "ran away", facts={"fit_slices_per_second": 9.0}, curves=curves
+        status=Status.DIVERGED,
+        reason="ran away",
+        facts={"fit_slices_per_second": 9.0},
+        curves=curves,
     )
     recorder.record(cell("k-diverged"), result, "entry-137")
     assert history(home, "k-diverged", "fit.loss") == [(1, 5.0)]
@@ -188,9 +191,13 @@ def test_a_cell_is_recorded_for_every_cohort_it_belongs_to(recorder, home):
 
 
 def test_skips_and_failures_are_recorded_with_their_reason(recorder, home):
-    recorder.record(cell("k-skip"), CellResult(Status.SKIPPED, "no pairs"), "entry-189")
-    recorder.record(cell("k-skip"), CellResult(Status.SKIPPED, "no pairs"), "entry-190")
-    failed = CellResult(Status.FAILED, "boom", facts={"traceback": "line 1"})
+    recorder.record(
+        cell("k-skip"), CellResult(status=Status.SKIPPED, reason="no pairs"), "entry-189"
+    )
+    recorder.record(
+        cell("k-skip"), CellResult(status=Status.SKIPPED, reason="no pairs"), "entry-190"
+    )
+    failed = CellResult(status=Status.FAILED, reason="boom", facts={"traceback": "line 1"})
     recorder.record(cell("k-fail", task="other"), failed, "entry-192")
     (skip,) = recorded(home, "k-skip")
     (fail,) = recorded(home, "k-fail")
