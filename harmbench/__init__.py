@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from harmbench.data.cohort_writer import CohortWriter as CohortWriter
     from harmbench.data.cohort_writer import ScanRecord as ScanRecord
     from harmbench.data.cohort_writer import write_row as write_row
+    from harmbench.data.disjoint import disjoint_subjects as disjoint_subjects
     from harmbench.data.display import upright as upright
     from harmbench.data.prepare_options import PrepareOptions as PrepareOptions
     from harmbench.data.scan_set import ScanSet as ScanSet
@@ -112,6 +113,7 @@ _LAZY = {
     "minmax": "harmbench.data.scans",
     "numpy_generator": "harmbench.util.seeds",
     "seeded": "harmbench.util.seeds",
+    "disjoint_subjects": "harmbench.data.disjoint",
     "split_subjects": "harmbench.data.splits",
     "torch_generator": "harmbench.util.seeds",
     "train": "harmbench.training.loop",
@@ -164,6 +166,7 @@ __all__ = [
     "bootstrap_statistic",
     "derive",
     "digest",
+    "disjoint_subjects",
     "estimates",
     "hookimpl",
     "load_fitted",

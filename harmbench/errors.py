@@ -43,6 +43,10 @@ class BlindnessError(HarmbenchError):
     """A method asked for data that its declared needs do not entitle it to."""
 
 
+class SharedSubjectsError(HarmbenchError):
+    """Source and target data of a method without pairs share subjects."""
+
+
 class SkipCell(HarmbenchError):  # noqa: N818 - a status with a reason, not an error
     """A cell cannot be computed; carries the reason. Raised by `Task.setup`."""
 

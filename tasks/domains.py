@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harmbench import Cohort, SkipCell, Task, TaskData
+from harmbench import Cohort, SkipCell, Task, TaskData, disjoint_subjects
 
 from . import domain_task
 
@@ -13,6 +13,9 @@ def choose(cohort: Cohort, source: str, *, labelled: bool = False) -> TaskData:
     If test subjects were also scanned on the target scanner, in the same space, only they are
     tested, against those scans, as in the paper. Otherwise all subjects of the source's test
     split are tested, and there is no truth.
+
+    Training scans of source and target are of different subjects: training subjects with scans
+    of both are divided into two halves. Pairs are of all training subjects that have them.
 
     Parameters
     ----------
@@ -28,7 +31,9 @@ def choose(cohort: Cohort, source: str, *, labelled: bool = False) -> TaskData:
     """
     pairs = cohort.pairs(source, "test", labelled=labelled)
     test, references = pairs or (cohort.scans(source, "test", labelled=labelled), None)
-    target = cohort.scans(cohort.target, "train")
+    source_scans, target = disjoint_subjects(
+        cohort.scans(source, "train"), cohort.scans(cohort.target, "train")
+    )
     if not len(test):
         if labelled and len(cohort.scans(source, "test")):
             why = why_unlabelled(cohort, source, "test")
@@ -41,7 +46,7 @@ def choose(cohort: Cohort, source: str, *, labelled: bool = False) -> TaskData:
         validation=cohort.scans(cohort.target, "validation"),
         test=test,
         references=references,
-        source=cohort.scans(source, "train"),
+        source=source_scans,
         pairs=cohort.pairs(source, "train"),
         no_pairs=(
             f"no subject was scanned on both '{source}' and '{cohort.target}' in the same space"

@@ -24,6 +24,7 @@ from harmbench import (
     TaskData,
     Transform,
     digest,
+    disjoint_subjects,
     minmax,
     numpy_generator,
 )
@@ -195,7 +196,11 @@ class Simulated(Task):
         """Return the shift of the test scans as JSON types."""
 
     def setup(self, cohort: Cohort, seed: int) -> TaskData:
-        """Shift test scans of the target to be harmonised, and training scans as the source."""
+        """Shift test scans of the target to be harmonised, and training scans as the source.
+
+        One half of the training subjects is the source, the other half the target; pairs are
+        of all training subjects.
+        """
         train, validation, test = (
             cohort.scans(cohort.target, split) for split in ("train", "validation", "test")
         )
@@ -203,15 +208,15 @@ class Simulated(Task):
             raise SkipCell(
                 f"the target domain '{cohort.target}' has no subject to train or test on"
             )
-        source = train.with_transform(self.draw(train, seed))
+        source, target = disjoint_subjects(train, train)
         shift = self.draw(test, seed)
         return TaskData(
-            target=train,
+            target=target,
             validation=validation,
             test=test.with_transform(shift),
             references=test,
-            source=source,
-            pairs=(source, train),
+            source=source.with_transform(self.draw(source, seed)),
+            pairs=(train.with_transform(self.draw(train, seed)), train),
             parameters={**self.describe(test, shift), "digest": shift.digest},
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from harmbench.contracts.needs import Needs
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Grid
-from harmbench.errors import BlindnessError
+from harmbench.errors import BlindnessError, SharedSubjectsError
 from harmbench.util.hashing import digest
 
 
@@ -70,8 +70,16 @@ class FitData:
         return self._pairs
 
     def restricted(self, needs: Needs) -> FitData:
-        """Return the part that `needs` entitles to; the rest is not in the object at all."""
+        """Return the part that `needs` entitles to; the rest is not in the object at all.
+
+        Raises
+        ------
+        SharedSubjectsError
+            If source and target share a subject, unless the method declares `Needs.PAIRED`.
+        """
         paired = needs is Needs.PAIRED
+        if needs is Needs.UNPAIRED:
+            self._check_subjects()
         source = self._source if paired or needs is Needs.UNPAIRED else None
         pairs = self._pairs if paired else None
         return FitData(
@@ -81,6 +89,21 @@ class FitData:
             _source=source and source.without_labels(),
             _pairs=pairs and (pairs[0].without_labels(), pairs[1].without_labels()),
         )
+
+    @property
+    def shared_subjects(self) -> tuple[str, ...]:
+        """Subjects with source scans and with target scans to train on or to validate on."""
+        source = () if self._source is None else self._source.subjects
+        return tuple(sorted({*source} & {*self.target.subjects, *self.validation.subjects}))
+
+    def _check_subjects(self) -> None:
+        shared = self.shared_subjects
+        if shared:
+            more = f" and {len(shared) - 3} more" if len(shared) > 3 else ""
+            raise SharedSubjectsError(
+                f"source and target share the subjects {', '.join(shared[:3])}{more}; "
+                "divide them by harmbench.disjoint_subjects in Task.setup"
+            )
 
     def of_target(self) -> FitData:
         """Return the target domain alone, with its labels, and those scans alone that have any."""

@@ -15,9 +15,10 @@ class Needs(Enum):
     TARGET
         Scans of the target domain alone: a *blind* method.
     UNPAIRED
-        Scans of the target and of the source domain, of whatever subjects.
+        The same scans of the target domain, and scans of the source domain of other subjects.
     PAIRED
-        Scans of the same subjects in both domains, in the same space.
+        Scans of the same subjects in both domains, in the same space; of all training subjects
+        with such scans.
     TRUTH
         The paired truth of the very scans to be harmonised. For controls that bound
         the scale from above; never for a method that is to be compared.

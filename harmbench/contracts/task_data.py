@@ -23,9 +23,11 @@ class TaskData:
     references
         The truth of each test scan, in the same order, or None where it is unknown.
     source
-        Training scans of the source domain, for methods that need them.
+        Training scans of the source domain, for methods that need them; of no subject with
+        scans in `target` or `validation` (`harmbench.disjoint_subjects`).
     pairs
-        Training scans of the same subjects in source and target, or None.
+        Training scans of the same subjects in source and target, or None. They may be of all
+        training subjects.
     no_pairs
         Why there are no pairs, shown when a paired method is skipped.
     labelled

@@ -64,3 +64,20 @@ def split_subjects(
             if split in counts:
                 counts[split] -= 1
     return assigned
+
+
+def halve_subjects(subjects: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Divide subjects into two halves by a hash of their names: for the source, for the target.
+
+    The halves do not depend on the order of the names. Of an odd number the target's half
+    has one more.
+
+    Examples
+    --------
+    >>> source, target = halve_subjects(["p1", "p2", "p3"])
+    >>> len(source), len(target), len(source & target)
+    (1, 2, 0)
+    """
+    ordered = sorted(set(subjects), key=lambda subject: digest("source or target", subject))
+    middle = len(ordered) // 2
+    return frozenset(ordered[:middle]), frozenset(ordered[middle:])

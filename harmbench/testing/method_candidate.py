@@ -23,6 +23,7 @@ from harmbench.contracts.method import Method
 from harmbench.contracts.needs import Needs
 from harmbench.contracts.task_data import TaskData
 from harmbench.data.cohort import Cohort
+from harmbench.data.disjoint import disjoint_subjects
 from harmbench.data.scans import Grid, Scans
 from harmbench.errors import BlindnessError, UserError, one_line
 from harmbench.execution.compute.runner import Runner
@@ -85,12 +86,15 @@ def method_data(cohort: Cohort, test: Cohort) -> TaskData:
     pairs = test.pairs(PAIRED_SOURCE, "test")
     assert pairs is not None
     has_source = PAIRED_SOURCE in cohort.sources
+    source, target = None, cohort.scans(cohort.target, "train")
+    if has_source:
+        source, target = disjoint_subjects(cohort.scans(PAIRED_SOURCE, "train"), target)
     return TaskData(
-        target=cohort.scans(cohort.target, "train"),
+        target=target,
         validation=cohort.scans(cohort.target, "validation"),
         test=pairs[0],
         references=pairs[1],
-        source=cohort.scans(PAIRED_SOURCE, "train") if has_source else None,
+        source=source,
         pairs=cohort.pairs(PAIRED_SOURCE, "train") if has_source else None,
     )
 

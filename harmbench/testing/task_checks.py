@@ -160,6 +160,18 @@ def subjects(candidate: TaskCandidate) -> None:
             )
 
 
+@TASK_CHECKS.add("disjoint")
+def disjoint(candidate: TaskCandidate) -> None:
+    """Source and target scans to fit on are of different subjects, apart from pairs."""
+    shared = candidate.data.fit_data(SEED).shared_subjects
+    if shared:
+        raise CheckFailure(
+            "source scans of subjects without scans in `target` and `validation`",
+            f"{', '.join(shared)} in both",
+            "divide subjects of both domains: source, target = disjoint_subjects(source, target)",
+        )
+
+
 @TASK_CHECKS.add("references")
 def matching_references(candidate: TaskCandidate) -> None:
     """References belong to the test scans, in the same order."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from harmbench import BatchScorer, SkipCell, Task, TaskData, hookimpl
+from harmbench import BatchScorer, SkipCell, Task, TaskData, disjoint_subjects, hookimpl
 
 
 class Sound(Task):
@@ -25,12 +25,15 @@ class Sound(Task):
         pairs = cohort.pairs("domain1", "test")
         if pairs is None:
             raise SkipCell("there are no pairs")
+        source, target = disjoint_subjects(
+            cohort.scans("domain1", "train"), cohort.scans(cohort.target, "train")
+        )
         return TaskData(
-            target=cohort.scans(cohort.target, "train"),
+            target=target,
             validation=cohort.scans(cohort.target, "validation"),
             test=pairs[0],
             references=pairs[1],
-            source=cohort.scans("domain1", "train"),
+            source=source,
             pairs=cohort.pairs("domain1", "train"),
             parameters={"source": "domain1"},
         )
@@ -126,7 +129,16 @@ class FitsOnTheTested(Sound):
 
     def setup(self, cohort, seed):
         data = super().setup(cohort, seed)
-        return dataclasses.replace(data, source=cohort.scans("domain1"))
+        source, target = disjoint_subjects(cohort.scans("domain1"), data.target)
+        return dataclasses.replace(data, source=source, target=target)
+
+
+class SharesSubjects(Sound):
+    fails = "disjoint"
+
+    def setup(self, cohort, seed):
+        data = super().setup(cohort, seed)
+        return dataclasses.replace(data, source=cohort.scans("domain1", "train"))
 
 
 class MixesUpItsReferences(Sound):
@@ -246,6 +258,7 @@ class HasNoBounds(Sound):
 BROKEN = (
     CannotBeSetUp, RefusesWithoutAReason, HasNobodyToTest, TakesPairsForGranted,
     RefusesThePoorWithoutAReason, DrawsUnseeded, ChangesWhenRead, DrawsNoJSON, FitsOnTheTested,
+    SharesSubjects,
     MixesUpItsReferences, FitsOnTheTruthUnderOtherNames, CannotScore, HasNoSlices,
     LosesSomebody, CountsSlicesFromOne, KnowsNothing, WritesNumbersAsText, HidesItsDirection,
     HasAnotherHeadline, WritesIntoItsInput, ComparesWithinABatch, PraisesErrors,

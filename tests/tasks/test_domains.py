@@ -14,6 +14,7 @@ from harmbench.errors import SkipCell
 from harmbench.metrics.distribution import Wasserstein
 from harmbench.metrics.image import PSNR
 from harmbench_tasks.domains import Domain
+from harmbench_tasks.simulated import Exp
 
 
 def test_paired_source(small_cohort) -> None:
@@ -23,8 +24,9 @@ def test_paired_source(small_cohort) -> None:
     assert data.test.subjects == data.references.subjects == ("p1", "p0")
     assert [scan.session for scan in data.references.scans] == ["1", "1"]
     assert data.pairs[0].subjects == data.pairs[1].subjects == ("p3", "p4", "p5")
-    assert data.source.subjects == ("p3", "p4", "p5")
-    assert data.target.subjects == ("p3", "p4", "p5", "p6")
+    assert (len(data.source), len(data.target)) == (1, 3)
+    assert "p6" in data.target.subjects
+    assert {*data.source.subjects} | {*data.target.subjects} == {"p3", "p4", "p5", "p6"}
     assert data.validation.subjects == ("p2",)
     assert data.parameters == {"source": "domain1", "paired": True}
 
@@ -36,7 +38,18 @@ def test_unpaired_source(small_cohort) -> None:
     assert data.pairs is None
     assert "'north' and 'target'" in data.no_pairs
     assert data.source.subjects == ("n2", "n3")
+    assert data.target.subjects == ("p3", "p4", "p5", "p6")
     assert data.parameters["paired"] is False
+
+
+def test_every_task_has_the_same_halves(small_cohort, own_cohort, change_table) -> None:
+    halves = {Domain("domain1").setup(small_cohort, seed).source.subjects for seed in (0, 1)}
+    assert len(halves) == 1
+    # Without p6, all training subjects of the target were also scanned on the source's scanner.
+    cohort = change_table(own_cohort(), lambda scan: None if scan["subject"] == "p6" else scan)
+    domain, simulated = (task.setup(cohort, 0) for task in (Domain("domain1"), Exp()))
+    assert domain.source.subjects == simulated.source.subjects
+    assert domain.target.digest == simulated.target.digest
 
 
 def test_source_without_test_scans(own_cohort) -> None:

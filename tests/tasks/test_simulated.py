@@ -160,11 +160,14 @@ def test_no_global_curve_undoes_the_bias(small_cohort) -> None:
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_tasks_are_made_of_the_target(task, small_cohort) -> None:
     data = task.setup(small_cohort, 7)
-    assert data.target.subjects == data.source.subjects == ("p3", "p4", "p5", "p6")
+    assert len(data.source) == len(data.target) == 2
+    assert {*data.source.subjects} | {*data.target.subjects} == {"p3", "p4", "p5", "p6"}
     assert data.validation.subjects == ("p2",)
     assert data.test.subjects == data.references.subjects == ("p0", "p0", "p1")
-    assert data.pairs[0].digest == data.source.digest
-    assert data.pairs[1].digest == data.target.digest
+    assert data.pairs[0].subjects == data.pairs[1].subjects == ("p3", "p4", "p5", "p6")
+    for scans, pair in ((data.source, data.pairs[0]), (data.target, data.pairs[1])):
+        indices = [pair.subjects.index(subject) for subject in scans.subjects]
+        torch.testing.assert_close(scans.load([0, 1]).images, pair.load(indices).images)
     assert data.test.digest != data.references.digest
     shifted, truth = data.test.load([0, 1, 2]), data.references.load([0, 1, 2])
     assert shifted.images.shape == truth.images.shape

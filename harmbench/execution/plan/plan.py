@@ -15,7 +15,7 @@ from harmbench.contracts.task import Task
 from harmbench.contracts.task_data import TaskData
 from harmbench.data.cohort import Cohort
 from harmbench.data.scans import Grid
-from harmbench.errors import one_line
+from harmbench.errors import SharedSubjectsError, one_line
 from harmbench.execution.plan.fit import Fit
 from harmbench.execution.plan.question import Question, ask
 from harmbench.execution.plan.selection import Selection, Variant
@@ -40,7 +40,7 @@ class PlannedCell:
     fit
         The method's fit; None for a method that learns nothing.
     fault
-        The error of the task's set-up, or None.
+        The error of the task's set-up or of its data, or None.
     instruments
         Fits of the task's instruments, by the task's names for them.
     bounds_key
@@ -111,11 +111,14 @@ def make_plan(registry: Registry, selection: Selection, home: Path, progress: Pr
 
 
 def _planned(question: Question, variant: Variant) -> PlannedCell:
-    data, skip, fit = question.data, question.skip, None
+    data, skip, fault, fit = question.data, question.skip, question.fault, None
     if data is not None and skip is None:
         skip = unmet(variant.method.needs, data)
         if skip is None and variant.method.learns():
-            fit = question.fit_of(variant)
+            try:
+                fit = question.fit_of(variant)
+            except SharedSubjectsError as error:
+                fault = f"the task's data are not fair: {error}"
     return PlannedCell(
         cell=question.cell(variant, skip=skip, fit=fit),
         variant=variant,
@@ -123,7 +126,7 @@ def _planned(question: Question, variant: Variant) -> PlannedCell:
         data=data,
         grid=question.selection.grid,
         fit=fit,
-        fault=question.fault,
+        fault=fault,
         instruments=question.instruments,
         bounds_key=question.bounds_key,
     )

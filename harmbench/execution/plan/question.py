@@ -143,9 +143,15 @@ class Question:
         )
 
     def fit_of(self, variant: Variant) -> Fit:
-        """Return the fit of a method on the task's data."""
+        """Return the fit of a method on the task's data.
+
+        Raises
+        ------
+        SharedSubjectsError
+            If the method receives source and target scans of one subject, without pairs.
+        """
         assert self.data is not None
-        return _fit(
+        fit = _fit(
             self.selection,
             self.cohort,
             name=variant.name,
@@ -154,6 +160,8 @@ class Question:
             seed=self.seed,
             data=self.data,
         )
+        fit.fit_data  # noqa: B018 - an error belongs to the plan, not to the computation
+        return fit
 
 
 def ask(

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harmbench.data.cohort import Cohort
-from harmbench.data.splits import split_subjects
+from harmbench.data.disjoint import disjoint_subjects
+from harmbench.data.splits import halve_subjects, split_subjects
 
 
 @given(
@@ -34,6 +35,27 @@ def test_the_split_does_not_depend_on_order():
     first = split_subjects({"a": subjects}, validation=0.2, test=0.3)
     assert first == split_subjects({"a": subjects[::-1]}, validation=0.2, test=0.3)
     assert sorted(first.values()).count("test") == 3
+
+
+@given(st.sets(st.text(min_size=1), max_size=40), st.randoms())
+def test_halves_are_balanced_and_do_not_depend_on_order(subjects, random):
+    names = list(subjects)
+    random.shuffle(names)
+    source, target = halve_subjects(names)
+    assert (source, target) == halve_subjects(sorted(subjects))
+    assert source | target == subjects
+    assert not source & target
+    assert len(target) - len(source) in (0, 1)
+
+
+def test_disjoint_scans_keep_the_scans_of_subjects_with_one_scanner(small_cohort):
+    train = {name: small_cohort.scans(name, "train") for name in ("domain1", "target", "north")}
+    source, target = disjoint_subjects(train["domain1"], train["target"])
+    assert not {*source.subjects} & {*target.subjects}
+    assert {*source.subjects, *target.subjects} == {"p3", "p4", "p5", "p6"}
+    assert "p6" in target.subjects
+    unchanged = disjoint_subjects(train["north"], train["target"])
+    assert unchanged == (train["north"], train["target"])
 
 
 def test_scans_and_pairs_that_have_labels(own_cohort):

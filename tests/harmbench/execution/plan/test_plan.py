@@ -76,3 +76,17 @@ def test_a_wrong_setting_of_a_method_of_a_glob_is_an_error_all_the_same(registry
     )
     with pytest.raises(UserError, match="--set curved.power=much: expected float"):
         select(registry, request)
+
+
+def test_shared_subjects_are_an_error_without_pairs_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
+    registry = Registry.discover([PLUGINS / "tiny_cohort.py", PLUGINS / "unfair_tasks.py"])
+    methods = ["identity", "histogram", "unet", "cyclegan"]
+    request = Request(methods, ["domain1", "unfair"], CohortRequest("tiny"))
+    plan = make_plan(registry, select(registry, request), tmp_path, Silent())
+    faults = {(cell.cell.task, cell.cell.method): cell.fault for cell in plan.cells}
+    fault = faults.pop(("unfair", "cyclegan"))
+    assert fault.startswith("the task's data are not fair: source and target share the subjects p")
+    assert fault.endswith("divide them by harmbench.disjoint_subjects in Task.setup")
+    assert set(faults.values()) == {None}
+    assert all(cell.fit is not None for cell in plan.cells if cell.cell.method == "unet")
