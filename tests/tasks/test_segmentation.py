@@ -81,7 +81,7 @@ def test_scans_that_have_labels_are_used_and_others_are_not(own_cohort, change_t
 
     data = WhiteMatter("domain1").setup(change_table(own_cohort(), few), 0)
     assert data.test.subjects == ("p1",)
-    assert data.target.subjects == ("p3", "p4", "p5", "p6")
+    assert {*data.source.subjects, *data.target.subjects} == {"p3", "p4", "p5", "p6"}
     assert [scans.subjects for scans in data.labelled] == [("p4",), ("p2",)]
     fitted = data.fit_data(0).of_target()
     assert fitted.target.subjects == ("p4",)
