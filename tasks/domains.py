@@ -15,7 +15,8 @@ def choose(cohort: Cohort, source: str, *, labelled: bool = False) -> TaskData:
     split are tested, and there is no truth.
 
     Training scans of source and target are of different subjects: training subjects with scans
-    of both are divided into two halves. Pairs are of all training subjects that have them.
+    of the target and of any source are divided into two halves. The target scans are the same
+    for every source. Pairs are of all training subjects that have them.
 
     Parameters
     ----------
@@ -32,7 +33,9 @@ def choose(cohort: Cohort, source: str, *, labelled: bool = False) -> TaskData:
     pairs = cohort.pairs(source, "test", labelled=labelled)
     test, references = pairs or (cohort.scans(source, "test", labelled=labelled), None)
     source_scans, target = disjoint_subjects(
-        cohort.scans(source, "train"), cohort.scans(cohort.target, "train")
+        cohort.scans(source, "train"),
+        cohort.scans(cohort.target, "train"),
+        [cohort.scans(name, "train") for name in cohort.sources if name != source],
     )
     if not len(test):
         if labelled and len(cohort.scans(source, "test")):

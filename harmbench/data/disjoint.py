@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.splits import halve_subjects
 
 
-def disjoint_subjects(source: ScanSet, target: ScanSet) -> tuple[ScanSet, ScanSet]:
+def disjoint_subjects(
+    source: ScanSet, target: ScanSet, other_sources: Iterable[ScanSet] = ()
+) -> tuple[ScanSet, ScanSet]:
     """Return source and target scans that share no subject.
 
-    Subjects with scans in both sets are divided by `halve_subjects`: of one half the source
-    scans stay, of the other half the target scans. Scans of all other subjects stay.
+    Subjects with scans of the target and of a source are divided by `halve_subjects`: of one
+    half the source scans stay, of the other half the target scans. Scans of all other subjects
+    stay.
 
     Parameters
     ----------
     source, target
         Scans without a transform, such as the training scans of two domains.
+    other_sources
+        Scans of other source domains. Their subjects are divided too, so that the target scans
+        are the same for every source, and one fit of a blind method serves all of them.
     """
-    kept_source, kept_target = halve_subjects(set(source.subjects) & set(target.subjects))
-    return _without(source, kept_target), _without(target, kept_source)
+    of_sources = {subject for scans in (source, *other_sources) for subject in scans.subjects}
+    of_target = set(target.subjects)
+    source_half, _ = halve_subjects(of_sources & of_target)
+    return _without(source, of_target - source_half), _without(target, source_half)
 
 
-def _without(scans: ScanSet, subjects: frozenset[str]) -> ScanSet:
-    return scans.subset([i for i, name in enumerate(scans.subjects) if name not in subjects])
+def _without(scans: ScanSet, subjects: Iterable[str]) -> ScanSet:
+    excluded = set(subjects)
+    return scans.subset([i for i, name in enumerate(scans.subjects) if name not in excluded])

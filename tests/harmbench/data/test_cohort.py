@@ -56,6 +56,8 @@ def test_disjoint_scans_keep_the_scans_of_subjects_with_one_scanner(small_cohort
     assert "p6" in target.subjects
     unchanged = disjoint_subjects(train["north"], train["target"])
     assert unchanged == (train["north"], train["target"])
+    of_all_sources = disjoint_subjects(train["north"], train["target"], [train["domain1"]])
+    assert of_all_sources == (train["north"], target)
 
 
 def test_scans_and_pairs_that_have_labels(own_cohort):

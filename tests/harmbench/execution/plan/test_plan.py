@@ -82,7 +82,9 @@ def test_shared_subjects_are_an_error_without_pairs_alone(tmp_path, monkeypatch)
     monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
     registry = Registry.discover([PLUGINS / "tiny_cohort.py", PLUGINS / "unfair_tasks.py"])
     methods = ["identity", "histogram", "unet", "cyclegan"]
-    request = Request(methods, ["domain1", "unfair"], CohortRequest("tiny"))
+    request = Request(
+        methods=methods, tasks=["domain1", "unfair"], cohort=CohortRequest(name="tiny")
+    )
     plan = make_plan(registry, select(registry, request), tmp_path, Silent())
     faults = {(cell.cell.task, cell.cell.method): cell.fault for cell in plan.cells}
     fault = faults.pop(("unfair", "cyclegan"))
