@@ -63,8 +63,8 @@ if TYPE_CHECKING:
     from harmbench.training.as_method import as_method as as_method
     from harmbench.training.batches import Batches as Batches
     from harmbench.training.batches import SliceBatches as SliceBatches
-    from harmbench.training.loop import Phase as Phase
     from harmbench.training.loop import train as train
+    from harmbench.training.phase import Phase as Phase
     from harmbench.util.precision import autocast as autocast
     from harmbench.util.progress import Progress as Progress
     from harmbench.util.seeds import derive as derive
@@ -90,7 +90,7 @@ _LAZY = {
     "Metric": "harmbench.contracts.metric",
     "Model": "harmbench.contracts.model",
     "PaperFigure": "harmbench.contracts.figure",
-    "Phase": "harmbench.training.loop",
+    "Phase": "harmbench.training.phase",
     "PrepareOptions": "harmbench.data.prepare_options",
     "Progress": "harmbench.util.progress",
     "ScanRecord": "harmbench.data.cohort_writer",

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import gc
 import resource
+import sys
 
 import torch
 
@@ -65,3 +66,11 @@ def limit(device: torch.device, mebibytes: int) -> None:
         raise UserError(
             f"--max-memory is not supported on the device '{device.type}'; use cpu or cuda"
         )
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Return the peak memory in bytes: of torch on a GPU, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage: bytes on macOS, else KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
