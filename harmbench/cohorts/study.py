@@ -26,7 +26,7 @@ from harmbench.util.progress import Progress
 
 if TYPE_CHECKING:
     from harmbench.data.scans import Grid
-    from harmbench.preprocessing.normalization import Standard
+    from harmbench.preprocessing.normalization.base import Standard
     from harmbench.preprocessing.scan_job import PreparedScan, ScanJob, Tissues
 
 # Sidecar fields that describe the scanner, as in the paper's Table 1.

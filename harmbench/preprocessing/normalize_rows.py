@@ -9,7 +9,8 @@ import numpy as np
 
 from harmbench.data.cohort_writer import write_row
 from harmbench.errors import UserError
-from harmbench.preprocessing.normalization import Normalization, Standard, normalization
+from harmbench.preprocessing.normalization import normalization
+from harmbench.preprocessing.normalization.base import Normalization, Standard
 from harmbench.util.processes import in_processes
 from harmbench.util.progress import Progress
 

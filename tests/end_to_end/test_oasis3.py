@@ -17,7 +17,7 @@ from harmbench.cohorts.phantom.source import scan_subject
 from harmbench.data.cohort import Cohort
 from harmbench.data.scans import GRIDS, Grid
 from harmbench.errors import UserError
-from harmbench.preprocessing.normalization import unscaled
+from harmbench.preprocessing.normalization.base import unscaled
 from harmbench.preprocessing.resampling import grid_affine
 from harmbench.util.progress import Silent
 

@@ -37,12 +37,8 @@ from harmbench.data.prepare_options import DEFAULT_NORMALIZATION
 from harmbench.data.scans import Grid, minmax
 from harmbench.data.splits import split_subjects
 from harmbench.errors import UserError
-from harmbench.preprocessing.normalization import (
-    NORMALIZATIONS,
-    Normalize,
-    Standard,
-    normalization,
-)
+from harmbench.preprocessing.normalization import NORMALIZATIONS, normalization
+from harmbench.preprocessing.normalization.base import Normalize, Standard
 from harmbench.preprocessing.normalize_rows import normalize_rows
 from harmbench.util.hashing import digest
 from harmbench.util.processes import in_processes

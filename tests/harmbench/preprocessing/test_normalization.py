@@ -12,7 +12,8 @@ from harmbench.cohorts.phantom.source import Phantom
 from harmbench.data.cohort import Cohort
 from harmbench.data.scans import Grid, minmax
 from harmbench.errors import UserError
-from harmbench.preprocessing.normalization import NORMALIZATIONS, normalization, white_matter_mode
+from harmbench.preprocessing.normalization import NORMALIZATIONS, normalization
+from harmbench.preprocessing.normalization.white_stripe import white_matter_mode
 from harmbench.util.progress import Silent
 
 GRID = Grid("tiny", (6, 24, 28), (12.0, 7.2, 7.2))
