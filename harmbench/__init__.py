@@ -56,6 +56,10 @@ if TYPE_CHECKING:
     from harmbench.data.scans import Scans as Scans
     from harmbench.data.scans import minmax as minmax
     from harmbench.data.splits import split_subjects as split_subjects
+    from harmbench.preprocessing.bias_field import estimate_bias_field as estimate_bias_field
+    from harmbench.preprocessing.normalization.white_stripe import (
+        white_matter_mode as white_matter_mode,
+    )
     from harmbench.statistics.estimate import Estimate as Estimate
     from harmbench.statistics.estimate import bootstrap as bootstrap
     from harmbench.statistics.estimate import bootstrap_statistic as bootstrap_statistic
@@ -108,6 +112,7 @@ _LAZY = {
     "bootstrap": "harmbench.statistics.estimate",
     "bootstrap_statistic": "harmbench.statistics.estimate",
     "derive": "harmbench.util.seeds",
+    "estimate_bias_field": "harmbench.preprocessing.bias_field",
     "estimates": "harmbench.statistics.estimate",
     "load_fitted": "harmbench.api",
     "minmax": "harmbench.data.scans",
@@ -118,6 +123,7 @@ _LAZY = {
     "torch_generator": "harmbench.util.seeds",
     "train": "harmbench.training.loop",
     "upright": "harmbench.data.display",
+    "white_matter_mode": "harmbench.preprocessing.normalization.white_stripe",
     "write_row": "harmbench.data.cohort_writer",
 }
 
@@ -167,6 +173,7 @@ __all__ = [
     "derive",
     "digest",
     "disjoint_subjects",
+    "estimate_bias_field",
     "estimates",
     "hookimpl",
     "load_fitted",
@@ -177,6 +184,7 @@ __all__ = [
     "torch_generator",
     "train",
     "upright",
+    "white_matter_mode",
     "write_row",
 ]
 

@@ -31,6 +31,11 @@ def register_methods() -> dict[str, Lazy]:
             summary="maps foreground quantiles onto the target population's, volume by volume",
             needs="TARGET",
         ),
+        "n4-whitestripe": Lazy(
+            "harmbench_methods.n4_whitestripe:N4WhiteStripe",
+            summary="removes the bias field by N4, and scales white matter to a fixed intensity",
+            needs="NOTHING",
+        ),
         "mean-ratio": Lazy(
             "harmbench_methods.mean_ratio:MeanRatio",
             summary="multiplies by the ratio of the smoothed mean target and mean source images",

@@ -9,12 +9,13 @@ import harmbench_methods
 from harmbench_methods.histogram import Histogram
 from harmbench_methods.identity import Identity
 from harmbench_methods.mean_ratio import MeanRatio
+from harmbench_methods.n4_whitestripe import N4WhiteStripe
 from harmbench_methods.oracle import Oracle
 from harmbench_methods.scale import Scale
 from harmbench_tasks.simulated import Bias
 from helpers.methods import fitted, scans_with_truth
 
-SIMPLE = [Identity, Oracle, Scale, Histogram, MeanRatio]
+SIMPLE = [Identity, Oracle, Scale, Histogram, MeanRatio, N4WhiteStripe]
 
 
 def test_registration() -> None:
