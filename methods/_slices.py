@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 
@@ -13,15 +12,14 @@ from harmbench import Scans, ScanSet
 
 
 def first_scans(scans: ScanSet, slices: int) -> ScanSet:
-    """Return the first scans with at most `limit` slices together, at least one; all if 0.
+    """Return the first scans with at most `slices` slices together, at least one; all if 0.
 
-    The first, not drawn ones: a transform's parameters belong to places, and pairs to the
-    same place in two sets; both stay as they are.
+    The first, not drawn ones, so that pairs stay at the same place in two sets.
     """
     count = max(1, slices // scans.grid.shape[0])
     if slices == 0 or count >= len(scans):
         return scans
-    return dataclasses.replace(scans, scans=scans.scans[:count], rows=scans.rows[:count])
+    return scans.subset(range(count))
 
 
 def training_steps(steps: int, epochs: int, slices: int, batch_size: int) -> int:

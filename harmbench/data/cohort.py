@@ -14,6 +14,7 @@ import pandas as pd
 from harmbench.data.cohort_source import CohortSource
 from harmbench.data.cohort_writer import CohortWriter, ScanRecord
 from harmbench.data.prepare_options import DEFAULT_NORMALIZATION
+from harmbench.data.scan_files import LAYOUT
 from harmbench.data.scan_set import ScanKey, ScanSet
 from harmbench.data.scans import Grid
 from harmbench.util.files import hold_lock
@@ -94,7 +95,8 @@ class Cohort:
     @staticmethod
     def path(source: CohortSource, grid: Grid, home: Path) -> Path:
         """Where the prepared cohort of a source lies, or will lie."""
-        return home / "cohorts" / f"{source.name}-{grid.name}-{source.key(grid)}"
+        name = f"{source.name}-{grid.name}-{source.key(grid)}-layout{LAYOUT}"
+        return home / "cohorts" / name
 
     def scans(self, domain: str, split: str | None = None, *, labelled: bool = False) -> ScanSet:
         """Return the scans of a domain, of one split or of all; if asked, those with labels."""
@@ -141,17 +143,12 @@ class Cohort:
         return self._scan_set(source, first), self._scan_set(self.target, second)
 
     def _scan_set(self, domain: str, table: pd.DataFrame) -> ScanSet:
-        return ScanSet(
+        names = ("subject", "session", "key", "label_key")
+        return ScanSet.stored(
+            self.directory / domain,
             domain=domain,
             grid=self.grid,
-            scans=tuple(
-                ScanKey(*fields)
-                for fields in zip(
-                    *(table[name] for name in ("subject", "session", "key", "label_key")),
-                    strict=True,
-                )
-            ),
-            rows=tuple(int(row) for row in table["row"]),
-            directory=self.directory / domain,
+            scans=[ScanKey(*keys) for keys in zip(*(table[name] for name in names), strict=True)],
+            rows=[int(row) for row in table["row"]],
             labelled=bool(len(table)) and bool(table["labelled"].all()),
         )

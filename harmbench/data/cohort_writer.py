@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harmbench.data.prepare_options import DEFAULT_NORMALIZATION
+from harmbench.data.scan_files import DTYPES, array_path
 from harmbench.data.scans import Grid
 
 
@@ -25,7 +26,7 @@ class ScanRecord:
     domain, subject, session
         Whose scan, and from which scanner.
     row
-        Row in the domain's arrays.
+        Number of the scan in its domain.
     key
         Hash of everything the prepared image depends on.
     split
@@ -68,21 +69,35 @@ class ScanRecord:
         return cls(**content)
 
 
-def write_row(path: Path, row: int, values: npt.NDArray[Any]) -> None:
-    """Write one scan into a domain's array; safe from several processes for different rows."""
+def write_row(folder: Path, name: str, row: int, values: npt.NDArray[Any]) -> None:
+    """Write one array of a scan; safe from several processes for different rows.
+
+    Parameters
+    ----------
+    folder
+        The domain's folder, from `CohortWriter.begin_domain`.
+    name
+        `"images"`, `"masks"` or `"labels"`.
+    row
+        Number of the scan in its domain.
+    values
+        `(S, H, W)`, or what broadcasts to it.
+    """
+    path = array_path(folder, name, row)
     array = np.load(path, mmap_mode="r")
     # Not through the map: on a full disk that would end the process by a signal.
     with path.open("r+b") as stream:
-        stream.seek(array.offset + row * array[0].nbytes)
-        whole = np.broadcast_to(values, array.shape[1:])
+        stream.seek(array.offset)
+        whole = np.broadcast_to(values, array.shape)
         stream.write(np.ascontiguousarray(whole, dtype=array.dtype).data)
 
 
 class CohortWriter:
     """A cohort under construction, in a folder beside its final place.
 
-    The arrays are made at full size when a domain is begun (sparse on disk until
+    The files are made at full size when a domain is begun (sparse on disk until
     written), so that worker processes can each fill their own rows with `write_row`.
+    Each scan has its own files, so that a scan set leads to its own scans alone.
     The folder takes its final name only when all is there.
     """
 
@@ -91,19 +106,17 @@ class CohortWriter:
         self.grid = grid
 
     def begin_domain(self, domain: str, n_scans: int, *, labelled: bool) -> Path:
-        """Make the arrays of a domain with room for `n_scans`, and return their folder.
+        """Make the files of a domain with room for `n_scans`, and return their folder.
 
-        `images.npy` is `(n, S, H, W)` float32, `masks.npy` bool, and `labels.npy`
-        uint8, the last only if `labelled`.
+        A scan has images `(S, H, W)` float32, masks bool, and labels uint8, the last only if
+        `labelled`.
         """
         folder = self.directory / domain
-        folder.mkdir()
-        shape = (n_scans, *self.grid.shape)
-        arrays: dict[str, type] = {"images": np.float32, "masks": np.bool_}
-        if labelled:
-            arrays["labels"] = np.uint8
-        for name, dtype in arrays.items():
-            np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape).flush()
+        for name in ("images", "masks", *(("labels",) if labelled else ())):
+            (folder / name).mkdir(parents=True)
+            for row in range(n_scans):
+                path = array_path(folder, name, row)
+                np.lib.format.open_memmap(path, "w+", DTYPES[name], self.grid.shape).flush()
         return folder
 
     def finish(

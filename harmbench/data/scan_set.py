@@ -1,16 +1,17 @@
-"""A lazy collection of prepared scans, read from memory maps as they are needed."""
+"""A lazy collection of prepared scans, read from their files when they are used."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, Self
 
-import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from harmbench.data.scan_files import ScanFiles, read_scans, read_slices
 from harmbench.data.scans import Grid, Scans
 from harmbench.util.hashing import digest
 
@@ -58,7 +59,10 @@ class ScanKey:
 
 @dataclass(frozen=True, kw_only=True)
 class ScanSet:
-    """An ordered collection of one domain's scans; nothing is read until it is asked for.
+    """An ordered collection of one domain's scans; scans are read when they are used.
+
+    It holds the files of its own scans and of no others. Neither the files nor the transform
+    are public: methods receive scan sets, and must reach neither other scans nor a formula.
 
     Attributes
     ----------
@@ -68,31 +72,56 @@ class ScanSet:
         The grid all scans lie on.
     scans
         Subject, session and content hash of each scan.
-    rows
-        Row of each scan in the domain's arrays.
-    directory
-        Where the arrays `images.npy`, `masks.npy` and, if labelled, `labels.npy` lie.
-    labelled
-        Whether every scan of the collection has tissue labels.
-    transform
-        Applied to slices as they are read, such as a simulated shift.
     """
 
     domain: str
     grid: Grid
     scans: tuple[ScanKey, ...]
-    rows: tuple[int, ...]
-    directory: Path
-    labelled: bool = False
-    transform: Transform | None = None
+    _files: tuple[ScanFiles, ...] = field(repr=False)
+    _transform: Transform | None = field(default=None, repr=False)
+    # Position of each scan when the transform was set: its parameters belong to positions.
+    _positions: tuple[int, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def stored(
+        cls,
+        folder: Path,
+        *,
+        domain: str,
+        grid: Grid,
+        scans: Sequence[ScanKey],
+        rows: Sequence[int] | None = None,
+        labelled: bool = False,
+    ) -> Self:
+        """Return scans of a domain's folder, as `CohortWriter.begin_domain` makes it.
+
+        Parameters
+        ----------
+        folder
+            Folder of the domain.
+        domain, grid, scans
+            As the attributes.
+        rows
+            Number of each scan in the folder; 0 to N - 1 if None.
+        labelled
+            Whether all scans have labels.
+        """
+        rows = range(len(scans)) if rows is None else rows
+        files = tuple(ScanFiles.of(folder, row, labelled=labelled) for row in rows)
+        return cls(domain=domain, grid=grid, scans=tuple(scans), _files=files)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.scans)
 
     @property
     def subjects(self) -> tuple[str, ...]:
         """The subject of each scan."""
         return tuple(scan.subject for scan in self.scans)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are scans, and all have tissue labels."""
+        return bool(self._files) and all(files.labels is not None for files in self._files)
 
     @property
     def n_slices(self) -> int:
@@ -102,50 +131,50 @@ class ScanSet:
     @property
     def digest(self) -> str:
         """Content hash of the prepared voxels, the order of the scans and the transform."""
-        transform = None if self.transform is None else self.transform.digest
+        transform = None
+        if self._transform is not None:
+            transform = (self._transform.digest, self._positions)
         return digest("scans", self.grid, self.scans, self.labelled, transform)
 
-    def with_transform(self, transform: Transform) -> ScanSet:
-        """Return the same scans with `transform` applied whenever they are read."""
-        return replace(self, transform=transform)
-
-    def without_labels(self) -> ScanSet:
-        """Return the same scans without their labels, in content and in digest."""
-        bare = tuple(replace(scan, labels="") for scan in self.scans)
-        return replace(self, scans=bare, labelled=False)
-
-    def subset(self, places: Sequence[int]) -> ScanSet:
-        """Return the scans at `places`; not defined once a transform is set.
+    def with_transform(self, transform: Transform) -> Self:
+        """Return the same scans with `transform` applied whenever they are read.
 
         Raises
         ------
         ValueError
-            If a transform is set, since its parameters belong to the original places.
+            If the scans have a transform: the second would replace it.
         """
-        if self.transform is not None:
-            raise ValueError("take the subset before setting the transform")
+        if self._transform is not None:
+            raise ValueError(f"the scans of '{self.domain}' have a transform, which is final")
+        return replace(self, _transform=transform, _positions=tuple(range(len(self))))
+
+    def without_labels(self) -> Self:
+        """Return the same scans without their labels, in content and in digest."""
+        return replace(
+            self,
+            scans=tuple(replace(scan, labels="") for scan in self.scans),
+            _files=tuple(replace(files, labels=None) for files in self._files),
+        )
+
+    def subset(self, places: Sequence[int]) -> Self:
+        """Return the scans at `places`; each keeps its own transform."""
         return replace(
             self,
             scans=tuple(self.scans[i] for i in places),
-            rows=tuple(self.rows[i] for i in places),
+            _files=tuple(self._files[i] for i in places),
+            _positions=tuple(self._positions[i] for i in places) if self._transform else (),
         )
-
-    def _array(self, name: str) -> np.memmap:
-        array = np.load(self.directory / f"{name}.npy", mmap_mode="r")
-        assert isinstance(array, np.memmap)
-        return array
 
     def load(self, places: Sequence[int]) -> Scans:
         """Read the scans at `places` into memory."""
-        rows = [self.rows[i] for i in places]
-        images = torch.from_numpy(self._array("images")[rows])
-        masks = torch.from_numpy(self._array("masks")[rows]).bool()
-        labels = torch.from_numpy(self._array("labels")[rows]) if self.labelled else None
-        if self.transform is not None:
+        images = torch.from_numpy(self._read("images", places))
+        masks = torch.from_numpy(self._read("masks", places))
+        labels = torch.from_numpy(self._read("labels", places)) if self.labelled else None
+        if self._transform is not None:
             N, S, H, W = images.shape
-            scan = torch.as_tensor(list(places)).repeat_interleave(S)
+            scan = torch.tensor([self._positions[i] for i in places]).repeat_interleave(S)
             index = torch.arange(S).repeat(N)
-            flat = self.transform(images.view(-1, H, W), masks.view(-1, H, W), scan, index)
+            flat = self._transform(images.view(-1, H, W), masks.view(-1, H, W), scan, index)
             images = flat.view(N, S, H, W)
         return Scans(
             images=images,
@@ -174,13 +203,12 @@ class ScanSet:
         Tensor
             `(B, H, W)` float32 in [0, 1].
         """
-        S = self.grid.shape[0]
-        scan, index = indices // S, indices % S
-        rows = np.asarray(self.rows)[scan.numpy()]
-        images = torch.from_numpy(self._array("images")[rows, index.numpy()])
-        if self.transform is not None:
-            masks = torch.from_numpy(self._array("masks")[rows, index.numpy()]).bool()
-            images = self.transform(images, masks, scan, index)
+        images = torch.from_numpy(self._read_slices("images", indices))
+        if self._transform is not None:
+            S = self.grid.shape[0]
+            masks = torch.from_numpy(self._read_slices("masks", indices))
+            scan = torch.tensor(self._positions)[indices // S]
+            images = self._transform(images, masks, scan, indices % S)
         return images
 
     def label_slices(self, indices: Tensor) -> Tensor:
@@ -198,6 +226,15 @@ class ScanSet:
         """
         if not self.labelled:
             raise ValueError(f"scans of '{self.domain}' have no labels")
+        return torch.from_numpy(self._read_slices("labels", indices))
+
+    def _paths(self, name: str, places: Sequence[int]) -> list[Path]:
+        return [getattr(self._files[i], name) for i in places]
+
+    def _read(self, name: str, places: Sequence[int]) -> npt.NDArray[Any]:
+        return read_scans(self._paths(name, places), name, self.grid.shape)
+
+    def _read_slices(self, name: str, indices: Tensor) -> npt.NDArray[Any]:
         S = self.grid.shape[0]
-        rows = np.asarray(self.rows)[(indices // S).numpy()]
-        return torch.from_numpy(self._array("labels")[rows, (indices % S).numpy()])
+        paths = self._paths(name, (indices // S).tolist())
+        return read_slices(paths, (indices % S).tolist(), name, self.grid.shape)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from harmbench.data.cohort_writer import write_row
+from harmbench.data.scan_files import array_path
 from harmbench.errors import UserError
 from harmbench.preprocessing.normalization import normalization
 from harmbench.preprocessing.normalization.base import Normalization, Standard
@@ -26,10 +27,9 @@ def normalize_row(row_path: tuple[Path, int], name: str, standard: Standard) -> 
         If it cannot be stored.
     """
     folder, row = row_path
-    image = np.array(np.load(folder / "images.npy", mmap_mode="r")[row])
-    mask = np.array(np.load(folder / "masks.npy", mmap_mode="r")[row])
+    image, mask = (np.load(array_path(folder, name, row)) for name in ("images", "masks"))
     try:
-        write_row(folder / "images.npy", row, normalization(name)(image, mask, standard))
+        write_row(folder, "images", row, normalization(name)(image, mask, standard))
     except OSError as error:
         raise UserError(f"cannot write the normalised scan to {folder}: {error}") from error
 

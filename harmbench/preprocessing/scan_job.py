@@ -129,7 +129,7 @@ def run_job(job: ScanJob) -> PreparedScan:
     arrays = {"images": image, "masks": mask} | ({} if labels is None else {"labels": labels})
     try:
         for name, array in arrays.items():
-            write_row(job.folder / f"{name}.npy", job.row, array)
+            write_row(job.folder, name, job.row, array)
     except OSError as error:
         raise UserError(f"cannot write the prepared scan to {job.folder}: {error}") from error
     return PreparedScan(

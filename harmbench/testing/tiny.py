@@ -102,10 +102,10 @@ def write_cohort(directory: Path, grid: Grid = TINY) -> Cohort:
         folder = writer.begin_domain(domain, len(scans), labelled=labelled)
         for row, (subject, session, split) in enumerate(scans):
             images, masks, labels = brain(grid, subject, session, domain)
-            write_row(folder / "images.npy", row, images)
-            write_row(folder / "masks.npy", row, masks)
+            write_row(folder, "images", row, images)
+            write_row(folder, "masks", row, masks)
             if labelled:
-                write_row(folder / "labels.npy", row, labels)
+                write_row(folder, "labels", row, labels)
             key = digest("small", domain, subject, session)
             records.append(
                 ScanRecord(
@@ -151,7 +151,7 @@ def without(*domains: str, labels: bool = True, pairs: bool = True) -> Cohort:
     """Return a copy of the tiny cohort whose files lack domains, labels or pairs."""
     complete = tiny_cohort()
     directory = Path(_folder().name) / digest(domains, labels, pairs)
-    hidden = shutil.ignore_patterns(*domains, *(() if labels else ("labels.npy",)))
+    hidden = shutil.ignore_patterns(*domains, *(() if labels else ("labels",)))
     shutil.copytree(complete.directory, directory, ignore=hidden)
     description = json.loads((directory / "cohort.json").read_text())
     description["sources"] = [name for name in description["sources"] if name not in domains]

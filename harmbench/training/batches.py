@@ -1,4 +1,4 @@
-"""Batches of slices, drawn from memory-mapped scans or from a copy on the device."""
+"""Batches of slices, drawn from the files of scans or from a copy on the device."""
 
 from __future__ import annotations
 

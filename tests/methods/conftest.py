@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from harmbench import ScanSet, minmax
+from harmbench import ScanSet, minmax, write_row
+from harmbench.data.cohort_writer import CohortWriter
 from harmbench.data.scan_set import ScanKey
 
 
@@ -29,14 +30,14 @@ def heads(tmp_path_factory):
     """Make the scans of so many subjects on a grid."""
 
     def make(grid, count):
-        directory = tmp_path_factory.mktemp("target")
+        writer = CohortWriter(tmp_path_factory.mktemp("cohort"), grid)
+        folder = writer.begin_domain("target", count, labelled=False)
         subjects = [head(grid.shape, number) for number in range(count)]
         images = minmax(torch.from_numpy(np.stack([image for image, _ in subjects])).float())
-        np.save(directory / "images.npy", images.numpy())
-        np.save(directory / "masks.npy", np.stack([mask for _, mask in subjects]))
-        keys = tuple(ScanKey(f"p{n}", "1", f"key{n}") for n in range(count))
-        return ScanSet(
-            domain="target", grid=grid, scans=keys, rows=tuple(range(count)), directory=directory
-        )
+        for row, (_, mask) in enumerate(subjects):
+            write_row(folder, "images", row, images[row].numpy())
+            write_row(folder, "masks", row, mask)
+        keys = [ScanKey(f"p{n}", "1", f"key{n}") for n in range(count)]
+        return ScanSet.stored(folder, domain="target", grid=grid, scans=keys)
 
     return make

@@ -38,7 +38,7 @@ def data(heads) -> FitData:
     """The target, and other subjects' scans after the gain."""
     scans = heads(GRID, 12)
     target, source = scans.subset(range(6)), scans.subset(range(6, 12))
-    source = dataclasses.replace(source, domain="source", transform=Gain())
+    source = dataclasses.replace(source, domain="source").with_transform(Gain())
     return FitData(target=target, validation=target, seed=0, _source=source)
 
 
@@ -60,7 +60,7 @@ def test_harmonised_scans_resemble_the_same_scans_without_the_gain(
     method: MeanRatio, data: FitData
 ) -> None:
     source = data.source.load([0, 1])
-    truth = dataclasses.replace(data.source, transform=None).load([0, 1])
+    truth = dataclasses.replace(data.source, _transform=None).load([0, 1])
     output = method(source)
 
     def error(images: Tensor) -> Tensor:

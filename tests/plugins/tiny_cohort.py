@@ -52,9 +52,9 @@ class Tiny(CohortSource):
             for row, subject in enumerate(progress.track(names, f"blobs of {domain}")):
                 image, labels, mask = blob(subject, grid)
                 shown = minmax(torch.from_numpy(image ** CURVES[domain]).float())
-                write_row(folder / "images.npy", row, shown.numpy())
-                write_row(folder / "labels.npy", row, labels)
-                write_row(folder / "masks.npy", row, mask)
+                write_row(folder, "images", row, shown.numpy())
+                write_row(folder, "labels", row, labels)
+                write_row(folder, "masks", row, mask)
                 records.append(
                     ScanRecord(
                         domain=domain,

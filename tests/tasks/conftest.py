@@ -10,6 +10,7 @@ import torch
 
 from harmbench.contracts.scorer import ScoringContext
 from harmbench.contracts.task_data import TaskData
+from harmbench.data.scan_files import array_path
 from harmbench.metrics.image import PSNR
 from harmbench.metrics.overlap import HD95, Dice
 from harmbench.util.progress import Silent
@@ -50,11 +51,11 @@ def change_labels() -> Callable[..., None]:
     """Change the labels that a cohort of the test's own holds of a domain."""
 
     def change(cohort, domain: str, rows, old: int, new: int) -> None:
-        path = cohort.directory / domain / "labels.npy"
-        labels = np.load(path)
         for row in rows:
-            labels[row][labels[row] == old] = new
-        np.save(path, labels)
+            path = array_path(cohort.directory / domain, "labels", row)
+            labels = np.load(path)
+            labels[labels == old] = new
+            np.save(path, labels)
 
     return change
 

@@ -102,7 +102,8 @@ def test_what_cannot_be_learnt_from_is_told(data, own_cohort) -> None:
     with pytest.raises(UserError, match="training scans of 'target' have no labels"):
         segmenter(bare).fit(bare, FitProgress())
     cohort = own_cohort()
-    remove_white_matter(cohort.directory / "target" / "labels.npy")
+    for path in (cohort.directory / "target" / "labels").iterdir():
+        remove_white_matter(path)
     train, validation = (cohort.scans("target", split) for split in ("train", "validation"))
     empty = FitData(target=train, validation=validation, seed=0)
     with pytest.raises(UserError, match="labels of 'target' have no white matter"):

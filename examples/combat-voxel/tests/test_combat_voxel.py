@@ -7,7 +7,8 @@ import pytest
 import torch
 from combat_voxel.method import ComBatConfig, ComBatVoxel
 
-from harmbench import FitData, FitProgress, Grid, ScanSet, UserError
+from harmbench import FitData, FitProgress, Grid, ScanSet, UserError, write_row
+from harmbench.data.cohort_writer import CohortWriter
 from harmbench.data.scan_set import ScanKey
 from harmbench.testing import parametrize_with_checks
 
@@ -16,13 +17,13 @@ GRID = Grid("tiny", (3, 8, 8), (1.0, 1.0, 1.0))
 
 def write(folder, domain, images, masks=None):
     """Put scans `(N, S, H, W)` onto the disk, as cohorts have them."""
-    folder.mkdir()
-    np.save(folder / "images.npy", images.astype(np.float32))
-    np.save(folder / "masks.npy", np.ones(images.shape, bool) if masks is None else masks)
+    masks = np.ones(images.shape, bool) if masks is None else masks
+    scans_folder = CohortWriter(folder, GRID).begin_domain(domain, len(images), labelled=False)
+    for row in range(len(images)):
+        write_row(scans_folder, "images", row, images[row])
+        write_row(scans_folder, "masks", row, masks[row])
     keys = tuple(ScanKey(f"{domain}{i}", "1", f"{domain} {i}") for i in range(len(images)))
-    return ScanSet(
-        domain=domain, grid=GRID, scans=keys, rows=tuple(range(len(images))), directory=folder
-    )
+    return ScanSet.stored(scans_folder, domain=domain, grid=GRID, scans=keys)
 
 
 def subjects(random, count):

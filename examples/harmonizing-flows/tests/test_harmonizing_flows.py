@@ -13,8 +13,9 @@ from harmonizing_flows.domain import DOMAIN_PRESETS, DomainConfig, HarmonizingFl
 from harmonizing_flows.likelihood import bits
 from harmonizing_flows.method import HarmonizingFlows
 
-from harmbench import BlindnessError, FitData, FitProgress, Grid, ScanSet, UserError
+from harmbench import BlindnessError, FitData, FitProgress, Grid, ScanSet, UserError, write_row
 from harmbench.contracts.model import fit_settings
+from harmbench.data.cohort_writer import CohortWriter
 from harmbench.data.scan_set import ScanKey
 from harmbench.testing import parametrize_with_checks
 from harmbench_methods.blindharmony.method import BlindHarmony
@@ -46,11 +47,12 @@ def write(folder, domain, count, seed, power=1.0):
     images = np.select([radius < 0.5, radius < 0.8, radius < 1], [0.95, 0.6, 0.25], 0.0)
     images = (images + 0.02 * random.standard_normal(images.shape)).clip(0.02, 1) * (radius < 1)
     images = (images / images.max(axis=(2, 3), keepdims=True)) ** power
-    folder.mkdir()
-    np.save(folder / "images.npy", images.astype(np.float32))
-    np.save(folder / "masks.npy", radius < 1)
+    scans_folder = CohortWriter(folder, GRID).begin_domain(domain, count, labelled=False)
+    for row in range(count):
+        write_row(scans_folder, "images", row, images[row])
+        write_row(scans_folder, "masks", row, radius[row] < 1)
     keys = tuple(ScanKey(f"{domain}{i}", "1", f"{domain} {i}") for i in range(count))
-    return ScanSet(domain=domain, grid=GRID, scans=keys, rows=tuple(range(count)), directory=folder)
+    return ScanSet.stored(scans_folder, domain=domain, grid=GRID, scans=keys)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import pytest
 import torch
 from ssimh.method import SSIMH, SSIMHConfig, low_frequencies, swapped
 
-from harmbench import FitData, FitProgress, Grid, Scans, ScanSet, UserError
+from harmbench import FitData, FitProgress, Grid, Scans, ScanSet, UserError, write_row
+from harmbench.data.cohort_writer import CohortWriter
 from harmbench.data.scan_set import ScanKey
 from harmbench.testing import parametrize_with_checks
 
@@ -27,10 +28,12 @@ def brains(count, seed=0):
 @pytest.fixture
 def target(tmp_path):
     images, masks = brains(5)
-    np.save(tmp_path / "images.npy", images)
-    np.save(tmp_path / "masks.npy", masks)
+    folder = CohortWriter(tmp_path, GRID).begin_domain("goal", len(images), labelled=False)
+    for row in range(len(images)):
+        write_row(folder, "images", row, images[row])
+        write_row(folder, "masks", row, masks[row])
     keys = tuple(ScanKey(f"p{i}", "1", f"scan {i}") for i in range(5))
-    return ScanSet(domain="goal", grid=GRID, scans=keys, rows=tuple(range(5)), directory=tmp_path)
+    return ScanSet.stored(folder, domain="goal", grid=GRID, scans=keys)
 
 
 def fitted(target, **settings):

@@ -266,9 +266,9 @@ def _scan_into(
     try:
         for domain, image in images.items():
             place = second if domain == _REPEAT and second is not None else row
-            write_row(folders[domain] / "images.npy", place, image.numpy())
-            write_row(folders[domain] / "masks.npy", place, mask)
-            write_row(folders[domain] / "labels.npy", place, labels.numpy())
+            write_row(folders[domain], "images", place, image.numpy())
+            write_row(folders[domain], "masks", place, mask)
+            write_row(folders[domain], "labels", place, labels.numpy())
     except OSError as error:
         raise UserError(f"the phantom cannot be stored: {error}") from error
     return details, way.landmarks(images["target"].numpy(), mask)

@@ -143,8 +143,8 @@ def test_without_labels(small_cohort) -> None:
 
 def test_population_without_foreground(own_cohort) -> None:
     cohort = own_cohort()
-    folder = cohort.directory / "north"
-    np.load(folder / "masks.npy", mmap_mode="r+")[:] = False
+    for path in (cohort.directory / "north" / "masks").iterdir():
+        np.load(path, mmap_mode="r+")[:] = False
     north = cohort.scans("north", "train")
     other = dataclasses.replace(
         north, scans=tuple(dataclasses.replace(s, key=f"dark {s.key}") for s in north.scans)

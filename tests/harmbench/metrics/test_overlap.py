@@ -21,7 +21,7 @@ DIAGONAL = math.hypot(24, 16, 40)
 
 @pytest.fixture
 def target(tmp_path) -> ScanSet:
-    return ScanSet(domain="target", grid=GRID, scans=(), rows=(), directory=tmp_path)
+    return ScanSet.stored(tmp_path, domain="target", grid=GRID, scans=())
 
 
 def block(*corner: int) -> torch.Tensor:
