@@ -39,9 +39,12 @@ def register_cohorts() -> dict[str, Lazy]:
 @hookimpl
 def register_metrics() -> dict[str, Lazy]:
     """Image metrics against a reference, intensities against the population, and overlap."""
+    return _image_metrics() | _distribution_metrics() | _overlap_metrics()
+
+
+def _image_metrics() -> dict[str, Lazy]:
+    """Image metrics against a reference."""
     image = "harmbench.metrics.image"
-    distribution = "harmbench.metrics.distribution"
-    overlap = "harmbench.metrics.overlap"
     return {
         "psnr": Lazy(
             f"{image}:PSNR", summary="peak signal-to-noise ratio over the whole slice", unit="dB"
@@ -69,6 +72,13 @@ def register_metrics() -> dict[str, Lazy]:
             f"{image}:NCCForeground",
             summary="normalised cross-correlation within the reference's foreground",
         ),
+    }
+
+
+def _distribution_metrics() -> dict[str, Lazy]:
+    """Metrics of intensities against the target population."""
+    distribution = "harmbench.metrics.distribution"
+    return {
         "wasserstein": Lazy(
             f"{distribution}:Wasserstein",
             summary="distance of the foreground's intensities to the target population's",
@@ -83,6 +93,13 @@ def register_metrics() -> dict[str, Lazy]:
                 "absolute difference of the grey-white contrast to the target population's mean"
             ),
         ),
+    }
+
+
+def _overlap_metrics() -> dict[str, Lazy]:
+    """Metrics of overlap with the true labels."""
+    overlap = "harmbench.metrics.overlap"
+    return {
         "dice": Lazy(
             f"{overlap}:Dice",
             summary="overlap of predicted and true white matter (Dice coefficient)",

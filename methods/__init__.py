@@ -49,7 +49,7 @@ def register_methods() -> dict[str, Lazy]:
             needs="PAIRED",
         ),
         "cyclegan": Lazy(
-            "harmbench_methods.cyclegan:CycleGAN",
+            "harmbench_methods.cyclegan.method:CycleGAN",
             summary="a CycleGAN trained on slices of the source and the target, without pairs",
             needs="UNPAIRED",
         ),

@@ -13,17 +13,10 @@ import harmbench_methods
 from harmbench import BlindnessError, Needs, UserError, torch_generator
 from harmbench.contracts.fit_progress import FitProgress
 from harmbench.data.scans import GRIDS
-from harmbench_methods.cyclegan import (
-    PRESETS,
-    SMALLEST,
-    CycleGAN,
-    CycleGANConfig,
-    Discriminator,
-    Game,
-    Generator,
-    ImagePool,
-    realness,
-)
+from harmbench_methods.cyclegan.config import PRESETS, CycleGANConfig
+from harmbench_methods.cyclegan.image_pool import ImagePool
+from harmbench_methods.cyclegan.method import CycleGAN, Game, realness
+from harmbench_methods.cyclegan.networks import SMALLEST, Discriminator, Generator
 from harmbench_tasks.domains import Domain
 from harmbench_tasks.simulated import Bias, Gamma
 
@@ -160,11 +153,11 @@ def test_slices_of_both_grids_keep_their_shape(grid):
     assert Generator(1, 1, False)(torch.rand(1, 1, H, W)).shape == (1, 1, H, W)
 
 
-def test_slices_that_cannot_be_halved_twice_keep_their_shape_too():
+def test_slices_of_odd_size_keep_their_shape():
     assert Generator(1, 1, True)(torch.rand(2, 1, 33, 46)).shape == (2, 1, 33, 46)
 
 
-def test_paper_is_as_the_supplement_says():
+def test_paper_preset_has_the_settings_of_the_supplement():
     paper = PRESETS["paper"]
     assert paper == CycleGANConfig()
     assert (paper.blocks, paper.epochs, paper.learning_rate) == (9, 40, 2e-4)
@@ -252,13 +245,13 @@ def test_pool_shows_new_images_until_it_is_full_then_half_old_ones():
     assert len(pool.images) == 50
 
 
-def test_pool_of_no_size_shows_what_comes():
+def test_pool_of_size_zero_returns_its_input():
     pool = ImagePool(0, torch_generator(0, "pool"))
     assert torch.equal(pool.swap(pictures(1, 2)), pictures(1, 2))
     assert pool.images == []
 
 
-def test_pool_goes_on_where_it_was():
+def test_pool_state_is_restored():
     pool = ImagePool(4, torch_generator(0, "pool"))
     pool.swap(pictures(*range(9)))
     kept = pool.state_dict()
@@ -307,14 +300,15 @@ def test_learning_rate_is_constant_for_a_half_and_then_falls_to_nothing(domain):
         assert rates[CONFIG.steps] == pytest.approx(2 / CONFIG.steps)
 
 
-def test_a_fit_killed_and_run_again_ends_to_the_bit_the_same(
+def test_a_resumed_fit_is_identical_to_an_uninterrupted_fit(
     small_cohort, tmp_path, kills, assert_equal
 ):
     data = Bias().setup(small_cohort, 0)
     with pytest.raises(kills.Killed):
         fit(data, SHORT, FitProgress(kills(7), tmp_path, checkpoint_seconds=0))
     (checkpoint,) = tmp_path.iterdir()
-    *_, targets, sources = torch.load(checkpoint, weights_only=True)["state"]["keep"]
+    parts = torch.load(checkpoint, weights_only=True)["state"]["parts"]
+    targets, sources = parts["keep-3"], parts["keep-4"]
     assert len(targets["images"]) == len(sources["images"]) == SHORT.pool_size
     method, progress = fit(data, SHORT, FitProgress(checkpoints=tmp_path, checkpoint_seconds=0))
     assert progress.facts["resumed_at"] == 6
@@ -323,7 +317,7 @@ def test_a_fit_killed_and_run_again_ends_to_the_bit_the_same(
     assert progress.curves == uninterrupted.curves
 
 
-def test_epochs_go_through_the_larger_set_and_limits_hold(small_cohort):
+def test_epochs_cover_the_larger_set_within_limits(small_cohort):
     data = Gamma(0.7).setup(small_cohort, 0)
     config = dataclasses.replace(
         SHORT, steps=0, epochs=1, batch_size=5, source_slices=6, target_slices=14
@@ -337,14 +331,14 @@ def test_epochs_go_through_the_larger_set_and_limits_hold(small_cohort):
     ("setting", "value"),
     [("blocks", -1), ("width", 0), ("batch_size", 0), ("source_slices", -1), ("momentum", 1.0)],
 )
-def test_bad_settings_are_told(setting, value):
+def test_invalid_settings_are_rejected(setting, value):
     with pytest.raises(UserError, match=setting):
         CycleGANConfig(**{setting: value})
 
 
-def test_slices_too_small_are_told(small_cohort):
+def test_too_small_slices_are_rejected(small_cohort):
     grid = dataclasses.replace(small_cohort.grid, shape=(2, SMALLEST - 1, 30))
-    with pytest.raises(UserError, match="23 x 30 are too small; 24 x 24 is least"):
+    with pytest.raises(UserError, match="23 x 30 are too small; at least 24 x 24"):
         CycleGAN(grid, CONFIG)
     # The least is enough for all that is in a fit.
     slices = torch.rand(1, SMALLEST, SMALLEST)

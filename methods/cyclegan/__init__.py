@@ -1,0 +1,1 @@
+"""The paper's unpaired baseline: a CycleGAN between source and target slices."""
