@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from harmbench.cohorts.bids.layout import Scan
-from harmbench.cohorts.bids.recipe import DomainCriteria, Labels, Recipe, Split
+from harmbench.cohorts.bids.recipe import DomainCriteria, Labels, Recipe
 from harmbench.cohorts.study import Found, Study
 from harmbench.errors import UserError
 from harmbench.preprocessing.file_names import refuse_dicom
 
 _NEEDED = ("path", "subject", "session", "domain")
 _OPTIONAL = ("mask", "labels")
-# What the values of a label volume stand for where no recipe can say it.
-_LABELS = Labels(derivative="", suffix="", csf=(1,), grey_matter=(2,), white_matter=(3,))
+# The column of the label volumes, and the tissue of each value, which no recipe can change.
+_LABELS = Labels(
+    derivative="labels", suffix="labels", csf=(1,), grey_matter=(2,), white_matter=(3,)
+)
 
 
 class Listed(Study):
@@ -50,9 +52,9 @@ class Listed(Study):
         self.sources = tuple(sources)
         self.recipe = Recipe(
             name=self._file.stem,
-            domains=tuple(DomainCriteria(name) for name in names),
+            target=self.target,
+            domains={name: DomainCriteria(sidecar=None) for name in names},
             labels=_LABELS if any(s.labels for d in self._domains.values() for s in d) else None,
-            split=Split(),
         )
 
     @property
@@ -68,13 +70,13 @@ class Listed(Study):
     def find(self) -> Found:
         """Return the scans as the file lists them."""
         for domain in self.recipe.domains:
-            subjects = {scan.subject for scan in self._domains[domain.name]}
+            subjects = {scan.subject for scan in self._domains[domain]}
             if len(subjects) == 1:
                 raise UserError(
-                    f"domain '{domain.name}' of {self._file} has only one subject, "
+                    f"domain '{domain}' of {self._file} has only one subject, "
                     f"'{subjects.pop()}'; a split by subject needs at least two"
                 )
-        return Found({d.name: tuple(self._domains[d.name]) for d in self.recipe.domains}, {})
+        return Found({name: tuple(self._domains[name]) for name in self.recipe.domains}, {})
 
     def _read(self) -> dict[str, list[Scan]]:
         """Read the file; every error names its line."""

@@ -117,7 +117,7 @@ class Study(CohortSource):
         return digest(
             self.name,
             PREPROCESSING_VERSION,
-            self.recipe,
+            self.recipe.model_dump(),
             grid,
             names,
             table,
@@ -330,7 +330,7 @@ class Study(CohortSource):
             facts["maximum_gap_days"] = self.recipe.pairs.maximum_gap_days
         if self.recipe.split.published:
             facts["published_slices"] = {
-                domain: vars(sizes) for domain, sizes in self.recipe.split.published.items()
+                domain: sizes.model_dump() for domain, sizes in self.recipe.split.published.items()
             }
         return facts
 

@@ -111,7 +111,7 @@ def without_sidecar(recipe: Recipe, scan: Scan) -> bool:
     """Return whether an unmatched scan could belong to a domain if it had a sidecar."""
     return scan.sidecar is None and any(
         bool(domain.sidecar or domain.exclude) and _fits(scan.participant, domain.participants)
-        for domain in recipe.domains
+        for domain in recipe.domains.values()
     )
 
 
@@ -124,11 +124,11 @@ def match(recipe: Recipe, scans: Sequence[Scan]) -> dict[str, tuple[Scan, ...]]:
         If a criterion names a field that no scan has, a domain has no scans or a single
         subject, or a scan meets the criteria of two domains.
     """
-    matched: dict[str, list[Scan]] = {domain.name: [] for domain in recipe.domains}
-    for domain in recipe.domains:
-        _check_fields(domain, scans)
+    matched: dict[str, list[Scan]] = {name: [] for name in recipe.domains}
+    for name, domain in recipe.domains.items():
+        _check_fields(name, domain, scans)
     for scan in scans:
-        names = [domain.name for domain in recipe.domains if _meets(scan, domain)]
+        names = [name for name, domain in recipe.domains.items() if _meets(scan, domain)]
         if len(names) > 1:
             raise UserError(
                 f"scan {scan.path.name} is matched by two domains of recipe '{recipe.name}', "
@@ -139,18 +139,18 @@ def match(recipe: Recipe, scans: Sequence[Scan]) -> dict[str, tuple[Scan, ...]]:
     if not any(matched.values()):
         raise UserError(
             f"recipe '{recipe.name}' matches none of the {len(scans)} scans; "
-            f"{_misfit(recipe.domains[0], scans)}"
+            f"{_misfit(recipe.target, recipe.domains[recipe.target], scans)}"
         )
-    for domain in recipe.domains:
-        subjects = {scan.subject for scan in matched[domain.name]}
+    for name, domain in recipe.domains.items():
+        subjects = {scan.subject for scan in matched[name]}
         if not subjects:
             raise UserError(
-                f"domain '{domain.name}' of recipe '{recipe.name}' matches none of the "
-                f"{len(scans)} scans; {_misfit(domain, scans)}"
+                f"domain '{name}' of recipe '{recipe.name}' matches none of the "
+                f"{len(scans)} scans; {_misfit(name, domain, scans)}"
             )
         if len(subjects) == 1:
             raise UserError(
-                f"domain '{domain.name}' of recipe '{recipe.name}' has only one subject, "
+                f"domain '{name}' of recipe '{recipe.name}' has only one subject, "
                 f"'{subjects.pop()}'; a split by subject needs at least two"
             )
     return {name: tuple(found) for name, found in matched.items()}
@@ -271,16 +271,16 @@ def _places(
     yield "sidecar field", domain.sidecar or {}, sidecars
 
 
-def _check_fields(domain: DomainCriteria, scans: Sequence[Scan]) -> None:
+def _check_fields(name: str, domain: DomainCriteria, scans: Sequence[Scan]) -> None:
     for kind, criteria, contents in _places(domain, scans):
         known = {field for content in contents for field in content}
         asked = [*criteria, *(domain.exclude if kind == "sidecar field" else ())]
         for field in asked:
             if field not in known:
-                raise UserError.unknown(f"{kind} as domain '{domain.name}' asks for,", field, known)
+                raise UserError.unknown(f"{kind} as domain '{name}' asks for,", field, known)
 
 
-def _misfit(domain: DomainCriteria, scans: Sequence[Scan]) -> str:
+def _misfit(name: str, domain: DomainCriteria, scans: Sequence[Scan]) -> str:
     """Say which criterion nothing meets, and what there is instead."""
     for kind, criteria, contents in _places(domain, scans):
         for field, values in criteria.items():
@@ -291,4 +291,4 @@ def _misfit(domain: DomainCriteria, scans: Sequence[Scan]) -> str:
                 return (
                     f"the {kind} {field} is never {wanted}, there are: {', '.join(found[:6])}{more}"
                 )
-    return f"no scan meets all that domain '{domain.name}' asks for at once"
+    return f"no scan meets all that domain '{name}' asks for at once"

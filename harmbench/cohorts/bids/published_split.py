@@ -42,7 +42,7 @@ def split_as_published(
     Examples
     --------
     >>> subjects = {"a": ["p1", "p2", "p3", "p4"], "b": ["p3", "p4", "p5"]}
-    >>> found = split_as_published(subjects, {"b": ["p4"]}, Split(0, 0.3), 50)
+    >>> found = split_as_published(subjects, {"b": ["p4"]}, Split(validation=0, test=0.3), 50)
     >>> [subject for subject, side in found.items() if side == "test"]
     ['p4']
     """

@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from harmbench.errors import UserError
+from harmbench.util.toml_table import Table, read_toml
 
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
+Text = Annotated[str, Field(min_length=1)]
+# The name becomes a folder's, and part of a task's.
+DomainName = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Value = str | int | float
-Criteria = Mapping[str, tuple[Value, ...]]
+Criteria = Mapping[
+    str, Annotated[tuple[Value, ...], Field(min_length=1), BeforeValidator(_as_tuple)]
+]
+LabelValues = Annotated[tuple[Annotated[int, Field(gt=0)], ...], BeforeValidator(_as_tuple)]
+Count = Annotated[int, Field(ge=0)]
 
 
-@dataclass(frozen=True)
-class DomainCriteria:
+class DomainCriteria(Table):
     """The criteria of a domain; a scan of the domain meets all of them.
 
     Attributes
     ----------
-    name
-        Name of the domain.
     participants
         Columns of `participants.tsv`, each with the accepted values.
     sidecar
@@ -33,54 +50,72 @@ class DomainCriteria:
         Fields of the sidecar, each with the rejected values.
     """
 
-    name: str
-    participants: Criteria = field(default_factory=dict)
-    sidecar: Criteria | None = field(default_factory=dict)
-    exclude: Criteria = field(default_factory=dict)
+    participants: Criteria = Field(default_factory=dict)
+    sidecar: Criteria | None = Field(default_factory=dict)
+    exclude: Criteria = Field(default_factory=dict)
+
+    @field_validator("sidecar", mode="before")
+    @classmethod
+    def _no_sidecar(cls, value: Any) -> Any:
+        return None if value is False else value
+
+    @model_validator(mode="after")
+    def _select_scans(self) -> Self:
+        if not self.participants and self.sidecar == {}:
+            raise ValueError(
+                "no criteria, so every scan would match; "
+                "add participants = {...} or sidecar = {...}"
+            )
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
-class Labels:
-    """Where tissue labels are, and which of their values are which tissue.
+class Labels(Table):
+    """The location of the tissue labels, and the values of each tissue.
 
     Attributes
     ----------
     derivative
         Folder under `derivatives`.
     suffix
-        Of the file names, such as `dseg`.
+        Suffix of the file names, such as `dseg`.
     csf, grey_matter, white_matter
         Values of the label volumes; every other value counts as background.
     """
 
-    derivative: str
-    suffix: str
-    csf: tuple[int, ...]
-    grey_matter: tuple[int, ...]
-    white_matter: tuple[int, ...]
+    derivative: Text
+    suffix: Text
+    csf: LabelValues
+    grey_matter: LabelValues
+    white_matter: LabelValues
+
+    @model_validator(mode="after")
+    def _one_tissue_per_value(self) -> Self:
+        values = [*self.csf, *self.grey_matter, *self.white_matter]
+        for value in values:
+            if values.count(value) > 1:
+                raise ValueError(f"label value {value} is given twice; give it to one tissue")
+        return self
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """How many slices of a domain a paper used.
+class Sizes(Table):
+    """The number of slices of a domain in a paper.
 
     Attributes
     ----------
     train, validation, test
-        In each split.
+        Slices of each split.
     paired
-        Of those trained on, by methods that need pairs.
+        Training slices of methods that need pairs.
     """
 
-    train: int = 0
-    validation: int = 0
-    test: int = 0
-    paired: int = 0
+    train: Count = 0
+    validation: Count = 0
+    test: Count = 0
+    paired: Count = 0
 
 
-@dataclass(frozen=True)
-class Split:
-    """How subjects are split; who is in no other split is trained on.
+class Split(Table):
+    """How subjects are split; subjects outside validation and test are training subjects.
 
     Attributes
     ----------
@@ -91,14 +126,19 @@ class Split:
         By domain, the sizes that the split comes as near to as it can.
     """
 
-    validation: float = 0.1
-    test: float = 0.3
-    published: Mapping[str, Sizes] = field(default_factory=dict)
+    validation: Annotated[float, Field(ge=0)] = 0.1
+    test: Annotated[float, Field(gt=0)] = 0.3
+    published: Mapping[str, Sizes] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _leave_training_subjects(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test must be together less than 1")
+        return self
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Which scans of one subject, on the target's scanner and another, are a pair.
+class Pairs(Table):
+    """The rule that pairs a subject's source and target scans.
 
     Each source scan is paired with the target scan nearest in time, and registered to it.
 
@@ -107,57 +147,85 @@ class Pairs:
     day
         Regular expression whose first group is the day in a session's label.
     maximum_gap_days
-        How many days may lie between the two.
+        Largest number of days between the two scans.
     """
 
-    day: str
-    maximum_gap_days: int
+    day: Text
+    maximum_gap_days: Count
+
+    @field_validator("day")
+    @classmethod
+    def _one_group(cls, day: str) -> str:
+        try:
+            groups = re.compile(day).groups
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from None
+        if groups != 1:
+            raise ValueError("needs one group, the day in a session's label, as in 'd([0-9]+)'")
+        return day
 
     def day_of(self, session: str) -> int | None:
         """Return the day of a session, or None if its label does not encode it.
 
         Examples
         --------
-        >>> Pairs("d([0-9]+)", 365).day_of("d0129")
+        >>> Pairs(day="d([0-9]+)", maximum_gap_days=365).day_of("d0129")
         129
         """
-        found = re.fullmatch(self.day, session)
-        return int(found[1]) if found else None
+        match = re.fullmatch(self.day, session)
+        return int(match[1]) if match else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(Table):
     """How a study becomes a cohort.
 
     Attributes
     ----------
     name
-        Of the cohort.
+        Name of the cohort.
+    target
+        Name of the target domain.
     domains
-        The target domain first.
+        Criteria by domain, the target first.
     labels
-        None where there are none.
+        None if the study has no labels.
     split
         How subjects are split.
     pairs
-        None where no pairing is asked for: all scans of one subject are in one space then.
+        None if all scans of a subject are in one space.
     """
 
-    name: str
-    domains: tuple[DomainCriteria, ...]
-    labels: Labels | None
-    split: Split
+    name: Text
+    target: Text
+    domains: Mapping[DomainName, DomainCriteria]
+    labels: Labels | None = None
+    split: Split = Split()
     pairs: Pairs | None = None
 
-    @property
-    def target(self) -> str:
-        """Name of the target domain."""
-        return self.domains[0].name
+    @field_validator("domains")
+    @classmethod
+    def _target_first(
+        cls, domains: Mapping[str, DomainCriteria], info: ValidationInfo
+    ) -> Mapping[str, DomainCriteria]:
+        target = info.data.get("target")
+        if target is None:
+            return domains
+        if target not in domains:
+            raise ValueError(str(UserError.unknown("domain for the target", target, domains)))
+        return {target: domains[target], **domains}
+
+    @field_validator("split")
+    @classmethod
+    def _sizes_of_domains(cls, split: Split, info: ValidationInfo) -> Split:
+        """Leave out the sizes of a domain that an extending recipe removes."""
+        names = info.data.get("domains", {})
+        sizes = {name: split.published[name] for name in names if name in split.published}
+        return split.model_copy(update={"published": sizes})
 
     @property
     def sources(self) -> tuple[str, ...]:
         """Names of the source domains."""
-        return tuple(domain.name for domain in self.domains[1:])
+        return tuple(self.domains)[1:]
 
 
 SHIPPED = Path(__file__).with_name("recipes")
@@ -171,206 +239,58 @@ def shipped_recipes() -> list[str]:
 def load_recipe(path: Path, base: str | None = None) -> Recipe:
     """Read and check a recipe.
 
-    A recipe that `extends = "NAME"` a shipped one need only say what is different: tables
-    are merged key by key, and `false` takes away what the shipped recipe has there.
+    A recipe that `extends = "NAME"` a shipped recipe contains the differences only: tables
+    are merged key by key, and `false` removes a key of the shipped recipe.
 
     Parameters
     ----------
     path
         The TOML file.
     base
-        Name of the shipped recipe that it extends, whether it says so or not.
+        Name of the shipped recipe that a recipe without `extends` extends.
 
     Raises
     ------
     UserError
-        In one line, for whatever is wrong with it.
+        In one line, if the recipe is wrong.
     """
-    content = dict(_toml(path))
-    try:
-        base = content.pop("extends", base)
-        if base is not None:
-            if base not in shipped_recipes():
-                raise UserError.unknown("shipped recipe", str(base), shipped_recipes())
-            content = _merged(_toml(SHIPPED / f"{base}.toml"), content)
-        return _recipe(content)
-    except UserError as error:
-        raise UserError(f"recipe {path.name}: {error}") from error
-
-
-def _toml(path: Path) -> Mapping[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"there is no recipe {path}") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"recipe {path} cannot be read: {' '.join(str(error).split())}") from error
+    content = read_toml(path, f"recipe {path}")
+    base = content.pop("extends", base)
+    if base is not None:
+        if base not in shipped_recipes():
+            error = UserError.unknown("shipped recipe", str(base), shipped_recipes())
+            raise UserError(f"recipe {path.name}: extends: {error}")
+        content = _merged(read_toml(SHIPPED / f"{base}.toml", f"recipe {base}"), content)
+    return Recipe.checked(content, f"recipe {path.name}")
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the base with the changes; a table is changed key by key, `false` takes away."""
+    """Return the base with the changes; tables merge key by key, and `false` removes a key."""
     merged = dict(base)
     for key, value in changes.items():
-        known = merged.get(key)
+        base_value = merged.get(key)
         if value is False and key in merged:
             del merged[key]
-        elif isinstance(value, dict) and isinstance(known, dict):
-            merged[key] = _merged(known, value)
+        elif isinstance(value, dict) and isinstance(base_value, dict):
+            merged[key] = _merged(base_value, value)
         else:
             merged[key] = value
     return merged
 
 
-def equal(found: object, wanted: Value) -> bool:
-    """Whether a value of a data set is the recipe's: as numbers if both are, else as text.
+def equal(value: object, accepted: Value) -> bool:
+    """Whether a value of a data set equals a value of the recipe, as numbers or else as text.
 
-    Text is compared without regard to case and to blanks around it, since scanners are
-    not of one mind on either.
+    Text is compared without case and surrounding blanks, since scanners differ in both.
 
     Examples
     --------
     >>> equal("3", 3.0), equal("TrioTim ", "triotim"), equal("1.5", 3), equal(None, "None")
     (True, True, False, False)
     """
-    if found is None:
+    if value is None:
         return False
     try:
-        return math.isclose(float(str(found)), float(wanted))
+        return math.isclose(float(str(value)), float(accepted))
     except ValueError:
-        return str(found).strip().casefold() == str(wanted).strip().casefold()
-
-
-def _recipe(content: Mapping[str, Any]) -> Recipe:
-    _only(content, "", ("name", "target", "domains", "labels", "split", "pairs"))
-    name, target = _text(content, "name"), _text(content, "target")
-    tables = _table(content, "domains")
-    if target not in tables:
-        raise UserError(str(UserError.unknown("domain for the target", target, tables)))
-    names = [target, *(other for other in tables if other != target)]
-    domains = tuple(_domain(other, _table(tables, other, "domains.")) for other in names)
-    labels = _labels(_table(content, "labels")) if "labels" in content else None
-    split = _split(_table(content, "split"), names) if "split" in content else Split()
-    pairs = _pairs(_table(content, "pairs")) if "pairs" in content else None
-    return Recipe(name=name, domains=domains, labels=labels, split=split, pairs=pairs)
-
-
-def _domain(name: str, table: Mapping[str, Any]) -> DomainCriteria:
-    at = f"domains.{name}."
-    # The name becomes a folder's, and part of a task's.
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise UserError(f"domain name '{name}' may have letters, digits, - and _ only")
-    _only(table, at, ("participants", "sidecar", "exclude"))
-    participants = _criteria(table, "participants", at)
-    exclude = _criteria(table, "exclude", at)
-    sidecar = None if table.get("sidecar") is False else _criteria(table, "sidecar", at)
-    if not participants and sidecar is not None and not sidecar:
-        raise UserError(
-            f"domain '{name}' asks for nothing, so every scan would be in it; "
-            "give it participants = {...} or sidecar = {...}"
-        )
-    return DomainCriteria(name, participants, sidecar, exclude)
-
-
-def _criteria(table: Mapping[str, Any], key: str, at: str) -> Criteria:
-    if key not in table:
-        return {}
-    criteria: dict[str, tuple[Value, ...]] = {}
-    for name, value in _table(table, key, at).items():
-        values = value if isinstance(value, list) else [value]
-        fit = all(isinstance(v, (str, int, float)) and not isinstance(v, bool) for v in values)
-        if not values or not fit:
-            raise UserError(f"{at}{key}.{name} must be text, a number or a list of those")
-        criteria[name] = tuple(values)
-    return criteria
-
-
-def _labels(table: Mapping[str, Any]) -> Labels:
-    tissues = ("csf", "grey_matter", "white_matter")
-    _only(table, "labels.", ("derivative", "suffix", *tissues))
-    values: list[tuple[int, ...]] = []
-    for tissue in tissues:
-        value = _required(table, tissue, "labels.")
-        numbers = value if isinstance(value, list) else [value]
-        if any(isinstance(n, bool) or not isinstance(n, int) or n <= 0 for n in numbers):
-            raise UserError(f"labels.{tissue} must be a whole number above zero, or several")
-        values.append(tuple(numbers))
-    everything = [number for numbers in values for number in numbers]
-    twice = next((n for n in everything if everything.count(n) > 1), None)
-    if twice is not None:
-        raise UserError(f"label value {twice} is given to two tissues")
-    derivative, suffix = _text(table, "derivative", "labels."), _text(table, "suffix", "labels.")
-    return Labels(
-        derivative=derivative,
-        suffix=suffix,
-        csf=values[0],
-        grey_matter=values[1],
-        white_matter=values[2],
-    )
-
-
-def _split(table: Mapping[str, Any], domains: Iterable[str]) -> Split:
-    _only(table, "split.", ("validation", "test", "published"))
-    fractions = {key: value for key, value in table.items() if key != "published"}
-    for key, value in fractions.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise UserError(f"split.{key} must be a number, the fraction of subjects")
-    published: dict[str, Sizes] = {}
-    if "published" in table:
-        sizes = _table(table, "published", "split.")
-        # A domain that an extending recipe took away leaves its sizes behind.
-        published = {name: _sizes(sizes, name) for name in domains if name in sizes}
-    split = Split(**fractions, published=published)
-    if split.validation < 0 or split.test <= 0 or split.validation + split.test >= 1:
-        raise UserError("split needs validation >= 0, test > 0, and together less than 1")
-    return split
-
-
-def _sizes(tables: Mapping[str, Any], domain: str) -> Sizes:
-    table = _table(tables, domain, "split.published.")
-    at = f"split.published.{domain}."
-    _only(table, at, asdict(Sizes()))
-    for key, value in table.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise UserError(f"{at}{key} must be a number of slices")
-    return Sizes(**table)
-
-
-def _pairs(table: Mapping[str, Any]) -> Pairs:
-    _only(table, "pairs.", ("day", "maximum_gap_days"))
-    day, gap = _text(table, "day", "pairs."), _required(table, "maximum_gap_days", "pairs.")
-    try:
-        groups = re.compile(day).groups
-    except re.error as error:
-        raise UserError(f"pairs.day is no regular expression: {error}") from error
-    if groups != 1:
-        raise UserError("pairs.day must have one group, the day in a session's label: 'd([0-9]+)'")
-    if isinstance(gap, bool) or not isinstance(gap, int) or gap < 0:
-        raise UserError("pairs.maximum_gap_days must be a whole number of days")
-    return Pairs(day, gap)
-
-
-def _only(table: Mapping[str, Any], at: str, known: Iterable[str]) -> None:
-    names = list(known)
-    for key in table:
-        if key not in names:
-            raise UserError.unknown("key", f"{at}{key}", [f"{at}{name}" for name in names])
-
-
-def _required(table: Mapping[str, Any], key: str, at: str = "") -> Any:
-    if key not in table:
-        raise UserError(f"the key '{at}{key}' is missing")
-    return table[key]
-
-
-def _text(table: Mapping[str, Any], key: str, at: str = "") -> str:
-    value = _required(table, key, at)
-    if not isinstance(value, str) or not value:
-        raise UserError(f"{at}{key} must be text")
-    return value
-
-
-def _table(table: Mapping[str, Any], key: str, at: str = "") -> Mapping[str, Any]:
-    value = _required(table, key, at)
-    if not isinstance(value, dict):
-        raise UserError(f"{at}{key} must be a table")
-    return value
+        return str(value).strip().casefold() == str(accepted).strip().casefold()

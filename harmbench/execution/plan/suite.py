@@ -1,38 +1,46 @@
-"""Suites: matrices that are written down in a TOML file."""
+"""Suites: matrices of methods and tasks in TOML files."""
 
 from __future__ import annotations
 
-import tomllib
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from harmbench.errors import UserError
+from harmbench.util.toml_table import Table, read_toml
 
-# By key: the type, or the type of each value of a list, and how it is said.
-_KEYS: dict[str, tuple[type, bool]] = {
-    "methods": (str, True),
-    "tasks": (str, True),
-    "cohort": (str, False),
-    "recipe": (str, False),
-    "normalize": (str, False),
-    "brain_extraction": (str, False),
-    "no_brain_mask": (bool, False),
-    "n4": (bool, False),
-    "preset": (str, False),
-    "seeds": (int, True),
-    "set": (str, True),
-}
+# A TOML array is a list, which becomes a tuple; the strict check of the values stays.
+Texts = Annotated[tuple[str, ...], Field(strict=False)]
+Numbers = Annotated[tuple[int, ...], Field(strict=False)]
+
+
+class Suite(Table):
+    """The keys of a suite; each has the meaning of the option of `harmbench run`."""
+
+    methods: Texts = ()
+    tasks: Texts = ()
+    cohort: str = ""
+    recipe: str = ""
+    normalize: str = ""
+    brain_extraction: str = ""
+    no_brain_mask: bool = False
+    n4: bool = False
+    preset: str = ""
+    seeds: Numbers = ()
+    set: Texts = ()
 
 
 def shipped() -> list[str]:
-    """Return the names of the suites that come with harmbench."""
+    """Return the names of the shipped suites."""
     folder = resources.files("harmbench") / "suites"
     return sorted(path.name.removesuffix(".toml") for path in folder.iterdir())
 
 
 def read_suite(name: str) -> dict[str, Any]:
-    """Read a suite that comes with harmbench, or a file.
+    """Read a shipped suite, or a suite file.
 
     Parameters
     ----------
@@ -49,36 +57,15 @@ def read_suite(name: str) -> dict[str, Any]:
     Raises
     ------
     UserError
-        If there is no such suite, or a key or a value is not what a suite has.
+        If there is no such suite, or a key or a value is wrong.
     """
-    path = Path(name)
+    path: Traversable = Path(name)
     if name in shipped():
-        text = (resources.files("harmbench") / "suites" / f"{name}.toml").read_text()
-    elif path.is_file():
-        text = path.read_text()
-    elif path.suffix:
-        raise UserError(f"no suite file '{name}'")
-    else:
+        path = resources.files("harmbench") / "suites" / f"{name}.toml"
+    elif not path.is_file() and not Path(name).suffix:
         raise UserError.unknown("suite", name, shipped())
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"suite '{name}': {error}") from None
-    suite = {key: _checked(name, key, value) for key, value in content.items()}
+    title = f"suite '{name}'"
+    suite = Suite.checked(read_toml(path, title), title).model_dump(exclude_unset=True)
     if "recipe" in suite:
-        suite["recipe"] = path.parent / suite["recipe"]
+        suite["recipe"] = Path(name).parent / suite["recipe"]
     return suite
-
-
-def _checked(name: str, key: str, value: Any) -> Any:
-    if key not in _KEYS:
-        raise UserError.unknown(f"key of the suite '{name}'", key, _KEYS)
-    kind, several = _KEYS[key]
-    values = value if several and isinstance(value, list) else [value]
-    if isinstance(value, list) is not several or any(type(each) is not kind for each in values):
-        word = {str: "a text", int: "a whole number", bool: "true or false"}[kind]
-        plural = {str: "texts", int: "whole numbers"}
-        raise UserError(
-            f"suite '{name}': {key} must be " + (f"a list of {plural[kind]}" if several else word)
-        )
-    return tuple(values) if several else value

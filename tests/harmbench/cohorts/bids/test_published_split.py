@@ -39,7 +39,8 @@ def test_a_large_study_has_the_published_sizes() -> None:
 def test_test_subjects_have_pairs_with_many_domains() -> None:
     target = [f"p{i}" for i in range(40)]
     sources = {"s": target[:20], "u": target[10:30]}
-    split = Split(0, 0.3, {name: Sizes(test=2 * SLICES) for name in ("t", "s", "u")})
+    sizes = {name: Sizes(test=2 * SLICES) for name in ("t", "s", "u")}
+    split = Split(validation=0, test=0.3, published=sizes)
     found = split_as_published({"t": target, **sources}, sources, split, SLICES)
     tested = {subject for subject, side in found.items() if side == "test"}
     assert len(tested) == 2

@@ -1,6 +1,8 @@
-"""Suites, as they are shipped and as users write them."""
+"""Shipped suites and suite files."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 
@@ -8,13 +10,13 @@ from harmbench import UserError
 from harmbench.execution.plan.suite import read_suite, shipped
 
 
-def test_two_suites_are_shipped_and_can_be_read():
+def test_both_shipped_suites_are_valid():
     assert shipped() == ["paper", "quick"]
     assert read_suite("quick")["methods"] == ("*",)
     assert read_suite("paper")["preset"] == "paper"
 
 
-def test_a_file_is_read_with_its_recipe_beside_it(tmp_path):
+def test_the_recipe_path_starts_at_the_folder_of_the_suite_file(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('methods = ["unet"]\nseeds = [0, 3]\nrecipe = "study.toml"\nn4 = true\n')
     assert read_suite(str(path)) == {
@@ -26,25 +28,28 @@ def test_a_file_is_read_with_its_recipe_beside_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("method = ['unet']", "no key of the suite"),
-        ("methods = 'unet'", "methods must be a list of texts"),
-        ("seeds = [0.5]", "seeds must be a list of whole numbers"),
-        ("preset = ['quick']", "preset must be a text"),
-        ("n4 = 1", "n4 must be true or false"),
-        ("methods = [", "suite"),
+        ("method = ['unet']", "no key 'method'; did you mean 'methods'?"),
+        ("methods = 'unet'", "methods: input should be a list"),
+        ("seeds = [0.5]", "seeds: input should be a valid integer"),
+        ("seeds = [true]", "seeds: input should be a valid integer"),
+        ("preset = ['quick']", "preset: input should be a valid string"),
+        ("n4 = 1", "n4: input should be a valid boolean"),
+        ("methods = [", "cannot be read"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path, text, said):
+def test_an_error_names_the_suite_the_key_and_the_reason(tmp_path, text, message):
     path = tmp_path / "mine.toml"
     path.write_text(text)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
         read_suite(str(path))
+    assert f"suite '{path}'" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_a_suite_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(UserError, match="no suite file"):
+def test_the_error_names_a_missing_suite(tmp_path):
+    with pytest.raises(UserError, match="there is no suite .*none"):
         read_suite(str(tmp_path / "none.toml"))
-    with pytest.raises(UserError, match="quick"):
+    with pytest.raises(UserError, match="no suite 'quik'; did you mean 'quick'"):
         read_suite("quik")
