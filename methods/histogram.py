@@ -9,18 +9,7 @@ from torch import Tensor
 
 from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans, ScanSet
 
-
-def quantiles(values: Tensor, count: int) -> Tensor:
-    """Return `count` quantiles of n >= 1 values, from the smallest to the largest.
-
-    Linear between order statistics, as `numpy.quantile` by default; `torch.quantile`
-    refuses the 16 million voxels that a large scan may have.
-    """
-    ordered = values.sort().values
-    place = torch.linspace(0, len(ordered) - 1, count, dtype=torch.float64, device=values.device)
-    below = place.floor().long()
-    above = (below + 1).clamp(max=len(ordered) - 1)
-    return torch.lerp(ordered[below], ordered[above], (place - below).to(values.dtype))
+from ._quantiles import evenly_spaced_quantiles
 
 
 def interpolate(x: Tensor, source: Tensor, target: Tensor) -> Tensor:
@@ -57,7 +46,7 @@ def population_quantiles(scans: ScanSet, count: int, progress: FitProgress) -> T
     for scan in progress.track(scans.batches(), "quantiles", len(scans)):
         values = scan.images[scan.masks]
         if len(values):
-            total += quantiles(values, count)
+            total += evenly_spaced_quantiles(values, count)
             found += 1
     return (total / max(found, 1)).float()
 
@@ -75,7 +64,8 @@ def match(image: Tensor, mask: Tensor, knots: Tensor) -> Tensor:
     values = image[mask]
     if not len(values):
         return image.clone()
-    matched = interpolate(values, quantiles(values, len(knots)), knots).clamp(0, 1)
+    own = evenly_spaced_quantiles(values, len(knots))
+    matched = interpolate(values, own, knots).clamp(0, 1)
     return image.masked_scatter(mask, matched)
 
 

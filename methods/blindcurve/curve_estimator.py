@@ -15,7 +15,7 @@ from .config import BlindCurveConfig
 from .disturb import disturbance_family, disturbed, draw_disturbances, draw_part, within
 from .features import slice_step, two_scales
 from .guard import Guard, layout
-from .maps import Curve, ascending, levels, quantiles_at
+from .maps import Curve, ascending, foreground_quantiles, levels
 from .population import (
     LearnedPopulation,
     Population,
@@ -162,7 +162,7 @@ class CurveLearner:
             anchor = population.anchor(image[mask], knots)
             row = scan_textures(image, mask, anchor, population, self.grid, config)
             textures.append(row.cpu())
-            departures.append(quantiles_at(truth[mask], at).cpu() - anchor.y.cpu())
+            departures.append(foreground_quantiles(truth[mask], at).cpu() - anchor.y.cpu())
         ridge = Ridge.of(torch.stack(textures), torch.stack(departures), 2, config.penalty)
         quantiles = self.learned.quantiles
         deviations = (quantiles - quantiles.mean(dim=0)).square() @ voxel_share(at)

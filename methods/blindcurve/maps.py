@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from .._cosine_field import Cosines, with_maxima_of
+from .._curves import locate
+from .._quantiles import quantiles
 
 # Quantiles are computed from at most this number of voxels, evenly spaced.
 _ENOUGH = 50_000
@@ -19,15 +21,13 @@ def levels(K: int) -> Tensor:
     return (1 - torch.cos(torch.pi * torch.arange(K + 1) / K)) / 2
 
 
-def quantiles_at(values: Tensor, at: Tensor) -> Tensor:
-    """Return quantiles of n >= 1 values, ascending; the first and the last are exact."""
-    ordered = values[:: max(1, len(values) // _ENOUGH)].sort().values
-    place = at.to(values.device) * (len(ordered) - 1)
-    below = place.floor().long()
-    above = (below + 1).clamp(max=len(ordered) - 1)
-    found = torch.lerp(ordered[below], ordered[above], place - below)
-    found[0], found[-1] = values.min(), values.max()
-    return found
+def foreground_quantiles(values: Tensor, at: Tensor) -> Tensor:
+    """Return the quantiles of n >= 1 values at levels from 0 to 1, ascending: `(K + 1,)`.
+
+    The inner ones are of evenly spaced values only; the first and the last are exact.
+    """
+    inner = quantiles(values[:: max(1, len(values) // _ENOUGH)], at)
+    return torch.cat((values.min()[None], inner[1:-1], values.max()[None]))
 
 
 def ascending(knots: Tensor) -> Tensor:
@@ -63,13 +63,7 @@ class Curve:
 
     def __call__(self, values: Tensor) -> Tensor:
         """Map values of any shape; beyond the knots they go to the nearer end."""
-        values = values.clamp(self.x[0], self.x[-1])
-        k = torch.searchsorted(self.x, values, right=True).sub_(1).clamp_(0, len(self.x) - 2)
-        w, h, d = self.x.diff(), self.y.diff(), self.slopes
-        t = (values - self.x[k]) / w[k]
-        s, d0, d1, rest = (h / w)[k], d[k], d[k + 1], t * (1 - t)
-        rise = (s * t * t + d0 * rest) / (s + (d0 + d1 - 2 * s) * rest)
-        return self.y[k] + h[k] * rise
+        return locate(values, self.x, self.y, self.slopes).heights()
 
     @property
     def exponent(self) -> float:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from harmbench import ScanSet
 
-from .maps import Curve, ascending, levels, quantiles_at
+from .maps import Curve, ascending, foreground_quantiles, levels
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Population:
         """Match a scan's foreground `(n,)` to the population's quantiles, or to given ones."""
         at = levels(len(self.knots) - 1).to(values.device)
         target = self.knots if knots is None else knots
-        return Curve(ascending(quantiles_at(values, at)), ascending(target))
+        return Curve(ascending(foreground_quantiles(values, at)), ascending(target))
 
     def other_subjects(self, deviations: Tensor) -> Tensor:
         """Return the quantiles of subjects who depart by `(C,)` deviations from the population."""
@@ -71,7 +71,7 @@ def learn_population(target: ScanSet, knots: int, components: int) -> LearnedPop
     of_scans, slicewise = [], True
     for scan in target.batches():
         image, mask = scan.images[0], scan.masks[0]
-        of_scans.append(quantiles_at(image[mask], at) if bool(mask.any()) else None)
+        of_scans.append(foreground_quantiles(image[mask], at) if bool(mask.any()) else None)
         highest = image.amax(dim=(-2, -1))[mask.any(dim=-1).any(dim=-1)]
         slicewise &= bool((highest > 1 - 1e-4).all())
     present = [row for row in of_scans if row is not None]

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .._quantiles import masked_quantile
+
 # Norms per slice are kept above this, as in the released code.
 EPS = 1e-6
 
@@ -62,30 +64,6 @@ def edge_gradient(x: Tensor, M: Tensor) -> Tensor:
     """
     signs = torch.where(M, sobel(x).sign(), 0.0)
     return F.conv_transpose2d(signs, _sobel_kernels(x), padding=1)[:, 0]
-
-
-def masked_quantile(values: Tensor, mask: Tensor, q: float) -> Tensor:
-    """Return each row's quantile over the places in `mask`, interpolated linearly.
-
-    Parameters
-    ----------
-    values, mask
-        `(B, n)` finite numbers, and bool.
-    q
-        In [0, 1].
-
-    Returns
-    -------
-    Tensor
-        `(B, 1)`; infinite for a row with an empty mask.
-    """
-    ordered = values.masked_fill(~mask, torch.inf).sort(dim=1).values
-    place = q * (mask.sum(dim=1, keepdim=True) - 1).clamp_min(0).to(values.dtype)
-    low = ordered.gather(1, place.floor().long())
-    high = ordered.gather(1, place.ceil().long())
-    # Not low + (high - low) * part: both are infinite for an empty mask.
-    part = place - place.floor()
-    return torch.where(part > 0, low * (1 - part) + high * part, low)
 
 
 def non_edge_mask(

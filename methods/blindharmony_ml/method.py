@@ -12,8 +12,9 @@ from torch import Tensor
 from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans, ScanSet, torch_generator
 
 from .._cosine_field import Cosines
+from .._quantiles import evenly_spaced_quantiles
 from ..blindharmony.method import BlindHarmony
-from ..histogram import Histogram, HistogramConfig, match, quantiles
+from ..histogram import Histogram, HistogramConfig, match
 from .config import ABLATIONS, PRESETS, LikelihoodConfig
 from .correction import monotone, with_field
 from .shrinkage import NaturalVariation
@@ -189,7 +190,7 @@ class BlindHarmonyLikelihood(Method):
 
     def _curve_knots(self) -> Tensor:
         """Return knots between which the target population has equally many voxels."""
-        knots = quantiles(self.histogram.knots, self.config.curve_bins + 1)
+        knots = evenly_spaced_quantiles(self.histogram.knots, self.config.curve_bins + 1)
         width = knots.diff().clamp_min(_LEAST)
         return torch.cat((width.new_zeros(1), (width / width.sum()).cumsum(dim=0)))
 

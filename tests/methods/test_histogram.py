@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harmbench_methods.histogram import Histogram, HistogramConfig, interpolate, quantiles
+from harmbench_methods.histogram import Histogram, HistogramConfig, interpolate
 from harmbench_methods.identity import Identity
 from harmbench_tasks.domains import Domain
 from harmbench_tasks.simulated import Exp, Gamma, Log
@@ -95,13 +95,6 @@ def test_equal_knots_meet_in_the_middle() -> None:
     target = torch.tensor([0.0, 0.2, 0.5, 0.4 + 0.2, 1.0])
     found = interpolate(torch.tensor([0.25, 0.5, 0.75]), source, target)
     torch.testing.assert_close(found, torch.tensor([0.1, 0.4, 0.8]))
-
-
-def test_quantiles_are_numpys() -> None:
-    values = np.random.default_rng(0).random(77)
-    found = quantiles(torch.from_numpy(values), 33)
-    np.testing.assert_allclose(found, np.quantile(values, np.linspace(0, 1, 33)), atol=1e-12)
-    assert quantiles(torch.tensor([0.3]), 4).tolist() == pytest.approx([0.3] * 4)
 
 
 @pytest.mark.parametrize("task", [Exp(), Log(), Gamma(0.7), Gamma(1.5)], ids=lambda t: t.name)

@@ -13,9 +13,9 @@ from harmbench_methods.blindcurve.maps import (
     Curve,
     Map,
     ascending,
+    foreground_quantiles,
     in_range,
     levels,
-    quantiles_at,
 )
 
 steps = st.lists(st.floats(0.01, 1), min_size=2, max_size=12)
@@ -67,13 +67,13 @@ def test_quantiles_are_numpys():
     values = torch.from_numpy(np.random.default_rng(0).gamma(2.0, size=3001)).float()
     at = levels(24)
     expected = np.quantile(values.numpy(), at.numpy())
-    np.testing.assert_allclose(quantiles_at(values, at).numpy(), expected, rtol=1e-4)
+    np.testing.assert_allclose(foreground_quantiles(values, at).numpy(), expected, rtol=1e-4)
 
 
 def test_quantiles_of_many_values_keep_both_ends():
     values = torch.from_numpy(np.random.default_rng(0).uniform(size=200_001)).float()
     values[77_777] = 3.0
-    found = quantiles_at(values, levels(8))
+    found = foreground_quantiles(values, levels(8))
     assert found[-1] == 3.0
     assert found[0] == values.min()
     torch.testing.assert_close(found[4], torch.tensor(0.5), atol=0.01, rtol=0)

@@ -10,7 +10,6 @@ from scipy import ndimage
 from harmbench_methods.blindharmony.terms import (
     correlation_gradient,
     edge_gradient,
-    masked_quantile,
     non_edge_mask,
     sobel,
 )
@@ -54,21 +53,6 @@ def test_edge_gradient_is_autograds(slices):
     M = torch.rand(3, 2, 9, 11, generator=torch.Generator().manual_seed(1)) < 0.5
     (expected,) = torch.autograd.grad((sobel(x).abs() * M).sum(), x)
     torch.testing.assert_close(edge_gradient(x.detach(), M), expected)
-
-
-@pytest.mark.parametrize("q", [0.0, 0.3, 1.0])
-def test_masked_quantile_is_numpys_over_the_mask(q):
-    generator = torch.Generator().manual_seed(2)
-    values = torch.randn(4, 50, generator=generator, dtype=torch.float64)
-    mask = torch.rand(4, 50, generator=generator) < 0.6
-    mask[1] = False
-    mask[2] = False
-    mask[2, 7] = True
-    got = masked_quantile(values, mask, q)[:, 0]
-    assert got[1] == torch.inf
-    for n in (0, 2, 3):
-        expected = np.quantile(values[n][mask[n]].numpy(), q)
-        np.testing.assert_allclose(float(got[n]), expected)
 
 
 def test_mask_takes_the_flattest_third_of_the_brain_and_no_background():
