@@ -193,8 +193,8 @@ def _show(cohort: Cohort) -> None:
     console.print(table)
     if "maximum_gap_days" in cohort.facts:
         console.print(f"Pairs lie at most {cohort.facts['maximum_gap_days']} days apart.")
-    if cohort.facts.get("elsewhere"):
-        console.print(f"{cohort.facts['elsewhere']} scans are of no domain.")
+    if cohort.facts.get("unassigned"):
+        console.print(f"{cohort.facts['unassigned']} scans are of no domain.")
     for details in cohort.table["details"]:
         if details.get("doubtful"):
             reason = f"correlation {details['correlation']:.2f} with the template is low"

@@ -9,7 +9,8 @@ from typing import Any
 
 from harmbench.cohorts.bids.layout import Scan
 from harmbench.cohorts.bids.recipe import DomainCriteria, Labels, Recipe
-from harmbench.cohorts.study import Found, Study
+from harmbench.cohorts.study.scans import StudyScans
+from harmbench.cohorts.study.source import Study
 from harmbench.errors import UserError
 from harmbench.preprocessing.file_names import refuse_dicom
 
@@ -67,7 +68,7 @@ class Listed(Study):
         """The CSV file."""
         return self._file
 
-    def find(self) -> Found:
+    def find(self) -> StudyScans:
         """Return the scans as the file lists them."""
         for domain in self.recipe.domains:
             subjects = {scan.subject for scan in self._domains[domain]}
@@ -76,7 +77,7 @@ class Listed(Study):
                     f"domain '{domain}' of {self._file} has only one subject, "
                     f"'{subjects.pop()}'; a split by subject needs at least two"
                 )
-        return Found({name: tuple(self._domains[name]) for name in self.recipe.domains}, {})
+        return StudyScans({name: tuple(self._domains[name]) for name in self.recipe.domains}, {})
 
     def _read(self) -> dict[str, list[Scan]]:
         """Read the file; every error names its line."""

@@ -77,17 +77,19 @@ class Cohort:
             notice = "another process is preparing this cohort; waiting for it"
             with hold_lock(lock, notice, progress):
                 if not (directory / "cohort.json").exists():
-                    cls._build(source, grid, directory, progress)
+                    cls._build(source, grid, home, directory, progress)
         return cls(directory, source.label)
 
     @staticmethod
-    def _build(source: CohortSource, grid: Grid, directory: Path, progress: Progress) -> None:
+    def _build(
+        source: CohortSource, grid: Grid, home: Path, directory: Path, progress: Progress
+    ) -> None:
         prefix = f".{directory.name}-"
         for stale in directory.parent.glob(f"{prefix}*"):
             shutil.rmtree(stale, ignore_errors=True)
         building = Path(tempfile.mkdtemp(prefix=prefix, dir=directory.parent))
         try:
-            source.prepare(grid, CohortWriter(building, grid), progress)
+            source.prepare(grid, home, CohortWriter(building, grid), progress)
             building.replace(directory)
         finally:
             shutil.rmtree(building, ignore_errors=True)
@@ -95,7 +97,7 @@ class Cohort:
     @staticmethod
     def path(source: CohortSource, grid: Grid, home: Path) -> Path:
         """Where the prepared cohort of a source lies, or will lie."""
-        name = f"{source.name}-{grid.name}-{source.key(grid)}-layout{LAYOUT}"
+        name = f"{source.name}-{grid.name}-{source.key(grid, home)}-layout{LAYOUT}"
         return home / "cohorts" / name
 
     def scans(self, domain: str, split: str | None = None, *, labelled: bool = False) -> ScanSet:

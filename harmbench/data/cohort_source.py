@@ -95,17 +95,34 @@ class CohortSource(ABC):
         return "+".join((self.title, *normalized, *self.prepare_options.labels))
 
     @abstractmethod
-    def key(self, grid: Grid) -> str:
-        """Hash everything that the prepared cohort depends on, its files' content included."""
+    def key(self, grid: Grid, home: Path) -> str:
+        """Hash everything that the prepared cohort depends on, its files' content included.
+
+        Parameters
+        ----------
+        grid
+            The grid to prepare scans on.
+        home
+            Home folder, for caches; the key does not depend on it.
+        """
 
     @abstractmethod
-    def prepare(self, grid: Grid, writer: CohortWriter, progress: Progress) -> None:
+    def prepare(self, grid: Grid, home: Path, writer: CohortWriter, progress: Progress) -> None:
         """Prepare every scan into `writer`; called once for a key.
+
+        Parameters
+        ----------
+        grid, home
+            As in `key`.
+        writer
+            Receives the arrays, the records and the description of the cohort.
+        progress
+            Shows the progress.
 
         Raises
         ------
         UserError
-            If what remains after leaving out bad scans is no cohort.
+            If too few usable scans remain for a cohort.
         """
 
     def t2_weighted(self, subject: str, grid: Grid) -> Tensor | None:

@@ -159,4 +159,4 @@ def test_the_recipe_is_changed_by_one_beside_it(oasis3, tmp_path) -> None:
     assert changed.recipe.pairs.maximum_gap_days == 15
     assert changed.recipe.domains[changed.sources[0]].sidecar["MagneticFieldStrength"] == (3,)
     with pytest.raises(UserError, match=r"DeviceSerialNumber is never 9, there are: 1, 175614"):
-        _ = changed.found
+        _ = changed.scans

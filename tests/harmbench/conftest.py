@@ -12,9 +12,8 @@ from helpers.volumes import Tree
 
 
 @pytest.fixture
-def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
-    """An empty BIDS folder, with a recipe beside it, and a home of its own."""
-    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path / "home"))
+def tree(tmp_path: Path) -> Tree:
+    """An empty BIDS folder, with a recipe and a home folder beside it."""
     return Tree(tmp_path / "study")
 
 

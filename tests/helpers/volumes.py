@@ -66,10 +66,11 @@ def labelled(image: nib.Nifti1Image) -> nib.Nifti1Image:
 
 
 class Tree:
-    """A BIDS folder under construction."""
+    """A BIDS folder under construction, with a recipe and a home folder beside it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.home = root.parent / "home"
         self.sites: dict[str, str] = {}
         self.recipe = root.parent / "tiny.toml"
         self.recipe.write_text(RECIPE)

@@ -38,10 +38,10 @@ class Tiny(CohortSource):
     target = "goal"
     sources = ("domain1", "elsewhere")
 
-    def key(self, grid):
+    def key(self, grid, home):
         return digest("tiny", 1, grid)
 
-    def prepare(self, grid, writer, progress):
+    def prepare(self, grid, home, writer, progress):
         if os.environ.get("TINY_COHORT_MUST_NOT_BE_PREPARED"):
             raise AssertionError("prepared again")
         subjects = {"goal": SUBJECTS, "domain1": SUBJECTS, "elsewhere": STRANGERS}
@@ -68,7 +68,7 @@ class Tiny(CohortSource):
                     )
                 )
         writer.finish(
-            name="tiny", key=self.key(grid), kind="real", target=self.target,
+            name="tiny", key=self.key(grid, home), kind="real", target=self.target,
             sources=self.sources, records=records, left_out={},
         )  # fmt: skip
 

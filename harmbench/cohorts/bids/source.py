@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 from harmbench.cohorts.bids.layout import Scan, find_scans, match, without_sidecar
 from harmbench.cohorts.bids.recipe import SHIPPED, load_recipe
-from harmbench.cohorts.study import Found, Study
+from harmbench.cohorts.study.scans import StudyScans
+from harmbench.cohorts.study.source import Study
 from harmbench.errors import UserError
 from harmbench.preprocessing.file_names import beside
 
@@ -65,7 +66,7 @@ class Bids(Study):
         """`participants.tsv`, which may be missing."""
         return self.root / "participants.tsv"
 
-    def find(self) -> Found:
+    def find(self) -> StudyScans:
         """Match the scans of the folder to the domains of the recipe."""
         self._check_labels()
         scans, unread = find_scans(self.root)
@@ -81,7 +82,7 @@ class Bids(Study):
             domain: tuple(replace(scan, labels=self._labels(scan)) for scan in found)
             for domain, found in matched.items()
         }
-        return Found(domains, {**unread, **left_out}, len(rest) - len(silent))
+        return StudyScans(domains, {**unread, **left_out}, len(rest) - len(silent))
 
     def _check_labels(self) -> None:
         labels = self.recipe.labels

@@ -172,7 +172,7 @@ class Phantom(CohortSource):
         number = len(self.subjects)
         return self.name if number == _SUBJECTS else f"{self.name}:{number}"
 
-    def key(self, grid: Grid) -> str:
+    def key(self, grid: Grid, home: Path) -> str:
         """Hash the version, the subjects, the grid and all parameters of the scanners."""
         chosen = normalization(self.normalization).key(())
         return digest("phantom", VERSION, _SEED, self.subjects, grid, SCANNERS, _REPEAT, *chosen)
@@ -181,7 +181,7 @@ class Phantom(CohortSource):
         """Render one; see `t2_weighted`."""
         return t2_weighted(subject, load_template(), grid) if subject in self.subjects else None
 
-    def prepare(self, grid: Grid, writer: CohortWriter, progress: Progress) -> None:
+    def prepare(self, grid: Grid, home: Path, writer: CohortWriter, progress: Progress) -> None:
         """Scan everybody, in as many processes as there are processors to use."""
         folders = {
             domain: writer.begin_domain(domain, len(self.subjects), labelled=True)
@@ -212,7 +212,7 @@ class Phantom(CohortSource):
         standard = normalize_rows(way, training, places, progress)
         writer.finish(
             name=self.name,
-            key=self.key(grid),
+            key=self.key(grid, home),
             kind="phantom",
             target=self.target,
             sources=self.sources,

@@ -13,7 +13,6 @@ from harmbench.cohorts.csv_list import Listed
 from harmbench.data.cohort import Cohort
 from harmbench.data.scans import Grid
 from harmbench.errors import UserError
-from harmbench.util.home import home
 from harmbench.util.progress import Silent
 from helpers.volumes import coarse, labelled
 
@@ -21,9 +20,8 @@ GRID = Grid("tiny", (5, 18, 22), (12.0, 9.6, 9.6))
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path) -> Path:
     """A brain, its labels, the same brain in a bright head, and its mask."""
-    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path / "home"))
     brain = coarse()
     data = np.asarray(brain.dataobj)
     head = np.where(data > 0, data, 0.9)
@@ -52,7 +50,7 @@ def test_a_listed_cohort_is_prepared_with_masks_and_labels(folder: Path) -> None
     path = write(folder, *rows, columns="path,subject,session,domain,mask,labels")
     source = Listed(path)
     assert (source.target, source.sources, source.title) == ("target", ("here",), "csv:scans")
-    cohort = Cohort.open(source, GRID, home(), Silent())
+    cohort = Cohort.open(source, GRID, folder / "home", Silent())
     assert set(cohort.left_out) == {"head.nii.gz"}
     assert "is not brain-extracted" in cohort.left_out["head.nii.gz"]
     assert "HD-BET or SynthStrip" in cohort.left_out["head.nii.gz"]
@@ -78,7 +76,7 @@ def test_a_listed_cohort_is_prepared_with_masks_and_labels(folder: Path) -> None
 def test_a_mistake_gets_its_line(folder: Path, row: str, line: str) -> None:
     path = write(folder, "brain.nii.gz,A,1,here", "brain.nii.gz,B,1,here", row)
     with pytest.raises(UserError, match=line):
-        _ = Listed(path).found
+        _ = Listed(path).scans
 
 
 def test_a_single_domain_and_a_recipe_are_refused(folder: Path) -> None:

@@ -28,7 +28,6 @@ from harmbench.preprocessing.brain_tools import Extractor, extracted_mask, find_
 from harmbench.preprocessing.initial_pose import brain_pose
 from harmbench.preprocessing.nifti_read import Volume, load_volume
 from harmbench.util.hashing import file_digest
-from harmbench.util.home import home
 from harmbench.util.progress import Silent
 from helpers.volumes import coarse, sampled, template
 
@@ -122,7 +121,7 @@ def opened(study: Any, prepare_options: PrepareOptions | None = None) -> Cohort:
     source = Bids(
         str(study.root), study.recipe, prepare_options=prepare_options or PrepareOptions()
     )
-    return Cohort.open(source, GRID, home(), Silent())
+    return Cohort.open(source, GRID, study.home, Silent())
 
 
 def details(cohort: Cohort) -> dict[str, Any]:
@@ -196,7 +195,7 @@ def test_a_tool_that_fails_costs_its_scan_and_is_named(study: Any, tools: Tools)
     (reason,) = cohort.left_out.values()
     assert reason.startswith("mri_synthstrip ")
     assert "failed on sub-A_T1w.nii.gz (exit code 3): out of memory" in reason
-    assert not list((home() / "masks").glob("*.nii.gz"))
+    assert not list((study.home / "masks").glob("*.nii.gz"))
 
 
 @pytest.mark.parametrize(

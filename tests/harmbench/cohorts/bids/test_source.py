@@ -16,7 +16,6 @@ from harmbench.cohorts.bids.source import Bids
 from harmbench.data.cohort import Cohort
 from harmbench.data.scans import GRIDS, Grid
 from harmbench.errors import UserError
-from harmbench.util.home import home
 from harmbench.util.progress import Silent
 from helpers import BRAINS, RECIPES
 from helpers.volumes import coarse, labelled
@@ -59,7 +58,7 @@ def test_a_tree_with_good_and_bad_scans_becomes_a_cohort(tree: Any) -> None:
     tree.add("H", "here").with_name("sub-H_T1w.json").write_text("{")
 
     log = Log()
-    cohort = Cohort.open(source(tree), GRID, home(), log)
+    cohort = Cohort.open(source(tree), GRID, tree.home, log)
 
     table = cohort.table.set_index(["subject", "session"])
     assert set(table.index) == {("A", "m0"), ("A", "m6"), ("B", "1"), ("C", "1"), ("D", "1")}
@@ -100,14 +99,14 @@ def test_a_tree_with_good_and_bad_scans_becomes_a_cohort(tree: Any) -> None:
 @pytest.mark.usefixtures("one_core")
 def test_what_was_registered_is_not_registered_again(tree: Any) -> None:
     subjects(tree)
-    Cohort.open(source(tree), GRID, home(), Silent())
-    kept = list((home() / "registrations").iterdir())
+    Cohort.open(source(tree), GRID, tree.home, Silent())
+    kept = list((tree.home / "registrations").iterdir())
     assert len(kept) == 1  # all four have one content
     # Told apart by what is kept, a second preparing must have used it.
     kept[0].write_text(json.dumps({**json.loads(kept[0].read_text()), "correlation": 0.41}))
-    shutil.rmtree(home() / "cohorts")
+    shutil.rmtree(tree.home / "cohorts")
     log = Log()
-    cohort = Cohort.open(source(tree), GRID, home(), log)
+    cohort = Cohort.open(source(tree), GRID, tree.home, log)
     assert all(row["correlation"] == 0.41 for row in cohort.table["details"])
     assert sum("correlation 0.41" in line for line in log.lines) == 4
 
@@ -124,7 +123,7 @@ def test_subjects_in_two_domains_are_paired_and_on_one_side(tree: Any) -> None:
     text = tree.recipe.read_text().replace('{ site = "there" }', '{ site = "here" }')
     text = text.replace("[labels]", "sidecar = { MagneticFieldStrength = 3 }\n[labels]")
     tree.recipe.write_text(text)
-    cohort = Cohort.open(source(tree), GRID, home(), Silent())
+    cohort = Cohort.open(source(tree), GRID, tree.home, Silent())
     assert cohort.table["paired"].all()
     assert cohort.pairs("there", "test") is not None
     assert set(cohort.scans("here", "test").subjects) == set(cohort.scans("there", "test").subjects)
@@ -134,16 +133,16 @@ def test_the_key_follows_content_and_not_dates(tree: Any) -> None:
     subjects(tree)
     image, labels = coarse(), labelled(coarse())
     path = tree.add("C", "there", image, labels=labels)
-    key = source(tree).key(GRID)
-    assert source(tree).key(GRIDS["quick"]) != key
+    key = source(tree).key(GRID, tree.home)
+    assert source(tree).key(GRIDS["quick"], tree.home) != key
     os.utime(path, ns=(1, 1))
-    assert source(tree).key(GRID) == key
+    assert source(tree).key(GRID, tree.home) == key
 
     def changed(path: Path) -> str:
         """The key with one byte of a file changed, before it is changed back."""
         content = path.read_bytes()
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-        found = source(tree).key(GRID)
+        found = source(tree).key(GRID, tree.home)
         path.write_bytes(content)
         return found
 
@@ -157,32 +156,32 @@ def test_the_key_follows_content_and_not_dates(tree: Any) -> None:
         text = other.read_text()
         assert old in text
         other.write_text(text.replace(old, new))
-        keys.add(source(tree).key(GRID))
+        keys.add(source(tree).key(GRID, tree.home))
         other.write_text(text)
     assert len(keys) == 6
-    assert source(tree).key(GRID) == key
+    assert source(tree).key(GRID, tree.home) == key
 
 
 def test_a_file_is_hashed_once_while_it_looks_the_same(tree: Any) -> None:
     subjects(tree)
     path = tree.root / "sub-C" / "anat" / "sub-C_T1w.nii.gz"
     os.utime(path, ns=(10**18, 10**18))
-    key = source(tree).key(GRID)
+    key = source(tree).key(GRID, tree.home)
     # Same size, and the date put back: that the change goes unseen shows what is remembered.
     content = path.read_bytes()
     path.write_bytes(content[:-1] + b"?")
     os.utime(path, ns=(10**18, 10**18))
-    assert source(tree).key(GRID) == key
+    assert source(tree).key(GRID, tree.home) == key
     os.utime(path, ns=(10**18 + 1, 10**18 + 1))
-    assert source(tree).key(GRID) != key
+    assert source(tree).key(GRID, tree.home) != key
 
 
 @pytest.mark.usefixtures("one_core")
 def test_a_scan_keeps_its_key_when_another_comes(tree: Any) -> None:
     subjects(tree)
-    before = Cohort.open(source(tree), GRID, home(), Silent())
+    before = Cohort.open(source(tree), GRID, tree.home, Silent())
     tree.add("E", "there")
-    after = Cohort.open(source(tree), GRID, home(), Silent())
+    after = Cohort.open(source(tree), GRID, tree.home, Silent())
     assert before.key != after.key
     assert before.scans("here").digest == after.scans("here").digest
 
@@ -193,8 +192,8 @@ def test_a_domain_left_with_one_subject_says_why(tree: Any) -> None:
     path = tree.root / "sub-D" / "anat" / "sub-D_T1w.nii.gz"
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match=r"domain 'there' is left with 1 .*sub-D_T1w\.nii\.gz"):
-        Cohort.open(source(tree), GRID, home(), Silent())
-    assert not [path for path in (home() / "cohorts").iterdir() if path.is_dir()]
+        Cohort.open(source(tree), GRID, tree.home, Silent())
+    assert not [path for path in (tree.home / "cohorts").iterdir() if path.is_dir()]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +211,7 @@ def test_a_recipe_that_does_not_fit_gets_one_line(tree: Any, old: str, new: str,
     subjects(tree)
     tree.recipe.write_text(tree.recipe.read_text().replace(old, new))
     with pytest.raises(UserError) as caught:
-        source(tree).key(GRID)
+        source(tree).key(GRID, tree.home)
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -220,14 +219,14 @@ def test_a_recipe_that_does_not_fit_gets_one_line(tree: Any, old: str, new: str,
 def test_a_recipe_that_matches_nothing_says_what_there_is(tree: Any) -> None:
     tree.add("A", "north")
     with pytest.raises(UserError, match="matches none of the 1 scans; .*there are: north"):
-        source(tree).key(GRID)
+        source(tree).key(GRID, tree.home)
 
 
 def test_a_domain_with_one_subject_is_an_error(tree: Any) -> None:
     subjects(tree)
     shutil.rmtree(tree.root / "sub-D")
     with pytest.raises(UserError, match="'there' of recipe 'tiny' has only one subject, 'C'"):
-        source(tree).key(GRID)
+        source(tree).key(GRID, tree.home)
 
 
 def test_what_is_missing_is_named(tree: Any, tmp_path: Path) -> None:
@@ -238,10 +237,10 @@ def test_what_is_missing_is_named(tree: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no folder .*nowhere"):
         Bids(str(tmp_path / "nowhere"), tree.recipe)
     with pytest.raises(UserError, match="is not a BIDS folder"):
-        source(tree).key(GRID)
+        source(tree).key(GRID, tree.home)
     (tree.root / "sub-A" / "anat").mkdir(parents=True)
     with pytest.raises(UserError, match="has no T1w scan"):
-        source(tree).key(GRID)
+        source(tree).key(GRID, tree.home)
 
 
 @pytest.mark.brains
@@ -258,7 +257,7 @@ def test_real_brains_of_two_scanners_lie_on_the_template(tree: Any) -> None:
     # Two subjects a domain: the fewest that are a cohort.
     for subject in ("OAS10040", "OAS10080", "IXI132", "IXI174"):
         (tree.root / f"sub-{subject}").symlink_to(BRAINS / f"sub-{subject}")
-    cohort = Cohort.open(source(tree), GRIDS["quick"], home(), Silent())
+    cohort = Cohort.open(source(tree), GRIDS["quick"], tree.home, Silent())
     assert not cohort.left_out
     assert all(row["correlation"] > 0.43 for row in cohort.table["details"])
     assert not any(row["doubtful"] for row in cohort.table["details"])
@@ -293,9 +292,9 @@ def test_sidecars_are_inherited_key_by_key_and_the_nearest_wins(tree: Any) -> No
     assert [path.name for path in found["A"].inherited] == ["T1w.json", "sub-A_T1w.json"]
 
     # Their content is part of the cohort's key.
-    key = source(tree).key(GRID)
+    key = source(tree).key(GRID, tree.home)
     (tree.root / "T1w.json").write_text(json.dumps({**fields, "EchoTime": 0.002}))
-    assert source(tree).key(GRID) != key
+    assert source(tree).key(GRID, tree.home) != key
 
     (tree.root / "sub-B" / "sub-B_T1w.json").write_text("{")
     tree.add("E", "here", field=1.5)

@@ -209,20 +209,21 @@ def test_default_is_twenty_subjects():
     assert Phantom("30").subjects[:20] == Phantom().subjects
 
 
-def test_key_follows_subjects_grid_and_scanners(monkeypatch):
-    key = Phantom().key(TINY)
-    assert key == Phantom("20").key(TINY)
-    others = {Phantom("21").key(TINY), Phantom().key(Grid("tiny", (6, 36, 44), (2.4, 4.8, 4.8)))}
+def test_key_follows_subjects_grid_and_scanners(tmp_path, monkeypatch):
+    key = Phantom().key(TINY, tmp_path)
+    other_grid = Grid("tiny", (6, 36, 44), (2.4, 4.8, 4.8))
+    assert key == Phantom("20").key(TINY, tmp_path)
+    others = {Phantom("21").key(TINY, tmp_path), Phantom().key(other_grid, tmp_path)}
     monkeypatch.setitem(SCANNERS, "domain1", SCANNERS["domain3"])
-    others.add(Phantom().key(TINY))
+    others.add(Phantom().key(TINY, tmp_path))
     assert key not in others
     assert len(others) == 3
 
 
-def test_the_key_does_not_wait_for_nilearn():
+def test_the_key_does_not_import_nilearn():
     code = (
-        "import sys; from harmbench.cohorts.phantom.source import Phantom;"
+        "import pathlib, sys; from harmbench.cohorts.phantom.source import Phantom;"
         "from harmbench.data.scans import GRIDS;"
-        "Phantom().key(GRIDS['quick']); sys.exit('nilearn' in sys.modules)"
+        "Phantom().key(GRIDS['quick'], pathlib.Path()); sys.exit('nilearn' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,1 @@
+"""Cohorts prepared from volumes on disk, however the study lists them."""

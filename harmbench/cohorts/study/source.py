@@ -1,0 +1,148 @@
+"""A cohort source for volumes on disk; subclasses list the scans of a study."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harmbench.cohorts.bids.recipe import Recipe
+from harmbench.cohorts.study.scans import StudyScans
+from harmbench.data.cohort_source import CohortSource
+from harmbench.preprocessing.brain_tools import find_extractor
+
+if TYPE_CHECKING:
+    from harmbench.cohorts.study.digests import StudyDigests
+    from harmbench.cohorts.study.preparation import UsableScan
+    from harmbench.data.cohort_writer import CohortWriter
+    from harmbench.data.scans import Grid
+    from harmbench.preprocessing.normalization.base import Standard
+    from harmbench.util.progress import Progress
+
+
+class Study(CohortSource):
+    """A cohort of volumes on disk: the part that all ways of listing them share.
+
+    Attributes
+    ----------
+    root
+        The folder that file names are relative to.
+    recipe
+        Domains, labels, pairs and splits of the study.
+    """
+
+    normalizations = ("minmax", "percentile", "zscore", "whitestripe", "nyul")
+    from_volumes = True
+    root: Path
+    recipe: Recipe
+
+    @abstractmethod
+    def find(self) -> StudyScans:
+        """Find the scans of every domain; only file names and sidecars are read."""
+
+    @property
+    @abstractmethod
+    def listing(self) -> Path:
+        """Return the table that describes the scans; its content is part of the key."""
+
+    @cached_property
+    def scans(self) -> StudyScans:
+        """The scans of the study, searched once."""
+        return self.find()
+
+    def key(self, grid: Grid, home: Path) -> str:
+        """Hash the recipe, the grid, the preparation, and the content of every file."""
+        return self._digests(grid, home).cohort_key(self.name)
+
+    def prepare(self, grid: Grid, home: Path, writer: CohortWriter, progress: Progress) -> None:
+        """Prepare every scan of a domain.
+
+        Raises
+        ------
+        UserError
+            If a domain has fewer than two usable subjects.
+        """
+        from harmbench.cohorts.study.jobs import plan_jobs
+        from harmbench.cohorts.study.preparation import check_subjects, prepare_scans
+        from harmbench.cohorts.study.records import assign_splits, cohort_facts, scan_records
+
+        digests = self._digests(grid, home)
+        self._log_unused(progress)
+        jobs = plan_jobs(self.scans, digests, writer)
+        result = prepare_scans(jobs, self.relative, progress)
+        domains = self.scans.domains
+        check_subjects(
+            {name: [self.relative(scan.path) for scan in domains[name]] for name in domains},
+            result,
+        )
+        splits = assign_splits(result.usable, list(domains), self.recipe, grid)
+        training = [
+            scan
+            for scan in result.usable
+            if scan.domain == self.target and splits[scan.scan.subject] == "train"
+        ]
+        standard = self._normalize(result.usable, training, progress)
+        writer.finish(
+            name=self.recipe.name,
+            key=digests.cohort_key(self.name),
+            kind="real",
+            target=self.target,
+            sources=self.sources,
+            records=scan_records(
+                result.usable, self.recipe, digests, splits, standard, self.relative
+            ),
+            left_out=dict(sorted({**self.scans.left_out, **result.left_out}.items())),
+            normalization=self.normalization,
+            facts=cohort_facts(self.recipe, self.scans.unassigned, standard),
+        )
+
+    def relative(self, path: Path) -> str:
+        """Return the name of a file: its path relative to `root` if it lies there."""
+        inside = path.is_relative_to(self.root)
+        return (path.relative_to(self.root) if inside else path).as_posix()
+
+    def _digests(self, grid: Grid, home: Path) -> StudyDigests:
+        """Return the digests, computed once: the key must belong to the scans prepared later."""
+        # Importing these takes seconds, and commands that list cohorts need no digest.
+        from harmbench.cohorts.study.digests import StudyDigests
+        from harmbench.cohorts.study.settings import StudySettings
+
+        if (grid, home) not in self._digests_cache:
+            settings = StudySettings(
+                recipe=self.recipe,
+                grid=grid,
+                home=home,
+                normalization=self.normalization,
+                options=self.prepare_options,
+                extractor=find_extractor(self.prepare_options.brain_extraction),
+            )
+            digests = StudyDigests(self.scans, self.listing, settings)
+            self._digests_cache[grid, home] = digests
+        return self._digests_cache[grid, home]
+
+    @cached_property
+    def _digests_cache(self) -> dict[tuple[Grid, Path], StudyDigests]:
+        return {}
+
+    def _log_unused(self, progress: Progress) -> None:
+        """Log the scans that are not prepared, with the reason."""
+        for name, reason in self.scans.left_out.items():
+            progress.log(f"left out {name}: {reason}")
+        if self.scans.unassigned:
+            progress.log(f"{self.scans.unassigned} scans are of no domain of '{self.recipe.name}'")
+
+    def _normalize(
+        self, usable: Sequence[UsableScan], training: Sequence[UsableScan], progress: Progress
+    ) -> Standard:
+        """Apply a learned normalisation, learned from the target's training scans."""
+        from harmbench.preprocessing.normalization import normalization
+        from harmbench.preprocessing.normalize_rows import normalize_rows
+
+        return normalize_rows(
+            normalization(self.normalization),
+            [scan.prepared.landmarks for scan in training],
+            [(scan.job.folder, scan.job.row) for scan in usable],
+            progress,
+        )
