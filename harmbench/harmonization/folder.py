@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections import Counter
@@ -90,8 +91,9 @@ def harmonize_folder(
         finished = [(job, result) for job, result in existing if result is not None]
         remaining = [job for job, result in existing if result is None]
         computed = in_processes(harmonize_file, remaining, harmonizer, most=processes)
-        results = progress.track(chain(finished, computed), "harmonising scans", len(jobs))
-        counts = Counter(_logged(job, result, progress) for job, result in results)
+        with contextlib.closing(computed):
+            results = progress.track(chain(finished, computed), "harmonising scans", len(jobs))
+            counts = Counter(_logged(job, result, progress) for job, result in results)
     return FolderSummary(len(jobs), counts["harmonised"], counts["existing"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def normalize_rows(
         return ()
     standard = method.standard(training)
     finished = in_processes(normalize_row, rows, method.name, standard, least=_ROWS_PER_WORKER)
-    for _ in progress.track(finished, "normalising scans", len(rows)):
-        pass
+    with contextlib.closing(finished):
+        for _ in progress.track(finished, "normalising scans", len(rows)):
+            pass
     return standard

@@ -5,6 +5,7 @@ joblib is not used: measured with 1.6.0, its workers run on when the parent is k
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -12,6 +13,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from harmbench.errors import UserError
@@ -39,6 +41,10 @@ def in_processes(
     With a single processor, or too few items to be worth a process, the function runs in
     this process. Workers end with their parent, even if it is killed.
 
+    After Ctrl-C, or if the caller closes the generator, the workers are terminated. An item
+    that is running then is lost, so `work` must write its files atomically. After an error of
+    an item, the other running items are finished.
+
     Parameters
     ----------
     work
@@ -62,12 +68,14 @@ def in_processes(
         for item in items:
             yield item, _on_one_thread(work, item, shared)
         return
+    # Workers end when the writing end is closed: by this process, or because it was killed.
+    lifeline, writing_end = multiprocessing.Pipe(duplex=False)
     executor = ProcessPoolExecutor(
         workers,
         # A forked child may hang on a lock that a thread of torch held.
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
-        initargs=(work, shared),
+        initargs=(lifeline, work, shared),
     )
     try:
         futures = {executor.submit(_run_item, item): item for item in items}
@@ -78,27 +86,30 @@ def in_processes(
             "the system killed a worker process (possibly out of memory); finished items are "
             "kept: run the same command on fewer processors (taskset -c 0 harmbench ...)"
         ) from error
+    except (KeyboardInterrupt, GeneratorExit):
+        writing_end.close()
+        raise
     finally:
-        # After an error or Ctrl-C, items that have not started are dropped.
         executor.shutdown(cancel_futures=True)
+        writing_end.close()
+        lifeline.close()
 
 
 # The function and the shared arguments, in a worker process.
 _call: dict[str, Any] = {}
 
 
-def _start_worker(work: Callable[..., Any], shared: tuple[Any, ...]) -> None:
+def _start_worker(lifeline: Connection, work: Callable[..., Any], shared: tuple[Any, ...]) -> None:
     _call.update(work=work, shared=shared)
-    # Ctrl-C reaches the whole process group: only the parent handles it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A killed parent cannot stop its workers, and they would wait forever.
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Ctrl-C reaches the whole process group: the parent ends its workers. SIG_IGN would be
+    # inherited by the programs that a worker starts, and they would run on.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
+def _end_with_parent(lifeline: Connection) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        lifeline.recv()
     os._exit(1)
 
 

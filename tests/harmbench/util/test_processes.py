@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -39,29 +40,56 @@ def test_a_killed_worker_is_one_error():
         list(in_processes(vanish, range(4)))
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
-def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+@pytest.fixture
+def parent(tmp_path):
+    """A process whose two workers sleep, and their folder: a file by number for each worker."""
     module = tmp_path / "sleepy.py"
     module.write_text(
         "import os, pathlib, time\n"
         "from harmbench.util.processes import in_processes\n"
         "def sleep(item, folder):\n"
+        "    if item == 0:\n"
+        "        return\n"
         "    pathlib.Path(folder, str(os.getpid())).touch()\n"
         "    time.sleep(600)\n"
         "if __name__ == '__main__':\n"
         "    import sleepy, sys\n"
-        "    list(in_processes(sleepy.sleep, range(4), sys.argv[1]))\n"
+        "    for item, _ in in_processes(sleepy.sleep, range(4), sys.argv[1], most=2):\n"
+        "        pathlib.Path(sys.argv[1] + '.finished').write_text(str(item))\n"
     )
     started = tmp_path / "started"
     started.mkdir()
-    parent = subprocess.Popen(
-        [sys.executable, module, started], env={**os.environ, "PYTHONPATH": str(tmp_path)}
+    process = subprocess.Popen(
+        [sys.executable, module, started],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        start_new_session=True,
     )
     wait(lambda: len(list(started.iterdir())) >= 2)
-    parent.kill()
-    parent.wait()
+    yield process, started
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
+def test_workers_end_with_a_parent_that_is_killed(parent):
+    process, started = parent
+    process.kill()
+    process.wait()
     workers = [int(path.name) for path in started.iterdir()]
-    assert len(workers) >= 2
+    wait(lambda: not any(alive(worker) for worker in workers))
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
+@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["parent", "group"])
+def test_an_interrupt_ends_running_workers_and_keeps_finished_items(parent, send):
+    process, started = parent
+    wait(lambda: started.with_suffix(".finished").exists())
+    send(process.pid, signal.SIGINT)
+    # Python itself ends so after a KeyboardInterrupt that nothing catches.
+    assert process.wait(timeout=30) == -signal.SIGINT
+    assert started.with_suffix(".finished").read_text() == "0"
+    workers = [int(path.name) for path in started.iterdir()]
     wait(lambda: not any(alive(worker) for worker in workers))
 
 
