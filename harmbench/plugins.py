@@ -17,25 +17,12 @@ import pluggy
 
 from harmbench import hookspecs
 from harmbench.errors import UserError, one_line
-from harmbench.util.hashing import digest, file_digest
+from harmbench.util.hashing import digest
 from harmbench.util.lazy import SHOWN, Lazy, shown_attributes
 
 _FILE_MODULE = "harmbench_plugin_"
 
 KINDS = ("methods", "tasks", "cohorts", "metrics", "figures")
-
-
-def code_version(kind: type) -> str:
-    """Return what is to be hashed for a class: its version, and the content of a single file.
-
-    A package states its version; a file that is being tried out changes all the time, and
-    must not be answered with the results of before.
-    """
-    version = str(getattr(kind, "version", ""))
-    module = sys.modules.get(kind.__module__)
-    if kind.__module__.startswith(_FILE_MODULE) and module is not None and module.__file__:
-        return f"{version}+{file_digest(Path(module.__file__))}"
-    return version
 
 
 @dataclass(kw_only=True)

@@ -291,6 +291,7 @@ class ClassifySite(Task):
 
     summary = "tell harmonised scans from the target's by a classifier trained on them"
     measures: ClassVar[Mapping[str, bool]] = {"site_accuracy": False}
+    uses_metrics = False
     headline = ("site_accuracy",)
 
     def __init__(self, source: str) -> None:

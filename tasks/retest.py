@@ -210,6 +210,7 @@ class Retest(Task):
     summary = "white-matter volume of harmonised scans against the target's of the same subjects"
     instruments: ClassVar[Mapping[str, type[Instrument]]] = {SEGMENTER: Segmenter}
     measures: ClassVar[Mapping[str, bool]] = {"wm_volume_cv": False, "wm_volume_icc": True}
+    uses_metrics = False
     headline = ("wm_volume_cv", "wm_volume_icc")
 
     def __init__(self, source: str) -> None:

@@ -116,3 +116,9 @@ class FitData:
         pairs = None if self._pairs is None else [side.digest for side in self._pairs]
         source = None if self._source is None else self._source.digest
         return digest("fit data", self.target.digest, self.validation.digest, source, pairs)
+
+    @property
+    def code(self) -> str:
+        """Hash of the code of the scans' transforms."""
+        scan_sets = (self.target, self.validation, self._source, *(self._pairs or ()))
+        return digest([None if scans is None else scans.code for scans in scan_sets])

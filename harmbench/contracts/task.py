@@ -31,6 +31,9 @@ class Task(ABC):
         chooses. Each is fitted once for a target, seed and preset, and shared by all cells.
     measures
         Scores that no registered metric computes: by name, whether higher is better.
+    uses_metrics
+        Whether the scorer computes registered metrics. If not, a newly registered metric leaves
+        the cells of this task as they are.
     headline
         Headline metrics, most important first: shown in the one line of a cell, and used to
         rank subjects.
@@ -43,6 +46,7 @@ class Task(ABC):
     version: ClassVar[str] = "1"
     instruments: ClassVar[Mapping[str, type[Instrument]]] = {}
     measures: ClassVar[Mapping[str, bool]] = {}
+    uses_metrics: ClassVar[bool] = True
     headline: ClassVar[Sequence[str]] = ("psnr", "ssim", "wasserstein")
     expected_failures: ClassVar[Mapping[str, str]] = {}
 

@@ -14,11 +14,12 @@ import pandas as pd
 from harmbench.data.cohort_source import CohortSource
 from harmbench.data.cohort_writer import CohortWriter, ScanRecord
 from harmbench.data.prepare_options import DEFAULT_NORMALIZATION
-from harmbench.data.scan_files import LAYOUT
 from harmbench.data.scan_set import ScanKey, ScanSet
 from harmbench.data.scans import Grid
 from harmbench.util.files import hold_lock
+from harmbench.util.hashing import digest
 from harmbench.util.progress import Progress
+from harmbench.util.source_code import code_version
 
 
 class Cohort:
@@ -29,7 +30,9 @@ class Cohort:
     name
         Label of its source, such as `"phantom"` or `"bids:oasis3+nyul"`.
     key
-        Content hash of all that went into it; recorded with every result.
+        Content hash of its files and how they are prepared; recorded with every result.
+    code
+        Hash of the code that prepared it, empty if unknown.
     kind
         `"phantom"` or `"real"`, shown wherever a number from it is.
     target, sources
@@ -46,9 +49,10 @@ class Cohort:
         One row for every scan, with the columns of `ScanRecord`.
     """
 
-    def __init__(self, directory: Path, name: str | None = None) -> None:
+    def __init__(self, directory: Path, name: str | None = None, *, code: str = "") -> None:
         description = json.loads((directory / "cohort.json").read_text())
         self.directory = directory
+        self.code = code
         self.name: str = description["name"] if name is None else name
         self.key: str = description["key"]
         self.kind: str = description["kind"]
@@ -78,7 +82,7 @@ class Cohort:
             with hold_lock(lock, notice, progress):
                 if not (directory / "cohort.json").exists():
                     cls._build(source, grid, home, directory, progress)
-        return cls(directory, source.label)
+        return cls(directory, source.label, code=code_version(type(source)))
 
     @staticmethod
     def _build(
@@ -97,8 +101,8 @@ class Cohort:
     @staticmethod
     def path(source: CohortSource, grid: Grid, home: Path) -> Path:
         """Where the prepared cohort of a source lies, or will lie."""
-        name = f"{source.name}-{grid.name}-{source.key(grid, home)}-layout{LAYOUT}"
-        return home / "cohorts" / name
+        key = digest(source.key(grid, home), code_version(type(source)))
+        return home / "cohorts" / f"{source.name}-{grid.name}-{key}"
 
     def scans(self, domain: str, split: str | None = None, *, labelled: bool = False) -> ScanSet:
         """Return the scans of a domain, of one split or of all; if asked, those with labels."""

@@ -11,9 +11,6 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-# Raised when the folders below change, so that older cohorts are prepared again.
-LAYOUT = 2
-
 DTYPES: dict[str, type[np.generic]] = {
     "images": np.float32,
     "masks": np.bool_,

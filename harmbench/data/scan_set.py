@@ -14,6 +14,7 @@ from torch import Tensor
 from harmbench.data.scan_files import ScanFiles, read_scans, read_slices
 from harmbench.data.scans import Grid, Scans
 from harmbench.util.hashing import digest
+from harmbench.util.source_code import code_version
 
 
 class Transform(Protocol):
@@ -135,6 +136,11 @@ class ScanSet:
         if self._transform is not None:
             transform = (self._transform.digest, self._positions)
         return digest("scans", self.grid, self.scans, self.labelled, transform)
+
+    @property
+    def code(self) -> str:
+        """Hash of the transform's code; empty without a transform."""
+        return "" if self._transform is None else code_version(type(self._transform))
 
     def with_transform(self, transform: Transform) -> Self:
         """Return the same scans with `transform` applied whenever they are read.

@@ -28,11 +28,12 @@ from harmbench.execution.plan import settings
 from harmbench.execution.plan.plan import PlannedCell, make_plan
 from harmbench.execution.plan.request import Request
 from harmbench.execution.plan.selection import select
-from harmbench.plugins import Registry, code_version
+from harmbench.plugins import Registry
 from harmbench.preprocessing.normalization import normalization
 from harmbench.preprocessing.version import PREPROCESSING_VERSION
 from harmbench.util.hashing import canonical, digest
 from harmbench.util.progress import Progress
+from harmbench.util.source_code import code_version
 
 # Increase whenever the same scan and fit would give a different file.
 VERSION = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -74,6 +75,8 @@ class Score:
         the best itself.
     flags
         Warnings of the method, by "subject/session", of any seed.
+    environments
+        Versions of libraries and class of device, of each seed.
     runs
         Ids of the runs, by seed.
     label
@@ -92,6 +95,7 @@ class Score:
     tier: int | None
     p: float
     flags: Mapping[str, str] = field(repr=False)
+    environments: tuple[Mapping[str, str], ...] = field(repr=False)
     runs: Mapping[int, str] = field(repr=False)
     label: str = field(repr=False)
     subject_values: SubjectValues = field(repr=False)
@@ -200,6 +204,28 @@ class Board:
     def methods(self) -> tuple[Row, ...]:
         """The rows without the controls."""
         return tuple(row for row in self.rows if not row.control)
+
+    @cached_property
+    def usual_environment(self) -> Mapping[str, str]:
+        """The most frequent versions of libraries and class of device; the newest if tied."""
+        counts = Counter(
+            tuple(sorted(environment.items()))
+            for row in self.rows
+            for score in row.scores.values()
+            for environment in score.environments
+            if environment
+        )
+        return dict(counts.most_common(1)[0][0]) if counts else {}
+
+    def unusual(self, score: Score) -> dict[str, str]:
+        """Return the libraries and the device that differ from those of most numbers here."""
+        usual = self.usual_environment
+        return {
+            name: version
+            for environment in score.environments
+            for name, version in environment.items()
+            if version != usual.get(name)
+        }
 
     @property
     def title(self) -> str:

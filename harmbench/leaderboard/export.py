@@ -33,7 +33,7 @@ _RUN = {
     "kind": ("string", "", "'phantom': simulated heads, NOT real scans; or 'real'"),
     "preset": ("string", "", "'quick' or 'paper': grid and settings"),
     "normalization": ("string", "", "how intensities became [0, 1]"),
-    "data": ("string", "", "hash of the test data: numbers of two never mix"),
+    "question": ("string", "", "hash of task, test data and instruments: numbers of two never mix"),
     "seed": ("int64", "", "base seed of everything random"),
 }
 # Columns of a value.

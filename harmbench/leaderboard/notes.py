@@ -9,13 +9,16 @@ from harmbench.leaderboard.formatting import count
 from harmbench.leaderboard.overall import RESAMPLES
 from harmbench.statistics.hypothesis import LEVEL, smallest_p
 
+# Marks numbers that were computed with other library versions, or on another class of device.
+UNUSUAL = "†"
 # Flagged scans whose reason is shown.
 _SHOWN = 2
 
 
 def notes(board: Board) -> list[str]:
     """Return the notes on a board, one a line."""
-    return [*_legend(board), *_tests(board), *_seeds(board), *_flags(board), *_missing(board)]
+    parts = (_legend, _tests, _seeds, _environments, _flags, _missing)
+    return [note for part in parts for note in part(board)]
 
 
 def _legend(board: Board) -> Iterator[str]:
@@ -83,6 +86,21 @@ def _seeds(board: Board) -> Iterator[str]:
                 for seeds, labels in labels_by_seeds.items()
             )
             yield f"{task}: seeds differ ({texts}); tests compare the common seeds"
+
+
+def _environments(board: Board) -> Iterator[str]:
+    by_difference: dict[str, list[str]] = {}
+    for row in board.rows:
+        for task, score in row.scores.items():
+            if unusual := board.unusual(score):
+                usual = board.usual_environment
+                text = ", ".join(
+                    f"{name} {version} instead of {usual.get(name, 'none')}"
+                    for name, version in sorted(unusual.items())
+                )
+                by_difference.setdefault(text, []).append(f"{row.label} on {task}")
+    for difference, cells in by_difference.items():
+        yield f"{UNUSUAL} {', '.join(cells)}: computed with {difference}"
 
 
 def _flags(board: Board) -> Iterator[str]:

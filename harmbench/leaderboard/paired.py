@@ -126,8 +126,8 @@ def compare(one: Side, other: Side, measures: Iterable[Measure]) -> list[Differe
     Raises
     ------
     UserError
-        If they were not measured on the same test data, or share no metric with values by
-        subject.
+        If they were not measured on the same test data, or share no metric of the same version
+        with values by subject.
     """
     seeds = _seeds(one, other)
     differences = [
@@ -136,7 +136,7 @@ def compare(one: Side, other: Side, measures: Iterable[Measure]) -> list[Differe
         if (difference := _difference(one, other, measure, seeds)) is not None
     ]
     if not differences:
-        raise UserError("the two runs share no metric with values by subject")
+        raise UserError("the two runs share no metric of the same version with values by subject")
     adjusted = holm([each.p for each in differences])
     return [replace(each, p=float(p)) for each, p in zip(differences, adjusted, strict=True)]
 
@@ -188,7 +188,17 @@ def tidy(differences: Sequence[Difference]) -> pd.DataFrame:
 def _difference(
     one: Side, other: Side, measure: Measure, seeds: Sequence[int] | None
 ) -> Difference | None:
-    """Return the difference in one metric, p unadjusted; None without values by subject."""
+    """Return the difference in one metric, p unadjusted.
+
+    None without values by subject, or if the two sides have different versions of the metric.
+    """
+    versions = [
+        by_name.get(measure.name, "")
+        for runs in (one.runs, other.runs)
+        for by_name in runs["metric_versions"]
+    ]
+    if len(set(versions)) > 1:
+        return None
     tables = [_subjects(runs, measure.name, seeds) for runs in (one.runs, other.runs)]
     if any(not table for table in tables):
         return None
@@ -218,7 +228,9 @@ def _mean(values: Array, differences: Array) -> float:
 
 def _seeds(one: Side, other: Side) -> list[int] | None:
     """Return the common seeds; None if each side is to be averaged over its own seeds."""
-    data = [dict(zip(runs["seed"], runs["data"], strict=True)) for runs in (one.runs, other.runs)]
+    data = [
+        dict(zip(runs["seed"], runs["question"], strict=True)) for runs in (one.runs, other.runs)
+    ]
     common = sorted(data[0].keys() & data[1].keys())
     if common and all(data[0][seed] == data[1][seed] for seed in common):
         return [int(seed) for seed in common]

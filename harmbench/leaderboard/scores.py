@@ -28,6 +28,7 @@ class RunScore:
     reason: str
     run_id: str
     flags: Mapping[str, str]
+    environment: Mapping[str, str]
     estimate: Sequence[float]
     names: tuple[str, ...]
     values: Array
@@ -36,12 +37,23 @@ class RunScore:
 def run_scores(runs: pd.DataFrame, metric: str) -> dict[str, dict[str, list[RunScore]]]:
     """Return the values of a metric of all runs, by task and label."""
     scores: dict[str, dict[str, list[RunScore]]] = {}
-    names = ["task", "label", "seed", "status", "reason", "run_id", "flags", "subjects"]
+    names = ["task", "label", "seed", "status", "reason", "run_id", "flags"]
+    names += ["environment", "subjects"]
     names += [f"{metric}.subjects", metric, f"{metric}.low", f"{metric}.high"]
     columns = (runs[name].tolist() for name in names)
-    for task, label, seed, status, reason, run_id, flags, subjects, values, *estimate in zip(
-        *columns, strict=True
-    ):
+    for (
+        task,
+        label,
+        seed,
+        status,
+        reason,
+        run_id,
+        flags,
+        environment,
+        subjects,
+        values,
+        *rest,
+    ) in zip(*columns, strict=True):
         subject_names, numbers = decode(subjects, values)
         run = RunScore(
             label=label,
@@ -50,7 +62,8 @@ def run_scores(runs: pd.DataFrame, metric: str) -> dict[str, dict[str, list[RunS
             reason=reason,
             run_id=run_id,
             flags=flags,
-            estimate=estimate,
+            environment=environment,
+            estimate=rest,
             names=subject_names,
             values=numbers,
         )
@@ -141,6 +154,7 @@ def _score(
         tier=tier,
         p=p,
         flags={scan: flag for run in runs for scan, flag in run.flags.items()},
+        environments=tuple(run.environment for run in runs),
         runs={run.seed: run.run_id for run in runs},
         label=runs[0].label,
         subject_values=subjects,

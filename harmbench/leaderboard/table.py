@@ -61,36 +61,53 @@ def boards(
         return
     if tasks is not None:
         runs = runs[runs["task"].isin(tasks)]
-    runs = _with_edition(runs)
-    # Code or settings may have changed: of several runs of a cell the newest counts.
-    runs = runs.sort_values("started", kind="stable").drop_duplicates(
-        [*GROUP, "edition", "label", "task", "seed"], keep="last"
-    )
-    groups = [cells for _, cells in runs.groupby([*GROUP, "edition"], sort=False)]
-    for cells in sorted(groups, key=lambda cells: -int(cells["started"].max())):
-        for measure in measures:
-            if measure.name in cells and cells[measure.name].notna().any():
-                yield _board(cells, measure)
+    runs = runs.sort_values("started", kind="stable")
+    made = [
+        (int(cells["started"].max()), _board(cells, measure))
+        for measure in measures
+        if measure.name in runs and runs[measure.name].notna().any()
+        for cells in _cells_by_board(runs, measure)
+    ]
+    # Stable: boards of equal age keep the order of the measures.
+    for _, board in sorted(made, key=lambda item: -item[0]):
+        yield board
 
 
-def _with_edition(runs: pd.DataFrame) -> pd.DataFrame:
-    """Add column `edition`: the number of newer versions of the task's test data.
+def _cells_by_board(runs: pd.DataFrame, measure: Measure) -> Iterator[pd.DataFrame]:
+    """Yield the newest run of every cell of each board with a number of the metric."""
+    runs = _with_edition(runs, measure)
+    # Code may have changed: of several runs of a cell the newest counts.
+    runs = runs.drop_duplicates([*GROUP, "edition", "label", "task", "seed"], keep="last")
+    for _, cells in runs.groupby([*GROUP, "edition"], sort=False):
+        if cells[measure.name].notna().any():
+            yield cells
+
+
+def _with_edition(runs: pd.DataFrame, measure: Measure) -> pd.DataFrame:
+    """Add column `edition`: the number of newer definitions of the task or the metric.
 
     Different test data share an edition where no seed has both, as in a task that draws them
-    by seed. Runs without scores have no digest of test data, and count as the newest.
+    by seed. Runs without a number of the metric have the newest edition of their question.
     """
+    versions = [by_name.get(measure.name, "") for by_name in runs["metric_versions"]]
+    runs = runs.assign(version=versions)
+    measured = (runs["version"] != "") | runs[measure.name].notna()
     editions: dict[tuple[Any, ...], int] = {}
+    newest: dict[tuple[Any, ...], int] = {}
     taken: dict[tuple[Any, ...], list[set[int]]] = {}
-    scored = runs[runs["data"] != ""].sort_values("started", ascending=False, kind="stable")
-    for (*task, data), cells in scored.groupby([*GROUP, "task", "data"], sort=False):
+    names = [*GROUP, "task", "question"]
+    for (*task, question, version), cells in (
+        runs[measured].iloc[::-1].groupby([*names, "version"], sort=False)
+    ):
         seeds, seen = set(cells["seed"]), taken.setdefault(tuple(task), [])
         edition = next((k for k, others in enumerate(seen) if not seeds & others), len(seen))
         if edition == len(seen):
             seen.append(set())
         seen[edition] |= seeds
-        editions[*task, data] = edition
-    keys = zip(*(runs[name] for name in [*GROUP, "task", "data"]), strict=True)
-    return runs.assign(edition=[editions.get(key, 0) for key in keys])
+        editions[*task, question, version] = edition
+        newest.setdefault((*task, question), edition)
+    keys = zip(*(runs[name] for name in [*names, "version"]), strict=True)
+    return runs.assign(edition=[editions.get(key, newest.get(key[:-1], 0)) for key in keys])
 
 
 def _board(runs: pd.DataFrame, measure: Measure) -> Board:

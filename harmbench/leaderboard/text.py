@@ -11,7 +11,7 @@ import pandas as pd
 
 from harmbench.leaderboard.board import Board, Row, Score
 from harmbench.leaderboard.formatting import interval, number, with_interval
-from harmbench.leaderboard.notes import notes
+from harmbench.leaderboard.notes import UNUSUAL, notes
 from harmbench.leaderboard.published import Reference
 
 # Columns that plugins add: texts by method, by heading.
@@ -121,16 +121,16 @@ def _row(board: Board, row: Row, extra: Extra) -> list[str]:
     }
     return [
         f"{row.label} *" if row.control else row.label,
-        *(_score(row.scores.get(task)) for task in board.tasks),
+        *(_score(board, row.scores.get(task)) for task in board.tasks),
         *("" if row.control else overall[heading] for heading in _overall(board)),
         *(column.get(row.label, "") for column in extra.values()),
     ]
 
 
-def _score(score: Score | None) -> str:
+def _score(board: Board, score: Score | None) -> str:
     if score is None or not score.known:
         return "" if score is None or score.status == "done" else score.status
-    text = number(score.value)
+    text = number(score.value) + (UNUSUAL if board.unusual(score) else "")
     if score.tier is not None:
         text += f" ({score.tier})"
     if bounds := interval(score.low, score.high):

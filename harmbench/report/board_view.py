@@ -64,7 +64,9 @@ def board_view(
         cells = _overall_fields(board, row, several=several, normalized=normalized)
         for task in tasks:
             href = f"{root}{group.files[task]}#r{group.labels[row.label]}"
-            cells.append(score_field(row, row.scores.get(task), scales[task], href))
+            score = row.scores.get(task)
+            unusual = score is not None and bool(board.unusual(score))
+            cells.append(score_field(row, score, scales[task], href, unusual=unusual))
         cells += [TableField(text=texts.get(row.label, "")) for texts in extra.values()]
         lines.append({"label": row.label, "control": row.control or "", "cells": cells})
     for title, bound in board.bounds.items():

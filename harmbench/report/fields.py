@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from harmbench.leaderboard.board import Board, Row, Score
 from harmbench.leaderboard.formatting import interval, number
+from harmbench.leaderboard.notes import UNUSUAL
 from harmbench.statistics.estimate import Estimate
 
 # Colours of a column, from `h0` (worst) to `h8` (best) in report.css.
@@ -101,7 +102,13 @@ def estimate_field(estimate: Estimate | None, decimals: int | None = None) -> Ta
 
 
 def score_field(
-    row: Row, score: Score | None, scale: tuple[float, float], href: str, *, details: bool = True
+    row: Row,
+    score: Score | None,
+    scale: tuple[float, float],
+    href: str,
+    *,
+    details: bool = True,
+    unusual: bool = False,
 ) -> TableField:
     """Return the field of a score.
 
@@ -115,6 +122,9 @@ def score_field(
         Target of the link.
     details
         Whether to add the interval, the number of seeds and the tier.
+    unusual
+        Whether it was computed with other library versions or on another class of device than
+        most numbers of the board.
     """
     if score is None:
         return TableField(text="not run", css_class="gap")
@@ -132,7 +142,7 @@ def score_field(
     # JavaScript parses Infinity, but not inf.
     sort = repr(score.value).replace("inf", "Infinity")
     return TableField(
-        text=number(score.value),
+        text=number(score.value) + (UNUSUAL if unusual else ""),
         sort=sort,
         css_class="" if step is None else f"h{step}",
         href=href,

@@ -176,19 +176,13 @@ class CellStore(Store):
         """Store a finished cell, and return its result with the folder it lies in."""
         assert result.scores is not None
         with self.writing(cell.key) as folder:
-            result.scores.to_csv(folder / "scores.csv", index=False)
+            _write_scores(folder, cell, result)
             if figure is not None:
                 (folder / "figure.png").write_bytes(figure)
             if slices is not None:
                 write_slices(folder / "slices.npz", slices)
             if result.curves:
                 _write_curves(folder, result.curves)
-            content = {
-                "cell": asdict(cell),
-                "estimates": to_json(result.estimates),
-                "facts": dict(result.facts),
-            }
-            (folder / "result.json").write_text(json.dumps(content, indent=1))
         return CellResult(
             status=result.status,
             scores=result.scores,
@@ -198,12 +192,65 @@ class CellStore(Store):
             curves=result.curves,
         )
 
+    def add_scores(self, cell: Cell, stored: CellResult, added: CellResult) -> CellResult:
+        """Replace or add the scores of some metrics; every other number and file stays.
+
+        Parameters
+        ----------
+        cell
+            A stored cell; its lock is held.
+        stored
+            Its result.
+        added
+            Scores, estimates and facts of the metrics named in the fact `metrics`.
+        """
+        assert stored.scores is not None
+        assert stored.folder is not None
+        assert added.scores is not None
+        names = set(added.facts["metrics"])
+        kept = stored.scores[~stored.scores["metric"].isin(names)]
+        lower = {*stored.facts["lower_is_better"]} - names | {*added.facts["lower_is_better"]}
+        bounds = {
+            title: {
+                **{name: n for name, n in numbers.items() if name not in names},
+                **added.facts["bounds"].get(title, {}),
+            }
+            for title, numbers in {**added.facts["bounds"], **stored.facts["bounds"]}.items()
+        }
+        result = CellResult(
+            status=Status.DONE,
+            scores=pd.concat([kept, added.scores], ignore_index=True),
+            estimates={
+                **{n: value for n, value in stored.estimates.items() if n not in names},
+                **added.estimates,
+            },
+            folder=stored.folder,
+            facts={
+                **stored.facts,
+                "lower_is_better": sorted(lower),
+                "bounds": bounds,
+                "metrics": {**stored.facts["metrics"], **added.facts["metrics"]},
+            },
+            curves=stored.curves,
+        )
+        with self.writing(cell.key) as folder:
+            for path in stored.folder.iterdir():
+                if path.name != CHECKSUMS:
+                    shutil.copy2(path, folder / path.name)
+            _write_scores(folder, cell, result)
+        return result
+
     def load(self, key: str) -> CellResult | None:
         """Load a finished cell; None if there is none or its files are damaged."""
         folder = self.path(key)
         try:
             content = json.loads((folder / "result.json").read_text())
-            scores = pd.read_csv(folder / "scores.csv", dtype={"subject": str, "scan": str})
+            scores = pd.read_csv(
+                folder / "scores.csv",
+                dtype={"subject": str, "scan": str, "value": str},
+            )
+            # Through text: the parser of older pandas versions may round the last bit.
+            scores["value"] = scores["value"].astype(float)
             estimates = from_json(content["estimates"])
             facts = content["facts"]
             curves = _read_curves(folder) if (folder / "curves.csv").exists() else ()
@@ -250,6 +297,17 @@ def from_json(content: Mapping[str, Mapping[str, float | str]]) -> dict[str, Est
         name: Estimate(**{field: _number(value) for field, value in values.items()})
         for name, values in content.items()
     }
+
+
+def _write_scores(folder: Path, cell: Cell, result: CellResult) -> None:
+    assert result.scores is not None
+    result.scores.to_csv(folder / "scores.csv", index=False)
+    content = {
+        "cell": asdict(cell),
+        "estimates": to_json(result.estimates),
+        "facts": dict(result.facts),
+    }
+    (folder / "result.json").write_text(json.dumps(content, indent=1))
 
 
 def _write_curves(folder: Path, curves: Sequence[CurvePoint]) -> None:

@@ -162,6 +162,7 @@ class MethodCandidate:
             seed=SEED,
             grid=self.grid,
             data=self.data,
+            data_code="",
             normalization="minmax",
             standard=(),
             prepared=(),

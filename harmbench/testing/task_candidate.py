@@ -130,6 +130,7 @@ class TaskCandidate:
             seed=SEED,
             grid=self.cohort.grid,
             data=self.data,
+            data_code="",
             normalization="minmax",
             standard=(),
             prepared=(),
@@ -190,7 +191,7 @@ class TaskCandidate:
             data=self.data,
             grid=self.cohort.grid,
             instruments=fits,
-            bounds_key="bounds",
+            result_key="candidate",
         )
 
     def batch(self, indices: range, *, truth: bool) -> tuple[Scans, Scans, Scans | None]:

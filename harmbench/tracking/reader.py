@@ -74,12 +74,13 @@ class RecordedRuns(ABC):
         -------
         pandas.DataFrame
             Columns `run_id`, `started` (ms), `user`, `cell`, `fit`, `method`, `label`, `task`,
-            `cohort`, `cohort_key`, `kind`, `preset`, `normalization`, `data` (digest of the
-            test data, empty where nothing was scored), `seed`, `control`, `status`, `reason`,
-            `device`, `lower_is_better` and `headline` (names of metrics), `bounds` (by title
-            and metric), `flags` (warnings of the method, by "subject/session"), `subjects`
-            (their names), and facts such as `fit_seconds`; for each metric `m` its number `m`,
-            `m.low`, `m.high` and the subjects' values `m.subjects`, as
+            `cohort`, `cohort_key`, `kind`, `preset`, `normalization`, `question` (hash of task,
+            test data and instruments), `measured` (hash of the metrics), `seed`, `control`,
+            `status`, `reason`, `device`, `lower_is_better` and `headline` (names of metrics),
+            `bounds` (by title and metric), `flags` (warnings of the method, by
+            "subject/session"), `metric_versions`, `environment` (versions of libraries, and class
+            of device), `subjects` (their names), and facts such as `fit_seconds`; for each metric
+            `m` its number `m`, `m.low`, `m.high` and the subjects' values `m.subjects`, as
             `harmbench.statistics.subjects` writes them. Empty if nothing was recorded.
         """
         if not self._heads:

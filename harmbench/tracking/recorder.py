@@ -68,7 +68,7 @@ class MlflowRecorder:
             self._connection = connect(self._home)
         client, experiment = self._connection
         failed = result.status in (Status.FAILED, Status.DIVERGED)
-        if self._held(cell, entry if failed else None):
+        if self._held(cell, _measured(result), entry if failed else None):
             return
         run = client.create_run(
             experiment,
@@ -104,21 +104,23 @@ class MlflowRecorder:
             with contextlib.suppress(Exception):
                 self._connection[0].set_terminated(self._parent, "FAILED" if failed else "FINISHED")
 
-    def _held(self, cell: Cell, entry: str | None) -> bool:
+    def _held(self, cell: Cell, measured: str, entry: str | None) -> bool:
         """Return whether the cell is recorded; delete runs that a kill left incomplete.
 
-        For a failure, which has an `entry`, return whether that entry is recorded.
+        A cell that has scores of further metrics since is not. For a failure, which has an
+        `entry`, return whether that entry is recorded.
         """
         assert self._connection is not None
         client, experiment = self._connection
         recorded = False
         for run in client.search_runs([experiment], f"tags.cell = '{cell.key}'"):
             # One cell may belong to cohorts of several names, and has a row on each board.
-            board = (run.data.tags.get("cohort"), run.data.tags.get("cohort_key"))
+            names = ("cohort", "cohort_key", "measured")
+            recorded_as = tuple(run.data.tags.get(name) for name in names)
             if run.info.status != "RUNNING" and entry is not None:
                 recorded = recorded or run.data.tags.get("entry") == entry
-            elif run.info.status == "FINISHED" and board == (cell.cohort, cell.cohort_key):
-                recorded = True
+            elif run.info.status == "FINISHED":
+                recorded = recorded or recorded_as == (cell.cohort, cell.cohort_key, measured)
             elif run.info.status == "RUNNING" and not _being_written(run):
                 client.delete_run(run.info.run_id)
         return recorded
@@ -161,10 +163,13 @@ def _being_written(run: Run) -> bool:
 
 def _tags(cell: Cell, result: CellResult) -> dict[str, str]:
     texts = _texts(cell, result)
+    metrics = result.facts.get("metrics", {})
+    versions = {name: metrics[name]["version"] for name in metrics}
+    tables = {**result.facts, "metric_versions": versions}
     summary = {
         **texts,
         "seed": cell.seed,
-        **{name: result.facts.get(name, {}) for name in TABLES},
+        **{name: tables.get(name, {}) for name in TABLES},
         "facts": {name: result.facts[name] for name in FACTS if name in result.facts},
         "metrics": sorted(result.estimates),
     }
@@ -189,27 +194,16 @@ def _texts(cell: Cell, result: CellResult) -> dict[str, str]:
         "lower_is_better": ",".join(result.facts.get("lower_is_better", ())),
         "headline": ",".join(result.facts.get("headline", ())),
         "normalization": cell.normalization,
-        "data": _data(cell, result),
+        "question": cell.question,
+        "measured": _measured(result),
     }
     return {name: texts[name] for name in TEXTS}
 
 
-def _data(cell: Cell, result: CellResult) -> str:
-    """Return the digest of the test data and instruments; empty without scores.
-
-    Numbers of cells that differ in it are not comparable, even on a task of the same name.
-    """
-    if result.scores is None:
-        return ""
-    scans = result.scores[["subject", "scan"]].drop_duplicates().astype(str)
-    return digest(
-        cell.question,
-        cell.cohort_key,
-        cell.task,
-        cell.parameters,
-        cell.instruments,
-        sorted(map(list, scans.to_numpy())),
-    )
+def _measured(result: CellResult) -> str:
+    """Return the digest of the code of all metrics in a result."""
+    metrics = result.facts.get("metrics", {})
+    return digest({name: metrics[name]["key"] for name in metrics})
 
 
 def _subjects(result: CellResult) -> dict[str, str]:

@@ -21,6 +21,7 @@ AXES = ("method", "label", "task", "cohort", "cohort_key", "kind", "preset", "se
 TEXTS = (
     *(axis for axis in AXES if axis != "seed"),
     "cell",
+    "measured",
     "fit",
     "status",
     "reason",
@@ -28,10 +29,11 @@ TEXTS = (
     "lower_is_better",
     "headline",
     "normalization",
-    "data",
+    "question",
 )
-# Facts that are tables: `bounds` by title and metric, `flags` by scan.
-TABLES = ("bounds", "flags")
+# Facts that are tables: `bounds` by title and metric, `flags` by scan, declared versions by metric,
+# and versions of libraries.
+TABLES = ("bounds", "flags", "metric_versions", "environment")
 # A tag with all columns of a run, so that a table of ten thousand runs is read quickly; a tag
 # with the subjects' names; prefixes of the tags with their values, and of curves.
 SUMMARY = "summary"

@@ -36,11 +36,11 @@ def fill(path, experiment, runs):
         subjects = random.normal(20 + method, 3, (len(METRICS), COHORTS[cohort]))
         summary = dict.fromkeys(TEXTS, "") | {
             "method": label, "label": label, "task": task, "cohort": cohort, "cohort_key": cohort,
-            "kind": "real", "preset": "quick", "status": "done", "cell": run_id, "data": task,
+            "kind": "real", "preset": "quick", "status": "done", "cell": run_id, "question": task,
             "control": {"identity": "floor", "oracle": "ceiling"}.get(label, ""),
             "headline": "psnr,ssim,wasserstein", "lower_is_better": "wasserstein,mae",
             "seed": place // 640, "bounds": {}, "facts": {"fit_seconds": 9.0},
-            "metrics": METRICS,
+            "metrics": METRICS, "metric_versions": dict.fromkeys(METRICS, "1"),
         }  # fmt: skip
         texts = {"role": "cell", "summary": json.dumps(summary)} | {
             "subjects": json.dumps([f"OAS3{i:04d}" for i in range(subjects.shape[1])]),

@@ -26,15 +26,16 @@ def scored(**metrics):
     facts = {
         "lower_is_better": ["mae"], "headline": ["psnr", "mae"], "fit_seconds": 2.5,
         "test_subjects": len(set(scores["subject"])),
+        "metrics": {name: {"version": "1", "key": name} for name in metrics},
     }  # fmt: skip
     return CellResult(status=Status.DONE, scores=scores, estimates=estimates(scores), facts=facts)
 
 
 def cell(label, task, **changes):
-    """A cell whose key tells everything in which it differs from others."""
+    """A cell whose key tells all its differences to others."""
     values = {
         "method": label.partition("[")[0], "label": label, "task": task, "cohort": "tiny",
         "seed": 0, "preset": "quick", "kind": "phantom", "cohort_key": "c0",
-        "control": CONTROLS.get(label), **changes,
+        "control": CONTROLS.get(label), "question": f"question of {task}", **changes,
     }  # fmt: skip
     return Cell(**{"key": digest(values), **values})

@@ -84,7 +84,8 @@ class Runner:
             return CellResult(status=Status.SKIPPED, reason=planned.cell.skip)
         if planned.fault is not None:
             return CellResult(status=Status.FAILED, reason=planned.fault)
-        return self.cells.load(planned.cell.key)
+        stored = self.cells.load(planned.cell.key)
+        return None if stored is None or planned.missing_metrics(stored) else stored
 
     def fitted(self, planned: PlannedCell) -> Method:
         """Return a cell's method on the device, fitted now or loaded from the store."""
@@ -110,7 +111,10 @@ class Runner:
     def compute(
         self, planned: PlannedCell, metrics: Sequence[Metric], *, wait: bool = True
     ) -> JobResult:
-        """Compute a cell and store it, unless it is stored already; missing fits are made.
+        """Compute a cell and store it; missing fits are made.
+
+        A stored cell is not computed again, except its scores of metrics that it lacks or that
+        other code computed.
 
         Parameters
         ----------
@@ -125,10 +129,14 @@ class Runner:
         def work(facts: CellFacts) -> JobResult:
             with self.cells.lock(planned.cell.key, wait=wait):
                 stored = self.cells.load(planned.cell.key)
+                needed = list(metrics)
                 if stored is not None:
-                    return JobResult(status=Status.CACHED, result=stored)
+                    missing = planned.missing_metrics(stored)
+                    if not missing:
+                        return JobResult(status=Status.CACHED, result=stored)
+                    needed = [metric for metric in metrics if metric.name in missing]
                 self.registry.call("before_cell", cell=planned.cell)
-                return JobResult(status=Status.DONE, result=self._compute(planned, metrics, facts))
+                return JobResult(status=Status.DONE, result=self._compute(planned, needed, facts))
 
         return self._guarded(work)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
+
+import pandas as pd
 
 from harmbench.contracts.cell import CellResult, Status
 from harmbench.contracts.method import Method
-from harmbench.contracts.scorer import ScoringContext
+from harmbench.contracts.scorer import Scorer, ScoringContext
 from harmbench.contracts.task import Task
 from harmbench.data.scans import Scans
 from harmbench.execution.compute.apply import harmonized_by
@@ -20,6 +22,8 @@ from harmbench.execution.plan.plan import PlannedCell
 from harmbench.store.stores import BoundsStore, CellStore, to_json
 from harmbench.util import device as devices
 from harmbench.util import memory
+from harmbench.util.environment import environment
+from harmbench.util.hashing import digest
 from harmbench.util.seeds import seeded
 
 
@@ -31,7 +35,10 @@ def score_cell(
     facts: CellFacts,
     store: CellStore,
 ) -> CellResult:
-    """Harmonise and score all test scans of a cell, and store the result."""
+    """Harmonise and score all test scans of a cell, and store the result.
+
+    If the store has the cell, only the scores of the context's metrics are replaced or added.
+    """
     assert planned.task is not None
     cell, task, data = planned.cell, planned.task, context.data
     scorer, keyframes, slices = task.scorer(context), Keyframes(cell), Slices()
@@ -46,6 +53,11 @@ def score_cell(
                 slices.add(source, harmonized, truth)
     scores = scorer.table()
     registered = {metric.name: metric.higher_is_better for metric in context.metrics}
+    versions = {
+        metric.name: {"version": metric.version, "key": planned.metric_keys[metric.name]}
+        for metric in context.metrics
+        if metric.name in planned.metric_keys
+    }
     facts.facts |= gpu | {
         "harmonize_seconds_per_scan": facts.harmonizing / max(1, len(data.test)),
         "cell_seconds": time.perf_counter() - began,
@@ -53,10 +65,15 @@ def score_cell(
             name for name, higher in (registered | dict(task.measures)).items() if not higher
         ],
         "headline": list(task.headline),
+        "metrics": versions,
+        "environment": environment(context.device),
         "bounds": bounds,
         "test_scans": len(data.test),
         "test_subjects": len(set(data.test.subjects)),
     }
+    stored = store.load(cell.key)
+    if stored is not None:
+        return store.add_scores(cell, stored, _of_metrics(versions, scores, scorer, facts))
     picture = io.BytesIO()
     keyframes.figure(scores, data, task.headline, scorer.annotated).savefig(picture, dpi=110)
     result = CellResult(
@@ -67,6 +84,19 @@ def score_cell(
         curves=facts.curves,
     )
     return store.save(cell, result, picture.getvalue(), slices.arrays(data.target))
+
+
+def _of_metrics(
+    names: Collection[str], scores: pd.DataFrame, scorer: Scorer, facts: CellFacts
+) -> CellResult:
+    """Return the scores and estimates of some metrics alone."""
+    estimates = scorer.estimates(scores)
+    return CellResult(
+        status=Status.DONE,
+        scores=scores[scores["metric"].isin(names)],
+        estimates={name: estimates[name] for name in estimates if name in names},
+        facts=facts.facts,
+    )
 
 
 def _harmonized(
@@ -105,11 +135,13 @@ def task_bounds(
     planned: PlannedCell, task: Task, context: ScoringContext, store: BoundsStore
 ) -> dict[str, Any]:
     """Return the task's bounds as JSON types, computed once for all its cells."""
-    with store.lock(planned.bounds_key):
-        bounds = store.load(planned.bounds_key)
+    metrics = {metric.name: planned.metric_keys.get(metric.name) for metric in context.metrics}
+    key = digest("bounds", planned.result_key, metrics)
+    with store.lock(key):
+        bounds = store.load(key)
         if bounds is None:
             with seeded(context.seed, "bounds", task.name):
                 estimates = task.bounds(context)
             bounds = {title: to_json(numbers) for title, numbers in estimates.items()}
-            store.save(planned.bounds_key, bounds)
+            store.save(key, bounds)
     return bounds

@@ -11,8 +11,11 @@ from harmbench.contracts.fit_data import FitData
 from harmbench.contracts.model import Model, fit_settings
 from harmbench.contracts.task_data import TaskData
 from harmbench.data.scans import Grid
-from harmbench.plugins import code_version
 from harmbench.util.hashing import digest
+from harmbench.util.source_code import code_version, module_code
+
+# By name, since planning imports nothing that computes.
+_FITTER = "harmbench.execution.compute.fitter"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,8 @@ class Fit:
         As of the cell.
     data
         Data that a task chose; the model receives the part that it is entitled to.
+    data_code
+        Hash of the code that prepared the cohort.
     normalization, standard, prepared
         How the cohort's intensities were normalised, the learnt standard or `()`, and further
         preparation of its scans (`PrepareOptions.labels`). Needed to harmonise other scans; not
@@ -43,6 +48,7 @@ class Fit:
     seed: int
     grid: Grid
     data: TaskData = field(repr=False)
+    data_code: str = field(repr=False)
     normalization: str
     standard: tuple[float, ...]
     prepared: tuple[str, ...]
@@ -73,16 +79,28 @@ class Fit:
         }
 
     @cached_property
-    def key(self) -> str:
-        """Content hash of everything the result depends on; the same for every user of a fit."""
+    def definition(self) -> str:
+        """Content hash of model, settings and data, without the code."""
         return digest(
             "fit",
             self.name,
-            code_version(self.model),
+            self.model.version,
             self.preset,
             fit_settings(self.config),
             self.fit_data.digest,
             self.seed,
             self.grid,
+            {attribute: part.definition for attribute, part in self.parts.items()},
+        )
+
+    @cached_property
+    def key(self) -> str:
+        """Content hash of everything the result depends on; the same for every user of a fit."""
+        return digest(
+            self.definition,
+            code_version(self.model),
+            module_code(_FITTER),
+            self.fit_data.code,
+            self.data_code,
             {attribute: part.key for attribute, part in self.parts.items()},
         )

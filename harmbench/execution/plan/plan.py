@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harmbench.contracts.cell import Cell
+from harmbench.contracts.cell import Cell, CellResult
 from harmbench.contracts.method import Method
 from harmbench.contracts.metric import Metric
 from harmbench.contracts.needs import Needs
@@ -19,8 +19,10 @@ from harmbench.errors import SharedSubjectsError, one_line
 from harmbench.execution.plan.fit import Fit
 from harmbench.execution.plan.question import Question, ask
 from harmbench.execution.plan.selection import Selection, Variant
-from harmbench.plugins import Registry, code_version
+from harmbench.plugins import Registry
+from harmbench.util.hashing import digest
 from harmbench.util.progress import Progress
+from harmbench.util.source_code import code_version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +45,10 @@ class PlannedCell:
         The error of the task's set-up or of its data, or None.
     instruments
         Fits of the task's instruments, by the task's names for them.
-    bounds_key
-        Content hash of everything that the task's bounds depend on.
+    result_key
+        Content hash of everything on the task's side that numbers depend on, except metrics.
+    metric_keys
+        Keys of the metrics that the cell is scored by, by name: of declared version and code.
     """
 
     cell: Cell
@@ -55,7 +59,8 @@ class PlannedCell:
     fit: Fit | None = None
     fault: str | None = None
     instruments: Mapping[str, Fit] = field(default_factory=dict)
-    bounds_key: str = ""
+    result_key: str = ""
+    metric_keys: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fits(self) -> tuple[Fit, ...]:
@@ -72,6 +77,15 @@ class PlannedCell:
                 yield from with_parts(part)
 
         return tuple(each for fit in self.fits for each in with_parts(fit))
+
+    def missing_metrics(self, result: CellResult) -> set[str]:
+        """Return the names of the metrics that a stored result lacks or has of other code."""
+        stored = result.facts.get("metrics", {})
+        return {
+            name
+            for name, key in self.metric_keys.items()
+            if name not in stored or stored[name]["key"] != key
+        }
 
     @property
     def method(self) -> type[Method]:
@@ -101,16 +115,18 @@ def make_plan(registry: Registry, selection: Selection, home: Path, progress: Pr
     """
     cohort = Cohort.open(selection.source, selection.grid, home, progress)
     metrics = tuple(_working_metrics(registry))
-    measures = sorted((metric.name, code_version(type(metric))) for metric in metrics)
+    metric_keys = {metric.name: digest(code_version(type(metric))) for metric in metrics}
     planned_cells = []
     for seed in selection.request.seeds:
         for entry in selection.tasks.values():
-            question = ask(entry, selection, cohort, seed=seed, measures=measures)
-            planned_cells += [_planned(question, variant) for variant in selection.variants]
+            question = ask(entry, selection, cohort, seed=seed)
+            planned_cells += [
+                _planned(question, variant, metric_keys) for variant in selection.variants
+            ]
     return Plan(tuple(planned_cells), metrics, cohort)
 
 
-def _planned(question: Question, variant: Variant) -> PlannedCell:
+def _planned(question: Question, variant: Variant, metric_keys: Mapping[str, str]) -> PlannedCell:
     data, skip, fault, fit = question.data, question.skip, question.fault, None
     if data is not None and skip is None:
         skip = unmet(variant.method.needs, data)
@@ -128,7 +144,8 @@ def _planned(question: Question, variant: Variant) -> PlannedCell:
         fit=fit,
         fault=fault,
         instruments=question.instruments,
-        bounds_key=question.bounds_key,
+        result_key=question.result_key,
+        metric_keys=metric_keys if question.task is None or question.task.uses_metrics else {},
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,12 +12,17 @@ from harmbench.contracts.model import Model
 from harmbench.contracts.task import Task
 from harmbench.contracts.task_data import TaskData
 from harmbench.data.cohort import Cohort
+from harmbench.data.scan_set import ScanSet
 from harmbench.errors import SkipCell, one_line
 from harmbench.execution.plan import settings
 from harmbench.execution.plan.fit import Fit
 from harmbench.execution.plan.selection import Selection, Variant
-from harmbench.plugins import Entry, code_version
+from harmbench.plugins import Entry
 from harmbench.util.hashing import canonical, digest
+from harmbench.util.source_code import code_version, module_code
+
+# By name, since planning imports nothing that computes.
+_HARMONIZING = "harmbench.execution.compute.apply"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +43,6 @@ class Question:
         The error of the task's set-up, or None.
     seed, selection, cohort
         The other axes.
-    measures
-        Name and code version of each metric.
     """
 
     task_name: str
@@ -51,7 +54,6 @@ class Question:
     seed: int
     selection: Selection = field(repr=False)
     cohort: Cohort = field(repr=False)
-    measures: Sequence[tuple[str, str]] = field(repr=False)
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -77,27 +79,45 @@ class Question:
         """Keys of the instruments' fits."""
         return {title: fit.key for title, fit in self.instruments.items()}
 
+    @property
+    def _scan_sets(self) -> list[ScanSet]:
+        if self.data is None:
+            return []
+        references = [] if self.data.references is None else [self.data.references]
+        return [self.data.test, self.data.target, *self.data.extra.values(), *references]
+
     @cached_property
     def key(self) -> str:
-        """Content hash of the task's side of a cell: task, code, scans and instruments."""
-        data = self.data
-        scan_sets = [] if data is None else [data.test, data.target, *data.extra.values()]
-        if data is not None and data.references is not None:
-            scan_sets.append(data.references)
-        configs = [fit.config for fit in self.instruments.values()]
+        """Content hash of the task's definition, scans and instruments, without their code.
+
+        Numbers of cells with the same key are comparable. Seeds share it unless the task draws
+        its data by seed or measures with an instrument.
+        """
+        fits = self.instruments
         return digest(
+            "question",
             self.task_name,
-            code_version(type(self.task)),
-            self.seed,
-            [scans.digest for scans in scan_sets],
+            getattr(self.task, "version", ""),
+            [scans.digest for scans in self._scan_sets],
+            {title: [fit.definition, fit.config] for title, fit in fits.items()},
             self.skip,
-            *([self.instrument_keys, configs] if self.instruments else []),
+        )
+
+    @cached_property
+    def code(self) -> str:
+        """Hash of the code on the task's side: of data, task, scoring and instruments."""
+        return digest(
+            self.cohort.code,
+            code_version(type(self.task)),
+            module_code(_HARMONIZING),
+            [scans.code for scans in self._scan_sets],
+            self.instrument_keys,
         )
 
     @property
-    def bounds_key(self) -> str:
-        """Content hash of everything that the task's bounds depend on."""
-        return digest("bounds", self.key, self.measures)
+    def result_key(self) -> str:
+        """Content hash of everything that numbers depend on, except method and metrics."""
+        return digest(self.key, self.code, self.seed)
 
     def cell(self, variant: Variant, *, skip: str | None, fit: Fit | None) -> Cell:
         """Return the cell in which a method answers.
@@ -123,21 +143,14 @@ class Question:
             kind=self.cohort.kind,
             cohort_key=self.cohort.key,
             key=digest(
-                "cell",
-                self.key,
-                variant.name,
-                code_version(method),
-                config,
-                fit_key,
-                self.measures,
-                skip,
+                "cell", self.result_key, variant.name, code_version(method), config, fit_key, skip
             ),
             fit_key=fit_key,
             settings=canonical(config),
             parameters=self.parameters,
             control=method.control,
             skip=skip,
-            question=digest("question", self.key, self.measures),
+            question=self.key,
             normalization=self.cohort.normalization,
             instruments=self.instrument_keys,
         )
@@ -170,7 +183,6 @@ def ask(
     cohort: Cohort,
     *,
     seed: int,
-    measures: Sequence[tuple[str, str]],
 ) -> Question:
     """Set up a registered task on a cohort; a refusal or an error is part of the question."""
     task, data, skip, fault = None, None, None, None
@@ -204,7 +216,6 @@ def ask(
         seed=seed,
         selection=selection,
         cohort=cohort,
-        measures=measures,
     )
 
 
@@ -226,6 +237,7 @@ def _fit(
         seed=seed,
         grid=selection.grid,
         data=data,
+        data_code=cohort.code,
         normalization=cohort.normalization,
         standard=tuple(cohort.facts.get("standard", ())),
         prepared=selection.request.cohort.options.labels,

@@ -19,8 +19,8 @@ def run(run_id, label="one", **changes):
     subjects = changes.pop("subjects", {f"p{i}": 20.0 + i for i in range(7)})
     row = {
         "run_id": run_id, "label": label, "task": "a", "cohort": "tiny", "cohort_key": "c0",
-        "kind": "real", "preset": "quick", "normalization": "minmax", "data": "d0", "seed": 0,
-        "status": "done", "reason": "", "started": 1,
+        "kind": "real", "preset": "quick", "normalization": "minmax", "question": "d0", "seed": 0,
+        "status": "done", "reason": "", "started": 1, "metric_versions": {"psnr": "1"},
         "subjects": "[" + ", ".join(f'"{name}"' for name in subjects) + "]",
         "psnr.subjects": ",".join(map(str, subjects.values())), "mae.subjects": "",
     }  # fmt: skip
@@ -62,7 +62,7 @@ def test_seeds_in_common_are_compared_with_each_other():
 def test_without_a_seed_in_common_means_over_seeds_are_compared_if_the_data_are_the_same():
     rows = [run("a0"), run("b1", "other", seed=1), run("b2", "other", seed=2)]
     assert difference(*rows).difference.mean == 0
-    rows[1]["data"] = "d1"
+    rows[1]["question"] = "d1"
     with pytest.raises(UserError, match="one on a.*other on a.*no seed in common"):
         difference(*rows)
 
@@ -70,10 +70,10 @@ def test_without_a_seed_in_common_means_over_seeds_are_compared_if_the_data_are_
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"task": "b", "data": "d1"}, "task is a .* b "),
-        ({"preset": "paper", "data": "d1"}, "preset is quick .* paper "),
-        ({"cohort_key": "c1", "data": "d1"}, "cohort's content is c0 .* c1 "),
-        ({"data": "d1"}, "the task or the cohort has changed between them"),
+        ({"task": "b", "question": "d1"}, "task is a .* b "),
+        ({"preset": "paper", "question": "d1"}, "preset is quick .* paper "),
+        ({"cohort_key": "c1", "question": "d1"}, "cohort's content is c0 .* c1 "),
+        ({"question": "d1"}, "the task or the cohort has changed between them"),
     ],
 )
 def test_other_test_data_are_not_compared(changes, reason):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 
 from harmbench.contracts.cell import CellResult, Status
 from harmbench.leaderboard.notes import notes
 from harmbench.leaderboard.table import boards, measures
+from harmbench.leaderboard.text import board_as_text
 from harmbench.leaderboard.tidy import tidy
 from harmbench.tracking import reader
 from harmbench.tracking.connection import connect
@@ -41,7 +43,7 @@ def store(keep_home):
 
     # The same task as it was before, which drew other data for both seeds.
     for seed in (0, 1):
-        record(cell("other", "a", seed=seed, parameters={"digest": "older"}), at(50.0))
+        record(cell("other", "a", seed=seed, question="an older task"), at(50.0))
     for task in TASKS:
         record(cell("identity", task), at(0.0))
         record(cell("oracle", task), scored(psnr=BASE + math.inf, mae=np.zeros(8)))
@@ -244,3 +246,60 @@ def test_scans_that_a_method_flags_are_named_under_the_board(board):
     assert len(row(board, "weak").scores["a"].flags) == 3
     lines = [note for note in notes(board) if "warns" in note]
     assert lines == ["weak on a: warns of 3 scans (p0/1: empty; p1/1: a T2w head; and 1 more)"]
+
+
+def table_of(*rows):
+    defaults = {
+        "task": "a", "cohort": "tiny", "cohort_key": "c0", "kind": "phantom", "preset": "quick",
+        "normalization": "minmax", "question": "q", "seed": 0, "control": "", "status": "done",
+        "reason": "", "flags": {}, "bounds": {}, "environment": {"torch": "2.13.0"},
+        "subjects": '["p", "q"]', "lower_is_better": "", "method": "m",
+        "metric_versions": {"psnr": "1"}, "psnr": 20.0, "psnr.low": 19.0, "psnr.high": 21.0,
+        "psnr.subjects": "19,21", "new": math.nan, "new.low": math.nan, "new.high": math.nan,
+        "new.subjects": "",
+    }  # fmt: skip
+    return pd.DataFrame(
+        {**defaults, "run_id": f"r{n}", "started": n, **row} for n, row in enumerate(rows)
+    )
+
+
+def boards_of(runs):
+    return {
+        (board.metric, board.edition): board
+        for board in boards(runs, list(measures(runs).values()))
+    }
+
+
+def test_a_new_metric_moves_no_row_of_another_metric():
+    both = {"metric_versions": {"psnr": "1", "new": "1"}, "new": 0.5, "new.subjects": "0.4,0.6"}
+    before = table_of({"label": "one"}, {"label": "two"})
+    after = table_of({"label": "one"}, {"label": "two"}, {"label": "one", **both})
+    assert set(boards_of(before)) == {("psnr", 0)}
+    later = boards_of(after)
+    assert set(later) == {("psnr", 0), ("new", 0)}
+    for board in (boards_of(before)["psnr", 0], later["psnr", 0]):
+        assert {row.label: row.scores["a"].value for row in board.rows} == {"one": 20, "two": 20}
+    assert not row(later["new", 0], "two").scores["a"].known
+
+
+def test_another_version_of_a_metric_has_a_board_of_its_own():
+    other = {"label": "two", "metric_versions": {"psnr": "2"}}
+    by_edition = boards_of(table_of({"label": "one"}, other))
+    labels = {key: [row.label for row in board.rows] for key, board in by_edition.items()}
+    assert labels == {("psnr", 0): ["two"], ("psnr", 1): ["one"]}
+
+
+def test_a_later_success_with_other_code_replaces_a_failure():
+    failure = {"status": "failed", "reason": "boom", "psnr": math.nan, "psnr.subjects": ""}
+    runs = table_of({"label": "one", **failure, "metric_versions": {}}, {"label": "one"})
+    (board,) = boards_of(runs).values()
+    assert row(board, "one").scores["a"].value == 20
+
+
+def test_numbers_of_other_libraries_are_marked():
+    other = {"label": "old", "environment": {"torch": "2.12.0"}}
+    (board,) = boards_of(table_of({"label": "one"}, {"label": "two"}, other)).values()
+    reason = "old on a: computed with torch 2.12.0 instead of 2.13.0"
+    assert any(reason in line for line in notes(board))
+    marked = [line for line in board_as_text(board, {}, [], 200).splitlines() if "20.00†" in line]
+    assert [line[:3] for line in marked] == ["old"]

@@ -83,7 +83,7 @@ def test_a_table_has_all_of_every_run(home):
     assert few["bounds"]["held-out"]["psnr"]["high"] == "inf"
     assert decode(few["subjects"], few["psnr.subjects"])[0] == ("p", "q")
     assert few["icc.subjects"] == skip["psnr.subjects"] == ""
-    assert (skip["status"], skip["reason"], skip["data"]) == ("skipped", "no pairs", "")
+    assert (skip["status"], skip["reason"]) == ("skipped", "no pairs")
     assert math.isnan(skip["psnr"])
 
 
@@ -103,21 +103,26 @@ def test_more_subjects_than_one_tag_holds_are_read_back(home):
     assert values.tolist() == np.arange(1500).tolist()
 
 
-def test_the_data_are_told_apart_by_whatever_was_measured(home):
-    record(
-        home,
-        (cell("d-same", method="other", label="other"), result()),
-        (cell("d-few"), result()),
-        (cell("d-scans"), result(("p",))),
-        (cell("d-drawn", parameters={"gamma": 2}), result()),
-        (cell("d-instrument", instruments={"segmenter": "f1"}), result()),
-        (cell("d-cohort", cohort_key="c2"), result()),
-        (cell("d-version", question="q2"), result()),
-    )
-    data = reader.runs(home, []).set_index("cell")["data"]
-    assert data["d-same"] == data["d-few"]
-    names = ("few", "scans", "drawn", "instrument", "cohort", "version")
-    assert len({data[f"d-{name}"] for name in names}) == 6
+def test_a_run_with_further_metrics_replaces_the_earlier_run_of_the_cell(home):
+    metrics = {"psnr": {"version": "1", "key": "k1"}}
+    one = result(metrics=metrics)
+    two = result(metrics=metrics | {"mae": {"version": "3", "key": "k3"}})
+    measured = cell("measured", question="q1")
+    record(home, (measured, one), (measured, one))
+    (first,) = reader.runs(home, []).query("cell == 'measured'").to_dict("records")
+    record(home, (measured, two), (measured, two))
+    (second,) = reader.runs(home, []).query("cell == 'measured'").to_dict("records")
+    assert first["run_id"] != second["run_id"]
+    assert (first["question"], second["question"]) == ("q1", "q1")
+    assert first["metric_versions"] == {"psnr": "1"}
+    assert second["metric_versions"] == {"psnr": "1", "mae": "3"}
+
+
+def test_a_later_success_replaces_an_earlier_failure(home):
+    repaired = cell("repaired", question="q1")
+    record(home, (repaired, CellResult(status=Status.FAILED, reason="boom")), (repaired, result()))
+    (row,) = reader.runs(home, []).query("cell == 'repaired'").to_dict("records")
+    assert (row["status"], row["question"]) == ("done", "q1")
 
 
 def test_files_of_a_run_can_be_fetched(home):

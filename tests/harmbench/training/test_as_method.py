@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from harmbench import Needs, Phase, SliceBatches, UserError, as_method, torch_generator, train
-from harmbench.plugins import code_version
 from harmbench.testing import check_method
+from harmbench.util.source_code import code_version
 
 
 def squared(x):

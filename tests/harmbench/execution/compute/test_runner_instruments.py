@@ -123,7 +123,7 @@ def test_labels_of_the_target_are_in_an_instruments_fit_and_no_others(bench):
 def test_the_key_of_a_cell_has_its_instruments_in_it(bench):
     def cell(**options):
         (planned,) = plan(bench.home, ["identity"], ["metered"], **options).cells
-        return planned.cell, planned.bounds_key
+        return planned.cell, planned.result_key
 
     (plain, bounds), (other, others) = cell(), cell(assignments=["meter.factor=2"])
     assert plain.instruments.keys() == other.instruments.keys() == {"brightness"}

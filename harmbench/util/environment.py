@@ -1,0 +1,24 @@
+"""Versions of the libraries and the class of device that numbers were computed with."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+# Libraries that compute: another version may change the last digits of a number.
+_LIBRARIES = (
+    "torch", "numpy", "scipy", "scikit-image", "monai", "nflows", "SimpleITK", "nibabel", "pandas",
+)  # fmt: skip
+
+
+def environment(device: torch.device) -> dict[str, str]:
+    """Return the versions of Python and of the numerical libraries, and the device class."""
+    versions = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:  # an optional one
+            continue
+    return {**versions, "device": device.type}

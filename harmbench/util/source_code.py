@@ -1,0 +1,224 @@
+"""Content hashes of source code: of a class with all modules that it imports.
+
+Comments, docstrings and blank lines do not count, so that a new version of a package keeps the
+results whose code it did not change. Installed libraries do not count either: their versions are
+recorded with each result (`harmbench.util.environment`).
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.util
+import inspect
+import io
+import sys
+import sysconfig
+import textwrap
+import tokenize
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from harmbench.util.hashing import digest
+
+# The packages of this distribution; each of their classes is hashed with what it imports.
+_OWN = ("harmbench", "methods", "tasks")
+# Modules that show, store, plan or schedule results, and compute none.
+_NOT_COMPUTING = (
+    "harmbench.builtin",
+    "harmbench.cli",
+    "harmbench.contracts.figure",
+    "harmbench.errors",
+    "harmbench.execution.plan",
+    "harmbench.execution.schedule",
+    "harmbench.hookspecs",
+    "harmbench.leaderboard",
+    "harmbench.plugins",
+    "harmbench.report",
+    "harmbench.store",
+    "harmbench.tracking",
+    "harmbench.util.device",
+    "harmbench.util.environment",
+    "harmbench.util.files",
+    "harmbench.util.hashing",
+    "harmbench.util.home",
+    "harmbench.util.lazy",
+    "harmbench.util.memory",
+    "harmbench.util.processes",
+    "harmbench.util.progress",
+    "harmbench.util.source_code",
+)
+_STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
+_INSTALLED = {"site-packages", "dist-packages"}
+
+
+def code_version(cls: type) -> str:
+    """Return the version that a class declares, and the hash of the code that it runs.
+
+    The code is the source of the modules of the class and its bases, and of every module that
+    these import, at any depth, except libraries and the modules of harmbench that compute no
+    result. For a class of an installed plugin package, it also includes all files of the folder
+    that holds its module, since a plugin may load modules by name. A class without a source file,
+    as in a notebook, is hashed by its own source alone.
+
+    Examples
+    --------
+    >>> from harmbench.util.progress import Silent
+    >>> code_version(Silent) == code_version(Silent)
+    True
+    """
+    return f"{getattr(cls, 'version', '')}+{_class_code(cls)}"
+
+
+@functools.cache
+def module_code(name: str) -> str:
+    """Return the hash of a module of harmbench and of all modules that it imports."""
+    return _hash(_closure([name]))
+
+
+@functools.cache
+def _class_code(cls: type) -> str:
+    modules = dict.fromkeys(base.__module__ for base in cls.__mro__)
+    roots = [name for name in modules if _file(name) is not None]
+    files = _closure(roots)
+    module = cls.__module__
+    path = _file(module)
+    if path is None:
+        with suppress(OSError, TypeError):
+            return digest(_hash(files), _stripped(textwrap.dedent(inspect.getsource(cls))))
+    elif "." in module and module.partition(".")[0] not in _OWN:
+        files |= {str(other): other for other in path.parent.rglob("*.py")}
+    return _hash(files)
+
+
+def _hash(files: dict[str, Path]) -> str:
+    sources = {_stripped_file(path, path.stat().st_mtime_ns) for path in files.values()}
+    return digest(sorted(sources))
+
+
+def _closure(names: Iterable[str]) -> dict[str, Path]:
+    """Return the source files of modules and of all modules that they import, by module."""
+    files: dict[str, Path] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        path = _file(name)
+        if name in files or path is None or not _counts(name, path):
+            continue
+        files[name] = path
+        waiting += _imports(name, path, path.stat().st_mtime_ns)
+    files.pop("harmbench", None)  # it only names the public classes
+    return files
+
+
+def _counts(name: str, path: Path) -> bool:
+    if any(name == other or name.startswith(f"{other}.") for other in _NOT_COMPUTING):
+        return False
+    if name.partition(".")[0] in _OWN:
+        return True
+    return _INSTALLED.isdisjoint(path.parts) and not path.is_relative_to(_STANDARD_LIBRARY)
+
+
+@functools.cache
+def _file(name: str) -> Path | None:
+    """Return a module's Python file; None if there is none. No module is imported."""
+    module = sys.modules.get(name)
+    origin = getattr(module, "__file__", None)
+    if origin is None:
+        parent, _, last = name.rpartition(".")
+        if parent:
+            folder = _file(parent)
+            if folder is None or folder.name != "__init__.py":
+                return None
+            candidates = [folder.parent / f"{last}.py", folder.parent / last / "__init__.py"]
+            return next((path for path in candidates if path.is_file()), None)
+        with suppress(ImportError, ValueError):
+            spec = importlib.util.find_spec(name)
+            origin = None if spec is None else spec.origin
+    path = None if origin is None else Path(origin).resolve()
+    return path if path is not None and path.suffix == ".py" and path.is_file() else None
+
+
+@functools.cache
+def _imports(name: str, path: Path, mtime_ns: int) -> tuple[str, ...]:
+    """Return the names of the modules that a module imports, anywhere in its code."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    modules: dict[str, None] = {}
+    for module, attribute in _import_statements(ast.parse(path.read_bytes()), package):
+        if attribute is None:
+            modules[module] = None
+        else:
+            modules |= dict.fromkeys(_modules_of(module, attribute))
+    return tuple(modules)
+
+
+def _modules_of(module: str, attribute: str) -> Iterator[str]:
+    """Yield the modules that `from module import attribute` depends on."""
+    submodule = f"{module}.{attribute}"
+    path = _file(module)
+    if path is not None and path.name == "__init__.py":
+        if _file(submodule) is not None:
+            yield submodule
+            return
+        origin = _exports(module, path, path.stat().st_mtime_ns).get(attribute)
+        if origin is not None and origin != module:
+            yield origin
+    yield module
+
+
+@functools.cache
+def _exports(package: str, path: Path, mtime_ns: int) -> dict[str, str]:
+    """Return the modules that a package's names come from, those for type checkers included."""
+    tree = ast.parse(path.read_bytes())
+    statements = _import_statements(tree, package, for_types=True)
+    return {attribute: module for module, attribute in statements if attribute is not None}
+
+
+def _import_statements(
+    tree: ast.AST, package: str, *, for_types: bool = False
+) -> Iterator[tuple[str, str | None]]:
+    """Yield module and attribute of each import; the attribute of a plain `import` is None."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")
+            base = parents[: len(parents) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield from ((module, alias.name) for alias in node.names)
+        elif isinstance(node, ast.If) and _is_type_checking(node.test) and not for_types:
+            for statement in node.orelse:
+                yield from _import_statements(statement, package)
+        else:
+            yield from _import_statements(node, package, for_types=for_types)
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    return "TYPE_CHECKING" in (getattr(test, "id", ""), getattr(test, "attr", ""))
+
+
+@functools.cache
+def _stripped_file(path: Path, mtime_ns: int) -> str:
+    return _stripped(path.read_text(encoding="utf-8"))
+
+
+def _stripped(source: str) -> str:
+    """Return source code without comments, docstrings and blank lines."""
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+                and first.lineno > getattr(node, "lineno", 0)
+            ):
+                for row in range(first.lineno, (first.end_lineno or first.lineno) + 1):
+                    lines[row - 1] = ""
+    return "\n".join(stripped for line in lines if (stripped := line.rstrip()))
