@@ -26,22 +26,21 @@ from skimage import measure
 from torch import Tensor
 
 from harmbench import Cohort, Method, Needs, Scans, Task, upright
-from harmbench.cohorts.phantom.anatomy import (
-    Anatomy,
-    Lattice,
-    build_anatomy,
-    draw_subject,
-    load_template,
-)
-from harmbench.cohorts.phantom.scanner import SCANNERS, draw_acquisition, render
-from harmbench.cohorts.phantom.source import label, t2_weighted
+from harmbench.cohorts.phantom.anatomy import Anatomy, build_anatomy
+from harmbench.cohorts.phantom.lattice import Lattice
+from harmbench.cohorts.phantom.render import render
+from harmbench.cohorts.phantom.scanner import SCANNERS
+from harmbench.cohorts.phantom.scanning import label, t2_weighted
+from harmbench.cohorts.phantom.session import draw_session
+from harmbench.cohorts.phantom.subject import draw_subject
+from harmbench.cohorts.phantom.template import load_template
 from harmbench.contracts.fit_progress import FitProgress
 from harmbench.data.scans import minmax
 from harmbench.plugins import Registry
 from harmbench_methods.blindcurve.config import BlindCurveConfig
 from harmbench_methods.histogram import Histogram
 
-SUBJECT, SEED = "ventricles", 1  # not a subject of the cohort
+SUBJECT = "ventricles"  # not a subject of the cohort
 GROWTHS = (0, 1, 3, 6)  # voxels of 1.2 mm by which ventricles grow on all sides
 VENTRICLES = ((-16, 44), (-32, 32), (-62, 38))  # mm along z, x and y: where they may lie
 
@@ -86,11 +85,12 @@ def grown(anatomy: Anatomy, lattice: Lattice, growth: int) -> Anatomy:
 def pathological(cohort: Cohort, growth: int, curve: Task) -> Case:
     """Scan a subject with such ventricles on the target, and bend that by a task's curve."""
     lattice = Lattice.of(cohort.grid)
-    anatomy = build_anatomy(draw_subject(SEED, SUBJECT), load_template(), lattice)
-    anatomy = grown(anatomy, lattice, growth)
+    subject = draw_subject(SUBJECT)
+    anatomy = grown(build_anatomy(subject, load_template(), lattice), lattice, growth)
     labels = label(anatomy, lattice)
-    acquisition = draw_acquisition(SEED, SUBJECT, "target")
-    volume = lattice.to_grid(render(anatomy, SCANNERS["target"], acquisition, lattice))
+    session = draw_session(SUBJECT, "target")
+    rendering = render(anatomy, subject.size, SCANNERS["target"], session, lattice)
+    volume = lattice.to_grid(rendering.image)
     image = minmax(torch.where(labels > 0, volume, 0))
     share = float((labels == 1).sum() / (labels > 0).sum())
     like = cohort.scans("target", "test").load([0])

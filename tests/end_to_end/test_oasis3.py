@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from harmbench.cohorts.bids.source import Oasis3
-from harmbench.cohorts.phantom.anatomy import load_template
-from harmbench.cohorts.phantom.source import scan_subject
+from harmbench.cohorts.phantom.scanning import scan_subject
+from harmbench.cohorts.phantom.template import load_template
 from harmbench.data.cohort import Cohort
 from harmbench.data.scans import GRIDS, Grid
 from harmbench.errors import UserError
@@ -62,7 +62,7 @@ def oasis3(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     root, home = tmp_path_factory.mktemp("OASIS3"), tmp_path_factory.mktemp("home")
     template = load_template()
     for subject in SUBJECTS:
-        _, images, _ = scan_subject(subject, template, WHOLE, normalize=unscaled)
+        images = scan_subject(subject, template, WHOLE, unscaled).images
         for domain, days in DAYS.items():
             if domain != "target" and subject == SUBJECTS[0]:
                 continue

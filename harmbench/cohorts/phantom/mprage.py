@@ -1,4 +1,4 @@
-"""The MPRAGE signal equation, and the relaxation times of the brain.
+"""The MPRAGE signal equation.
 
 One repetition of MPRAGE (Mugler and Brookeman, 1990) is: inversion, delay, a train of
 N small-angle excitations, delay. Every step acts on the longitudinal magnetization
@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from torch import Tensor
+
+from harmbench.cohorts.phantom.relaxation import Relaxation
 
 # An adiabatic inversion in vivo loses a few per cent to T2 (0.96 is the usual figure,
 # as in Marques et al., NeuroImage 2010, MP2RAGE), and does not depend on B1+.
@@ -144,37 +146,6 @@ class Mprage:
     def transverse(self, tissue: Relaxation) -> float:
         """Return what scales the signal of a tissue: its water content and T2* decay, in [0, 1]."""
         return tissue.proton_density * math.exp(-self.echo_time / tissue.t2_star)
-
-
-class Relaxation(NamedTuple):
-    """What a tissue's signal depends on: T1, T2 and T2* in s, water content in [0, 1]."""
-
-    t1: float
-    t2: float
-    t2_star: float
-    proton_density: float
-
-
-# T1 of grey and white matter: Wright et al., MAGMA 2008;21:121, measured with MPRAGE
-# itself. T1 of CSF, at all field strengths: Rooney et al., MRM 2007;57:308. T2 of grey and
-# white matter: Stanisz et al., MRM 2005;54:507. T2 of CSF: about 1.9 s around the brain
-# and 2.4 s in the ventricles at 3 T ("Quantification of T1 and T2 of subarachnoid CSF",
-# MRM 2023), so long that its value hardly matters. T2* of cortex and white matter: Peters
-# et al., Magn Reson Imaging 2007;25:748. T2* of CSF is so much longer than any echo time
-# here that its value does not matter. Water content, relative to CSF: Neeb et al.,
-# NeuroImage 2008;42:1094.
-TISSUES: dict[float, dict[str, Relaxation]] = {
-    1.5: {
-        "csf": Relaxation(4.3, 1.9, 1.0, 1.0),
-        "gm": Relaxation(1.197, 0.095, 0.0840, 0.82),
-        "wm": Relaxation(0.646, 0.072, 0.0662, 0.70),
-    },
-    3.0: {
-        "csf": Relaxation(4.3, 1.9, 1.0, 1.0),
-        "gm": Relaxation(1.607, 0.099, 0.0660, 0.82),
-        "wm": Relaxation(0.838, 0.069, 0.0532, 0.70),
-    },
-}
 
 
 class _AffineMap(NamedTuple):

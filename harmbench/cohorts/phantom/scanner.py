@@ -1,28 +1,19 @@
-"""The scanners of Table 1, and the images they make of an anatomy.
-
-An anatomy is rendered by the signal equation of MPRAGE (`harmbench.cohorts.phantom.mprage`), or of
-a spin echo, under the transmit and receive fields, the resolution and the noise of a scanner.
-"""
+"""The scanners of Table 1: protocols, coils, fields, noise and their masks."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from harmbench.cohorts.phantom.anatomy import Anatomy, Lattice, SmoothField
-from harmbench.cohorts.phantom.mprage import TISSUES, Mprage
+from harmbench.cohorts.phantom.masks import Extraction
+from harmbench.cohorts.phantom.mprage import Mprage
+from harmbench.cohorts.phantom.receive import Coil
 from harmbench.cohorts.phantom.spin_echo import SpinEcho
-from harmbench.util.seeds import derive, numpy_generator
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scanner:
-    """A scanner and its protocol; fields are given by their typical values.
+    """A scanner, its protocol and the brain extraction of its site.
 
     Attributes
     ----------
@@ -35,25 +26,31 @@ class Scanner:
     voxel
         Acquired voxel size in mm: left-right (the partitions of a sagittal slab),
         posterior-anterior and inferior-superior.
+    filtering
+        FWHM in mm of the smoothing that reconstruction and registration add.
     transmit
-        Fall of B1+ from the centre of the brain to its surface, as a fraction.
-    surface
-        Rise of the logarithm of the receive sensitivity from the centre to the surface.
-    tilt
-        Its rise along inferior-superior, left-right and posterior-anterior, over half a brain.
+        Fall of B1+ from the centre of the head to its surface, as a fraction.
+    coil
+        Its receive coil.
     noise
         Standard deviation of the noise, real and imaginary, over the nominal signal of
-        white matter.
+        white matter, at the centre of the head without acceleration.
+    acceleration
+        Rise of the noise in the middle of the head by parallel imaging: g-factor minus 1.
+    extraction
+        How its site takes the skull off.
     """
 
     model: str
     tesla: float
     sequence: Mprage | SpinEcho
     voxel: tuple[float, float, float]
+    filtering: float
     transmit: float
-    surface: float
-    tilt: tuple[float, float, float]
+    coil: Coil
     noise: float
+    acceleration: float
+    extraction: Extraction
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -82,159 +79,34 @@ _VISION = Mprage(
     delay=0.020, echo_spacing=0.0097, readouts=128, recovery=0.200, flip=10, echo_time=0.0040
 )
 
-# Protocols: Table 1. Fields and noise: ours, of the size usual at the field strength.
-# B1+ falls by 30 to 40 % over a head at 3T and hardly at 1.5T; arrays are brightest at
-# the surface unless that is normalized away (as on the Vida).
+# Protocols: Table 1. Everything else is of this project, calibrated on real scans: see
+# docs/phantom.md.
 SCANNERS: dict[str, Scanner] = {
     "target": Scanner(
-        model="TIM Trio", tesla=3.0, sequence=_TRIO, voxel=(1.0, 1.0, 1.0),
-        transmit=0.34, surface=0.10, tilt=(0.00, 0.00, 0.04), noise=0.030,
+        model="TIM Trio", tesla=3.0, sequence=_TRIO, voxel=(1.0, 1.0, 1.0), filtering=0.9,
+        transmit=0.24, coil=Coil(12, 70.0, 0.15, 0.80), noise=0.030, acceleration=0.25,
+        extraction=Extraction(offset=0.0, scatter=0.3, bias=0.3, roughness=0.6),
     ),
     "domain1": Scanner(
         model="Magnetom Vida", tesla=3.0, sequence=_STANDARD_3T, voxel=(1.2, 1.05, 1.05),
-        transmit=0.42, surface=-0.22, tilt=(0.06, 0.00, -0.10), noise=0.022,
+        filtering=1.1, transmit=0.28, coil=Coil(20, 60.0, 0.15, 0.90), noise=0.024,
+        acceleration=0.50,
+        extraction=Extraction(offset=0.8, scatter=0.3, bias=0.4, roughness=0.7),
     ),
     "domain2": Scanner(
-        model="Vision", tesla=1.5, sequence=_VISION, voxel=(1.25, 1.0, 1.0),
-        transmit=0.06, surface=0.02, tilt=(-0.12, 0.03, 0.00), noise=0.042,
+        model="Vision", tesla=1.5, sequence=_VISION, voxel=(1.25, 1.0, 1.0), filtering=1.2,
+        transmit=0.05, coil=Coil(8, 160.0, 0.10, 0.0), noise=0.042, acceleration=0.0,
+        extraction=Extraction(offset=-0.7, scatter=0.4, bias=0.4, roughness=0.8),
     ),
     "domain3": Scanner(
         model="Biograph mMR", tesla=3.0, sequence=_STANDARD_3T, voxel=(1.2, 1.05, 1.05),
-        transmit=0.38, surface=0.40, tilt=(0.00, 0.00, -0.18), noise=0.038,
+        filtering=0.8, transmit=0.26, coil=Coil(16, 65.0, 0.20, 0.70), noise=0.036,
+        acceleration=0.40,
+        extraction=Extraction(offset=1.4, scatter=0.5, bias=0.5, roughness=0.9),
     ),
     "domain4": Scanner(
-        model="TIM Trio", tesla=3.0, sequence=_TRIO, voxel=(1.0, 1.0, 1.0),
-        transmit=0.34, surface=0.18, tilt=(0.05, -0.03, 0.07), noise=0.034,
+        model="TIM Trio", tesla=3.0, sequence=_TRIO, voxel=(1.0, 1.0, 1.0), filtering=1.0,
+        transmit=0.24, coil=Coil(12, 70.0, 0.15, 0.75), noise=0.034, acceleration=0.25,
+        extraction=Extraction(offset=0.3, scatter=0.3, bias=0.3, roughness=0.6),
     ),
 }  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Acquisition:
-    """All that was drawn for one subject in one scanner.
-
-    Attributes
-    ----------
-    b1
-        Mean of B1+ over the brain, over nominal: how well the transmitter was adjusted.
-    transmit, surface, tilt, noise
-        As in `Scanner`, of this scan.
-    smear
-        FWHM in mm of the blur that small motion adds.
-    fields
-        Irregularity of log B1+ and of the log receive sensitivity (2 channels).
-    noise_seed
-        Seed of the noise.
-    """
-
-    b1: float
-    transmit: float
-    surface: float
-    tilt: tuple[float, float, float]
-    noise: float
-    smear: float
-    fields: SmoothField
-    noise_seed: int
-
-    @property
-    def details(self) -> dict[str, Any]:
-        """The numbers, without the fields, as JSON types."""
-        return {
-            "b1_mean": round(self.b1, 4),
-            "b1_fall": round(self.transmit, 4),
-            "receive_surface": round(self.surface, 4),
-            "receive_tilt_zxy": [round(value, 4) for value in self.tilt],
-            "noise": round(self.noise, 4),
-            "smear_mm": round(self.smear, 3),
-        }
-
-
-def draw_acquisition(seed: int, subject: str, scanner: str, session: str = "1") -> Acquisition:
-    """Draw a scan; depends on the seed and the names of subject, scanner and session alone.
-
-    How far fields differ from scan to scan was set by what real scans show: cosines of
-    the tasks' bias field fitted to the scans of three real scanners scatter by 0.034 to
-    0.048 in the logarithm, these by 0.041 to 0.045, and twice as wide ones by 0.06 to 0.07.
-    """
-    # The first session came before there were others, and has no name in its streams.
-    axes = (subject, scanner) if session == "1" else (subject, scanner, session)
-    generator = numpy_generator(seed, "phantom", "scan", *axes)
-    typical = SCANNERS[scanner]
-
-    def normal(mean: float, deviation: float) -> float:
-        return float(mean + deviation * np.clip(generator.standard_normal(), -2.5, 2.5))
-
-    z, x, y = (normal(value, 0.015) for value in typical.tilt)
-    return Acquisition(
-        b1=normal(1.0, 0.03),
-        transmit=typical.transmit * normal(1.0, 0.06),
-        surface=normal(typical.surface, 0.02),
-        tilt=(z, x, y),
-        noise=typical.noise * math.exp(normal(0.0, 0.1)),
-        smear=abs(normal(0.0, 0.5)),
-        fields=SmoothField.draw(generator, 50.0, 2),
-        noise_seed=derive(seed, "phantom", "noise", *axes),
-    )
-
-
-def render(
-    anatomy: Anatomy, scanner: Scanner, acquisition: Acquisition, lattice: Lattice
-) -> Tensor:
-    """Render the magnitude image `(D, H, W)`, float32; 0 well outside the brain.
-
-    The scale is arbitrary, as a scanner's is; the same arguments give the same bits.
-    """
-    near = anatomy.brain.flatten().nonzero().squeeze(1)  # half of all voxels are air
-    b1, receive = (field.take(near) for field in _fields(acquisition, lattice))
-    tissues = TISSUES[scanner.tesla]
-    spins = torch.zeros_like(b1)
-    for name, fraction in zip(("csf", "gm", "wm"), anatomy.fractions, strict=True):
-        tissue = tissues[name]
-        t1 = torch.full((1,), tissue.t1)
-        scale = torch.full((1,), scanner.sequence.transverse(tissue))
-        if name != "csf":
-            t1 = t1 * anatomy.t1[0 if name == "gm" else 1].take(near)
-            scale = scale * anatomy.water.take(near)
-        spins += fraction.take(near) * scale * scanner.sequence.signal(t1, b1)
-    volume = torch.zeros(lattice.shape)
-    volume.put_(near, receive * spins)
-    _blur(volume, scanner, acquisition, lattice)
-
-    white = tissues["wm"]
-    nominal = scanner.sequence.signal(torch.tensor(white.t1), torch.tensor(1.0))
-    level = acquisition.noise * float(nominal) * scanner.sequence.transverse(white)
-    generator = torch.Generator().manual_seed(acquisition.noise_seed)
-    real, imaginary = level * torch.randn(2, len(near), generator=generator)
-    return volume.put_(near, torch.hypot(volume.take(near) + real, imaginary))
-
-
-def _fields(acquisition: Acquisition, lattice: Lattice) -> tuple[Tensor, Tensor]:
-    """Return B1+ over nominal and the receive sensitivity: `(D, H, W)` each."""
-    # The brain as an ellipsoid: centre and half axes in mm along z, x and y.
-    z, x, y = (
-        (axis - centre) / half
-        for axis, centre, half in zip(
-            lattice.mesh(), (8.0, 0.0, -17.0), (72.0, 68.0, 86.0), strict=True
-        )
-    )
-    radius = z**2 + x**2 + y**2
-    ripple = acquisition.fields.on(lattice)
-    b1 = acquisition.b1 * (1 + acquisition.transmit * (0.5 - radius)).clamp(min=0.2)
-    up, right, front = acquisition.tilt
-    logarithm = acquisition.surface * radius + up * z + right * x + front * y
-    return b1 * (0.01 * ripple[0]).exp(), (logarithm + 0.02 * ripple[1]).exp()
-
-
-def _blur(volume: Tensor, scanner: Scanner, acquisition: Acquisition, lattice: Lattice) -> None:
-    """Blur in place by the acquired voxel and by motion, as Gaussians of those FWHM."""
-    left_right, front_back, up_down = scanner.voxel
-    widths = zip((up_down, left_right, front_back), lattice.spacing, strict=True)
-    for axis, (width, spacing) in enumerate(widths):
-        variance = (width**2 + acquisition.smear**2) / (8 * math.log(2)) / spacing**2
-        # Three taps have a variance of twice the side's weight; one pass does at 1.2 mm.
-        passes = math.ceil(2 * variance)
-        side = variance / 2 / passes
-        count = volume.shape[axis] - 2
-        for _ in range(passes):
-            inner, below, above = (volume.narrow(axis, start, count) for start in (1, 0, 2))
-            inner.copy_((1 - 2 * side) * inner + side * (below + above))

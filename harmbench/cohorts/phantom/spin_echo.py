@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harmbench.cohorts.phantom.mprage import Relaxation
+from harmbench.cohorts.phantom.relaxation import Relaxation
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,10 +84,10 @@ def test_a_cohort_is_prepared_and_shown(inside, tmp_path) -> None:
 
 
 def test_a_phantom_normalised_otherwise_is_another_cohort(command) -> None:
-    asked = ("run", "-m", "identity", "-t", "domain1", "--cohort", "phantom:2")
+    asked = ("run", "-m", "identity", "-t", "domain1", "--cohort", "phantom:4")
     done = command(*asked, "--normalize", "percentile")
     assert done.stdout.startswith("1 cell: 1 done; "), done.stderr
-    board = command("leaderboard", "--cohort", "phantom:2+percentile", "--metric", "psnr")
+    board = command("leaderboard", "--cohort", "phantom:4+percentile", "--metric", "psnr")
     assert "identity" in board.stdout, board.stderr
 
 

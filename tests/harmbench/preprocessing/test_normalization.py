@@ -132,7 +132,7 @@ def test_the_standard_is_learnt_from_the_target_s_training_scans_alone(nyul, tmp
     first = nyul
     scanners = dict(phantom.SCANNERS)
     try:
-        phantom.SCANNERS["domain3"] = replace(scanners["domain3"], surface=1.5, noise=0.3)
+        phantom.SCANNERS["domain3"] = replace(scanners["domain3"], transmit=0.6, noise=0.3)
         second = prepared(tmp_path / "second", "nyul")
     finally:
         phantom.SCANNERS.update(scanners)

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harmbench.cohorts.phantom.mprage import TISSUES, Mprage, Relaxation
+from harmbench.cohorts.phantom.mprage import Mprage
+from harmbench.cohorts.phantom.relaxation import TISSUES, Relaxation
 from harmbench.cohorts.phantom.scanner import SCANNERS
 
 sequences = st.builds(
@@ -117,9 +118,10 @@ def test_transverse_is_water_times_decay():
 @pytest.mark.parametrize("domain", SCANNERS)
 def test_images_are_t1_weighted(domain):
     scanner = SCANNERS[domain]
-    csf, grey, white = (
+    csf, grey, white, lesion = (
         solve(scanner.sequence, tissue.t1) * scanner.sequence.transverse(tissue)
-        for tissue in TISSUES[scanner.tesla].values()
+        for tissue in (TISSUES[scanner.tesla][name] for name in ("csf", "gm", "wm", "lesion"))
     )
     assert 0 < csf < 0.4 * white
     assert 0.4 * white < grey < 0.75 * white
+    assert grey < lesion < 0.9 * white

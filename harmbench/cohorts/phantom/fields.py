@@ -1,0 +1,73 @@
+"""The fields of a session on the brain: transmit field, receive sensitivity and noise level.
+
+All are fixed in the frame of the scanner, so they move over the brain as the head moves.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from harmbench.cohorts.phantom.lattice import Lattice, coarse_axes, interpolate, places_of
+from harmbench.cohorts.phantom.noise import noise_level
+from harmbench.cohorts.phantom.pose import CENTRE
+from harmbench.cohorts.phantom.scanner import Scanner
+from harmbench.cohorts.phantom.session import Session
+
+_STEP = 8.0  # mm: the fields are far smoother than this
+_HEAD = (72.0, 68.0, 86.0)  # mm: half axes of the head along z, x and y
+
+# Standard deviation of the irregularities of log B1+ and of the log receive sensitivity.
+SCANNER_RIPPLE = (0.010, 0.015)
+SESSION_RIPPLE = (0.008, 0.012)
+
+
+class Fields(NamedTuple):
+    """Fields of a session, `(D, H, W)` each.
+
+    Attributes
+    ----------
+    b1
+        Achieved over nominal flip angle.
+    receive
+        Sensitivity that the vendor's correction leaves, 1 at the centre of the scanner.
+    noise
+        Standard deviation of the noise over that at the centre without acceleration.
+    """
+
+    b1: Tensor
+    receive: Tensor
+    noise: Tensor
+
+
+def session_fields(scanner: Scanner, session: Session, size: float, lattice: Lattice) -> Fields:
+    """Evaluate the fields of a session on a lattice.
+
+    Parameters
+    ----------
+    scanner, session
+        Whose fields.
+    size
+        Size of the head relative to the template's.
+    lattice
+        Voxels, in the space of the template.
+    """
+    coarse = coarse_axes(lattice.axes, _STEP)
+    places = session.pose.to_scanner(places_of(coarse), size)
+    fixed, own = (field.at(places) for field in session.fields)
+    ripple = [
+        SCANNER_RIPPLE[channel] * fixed[channel] + SESSION_RIPPLE[channel] * own[channel]
+        for channel in range(2)
+    ]
+    radius = sum(
+        ((place - centre) / half) ** 2
+        for place, centre, half in zip(places, CENTRE, _HEAD, strict=True)
+    )
+    b1 = session.b1 * (1 + session.transmit * (0.5 - radius)).clamp(min=0.2) * ripple[0].exp()
+    sensitivity = scanner.coil.sensitivity(places, session.gains)
+    kept = (1 - scanner.coil.corrected) * sensitivity + ripple[1]
+    noise = noise_level(places, scanner.acceleration, scanner.coil.corrected * sensitivity)
+    fields = interpolate(torch.stack([b1, kept.exp(), noise]), coarse, lattice.axes)
+    return Fields(*fields)
