@@ -8,10 +8,12 @@ import torch
 from matplotlib.figure import Figure
 
 from harmbench import upright
-from harmbench.cohorts.phantom.anatomy import Template, draw_subject, load_template
-from harmbench.cohorts.phantom.mprage import TISSUES, Mprage
+from harmbench.cohorts.phantom.mprage import Mprage
+from harmbench.cohorts.phantom.relaxation import TISSUES
 from harmbench.cohorts.phantom.scanner import SCANNERS
-from harmbench.cohorts.phantom.source import scan_subject
+from harmbench.cohorts.phantom.scanning import scan_subject
+from harmbench.cohorts.phantom.subject import draw_subject
+from harmbench.cohorts.phantom.template import Template, load_template
 from harmbench.data.scans import GRIDS
 
 IMAGES = Path(__file__).parent / "images"
@@ -36,7 +38,7 @@ def panels(images: list[torch.Tensor], titles: list[str]) -> Figure:
 
 def scanners(template: Template) -> Figure:
     """Draw one subject on the five scanners."""
-    _, images, _ = scan_subject(SUBJECTS[0], template, GRIDS["paper"])
+    images = scan_subject(SUBJECTS[0], template, GRIDS["paper"]).images
     titles = [f"{name}\n{each.model}, {each.tesla:g} T" for name, each in SCANNERS.items()]
     return panels([images[name][SLICE] for name in SCANNERS], titles)
 
@@ -45,9 +47,8 @@ def subjects(template: Template) -> Figure:
     """Draw five subjects on the target's scanner."""
     slices, titles = [], []
     for name in SUBJECTS:
-        _, images, _ = scan_subject(name, template, GRIDS["paper"])
-        slices.append(images["target"][SLICE])
-        titles.append(f"{name}\n{draw_subject(0, name).age:.0f} years")
+        slices.append(scan_subject(name, template, GRIDS["paper"]).images["target"][SLICE])
+        titles.append(f"{name}\n{draw_subject(name).age:.0f} years")
     return panels(slices, titles)
 
 

@@ -91,7 +91,7 @@ def build_anatomy(subject: Subject, template: Template, lattice: Lattice) -> Ana
     deep = bump(lattice, _DEEP_GREY)
     csf, grey, white = _segment(subject, maps[:3] / 255, brain, deep, lattice)
     # Lesions are of white matter: where the subject has none, there is no lesion.
-    lesion = white * (maps[4] / 255) if subject.lesions else torch.zeros_like(white)
+    lesion = white * (maps[4] / 255).clamp(0, 1) if subject.lesions else torch.zeros_like(white)
     fluid, dura = _shell(subject, surface, lattice)
     inside = (2 * brain).clamp(max=1)
     fractions = torch.stack([csf, grey, white - lesion, lesion, torch.zeros_like(csf)])

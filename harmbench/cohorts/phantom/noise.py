@@ -5,12 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harmbench.cohorts.phantom.blur import blur
-from harmbench.cohorts.phantom.lattice import Lattice
+from harmbench.cohorts.phantom.lattice import Axes, sample
 from harmbench.cohorts.phantom.pose import CENTRE
 
 _WIDTH = 45.0  # mm: scale of the rise in the middle of the head
-_CORRELATION = 1.0  # FWHM in mm of the interpolation that correlates the noise
 
 
 def noise_level(places: Tensor, acceleration: float, removed: Tensor) -> Tensor:
@@ -33,11 +31,33 @@ def noise_level(places: Tensor, acceleration: float, removed: Tensor) -> Tensor:
     return (1 + acceleration * torch.exp(-squares / (2 * _WIDTH**2))) * torch.exp(-removed)
 
 
-def draw_noise(seed: int, lattice: Lattice) -> Tensor:
-    """Draw complex noise of unit variance, correlated over about a voxel: `(2, D, H, W)`."""
+def draw_noise(seed: int, places: Tensor, voxel: tuple[float, float, float]) -> Tensor:
+    """Draw complex noise that is white on acquired voxels, and interpolate it linearly.
+
+    This is what registration does to the noise of a scan: it becomes smooth, and weaker
+    between the acquired voxels than on them.
+
+    Parameters
+    ----------
+    seed
+        Of the draw.
+    places
+        `(3, D, H, W)` mm along z, x and y in the frame of the scanner: where it is wanted.
+    voxel
+        Acquired voxel size in mm along z, x and y.
+
+    Returns
+    -------
+    Tensor
+        `(2, D, H, W)`: real and imaginary part, of unit variance on the acquired voxels.
+    """
+    axes: list[Tensor] = []
+    for place, size in zip(places, voxel, strict=True):
+        low, high = place.aminmax()
+        first, last = int(torch.floor(low / size)), int(torch.ceil(high / size)) + 1
+        axes.append(size * torch.arange(first, last + 1))
+    z, x, y = axes
+    acquired: Axes = (z, x, y)
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(2, *lattice.shape, generator=generator)
-    for part in noise:
-        kept = blur(part, (_CORRELATION,) * 3, lattice)
-        part /= kept
-    return noise
+    noise = torch.randn(2, len(z), len(x), len(y), generator=generator)
+    return sample(noise, acquired, places)

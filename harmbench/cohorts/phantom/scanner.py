@@ -33,8 +33,8 @@ class Scanner:
     coil
         Its receive coil.
     noise
-        Standard deviation of the noise, real and imaginary, over the nominal signal of
-        white matter, at the centre of the head without acceleration.
+        Standard deviation of the noise of an acquired voxel, real and imaginary, over the
+        nominal signal of white matter, at the centre of the head without acceleration.
     acceleration
         Rise of the noise in the middle of the head by parallel imaging: g-factor minus 1.
     extraction

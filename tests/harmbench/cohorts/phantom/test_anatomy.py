@@ -29,7 +29,7 @@ def test_fractions_are_crisp_and_sum_to_one_inside_and_to_zero_far_outside(templ
     assert (anatomy.fractions >= 0).all()
     total = anatomy.fractions.sum(0)
     inside = anatomy.brain > 0.99
-    torch.testing.assert_close(total[inside], torch.ones(int(inside.sum())))
+    torch.testing.assert_close(total[inside], torch.ones_like(total[inside]))
     assert (total <= 1 + 1e-5).all()
     assert (total[anatomy.depth < -11] == 0).all()
     assert (anatomy.fractions.amax(0)[inside] > 0.9).float().mean() > 0.6
@@ -39,7 +39,7 @@ def test_fractions_are_crisp_and_sum_to_one_inside_and_to_zero_far_outside(templ
     assert 0.03 < csf < 0.3
     assert 0.3 < grey < 0.6
     assert 0.25 < white < 0.55
-    assert lesion < 0.02
+    assert 0 < lesion < 0.05
     assert dura == 0
 
 

@@ -26,8 +26,8 @@ def test_however_large_nothing_folds():
         jacobian = gradient.flatten(2).permute(2, 0, 1) + torch.eye(3)
         return float(torch.linalg.det(jacobian).min())
 
-    assert smallest(14.0 * velocity.on(lattice.axes)) < 0
-    assert smallest(flow([(14.0, velocity)], lattice.axes)) > 0
+    assert smallest(10.0 * velocity.on(lattice.axes)) < 0
+    assert smallest(flow([(10.0, velocity)], lattice.axes)) > 0
 
 
 def test_the_flow_of_a_constant_velocity_is_that_velocity():

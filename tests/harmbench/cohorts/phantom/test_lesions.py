@@ -31,7 +31,7 @@ def test_lesions_lie_in_white_matter_on_both_sides(template):
 
 
 def test_a_painted_lesion_has_its_volume_and_place():
-    template = Template(np.zeros((4, 60, 60, 60), np.uint8), (0.0, -30.0, -30.0))
+    template = Template(np.zeros((4, 60, 80, 120), np.uint8), (0.0, -40.0, -70.0))
     (lesion, *_) = (
         one for seed in range(50) for one in draw_lesions(np.random.default_rng(seed), 90)
     )

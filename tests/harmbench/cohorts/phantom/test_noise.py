@@ -1,18 +1,32 @@
 import torch
 
-from harmbench.cohorts.phantom.lattice import Lattice
+from harmbench.cohorts.phantom.lattice import Lattice, places_of
 from harmbench.cohorts.phantom.noise import draw_noise, noise_level
 from harmbench.cohorts.phantom.pose import CENTRE
 from harmbench.data.scans import Grid
 
+PLACES = places_of(Lattice.of(Grid("block", (20, 40, 40), (1.2, 1.2, 1.2))).axes)
 
-def test_noise_has_unit_variance_and_correlates_between_neighbours_only():
-    noise = draw_noise(0, Lattice.of(Grid("block", (20, 40, 40), (1.2, 1.2, 1.2))))
-    inner = noise[:, 2:-2, 2:-2, 2:-2]
-    assert abs(float(inner.std()) - 1) < 0.02
-    assert 0.1 < float((inner[..., 1:] * inner[..., :-1]).mean()) < 0.6
-    assert abs(float((inner[..., 4:] * inner[..., :-4]).mean())) < 0.03
-    assert abs(float((inner[0] * inner[1]).mean())) < 0.03
+
+def test_noise_is_white_on_acquired_voxels_and_smooth_between_them():
+    voxel = (1.0, 1.2, 0.8)
+    z, x, y = (size * torch.arange(-20, 20) for size in voxel)
+    acquired = draw_noise(0, places_of((z, x, y)), voxel)
+    assert abs(float(acquired.std()) - 1) < 0.01
+    for axis in (1, 2, 3):
+        neighbours = acquired.narrow(axis, 1, 39) * acquired.narrow(axis, 0, 39)
+        assert abs(float(neighbours.mean())) < 0.02
+    assert abs(float((acquired[0] * acquired[1]).mean())) < 0.02
+    between = draw_noise(0, places_of((z + 0.5, x + 0.6, y + 0.4))[..., :-1, :-1, :-1], voxel)
+    # The mean of eight.
+    assert abs(float(between.std()) - 8**-0.5) < 0.01
+
+
+def test_the_seed_alone_decides():
+    first, again, other = (draw_noise(seed, PLACES, (1.0, 1.0, 1.0)) for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert 0.3 < float(first.std()) < 0.7
 
 
 def test_acceleration_raises_the_noise_in_the_middle():
