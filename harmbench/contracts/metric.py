@@ -27,7 +27,8 @@ class Metric(ABC):
     higher_is_better
         The direction of the good.
     version
-        Raised by the author whenever the same scans would be measured otherwise.
+        Increased by the author when the meaning of the values changes: a new board begins.
+        Changes of code alone are noticed without it.
     """
 
     name: ClassVar[str]

@@ -63,7 +63,8 @@ class Model(nn.Module, ABC):
     summary
         One line on what it does.
     version
-        Raised by the author whenever the same config would give another result.
+        Increased by the author when the method is another one than before. Changes of code
+        alone are noticed without it.
     Config
         Frozen dataclass of the settings.
     presets

@@ -25,7 +25,8 @@ class Task(ABC):
     name, summary
         As on the command line, and one line on what is asked.
     version
-        Raised by the author whenever the same data would be scored otherwise.
+        Increased by the author when the meaning of the scores changes: a new board begins.
+        Changes of code alone are noticed without it.
     instruments
         The models that it measures with and that must be fitted, by a name that the task
         chooses. Each is fitted once for a target, seed and preset, and shared by all cells.
