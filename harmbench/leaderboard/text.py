@@ -60,7 +60,10 @@ def board_as_text(
 
 
 def board_as_markdown(board: Board, extra: Extra, papers: Sequence[Reference]) -> str:
-    """Write a board as a Markdown table; numbers of the best tier are bold."""
+    """Write a board as a Markdown table; numbers of the best tier are bold.
+
+    In a task with one tier no number is bold: no method is significantly better than another.
+    """
     headings = _headings(board, extra)
     best = _best(board)
     lines = [
@@ -142,12 +145,15 @@ def _score(board: Board, score: Score | None) -> str:
 
 
 def _best(board: Board) -> set[tuple[str, str]]:
-    """Return the labels and tasks of the scores in the best tier."""
+    """Return the labels and tasks of the scores in the best tier, if there is another tier."""
+    separated = {
+        task for row in board.methods for task, score in row.scores.items() if (score.tier or 0) > 1
+    }
     return {
         (row.label, task)
         for row in board.methods
         for task, score in row.scores.items()
-        if score.tier == 1
+        if score.tier == 1 and task in separated
     }
 
 
