@@ -1,8 +1,8 @@
 """Do two boards order the methods alike? Kendall's tau between them, with its interval.
 
-Each side is COHORT:METRIC:TASK[,TASK...]. A method's number is its mean over the tasks, of means over
-the test subjects. Controls, and methods without a number on every task of both sides, are left out.
-The interval is the percentile bootstrap over the test subjects of both sides, at fixed fits::
+Each side is COHORT:METRIC:TASK[,TASK...]. A method's number is its mean over the tasks, of means
+over the test subjects. Controls, and methods without a number on every task of both sides, are left
+out. The interval is the percentile bootstrap over the test subjects of both sides, at fixed fits::
 
     python benchmarks/rank_agreement.py phantom:psnr:domain1,domain2 bids:brains:dice:wmseg-ixihh
 """
