@@ -149,7 +149,6 @@ def stock_harmonize(
             scans.masks[0, part],
             quantile=config.mask_quantile,
             threshold=config.mask_threshold,
-            scope=config.mask_scope,
         )
         for _ in range(config.iterations):
             g1 = correlation_gradient(x, x_s, centred=config.centred)
@@ -190,7 +189,6 @@ class Bench:
             slices_at_once=args.at_once or preset.slices_at_once,
         )
         self.grid = Grid(grid.name, (args.slices or S, H, W), grid.spacing)
-        self.compiled = args.compiled
         self.batch = args.batch or preset.batch_size
 
     def state(self) -> dict:
@@ -219,8 +217,6 @@ class Bench:
         trained = copy.deepcopy(flow).train()
         optimizer = adam(trained, kind, self.config.learning_rate)
         bits = trained.bits_per_dimension
-        if kind == "ours" and self.compiled:
-            bits = torch.compile(bits, dynamic=False)
         flow.eval()
         v = (images[: min(S, self.config.slices_at_once)] - 0.5).to(self.device)
         encode, decode = torch.no_grad()(flow.encode), torch.no_grad()(flow.decode)
@@ -313,7 +309,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--slices", type=int, help="slices of the scan to harmonise")
     parser.add_argument("--at-once", type=int, help="slices that go through the flow at once")
     parser.add_argument("--iterations", type=int, help="iterations of the loop")
-    parser.add_argument("--compiled", action="store_true", help="ours trains under torch.compile")
     parser.add_argument("--only", choices=WORKS, nargs="+", default=WORKS)
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)

@@ -46,8 +46,6 @@ class SegmenterConfig:
     batch_size: int = 32
     learning_rate: float = 1e-3  # lowered to 0 along a cosine
     validate_every: int = 1000
-    # It makes the segmenter insensitive to the shifts that harmonisation has to correct.
-    intensity_augmentation: bool = False
     slices_at_once: int = 50  # bounds the memory; a scan has 50 slices
 
     def __post_init__(self) -> None:
@@ -78,26 +76,18 @@ class Augmentation:
     """MONAI's random affine transforms of a slice and its white matter together, and a flip.
 
     Slices are turned by up to 15 degrees, scaled by up to 10 %, sheared by up to 5 % and
-    moved by up to 5 % of their size, and every second is mirrored. With `intensity` their
-    gamma, a bias field and noise are drawn, too.
+    moved by up to 5 % of their size, and every second is mirrored. Intensities stay
+    as they are: a segmenter that was trained on changed intensities would be insensitive to
+    the shifts that harmonisation has to correct.
 
     Parameters
     ----------
     shape
         H and W.
-    intensity
-        Whether intensities are changed.
     """
 
-    def __init__(self, shape: tuple[int, int], *, intensity: bool) -> None:
-        from monai.transforms import (
-            Compose,
-            RandAdjustContrast,
-            RandAffine,
-            RandBiasField,
-            RandFlip,
-            RandGaussianNoise,
-        )
+    def __init__(self, shape: tuple[int, int]) -> None:
+        from monai.transforms import Compose, RandAffine, RandFlip
 
         self._spatial = Compose(
             [
@@ -113,15 +103,6 @@ class Augmentation:
                 ),
             ]
         )
-        self._intensity = Compose(
-            [
-                RandAdjustContrast(prob=0.5, gamma=(0.5, 2.0)),
-                RandBiasField(prob=0.5, degree=3, coeff_range=(-0.2, 0.2)),
-                RandGaussianNoise(prob=0.5, std=0.03),
-            ]
-            if intensity
-            else []
-        )
 
     def __call__(self, image: Tensor, white: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         """Transform a slice in [0, 1] and its white matter in {0, 1}, by what `seed` draws.
@@ -130,9 +111,7 @@ class Augmentation:
         """
         self._spatial.set_random_state(seed=seed)
         moved = self._spatial(torch.stack((image, white))).as_tensor()
-        self._intensity.set_random_state(seed=seed)
-        changed = torch.as_tensor(self._intensity(moved[:1]))[0]
-        return changed.clamp(0, 1), (moved[1] > 0.5).float()
+        return moved[0].clamp(0, 1), (moved[1] > 0.5).float()
 
 
 class _Batches:
@@ -230,7 +209,7 @@ class Segmenter(Instrument):
             config.batch_size,
             self.device,
             torch_generator(data.seed, "segmenter", "batches"),
-            Augmentation(self.grid.shape[1:], intensity=config.intensity_augmentation),
+            Augmentation(self.grid.shape[1:]),
         )
         criterion = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
 

@@ -9,7 +9,6 @@ from typing import Any
 from harmbench import UserError, at_inference
 
 from .._settings import check_least
-from ..blindharmony_ml.config import PRESETS as LIKELIHOOD_PRESETS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +43,6 @@ class BlindCurveConfig:
     training_steps: int = 1000
     batch_size: int = 4096  # voxels
     learning_rate: float = 5e-3
-    # Preset of the flow whose likelihood refines the curve: quick, paper, or none if empty.
-    refine: str = ""
     weight_decay: float = 1e-2
 
     iterations: int = at_inference(4)  # of the field, at most
@@ -71,9 +68,6 @@ class BlindCurveConfig:
         check_least(self, field_disturbances=1, curve_disturbances=1, voxels=1)
         check_least(self, training_steps=1, batch_size=1, iterations=1, looks=1)
         check_least(self, noise=0, blur=0, partial=0, caution=0, curve_power=0, weight_decay=0)
-        if self.refine and self.refine not in LIKELIHOOD_PRESETS:
-            known = ", ".join(sorted(LIKELIHOOD_PRESETS))
-            raise UserError(f"refine must be empty or the preset of a flow: {known}")
         if not 0 <= self.natural <= 1:
             raise UserError("natural must lie in [0, 1]")
         if not self.field_strength > 1:
@@ -109,6 +103,5 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "every curve believed": {"caution": 0.0},
     "no curves among the disturbances of fields": {"curve_power": 0.0, "curve_concentration": 1e6},
     "whole scans alone": {"partial": 0.0},
-    "refined by a small flow's likelihood": {"refine": "quick"},
     "no noise and no blur among the disturbances": {"noise": 0.0, "blur": 0.0},
 }

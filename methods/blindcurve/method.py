@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +11,6 @@ from torch import Tensor
 from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans, ScanSet, seeded
 
 from .._cosine_field import Cosines
-from ..blindharmony_ml.config import PRESETS as LIKELIHOOD_PRESETS
-from ..blindharmony_ml.method import BlindHarmonyLikelihood
 from .config import ABLATIONS, PRESETS, BlindCurveConfig
 from .curve_estimator import CurveEstimator, CurveLearner
 from .features import N_SURROUNDINGS
@@ -22,7 +19,6 @@ from .guard import Guard, layout
 from .maps import Curve, Map
 from .network import Networks
 from .population import LearnedPopulation, Population, apply_to_foreground, learn_population
-from .refinement import Refinement
 from .ridge import Ridge
 
 
@@ -46,10 +42,6 @@ class BlindCurve(Method):
     A scan is mapped by a field of few cosines and one smooth monotone curve (`maps`), so
     nothing can be painted.
 
-    With `refine`, a flow of the target refines the curve: by maximum likelihood with the
-    change-of-variables term (`BlindHarmonyLikelihood`), as far as that helps on disturbed
-    scans of subjects that were held out.
-
     Attributes
     ----------
     knots
@@ -58,8 +50,6 @@ class BlindCurve(Method):
         `(C, K + 1)`: how subjects' quantiles depart from them, in deviations.
     slicewise
         Whether the target's slices were min-max scaled one by one.
-    gain
-        Part of the refinement that is applied, in [0, 1].
     """
 
     name = "blindcurve"
@@ -80,7 +70,6 @@ class BlindCurve(Method):
     spread: Tensor
     field_mean: Tensor
     field_covariance: Tensor
-    gain: Tensor
 
     def __init__(self, grid: Grid, config: Any = None) -> None:
         super().__init__(grid, config)
@@ -99,17 +88,6 @@ class BlindCurve(Method):
         self.register_buffer("field_mean", torch.zeros(P))
         self.register_buffer("field_covariance", torch.eye(P))
         self.guard = Guard()
-        if config.refine:
-            self.likelihood = BlindHarmonyLikelihood(grid, LIKELIHOOD_PRESETS[config.refine])
-            self.likelihood.requires_grad_(False).eval()
-            self.register_buffer("gain", torch.zeros(()))
-
-    @classmethod
-    def parts(cls, config: Any) -> Mapping[str, tuple[type[Method], Any]]:
-        """Name the method whose likelihood refines the curve, with `refine`."""
-        if not config.refine:
-            return {}
-        return {"likelihood": (BlindHarmonyLikelihood, LIKELIHOOD_PRESETS[config.refine])}
 
     def _new_networks(self, seed: int) -> Networks:
         with seeded(seed, self.name, "weights"):
@@ -143,10 +121,6 @@ class BlindCurve(Method):
             guard=self.guard,
         )
 
-    @property
-    def _refinement(self) -> Refinement:
-        return Refinement(self.likelihood, self.cosines)
-
     # Fitting
 
     def fit(self, data: FitData, progress: FitProgress) -> None:
@@ -163,8 +137,6 @@ class BlindCurve(Method):
         self.field_mean.copy_(variation.mean)
         self.field_covariance.copy_(variation.covariance)
         self._learn_curves(target, learned, data.seed, progress)
-        if self.config.refine:
-            self._learn_gain(data.validation, data.seed, progress)
 
     def _learn_curves(
         self, target: ScanSet, learned: LearnedPopulation, seed: int, progress: FitProgress
@@ -186,15 +158,6 @@ class BlindCurve(Method):
         self.curve_expected.copy_(curves.ridge.expected)
         self.guard.learn(curves.layouts, curves.standard_textures)
 
-    @torch.no_grad()
-    def _learn_gain(self, held_out: ScanSet, seed: int, progress: FitProgress) -> None:
-        """Learn on held-out subjects which part of the refinement to apply."""
-        gain = self._refinement.best_gain(
-            self._map, held_out, self.config, bool(self.slicewise), seed, self.name, progress
-        )
-        self.gain.fill_(gain)
-        progress.fact("gain", float(self.gain))
-
     # Harmonising
 
     def forward(self, scans: Scans) -> Scans:
@@ -210,20 +173,10 @@ class BlindCurve(Method):
     @torch.no_grad()
     def maps(self, scans: Scans) -> list[Map]:
         """Return the map of each of N scans."""
-        maps = [self._map(i, m) for i, m in zip(scans.images, scans.masks, strict=True)]
-        if not self.config.refine or float(self.gain) == 0:
-            return maps
-        refinement, refined = self._refinement, []
-        for n, scan_map in enumerate(maps):
-            if scan_map.flag:
-                refined.append(scan_map)
-                continue
-            curve = refinement.most_likely(scan_map, scans.images[n], scans.masks[n], scans, n)
-            refined.append(refinement.applied(scan_map, curve, float(self.gain)))
-        return refined
+        return [self._map(i, m) for i, m in zip(scans.images, scans.masks, strict=True)]
 
     def _map(self, image: Tensor, mask: Tensor) -> Map:
-        """Estimate the map of a scan `(S, H, W)`, without refinement."""
+        """Estimate the map of a scan `(S, H, W)`."""
         config, slicewise, population = self.config, bool(self.slicewise), self._population
         field = torch.zeros_like(self.field_mean)
         if not bool(mask.any()):

@@ -42,9 +42,6 @@ class FlowConfig:
     max_gradient_norm: float = 0.0  # [ours] clip to this norm; 0 is off, as in the paper
     flips: bool = False  # [ours] mirror every other training slice left to right
     mixed_precision: bool = True  # [ours] coupling networks in bfloat16, on hardware with it
-    # [ours] torch.compile for training: a sixth faster (quick, two cores) after two minutes
-    # of compiling, which so short a training does not pay back; needs a C++ compiler.
-    compiled: bool = False
     validate_every: int = 500  # [code] steps between looks at the validation slices
     validation_slices: int = 775  # [S 2.1] simulated; 760 for the real domains
 
@@ -72,14 +69,11 @@ class BlindHarmonyConfig(FlowConfig):
     beta2: float = at_inference(1e-3)  # [code] step size along the non-edge term, Eq. 2
     centred: bool = at_inference(False)  # [code] cosine; an earlier version has Pearson's
     mask_quantile: float = at_inference(0.3)  # [code] non-edge: below the 30th percentile
-    mask_scope: str = at_inference("foreground")  # [ours]; [code] is "slice", see terms.py
     mask_threshold: float = at_inference(0.05)  # [code] and brighter than this
     round_trip: float = at_inference(1e-4)  # [ours] worst error of f^-1(f(x)) in float32
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.mask_scope not in ("foreground", "slice"):
-            raise UserError.unknown("mask_scope", self.mask_scope, ("foreground", "slice"))
         if not 0 <= self.alpha <= 1:
             raise UserError("alpha must be in [0, 1]")
         if not 0 <= self.mask_quantile <= 1:

@@ -244,7 +244,6 @@ class Terms(PaperFigure):
                 torch.from_numpy(within)[None],
                 quantile=config.mask_quantile,
                 threshold=config.mask_threshold,
-                scope=config.mask_scope,
             )[0].any(dim=0).numpy()
             & within
             for x in (source, target)

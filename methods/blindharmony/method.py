@@ -118,7 +118,6 @@ class BlindHarmony(Method):
             foreground,
             quantile=config.mask_quantile,
             threshold=config.mask_threshold,
-            scope=config.mask_scope,
         )
         x = mean
         for step in range(config.iterations):

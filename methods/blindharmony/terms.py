@@ -72,7 +72,6 @@ def non_edge_mask(
     *,
     quantile: float = 0.3,
     threshold: float = 0.05,
-    scope: str = "foreground",
 ) -> Tensor:
     """Return Mx and My: where the source has signal, and no edge along x or along y.
 
@@ -81,14 +80,11 @@ def non_edge_mask(
     x_s, foreground
         Source slices `(B, H, W)`, and the brain in them.
     quantile
-        No edge is where the gradient's magnitude is within this quantile.
+        No edge is where the gradient's magnitude is within this quantile of the foreground's.
+        The released code takes the quantile over the whole slice; in a slice without a skull
+        more than 30 % of the pixels are background of gradient zero, so the mask is empty.
     threshold
         Signal is above this.
-    scope
-        Take the quantile over the `"foreground"`, or over the whole `"slice"` as the
-        released code does. In a slice without a skull more than 30 % of the pixels are
-        background of exactly zero gradient, so that its 30th percentile is zero and the
-        mask as good as empty.
 
     Returns
     -------
@@ -96,8 +92,7 @@ def non_edge_mask(
         `(B, 2, H, W)` bool.
     """
     magnitude = sobel(x_s).abs()
-    within = foreground if scope == "foreground" else torch.ones_like(foreground)
-    rows = within[:, None].expand_as(magnitude).flatten(0, 1).flatten(1)
+    rows = foreground[:, None].expand_as(magnitude).flatten(0, 1).flatten(1)
     limit = masked_quantile(magnitude.flatten(0, 1).flatten(1), rows, quantile)
     flat = magnitude <= limit.view(*magnitude.shape[:2], 1, 1)
     return flat & (x_s > threshold)[:, None]

@@ -194,23 +194,6 @@ class BlindHarmonyLikelihood(Method):
         width = knots.diff().clamp_min(_LEAST)
         return torch.cat((width.new_zeros(1), (width / width.sum()).cumsum(dim=0)))
 
-    def most_likely_curve(self, image: Tensor, mask: Tensor, scans: Scans, n: int) -> Tensor:
-        """Return the curve that makes scan n most likely, once it looks like the target.
-
-        Parameters
-        ----------
-        image, mask
-            `(S, H, W)`: the scan as it looks by now, and where it has signal.
-        scans, n
-            Whose it is.
-
-        Returns
-        -------
-        torch.Tensor
-            `(2 K + 1,)`: deviations from the identity, for `curved`.
-        """
-        return torch.cat(self._likelihood(image, mask, scans, n).curve(image))
-
     def curved(self, values: Tensor, curve: Tensor, gain: float) -> Tensor:
         """Apply a part of a curve, given by deviations from the identity, to values in [0, 1]."""
         knots = self._curve_knots()

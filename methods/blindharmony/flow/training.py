@@ -72,16 +72,12 @@ def train_flow(
     """
     noise = torch.Generator(device).manual_seed(derive(data.seed, "blindharmony", "training noise"))
 
-    bits_per_dimension = flow.bits_per_dimension
-    if config.compiled:
-        bits_per_dimension = torch.compile(bits_per_dimension, dynamic=False)
-
     def bits(x: Tensor) -> Tensor:
         if config.flips:
             mirrored = torch.rand(len(x), 1, 1, generator=noise, device=device) < 0.5
             x = torch.where(mirrored, x.flip(1), x)  # left to right is along H
         u = torch.rand(x.shape, generator=noise, device=device)
-        return bits_per_dimension(x, u).mean()
+        return flow.bits_per_dimension(x, u).mean()
 
     optimizer = torch.optim.Adam(flow.parameters(), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.training_steps)

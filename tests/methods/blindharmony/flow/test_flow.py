@@ -43,7 +43,7 @@ def test_slices_that_cannot_be_halved_are_refused_in_one_line():
 
 @pytest.mark.parametrize(
     "setting",
-    [{"bins": 1}, {"levels": 0}, {"alpha": 2.0}, {"mask_scope": "brain"}, {"micro_batches": 3}],
+    [{"bins": 1}, {"levels": 0}, {"alpha": 2.0}, {"micro_batches": 3}],
 )
 def test_settings_out_of_range_are_refused_by_name(setting):
     with pytest.raises(UserError, match=next(iter(setting))):
