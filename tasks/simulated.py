@@ -29,6 +29,8 @@ from harmbench import (
     numpy_generator,
 )
 
+# The methods have cosine fields of their own: this generator defines the task's test scans, so
+# that no change of a method may change it. `docs/compared.md` names the overlap.
 DEGREE = 3  # of the bias field's cosines: waves of 140 mm and longer on the paper's grid
 # Order along slice, row and column of each cosine; the constant is no bias.
 TERMS = tuple(
