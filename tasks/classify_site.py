@@ -33,13 +33,33 @@ from .domains import choose
 FOLDS = 5
 SLICES = 16  # of a scan, evenly over the stack
 SOURCE, TARGET = 0, 1
-_BATCH = 32
-_LEARNING_RATE = 2e-3
-# Training steps of each fold's classifier.
-_STEPS = {"quick": 120, "tiny": 3}
-_STEPS_OTHERWISE = 1000
 
 Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """How the classifier of each fold is trained.
+
+    Attributes
+    ----------
+    steps
+        Training steps.
+    batch_size
+        Slices of a step, half of each scanner; even.
+    learning_rate
+        Initial learning rate of AdamW; a cosine takes it to zero.
+    """
+
+    steps: int = 1000
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+
+
+PRESETS = {
+    "tiny": ClassifierConfig(steps=3),
+    "quick": ClassifierConfig(steps=120),
+}
 
 
 class Classifier(nn.Sequential):
@@ -134,7 +154,7 @@ def site_accuracy(
     stacks: Mapping[int, Stacks],
     *,
     seed: int,
-    steps: int,
+    config: ClassifierConfig,
     device: torch.device,
 ) -> list[float]:
     """Return the cross-validated slice accuracy of each scan.
@@ -149,7 +169,7 @@ def site_accuracy(
         sides = [[e for e in learnt if e.side == side] for side in (SOURCE, TARGET)]
         if not all(sides):
             continue
-        classifier = _trained(sides, stacks, seed=seed, number=number, steps=steps, device=device)
+        classifier = _trained(sides, stacks, seed=seed, number=number, config=config, device=device)
         for i, example in enumerate(examples):
             if fold[example.subject] == number:
                 slices = stacks[example.side].scan(example.place)
@@ -165,20 +185,20 @@ def _trained(
     *,
     seed: int,
     number: int,
-    steps: int,
+    config: ClassifierConfig,
     device: torch.device,
 ) -> Classifier:
     with seeded(seed, "classify-site", "weights", number):
         classifier = Classifier().to(device)
     generator = torch_generator(seed, "classify-site", "batches", number)
-    optimizer = torch.optim.AdamW(classifier.parameters(), lr=_LEARNING_RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    optimizer = torch.optim.AdamW(classifier.parameters(), lr=config.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
 
     def draw(count: int) -> int:
         return int(torch.randint(count, (), generator=generator))
 
-    answers = [SOURCE, TARGET] * (_BATCH // 2)
-    for _ in range(steps):
+    answers = [SOURCE, TARGET] * (config.batch_size // 2)
+    for _ in range(config.steps):
         chosen = [sides[side][draw(len(sides[side]))] for side in answers]
         slices = [
             stacks[one.side].read(one.place, draw(stacks[one.side].slices_per_scan))
@@ -253,7 +273,7 @@ class SiteScorer(Scorer):
             self._examples,
             self._stacks,
             seed=self._context.seed,
-            steps=_STEPS.get(self._context.preset, _STEPS_OTHERWISE),
+            config=PRESETS.get(self._context.preset, ClassifierConfig()),
             device=self._context.device,
         )
         sides = {SOURCE: "source", TARGET: "target"}

@@ -1,4 +1,4 @@
-"""The base class of everything that is fitted: settings, parts, state."""
+"""The base class of methods and instruments: settings, parts, state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harmbench.data.scans import Grid
 
 
 def at_inference(default: Any) -> Any:
-    """Declare a config field that acts when harmonising only, so that a fit is shared over it.
+    """Declare a config field that a fit does not depend on: configs with other values share it.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def at_inference(default: Any) -> Any:
 
 
 def fit_settings(config: Any) -> dict[str, Any]:
-    """Return the config's values that a fit depends on, by name."""
+    """Return the settings that a fit depends on, by name."""
     return {
         item.name: getattr(config, item.name)
         for item in dataclasses.fields(config)
@@ -44,9 +44,9 @@ class NoConfig:
 
 
 class Model(nn.Module, ABC):
-    """Anything that is fitted, stored under the hash of all that went into it, and loaded.
+    """A model that is fitted, stored under the hash of all its inputs, and loaded.
 
-    What `fit` learns must end in parameters and buffers: they are what is stored, loaded
+    `fit` must leave its result in parameters and buffers: only these are stored, loaded
     and moved to a device.
 
     Parameters
@@ -54,21 +54,21 @@ class Model(nn.Module, ABC):
     grid
         The grid that scans lie on.
     config
-        An instance of `Config`; the preset named as the grid, if None.
+        An instance of `Config`, such as `preset("quick")`; the defaults of `Config`, if None.
 
     Attributes
     ----------
     name
         As on the command line.
     summary
-        One line on what it does.
+        Description in one line.
     version
         Increased by the author when the method is another one than before. Changes of code
         alone are noticed without it.
     Config
         Frozen dataclass of the settings.
     presets
-        Settings by preset; a model without presets runs under any with its defaults.
+        Settings by preset name; a model without presets has its defaults under every preset.
     """
 
     name: ClassVar[str]
@@ -80,35 +80,35 @@ class Model(nn.Module, ABC):
     def __init__(self, grid: Grid, config: Any = None) -> None:
         super().__init__()
         self.grid = grid
-        self.config = self.preset(grid.name) if config is None else config
+        self.config = self.Config() if config is None else config
 
     @classmethod
     def preset(cls, name: str) -> Any:
-        """Return the settings of a preset, or the defaults where the model has no presets."""
-        return cls.presets.get(name, cls.Config()) if cls.presets else cls.Config()
+        """Return the settings of a preset, or the defaults if the model does not declare it."""
+        return cls.presets[name] if name in cls.presets else cls.Config()
 
     @classmethod
     def learns(cls) -> bool:
-        """Whether there is anything to fit."""
+        """Whether the model has anything to fit."""
         return True
 
     @classmethod
     @abstractmethod
     def entitled(cls, data: FitData) -> FitData:
-        """Return the part of the data that `fit` may see; the rest is not in it at all."""
+        """Return the part of the data that `fit` may see, without the rest."""
 
     @classmethod
     def parts(cls, config: Any) -> Mapping[str, tuple[type[Model], Any]]:
-        """Name the models that this one is built on, with their settings.
+        """Return the class and settings of each model that this model uses, by attribute.
 
-        Each is an attribute that `__init__` makes of that class and settings. It is fitted
-        before `fit` is called, or taken from the store: what several models are built
-        on, or what is a method of its own, is fitted once for all of them.
+        `__init__` creates each attribute with that class and these settings. Parts are fitted
+        before `fit` is called, or loaded from the store: models that share a part, and a part
+        that is itself a method, share one fit.
         """
         return {}
 
     def train(self, mode: bool = True) -> Self:
-        """Switch the mode, but not of parts: they are fitted, and their batch norms stay fixed."""
+        """Set the mode; parts stay in eval mode, because they are fitted."""
         super().train(mode)
         for attribute in self.parts(self.config):
             getattr(self, attribute).eval()
@@ -116,21 +116,21 @@ class Model(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device:
-        """The device of the model's first parameter or buffer; the CPU if it has none."""
+        """The device of the first parameter or buffer; the CPU if the model has none."""
         for tensor in (*self.parameters(), *self.buffers()):
             return tensor.device
         return torch.device("cpu")
 
     def fit(self, data: FitData, progress: FitProgress) -> None:
-        """Learn from `data`. A model with nothing to learn leaves this out.
+        """Learn from `data`; a model with nothing to learn does not define this.
 
         Parameters
         ----------
         data
-            What it is entitled to.
+            The data that `entitled` returns.
         progress
-            Shows and records how far the fit has come, and keeps what it goes on from after
-            a kill; `harmbench.train` sees to all of that.
+            Shows and records the progress of the fit, and keeps the checkpoints from which
+            a killed fit resumes; `harmbench.train` does all of this.
         """
 
 

@@ -10,7 +10,8 @@ from harmbench.metrics.image import PSNR
 
 def fitted(cls, data, seed=0):
     """Return a method fitted on the data that it needs."""
-    method = cls(data.target.grid)
+    grid = data.target.grid
+    method = cls(grid, cls.preset(grid.name))
     method.fit(data.fit_data(seed).restricted(method.needs), FitProgress())
     return method
 
