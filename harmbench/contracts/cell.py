@@ -1,4 +1,4 @@
-"""A cell, the unit of work, and what becomes of it."""
+"""A cell, the unit of work, and its result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harmbench.statistics.estimate import Estimate
 
 
 class Status(StrEnum):
-    """How a cell ended, or what is planned for it."""
+    """The state of a cell."""
 
     PLANNED = "to do"
     DONE = "done"
@@ -27,37 +27,37 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One (method, task, cohort, seed).
+    """One combination of method, task, cohort and seed.
 
     Attributes
     ----------
     method, label
-        The method's name, and with its changed settings: `"blindharmony[alpha=0]"`.
+        The method's name, and the name with the changed settings: `"blindharmony[alpha=0]"`.
     task, cohort, seed, preset
-        The other axes.
+        Names of the task, cohort and preset, and the seed.
     kind
-        `"phantom"` or `"real"`, shown wherever a number from the cell is.
+        `"phantom"` or `"real"`, shown beside every number of the cell.
     cohort_key
         Content hash of the cohort.
     key
-        Content hash of everything the result depends on.
+        Content hash of all inputs of the result.
     fit_key
-        Key of the fit it uses, or None for a method with nothing to learn.
+        Key of the fit, or None for a method with nothing to learn.
     settings
-        The method's whole config, as JSON types.
+        The method's full config, as JSON types.
     parameters
-        What the task drew or recorded, as JSON types.
+        The task's random draws and recorded facts, as JSON types.
     control
         `"floor"`, `"ceiling"` or None.
     skip
-        Why the cell is skipped, or None.
+        The reason for skipping the cell, or None.
     question
         Content hash of the question, independent of the method: the task and its code, the
         scans, the instruments and the metrics. Do not compare numbers of two questions.
     normalization
-        Name of how the cohort's intensities were normalised.
+        Name of the cohort's intensity normalisation.
     instruments
-        Keys of the fits of what the task measures with, by the names it gave.
+        Keys of the instruments' fits, by the task's names for them.
     """
 
     method: str
@@ -80,30 +80,30 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """The cell in a few words."""
+        """Label, task and seed, for messages."""
         return f"{self.label} on {self.task}, seed {self.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class CellResult:
-    """What became of a cell.
+    """The result of a cell.
 
     Attributes
     ----------
     status
-        How it ended.
+        Final state.
     reason
-        Why it was skipped, failed or diverged; empty otherwise.
+        Reason of a skip, failure or divergence; empty otherwise.
     scores
         The score table with columns subject, scan, slice, metric and value, or None.
     estimates
         Mean over subjects with its confidence interval, by metric.
     folder
-        Where the stored files lie, or None.
+        Folder of the stored files, or None.
     facts
         Times in seconds, sizes and provenance, as JSON types.
     curves
-        What the fit recorded by step, such as its loss.
+        Values that the fit recorded by step, such as its loss.
     """
 
     status: Status

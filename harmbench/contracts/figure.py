@@ -20,22 +20,22 @@ from harmbench.util.progress import Progress
 
 @dataclass(frozen=True, kw_only=True)
 class FigureContext:
-    """What a figure is drawn of.
+    """The data of a figure.
 
     Attributes
     ----------
     cell
-        Method, task, cohort, preset and seed, by name.
+        Names of method, task, cohort and preset, and the seed.
     method, config
         Class and settings of the method.
     cohort, data
-        The cohort, and what the task chose of it.
+        The cohort, and the task's selection from it.
     fitted
-        Returns the fitted method; fits it, if `harmbench run` has not done so before.
+        Returns the fitted method; fits it if the store has no fit.
     t2_weighted
         Returns a T2-weighted image of a subject; see `CohortSource.t2_weighted`.
     progress
-        To show how far long work has come.
+        Shows the progress of long work.
     """
 
     cell: Cell
@@ -49,7 +49,7 @@ class FigureContext:
 
     @property
     def origin(self) -> str:
-        """Cohort, preset and seed, for the figure's title; a phantom is called one."""
+        """Cohort, preset and seed, for the figure's title; a phantom cohort is marked."""
         cell = self.cell
         note = phantom_note(cell.kind)
         return f"cohort {cell.cohort}{note}, {cell.preset} preset, seed {cell.seed}"
@@ -61,11 +61,11 @@ class PaperFigure(ABC):
     Attributes
     ----------
     name, summary
-        As on the command line, and one line on what is to be seen.
+        Name on the command line, and a description in one line.
     method
-        Drawn of this method, unless another is asked for; None if there is no usual one.
+        Default method; None without a default.
     tasks
-        Drawn of the first of these that the cohort has, unless another is asked for.
+        The default is the first of these tasks that the cohort has.
     """
 
     name: ClassVar[str]
@@ -75,10 +75,10 @@ class PaperFigure(ABC):
 
     @abstractmethod
     def draw(self, context: FigureContext) -> Figure:
-        """Draw the figure; the same context gives the same picture.
+        """Draw the figure; the same context gives the same image.
 
         Raises
         ------
         UserError
-            If it cannot be drawn of this method or task, with one that it can be drawn of.
+            If the figure does not exist for this method or task; names one that works.
         """

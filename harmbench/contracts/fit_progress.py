@@ -11,12 +11,12 @@ from urllib.parse import quote
 from harmbench.util.files import atomic_write
 from harmbench.util.progress import Progress, Silent, T
 
-# Seconds between two checkpoints: the most that a kill may cost.
+# Seconds between two checkpoints: the most work that a kill can lose.
 CHECKPOINT_SECONDS = 60.0
 
 
 class CurvePoint(NamedTuple):
-    """A value that was recorded at a step of a fit."""
+    """A value recorded at a step of a fit."""
 
     step: int
     name: str
@@ -24,14 +24,14 @@ class CurvePoint(NamedTuple):
 
 
 class FitProgress:
-    """How far a fit has come: shown, kept on disk and recorded; handed to `Method.fit`.
+    """Progress of a fit: display, checkpoints and records; the argument of `Method.fit`.
 
-    A method that trains with `harmbench.train` need not know more of it than to pass it on.
+    A method that trains with `harmbench.train` only passes it on.
 
     Parameters
     ----------
     shown
-        Where progress is shown; nowhere if None.
+        Display of the progress; none if None.
     checkpoints
         Folder for the fit's checkpoints; none are kept if None.
     checkpoint_seconds
@@ -40,9 +40,9 @@ class FitProgress:
     Attributes
     ----------
     curves
-        What was recorded by step, such as the loss.
+        Values recorded by step, such as the loss.
     facts
-        What was recorded once, as JSON types.
+        Values recorded once, as JSON types.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class FitProgress:
         self._shown.note(text)
 
     def log(self, text: str) -> None:
-        """Print a line that stays."""
+        """Print a permanent line."""
         self._shown.log(text)
 
     @property
     def seconds(self) -> float:
-        """How long the fit has taken, with what the checkpoint that it went on from had."""
+        """Duration of the fit in seconds, including the time before the last resume."""
         return time.monotonic() - self._began
 
     def curve(self, step: int, **values: float) -> None:
@@ -85,18 +85,17 @@ class FitProgress:
         self.facts[name] = value
 
     def save(self, state: Mapping[str, Any], name: str = "fit") -> None:
-        """Keep a state in place of the one kept before under this name.
+        """Save a checkpoint; it replaces the last one of this name.
 
-        Written under another name, brought to the disk, and renamed: a kill at any moment
-        leaves the new state or the old one.
+        The write is atomic: a kill at any moment leaves the new checkpoint or the old one.
 
         Parameters
         ----------
         state
-            Tensors, numbers, texts, and lists and dicts of them: what `torch.load` reads
-            without running code.
+            Tensors, numbers, texts, and lists and dicts of them: the types that `torch.load`
+            reads without running code.
         name
-            Of the checkpoint, for a fit that keeps several.
+            Name of the checkpoint, for a fit with several.
         """
         if self._checkpoints is None:
             return
@@ -112,7 +111,7 @@ class FitProgress:
             torch.save(content, stream)
 
     def saved(self, name: str = "fit") -> dict[str, Any] | None:
-        """Return what was last saved, on the CPU, and take back the curves and facts it had.
+        """Return the last saved state, on the CPU, and restore its curves and facts.
 
         Returns
         -------
@@ -130,7 +129,7 @@ class FitProgress:
             state = dict(content["state"])
             curves = [CurvePoint(*point) for point in content["curves"]]
             facts, seconds = dict(content["facts"]), float(content["seconds"])
-        except Exception as error:  # there is no telling what a damaged file makes of its reader
+        except Exception as error:  # a damaged file can raise any error
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             self.log(f"a checkpoint is damaged, so the fit restarts: {reason}")
             return None

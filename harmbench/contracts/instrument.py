@@ -1,4 +1,4 @@
-"""The contract of an instrument: what a task measures with, where that has to be learnt."""
+"""The contract of an instrument, a fitted model that a task measures with."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from harmbench.contracts.model import Model
 class Instrument(Model):
     """A model that a task measures harmonised scans with, such as a segmenter.
 
-    It learns from the target domain alone, labels and all, so it depends on no source and on
-    no method: one fit serves every cell with the same target, seed and preset. `Model` describes
+    It learns from the target domain alone, with its labels, so it is independent of source
+    and method: one fit serves every cell with the same target, seed and preset. `Model` describes
     how it is fitted, stored and configured; its author defines `forward`, and the task's scorer
     calls it (`Task.scorer`).
     """

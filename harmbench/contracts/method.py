@@ -1,4 +1,4 @@
-"""The contract of a method: what a plugin author reads, and nothing else."""
+"""The contract of a method, for plugin authors."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ class Method(Model):
     """A harmonisation method: maps source scans to the look of the target domain.
 
     `Model` describes how it is fitted, stored and configured. It receives the data that its
-    `needs` entitle it to, and never labels. `forward` must treat every scan of a batch by
-    itself.
+    `needs` entitle it to, and never labels. `forward` must process every scan of a
+    batch independently.
 
     Attributes
     ----------
     needs
-        The data it is entitled to.
+        The data that the method is entitled to.
     reference
         DOI or address of the paper, or None.
     control
-        `"floor"` or `"ceiling"` for a method that bounds the scale, else None.
+        `"floor"` or `"ceiling"` for a method that bounds the scale, otherwise None.
     ablations
-        What `harmbench ablate` changes: settings by title, such as
+        The changes of `harmbench ablate`: settings by title, such as
         `{"no flow": {"alpha": 0.0}}`.
     published
-        The ablation table of the method's paper, shown beside ours; or None.
+        The ablation table of the method's paper, shown beside our results; or None.
     expected_failures
-        Checks of `harmbench check` that it fails, each with the reason.
+        Checks of `harmbench check` that fail, each with the reason.
     """
 
     needs: ClassVar[Needs]
@@ -46,12 +46,12 @@ class Method(Model):
 
     @classmethod
     def learns(cls) -> bool:
-        """Whether there is anything to fit."""
+        """Whether the method has anything to fit."""
         return cls.needs not in (Needs.NOTHING, Needs.TRUTH)
 
     @classmethod
     def entitled(cls, data: FitData) -> FitData:
-        """Return what the method's needs entitle it to; there are no labels in it."""
+        """Return the data that the method is entitled to, without labels."""
         return data.restricted(cls.needs)
 
     @abstractmethod
@@ -61,8 +61,8 @@ class Method(Model):
         Parameters
         ----------
         scans
-            Images `(N, S, H, W)` float32 in [0, 1], on the method's device; not to be
-            written to.
+            Images `(N, S, H, W)` float32 in [0, 1], on the method's device; read
+            only.
 
         Returns
         -------

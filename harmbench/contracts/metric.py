@@ -19,13 +19,13 @@ class Metric(ABC):
     Attributes
     ----------
     name
-        As in tables: letters, digits and underscores.
+        Name in tables: letters, digits and underscores.
     summary
-        One line on what it measures, and within what.
+        Quantity and region of the measurement, in one line.
     unit
         `"dB"`, or empty for a plain number.
     higher_is_better
-        The direction of the good.
+        Whether a higher value is better.
     version
         Increased by the author when the meaning of the values changes: a new board begins.
         Changes of code alone are noticed without it.
@@ -39,7 +39,7 @@ class Metric(ABC):
 
     @abstractmethod
     def applies(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> bool:
-        """Say whether what the metric needs is known: a reference, or labels."""
+        """Whether the metric has its inputs, such as a reference or labels."""
 
     @abstractmethod
     def measure(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> Tensor:

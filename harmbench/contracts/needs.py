@@ -1,4 +1,4 @@
-"""What a method must be given before it can harmonise."""
+"""The data that a method needs before it can harmonise."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from enum import Enum
 
 
 class Needs(Enum):
-    """The data that a method is entitled to; it is handed that and nothing more.
+    """The data that a method is entitled to; it receives nothing else.
 
     Attributes
     ----------
     NOTHING
-        No fit data at all.
+        No fit data.
     TARGET
         Scans of the target domain alone: a *blind* method.
     UNPAIRED
@@ -20,8 +20,8 @@ class Needs(Enum):
         Scans of the same subjects in both domains, in the same space; of all training subjects
         with such scans.
     TRUTH
-        The paired truth of the very scans to be harmonised. For controls that bound
-        the scale from above; never for a method that is to be compared.
+        The paired truth of the test scans. Only for controls that bound the scale from
+        above; never for a ranked method.
     """
 
     NOTHING = "nothing"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# The row of the method as it is, in ablation tables of papers and in ours.
+# The row of the unchanged method, in ablation tables of papers and in ours.
 BASELINE = "Baseline"
 
 
@@ -18,7 +18,7 @@ class Published:
     source
         Paper and table.
     data
-        What the numbers were measured on; said wherever one of them is shown.
+        Data of the measurement; shown beside every number.
     values
         By metric, row and task. Rows are `"Baseline"` and the titles of the method's
         `ablations`; metrics and tasks have their names here.

@@ -1,4 +1,4 @@
-"""The contract of a scorer: what gathers a cell's numbers, batch by batch."""
+"""The contract of a scorer, which collects the scores of a cell batch by batch."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringContext:
-    """What a cell is scored with.
+    """The inputs of scoring a cell.
 
     Attributes
     ----------
     data
-        What the task chose; its target scans are the population to compare with.
+        The task's data; its target scans are the population to compare with.
     metrics
-        All metrics that are registered.
+        All registered metrics.
     instruments
-        The task's, fitted, on the device and in eval mode, by the names it gave them.
+        The task's fitted instruments by name, on the device and in eval mode.
     device
-        Where to compute; scans come on the CPU.
+        Device of the computation; scans arrive on the CPU.
     seed, preset
-        As of the cell.
+        Seed and preset of the cell.
     progress
-        To show how far long work has come.
+        Shows the progress of long work.
     """
 
     data: TaskData
@@ -50,10 +50,10 @@ class ScoringContext:
 
 
 class Scorer(ABC):
-    """Gathers the numbers of one cell.
+    """Collects the scores of one cell.
 
     Batches come in the order of the test scans, each scan once. Memory must not grow with
-    them, beyond a few numbers a scan: what needs more is to be put on disk.
+    them, beyond a few numbers per scan: larger data belongs on disk.
     """
 
     @abstractmethod
@@ -70,13 +70,13 @@ class Scorer(ABC):
 
     @abstractmethod
     def table(self) -> pd.DataFrame:
-        """Return all scores, once every batch was taken.
+        """Return all scores; called after the last batch.
 
         Returns
         -------
         pandas.DataFrame
-            Columns subject, scan, slice, metric and value; `slice` is -1 where the value
-            is of the whole scan.
+            Columns subject, scan, slice, metric and value; `slice` is -1 for a value
+            of the whole scan.
         """
 
     def estimates(self, scores: pd.DataFrame) -> dict[str, Estimate]:
@@ -90,23 +90,23 @@ class Scorer(ABC):
         return estimates(scores)
 
     def annotated(self, scans: Scans) -> Scans:
-        """Return scans with what an instrument made of them, to be drawn; as they are by default.
+        """Return scans with the output of an instrument, for figures; unchanged by default.
 
         Parameters
         ----------
         scans
-            Of one slice, `(N, 1, H, W)`: a slice of the source, harmonised or target scans.
+            One slice `(N, 1, H, W)` of the source, harmonised or target scans.
         """
         return scans
 
 
 class BatchScorer(Scorer):
-    """Scores batch by batch, each by itself.
+    """Scores every batch independently.
 
     Parameters
     ----------
     score
-        Scores a batch: harmonised scans and references, to a table of scores.
+        Function from harmonised scans and references to a table of scores.
     """
 
     def __init__(self, score: Callable[[Scans, Scans | None], pd.DataFrame]) -> None:
@@ -118,5 +118,5 @@ class BatchScorer(Scorer):
         self._frames.append(self._score(harmonized, references))
 
     def table(self) -> pd.DataFrame:
-        """Return the tables of all batches as one."""
+        """Return one table of all batches."""
         return pd.concat(self._frames, ignore_index=True)

@@ -18,18 +18,18 @@ from harmbench.statistics.estimate import Estimate
 
 
 class Task(ABC):
-    """A question asked of every method.
+    """A benchmark task, the same for every method.
 
     Attributes
     ----------
     name, summary
-        As on the command line, and one line on what is asked.
+        Name on the command line, and a description in one line.
     version
         Increased by the author when the meaning of the scores changes: a new board begins.
         Changes of code alone are noticed without it.
     instruments
-        The models that it measures with and that must be fitted, by a name that the task
-        chooses. Each is fitted once for a target, seed and preset, and shared by all cells.
+        The fitted models that the task measures with, by a name that the task chooses. Each is
+        fitted once for a target, seed and preset, and shared by all cells.
     measures
         Scores that no registered metric computes: by name, whether higher is better.
     uses_metrics
@@ -39,7 +39,7 @@ class Task(ABC):
         Headline metrics, most important first: shown in the one line of a cell, and used to
         rank subjects.
     expected_failures
-        Checks of `harmbench check` that it fails, each with the reason.
+        Checks of `harmbench check` that fail, each with the reason.
     """
 
     name: str
@@ -53,16 +53,16 @@ class Task(ABC):
 
     @abstractmethod
     def setup(self, cohort: Cohort, seed: int) -> TaskData:
-        """Choose the data, and draw what is random into parameters.
+        """Select the data, and draw all random values into parameters.
 
         Raises
         ------
         SkipCell
-            With the reason, where this cohort cannot answer the question.
+            If this cohort lacks data for the task; carries the reason.
         """
 
     def scorer(self, context: ScoringContext) -> Scorer:
-        """Return what gathers a cell's scores; by default every batch goes through `score`."""
+        """Return the scorer of a cell; by default it passes every batch to `score`."""
 
         def score(harmonized: Scans, references: Scans | None) -> pd.DataFrame:
             return self.score(harmonized, references, context.data, context.metrics)
@@ -70,10 +70,10 @@ class Task(ABC):
         return BatchScorer(score)
 
     def bounds(self, context: ScoringContext) -> Mapping[str, Mapping[str, Estimate]]:
-        """Return what the scores are to be seen against, by title and metric; nothing by default.
+        """Return reference values of the scores, by title and metric; none by default.
 
-        Such as what the instruments make of the target's own scans. It does not depend on the
-        method, is computed once for all cells of the task, and recorded with each.
+        An example is the score of the instruments on the target's own scans. The values do not
+        depend on the method, are computed once per task, and are recorded with each cell.
         """
         return {}
 
@@ -95,13 +95,13 @@ class Task(ABC):
         data
             The task's data; its target scans are the population to compare with.
         metrics
-            All metrics that are registered.
+            All registered metrics.
 
         Returns
         -------
         pandas.DataFrame
-            Columns subject, scan, slice, metric and value; `slice` is -1 where the value
-            is of the whole scan.
+            Columns subject, scan, slice, metric and value; `slice` is -1 for a value
+            of the whole scan.
         """
         frames = [
             metric.table(harmonized, references, data.target)

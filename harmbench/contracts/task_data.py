@@ -12,14 +12,14 @@ from harmbench.data.scan_set import ScanSet
 
 @dataclass(frozen=True, kw_only=True)
 class TaskData:
-    """Everything a task needs of a cohort.
+    """The data that a task uses.
 
     Attributes
     ----------
     target, validation
-        Scans of the target domain to fit on, and to choose by.
+        Scans of the target domain for fitting, and for model selection.
     test
-        Source scans to harmonise, of subjects that no fit has seen.
+        Source scans to harmonise, of subjects outside all fits.
     references
         The truth of each test scan, in the same order, or None where it is unknown.
     source
@@ -29,14 +29,14 @@ class TaskData:
         Training scans of the same subjects in source and target, or None. They may be of all
         training subjects.
     no_pairs
-        Why there are no pairs, shown when a paired method is skipped.
+        Reason for missing pairs, shown when a paired method is skipped.
     labelled
-        Those of the target's training and validation scans that have labels, for
-        instruments; None if they are handed `target` and `validation`.
+        The target's training and validation scans that have labels, for instruments; None if
+        instruments use `target` and `validation`.
     extra
         Other scans that the scorer needs, by name.
     parameters
-        What was drawn at random, and other facts to record: JSON types.
+        Random draws and other facts to record, as JSON types.
     """
 
     target: ScanSet

@@ -56,13 +56,13 @@ def test_values_get_the_type_of_their_field(name, text, value):
         ("stps", "1", "no setting of 'm' 'stps'; did you mean 'steps'"),
     ],
 )
-def test_wrong_values_are_told(name, text, message):
+def test_the_error_names_the_setting_and_the_expected_type(name, text, message):
     with pytest.raises(UserError, match=message):
         apply("m", Config(), {name: text})
 
 
 @pytest.mark.parametrize("text", ["", "m.a", "a=1", ".a=1", "m.=1"])
-def test_wrong_forms_are_told(text):
+def test_the_error_of_a_malformed_assignment_shows_the_form(text):
     with pytest.raises(UserError, match="METHOD.FIELD=VALUE"):
         parse([text])
 
