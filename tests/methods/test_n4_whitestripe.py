@@ -27,7 +27,13 @@ def scans_of(*images: np.ndarray) -> Scans:
     batch = torch.from_numpy(np.stack(images)).float()
     names = tuple(f"subject{n}" for n in range(len(images)))
     positions = torch.tensor(GRID.positions)
-    return Scans(batch, batch > 0, names, ("1",) * len(images), positions)
+    return Scans(
+        images=batch,
+        masks=batch > 0,
+        subjects=names,
+        sessions=("1",) * len(images),
+        positions=positions,
+    )
 
 
 def spread(first: Tensor, second: Tensor) -> float:
