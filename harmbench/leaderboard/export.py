@@ -16,7 +16,7 @@ from harmbench.leaderboard.board import Measure
 from harmbench.statistics.subjects import decode
 
 SUFFIXES = (".parquet", ".csv")
-# Rows that are written at once.
+# Minimum number of rows per write.
 _BATCH = 200_000
 
 # Columns of a run: type, unit and meaning.
@@ -107,18 +107,10 @@ def export(
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path}: the name must end in {' or '.join(SUFFIXES)}")
     counts = {"whole": 0, "subjects": 0, "rows": 0}
-    left_out: list[dict[str, Any]] = []
-    scored: dict[str, dict[str, Any]] = {}
-    for record in runs.to_dict("records"):
-        run = {str(name): value for name, value in record.items()}
-        if run["status"] == "done":
-            scored[run["run_id"]] = run
-        else:
-            names = ("run_id", "label", "task", "cohort", "preset", "seed", "status", "reason")
-            left_out.append({name: run[name] for name in names})
+    scored, left_out = _by_status(runs)
 
     def frames() -> Iterator[pd.DataFrame]:
-        for run in scored.values():
+        for run in scored:
             values = _slices(cells, str(run["cell"])) if slices else None
             counts["whole" if values is not None else "subjects"] += 1
             if values is None:
@@ -143,6 +135,20 @@ def export(
         subjects_only=counts["subjects"],
         left_out=len(left_out),
     )
+
+
+def _by_status(runs: pd.DataFrame) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Separate the runs with scores from a description of the runs without."""
+    scored: dict[str, dict[str, Any]] = {}
+    left_out: list[dict[str, Any]] = []
+    for record in runs.to_dict("records"):
+        run = {str(name): value for name, value in record.items()}
+        if run["status"] == "done":
+            scored[run["run_id"]] = run
+        else:
+            names = ("run_id", "label", "task", "cohort", "preset", "seed", "status", "reason")
+            left_out.append({name: run[name] for name in names})
+    return list(scored.values()), left_out
 
 
 def _slices(cells: Path, key: str) -> pd.DataFrame | None:

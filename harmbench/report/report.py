@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from harmbench.errors import UserError
-from harmbench.leaderboard.groups import grouped
+from harmbench.leaderboard.groups import Group, grouped
 from harmbench.plugins import Registry
 from harmbench.report.board_view import Extra
 from harmbench.report.pages import Pages, registered
@@ -95,18 +95,24 @@ def write_report(
             runs=runs,
             headlines=store.headlines,
         )
-        pages.assets()
-        pages.front(groups)
-        for group in groups:
-            pages.group(group)
-            tasks = registered(registry, "tasks", [task.name for task in group.tasks])
-            for task in progress.track(group.tasks, f"pages of {group.title}"):
-                pages.task(group, task, tasks.get(task.name, {}).get("summary", ""))
+        _write_pages(pages, groups, registry, progress)
         if folder.exists():
             shutil.rmtree(folder)
         site.rename(folder)
     index = folder / "index.html"
     return WrittenReport(index, pages.count, index.stat().st_size)
+
+
+def _write_pages(
+    pages: Pages, groups: Sequence[Group], registry: Registry, progress: Progress
+) -> None:
+    pages.assets()
+    pages.front(groups)
+    for group in groups:
+        pages.group(group)
+        tasks = registered(registry, "tasks", [task.name for task in group.tasks])
+        for task in progress.track(group.tasks, f"pages of {group.title}"):
+            pages.task(group, task, tasks.get(task.name, {}).get("summary", ""))
 
 
 def _check(folder: Path) -> None:

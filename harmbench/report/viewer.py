@@ -85,17 +85,7 @@ def write_viewer(folder: Path, stem: str, files: Mapping[str, Path]) -> Viewer |
     Viewer or None
         None without any picture.
     """
-    shown: dict[str, Arrays] = {}
-    first = ""
-    for label, path in files.items():
-        try:
-            arrays = _read(path)
-            scene = digest(arrays["subjects"].tolist(), bytes_digest(arrays["source"].tobytes()))
-        except (OSError, ValueError, KeyError):
-            continue
-        first = first or scene
-        if scene == first:
-            shown[label] = arrays
+    shown = _same_slices(files)
     if not shown:
         return None
     folder.mkdir(parents=True, exist_ok=True)
@@ -127,6 +117,22 @@ def write_viewer(folder: Path, stem: str, files: Mapping[str, Path]) -> Viewer |
         minus="reference" if paired else "source",
         paired=paired,
     )
+
+
+def _same_slices(files: Mapping[str, Path]) -> dict[str, Arrays]:
+    """Read the files that show the same slices of the same subjects as the first."""
+    shown: dict[str, Arrays] = {}
+    first = ""
+    for label, path in files.items():
+        try:
+            arrays = _read(path)
+            scene = digest(arrays["subjects"].tolist(), bytes_digest(arrays["source"].tobytes()))
+        except (OSError, ValueError, KeyError):
+            continue
+        first = first or scene
+        if scene == first:
+            shown[label] = arrays
+    return shown
 
 
 def _read(path: Path) -> Arrays:

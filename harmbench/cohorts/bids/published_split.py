@@ -1,4 +1,4 @@
-"""Splits by subject that come as near as they can to the sizes a paper used."""
+"""Splits by subject with sizes as close as possible to those of a paper."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def split_as_published(
 ) -> dict[str, str]:
     """Assign every subject to one split, the same in all domains.
 
-    Test subjects are taken first, those who have pairs with most source domains before others,
-    since a domain is tested on its pairs if it has any; so few subjects serve all domains.
-    Validation takes subjects with the fewest pairs. In each domain the number of scans comes
-    as near to the published one as whole subjects allow, and never above the split's fraction
-    of the domain; at least one subject stays to be trained on.
+    Test subjects are assigned first, starting with those that have pairs in the most source
+    domains: a domain with pairs is tested on them, so few subjects serve all domains.
+    Validation starts with the fewest pairs. In each domain, the number of scans is as close
+    to the published one as whole subjects allow, and never above the split's fraction of the
+    domain. At least one subject remains for training.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def split_as_published(
     Examples
     --------
     >>> subjects = {"a": ["p1", "p2", "p3", "p4"], "b": ["p3", "p4", "p5"]}
-    >>> found = split_as_published(subjects, {"b": ["p4"]}, Split(validation=0, test=0.3), 50)
-    >>> [subject for subject, side in found.items() if side == "test"]
+    >>> splits = split_as_published(subjects, {"b": ["p4"]}, Split(validation=0, test=0.3), 50)
+    >>> [subject for subject, split in splits.items() if split == "test"]
     ['p4']
     """
     counts = {domain: Counter(subjects) for domain, subjects in scans.items()}
@@ -51,40 +51,49 @@ def split_as_published(
         domain: Counter(paired.get(domain) or subjects) if index else Counter(subjects)
         for index, (domain, subjects) in enumerate(scans.items())
     }
-    having = Counter(subject for subjects in paired.values() for subject in set(subjects))
-    everybody = {subject for subjects in counts.values() for subject in subjects}
-    order = sorted(everybody, key=lambda subject: (-having[subject], digest("split", subject)))
-    assigned: dict[str, str] = {}
-
-    def spare(subject: str) -> bool:
-        """Whether every domain of the subject keeps somebody else to be trained on."""
-        return all(
-            any(other != subject and other not in assigned for other in subjects)
-            for subjects in counts.values()
-            if subject in subjects
-        )
-
-    def fill(side: str, numbers: Counter[str], wanted: float, subjects: Sequence[str]) -> None:
-        found = sum(number for subject, number in numbers.items() if assigned.get(subject) == side)
-        for subject in subjects:
-            number = numbers[subject]
-            nearer = abs(found + number - wanted) < abs(found - wanted)
-            needed = side == "test" and not found
-            if number and subject not in assigned and (nearer or needed) and spare(subject):
-                assigned[subject] = side
-                found += number
-
+    pairs = Counter(subject for subjects in paired.values() for subject in set(subjects))
+    all_subjects = {subject for subjects in counts.values() for subject in subjects}
+    order = sorted(all_subjects, key=lambda subject: (-pairs[subject], digest("split", subject)))
+    assignment = _Assignment(counts)
     # Sources before the target: a paired subject is also one of the target.
     target, *sources = scans
     for domain in (*sources, target):
         numbers = tested[domain]
         most = split.test * sum(numbers.values())
         sizes = split.published.get(domain)
-        wanted = min(most, sizes.test / n_slices) if sizes else most
-        fill("test", numbers, wanted, order[::-1] if domain == target else order)
+        size = min(most, sizes.test / n_slices) if sizes else most
+        assignment.fill("test", numbers, size, order[::-1] if domain == target else order)
     for domain in scans:
         sizes = split.published.get(domain)
         most = split.validation * sum(counts[domain].values())
-        wanted = min(most, sizes.validation / n_slices) if sizes else most
-        fill("validation", counts[domain], wanted, order[::-1])
-    return {subject: assigned.get(subject, "train") for subject in order}
+        size = min(most, sizes.validation / n_slices) if sizes else most
+        assignment.fill("validation", counts[domain], size, order[::-1])
+    return {subject: assignment.splits.get(subject, "train") for subject in order}
+
+
+class _Assignment:
+    """Subjects assigned to a split so far, given the scans of each subject by domain."""
+
+    def __init__(self, counts: Mapping[str, Counter[str]]) -> None:
+        self._counts = counts
+        self.splits: dict[str, str] = {}
+
+    def fill(self, split: str, numbers: Counter[str], size: float, subjects: Sequence[str]) -> None:
+        """Assign subjects while this brings the number of scans closer to `size`."""
+        total = sum(count for name, count in numbers.items() if self.splits.get(name) == split)
+        for subject in subjects:
+            number = numbers[subject]
+            closer = abs(total + number - size) < abs(total - size)
+            needed = split == "test" and not total
+            available = number and subject not in self.splits
+            if available and (closer or needed) and self._is_dispensable(subject):
+                self.splits[subject] = split
+                total += number
+
+    def _is_dispensable(self, subject: str) -> bool:
+        """Whether each of the subject's domains keeps another subject for training."""
+        return all(
+            any(other != subject and other not in self.splits for other in subjects)
+            for subjects in self._counts.values()
+            if subject in subjects
+        )

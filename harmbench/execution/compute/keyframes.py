@@ -52,6 +52,19 @@ class Keyframes:
             reference = None if truth is None else _middle(truth, i)
             self.frames.append(_Frame(_middle(source, i), _middle(harmonized, i), reference))
 
+    def _median_frame(
+        self, scores: pd.DataFrame, ranked_by: Sequence[str]
+    ) -> tuple[_Frame, str, str]:
+        """Return the frame of the median subject, the subject, and its value as text."""
+        metric = next((name for name in ranked_by if (scores["metric"] == name).any()), "")
+        ranking = (
+            scores[scores["metric"] == metric].groupby("subject")["value"].mean().sort_values()
+        )
+        subject = ranking.index[len(ranking) // 2] if len(ranking) else self.frames[0].subject
+        frames = [frame for frame in self.frames if frame.subject == subject]
+        value = f", {metric} {ranking[subject]:.3g}" if len(ranking) else ""
+        return (frames or self.frames)[0], subject, value
+
     def figure(
         self,
         scores: pd.DataFrame,
@@ -76,28 +89,18 @@ class Keyframes:
         annotated
             Returns scans of one slice with what an instrument made of them; see `Scorer`.
         """
-        metric = next((name for name in ranked_by if (scores["metric"] == name).any()), "")
-        ranking = (
-            scores[scores["metric"] == metric].groupby("subject")["value"].mean().sort_values()
-        )
-        subject = ranking.index[len(ranking) // 2] if len(ranking) else self.frames[0].subject
-        known = [frame for frame in self.frames if frame.subject == subject]
-        frame = known[0] if known else self.frames[0]
+        frame, subject, value = self._median_frame(scores, ranked_by)
         source, harmonized = _image(frame.source), _image(frame.harmonized)
         if frame.reference is not None:
             shown_reference, name = frame.reference, "reference"
             difference, what = harmonized - _image(shown_reference), "harmonised − reference"
         else:
-            # Of somebody whom no fit has seen, if there is one.
+            # A validation subject, if there is one: no fit has used it.
             others = data.validation if len(data.validation) else data.target
             shown_reference = _middle(others.load([0]), 0)
             name = "target domain (another subject)"
             difference, what = harmonized - source, "harmonised − source"
-        figure = Figure(figsize=(12, 4))
-        FigureCanvasAgg(figure)
-        # Axes are placed by hand: the automatic layouts cost more than scoring a scan.
-        panels = [figure.add_axes((x, 0.03, 0.205, 0.78)) for x in (0.01, 0.22, 0.43, 0.73)]
-        scales = [figure.add_axes((x, 0.12, 0.008, 0.6)) for x in (0.642, 0.942)]
+        figure, panels, scales = _panels()
         sides = [annotated(side) for side in (frame.source, frame.harmonized, shown_reference)]
         titles = ["source", f"harmonised: {self.cell.label}", name]
         for axis, scans, title in zip(panels, sides, titles, strict=False):
@@ -111,12 +114,21 @@ class Keyframes:
         for axis in panels:
             axis.set_axis_off()
         note = phantom_note(self.cell.kind)
-        value = f", {metric} {ranking[subject]:.3g}" if len(ranking) else ""
         figure.suptitle(
             f"{self.cell.task} on {self.cell.cohort}{note}: median subject {subject}{value}",
             fontsize=11,
         )
         return figure
+
+
+def _panels() -> tuple[Figure, list[Axes], list[Axes]]:
+    """Return an empty figure with the axes of four panels and of two colour scales."""
+    figure = Figure(figsize=(12, 4))
+    FigureCanvasAgg(figure)
+    # Fixed positions: the automatic layouts take longer than scoring a scan.
+    panels = [figure.add_axes((x, 0.03, 0.205, 0.78)) for x in (0.01, 0.22, 0.43, 0.73)]
+    scales = [figure.add_axes((x, 0.12, 0.008, 0.6)) for x in (0.642, 0.942)]
+    return figure, panels, scales
 
 
 def _outline(axis: Axes, scans: Scans) -> None:
