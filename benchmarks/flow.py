@@ -1,12 +1,12 @@
-"""How much faster BlindHarmony's flow is than the same flow of nflows' own layers.
+"""Speed of BlindHarmony's flow relative to the same flow with nflows' own layers.
 
-Both have the same parameters, do the same work and take turns in one process, so that a
-ratio measures the code and not what else the machine was doing::
+Both flows have the same parameters and run the same operations alternately in one process, so
+that other load on the machine affects both alike::
 
     python benchmarks/flow.py --size quick
     python benchmarks/flow.py --size paper --batch 2 --slices 4 --iterations 2
 
-See README.md beside this file for what is measured, and for results.
+README.md in this folder describes the measurements and lists results.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,13 +45,15 @@ from harmbench_methods.blindharmony.terms import (
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 KINDS = ("stock", "ours")
-WORKS = ("training step", "encode", "decode", "harmonise")
+OPERATIONS = ("training step", "encode", "decode", "harmonise")
+# Functions that are timed, by name.
+Operations = dict[str, Callable[[], Any]]
 # Steps that bring a new flow's activations to the scale of a trained one.
 SETTLING_STEPS = 5
 
 
 def stock_layers(channels: int, config: BlindHarmonyConfig) -> list[transforms.Transform]:
-    """Return the transforms of one level, all of them nflows' own."""
+    """Return the transforms of one level, with nflows' own classes."""
 
     def net(features: int, parameters: int) -> ConvResidualNet:
         return ConvResidualNet(
@@ -79,7 +82,7 @@ def stock_layers(channels: int, config: BlindHarmonyConfig) -> list[transforms.T
 
 
 def stock_flow(height: int, width: int, config: BlindHarmonyConfig) -> Flow:
-    """Return a flow of stock nflows layers, which a `Flow`'s state dict fits."""
+    """Return a flow of stock nflows layers with the same state dict as a `Flow`."""
     flow = Flow(height, width, config)
     flow.transform = transforms.MultiscaleCompositeTransform(config.levels)
     C, H, W = 1, height, width
@@ -92,7 +95,7 @@ def stock_flow(height: int, width: int, config: BlindHarmonyConfig) -> Flow:
 
 
 def heads(count: int, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Draw slices `(count, H, W)` of three tissues on black, and where they are not black."""
+    """Draw slices `(count, H, W)` of three tissues on black, and their masks."""
     random = torch_generator(0, "benchmark", "heads")
     y = torch.linspace(-1, 1, height)[:, None]
     x = torch.linspace(-1, 1, width)
@@ -106,7 +109,7 @@ def heads(count: int, height: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def adam(flow: Flow, kind: str, learning_rate: float) -> torch.optim.Optimizer:
-    """Return torch's optimiser; ours as a fit makes it."""
+    """Return torch's optimiser; ours is fused, as in a fit."""
     return torch.optim.Adam(flow.parameters(), lr=learning_rate, fused=kind == "ours" or None)
 
 
@@ -116,7 +119,7 @@ def train_step(
     x: Tensor,
     bits_per_dimension: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> None:
-    """Do one step of maximum likelihood, as a fit does."""
+    """Run one step of maximum likelihood, as a fit does."""
     optimizer.zero_grad()
     bits = bits_per_dimension or flow.bits_per_dimension
     loss = bits(x, torch.full_like(x, 0.5)).mean()
@@ -126,7 +129,7 @@ def train_step(
 
 
 def settled_state(height: int, width: int, config: BlindHarmonyConfig, x: Tensor) -> dict:
-    """Return the state of a flow that was trained a little."""
+    """Return the state of a flow after `SETTLING_STEPS` training steps."""
     torch.manual_seed(0)
     flow = Flow(height, width, config).to(x.device).train()
     optimizer = torch.optim.Adam(flow.parameters(), lr=config.learning_rate)
@@ -161,7 +164,7 @@ def stock_harmonize(
 
 
 class Watched(BlindHarmony):
-    """BlindHarmony that counts how often slices were done again in float64."""
+    """BlindHarmony that counts how often slices were repeated in float64."""
 
     fallbacks = 0
 
@@ -176,7 +179,7 @@ class Watched(BlindHarmony):
 
 
 class Bench:
-    """One size's work, to be done by either kind of flow."""
+    """The operations of one size, for either kind of flow."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         preset, grid = PRESETS[args.size], GRIDS[args.size]
@@ -192,13 +195,13 @@ class Bench:
         self.batch = args.batch or preset.batch_size
 
     def state(self) -> dict:
-        """Return the parameters that both kinds work with."""
+        """Return the parameters of both flows."""
         _, H, W = self.grid.shape
         x, _ = heads(min(self.batch, 8), H, W)
         return settled_state(H, W, self.config, x.to(self.device))
 
-    def jobs(self, kind: str, state: dict) -> dict[str, Callable[[], object]]:
-        """Return what is timed, by its name."""
+    def operations(self, kind: str, state: dict) -> Operations:
+        """Return the functions that are timed, by name."""
         S, H, W = self.grid.shape
         flow = (Flow if kind == "ours" else stock_flow)(H, W, self.config).to(self.device)
         flow.load_state_dict(state)
@@ -246,7 +249,7 @@ class Bench:
         }
 
     def describe(self) -> dict[str, str]:
-        """Return the sizes of each work, for the table."""
+        """Return the sizes of each operation, for the table."""
         at_once = min(self.grid.shape[0], self.config.slices_at_once)
         return {
             "training step": f"{self.batch} slices",
@@ -257,40 +260,42 @@ class Bench:
         }
 
 
-def seconds(job: Callable[[], object], device: torch.device, clock: Callable[[], float]) -> float:
-    """Return how long `job` takes."""
+def seconds(
+    operation: Callable[[], object], device: torch.device, clock: Callable[[], float]
+) -> float:
+    """Return the duration of an operation in seconds."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     start = clock()
-    job()
+    operation()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return clock() - start
 
 
 def high_water_mark() -> float:
-    """Return the most memory this process has had resident, in MiB."""
+    """Return the peak resident memory of this process in MiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def peak_mib(job: Callable[[], object], device: torch.device) -> float:
-    """Return how much memory `job` needs on top of what was in use before it, in MiB."""
+def peak_mib(operation: Callable[[], object], device: torch.device) -> float:
+    """Return the peak memory of an operation in MiB, minus the memory in use before it."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        job()
+        operation()
         return (torch.cuda.max_memory_allocated(device) - before) / 2**20
-    # Linux sets the mark back to what is resident now.
+    # Linux resets the mark to the current resident memory.
     Path("/proc/self/clear_refs").write_text("5")
     before = high_water_mark()
-    job()
+    operation()
     return high_water_mark() - before
 
 
-def peak_in_a_fresh_process(kind: str, work: str, state: Path) -> float:
-    """Run this program again for nothing but the memory of one work."""
-    command = [sys.executable, __file__, *sys.argv[1:], "--peak", kind, work, str(state)]
+def peak_in_new_process(kind: str, name: str, state: Path) -> float:
+    """Measure the peak memory of one operation in a new process, in MiB."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--peak", kind, name, str(state)]
     result = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(result.stdout)
 
@@ -303,20 +308,20 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
-        "--clock", choices=CLOCKS, default="wall", help="cpu: for a machine that others use, too"
+        "--clock", choices=CLOCKS, default="wall", help="cpu: for a machine with other load"
     )
     parser.add_argument("--batch", type=int, help="slices of a training step")
     parser.add_argument("--slices", type=int, help="slices of the scan to harmonise")
-    parser.add_argument("--at-once", type=int, help="slices that go through the flow at once")
+    parser.add_argument("--at-once", type=int, help="slices per call of the flow")
     parser.add_argument("--iterations", type=int, help="iterations of the loop")
-    parser.add_argument("--only", choices=WORKS, nargs="+", default=WORKS)
+    parser.add_argument("--only", choices=OPERATIONS, nargs="+", default=OPERATIONS)
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def machine(args: argparse.Namespace) -> str:
-    """Describe what the numbers were measured on."""
+    """Describe the machine and the torch version."""
     if args.device.startswith("cuda"):
         return f"{torch.cuda.get_device_name(args.device)}, torch {torch.__version__}"
     names = [
@@ -331,39 +336,39 @@ def machine(args: argparse.Namespace) -> str:
     )
 
 
-def main() -> None:
-    """Print the table."""
-    args = arguments()
-    torch.set_num_threads(args.threads)
-    # nflows' LU layer calls it; torch still has it, and warns once.
-    warnings.filterwarnings("ignore", message="torch.triangular_solve is deprecated")
-    bench = Bench(args)
-    if args.peak:
-        kind, work, path = args.peak
-        job = bench.jobs(kind, torch.load(path))[work]
-        print(peak_mib(job, bench.device))
-        return
-
-    state = bench.state()
-    jobs = {kind: bench.jobs(kind, state) for kind in KINDS}
+def time_operations(
+    bench: Bench, operations: dict[str, Operations], args: argparse.Namespace
+) -> dict[tuple[str, str], list[float]]:
+    """Return the seconds of every repeat, by flow and operation."""
     clock = CLOCKS[args.clock]
-    taken: dict[tuple[str, str], list[float]] = {}
-    for work in args.only:
+    times: dict[tuple[str, str], list[float]] = {}
+    for name in args.only:
         for kind in KINDS:
-            seconds(jobs[kind][work], bench.device, clock)  # the first time is for allocations
+            seconds(operations[kind][name], bench.device, clock)  # warm-up: first allocations
         for repeat in range(args.repeats):
             for kind in KINDS[:: 1 if repeat % 2 else -1]:
-                time_taken = seconds(jobs[kind][work], bench.device, clock)
-                taken.setdefault((kind, work), []).append(time_taken)
+                duration = seconds(operations[kind][name], bench.device, clock)
+                times.setdefault((kind, name), []).append(duration)
+    return times
 
-    peaks: dict[tuple[str, str], float] = {}
-    if not args.no_memory:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "state.pt"
-            torch.save(state, path)
-            for kind, work in taken:
-                peaks[kind, work] = peak_in_a_fresh_process(kind, work, path)
 
+def measure_peaks(state: dict, names: Sequence[str]) -> dict[tuple[str, str], float]:
+    """Return the peak memory in MiB, by flow and operation."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "state.pt"
+        torch.save(state, path)
+        return {
+            (kind, name): peak_in_new_process(kind, name, path) for name in names for kind in KINDS
+        }
+
+
+def print_table(
+    bench: Bench,
+    args: argparse.Namespace,
+    seconds: dict[tuple[str, str], list[float]],
+    peaks: dict[tuple[str, str], float],
+) -> None:
+    """Print one row for each operation."""
     _, H, W = bench.grid.shape
     print(f"{args.size} size, {H} x {W}; {machine(args)}")
     print(
@@ -373,33 +378,56 @@ def main() -> None:
     print(
         f"{'':14}{'stock nflows':>24}{'ours':>24}{'stock / ours':>22}{'peak stock':>12}{'ours':>8}"
     )
-    for work, size in bench.describe().items():
-        if work not in args.only:
+    for name, size in bench.describe().items():
+        if name not in args.only:
             continue
-        times = {kind: np.array(taken[kind, work]) for kind in KINDS}
+        times = {kind: np.array(seconds[kind, name]) for kind in KINDS}
         ratios = times["stock"] / times["ours"]
         cells = [
             "{1:.3f} [{0:.3f}, {2:.3f}]".format(*np.quantile(times[kind], (0.25, 0.5, 0.75)))
             for kind in KINDS
         ]
         ratio = "{1:.2f} [{0:.2f}, {2:.2f}]".format(*np.quantile(ratios, (0.25, 0.5, 0.75)))
-        memory = [f"{peaks[kind, work]:.0f}" if peaks else "" for kind in KINDS]
+        memory = [f"{peaks[kind, name]:.0f}" if peaks else "" for kind in KINDS]
         print(
-            f"{work:14}{cells[0]:>24}{cells[1]:>24}{ratio:>22}{memory[0]:>12}{memory[1]:>8}"
+            f"{name:14}{cells[0]:>24}{cells[1]:>24}{ratio:>22}{memory[0]:>12}{memory[1]:>8}"
             f"   {size}"
         )
+
+
+def print_difference(bench: Bench, operations: dict[str, Operations]) -> None:
+    """Compare the two results of harmonisation, and print the number of fallbacks."""
+    stock, ours = [operations[kind]["harmonise"]() for kind in KINDS]
+    difference = (stock - ours).abs()
+    print(
+        f"harmonised slices differ by {float(difference.mean()):.1e} on average, "
+        f"{float(difference.max()):.1e} at most"
+    )
+    chunks = -(-bench.grid.shape[0] // bench.config.slices_at_once)
+    print(
+        f"the round trip failed in {bench.ours.fallbacks} of {chunks} chunks of slices, "
+        "which ours repeated in float64"
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    args = arguments()
+    torch.set_num_threads(args.threads)
+    # nflows' LU layer calls this function, which torch still provides with a warning.
+    warnings.filterwarnings("ignore", message="torch.triangular_solve is deprecated")
+    bench = Bench(args)
+    if args.peak:
+        kind, name, path = args.peak
+        print(peak_mib(bench.operations(kind, torch.load(path))[name], bench.device))
+        return
+    state = bench.state()
+    operations = {kind: bench.operations(kind, state) for kind in KINDS}
+    times = time_operations(bench, operations, args)
+    peaks = {} if args.no_memory else measure_peaks(state, args.only)
+    print_table(bench, args, times, peaks)
     if "harmonise" in args.only:
-        both = [jobs[kind]["harmonise"]() for kind in KINDS]
-        difference = (both[0] - both[1]).abs()
-        print(
-            f"harmonised slices differ by {float(difference.mean()):.1e} on average, "
-            f"{float(difference.max()):.1e} at most"
-        )
-        chunks = -(-bench.grid.shape[0] // bench.config.slices_at_once)
-        print(
-            f"the round trip failed in {bench.ours.fallbacks} of {chunks} chunks of slices, "
-            "which ours did again in float64"
-        )
+        print_difference(bench, operations)
 
 
 if __name__ == "__main__":

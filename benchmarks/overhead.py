@@ -1,12 +1,12 @@
-"""What the harness itself costs, against the same calls made by a bare script.
+"""Overhead of the harness relative to a bare script that makes the same calls.
 
-Both take turns in one process, on the same cohort and the same stored fits, so that a ratio
-measures the harness and not what else the machine was doing::
+Both run alternately in one process, on the same cohort and the same stored fits, so that other
+load on the machine affects both alike::
 
     python benchmarks/overhead.py
 
-Measured are a matrix that is computed (methods x tasks, with scores, figures, stores and
-MLflow), the same matrix answered from the store, and the start of the command line.
+Timed are a run that computes all cells (methods x tasks, with scores, figures, stores and
+MLflow), the same run with all results in the store, planning, and the start of the command line.
 """
 
 from __future__ import annotations
@@ -42,111 +42,148 @@ from harmbench.store.slices import write_slices
 from harmbench.tracking.connection import connect
 from harmbench.util.progress import Silent
 
+CPU = torch.device("cpu")
 METHODS = ("histogram", "blindharmony-ml")
 TASKS = ("sim-exp", "sim-bias", "domain2")
 
 
 def bare(plan: Plan, methods: dict[str, torch.nn.Module]) -> None:
-    """Harmonise, score and draw what the matrix does, and nothing else."""
-    for job in plan.cells:
+    """Harmonise, score and draw the cells of a plan, without the harness."""
+    for planned in plan.cells:
         frames = []
-        keyframes = Keyframes(job.cell)
+        keyframes = Keyframes(planned.cell)
         slices = Slices()
-        for place in range(len(job.data.test)):
-            source = job.data.test.load([place])
-            truth = None if job.data.references is None else job.data.references.load([place])
-            harmonized = harmonized_by(
-                methods[job.cell.method], source, truth, 0, torch.device("cpu")
-            )
-            frames.append(job.task.score(harmonized, truth, job.data, plan.metrics))
+        data, method = planned.data, methods[planned.cell.method]
+        for index in range(len(data.test)):
+            source = data.test.load([index])
+            truth = None if data.references is None else data.references.load([index])
+            harmonized = harmonized_by(method, source, truth, 0, CPU)
+            frames.append(planned.task.score(harmonized, truth, data, plan.metrics))
             keyframes.add(source, harmonized, truth)
             slices.add(source, harmonized, truth)
         scores = pd.concat(frames, ignore_index=True)
         with tempfile.TemporaryFile() as picture:
-            figure = keyframes.figure(scores, job.data, job.task.headline, lambda scans: scans)
+            figure = keyframes.figure(scores, data, planned.task.headline, lambda scans: scans)
             figure.savefig(picture, dpi=110)
         with tempfile.TemporaryDirectory() as folder:
-            write_slices(Path(folder) / "slices.npz", slices.arrays(job.data.target))
+            write_slices(Path(folder) / "slices.npz", slices.arrays(data.target))
 
 
 @contextmanager
-def another(home: Path) -> Iterator[Path]:
-    """Make a home with the same cohorts and fits, no results, and an MLflow store of its own."""
-    fresh = Path(tempfile.mkdtemp(prefix="harmbench-overhead-"))
+def home_without_results(home: Path) -> Iterator[Path]:
+    """Make a temporary home with the same cohorts and fits, and an empty MLflow store."""
+    copy = Path(tempfile.mkdtemp(prefix="harmbench-overhead-"))
     for name in ("cohorts", "fits", "bounds"):
         if (home / name).exists():
-            (fresh / name).symlink_to(home / name)
-    os.environ["HARMBENCH_HOME"] = str(fresh)
-    connect()  # laying out the store's tables is no part of a matrix
+            (copy / name).symlink_to(home / name)
+    os.environ["HARMBENCH_HOME"] = str(copy)
+    connect()  # creates the tables, which is not timed
     try:
-        yield fresh
+        yield copy
     finally:
         os.environ["HARMBENCH_HOME"] = str(home)
-        shutil.rmtree(fresh)
+        shutil.rmtree(copy)
 
 
-def main() -> None:
-    """Print the table."""
+@contextmanager
+def timed(seconds: list[float]) -> Iterator[None]:
+    """Append the duration of the block."""
+    start = time.perf_counter()
+    yield
+    seconds.append(time.perf_counter() - start)
+
+
+def arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--cohort", default="phantom:12", help="as of `harmbench run`")
     parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--tasks", nargs="+", default=TASKS)
     parser.add_argument("--steps", type=int, default=20, help="training steps of the flow")
-    args = parser.parse_args()
-    home = Path(tempfile.mkdtemp(prefix="harmbench-overhead-"))
-    os.environ["HARMBENCH_HOME"] = str(home)
-    registry = Registry.discover()
-    request = Request(
-        methods=tuple(args.methods), tasks=tuple(args.tasks), cohort=CohortRequest(args.cohort),
+    return parser.parse_args()
+
+
+def request(args: argparse.Namespace) -> Request:
+    """Return the request for the cells that are timed."""
+    return Request(
+        methods=tuple(args.methods),
+        tasks=tuple(args.tasks),
+        cohort=CohortRequest(args.cohort),
         assignments=tuple(
             f"{name}.training_steps={args.steps}" for name in args.methods if "harmony" in name
         ),
-    )  # fmt: skip
-    selection = select(registry, request)
-    order = RunOptions(request=request, device="cpu")
-    compute(registry, selection, home, order)  # prepares, fits, and makes the MLflow store
+    )
+
+
+def time_runs(
+    registry: Registry, options: RunOptions, home: Path, repeats: int
+) -> tuple[int, dict[str, list[float]]]:
+    """Time the bare script, a run that computes, a run from the store, and planning.
+
+    Returns
+    -------
+    tuple
+        The number of cells, and the seconds of every repeat by name.
+    """
+    selection = select(registry, options.request)
+    compute(registry, selection, home, options)  # prepares the cohort and stores the fits
     plan = make_plan(registry, selection, home, Silent())
-    runner = Runner(registry=registry, home=home, device=torch.device("cpu"), progress=Silent())
-    methods = {job.cell.method: runner.fitted(job) for job in plan.cells}
-    seconds: dict[str, list[float]] = {"bare": [], "matrix": [], "stored": [], "planning": []}
-    for _ in range(args.repeats):
-        began = time.perf_counter()
-        bare(plan, methods)
-        seconds["bare"].append(time.perf_counter() - began)
-        with another(home) as fresh:
-            for name in ("matrix", "stored"):
-                began = time.perf_counter()
-                compute(Registry.discover(), selection, fresh, order)
-                seconds[name].append(time.perf_counter() - began)
-        began = time.perf_counter()
-        make_plan(registry, selection, home, Silent())
-        Durations.read(home)
-        seconds["planning"].append(time.perf_counter() - began)
-    start = []
-    for arguments in (["--help"], ["list", "methods"]):
-        for _ in range(args.repeats):
-            began = time.perf_counter()
-            subprocess.run(
-                [Path(sys.executable).with_name("harmbench"), *arguments],
-                check=True, stdout=subprocess.DEVNULL,
-            )  # fmt: skip
-            start.append(time.perf_counter() - began)
-    middle = {name: statistics.median(values) for name, values in seconds.items()}
-    cells = len(plan.cells)
-    over = statistics.median(
-        (matrix - alone) / alone
-        for matrix, alone in zip(seconds["matrix"], seconds["bare"], strict=True)
+    runner = Runner(registry=registry, home=home, device=CPU, progress=Silent())
+    methods = {planned.cell.method: runner.fitted(planned) for planned in plan.cells}
+    seconds: dict[str, list[float]] = {"bare": [], "computed": [], "stored": [], "planning": []}
+    for _ in range(repeats):
+        with timed(seconds["bare"]):
+            bare(plan, methods)
+        with home_without_results(home) as copy:
+            for name in ("computed", "stored"):
+                with timed(seconds[name]):
+                    compute(Registry.discover(), selection, copy, options)
+        with timed(seconds["planning"]):
+            make_plan(registry, selection, home, Silent())
+            Durations.read(home)
+    return len(plan.cells), seconds
+
+
+def time_command(repeats: int) -> list[float]:
+    """Return the seconds that the command line takes to start, for every repeat."""
+    seconds: list[float] = []
+    program = Path(sys.executable).with_name("harmbench")
+    for words in (["--help"], ["list", "methods"]):
+        for _ in range(repeats):
+            with timed(seconds):
+                subprocess.run([program, *words], check=True, stdout=subprocess.DEVNULL)
+    return seconds
+
+
+def print_table(cells: int, repeats: int, seconds: dict[str, list[float]]) -> None:
+    """Print the medians, and the overhead of a run relative to the bare script."""
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    overhead = statistics.median(
+        (run - script) / script
+        for run, script in zip(seconds["computed"], seconds["bare"], strict=True)
     )
-    print(f"{cells} cells, {torch.get_num_threads()} threads, medians of {args.repeats}")
-    print(f"bare script             {middle['bare']:8.2f} s")
-    print(f"matrix                  {middle['matrix']:8.2f} s   {100 * over:+.1f} %")
-    print(f"  of which planning     {middle['planning']:8.2f} s")
+    print(f"{cells} cells, {torch.get_num_threads()} threads, medians of {repeats}")
+    print(f"bare script             {medians['bare']:8.2f} s")
+    print(f"run                     {medians['computed']:8.2f} s   {100 * overhead:+.1f} %")
+    print(f"  including planning    {medians['planning']:8.2f} s")
     print(
-        f"answered from the store {middle['stored']:8.2f} s   {middle['stored'] / cells:.3f} a cell"
+        f"run from the store      {medians['stored']:8.2f} s   "
+        f"{medians['stored'] / cells:.3f} s per cell"
     )
-    print(f"start of the command    {statistics.median(start):8.2f} s")
-    shutil.rmtree(home)
+    print(f"start of the command    {medians['start']:8.2f} s")
+
+
+def main() -> None:
+    """Print the table."""
+    args = arguments()
+    with tempfile.TemporaryDirectory(prefix="harmbench-overhead-") as folder:
+        home = Path(folder)
+        os.environ["HARMBENCH_HOME"] = str(home)
+        options = RunOptions(request=request(args), device=CPU.type)
+        cells, seconds = time_runs(Registry.discover(), options, home, args.repeats)
+        seconds["start"] = time_command(args.repeats)
+    print_table(cells, args.repeats, seconds)
 
 
 if __name__ == "__main__":

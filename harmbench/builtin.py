@@ -30,7 +30,7 @@ def register_cohorts() -> dict[str, Lazy]:
         "csv": Lazy(
             "harmbench.cohorts.csv_list:Listed",
             summary=(
-                "the scans that a CSV file lists: path, subject, session, domain[, mask, labels]"
+                "scans from a CSV file; columns path, subject, session, domain[, mask, labels]"
             ),
         ),
     }

@@ -1,4 +1,4 @@
-"""Plugins: how they are found, kept apart from each other, and looked up by name."""
+"""Find plugins, isolate broken ones, and look up the names that they register."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,11 @@ class Plugin:
     origin
         Where it was found.
     module
-        What was registered; None if it is broken.
+        The registered module; None if the plugin is broken.
     registers
-        The names it claims, by kind.
+        The names it registers, by kind.
     errors
-        What is wrong with it, a line each.
+        Its errors, one line each.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered name, and the plugin that claims it."""
+    """A registered name, and the plugin that registers it."""
 
     name: str
     lazy: Lazy
@@ -79,7 +79,7 @@ class Entry:
             ) from error
 
     def attributes(self) -> dict[str, str]:
-        """Return the attributes that listings show (`SHOWN`), empty where there is none.
+        """Return the attributes that listings show (`SHOWN`); missing ones are empty.
 
         The class is imported only if its registration does not declare them. If that fails,
         the summary is the error message.
@@ -90,7 +90,7 @@ class Entry:
             return {**dict.fromkeys(SHOWN, ""), "summary": str(error)}
 
     def build(self, *args: Any, **kwargs: Any) -> Any:
-        """Import the class and construct it with its registered arguments and these."""
+        """Import the class and construct it with its registered arguments and the given ones."""
         return self.load()(*args, **{**self.lazy.kwargs, **kwargs})
 
 
@@ -125,8 +125,8 @@ class Registry:
     ) -> Registry:
         """Find plugins: built in, installed, in the user's folder, and in `files`.
 
-        A broken plugin costs itself and nothing else. With `HARMBENCH_STRICT_PLUGINS=1`
-        it is an error instead.
+        A broken plugin is kept with its errors, and does not affect others. With
+        `HARMBENCH_STRICT_PLUGINS=1` it raises an error.
 
         Parameters
         ----------
@@ -140,43 +140,25 @@ class Registry:
         Raises
         ------
         UserError
-            If one of `files` does not exist, or a plugin is broken and strictness is asked for.
+            If one of `files` does not exist, or a plugin is broken and
+            `HARMBENCH_STRICT_PLUGINS=1`.
         """
         registry = cls()
-        from harmbench import builtin
-
-        registry.add(
-            Plugin(
-                name="harmbench",
-                distribution="harmbench",
-                version=_version("harmbench"),
-                origin="built in",
-            ),
-            builtin,
-        )
+        registry._add_builtin()
         for point in sorted(entry_points(group="harmbench"), key=lambda point: point.name):
-            registry._add_loaded(_describe(point), point.load)
+            registry._load(_describe(point), point.load)
         user_files = [] if home is None else sorted((home / "plugins").glob("*.py"))
-        found = [(path, "user folder") for path in user_files]
+        for path in user_files:
+            registry._load_file(path, "user folder")
         for path in files:
             if not path.is_file():
                 raise UserError(f"no plugin file '{path}'")
-            found.append((path, "--plugin"))
-        for path, origin in found:
-            plugin = Plugin(name=path.stem, distribution=str(path), version="", origin=origin)
-            registry._add_loaded(plugin, lambda path=path: _import_file(path))  # type: ignore[misc]
-        for kind in KINDS:
-            for plugin, names in registry._claims(kind, ()):
-                plugin.registers[kind] = sorted(names)
-                plugin.errors += [
-                    f"{kind[:-1]} '{name}': no module '{lazy.module}'"
-                    for name, lazy in names.items()
-                    if not lazy.exists()
-                ]
+            registry._load_file(path, "--plugin")
+        registry._check_names()
         broken = [plugin for plugin in registry.plugins if plugin.errors]
         if broken and os.environ.get("HARMBENCH_STRICT_PLUGINS", "") not in ("", "0"):
             raise UserError(f"plugin '{broken[0].name}' is broken: {broken[0].errors[0]}")
-        # Only now: faults of loading are kept with their plugins (`Plugin.errors`).
+        # Set last: errors while loading are kept in `Plugin.errors` only.
         registry._on_error = on_error
         return registry
 
@@ -198,7 +180,24 @@ class Registry:
                 self.manager.unregister(module)
             plugin.errors.append(one_line(error))
 
-    def _add_loaded(self, plugin: Plugin, load: Callable[[], Any]) -> None:
+    def _add_builtin(self) -> None:
+        from harmbench import builtin
+
+        self.add(
+            Plugin(
+                name="harmbench",
+                distribution="harmbench",
+                version=version("harmbench"),
+                origin="built in",
+            ),
+            builtin,
+        )
+
+    def _load_file(self, path: Path, origin: str) -> None:
+        plugin = Plugin(name=path.stem, distribution=str(path), version="", origin=origin)
+        self._load(plugin, lambda: _import_file(path))
+
+    def _load(self, plugin: Plugin, load: Callable[[], Any]) -> None:
         try:
             module = load()
         except (Exception, SystemExit) as error:
@@ -207,15 +206,26 @@ class Registry:
         else:
             self.add(plugin, module)
 
+    def _check_names(self) -> None:
+        """Record each plugin's names, and an error for a name whose module does not exist."""
+        for kind in KINDS:
+            for plugin, names in self._claims(kind, ()):
+                plugin.registers[kind] = sorted(names)
+                plugin.errors += [
+                    f"{kind[:-1]} '{name}': no module '{lazy.module}'"
+                    for name, lazy in names.items()
+                    if not lazy.exists()
+                ]
+
     def call(self, hook: str, **arguments: Any) -> list[tuple[Plugin, Any]]:
-        """Call a hook plugin by plugin, so that an error costs only the plugin it is of.
+        """Call a hook for each plugin separately, so that an error affects only its plugin.
 
         Returns
         -------
         list
-            Each plugin that answered, and its answer.
+            Each plugin that implements the hook without error, and its result.
         """
-        answers = []
+        answers: list[tuple[Plugin, Any]] = []
         working = [plugin for plugin in self.plugins if plugin.module is not None]
         for plugin in working:
             others = [other.module for other in working if other is not plugin]
@@ -247,19 +257,19 @@ class Registry:
                 plugin.errors.append(f"register_{kind}: {one_line(error)}")
 
     def entries(self, kind: str, sources: tuple[str, ...] = ()) -> dict[str, Entry]:
-        """Return all names of a kind: one of `KINDS`.
+        """Return all entries of a kind, by name.
 
         Parameters
         ----------
         kind
-            What is asked for.
+            One of `KINDS`.
         sources
-            The source domains of the cohort in use, which tasks may depend on.
+            Source domains of the cohort; the names of tasks may depend on them.
 
         Raises
         ------
         UserError
-            If two plugins claim one name; both are named.
+            If two plugins register the same name; the message names both.
         """
         entries: dict[str, Entry] = {}
         for plugin, names in self._claims(kind, sources):
@@ -267,19 +277,19 @@ class Registry:
                 if name in entries:
                     first = entries[name].plugin
                     raise UserError(
-                        f"{kind[:-1]} '{name}' is claimed by two plugins: '{first.name}' "
+                        f"{kind[:-1]} '{name}' is registered by two plugins: '{first.name}' "
                         f"({first.distribution}) and '{plugin.name}' ({plugin.distribution})"
                     )
                 entries[name] = Entry(name, lazy, plugin)
         return entries
 
     def entry(self, kind: str, name: str, sources: tuple[str, ...] = ()) -> Entry:
-        """Look one name up.
+        """Look up one name.
 
         Raises
         ------
         UserError
-            If there is no such name, with what was probably meant.
+            If no plugin registers the name; the message suggests a similar one.
         """
         entries = self.entries(kind, sources)
         if name not in entries:
@@ -300,29 +310,23 @@ def matching(kind: str, patterns: Iterable[str], names: Iterable[str]) -> list[s
     >>> matching("task", ["sim-*"], ["domain1", "sim-exp", "sim-log"])
     ['sim-exp', 'sim-log']
     """
-    known = list(names)
+    candidates = list(names)
     chosen: dict[str, None] = {}
     for pattern in patterns:
-        found = [name for name in known if fnmatchcase(name, pattern)]
-        if not found:
-            raise UserError.unknown(kind, pattern, known)
-        chosen.update(dict.fromkeys(found))
+        matches = [name for name in candidates if fnmatchcase(name, pattern)]
+        if not matches:
+            raise UserError.unknown(kind, pattern, candidates)
+        chosen.update(dict.fromkeys(matches))
     return list(chosen)
 
 
 def _reference(value: Any) -> str:
-    """Turn a class given as it is into a reference, so that single files can be plain."""
+    """Return the reference `module:Class` of a class; a reference is returned as it is."""
     if isinstance(value, str):
         return value
     if isinstance(value, type):
         return f"{value.__module__}:{value.__qualname__}"
     raise TypeError(f"expected 'module:Class' or a class, not {type(value).__name__}")
-
-
-def _version(distribution: str) -> str:
-    from importlib.metadata import version
-
-    return version(distribution)
 
 
 def _describe(point: EntryPoint) -> Plugin:
@@ -336,8 +340,8 @@ def _describe(point: EntryPoint) -> Plugin:
 
 
 def _import_file(path: Path) -> Any:
-    """Import a single file under a name of its own, found again by `module:Class`."""
-    # Two folders may each have a file of that name.
+    """Import a single file as a module with a unique name."""
+    # Two folders may each have a file of the same name.
     name = f"{_FILE_MODULE}{path.stem}_{digest(str(path.resolve()))[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

@@ -7,7 +7,11 @@ from harmbench import Lazy, hookimpl
 
 @hookimpl
 def register_methods() -> dict[str, Lazy]:
-    """Register controls, baselines and published methods."""
+    """Register controls, baselines, and BlindHarmony with its variants."""
+    return _controls() | _baselines() | _blind()
+
+
+def _controls() -> dict[str, Lazy]:
     return {
         "identity": Lazy(
             "harmbench_methods.identity:Identity",
@@ -21,6 +25,11 @@ def register_methods() -> dict[str, Lazy]:
             needs="TRUTH",
             control="ceiling",
         ),
+    }
+
+
+def _baselines() -> dict[str, Lazy]:
+    return {
         "scale": Lazy(
             "harmbench_methods.scale:Scale",
             summary="scales each slice to the target population's mean norm",
@@ -53,6 +62,12 @@ def register_methods() -> dict[str, Lazy]:
             summary="a CycleGAN trained on slices of the source and the target, without pairs",
             needs="UNPAIRED",
         ),
+    }
+
+
+def _blind() -> dict[str, Lazy]:
+    """Methods that are fitted to the target domain only."""
+    return {
         "blindharmony": Lazy(
             "harmbench_methods.blindharmony.method:BlindHarmony",
             summary="a flow of the target domain, and ten steps towards the source (ICCV 2023)",
@@ -76,7 +91,7 @@ def register_methods() -> dict[str, Lazy]:
 
 @hookimpl
 def register_figures() -> dict[str, Lazy]:
-    """Register the figures of the methods' papers, and of what methods do to scans."""
+    """Register figures of the methods' papers, and of the maps that methods apply."""
     blindharmony = "harmbench_methods.blindharmony.figures"
     return {
         "samples": Lazy(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from harmbench.contracts.published import Published
     from harmbench.data.cohort_request import CohortRequest
+    from harmbench.execution.plan.ablations import AblationRequest
     from harmbench.execution.plan.plan import Plan
     from harmbench.leaderboard.ablation import AblationTable
 
@@ -74,13 +75,12 @@ def ablate(
     harmbench ablate blindharmony                          the tasks of the paper's table
     harmbench ablate blindharmony --task 'sim-*'           all simulated shifts
     harmbench ablate blindharmony --set blindharmony.centred=true
-    harmbench ablate blindharmony --dry-run                what would be run
+    harmbench ablate blindharmony --dry-run                list the cells without running them
 
-    A method's class names its ablations, and may hold its paper's table, which is then shown
-    next to ours. Below each value is its difference to the baseline, subject by subject, with
-    the 95 % bootstrap interval over subjects. Controls of the floor come last, for scale.
-    Ablations that change inference only share one fit, also with `harmbench run`; all cells are
-    recorded in MLflow. The exit code is that of `run`.
+    If the method has its paper's table, that is shown next to our values. Below each value is
+    the paired difference from the baseline, with the 95 % bootstrap interval over subjects. The
+    floor controls come last. Ablations that change inference only share one fit. The exit code
+    is that of `run`.
     """  # noqa: D301
     registry = discover(plugin)
     registry.entry("methods", method)
@@ -103,32 +103,22 @@ def ablate(
     )
     ablation = ablation_request(registry, request, names)
     home = writable_home()
-    options = RunOptions(
-        request=ablation.request, plugins=tuple(path.resolve() for path in plugin), device=device
-    )
+    plugins = tuple(path.resolve() for path in plugin)
+    options = RunOptions(request=ablation.request, plugins=plugins, device=device)
     selection = select(registry, ablation.request)
     if dry_run:
         print_forecast(registry, selection, home, options)
         return 0
-    outcome = compute(registry, selection, home, options)
-    click.echo(summary_line(outcome), err=True)
-    metrics = {metric.name: metric for metric in outcome.plan.metrics}
+    summary = compute(registry, selection, home, options)
+    click.echo(summary_line(summary), err=True)
+    metrics = {metric.name: metric for metric in summary.plan.metrics}
     shown = [metrics[name] for name in ablation.metrics]
-    results = list(tables(outcome.results, shown, ablation.published))
-    if style == "csv":
-        _print_csv(results, ablation.published, outcome.plan, preset, seeds)
-    else:
-        _print_tables(results, ablation.published, outcome.plan, method, seeds)
-    return int(outcome.failed)
+    results = list(tables(summary.results, shown, ablation.published))
+    (_print_csv if style == "csv" else _print_tables)(results, ablation, summary.plan)
+    return int(summary.failed)
 
 
-def _print_csv(
-    results: Sequence[AblationTable],
-    published: Published | None,
-    plan: Plan,
-    preset: str,
-    seeds: Sequence[int],
-) -> None:
+def _print_csv(results: Sequence[AblationTable], ablation: AblationRequest, plan: Plan) -> None:
     import pandas as pd
 
     from harmbench.leaderboard.ablation import tidy
@@ -138,30 +128,25 @@ def _print_csv(
         cohort=plan.cohort.name,
         cohort_key=plan.cohort.key,
         kind=plan.cohort.kind,
-        preset=preset,
-        seeds=" ".join(map(str, seeds)),
-        published_source="" if published is None else published.source,
+        preset=ablation.request.preset,
+        seeds=" ".join(map(str, ablation.request.seeds)),
+        published_source="" if ablation.published is None else ablation.published.source,
     )
     click.echo(as_csv(table))
 
 
-def _print_tables(
-    results: Sequence[AblationTable],
-    published: Published | None,
-    plan: Plan,
-    method: str,
-    seeds: Sequence[int],
-) -> None:
+def _print_tables(results: Sequence[AblationTable], ablation: AblationRequest, plan: Plan) -> None:
     from rich.console import Console
 
     from harmbench.leaderboard.ablation_text import has_numbers, notes, task_blocks, title
 
+    method, published = ablation.request.methods[0], ablation.published
     console = Console(highlight=False, markup=False)
     for table in results:
         if not has_numbers(table):
             console.print(f"{table.metric.name}: no cell has a number", style="bold")
             continue
-        console.print(title(table, method, plan, seeds), style="bold")
+        console.print(title(table, method, plan, ablation.request.seeds), style="bold")
         for tasks in task_blocks(table, published, console.width):
             console.print(_table(table, tasks, published))
             console.print()

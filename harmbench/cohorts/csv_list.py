@@ -23,15 +23,15 @@ _LABELS = Labels(
 
 
 class Listed(Study):
-    """Scans that a CSV file lists: `path,subject,session,domain[,mask,labels]`, a row each.
+    """Scans from a CSV file with one row per scan: `path,subject,session,domain[,mask,labels]`.
 
-    Paths are absolute or start from the file's folder. The target is the domain called
-    `target`, or else that of the first row. Labels are 1 CSF, 2 grey and 3 white matter.
-    Scans of one subject in two domains are taken to be pairs.
+    Paths are absolute or relative to the file's folder. The target is the domain called
+    `target`, or else the domain of the first row. Labels are 1 CSF, 2 grey matter and 3 white
+    matter. Scans of one subject in two domains are pairs.
     """
 
     name = "csv"
-    summary = "the scans that a CSV file lists: path, subject, session, domain[, mask, labels]"
+    summary = "scans from a CSV file; columns path, subject, session, domain[, mask, labels]"
 
     def __init__(
         self, argument: str | None = None, recipe: Path | None = None, **preparation: Any
@@ -40,7 +40,7 @@ class Listed(Study):
         if not argument:
             raise UserError("the cohort 'csv' needs a file: --cohort FILE.csv")
         if recipe is not None:
-            raise UserError(f"a CSV file names its domains itself: leave out --recipe {recipe}")
+            raise UserError(f"a CSV file already names its domains: leave out --recipe {recipe}")
         self._file = Path(argument).expanduser()
         self.root = self._file.parent
         self._domains = self._read()
@@ -80,7 +80,25 @@ class Listed(Study):
         return StudyScans({name: tuple(self._domains[name]) for name in self.recipe.domains}, {})
 
     def _read(self) -> dict[str, list[Scan]]:
-        """Read the file; every error names its line."""
+        """Return the scans of each domain; an error message names the line."""
+        domains: dict[str, list[Scan]] = {}
+        lines: dict[tuple[str, str, str], int] = {}
+        for line, row in enumerate(self._rows(), start=2):
+            location = f"{self._file}, line {line}"
+            values = _checked_values(row, location)
+            key = (values["domain"], values["subject"], values["session"])
+            if key in lines:
+                raise UserError(
+                    f"{location} has the subject, session and domain of line {lines[key]}"
+                )
+            lines[key] = line
+            domains.setdefault(values["domain"], []).append(self._scan(values, location))
+        if not domains:
+            raise UserError(f"{self._file} lists no scans")
+        return domains
+
+    def _rows(self) -> list[dict[str, str]]:
+        """Read the file, and check its columns."""
         try:
             with self._file.open(encoding="utf-8-sig", newline="") as stream:
                 reader = csv.DictReader(stream, skipinitialspace=True)
@@ -95,49 +113,46 @@ class Listed(Study):
                 raise UserError.unknown(f"column in {self._file}", column, columns)
         for column in columns:
             if column not in (*_NEEDED, *_OPTIONAL):
-                known = ", ".join((*_NEEDED, *_OPTIONAL))
-                raise UserError(f"{self._file} has a column '{column}'; there may be: {known}")
-        domains: dict[str, list[Scan]] = {}
-        seen: set[tuple[str, str, str]] = set()
-        for line, row in enumerate(rows, start=2):
-            where = f"{self._file}, line {line}"
-            if None in row or None in row.values():
-                raise UserError(f"{where} has not as many fields as the first line")
-            values = {column: value.strip() for column, value in row.items()}
-            for column in _NEEDED:
-                if not values[column]:
-                    raise UserError(f"{where} has no {column}")
-            domain = values["domain"]
-            # The name becomes a folder's, and part of a task's.
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", domain):
+                allowed = ", ".join((*_NEEDED, *_OPTIONAL))
                 raise UserError(
-                    f"{where}: domain '{domain}' may have letters, digits, - and _ only"
+                    f"{self._file} has an unknown column '{column}'; expected: {allowed}"
                 )
-            whose = (domain, values["subject"], values["session"])
-            if whose in seen:
-                raise UserError(f"{where}: subject, session and domain are those of a line before")
-            seen.add(whose)
-            path, mask, labels = (
-                self.root / Path(values[column]).expanduser() if values.get(column) else None
-                for column in ("path", "mask", "labels")
-            )
-            assert path is not None
-            for file in (path, mask, labels):
-                if file is not None and not file.is_file():
-                    raise UserError(f"{where}: there is no file {file}")
-            if not re.search(r"\.nii(\.gz)?$", path.name):
-                refuse_dicom(path)
-            domains.setdefault(domain, []).append(
-                Scan(
-                    path=path,
-                    subject=values["subject"],
-                    session=values["session"],
-                    participant={},
-                    sidecar=None,
-                    mask=mask,
-                    labels=labels,
-                )
-            )
-        if not domains:
-            raise UserError(f"{self._file} lists no scans")
-        return domains
+        return rows
+
+    def _scan(self, values: dict[str, str], location: str) -> Scan:
+        """Return the scan of a row, after checking that its files exist."""
+        path, mask, labels = (
+            self.root / Path(values[column]).expanduser() if values.get(column) else None
+            for column in ("path", "mask", "labels")
+        )
+        assert path is not None
+        for file in (path, mask, labels):
+            if file is not None and not file.is_file():
+                raise UserError(f"{location}: there is no file {file}")
+        if not re.search(r"\.nii(\.gz)?$", path.name):
+            refuse_dicom(path)
+        return Scan(
+            path=path,
+            subject=values["subject"],
+            session=values["session"],
+            participant={},
+            sidecar=None,
+            mask=mask,
+            labels=labels,
+        )
+
+
+def _checked_values(row: dict[str, str], location: str) -> dict[str, str]:
+    """Return a row's values without surrounding spaces, after checking that none is missing."""
+    if None in row or None in row.values():
+        raise UserError(f"{location} has not as many fields as the first line")
+    values = {column: value.strip() for column, value in row.items()}
+    for column in _NEEDED:
+        if not values[column]:
+            raise UserError(f"{location} has no {column}")
+    # The name becomes a folder's, and part of a task's.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", values["domain"]):
+        raise UserError(
+            f"{location}: domain '{values['domain']}' may have letters, digits, - and _ only"
+        )
+    return values

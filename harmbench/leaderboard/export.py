@@ -108,21 +108,10 @@ def export(
         raise UserError(f"{path}: the name must end in {' or '.join(SUFFIXES)}")
     counts = {"whole": 0, "subjects": 0, "rows": 0}
     scored, left_out = _by_status(runs)
-
-    def frames() -> Iterator[pd.DataFrame]:
-        for run in scored:
-            values = _slices(cells, str(run["cell"])) if slices else None
-            counts["whole" if values is not None else "subjects"] += 1
-            if values is None:
-                values = _subjects(run, list(metrics))
-            counts["rows"] += len(values)
-            started = pd.to_datetime(run["started"], unit="ms", utc=True)
-            columns = {name: run[name] for name in _RUN} | {"started": started}
-            yield values.assign(**columns)[[*_RUN, *_VALUE]]
-
+    frames = _frames(scored, list(metrics), cells if slices else None, counts)
     dictionary = path.with_suffix(".json")
     try:
-        (_parquet if path.suffix == ".parquet" else _csv)(path, _batches(frames()))
+        (_parquet if path.suffix == ".parquet" else _csv)(path, _batches(frames))
         content = _dictionary(path, counts, metrics, summaries, left_out)
         dictionary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     except OSError as error:
@@ -135,6 +124,21 @@ def export(
         subjects_only=counts["subjects"],
         left_out=len(left_out),
     )
+
+
+def _frames(
+    runs: list[dict[str, Any]], metrics: list[str], cells: Path | None, counts: dict[str, int]
+) -> Iterator[pd.DataFrame]:
+    """Yield the rows of each run, and count them; subjects' means only if `cells` is None."""
+    for run in runs:
+        values = None if cells is None else _slices(cells, str(run["cell"]))
+        counts["whole" if values is not None else "subjects"] += 1
+        if values is None:
+            values = _subjects(run, metrics)
+        counts["rows"] += len(values)
+        started = pd.to_datetime(run["started"], unit="ms", utc=True)
+        columns = {name: run[name] for name in _RUN} | {"started": started}
+        yield values.assign(**columns)[[*_RUN, *_VALUE]]
 
 
 def _by_status(runs: pd.DataFrame) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

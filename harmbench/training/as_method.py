@@ -1,4 +1,4 @@
-"""Networks and functions that are there already, as methods."""
+"""Method classes from existing networks and functions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -37,89 +38,99 @@ def as_method(
     reference: str | None = None,
     version: str = "1",
 ) -> type[Method]:
-    """Make a method of a network or of a plain function.
+    """Make a method class from a network or a plain function.
 
-    To be assigned at the top level of a module, and registered by that module's name and the
-    variable's, or as it is where the variable is the name in capitals, as here::
+    Assign the result at the top level of a module, such as `Squared = as_method(square,
+    "squared")`, and register it as `Squared` or `"my_module:Squared"`.
 
-        Squared = as_method(lambda x: x**2, "squared")
-
-        @hookimpl
-        def register_methods():
-            return {"squared": Squared}  # or "my_module:Squared"
-
-    What is not brain stays as it came: the function's answer is taken within the mask. Scans
-    go through one by one and `slices_at_once` slices at a time, so that the answer does not
-    depend on which scans come together. Results are kept under the hash of a network's weights
-    and of the source text of the function or of the network's class, besides `version`.
+    Voxels outside the mask keep their values. Scans are harmonised one by one, so that the
+    output does not depend on the batch. Results are stored under a hash of the weights, the
+    source text of the function or of the network's class, and `version`.
 
     Parameters
     ----------
     function
-        What harmonises; a network is copied for every method that is built, and is moved,
-        stored and loaded with it.
+        The function or network that harmonises; every instance has its own copy of a network.
     name
-        As on the command line.
+        The method's name on the command line.
     of
-        What the function takes and returns: `"slices"`, `(B, 1, H, W)`, or `"scans"`, one
-        scan `(S, H, W)`; float32 in [0, 1].
+        Input and output of the function, float32 in [0, 1]: `"slices"`, `(B, 1, H, W)`, or
+        `"scans"`, one scan `(S, H, W)`.
     needs
-        What `fit` is to be handed; `Needs.NOTHING` if there is none.
+        The data that `fit` receives; `Needs.NOTHING` without `fit`.
     fit
-        Trains the network, in place: `fit(network, data, progress)`, as `Method.fit`. It starts
-        from the weights that are given here.
+        Trains the network in place from its present weights: `fit(network, data, progress)`.
     clamp
-        Whether to cut off what leaves [0, 1], which is an error otherwise.
+        Whether to clamp the output to [0, 1]; values outside are an error otherwise.
     slices_at_once
-        The greatest B.
+        Maximum B.
     summary, reference, version
-        As of `Method`.
+        Attributes of `Method`.
 
     Raises
     ------
     UserError
-        If `fit` and `needs` do not go together, or `of` is neither of the two.
+        If `fit` and `needs` do not match, or `of` is neither `"slices"` nor `"scans"`.
     """
-    network = function if isinstance(function, nn.Module) else None
+    _check_arguments(function, name, of, needs, fit)
+    attributes = {
+        "__module__": sys._getframe(1).f_globals.get("__name__", __name__),
+        "name": name,
+        "summary": summary or _summary(function, of),
+        "reference": reference,
+        "needs": needs,
+        "version": f"{version}+{_digest(function, fit)}",
+        "of": of,
+        "clamp": clamp,
+        "slices_at_once": slices_at_once,
+    }
+    return _method_class(function, fit, attributes)
+
+
+def _method_class(
+    function: Callable[[Tensor], Tensor], fit: Fit | None, attributes: dict[str, Any]
+) -> type[Method]:
+    """Make the class, named after the method in capitals."""
+    words = re.split(r"[^A-Za-z0-9]+", attributes["name"])
+    functions: dict[str, Any] = {"function": staticmethod(function)}
+    if fit is not None:
+        functions["trainer"] = staticmethod(fit)
+    method = type(
+        "".join(word.capitalize() for word in words),
+        (_Wrapped if fit is None else _Trained,),
+        {"__doc__": attributes["summary"], **attributes, **functions},
+    )
+    assert issubclass(method, Method)
+    return method
+
+
+def _check_arguments(
+    function: Callable[[Tensor], Tensor], name: str, of: Of, needs: Needs, fit: Fit | None
+) -> None:
+    """Raise a `UserError` if arguments of `as_method` do not match."""
     if of not in ("slices", "scans"):
         raise UserError(f"as_method '{name}': of='{of}' is neither 'slices' nor 'scans'")
     if needs is Needs.TRUTH:
         raise UserError(f"as_method '{name}': Needs.TRUTH is for controls; write a class for one")
-    if fit is not None and network is None:
+    if fit is not None and not isinstance(function, nn.Module):
         raise UserError(
-            f"as_method '{name}': only a torch.nn.Module can be fitted, since what is learnt is "
-            "stored as its parameters and buffers; write a class derived from Method"
+            f"as_method '{name}': only a torch.nn.Module can be fitted, since a fit is stored as "
+            "parameters and buffers; write a class derived from Method"
         )
-    if (fit is None) != (needs is Needs.NOTHING):
+    if fit is None and needs is not Needs.NOTHING:
         raise UserError(
-            f"as_method '{name}': "
-            + (f"needs={needs} is for what fit= is handed" if fit is None else "fit= needs data")
-            + "; give both or neither, such as needs=Needs.TARGET, fit=train_it"
+            f"as_method '{name}': needs={needs} without fit=; give both, such as "
+            "needs=Needs.TARGET, fit=train, or neither"
         )
-    kind = type(
-        "".join(part.capitalize() for part in re.split(r"[^A-Za-z0-9]+", name)),
-        (_Wrapped if fit is None else _Trained,),
-        {
-            "__doc__": summary or _said_of(function, of),
-            "__module__": sys._getframe(1).f_globals.get("__name__", __name__),
-            "name": name,
-            "summary": summary or _said_of(function, of),
-            "reference": reference,
-            "needs": needs,
-            "version": f"{version}+{_content(function, fit)}",
-            "function": staticmethod(function),
-            **({} if fit is None else {"trainer": staticmethod(fit)}),
-            "of": of,
-            "clamp": clamp,
-            "slices_at_once": slices_at_once,
-        },
-    )
-    assert issubclass(kind, Method)
-    return kind
+    if fit is not None and needs is Needs.NOTHING:
+        raise UserError(
+            f"as_method '{name}': fit= without needs=; give both, such as needs=Needs.TARGET, "
+            "fit=train, or neither"
+        )
 
 
 class _Wrapped(Method):
-    """A method that leaves the work to a function or a network."""
+    """A method that applies a function or a network."""
 
     function: ClassVar[Any]  # (Tensor) -> Tensor; a plain function is static
     of: ClassVar[Of]
@@ -133,44 +144,45 @@ class _Wrapped(Method):
 
     @torch.no_grad()
     def forward(self, scans: Scans) -> Scans:
-        """Apply the function to N scans `(N, S, H, W)`, each by itself."""
-        work = getattr(self, "network", self.function)
+        """Apply the function to each of N scans `(N, S, H, W)`."""
+        function = getattr(self, "network", self.function)
+        apply = function if self.of == "scans" else partial(self._apply_to_slices, function)
         images = scans.images.clone()
         for image, mask in zip(images, scans.masks, strict=True):
-            made = work(image.clone()) if self.of == "scans" else self._sliced(work, image)
-            if made.shape != image.shape:
+            output = apply(image.clone())
+            if output.shape != image.shape:
                 raise ValueError(
-                    f"the function of '{self.name}' made {tuple(made.shape)} of "
-                    f"{tuple(image.shape)}; the shape must stay"
+                    f"the function of '{self.name}' returned shape {tuple(output.shape)}; it must "
+                    f"return the input's shape {tuple(image.shape)}"
                 )
-            image.copy_(torch.where(mask, made.clamp(0, 1) if self.clamp else made, image))
+            image.copy_(torch.where(mask, output.clamp(0, 1) if self.clamp else output, image))
         return scans.with_images(images)
 
-    def _sliced(self, work: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
-        parts = torch.split(image.clone()[:, None], self.slices_at_once)
-        return torch.cat([work(part) for part in parts])[:, 0]
+    def _apply_to_slices(self, function: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+        parts = torch.split(image[:, None], self.slices_at_once)
+        return torch.cat([function(part) for part in parts])[:, 0]
 
 
 class _Trained(_Wrapped):
-    """One whose network is trained first."""
+    """A method whose network is trained first."""
 
-    trainer: ClassVar[Any]  # as `Fit`, static
+    trainer: ClassVar[Any]  # a `Fit`, static
 
     def fit(self, data: FitData, progress: FitProgress) -> None:
-        """Train the network, from the weights that it came with."""
+        """Train the network, starting from the weights that it had when it was passed in."""
         self.trainer(self.network, data, progress)
 
 
-def _said_of(function: Callable[..., Any], of: str) -> str:
-    """Summarise: a network by its class, and a function by the first line of its docstring."""
+def _summary(function: Callable[..., Any], of: str) -> str:
+    """Describe a network by its class, and a function by the first line of its docstring."""
     if isinstance(function, nn.Module):
         return f"a network of the class {type(function).__name__}, applied to {of}"
     lines = (inspect.getdoc(function) or "").splitlines()
     return lines[0] if lines else f"a function, applied to {of}"
 
 
-def _content(function: Callable[..., Any], fit: Callable[..., Any] | None) -> str:
-    """Hash what the result depends on, as far as it can be read: source text and weights."""
+def _digest(function: Callable[..., Any], fit: Callable[..., Any] | None) -> str:
+    """Hash the source text, if it is available, and the weights."""
     weights: list[Any] = []
     if isinstance(function, nn.Module):
         for name, value in function.state_dict().items():
@@ -184,5 +196,5 @@ def _content(function: Callable[..., Any], fit: Callable[..., Any] | None) -> st
 def _source(function: Callable[..., Any]) -> str:
     try:
         return inspect.getsource(type(function) if isinstance(function, nn.Module) else function)
-    except (OSError, TypeError):  # of a builtin, or typed at a prompt
+    except (OSError, TypeError):  # a builtin, or defined at a prompt
         return ""

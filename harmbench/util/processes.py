@@ -38,21 +38,17 @@ def in_processes(
 ) -> Generator[tuple[Item, Result], None, None]:
     """Call `work(item, *shared)` for every item, and yield each result as it completes.
 
-    With a single processor, or too few items to be worth a process, the function runs in
-    this process. Workers end with their parent, even if it is killed.
-
-    After Ctrl-C, or if the caller closes the generator, the workers are terminated. An item
-    that is running then is lost, so `work` must write its files atomically. After an error of
-    an item, the other running items are finished.
+    With a single processor or few items, the function runs in this process. Workers end with
+    their parent, even if it is killed. After Ctrl-C, or if the caller closes the generator, they
+    are terminated, so `work` must write its files atomically. After an error of an item, the
+    other running items are finished.
 
     Parameters
     ----------
     work
         A function defined in a module, since worker processes look it up by name.
-    items
-        The items; one call each.
-    shared
-        Further arguments, equal for all calls, sent to each worker once.
+    items, shared
+        One item per call, and further arguments that are equal for all calls.
     least
         Minimum number of items per process.
     most

@@ -226,7 +226,7 @@ def test_two_plugins_claiming_one_name_is_an_error_naming_both(home, install):
     install("first_claim", code)
     install("second_claim", code)
     registry = Registry.discover()
-    with pytest.raises(UserError, match="'mine' is claimed by two.*first_claim.*second_claim"):
+    with pytest.raises(UserError, match="'mine' is registered by two.*first_claim.*second_claim"):
         registry.entries("methods")
     assert "psnr" in registry.entries("metrics")
 

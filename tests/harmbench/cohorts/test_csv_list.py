@@ -69,7 +69,7 @@ def test_a_listed_cohort_is_prepared_with_masks_and_labels(folder: Path) -> None
         (",C,1,here", "line 4 has no path"),
         ("brain.nii.gz,C,1,a/b", "letters, digits, - and _ only"),
         ("brain.nii.gz,C,1", "has not as many fields"),
-        ("brain.nii.gz,A,1,here", "are those of a line before"),
+        ("brain.nii.gz,A,1,here", "has the subject, session and domain of line 2"),
         ("brain.nii.gz,C,1,there", "domain 'there' of .*scans.csv has only one subject, 'C'"),
     ],
 )
@@ -85,7 +85,7 @@ def test_a_single_domain_and_a_recipe_are_refused(folder: Path) -> None:
         Listed(path)
     with pytest.raises(UserError, match="leave out --recipe"):
         Listed(path, Path("x.toml"))
-    with pytest.raises(UserError, match="there may be: path, subject"):
+    with pytest.raises(UserError, match="expected: path, subject"):
         Listed(write(folder, columns="path,subject,session,domain,age"))
 
 
