@@ -34,6 +34,7 @@ RECIPE = Path(__file__).with_name("brains.toml")
 # One factor a scan; the brightest 0.5 % of voxels are clipped. Slice-wise scaling, which is
 # the default, would destroy the bias field along z.
 NORMALIZATION = "percentile"
+REPEAT = "-repeat"  # ends the name of a domain with second scans of a scanner
 
 
 def main() -> None:
@@ -42,11 +43,11 @@ def main() -> None:
     parser.add_argument("cohort", help="bids:PATH or phantom:SUBJECTS")
     parser.add_argument("output", type=Path, help="JSON file to write")
     parser.add_argument("--recipe", type=Path, default=RECIPE, help="of a BIDS folder")
-    parser.add_argument("--domains", nargs="*", help="default: all domains, and repeats")
+    parser.add_argument("--domains", nargs="*", help="default: all scanners, and repeats")
     parser.add_argument("--most", type=int, help="number of processes; default: all processors")
     options = parser.parse_args()
     cohort = opened(options.cohort, options.recipe)
-    domains = options.domains or list(cohort.table["domain"].unique())
+    domains = options.domains or scanner_domains(cohort)
     scans = measured(cohort, domains, volume_folder(options.cohort), options.most)
     summary = {
         "cohort": options.cohort.partition(":")[0],
@@ -65,6 +66,14 @@ def opened(name: str, recipe: Path) -> Cohort:
     return Cohort.open(source, GRID, writable_home(), Silent())
 
 
+def scanner_domains(cohort: Cohort) -> list[str]:
+    """Return target, sources and their repeats; not domains such as scans without noise."""
+    scanners = [cohort.target, *cohort.sources]
+    present = set(cohort.table["domain"])
+    names = [name for scanner in scanners for name in (scanner, f"{scanner}{REPEAT}")]
+    return [name for name in names if name in present]
+
+
 def measured(
     cohort: Cohort, domains: list[str], root: Path | None, most: int | None = None
 ) -> list[ScanMeasures]:
@@ -78,7 +87,7 @@ def measured(
         for number, (job, scan) in enumerate(results, 1):
             scans.append(scan)
             print(f"{number}/{len(jobs)} {job.domain} {scan.subject} {scan.session}", flush=True)
-    order = {job.domain: place for place, job in enumerate(jobs)}
+    order = {name: place for place, name in enumerate(dict.fromkeys(job.domain for job in jobs))}
     return sorted(scans, key=lambda scan: (order[scan.domain], scan.subject, scan.session))
 
 
@@ -111,7 +120,7 @@ def domain_jobs(cohort: Cohort, domain: str, root: Path | None) -> list[Job]:
         labels = [labelled.scans.index(key)] if key in labelled.scans else []
         jobs.append(
             Job(
-                domain.removesuffix("-repeat"),
+                domain.removesuffix(REPEAT),
                 everything.subset([place]),
                 labelled.subset(labels),
                 None if root is None else root / facts["path"],

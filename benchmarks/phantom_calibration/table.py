@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from phantom_calibration.rows import REAL_ROWS, ROWS, Row
 
@@ -69,45 +70,69 @@ def main_table(real: Sites, phantom: Sites) -> str:
     return markdown(heads, body)
 
 
-def outside(row: Row, real: Sites, phantom: Sites) -> dict[str, str]:
-    """Return the scanners of the phantom outside the range of the real sites: above or below."""
-    known = [value for site in real.values() if (value := row.value(site)) is not None]
+class Deviation(NamedTuple):
+    """A scanner of the phantom outside the range of the real sites.
+
+    Attributes
+    ----------
+    side
+        `"below"` or `"above"`.
+    explained
+        Whether the distance to the nearest real site is within two standard errors.
+    """
+
+    side: str
+    explained: bool
+
+
+def outside(row: Row, real: Sites, phantom: Sites) -> dict[str, Deviation]:
+    """Return the scanners of the phantom outside the range of the real sites."""
+    known = {name: value for name, site in real.items() if (value := row.value(site)) is not None}
     if not known:
         return {}
-    low, high = min(known), max(known)
-    values = {name: row.value(site) for name, site in phantom.items()}
-    return {
-        name: "above" if value > high else "below"
-        for name, value in values.items()
-        if value is not None and not low <= value <= high
-    }
+    low, high = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+    found = {}
+    for name, site in phantom.items():
+        value = row.value(site)
+        if value is None or known[low] <= value <= known[high]:
+            continue
+        side, nearest = ("below", low) if value < known[low] else ("above", high)
+        error = math.hypot(row.error(real[nearest]), row.error(site))
+        found[name] = Deviation(side, abs(value - known[nearest]) <= 2 * error)
+    return found
 
 
 def verdict(row: Row, real: Sites, phantom: Sites) -> str:
-    """Return the last column of a row."""
+    """Return the last column of a row: yes, within error, or no with the scanners outside."""
     if not any(row.value(site) is not None for site in phantom.values()):
         return "not measured"
     if not row.judged:
         return "not judged"
-    names = outside(row, real, phantom)
-    if not names:
+    deviations = outside(row, real, phantom)
+    if not deviations:
         return "yes"
-    sides = {
-        side: ", ".join(name for name in names if names[name] == side)
-        for side in ("below", "above")
-    }
-    return "no; " + "; ".join(f"{side}: {text}" for side, text in sides.items() if text)
+    clear = {name: item.side for name, item in deviations.items() if not item.explained}
+    if not clear:
+        return "within error"
+    if len(set(clear.values())) == 1 and len(clear) == len(phantom):
+        return f"no, all {next(iter(clear.values()))}"
+    return "no, " + "; ".join(f"{name} {side}" for name, side in clear.items())
 
 
 def conclusion(real: Sites, phantom: Sites) -> str:
-    """Return the sentence that names the rows with a scanner outside the range."""
-    judged = [row for row in ROWS if verdict(row, real, phantom)[:3] in ("yes", "no;")]
-    failed = [row for row in judged if outside(row, real, phantom)]
+    """Return the sentences that count the rows and name those outside the range."""
+    verdicts = {row: verdict(row, real, phantom) for row in ROWS}
+    counts = dict.fromkeys(("yes", "within error", "no"), 0)
+    for text in verdicts.values():
+        word = text.partition(",")[0]
+        if word in counts:
+            counts[word] += 1
+    failed = [row for row, text in verdicts.items() if text.startswith("no,")]
     names = "; ".join(f"{row.group.lower()}: {row.title}" for row in failed)
-    listed = f" Rows with a scanner outside: {names}." if failed else ""
     return (
-        f"In {len(judged) - len(failed)} of {len(judged)} rows every scanner of the phantom lies "
-        f"within the range of the real sites.{listed}"
+        f"Of {sum(counts.values())} judged rows, every scanner of the phantom lies within the "
+        f"range of the real sites in {counts['yes']}, and within two standard errors of it in "
+        f"{counts['within error']} more. Outside in {counts['no']} rows: {names or 'none'}."
     )
 
 
