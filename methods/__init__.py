@@ -19,6 +19,14 @@ def _controls() -> dict[str, Lazy]:
             needs="NOTHING",
             control="floor",
         ),
+        "rescan": Lazy(
+            "harmbench_methods.rescan:Rescan",
+            summary=(
+                "returns a repeat scan of the subject on the target scanner; the reference line"
+            ),
+            needs="REPEAT",
+            control="ceiling",
+        ),
         "oracle": Lazy(
             "harmbench_methods.oracle:Oracle",
             summary="returns the paired truth; bounds the scale from above",

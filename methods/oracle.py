@@ -1,4 +1,4 @@
-"""The ceiling: the paired truth itself."""
+"""The reference line of tasks without repeat scans: the paired truth itself."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from harmbench import Cohort, SkipCell, Task, TaskData, disjoint_subjects
 
 from . import domain_task
+from .repeats import repeats_of
 
 
 def choose(cohort: Cohort, source: str, *, labelled: bool = False) -> TaskData:
@@ -44,11 +45,16 @@ def choose(cohort: Cohort, source: str, *, labelled: bool = False) -> TaskData:
         raise SkipCell(f"source '{source}' has no test scans")
     if not len(target):
         raise SkipCell(f"target '{cohort.target}' has no training scans")
+    repeats, no_repeats = None, "no test subject was also scanned on the target scanner"
+    if references is not None:
+        repeats, no_repeats = repeats_of(cohort, references)
     return TaskData(
         target=target,
         validation=cohort.scans(cohort.target, "validation"),
         test=test,
         references=references,
+        repeats=repeats,
+        no_repeats=no_repeats,
         source=source_scans,
         pairs=cohort.pairs(source, "train"),
         no_pairs=(

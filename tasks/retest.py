@@ -26,6 +26,7 @@ from harmbench import (
 )
 
 from .domains import choose
+from .repeats import matched, repeats_of, scanned_twice
 from .segmentation import SEGMENTER, labelled_target
 from .segmenter import WHITE, Segmenter
 
@@ -84,30 +85,6 @@ def agreement(volumes: Array) -> dict[str, Estimate]:
     if len(volumes) > 2:
         found["wm_volume_icc"] = bootstrap_statistic(volumes, icc)
     return found
-
-
-def matched(one: ScanSet, other: ScanSet) -> tuple[ScanSet, ScanSet]:
-    """Return the first scan of each subject of both sets, in one order."""
-    first, second = (
-        {subject: place for place, subject in reversed(list(enumerate(scans.subjects)))}
-        for scans in (one, other)
-    )
-    subjects = [subject for subject in dict.fromkeys(one.subjects) if subject in second]
-    return one.subset([first[p] for p in subjects]), other.subset([second[p] for p in subjects])
-
-
-def repeats(cohort: Cohort) -> tuple[ScanSet, ScanSet] | None:
-    """Return two scans each of the target's test subjects who were scanned twice on its scanner."""
-    scans = cohort.scans(cohort.target, "test")
-    if "repeat" in cohort.facts:
-        first, second = matched(scans, cohort.scans(cohort.facts["repeat"], "test"))
-    else:
-        places: dict[str, list[int]] = {}
-        for place, subject in enumerate(scans.subjects):
-            places.setdefault(subject, []).append(place)
-        twice = [found[:2] for found in places.values() if len(found) > 1]
-        first, second = (scans.subset([pair[i] for pair in twice]) for i in (0, 1))
-    return (first, second) if len(first) else None
 
 
 class Volumes:
@@ -233,7 +210,10 @@ class Retest(Task):
             raise SkipCell(
                 f"no test subject was scanned on both '{self.source}' and '{cohort.target}'"
             )
-        twice = repeats(cohort)
+        twice = scanned_twice(cohort)
+        repeats, no_repeats = None, data.no_repeats
+        if data.references is not None:
+            repeats, no_repeats = repeats_of(cohort, target)
         extra = {"target": target}
         if twice is not None:
             extra |= {"first": twice[0], "second": twice[1]}
@@ -241,6 +221,8 @@ class Retest(Task):
             data,
             test=test,
             references=target if data.references is not None else None,
+            repeats=repeats,
+            no_repeats=no_repeats,
             labelled=labelled,
             extra=extra,
             parameters={

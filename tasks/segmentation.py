@@ -112,7 +112,9 @@ class WhiteMatter(Task):
                 empty.append(f"{scan.subject}/{scan.session}")
         if not places:
             raise SkipCell(f"the labels of source '{self.source}' have no white matter")
-        references = data.references and data.references.subset(places)
+        references, repeats = (
+            scans and scans.subset(places) for scans in (data.references, data.repeats)
+        )
         extra = {}
         if references is None:
             splits = (cohort.scans(cohort.target, s, labelled=True) for s in ("test", "validation"))
@@ -121,6 +123,7 @@ class WhiteMatter(Task):
             data,
             test=data.test.subset(places),
             references=references,
+            repeats=repeats,
             labelled=labelled,
             extra=extra,
             parameters={**data.parameters, **({"no white matter": empty} if empty else {})},

@@ -217,6 +217,7 @@ class Simulated(Task):
             validation=validation,
             test=test.with_transform(shift),
             references=test,
+            no_repeats="the truth is the scan before the shift, which no rescan is",
             source=source.with_transform(self.draw(source, seed)),
             pairs=(train.with_transform(self.draw(train, seed)), train),
             parameters={**self.describe(test, shift), "digest": shift.digest},

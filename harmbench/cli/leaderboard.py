@@ -52,10 +52,10 @@ def leaderboard(
 
     Values are means over subjects, with the 95 % bootstrap interval over subjects. Methods
     without a significant difference to the best (Wilcoxon's signed-rank test) share its tier,
-    (1). The rank is the mean over tasks, and the score is 0 for the floor and 1 for the ceiling;
-    a task without a number counts as the last rank and as 0. Controls are marked. Cohorts,
-    presets, normalisations and test data never share a table. Missing numbers are blank, with
-    the reason below the table.
+    (1). The rank is the mean over tasks, and the score is 0 for the floor and 1 for the
+    reference line; a task without a number counts as the last rank and as 0. Controls are
+    marked. Cohorts, presets, normalisations and test data never share a table. Missing numbers
+    are blank, with the reason below the table.
     """
     registry = discover(plugin)
     import pandas as pd

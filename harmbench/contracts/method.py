@@ -27,7 +27,7 @@ class Method(Model):
     reference
         DOI or address of the paper, or None.
     control
-        `"floor"` or `"ceiling"` for a method that bounds the scale, otherwise None.
+        `"floor"` or `"ceiling"` for a control: the ends of the scale of the score. Else None.
     ablations
         The changes of `harmbench ablate`: settings by title, such as
         `{"no flow": {"alpha": 0.0}}`.
@@ -47,7 +47,7 @@ class Method(Model):
     @classmethod
     def learns(cls) -> bool:
         """Whether the method has anything to fit."""
-        return cls.needs not in (Needs.NOTHING, Needs.TRUTH)
+        return cls.needs is not Needs.NOTHING and not cls.needs.control_only
 
     @classmethod
     def entitled(cls, data: FitData) -> FitData:

@@ -19,13 +19,28 @@ class Needs(Enum):
     PAIRED
         Scans of the same subjects in both domains, in the same space; of all training subjects
         with such scans.
+    REPEAT
+        A repeat of each scan to be harmonised: the same subject on the target scanner, in
+        another session. For the control `rescan`; never for a method that is to be compared.
     TRUTH
-        The paired truth of the test scans. Only for controls that bound the scale from
-        above; never for a ranked method.
+        The paired truth of the very scans to be harmonised. For the control `oracle`; never
+        for a method that is to be compared.
     """
 
     NOTHING = "nothing"
     TARGET = "target"
     UNPAIRED = "unpaired"
     PAIRED = "paired"
+    REPEAT = "repeat"
     TRUTH = "truth"
+
+    @property
+    def control_only(self) -> bool:
+        """Whether only controls may declare it: it gives access to target scans of test subjects.
+
+        Examples
+        --------
+        >>> Needs.REPEAT.control_only, Needs.PAIRED.control_only
+        (True, False)
+        """
+        return self in (Needs.REPEAT, Needs.TRUTH)

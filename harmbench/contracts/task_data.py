@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harmbench.contracts.fit_data import FitData
+from harmbench.contracts.needs import Needs
 from harmbench.data.scan_set import ScanSet
 
 
@@ -22,6 +23,11 @@ class TaskData:
         Source scans to harmonise, of subjects outside all fits.
     references
         The truth of each test scan, in the same order, or None where it is unknown.
+    repeats
+        A repeat of each test scan's subject on the target scanner, in the same space and order,
+        or None: what the control `rescan` returns.
+    no_repeats
+        Why there are no repeats, shown when `rescan` is skipped.
     source
         Training scans of the source domain, for methods that need them; of no subject with
         scans in `target` or `validation` (`harmbench.disjoint_subjects`).
@@ -43,12 +49,18 @@ class TaskData:
     validation: ScanSet
     test: ScanSet
     references: ScanSet | None = None
+    repeats: ScanSet | None = None
+    no_repeats: str = "the task has no repeat scans"
     source: ScanSet | None = None
     pairs: tuple[ScanSet, ScanSet] | None = None
     no_pairs: str = "the cohort has no subject scanned on both scanners"
     labelled: tuple[ScanSet, ScanSet] | None = None
     extra: Mapping[str, ScanSet] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def shown(self, needs: Needs) -> ScanSet | None:
+        """Return the target scans of the test subjects that a control is given, or None."""
+        return {Needs.REPEAT: self.repeats, Needs.TRUTH: self.references}.get(needs)
 
     def fit_data(self, seed: int) -> FitData:
         """Return the fit data, before it is restricted to what a model is entitled to."""

@@ -89,6 +89,8 @@ class Scans:
         does not distinguish; None where none did.
     truth
         `(N, S, H, W)` float32, the paired truth; handed to `Needs.TRUTH` controls alone.
+    repeat
+        `(N, S, H, W)` float32, repeats on the target scanner; for `Needs.REPEAT` controls alone.
     flags
         What a method warns of about each scan, such as another contrast: length N, empty
         where there is nothing to say; None of a method that does not look.
@@ -101,6 +103,7 @@ class Scans:
     positions: Tensor
     labels: Tensor | None = None
     truth: Tensor | None = None
+    repeat: Tensor | None = None
     predicted: Tensor | None = None
     flags: tuple[str, ...] | None = None
 
@@ -120,6 +123,7 @@ class Scans:
             positions=self.positions.to(device),
             labels=None if self.labels is None else self.labels.to(device),
             truth=None if self.truth is None else self.truth.to(device),
+            repeat=None if self.repeat is None else self.repeat.to(device),
             predicted=None if self.predicted is None else self.predicted.to(device),
         )
 

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from harmbench.contracts.method import Method
-from harmbench.contracts.needs import Needs
 from harmbench.data.prepare_options import DEFAULT_NORMALIZATION, PrepareOptions
 from harmbench.data.scans import GRIDS, Grid
 from harmbench.errors import UserError
@@ -248,8 +247,11 @@ def from_request(context: HarmonizeContext, request: Request, progress: Progress
     """
     (name,) = request.methods
     cls: type[Method] = context.registry.entry("methods", name).load()
-    if cls.needs is Needs.TRUTH:
-        raise UserError(f"'{name}' needs the paired truth, which a scan from outside has not")
+    if cls.needs.control_only:
+        raise UserError(
+            f"'{name}' is a control: it returns target scans of test subjects, and a scan of yours "
+            "has none; choose another method"
+        )
     if not cls.learns():
         return _unfitted(context, name, cls, request)
     if not request.tasks:

@@ -133,15 +133,15 @@ class Row:
     label, method
         Name with and without the changed settings.
     control
-        `"floor"`, `"ceiling"` or empty.
+        `"floor"`, `"ceiling"` (the reference line) or empty.
     scores
         By task; without the tasks that the method was not run on.
     rank
         Mean rank over the tasks, with its 95 % interval over subjects; `n` is the number of
         tasks with a number. A task without one counts as the worst rank. None for controls.
     normalized
-        Mean score over the `n` tasks that have a floor (0) and a ceiling (1); a task without a
-        number counts as 0. None where no task has both, and for controls.
+        Mean score over the `n` tasks that have a floor (0) and a reference line (1); a task
+        without a number counts as 0. None where no task has both, and for controls.
     """
 
     label: str
@@ -150,6 +150,11 @@ class Row:
     scores: Mapping[str, Score]
     rank: Estimate | None
     normalized: Estimate | None
+
+    @property
+    def role(self) -> str:
+        """The control's role in words: `"floor"`, `"reference line"`, or empty for a method."""
+        return "reference line" if self.control == "ceiling" else self.control
 
     @property
     def known(self) -> int:

@@ -45,11 +45,13 @@ def _legend(board: Board) -> Iterator[str]:
     if placed:
         scale = "share of the floor's error removed" if board.measure.unit == "dB" else "linear"
         yield (
-            f"score: floor 0, ceiling 1 ({scale}), mean over {count(placed[0].n, 'task')} "
-            "with both; a task without a number counts as 0"
+            f"score: floor 0, reference line 1 ({scale}), mean over "
+            f"{count(placed[0].n, 'task')} with both; a task without a number counts as 0; the "
+            "reference line is a rescan on the target scanner where one exists, else the truth; a "
+            "rescan has noise, so a score may exceed 1"
         )
     elif board.methods:
-        yield "score: none, since no task has both a floor and a ceiling that differ"
+        yield "score: none, since no task has both a floor and a reference line that differ"
 
 
 def _tests(board: Board) -> Iterator[str]:

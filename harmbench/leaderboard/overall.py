@@ -25,7 +25,8 @@ class Overall(NamedTuple):
     rank
         Mean rank, 1 the best, with its interval; `n` is the number of tasks with a number.
     normalized
-        Mean score over the `n` tasks with a floor (0) and a ceiling (1); None if no task has both.
+        Mean score over the `n` tasks with a floor (0) and a reference line (1); None if no task
+        has both.
     """
 
     rank: Estimate | None
@@ -37,7 +38,7 @@ def overall(
     values: Mapping[str, Mapping[str, float]],
     methods: Sequence[str],
     floor: str | None,
-    ceiling: str | None,
+    reference_lines: Mapping[str, str | None],
     *,
     higher_is_better: bool,
     decibels: bool,
@@ -57,13 +58,15 @@ def overall(
         By task and label: the number; NaN where there is none.
     methods
         Labels that are ranked.
-    floor, ceiling
-        Labels of the controls, or None.
+    floor
+        Label of the floor, or None.
+    reference_lines
+        By task: the label of its upper control, or None.
     higher_is_better, decibels
         Direction of the metric, and whether it is in decibels.
     """
-    ends = [label for label in (floor, ceiling) if label is not None]
-    labels = [*methods, *ends]
+    ends = {label for label in (floor, *reference_lines.values()) if label is not None}
+    labels = [*methods, *sorted(ends)]
     ranks_by_task: list[Array] = []
     scales: list[Array] = []
     n_numbers = np.zeros(len(methods), dtype=int)
@@ -72,11 +75,12 @@ def overall(
         ranked = means[:, : len(methods)]
         n_numbers += ~np.isnan(ranked[0])
         ranks_by_task.append(ranks(ranked, higher_is_better=higher_is_better))
-        if floor is None or ceiling is None:
+        reference_line = reference_lines[task]
+        if floor is None or reference_line is None:
             continue
-        ends_means = (means[:, [labels.index(end)]] for end in (floor, ceiling))
-        scale = normalized(ranked, *ends_means, decibels=decibels)
-        if not np.isnan(means[0, len(methods) :]).any() and not np.isnan(scale[0]).all():
+        low, high = (means[:, [labels.index(end)]] for end in (floor, reference_line))
+        scale = normalized(ranked, low, high, decibels=decibels)
+        if not np.isnan([low[0], high[0]]).any() and not np.isnan(scale[0]).all():
             scales.append(np.where(np.isnan(scale), 0.0, scale))
     rank = nan_mean(np.stack(ranks_by_task))
     standing = nan_mean(np.stack(scales)) if scales else None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from harmbench.leaderboard.board import Board, Measure, Row
+from harmbench.leaderboard.board import Board, Measure, Row, Score
 from harmbench.leaderboard.overall import overall
 from harmbench.leaderboard.scores import run_scores, scores_of_task
 from harmbench.statistics.estimate import Estimate
@@ -120,10 +121,7 @@ def _board(runs: pd.DataFrame, measure: Measure) -> Board:
         for task, by_label in run_scores(runs, measure.name).items()
     }
     scores = {task: by_label for task, (by_label, _) in columns.items()}
-    floor, ceiling = (
-        min((label for label, control in controls.items() if control == end), default=None)
-        for end in ("floor", "ceiling")
-    )
+    floor = min((label for label, control in controls.items() if control == "floor"), default=None)
     standings = overall(
         {task: subjects for task, (_, subjects) in columns.items()},
         {
@@ -132,7 +130,7 @@ def _board(runs: pd.DataFrame, measure: Measure) -> Board:
         },
         [label for label, control in controls.items() if not control],
         floor,
-        ceiling,
+        {task: reference_line(by_label, controls) for task, by_label in scores.items()},
         higher_is_better=measure.higher_is_better,
         decibels=measure.unit == "dB",
     )
@@ -160,6 +158,14 @@ def _board(runs: pd.DataFrame, measure: Measure) -> Board:
         rows=tuple(sorted(rows, key=_position)),
         bounds=_bounds(runs, measure.name),
     )
+
+
+def reference_line(scores: Mapping[str, Score], controls: Mapping[str, str]) -> str | None:
+    """Return the label of the control at 1 on a task's scale; a finite number goes first."""
+    known = [
+        label for label, score in scores.items() if controls[label] == "ceiling" and score.known
+    ]
+    return min(known, key=lambda label: (math.isinf(scores[label].value), label), default=None)
 
 
 def _position(row: Row) -> tuple[int, float, str]:

@@ -68,7 +68,7 @@ def board_view(
             unusual = score is not None and bool(board.unusual(score))
             cells.append(score_field(row, score, scales[task], href, unusual=unusual))
         cells += [TableField(text=texts.get(row.label, "")) for texts in extra.values()]
-        lines.append({"label": row.label, "control": row.control or "", "cells": cells})
+        lines.append({"label": row.label, "control": row.role, "cells": cells})
     for title, bound in board.bounds.items():
         cells = [TableField() for _ in range(2 * several + normalized)]
         cells += [estimate_field(bound.get(task)) for task in tasks]

@@ -83,7 +83,7 @@ def _quality(board: Board) -> Quality | None:
     if any(row.normalized is not None for row in board.methods):
         return Quality(
             f"score by {board.metric}",
-            "The score of the board: floor 0, ceiling 1.",
+            "The score of the board: floor 0, reference line 1.",
             {row.label: row.normalized.mean for row in board.methods if row.normalized},
             higher_is_better=True,
         )

@@ -76,7 +76,7 @@ def _score_rows(board: Board, task: str) -> list[dict[str, Any]]:
             _plain(score.tier or ""),
             number_field(score.p),
         ]
-        rows.append({"label": row.label, "control": row.control or "", "cells": cells})
+        rows.append({"label": row.label, "control": row.role, "cells": cells})
     return rows
 
 

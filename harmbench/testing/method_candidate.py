@@ -26,6 +26,7 @@ from harmbench.data.cohort import Cohort
 from harmbench.data.disjoint import disjoint_subjects
 from harmbench.data.scans import Grid, Scans
 from harmbench.errors import BlindnessError, UserError, one_line
+from harmbench.execution.compute.apply import with_shown
 from harmbench.execution.compute.runner import Runner
 from harmbench.execution.plan.fit import Fit
 from harmbench.execution.plan.plan import PlannedCell
@@ -94,6 +95,8 @@ def method_data(cohort: Cohort, test: Cohort) -> TaskData:
         validation=cohort.scans(cohort.target, "validation"),
         test=pairs[0],
         references=pairs[1],
+        # Stand-ins for second scans: the control that returns them is checked on these.
+        repeats=pairs[1],
         source=source,
         pairs=cohort.pairs(PAIRED_SOURCE, "train") if has_source else None,
     )
@@ -255,15 +258,13 @@ class MethodCandidate:
         return self.data.test.without_labels().load(range(len(self.data.test)))
 
     def given(self, scans: Scans) -> Scans:
-        """Return a copy of scans, with the truth if the method needs it."""
-        truth = None
-        if self.method.needs is Needs.TRUTH:
-            assert self.data.references is not None
-            order = [self.data.references.subjects.index(subject) for subject in scans.subjects]
-            truth = self.data.references.load(order).images
-        return dataclasses.replace(
-            scans, images=scans.images.clone(), masks=scans.masks.clone(), truth=truth
-        )
+        """Return a copy of scans, with the target scans that a control needs."""
+        needs, shown = self.method.needs, self.data.shown(self.method.needs)
+        copy = dataclasses.replace(scans, images=scans.images.clone(), masks=scans.masks.clone())
+        if shown is None:
+            return copy
+        order = [shown.subjects.index(subject) for subject in scans.subjects]
+        return with_shown(copy, needs, shown.load(order).images)
 
     def apply(self, method: Method, scans: Scans) -> Scans:
         """Harmonise scans like the runner, without its checks."""

@@ -37,9 +37,9 @@ def data_digest(data: TaskData) -> str:
     """Hash all scans that a set-up selected, and the parameters that it drew."""
     sets = [(name, scans.digest) for name, scans in fitted_on(data)]
     sets += [(name, scans.digest) for name, scans in data.extra.items()]
-    references = None if data.references is None else data.references.digest
+    shown = [scans and scans.digest for scans in (data.references, data.repeats)]
     # Hash the printed form: another check tests whether parameters can be hashed.
-    return digest(sets, data.test.digest, references, repr(data.parameters))
+    return digest(sets, data.test.digest, shown, repr(data.parameters))
 
 
 @SETUP_CHECKS.add("registration")
@@ -179,17 +179,39 @@ def matching_references(candidate: TaskCandidate) -> None:
         )
 
 
+@SETUP_CHECKS.add("repeats")
+def matching_repeats(candidate: TaskCandidate) -> None:
+    """Repeats belong to the test scans, in the same order, and are not the references."""
+    data = candidate.data
+    if data.repeats is None:
+        raise NotApplicable("it has no repeat scans")
+    if data.repeats.subjects != data.test.subjects:
+        raise CheckFailure(
+            f"repeats of the subjects {', '.join(data.test.subjects)}",
+            f"repeats of {', '.join(data.repeats.subjects)}",
+            "order repeats as the test scans: repeats.subset([...])",
+        )
+    references = () if data.references is None else data.references.scans
+    if {scan.key for scan in references} & {scan.key for scan in data.repeats.scans}:
+        raise CheckFailure(
+            "repeats of another session than the references",
+            "a reference among the repeats",
+            "choose scans with another session of the target domain",
+        )
+
+
 @SETUP_CHECKS.add("withheld")
 def withheld(candidate: TaskCandidate) -> None:
-    """No reference is among the scans that anything is fitted on."""
+    """No reference and no repeat is among the scans that anything is fitted on."""
     data = candidate.data
     if data.references is None:
         raise NotApplicable("its scans have no known truth")
-    references = {scan.key for scan in data.references.scans}
+    repeats = () if data.repeats is None else data.repeats.scans
+    withheld_keys = {scan.key for scan in (*data.references.scans, *repeats)}
     for name, scans in fitted_on(data):
-        if references & {scan.key for scan in scans.scans}:
+        if withheld_keys & {scan.key for scan in scans.scans}:
             raise CheckFailure(
-                "references that no fit uses",
-                f"references in `{name}`",
+                "references and repeats that no fit uses",
+                f"references or repeats in `{name}`",
                 _BY_SPLIT,
             )

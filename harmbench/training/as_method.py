@@ -110,8 +110,8 @@ def _check_arguments(
     """Raise a `UserError` if arguments of `as_method` do not match."""
     if of not in ("slices", "scans"):
         raise UserError(f"as_method '{name}': of='{of}' is neither 'slices' nor 'scans'")
-    if needs is Needs.TRUTH:
-        raise UserError(f"as_method '{name}': Needs.TRUTH is for controls; write a class for one")
+    if needs.control_only:
+        raise UserError(f"as_method '{name}': {needs} is for controls; write a class for one")
     if fit is not None and not isinstance(function, nn.Module):
         raise UserError(
             f"as_method '{name}': only a torch.nn.Module can be fitted, since a fit is stored as "

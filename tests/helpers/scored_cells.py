@@ -10,7 +10,7 @@ from harmbench.util.hashing import digest
 
 COLUMNS = ["subject", "scan", "slice", "metric", "value"]
 SUBJECTS = [f"p{i}" for i in range(8)]
-CONTROLS = {"identity": "floor", "oracle": "ceiling"}
+CONTROLS = {"identity": "floor", "oracle": "ceiling", "rescan": "ceiling"}
 
 
 def scored(**metrics):

@@ -149,6 +149,14 @@ class MixesUpItsReferences(Sound):
         return dataclasses.replace(data, references=data.references.subset([1, 0]))
 
 
+class RepeatsItsReferences(Sound):
+    fails = "repeats"
+
+    def setup(self, cohort, seed):
+        data = super().setup(cohort, seed)
+        return dataclasses.replace(data, repeats=data.references)
+
+
 class FitsOnTheTruthUnderOtherNames(Sound):
     fails = "withheld"
 
@@ -258,8 +266,8 @@ class HasNoBounds(Sound):
 BROKEN = (
     CannotBeSetUp, RefusesWithoutAReason, HasNobodyToTest, TakesPairsForGranted,
     RefusesThePoorWithoutAReason, DrawsUnseeded, ChangesWhenRead, DrawsNoJSON, FitsOnTheTested,
-    SharesSubjects,
-    MixesUpItsReferences, FitsOnTheTruthUnderOtherNames, CannotScore, HasNoSlices,
+    SharesSubjects, MixesUpItsReferences,
+    RepeatsItsReferences, FitsOnTheTruthUnderOtherNames, CannotScore, HasNoSlices,
     LosesSomebody, CountsSlicesFromOne, KnowsNothing, WritesNumbersAsText, HidesItsDirection,
     HasAnotherHeadline, WritesIntoItsInput, ComparesWithinABatch, PraisesErrors,
     CannotBeDrawn, HasNoBounds,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harmbench.errors import SkipCell
-from harmbench_tasks.retest import Retest, agreement, icc, matched, repeats, variation
+from harmbench_tasks.retest import Retest, agreement, icc, variation
 
 # Table 2 of Shrout and Fleiss 1979: six targets rated by four judges.
 RATINGS = np.array(
@@ -46,26 +46,6 @@ def test_few_subjects_have_no_icc() -> None:
     assert found["wm_volume_icc"].mean == float(icc(volumes))
     assert found["wm_volume_icc"].n == found["wm_volume_cv"].n == 3
     assert found["wm_volume_icc"].low <= found["wm_volume_icc"].mean
-
-
-def test_one_scan_of_each_subject_on_either_scanner(small_cohort) -> None:
-    target, source = (small_cohort.scans(domain, "test") for domain in ("target", "domain1"))
-    here, there = matched(source, target)
-    assert here.subjects == there.subjects == ("p1", "p0")
-    assert [scan.session for scan in there.scans] == ["1", "1"]
-
-
-def test_subjects_scanned_twice_on_the_targets_scanner(small_cohort) -> None:
-    first, second = repeats(small_cohort)
-    assert first.subjects == second.subjects == ("p0",)
-    assert [scans.scans[0].session for scans in (first, second)] == ["1", "2"]
-
-
-def test_a_domain_of_repeats_that_the_cohort_names(own_cohort, change_table) -> None:
-    cohort = change_table(own_cohort(), lambda scan: scan, repeat="domain1")
-    first, second = repeats(cohort)
-    assert (first.domain, second.domain) == ("target", "domain1")
-    assert first.subjects == second.subjects == ("p0", "p1")
 
 
 def test_volumes_are_those_of_the_segmented_voxels(small_cohort, context) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import torch
+from torch import Tensor
 
 from harmbench.contracts.method import Method
 from harmbench.contracts.needs import Needs
@@ -13,8 +14,15 @@ from harmbench.errors import DivergedError
 from harmbench.util.seeds import seeded
 
 
+def with_shown(scans: Scans, needs: Needs, images: Tensor) -> Scans:
+    """Return scans with target images of the same subjects `(N, S, H, W)`, for a control."""
+    if needs is Needs.TRUTH:
+        return dataclasses.replace(scans, truth=images)
+    return dataclasses.replace(scans, repeat=images)
+
+
 def harmonized_by(
-    method: Method, source: Scans, truth: Scans | None, seed: int, device: torch.device
+    method: Method, source: Scans, shown: Scans | None, seed: int, device: torch.device
 ) -> Scans:
     """Harmonise a batch.
 
@@ -24,8 +32,8 @@ def harmonized_by(
         The method, and where it is.
     source
         On the CPU, as the result is.
-    truth
-        The paired truth, which only a method with `Needs.TRUTH` is handed, and must be.
+    shown
+        Target scans of the same subjects, for a control alone: `TaskData.shown`.
     seed
         Base seed of what a method may draw; the stream depends on whose scans they are.
 
@@ -37,9 +45,9 @@ def harmonized_by(
         If it has not the input's shape, or leaves [0, 1].
     """
     given = dataclasses.replace(source, labels=None, predicted=None).to(device)
-    if method.needs is Needs.TRUTH:
-        assert truth is not None
-        given = dataclasses.replace(given, truth=truth.images.to(device))
+    if method.needs.control_only:
+        assert shown is not None
+        given = with_shown(given, method.needs, shown.images.to(device))
     with torch.no_grad(), seeded(seed, "harmonize", *source.subjects, *source.sessions):
         made = method.eval()(given)
     images = made.images.float().cpu()

@@ -112,9 +112,11 @@ def _harmonized(
         part = indices[: facts.facts.get("scans_at_once", len(indices))]
         source = data.test.load(part)
         truth = None if data.references is None else data.references.load(part)
+        for_control = data.shown(method.needs)
+        shown = None if for_control is None else for_control.load(part)
         began = time.perf_counter()
         try:
-            harmonized = harmonized_by(method, source, truth, context.seed, device)
+            harmonized = harmonized_by(method, source, shown, context.seed, device)
         except Exception as error:
             if not memory.ran_out(error) or len(part) == 1:
                 raise

@@ -163,6 +163,10 @@ def unmet(needs: Needs, data: TaskData) -> str | None:
         return f"needs pairs, and {data.no_pairs}"
     if needs is Needs.UNPAIRED and (data.source is None or not len(data.source)):
         return "needs training scans of the source domain, and there are none"
+    if needs is Needs.REPEAT and data.repeats is None:
+        return f"needs repeat scans, and {data.no_repeats}"
+    if needs is Needs.TRUTH and data.repeats is not None:
+        return "the task has repeat scans, so that the reference line is a rescan"
     if needs is Needs.TRUTH and data.references is None:
         return f"needs the paired truth, and {data.no_pairs}"
     return None

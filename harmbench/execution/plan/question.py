@@ -83,8 +83,9 @@ class Question:
     def _scan_sets(self) -> list[ScanSet]:
         if self.data is None:
             return []
-        references = [] if self.data.references is None else [self.data.references]
-        return [self.data.test, self.data.target, *self.data.extra.values(), *references]
+        data = self.data
+        shown = [scans for scans in (data.references, data.repeats) if scans is not None]
+        return [data.test, data.target, *data.extra.values(), *shown]
 
     @cached_property
     def key(self) -> str:

@@ -321,7 +321,7 @@ def test_a_bad_scan_gets_one_line_and_leaves_nothing(mistake, scan, tmp_path, ki
             ["scan.nii.gz", "-o", "out.nii.gz", "-m", "histogram"],
             "--task is missing, or give --fit",
         ),
-        (["scan.nii.gz", "-o", "out.nii.gz", "-m", "oracle"], "needs the paired truth"),
+        (["scan.nii.gz", "-o", "out.nii.gz", "-m", "oracle"], "'oracle' is a control"),
         (["scan.nii.gz", "-o", "out.nii.gz", "--fit", "abc"], "no fit 'abc' in"),
         (["scan.nii.gz", "-o", "out.nii.gz", "--fit", "abc", "--seed", "1"], "leave out --seed"),
         ([".", "-o", "out", "--mask", "m.nii", "-m", "identity"], "--mask is for a single scan"),

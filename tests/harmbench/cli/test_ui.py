@@ -51,7 +51,7 @@ def test_the_experiment_is_described_and_its_runs_are_addressed(ran):
     assert {name for name in tags if name.startswith("mlflow.")} == {"mlflow.note.content"}
     note = tags["mlflow.note.content"]
     assert "### psnr [dB], higher is better: tiny, **real scans**, quick preset" in note
-    assert "| task | oracle (ceiling) | histogram | identity (floor) |" in note
+    assert "| task | oracle (reference line) | histogram | identity (floor) |" in note
 
     # The query selects the cells of the newest board, the best first.
     page, _, query = pages.page("http://here").partition("?")

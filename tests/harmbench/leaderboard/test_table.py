@@ -183,6 +183,35 @@ def test_normalized_scores_run_from_the_floor_to_the_ceiling(board, store):
     assert row(mae, "weak").normalized.mean == pytest.approx(1 - 10**-0.05)
 
 
+def test_a_rescan_is_the_reference_line_of_its_tasks_and_scores_may_exceed_1(
+    home_with_store, tmp_path
+):
+    home = home_with_store(tmp_path)
+    recorder = MlflowRecorder(home, "harmbench run")
+    results = {"identity": 0.0, "rescan": 5.0, "below": 2.0, "above": 8.0}
+    for label, gain in results.items():
+        recorder.record(cell(label, "with-repeats"), at(gain), label)
+    recorder.record(
+        cell("oracle", "with-repeats"), CellResult(status=Status.SKIPPED, reason="a rescan"), "o"
+    )
+    only_rescan = on(home, "psnr")
+    share = {label: 1 - 10 ** (-gain / 10) for label, gain in results.items()}
+    for label in ("below", "above"):
+        expected = share[label] / share["rescan"]
+        assert row(only_rescan, label).normalized.mean == pytest.approx(expected)
+    assert row(only_rescan, "above").normalized.mean > 1
+    # Of a task without repeats the truth is the reference line; the mean is over both.
+    recorder.record(
+        cell("oracle", "simulated"), scored(psnr=BASE + math.inf, mae=np.zeros(8)), "exact"
+    )
+    for label in ("identity", "below", "above"):
+        recorder.record(cell(label, "simulated"), at(results[label]), f"{label} simulated")
+    both = row(on(home, "psnr"), "above").normalized
+    assert both.n == 2
+    assert both.mean == pytest.approx((share["above"] / share["rescan"] + share["above"]) / 2)
+    assert row(only_rescan, "rescan").role == row(only_rescan, "oracle").role == "reference line"
+
+
 def test_what_is_not_comparable_is_on_no_board_with_the_others(store, board):
     assert "other" not in {row.label for row in board.rows}
     runs = reader.runs(store, ["psnr"])
