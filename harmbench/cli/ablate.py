@@ -18,6 +18,7 @@ from harmbench.cli.options import (
     preset_option,
     seeds_option,
     set_option,
+    split_option,
     task_option,
 )
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 @task_option
 @cohort_options
 @preset_option
+@split_option("tuning")
 @seeds_option
 @device_option
 @set_option
@@ -61,6 +63,7 @@ def ablate(
     tasks: tuple[str, ...],
     cohort: CohortRequest,
     preset: str,
+    split: str,
     seeds: tuple[int, ...],
     device: str,
     assignments: tuple[str, ...],
@@ -75,11 +78,13 @@ def ablate(
     harmbench ablate blindharmony                          the tasks of the paper's table
     harmbench ablate blindharmony --task 'sim-*'           all simulated shifts
     harmbench ablate blindharmony --set blindharmony.centred=true
+    harmbench ablate blindharmony --split test             score the subjects of the leaderboard
     harmbench ablate blindharmony --dry-run                list the cells without running them
 
     If the method has its paper's table, that is shown next to our values. Below each value is
     the paired difference from the baseline, with the 95 % bootstrap interval over subjects. The
-    floor controls come last. Ablations that change inference only share one fit. The exit code
+    floor controls come last. Ablations that change inference only share one fit. Validation
+    subjects are scored by default, so that no setting is chosen by test subjects. The exit code
     is that of `run`.
     """  # noqa: D301
     registry = discover(plugin)
@@ -98,6 +103,7 @@ def ablate(
         tasks=tasks,
         cohort=cohort,
         preset=preset,
+        split=split,
         seeds=seeds,
         assignments=assignments,
     )
@@ -129,6 +135,7 @@ def _print_csv(results: Sequence[AblationTable], ablation: AblationRequest, plan
         cohort_key=plan.cohort.key,
         kind=plan.cohort.kind,
         preset=ablation.request.preset,
+        split=ablation.request.split,
         seeds=" ".join(map(str, ablation.request.seeds)),
         published_source="" if ablation.published is None else ablation.published.source,
     )
@@ -146,7 +153,7 @@ def _print_tables(results: Sequence[AblationTable], ablation: AblationRequest, p
         if not has_numbers(table):
             console.print(f"{table.metric.name}: no cell has a number", style="bold")
             continue
-        console.print(title(table, method, plan, ablation.request.seeds), style="bold")
+        console.print(title(table, plan, ablation.request), style="bold")
         for tasks in task_blocks(table, published, console.width):
             console.print(_table(table, tasks, published))
             console.print()

@@ -193,6 +193,19 @@ preset_option = click.option(
     metavar="quick|paper",
     help="Grid and settings: quick suits two CPU cores, paper is as published.",
 )
+
+
+def split_option(default: str) -> Callable[[F], F]:
+    """Return the option that chooses which subjects are scored."""
+    return click.option(
+        "--split",
+        type=click.Choice(["test", "tuning"]),
+        default=default,
+        show_default=True,
+        help="Subjects to score: tuning scores validation subjects and leaves test subjects out.",
+    )
+
+
 seeds_option = click.option(
     "--seed",
     "seeds",

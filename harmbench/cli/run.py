@@ -19,6 +19,7 @@ from harmbench.cli.options import (
     preset_option,
     seeds_option,
     set_option,
+    split_option,
     task_option,
 )
 from harmbench.errors import UserError
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class CellsChoice:
-    """The options that select cells: methods, tasks, preset, seeds and settings."""
+    """The options that select cells: methods, tasks, preset, split, seeds and settings."""
 
     methods: tuple[str, ...]
     tasks: tuple[str, ...]
     everything: bool
     preset: str
+    split: str
     seeds: tuple[int, ...]
     assignments: tuple[str, ...]
 
@@ -75,6 +77,7 @@ _cells_options = collected(
     task_option,
     click.option("--all", "everything", is_flag=True, help="All methods on all tasks."),
     preset_option,
+    split_option("test"),
     seeds_option,
     set_option,
 )
@@ -133,6 +136,7 @@ def run(
         tasks=tasks,
         cohort=cohort,
         preset=choice.preset,
+        split=choice.split,
         seeds=choice.seeds,
         assignments=choice.assignments,
     )

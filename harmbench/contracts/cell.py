@@ -27,7 +27,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One combination of method, task, cohort and seed.
+    """One combination of method, task, cohort, split and seed.
 
     Attributes
     ----------
@@ -35,6 +35,8 @@ class Cell:
         The method's name, and the name with the changed settings: `"blindharmony[alpha=0]"`.
     task, cohort, seed, preset
         Names of the task, cohort and preset, and the seed.
+    split
+        `"test"`, or `"tuning"` where validation subjects are scored.
     kind
         `"phantom"` or `"real"`, shown beside every number of the cell.
     cohort_key
@@ -69,6 +71,7 @@ class Cell:
     kind: str
     cohort_key: str
     key: str
+    split: str = "test"
     fit_key: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)

@@ -20,11 +20,10 @@ class Needs(Enum):
         Scans of the same subjects in both domains, in the same space; of all training subjects
         with such scans.
     REPEAT
-        A repeat of each scan to be harmonised: the same subject on the target scanner, in
-        another session. For the control `rescan`; never for a method that is to be compared.
+        A repeat of each test scan: the same subject on the target scanner, in another session.
+        For the control `rescan`; never for a ranked method.
     TRUTH
-        The paired truth of the very scans to be harmonised. For the control `oracle`; never
-        for a method that is to be compared.
+        The paired truth of the test scans. For the control `oracle`; never for a ranked method.
     """
 
     NOTHING = "nothing"

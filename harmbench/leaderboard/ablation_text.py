@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from harmbench.contracts.published import Published
 from harmbench.data.scan_kind import kind_of_scans
 from harmbench.execution.plan.plan import Plan
+from harmbench.execution.plan.request import Request
 from harmbench.leaderboard.ablation import AblationScore, AblationTable
 from harmbench.leaderboard.formatting import direction, interval, number
 
@@ -36,15 +37,15 @@ class Column:
     published: bool
 
 
-def title(table: AblationTable, method: str, plan: Plan, seeds: Sequence[int]) -> str:
-    """Return the metric, the method, the cohort and the seeds in one line."""
+def title(table: AblationTable, plan: Plan, request: Request) -> str:
+    """Return the metric, the method, the cohort, the split and the seeds in one line."""
     metric, cohort = table.metric, plan.cohort
     unit = f" in {metric.unit}" if metric.unit else ""
     better = direction(higher_is_better=metric.higher_is_better)
     return (
-        f"{metric.name}{unit} ({better}) of {method} on cohort {cohort.name} "
-        f"[{kind_of_scans(cohort.kind)}], {cohort.grid.name} preset, "
-        f"seed {', '.join(map(str, seeds))}, {cohort.key[:8]}"
+        f"{metric.name}{unit} ({better}) of {request.methods[0]} on cohort {cohort.name} "
+        f"[{kind_of_scans(cohort.kind)}], {cohort.grid.name} preset, {request.split} split, "
+        f"seed {', '.join(map(str, request.seeds))}, {cohort.key[:8]}"
     )
 
 

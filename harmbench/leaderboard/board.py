@@ -168,7 +168,7 @@ class Board:
 
     Attributes
     ----------
-    cohort, cohort_key, kind, preset, normalization
+    cohort, cohort_key, kind, preset, split, normalization
         Common to all cells; cells that differ in one of them never share a board.
     edition
         0 for the newest test data of every task and seed, 1 for those before, and so on: older
@@ -188,6 +188,7 @@ class Board:
     cohort_key: str
     kind: str
     preset: str
+    split: str
     normalization: str
     edition: int
     measure: Measure
@@ -233,6 +234,11 @@ class Board:
         }
 
     @property
+    def split_note(self) -> str:
+        """A warning that validation subjects were scored, or empty."""
+        return ", TUNING split: validation subjects" if self.split == "tuning" else ""
+
+    @property
     def title(self) -> str:
         """Metric, cohort and preset in one line."""
         unit = f" in {self.measure.unit}" if self.measure.unit else ""
@@ -240,6 +246,6 @@ class Board:
         older = f", OLDER test data ({self.edition})" if self.edition else ""
         return (
             f"{self.metric}{unit} ({self.measure.direction}) on cohort {self.cohort} "
-            f"[{kind_of_scans(self.kind)}], {self.preset} preset{normalized}, "
+            f"[{kind_of_scans(self.kind)}], {self.preset} preset{self.split_note}{normalized}, "
             f"{self.cohort_key[:8]}{older}"
         )

@@ -32,6 +32,7 @@ _RUN = {
     "cohort_key": ("string", "", "hash of the cohort's content: numbers of two never mix"),
     "kind": ("string", "", "'phantom': simulated heads, NOT real scans; or 'real'"),
     "preset": ("string", "", "'quick' or 'paper': grid and settings"),
+    "split": ("string", "", "'test', or 'tuning': validation subjects were scored"),
     "normalization": ("string", "", "how intensities became [0, 1]"),
     "question": ("string", "", "hash of task, test data and instruments: numbers of two never mix"),
     "seed": ("int64", "", "base seed of everything random"),

@@ -68,8 +68,8 @@ class Group:
 
     @property
     def title(self) -> str:
-        """Cohort and preset."""
-        return f"{self.cohort}, {self.first.preset} preset"
+        """Cohort, preset, and the split unless it is the test split."""
+        return f"{self.cohort}, {self.first.preset} preset{self.first.split_note}"
 
     @property
     def about(self) -> str:
@@ -171,7 +171,8 @@ def grouped(
             shown = by_id[in_group & ~by_id["run_id"].isin(older)]
         first = same[0]
         edition = f"-edition-{first.edition}" if first.edition else ""
-        name = f"{first.cohort}-{first.preset}-{first.normalization}-{first.cohort_key[:8]}"
+        split = "-tuning" if first.split == "tuning" else ""
+        name = f"{first.cohort}-{first.preset}{split}-{first.normalization}-{first.cohort_key[:8]}"
         ordered = sorted(same, key=lambda board: order.index(board.metric))
         yield Group(tuple(ordered), shown, slugs(name + edition))
 

@@ -14,7 +14,7 @@ from harmbench.leaderboard.scores import run_scores, scores_of_task
 from harmbench.statistics.estimate import Estimate
 
 # Columns that cells on one board have in common.
-GROUP = ["cohort", "cohort_key", "kind", "preset", "normalization"]
+GROUP = ["cohort", "cohort_key", "kind", "preset", "split", "normalization"]
 
 
 def measures(runs: pd.DataFrame, units: Mapping[str, str] | None = None) -> dict[str, Measure]:
@@ -55,7 +55,7 @@ def boards(
     Yields
     ------
     Board
-        One for every cohort, preset, normalisation, edition and metric with at least one
+        One for every cohort, preset, split, normalisation, edition and metric with at least one
         number.
     """
     if runs.empty:
@@ -151,6 +151,7 @@ def _board(runs: pd.DataFrame, measure: Measure) -> Board:
         cohort_key=str(group["cohort_key"]),
         kind=str(group["kind"]),
         preset=str(group["preset"]),
+        split=str(group["split"]),
         normalization=str(group["normalization"]),
         edition=int(group["edition"]),
         measure=measure,

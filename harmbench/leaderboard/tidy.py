@@ -22,6 +22,7 @@ def tidy(board: Board) -> pd.DataFrame:
                 "cohort_key": board.cohort_key,
                 "kind": board.kind,
                 "preset": board.preset,
+                "split": board.split,
                 "normalization": board.normalization,
                 "edition": board.edition,
                 "metric": board.metric,

@@ -16,7 +16,18 @@ FACTS = (
     "test_scans",
 )
 # Tags that identify a cell.
-AXES = ("method", "label", "task", "cohort", "cohort_key", "kind", "preset", "seed", "control")
+AXES = (
+    "method",
+    "label",
+    "task",
+    "cohort",
+    "cohort_key",
+    "kind",
+    "preset",
+    "split",
+    "seed",
+    "control",
+)
 # Text columns of the table of runs.
 TEXTS = (
     *(axis for axis in AXES if axis != "seed"),

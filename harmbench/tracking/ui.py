@@ -108,6 +108,7 @@ def _has(row: Row, task: str) -> bool:
 def _query(board: Board) -> dict[str, str]:
     """Return the query of MLflow's page for the runs of a board, the best first."""
     tags = {"role": "cell", "cohort_key": board.cohort_key, "preset": board.preset}
+    tags["split"] = board.split
     return {
         "searchFilter": " AND ".join(f"tags.{name} = '{text}'" for name, text in tags.items()),
         "orderByKey": f"metrics.`{board.metric}`",
@@ -145,7 +146,8 @@ def _markdown(board: Board) -> str:
     table = "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines)
     return (
         f"### {_escaped(board.measure.axis_title)}: {_escaped(board.cohort)}, "
-        f"**{kind_of_scans(board.kind)}**, {_escaped(board.preset)} preset\n\n{table}"
+        f"**{kind_of_scans(board.kind)}**, {_escaped(board.preset)} preset{board.split_note}"
+        f"\n\n{table}"
     )
 
 

@@ -15,6 +15,7 @@ from harmbench.contracts.task import Task
 from harmbench.contracts.task_data import TaskData
 from harmbench.data.cohort import Cohort
 from harmbench.data.scans import Grid
+from harmbench.data.tuning import for_tuning
 from harmbench.errors import SharedSubjectsError, one_line
 from harmbench.execution.plan.fit import Fit
 from harmbench.execution.plan.question import Question, ask
@@ -114,6 +115,8 @@ def make_plan(registry: Registry, selection: Selection, home: Path, progress: Pr
     before its ablations, so that the first use of a fit comes before the cells that share it.
     """
     cohort = Cohort.open(selection.source, selection.grid, home, progress)
+    if selection.request.split == "tuning":
+        cohort = for_tuning(cohort)
     metrics = tuple(_working_metrics(registry))
     metric_keys = {metric.name: digest(code_version(type(metric))) for metric in metrics}
     planned_cells = []

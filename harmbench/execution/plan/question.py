@@ -99,6 +99,7 @@ class Question:
             "question",
             self.task_name,
             getattr(self.task, "version", ""),
+            self.selection.request.split,
             [scans.digest for scans in self._scan_sets],
             {title: [fit.definition, fit.config] for title, fit in fits.items()},
             self.skip,
@@ -141,6 +142,7 @@ class Question:
             cohort=self.cohort.name,
             seed=self.seed,
             preset=self.selection.request.preset,
+            split=self.selection.request.split,
             kind=self.cohort.kind,
             cohort_key=self.cohort.key,
             key=digest(

@@ -20,6 +20,8 @@ class Request:
         The cohort, and how it is prepared.
     preset, seeds
         `"quick"` or `"paper"`, and the base seeds.
+    split
+        `"test"`, or `"tuning"` to score validation subjects (`harmbench.data.tuning`).
     assignments
         Texts `name.field=value`; the name is that of a method or of a task's instrument.
     ablations
@@ -30,6 +32,7 @@ class Request:
     tasks: Sequence[str]
     cohort: CohortRequest = field(default_factory=CohortRequest)
     preset: str = "quick"
+    split: str = "test"
     seeds: Sequence[int] = (0,)
     assignments: Sequence[str] = ()
     ablations: bool = False

@@ -29,6 +29,7 @@ class Suite(Table):
     no_brain_mask: bool = False
     n4: bool = False
     preset: str = ""
+    split: str = ""
     seeds: Numbers = ()
     set: Texts = ()
 
@@ -51,8 +52,8 @@ def read_suite(name: str) -> dict[str, Any]:
     -------
     dict
         Any of `methods`, `tasks`, `seeds` and `set` (tuples), and `cohort`, `recipe`,
-        `normalize`, `brain_extraction`, `no_brain_mask`, `n4` and `preset`; a recipe's path is
-        relative to the file's folder.
+        `normalize`, `brain_extraction`, `no_brain_mask`, `n4`, `preset` and `split`; a
+        recipe's path is relative to the file's folder.
 
     Raises
     ------

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from harmbench.data.cohort import Cohort
 from harmbench.data.disjoint import disjoint_subjects
 from harmbench.data.splits import halve_subjects, split_subjects
+from harmbench.data.tuning import for_tuning
+from harmbench.errors import UserError
 
 
 @given(
@@ -58,6 +60,26 @@ def test_disjoint_scans_keep_the_scans_of_subjects_with_one_scanner(small_cohort
     assert unchanged == (train["north"], train["target"])
     of_all_sources = disjoint_subjects(train["north"], train["target"], [train["domain1"]])
     assert of_all_sources == (train["north"], target)
+
+
+def test_tuning_scores_validation_subjects_and_leaves_test_subjects_out(small_cohort):
+    tuning = for_tuning(small_cohort)
+    before, after = (
+        cohort.table.groupby("split")["subject"].unique().map(set)
+        for cohort in (small_cohort, tuning)
+    )
+    assert after["test"] == before["validation"] == {"p2"}
+    assert not before["test"] & set(tuning.table["subject"])
+    assert len(after["validation"]) == 1
+    assert after["validation"] < {"p3", "p4", "p5", "p6"}
+    assert after["train"] == before["train"] - after["validation"]
+    assert "p0" in set(small_cohort.table["subject"])
+
+
+def test_tuning_needs_validation_subjects(own_cohort, change_table):
+    cohort = change_table(own_cohort(), lambda scan: None if scan["subject"] == "p2" else scan)
+    with pytest.raises(UserError, match="no validation subjects of the target to tune on; use"):
+        for_tuning(cohort)
 
 
 def test_scans_and_pairs_that_have_labels(own_cohort):

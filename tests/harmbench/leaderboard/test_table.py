@@ -183,6 +183,19 @@ def test_normalized_scores_run_from_the_floor_to_the_ceiling(board, store):
     assert row(mae, "weak").normalized.mean == pytest.approx(1 - 10**-0.05)
 
 
+def test_tuning_numbers_are_on_a_board_of_their_own(home_with_store, tmp_path):
+    home = home_with_store(tmp_path)
+    recorder = MlflowRecorder(home, "harmbench run")
+    for split, gain in (("test", 1.0), ("tuning", 2.0)):
+        for label in ("identity", "good"):
+            recorder.record(cell(label, "a", split=split), at(gain), f"{label} {split}")
+    test, tuning = on(home, split="test"), on(home, split="tuning")
+    values = [row(board, "good").scores["a"].value for board in (test, tuning)]
+    assert values[1] - values[0] == pytest.approx(1)
+    assert "TUNING split: validation subjects" in tuning.title
+    assert "TUNING" not in test.title
+
+
 def test_a_rescan_is_the_reference_line_of_its_tasks_and_scores_may_exceed_1(
     home_with_store, tmp_path
 ):

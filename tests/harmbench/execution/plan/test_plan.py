@@ -105,3 +105,24 @@ def test_the_truth_is_the_reference_line_only_without_repeats(small_cohort):
     )
     assert unmet(Needs.REPEAT, with_repeats) is None
     assert "reference line is a rescan" in unmet(Needs.TRUTH, with_repeats)
+
+
+def test_tuning_is_another_question_on_validation_subjects(registry, tmp_path):
+    cells = {}
+    for split in ("test", "tuning"):
+        request = Request(
+            methods=["identity", "curved"],
+            tasks=["sim-exp"],
+            cohort=CohortRequest("tiny"),
+            split=split,
+        )
+        cells[split] = make_plan(registry, select(registry, request), tmp_path, Silent()).cells
+    test, tuning = cells["test"][1], cells["tuning"][1]
+    assert [cell.cell.split for cell in (test, tuning)] == ["test", "tuning"]
+    assert tuning.data.test.subjects == test.data.validation.subjects
+    fitted_on = {*tuning.data.target.subjects, *tuning.data.source.subjects}
+    assert fitted_on <= {*test.data.target.subjects, *test.data.source.subjects}
+    assert not {*tuning.data.test.subjects} & {*tuning.data.validation.subjects}
+    assert test.cell.cohort_key == tuning.cell.cohort_key
+    assert test.cell.question != tuning.cell.question
+    assert len({planned.cell.key for split in cells.values() for planned in split}) == 4
