@@ -23,7 +23,7 @@ def domain_task(source: str) -> str:
 
 @hookimpl
 def register_tasks(sources: tuple[str, ...]) -> dict[str, Lazy]:
-    """Register the nine simulated shifts, and for every source domain what is asked of it."""
+    """Register the ten simulated shifts, and for every source domain what is asked of it."""
     simulated = "harmbench_tasks.simulated"
     tasks: dict[str, Lazy] = {
         "sim-exp": Lazy(
@@ -37,6 +37,10 @@ def register_tasks(sources: tuple[str, ...]) -> dict[str, Lazy]:
             summary="undo a smooth bias field and a random curve of each scan's own",
         ),
     }
+    tasks["sim-scanner"] = Lazy(
+        "harmbench_tasks.simulated_scanner:SimulatedScanner",
+        summary="undo the field, tissue contrast, blur and noise of a simulated scanner",
+    )
     for gamma in GAMMAS:
         tasks[f"sim-gamma{gamma}"] = Lazy(
             f"{simulated}:Gamma",

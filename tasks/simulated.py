@@ -29,6 +29,8 @@ from harmbench import (
     numpy_generator,
 )
 
+from .ranges import back_to_range
+
 # The methods have cosine fields of their own: this generator defines the task's test scans, so
 # that no change of a method may change it. `docs/compared.md` names the overlap.
 DEGREE = 3  # of the bias field's cosines: waves of 140 mm and longer on the paper's grid
@@ -39,17 +41,6 @@ TERMS = tuple(
 STRENGTH = 1.4  # the field lies in [1 / STRENGTH, STRENGTH]
 CURVE_DEGREE = 5  # of the Bernstein polynomial that is the random curve
 CURVE_CONCENTRATION = 4.0  # of the Dirichlet distribution of its steps; higher is straighter
-
-
-def _back_to_range(shifted: Tensor, images: Tensor) -> Tensor:
-    """Min-max scale slices `(B, H, W)`, and give them the range they had.
-
-    That range is [0, 1] on slices that were min-max scaled, as the paper's are; on
-    volumes scaled as a whole it keeps shift and reference comparable.
-    """
-    low = images.amin(dim=(-2, -1), keepdim=True)
-    span = images.amax(dim=(-2, -1), keepdim=True) - low
-    return low + span * minmax(shifted)
 
 
 @dataclass(frozen=True)
@@ -81,7 +72,7 @@ class FormulaCurve:
             y = torch.log1p(3 * x)
         else:
             y = x**self.gamma
-        return _back_to_range(y, images)
+        return back_to_range(y, images)
 
 
 def bernstein(x: Tensor, steps: Tensor) -> Tensor:
@@ -164,7 +155,7 @@ class BiasShift:
         """Shift slices `(B, H, W)`; see `harmbench.data.scan_set.Transform`."""
         steps = torch.tensor([self.curves[i] for i in scan.tolist()])
         y = bernstein(minmax(images), steps) * self.field(images.shape, scan, index)
-        return _back_to_range(y, images)
+        return back_to_range(y, images)
 
 
 def draw_bias(scans: ScanSet, seed: int, task: str) -> BiasShift:
@@ -190,8 +181,18 @@ class Simulated(Task):
     """Undo a simulated shift of target scans, whose truth is known in the same space."""
 
     @abstractmethod
-    def draw(self, scans: ScanSet, seed: int) -> Transform:
-        """Draw the shift of these scans."""
+    def draw(self, scans: ScanSet, seed: int, *, labelled: bool) -> Transform:
+        """Draw the shift of these scans.
+
+        Parameters
+        ----------
+        scans
+            Target scans without a transform.
+        seed
+            Base seed.
+        labelled
+            Whether all target scans for training and testing have tissue labels.
+        """
 
     @abstractmethod
     def describe(self, scans: ScanSet, shift: Any) -> dict[str, Any]:
@@ -211,15 +212,16 @@ class Simulated(Task):
                 f"the target domain '{cohort.target}' has no subject to train or test on"
             )
         source, target = disjoint_subjects(train, train)
-        shift = self.draw(test, seed)
+        labelled = train.labelled and test.labelled
+        shift = self.draw(test, seed, labelled=labelled)
         return TaskData(
             target=target,
             validation=validation,
             test=test.with_transform(shift),
             references=test,
             no_repeats="the truth is the scan before the shift, which no rescan is",
-            source=source.with_transform(self.draw(source, seed)),
-            pairs=(train.with_transform(self.draw(train, seed)), train),
+            source=source.with_transform(self.draw(source, seed, labelled=labelled)),
+            pairs=(train.with_transform(self.draw(train, seed, labelled=labelled)), train),
             parameters={**self.describe(test, shift), "digest": shift.digest},
         )
 
@@ -229,7 +231,7 @@ class GlobalCurve(Simulated):
 
     curve: FormulaCurve
 
-    def draw(self, scans: ScanSet, seed: int) -> FormulaCurve:
+    def draw(self, scans: ScanSet, seed: int, *, labelled: bool) -> FormulaCurve:
         """Return the curve."""
         return self.curve
 
@@ -270,7 +272,7 @@ class Bias(Simulated):
     name = "sim-bias"
     summary = "undo a smooth bias field and a random curve of each scan's own"
 
-    def draw(self, scans: ScanSet, seed: int) -> BiasShift:
+    def draw(self, scans: ScanSet, seed: int, *, labelled: bool) -> BiasShift:
         """Draw a field and a curve for every scan."""
         return draw_bias(scans, seed, self.name)
 

@@ -27,8 +27,15 @@ from harmbench_tasks.simulated import (
     bernstein,
     draw_bias,
 )
+from harmbench_tasks.simulated_scanner import SimulatedScanner
 
-TASKS = [Exp(), Log(), *(Gamma(g) for g in (0.7, 0.8, 0.9, 1.2, 1.3, 1.5)), Bias()]
+TASKS = [
+    Exp(),
+    Log(),
+    *(Gamma(g) for g in (0.7, 0.8, 0.9, 1.2, 1.3, 1.5)),
+    Bias(),
+    SimulatedScanner(),
+]
 CURVES = [
     FormulaCurve("exp"),
     FormulaCurve("log"),
@@ -180,7 +187,9 @@ def test_tasks_are_made_of_the_target(task, small_cohort) -> None:
     assert json.loads(json.dumps(data.parameters)) == data.parameters
 
 
-@pytest.mark.parametrize("task", [Gamma(0.7), Bias()], ids=lambda task: task.name)
+@pytest.mark.parametrize(
+    "task", [Gamma(0.7), Bias(), SimulatedScanner()], ids=lambda task: task.name
+)
 def test_slices_and_scans_are_shifted_alike(task, small_cohort) -> None:
     test = task.setup(small_cohort, 0).test
     whole = test.load([0, 1, 2]).images.flatten(0, 1)
