@@ -21,7 +21,9 @@ TINY_COHORT = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny",
 def test_variants_share_a_fit_and_the_table_holds_what_is_stored(inside, tmp_path, monkeypatch):
     log = tmp_path / "fits"
     monkeypatch.setenv("CURVED_LOG", str(log))
-    asked = ("ablate", "curved", "-t", "sim-exp", "-t", "sim-gamma1.5", *TINY_COHORT)
+    # This cohort has one validation subject, too few for an interval.
+    asked = ("ablate", "curved", "-t", "sim-exp", "-t", "sim-gamma1.5", *TINY_COHORT,
+             "--split", "test")  # fmt: skip
     code, out, err = inside(*asked, "--format", "csv")
     assert code == 0
     assert "8 cells: 8 done; " in err
@@ -73,6 +75,20 @@ def test_variants_share_a_fit_and_the_table_holds_what_is_stored(inside, tmp_pat
 
     _, board, _ = inside("leaderboard", "--format", "csv", "--plugin", TINY_COHORT[1])
     assert "curved[power=1]" in board
+
+
+def test_validation_subjects_are_scored_by_default(inside, tmp_path):
+    code, out, _ = inside("ablate", "curved", "-t", "sim-exp", *TINY_COHORT)
+    assert code == 0
+    assert "quick preset, tuning split, seed 0" in out
+    cells = [
+        json.loads(path.read_text()) for path in (tmp_path / "home" / "cells").glob("*/result.json")
+    ]
+    assert len(cells) == 4
+    assert {cell["cell"]["split"] for cell in cells} == {"tuning"}
+    assert {cell["facts"]["test_subjects"] for cell in cells} == {1}
+    _, board, _ = inside("leaderboard", "--plugin", TINY_COHORT[1])
+    assert "TUNING split: validation subjects" in board
 
 
 def test_the_tasks_of_the_papers_table_are_run_unless_others_are_asked_for(inside):

@@ -76,8 +76,9 @@ def test_tuning_scores_validation_subjects_and_leaves_test_subjects_out(small_co
     assert "p0" in set(small_cohort.table["subject"])
 
 
-def test_tuning_needs_validation_subjects(own_cohort, change_table):
-    cohort = change_table(own_cohort(), lambda scan: None if scan["subject"] == "p2" else scan)
+def test_tuning_needs_validation_subjects(own_cohort):
+    cohort = own_cohort()
+    cohort.table = cohort.table[cohort.table["subject"] != "p2"]
     with pytest.raises(UserError, match="no validation subjects of the target to tune on; use"):
         for_tuning(cohort)
 

@@ -19,7 +19,8 @@ def run(run_id, label="one", **changes):
     subjects = changes.pop("subjects", {f"p{i}": 20.0 + i for i in range(7)})
     row = {
         "run_id": run_id, "label": label, "task": "a", "cohort": "tiny", "cohort_key": "c0",
-        "kind": "real", "preset": "quick", "normalization": "minmax", "question": "d0", "seed": 0,
+        "kind": "real", "preset": "quick", "split": "test",
+        "normalization": "minmax", "question": "d0", "seed": 0,
         "status": "done", "reason": "", "started": 1, "metric_versions": {"psnr": "1"},
         "subjects": "[" + ", ".join(f'"{name}"' for name in subjects) + "]",
         "psnr.subjects": ",".join(map(str, subjects.values())), "mae.subjects": "",

@@ -22,6 +22,7 @@ def board(metric, *tasks, method="blindharmony"):
         cohort_key="c0",
         kind="phantom",
         preset="quick",
+        split="test",
         normalization="minmax",
         edition=0,
         measure=Measure(metric, True),

@@ -293,6 +293,7 @@ def test_scans_that_a_method_flags_are_named_under_the_board(board):
 def table_of(*rows):
     defaults = {
         "task": "a", "cohort": "tiny", "cohort_key": "c0", "kind": "phantom", "preset": "quick",
+        "split": "test",
         "normalization": "minmax", "question": "q", "seed": 0, "control": "", "status": "done",
         "reason": "", "flags": {}, "bounds": {}, "environment": {"torch": "2.13.0"},
         "subjects": '["p", "q"]', "lower_is_better": "", "method": "m",
