@@ -147,7 +147,7 @@ def _print_tables(results: Sequence[AblationTable], ablation: AblationRequest, p
 
     from harmbench.leaderboard.ablation_text import has_numbers, notes, task_blocks, title
 
-    method, published = ablation.request.methods[0], ablation.published
+    published = ablation.published
     console = Console(highlight=False, markup=False)
     for table in results:
         if not has_numbers(table):
