@@ -38,17 +38,17 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
     "curve alone": {"field": False},
     "field alone": {"curve": False},
     "both": {},
-    "both, curve looked at once": {"looks": 1},
-    "both, every curve believed": {"caution": 0.0},
-    "both, no natural field believed": {"natural": 0.0},
-    "both, every field believed": {"natural": 1.0},
+    "both, one iteration of the curve": {"curve_iterations": 1},
+    "both, no shrinkage of the curve": {"caution": 0.0},
+    "both, all of a natural field kept": {"natural": 0.0},
+    "both, no field taken as natural": {"natural": 1.0},
 }
 DISTURBANCES: Mapping[str, Mapping[str, Any]] = {
     "as it is": {},
     "fields without curves": {"curve_power": 0.0, "curve_concentration": 1e6},
     "fields half as strong": {"field_strength": 1.25},
     "no noise and no blur": {"noise": 0.0, "blur": 0.0},
-    "whole scans alone": {"partial": 0.0},
+    "whole scans only": {"partial": 0.0},
 }
 
 

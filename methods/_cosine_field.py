@@ -16,8 +16,8 @@ def cosine_terms(degree: int) -> list[tuple[int, ...]]:
 
 def with_maxima_of(image: Tensor, changed: Tensor) -> Tensor:
     """Scale each of the changed slices `(s, H, W)` to its maximum in `image`."""
-    before, after = (x.amax(dim=(-2, -1), keepdim=True) for x in (image, changed))
-    return changed * (before / after.clamp_min(1e-6))
+    own_maxima, new_maxima = (x.amax(dim=(-2, -1), keepdim=True) for x in (image, changed))
+    return changed * (own_maxima / new_maxima.clamp_min(1e-6))
 
 
 class Cosines:

@@ -48,11 +48,11 @@ class Positions:
 
     def log_slopes(self) -> Tensor:
         """Return the logarithm of the curve's derivative."""
-        theta, rest = self.theta, 1 - self.theta
+        theta, complement = self.theta, 1 - self.theta
         numerator = (
             self.upper_slope * theta * theta
-            + 2 * self.secant * theta * rest
-            + self.lower_slope * rest * rest
+            + 2 * self.secant * theta * complement
+            + self.lower_slope * complement * complement
         )
         return 2 * (self.secant / self._denominator).log() + numerator.log()
 

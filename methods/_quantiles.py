@@ -34,7 +34,7 @@ def evenly_spaced_quantiles(values: Tensor, count: int) -> Tensor:
 
 
 def masked_quantile(values: Tensor, mask: Tensor, level: float) -> Tensor:
-    """Return each row's quantile over the places in `mask`.
+    """Return each row's quantile over the values in `mask`.
 
     Parameters
     ----------
@@ -52,10 +52,10 @@ def masked_quantile(values: Tensor, mask: Tensor, level: float) -> Tensor:
     return _between(ordered, level * (mask.sum(dim=1, keepdim=True) - 1).clamp_min(0).double())
 
 
-def _between(ordered: Tensor, place: Tensor) -> Tensor:
-    """Interpolate ascending values `(..., n)` at fractional places `(..., K)` in [0, n - 1]."""
-    lower = place.floor()
-    part = (place - lower).to(ordered.dtype)
-    low, high = (ordered.gather(-1, end.long()) for end in (lower, place.ceil()))
+def _between(ordered: Tensor, position: Tensor) -> Tensor:
+    """Interpolate ascending values `(..., n)` at fractional positions `(..., K)` in [0, n - 1]."""
+    lower = position.floor()
+    part = (position - lower).to(ordered.dtype)
+    low, high = (ordered.gather(-1, end.long()) for end in (lower, position.ceil()))
     # Infinite values, which stand for an empty mask, cannot be interpolated.
     return torch.where(part > 0, torch.lerp(low, high, part), low)

@@ -7,8 +7,8 @@ from typing import Any
 from harmbench import UserError
 
 
-def check_least(config: Any, **least: float) -> None:
-    """Raise a `UserError` for a setting below its least value."""
-    for name, value in least.items():
+def check_minima(config: Any, **minima: float) -> None:
+    """Raise a `UserError` for a setting below its minimum."""
+    for name, value in minima.items():
         if getattr(config, name) < value:
             raise UserError(f"{name} must be at least {value}")

@@ -29,7 +29,7 @@ def training_steps(steps: int, epochs: int, slices: int, batch_size: int) -> int
 
 @torch.no_grad()
 def translate(scans: Scans, translator: Callable[[Tensor], Tensor], slices_at_once: int) -> Scans:
-    """Apply a network to the slices of N scans, and clamp what it makes to [0, 1].
+    """Apply a network to the slices of N scans, and clamp its output to [0, 1].
 
     The background stays as it is. Scan by scan and a fixed number of slices at a time, so
     that neither memory nor, to the last bit, the answer depend on which scans come together.
@@ -48,6 +48,6 @@ def translate(scans: Scans, translator: Callable[[Tensor], Tensor], slices_at_on
         for part, foreground in zip(
             image.split(slices_at_once), mask.split(slices_at_once), strict=True
         ):
-            made = translator(part[:, None])[:, 0].clamp(0, 1)
-            part.copy_(torch.where(foreground, made, part))
+            translated = translator(part[:, None])[:, 0].clamp(0, 1)
+            part.copy_(torch.where(foreground, translated, part))
     return scans.with_images(images)

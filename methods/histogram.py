@@ -42,13 +42,13 @@ def interpolate(x: Tensor, source: Tensor, target: Tensor) -> Tensor:
 def population_quantiles(scans: ScanSet, count: int, progress: FitProgress) -> Tensor:
     """Return the mean of the scans' foreground quantile functions: `(count,)` float32."""
     total = torch.zeros(count, dtype=torch.float64)
-    found = 0
+    count_of_scans = 0
     for scan in progress.track(scans.batches(), "quantiles", len(scans)):
         values = scan.images[scan.masks]
         if len(values):
             total += evenly_spaced_quantiles(values, count)
-            found += 1
-    return (total / max(found, 1)).float()
+            count_of_scans += 1
+    return (total / max(count_of_scans, 1)).float()
 
 
 def match(image: Tensor, mask: Tensor, knots: Tensor) -> Tensor:
@@ -64,8 +64,8 @@ def match(image: Tensor, mask: Tensor, knots: Tensor) -> Tensor:
     values = image[mask]
     if not len(values):
         return image.clone()
-    own = evenly_spaced_quantiles(values, len(knots))
-    matched = interpolate(values, own, knots).clamp(0, 1)
+    own_quantiles = evenly_spaced_quantiles(values, len(knots))
+    matched = interpolate(values, own_quantiles, knots).clamp(0, 1)
     return image.masked_scatter(mask, matched)
 
 

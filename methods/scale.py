@@ -44,6 +44,6 @@ class Scale(Method):
 
     def forward(self, scans: Scans) -> Scans:
         """Scale N scans; an empty slice stays empty, and what exceeds 1 is clipped."""
-        own = norms(scans.images)
-        factor = torch.where(own > 0, self.norms / own, 0)
+        own_norms = norms(scans.images)
+        factor = torch.where(own_norms > 0, self.norms / own_norms, 0)
         return scans.with_images((scans.images * factor[..., None, None]).clamp(0, 1))

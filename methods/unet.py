@@ -26,7 +26,7 @@ from harmbench import (
     train,
 )
 
-from ._settings import check_least
+from ._settings import check_minima
 from ._slices import first_scans, training_steps, translate
 
 # Where the constants below are from:
@@ -64,8 +64,8 @@ class UNetConfig:
     slices_at_once: int = at_inference(50)  # [ours] bounds the memory; a scan has 50 slices
 
     def __post_init__(self) -> None:
-        check_least(self, levels=1, width=1, training_slices=0, epochs=1, steps=0)
-        check_least(self, batch_size=1, slices_at_once=1)
+        check_minima(self, levels=1, width=1, training_slices=0, epochs=1, steps=0)
+        check_minima(self, batch_size=1, slices_at_once=1)
         if not self.learning_rate > 0:
             raise UserError("learning_rate must be positive")
 
@@ -162,8 +162,8 @@ class UNetMethod(Method):
             return UNet(self.config.levels, self.config.width)
 
     def _translate(self, x: Tensor) -> Tensor:
-        made: Tensor = self.network(x)
-        return x + made if self.config.residual else made
+        translated: Tensor = self.network(x)
+        return x + translated if self.config.residual else translated
 
     def fit(self, data: FitData, progress: FitProgress) -> None:
         """Learn from the pairs; the last state is taken, without validation [S 2.2].

@@ -8,7 +8,7 @@ from typing import Any
 
 from harmbench import UserError, at_inference
 
-from .._settings import check_least
+from .._settings import check_minima
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,16 +29,16 @@ class BlindCurveConfig:
     blur: float = 0.4
 
     knots: int = 24  # bins of the curve
-    components: int = 3  # ways in which subjects' quantiles differ, that others are drawn from
-    textures: int = 16  # bins of intensity whose texture is looked at
+    components: int = 3  # principal components of subjects' quantiles, to draw other subjects from
+    textures: int = 16  # bins of intensity whose texture is measured
     degree: int = 3  # of the field's cosines
 
-    field_disturbances: int = 120  # of all scans together
+    field_disturbances: int = 120  # in total, over all scans
     curve_disturbances: int = 300
-    partial: float = 0.8  # of the scans whose curves are disturbed are seen in part alone
+    partial: float = 0.8  # share of the scans with disturbed curves that are cropped at random
     penalty: float = 0.05  # of the curve's regression
-    voxels: int = 2500  # that are looked at of each disturbed scan
-    folds: int = 3  # networks, each of which has not seen a part of the subjects
+    voxels: int = 2500  # drawn from each disturbed scan
+    folds: int = 3  # networks; each is trained without a part of the subjects
     hidden: int = 32
     training_steps: int = 1000
     batch_size: int = 4096  # voxels
@@ -47,27 +47,27 @@ class BlindCurveConfig:
 
     iterations: int = at_inference(4)  # of the field, at most
     prior: float = 3e-3  # precision of the field's cosines, in squared residuals per voxel
-    # The curve is looked at again until it moves by less than this number of natural deviations.
-    looks: int = at_inference(4)
-    settled: float = at_inference(0.8)
-    # Squared error of the curve's regression, in squared natural deviations; with subjects held
-    # out, on three targets together, 0.25 did better than none and than more.
+    # The curve is estimated again until it moves by less than this number of natural deviations.
+    curve_iterations: int = at_inference(4)
+    curve_tolerance: float = at_inference(0.8)
+    # Squared error of the curve's regression, in squared natural deviations. On held-out
+    # subjects of three targets together, 0.25 was better than 0 and than larger values.
     caution: float = at_inference(0.25)
-    # A field must be more likely than none by this number of nats, by what the target's scans show.
+    # A field must be more likely than no field by this number of nats, given the target's scans.
     evidence: float = at_inference(2.0)
-    # So much is taken off of a field that target scans may have by nature, too. It costs where
-    # the scan is this subject's own target scan under another curve (`sim-exp`), and gains where
-    # it is another scanner's (`domain4`).
+    # Share that is removed of a field that target scans may have by nature. It costs where the
+    # scan is the subject's own target scan under another curve (`sim-exp`), and gains where it
+    # is from another scanner (`domain4`).
     natural: float = at_inference(0.35)
     field: bool = at_inference(True)
     curve: bool = at_inference(True)
-    guard: bool = at_inference(True)  # leave scans alone that are nothing like the target's
+    guard: bool = at_inference(True)  # return scans unchanged that do not resemble the target's
 
     def __post_init__(self) -> None:
-        check_least(self, knots=2, components=0, textures=2, degree=1, folds=1, hidden=1)
-        check_least(self, field_disturbances=1, curve_disturbances=1, voxels=1)
-        check_least(self, training_steps=1, batch_size=1, iterations=1, looks=1)
-        check_least(self, noise=0, blur=0, partial=0, caution=0, curve_power=0, weight_decay=0)
+        check_minima(self, knots=2, components=0, textures=2, degree=1, folds=1, hidden=1)
+        check_minima(self, field_disturbances=1, curve_disturbances=1, voxels=1)
+        check_minima(self, training_steps=1, batch_size=1, iterations=1, curve_iterations=1)
+        check_minima(self, noise=0, blur=0, partial=0, caution=0, curve_power=0, weight_decay=0)
         if not 0 <= self.natural <= 1:
             raise UserError("natural must lie in [0, 1]")
         if not self.field_strength > 1:
@@ -97,11 +97,11 @@ PRESETS = {
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "no field": {"field": False},
     "no curve": {"curve": False},
-    "looked at once": {"looks": 1},
-    "every field believed": {"natural": 1.0},
-    "no natural field believed": {"natural": 0.0},
-    "every curve believed": {"caution": 0.0},
+    "one iteration of the curve": {"curve_iterations": 1},
+    "no field taken as natural": {"natural": 1.0},
+    "all of a natural field kept": {"natural": 0.0},
+    "no shrinkage of the curve": {"caution": 0.0},
     "no curves among the disturbances of fields": {"curve_power": 0.0, "curve_concentration": 1e6},
-    "whole scans alone": {"partial": 0.0},
+    "whole scans only": {"partial": 0.0},
     "no noise and no blur among the disturbances": {"noise": 0.0, "blur": 0.0},
 }

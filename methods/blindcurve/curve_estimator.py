@@ -65,23 +65,25 @@ class CurveEstimator:
         config, ridge = self.config, self.ridge
         curve, last_size = anchor, torch.inf
         weight = voxel_share(levels(config.knots).to(anchor.y))
-        for look in range(config.looks):
+        for iteration in range(config.curve_iterations):
             textures = scan_textures(image, mask, curve, self.population, self.grid, config)
             standard = (textures - ridge.mean) / ridge.deviation
-            warning = self.guard.texture_warning(standard) if config.guard and look == 0 else ""
+            warning = (
+                self.guard.texture_warning(standard) if config.guard and iteration == 0 else ""
+            )
             if warning:
                 return anchor, warning
             step = ridge.expected + standard @ ridge.weights
             size = float((step.square() @ weight).sqrt() / self.spread)
-            # A regression is accurate for small departures: after a large step the scan is
-            # looked at again, unless the steps grow.
+            # A regression is accurate for small departures: after a large step it is repeated,
+            # unless the steps grow.
             if size >= last_size:
                 break
             change = curve.y + step - anchor.y
             change_size = change.square() @ weight / self.spread.square()
             change = believed(change, change_size, config.caution)
             curve, last_size = Curve(anchor.x, ascending(anchor.y + change)), size
-            if size < config.settled:
+            if size < config.curve_tolerance:
                 break
         return curve, ""
 

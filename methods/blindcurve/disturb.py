@@ -120,9 +120,14 @@ def draw_part(random: np.random.Generator) -> tuple[tuple[float, float], ...]:
     """
     size = random.uniform(0.35, 1)
     start = random.uniform(0, 1 - size)
-    whole, some = (0.0, 1.0), (start, start + size)
+    full_axis, interval = (0.0, 1.0), (start, start + size)
     middle = (0.5 - size**0.5 / 2, 0.5 + size**0.5 / 2)
-    parts = ((some, whole, whole), (whole, whole, some), (whole, middle, middle), (whole,) * 3)
+    parts = (
+        (interval, full_axis, full_axis),
+        (full_axis, full_axis, interval),
+        (full_axis, middle, middle),
+        (full_axis,) * 3,
+    )
     return parts[random.integers(len(parts))]
 
 
@@ -147,18 +152,18 @@ def disturbed(
     noise is added to that; the foreground stays positive, the background 0.
     """
     weight = mask.to(image.dtype)
-    seen = image * weight
+    signal = image * weight
     if disturbance.blur:
-        mean, share = (F.avg_pool2d(x[:, None], 3, 1, 1)[:, 0] for x in (seen, weight))
-        seen = torch.lerp(seen, mean / share.clamp_min(1e-3), disturbance.blur)
+        mean, share = (F.avg_pool2d(x[:, None], 3, 1, 1)[:, 0] for x in (signal, weight))
+        signal = torch.lerp(signal, mean / share.clamp_min(1e-3), disturbance.blur)
     heights = torch.tensor((0.0, *disturbance.steps), device=image.device).cumsum(dim=0)
     curve = Curve(torch.linspace(0, 1, _STEPS + 1, device=image.device), ascending(heights))
     field = torch.tensor(disturbance.field, device=image.device)
     shape: tuple[int, int, int] = (image.shape[0], image.shape[1], image.shape[2])
-    seen = curve(seen) ** disturbance.exponent * cosines.field(field, shape).exp()
+    signal = curve(signal) ** disturbance.exponent * cosines.field(field, shape).exp()
     if disturbance.noise:
         generator = torch.Generator().manual_seed(disturbance.noise_seed)
         noise = torch.randn(image.shape, generator=generator).to(image)
-        seen = seen + disturbance.noise * noise
-    seen = seen.clamp_min(1e-4) * weight
-    return in_range(seen, image, slicewise) if slicewise else seen / seen.max().clamp_min(1.0)
+        signal = signal + disturbance.noise * noise
+    signal = signal.clamp_min(1e-4) * weight
+    return in_range(signal, image, slicewise) if slicewise else signal / signal.max().clamp_min(1.0)

@@ -1,4 +1,4 @@
-"""What `blindcurve` looks at: the texture of every intensity, and the surroundings of voxels."""
+"""Features of `blindcurve`: the texture at each intensity, and the surroundings of voxels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harmbench import Grid
 _BETWEEN = 2.4
 _PIXEL = 4.8
 _WINDOWS = (3, 5, 9)  # voxels along each side; each is the mean of the one before
-_LEAST_VARIANCE = 1e-6
+_MIN_VARIANCE = 1e-6
 N_SURROUNDINGS = 2 + 7 * len(_WINDOWS) + 3
 
 
@@ -39,7 +39,7 @@ class LocalMoments:
         sums = torch.stack((weight, h * weight, h * h * weight), dim=1)
         share, first, second = _means_of_nine(sums).unbind(dim=1)
         mean, mean_square = (x / share.clamp_min(0.1) for x in (first, second))
-        return cls(share, mean, (mean_square - mean.square()).clamp_min(_LEAST_VARIANCE))
+        return cls(share, mean, (mean_square - mean.square()).clamp_min(_MIN_VARIANCE))
 
 
 def textures(local: LocalMoments, edges: Tensor) -> Tensor:
@@ -98,14 +98,14 @@ class Surroundings:
     ----------
     features
         `(n, N_SURROUNDINGS)`.
-    places
+    positions
         `(n, 3)` in [0, 1]: where in the scan, along slice, row and column.
     slices
         `(n,)` int64: the slice of the scan that each is in.
     """
 
     features: Tensor
-    places: Tensor
+    positions: Tensor
     slices: Tensor
 
     @classmethod
@@ -134,20 +134,20 @@ class Surroundings:
         coarse = F.avg_pool2d(channels, factors[1:])
         inside = coarse[0] > 0.99
         chosen = inside.flatten().nonzero()[:, 0]
-        found = list(coarse[1:3].flatten(1)[:, chosen])
+        features_of_voxels = list(coarse[1:3].flatten(1)[:, chosen])
         around = coarse
         for size in _WINDOWS:
             around = window_means(around, size)
             share, *means = around.flatten(1)[:, chosen]
-            found += [mean / share.clamp_min(1e-3) for mean in means]
+            features_of_voxels += [mean / share.clamp_min(1e-3) for mean in means]
         index = inside.nonzero()
         slices = index[:, 0] * slice_step(grid)
         shape = torch.tensor((count, *h.shape[1:]), device=h.device)
         first = torch.stack((slices, index[:, 1] * factors[1], index[:, 2] * factors[2]), dim=1)
-        places = (first + torch.tensor(factors, device=h.device) / 2) / shape
-        across = 2 * places - 1
-        found += [across[:, 0], across[:, 1].abs(), across[:, 2]]
-        return cls(torch.stack(found, dim=1), places, slices)
+        positions = (first + torch.tensor(factors, device=h.device) / 2) / shape
+        across = 2 * positions - 1
+        features_of_voxels += [across[:, 0], across[:, 1].abs(), across[:, 2]]
+        return cls(torch.stack(features_of_voxels, dim=1), positions, slices)
 
 
 def _means_of_nine(x: Tensor) -> Tensor:
@@ -179,6 +179,6 @@ def window_means(x: Tensor, size: int) -> Tensor:
 def _band(side: int, size: int, like: Tensor) -> Tensor:
     """Return the symmetric matrix `(side, side)` that takes means over windows."""
     size = min(size, side - (side + 1) % 2)
-    place = torch.arange(side, device=like.device)
-    near = (place[:, None] - place).abs() <= size // 2
+    index_along_side = torch.arange(side, device=like.device)
+    near = (index_along_side[:, None] - index_along_side).abs() <= size // 2
     return near.to(like.dtype) / size

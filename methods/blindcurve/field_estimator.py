@@ -23,7 +23,7 @@ from .population import Population, apply_to_foreground, load_scan
 # Levels of the population's quantiles that part the intensities of surroundings.
 _PARTS = torch.tensor([3, 6, 9, 12, 15]) / 16
 _STRIDE = 3  # of the voxels that a field is estimated by
-_SETTLED = 0.02  # length of a step, in coefficients, after which the iterations end
+_CONVERGED = 0.02  # length of a step, in coefficients, after which the iterations end
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -86,7 +86,7 @@ class FieldEstimator:
             exponent = anchor.exponent
             change = torch.linalg.solve(precision, terms.T @ guess / len(chosen))
             field = field + exponent * change
-            if float(change.norm()) < _SETTLED:
+            if float(change.norm()) < _CONVERGED:
                 break
         return field / exponent, exponent
 
@@ -97,20 +97,22 @@ class FieldEstimator:
 
         None for a scan without foreground.
         """
-        seen = disturbed(image, mask, disturbance, self.cosines, self.slicewise)
+        disturbed_scan = disturbed(image, mask, disturbance, self.cosines, self.slicewise)
         if not bool(mask.any()):
             return None
         # Subjects differ by nature: the networks must not attribute that to the field.
         components = len(self.population.components)
         deviations = torch.from_numpy(0.5 * random.standard_normal(components)).float()
-        anchor = self.population.anchor(seen[mask], self.population.other_subjects(deviations))
+        anchor = self.population.anchor(
+            disturbed_scan[mask], self.population.other_subjects(deviations)
+        )
         step = slice_step(self.grid)
-        part = seen[::step]
-        around = self._surroundings(part, mask[::step], anchor, len(seen))
+        part = disturbed_scan[::step]
+        around = self._surroundings(part, mask[::step], anchor, len(disturbed_scan))
         chosen = torch.from_numpy(random.permutation(len(around.features))[: self.config.voxels])
         chosen = chosen.to(self.device)
         coefficients = torch.tensor(disturbance.field, device=self.device) / anchor.exponent
-        visible = self._visible_terms(part, around, chosen, len(seen)) @ coefficients
+        visible = self._visible_terms(part, around, chosen, len(disturbed_scan)) @ coefficients
         return around.features[chosen], visible
 
     def _surroundings(
@@ -128,7 +130,7 @@ class FieldEstimator:
         Where slices are scaled by their maxima, a field is visible relative to its value at the
         maximum; else relative to its mean.
         """
-        terms = self.cosines.at(around.places[chosen])
+        terms = self.cosines.at(around.positions[chosen])
         if not self.slicewise:
             return terms - terms.mean(dim=0)
         step = slice_step(self.grid)

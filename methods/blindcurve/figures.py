@@ -36,14 +36,14 @@ class Maps(PaperFigure):
             )
         method, test = context.fitted(), context.data.test
         assert isinstance(method, BlindCurve)
-        found, change = [], []
+        maps_of_scans, change = [], []
         for n in context.progress.track(range(len(test)), "maps"):
             scan = test.load([n])
-            its = method.maps(scan.to(method.device))[0]
-            made = its(scan.images[0].to(method.device), scan.masks[0].to(method.device),
+            scan_map = method.maps(scan.to(method.device))[0]
+            harmonized = scan_map(scan.images[0].to(method.device), scan.masks[0].to(method.device),
                        method.cosines).cpu()  # fmt: skip
-            found.append(its)
-            change.append(float((made - scan.images[0]).square().mean()))
+            maps_of_scans.append(scan_map)
+            change.append(float((harmonized - scan.images[0]).square().mean()))
         order = np.argsort(change, kind="stable")
         rows = order[np.unique(np.linspace(0, len(order) - 1, ROWS).round().astype(int))]
         figure = Figure(figsize=(15.0, 3.1 * len(rows) + 1.0))
@@ -55,7 +55,7 @@ class Maps(PaperFigure):
             },
         )  # fmt: skip
         for axes, n in zip(grid, rows, strict=True):
-            self._row(axes, context, method, found[n], int(n))
+            self._row(axes, context, method, maps_of_scans[n], int(n))
         for axis, title in zip(
             grid[0],
             ("source", "bias field found", "curve", "harmonised", "changed by"),
@@ -68,19 +68,25 @@ class Maps(PaperFigure):
         return figure
 
     def _row(
-        self, axes: np.ndarray, context: FigureContext, method: BlindCurve, its: Map, n: int
+        self, axes: np.ndarray, context: FigureContext, method: BlindCurve, scan_map: Map, n: int
     ) -> None:
         scan = context.data.test.load([n])
         image, mask = scan.images[0], scan.masks[0]
         middle = len(image) // 2
         device = method.device
-        made = its(image.to(device), mask.to(device), method.cosines).cpu()
+        harmonized = scan_map(image.to(device), mask.to(device), method.cosines).cpu()
         shape: tuple[int, int, int] = (image.shape[0], image.shape[1], image.shape[2])
-        field = method.cosines.field(its.field, shape).exp().cpu()
+        field = method.cosines.field(scan_map.field, shape).exp().cpu()
         field = torch.where(mask, field, torch.nan)
         grey: dict[str, Any] = {"cmap": "gray", "vmin": 0.0, "vmax": 1.0}
         split: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -0.3, "vmax": 0.3}
-        shown = (image[middle], field[middle], None, made[middle], (made - image)[middle])
+        shown = (
+            image[middle],
+            field[middle],
+            None,
+            harmonized[middle],
+            (harmonized - image)[middle],
+        )
         factors: dict[str, Any] = {"cmap": "PuOr_r", "vmin": 0.6, "vmax": 1.4}
         scales: tuple[dict[str, Any], ...] = (grey, factors, {}, grey, split)
         for axis, picture, scale in zip(axes, shown, scales, strict=True):
@@ -90,20 +96,20 @@ class Maps(PaperFigure):
                 axis.set_yticks([])
                 if scale is not grey:
                     axis.figure.colorbar(drawn, ax=axis, fraction=0.05, pad=0.02)
-        _curves(axes[2], its)
+        _curves(axes[2], scan_map)
         name = scan.subjects[0]
-        if its.flag:
-            axes[0].set_xlabel(f"flagged: {its.flag}", fontsize=8, wrap=True, loc="left")
+        if scan_map.flag:
+            axes[0].set_xlabel(f"flagged: {scan_map.flag}", fontsize=8, wrap=True, loc="left")
         axes[0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=6, fontsize=10)
 
 
-def _curves(axis: Axes, its: Map) -> None:
+def _curves(axis: Axes, scan_map: Map) -> None:
     """Draw the scan's curve, the population's, and no curve."""
-    x = torch.linspace(float(its.curve.x[0]), float(its.curve.x[-1]), _POINTS)
+    x = torch.linspace(float(scan_map.curve.x[0]), float(scan_map.curve.x[-1]), _POINTS)
     axis.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="no change")
     for curve, colour, label in (
-        (its.anchor, "#e69f00", "population's quantiles"),
-        (its.curve, "#0072b2", "applied"),
+        (scan_map.anchor, "#e69f00", "population's quantiles"),
+        (scan_map.curve, "#0072b2", "applied"),
     ):
         axis.plot(x, curve(x.to(curve.x)).cpu(), color=colour, label=label)
     axis.set_xlim(0, 1)

@@ -10,7 +10,7 @@ _CELLS = (6, 8, 8)
 _SHARE = 0.25  # of a cell that must be foreground
 # T1-weighted scans of three real and five simulated scanners had 0.55 and more with another
 # one's mean; inverted ones, T2-weighted ones and those with a bright rim had 0.46 and less.
-_LEAST_LIKENESS = 0.5
+_MIN_LIKENESS = 0.5
 # The limit lies this much further out than the disturbed target scans that it is learned on.
 _TEXTURE_MARGIN = 1.5
 
@@ -43,14 +43,14 @@ class Guard(nn.Module):
     ----------
     template
         `(cells,)`: mean layout of the target's scans; 0 where none has tissue.
-    known
+    defined
         `(cells,)` bool.
     greatest_remoteness
         Limit of the textures.
     """
 
     template: Tensor
-    known: Tensor
+    defined: Tensor
     greatest_remoteness: Tensor
 
     def __init__(self) -> None:
@@ -70,25 +70,25 @@ class Guard(nn.Module):
         standard
             `(m, D)`: standardised textures of disturbed ones.
         """
-        seen = (~layouts.isnan()).sum(dim=0)
-        mean = layouts.nan_to_num().sum(dim=0) / seen.clamp_min(1)
-        self.known.copy_(seen > 0)
+        scans_per_cell = (~layouts.isnan()).sum(dim=0)
+        mean = layouts.nan_to_num().sum(dim=0) / scans_per_cell.clamp_min(1)
+        self.defined.copy_(scans_per_cell > 0)
         self.template.copy_(mean)
         furthest = max(remoteness(row) for row in standard)
         self.greatest_remoteness.fill_(_TEXTURE_MARGIN * furthest)
 
     def likeness(self, cells: Tensor) -> float:
         """Return the correlation of a layout `(cells,)` with the target's mean, in [-1, 1]."""
-        return likeness(cells, torch.where(self.known, self.template, torch.nan))
+        return likeness(cells, torch.where(self.defined, self.template, torch.nan))
 
     def layout_warning(self, cells: Tensor) -> str:
         """Return the reason to leave a scan of this layout `(cells,)` unchanged, or ""."""
         correlation = self.likeness(cells)
-        if correlation >= _LEAST_LIKENESS:
+        if correlation >= _MIN_LIKENESS:
             return ""
         return (
             f"intensity layout differs from the target (correlation {correlation:.2f}, "
-            f"limit {_LEAST_LIKENESS}): another contrast, or not only brain; scan left unchanged"
+            f"limit {_MIN_LIKENESS}): another contrast, or not only brain; scan left unchanged"
         )
 
     def texture_warning(self, standard: Tensor) -> str:

@@ -12,8 +12,8 @@ from .._curves import locate
 from .._quantiles import quantiles
 
 # Quantiles are computed from at most this number of voxels, evenly spaced.
-_ENOUGH = 50_000
-_LEAST_GAP = 1e-5
+_MAX_VOXELS = 50_000
+_MIN_GAP = 1e-5
 
 
 def levels(K: int) -> Tensor:
@@ -26,13 +26,13 @@ def foreground_quantiles(values: Tensor, at: Tensor) -> Tensor:
 
     The inner ones are of evenly spaced values only; the first and the last are exact.
     """
-    inner = quantiles(values[:: max(1, len(values) // _ENOUGH)], at)
+    inner = quantiles(values[:: max(1, len(values) // _MAX_VOXELS)], at)
     return torch.cat((values.min()[None], inner[1:-1], values.max()[None]))
 
 
 def ascending(knots: Tensor) -> Tensor:
     """Return `(..., K)` knots within [0, 1] that ascend strictly, close to those given."""
-    gaps = torch.arange(knots.shape[-1], device=knots.device) * _LEAST_GAP
+    gaps = torch.arange(knots.shape[-1], device=knots.device) * _MIN_GAP
     return torch.cummax(knots.clamp(0, 1), dim=-1).values + gaps
 
 

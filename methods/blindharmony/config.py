@@ -7,7 +7,7 @@ from typing import Any
 
 from harmbench import UserError, at_inference
 
-from .._settings import check_least
+from .._settings import check_minima
 
 # Where the constants below are from:
 #   [S 2.1]  the paper's supplement, section 2.1
@@ -42,7 +42,7 @@ class FlowConfig:
     max_gradient_norm: float = 0.0  # [ours] clip to this norm; 0 is off, as in the paper
     flips: bool = False  # [ours] mirror every other training slice left to right
     mixed_precision: bool = True  # [ours] coupling networks in bfloat16, on hardware with it
-    validate_every: int = 500  # [code] steps between looks at the validation slices
+    validate_every: int = 500  # [code] steps between validations
     validation_slices: int = 775  # [S 2.1] simulated; 760 for the real domains
 
     # Slices per slice index behind the initial mean: simulated shifts 200, real domains
@@ -52,9 +52,9 @@ class FlowConfig:
     slices_at_once: int = at_inference(50)  # [ours] bounds the memory; a scan has 50 slices
 
     def __post_init__(self) -> None:
-        check_least(self, levels=1, steps=1, hidden=1, blocks=1, bins=2, grey_levels=1)
-        check_least(self, training_steps=1, batch_size=1, micro_batches=1, validate_every=1)
-        check_least(self, mean_slices=1, slices_at_once=1)
+        check_minima(self, levels=1, steps=1, hidden=1, blocks=1, bins=2, grey_levels=1)
+        check_minima(self, training_steps=1, batch_size=1, micro_batches=1, validate_every=1)
+        check_minima(self, mean_slices=1, slices_at_once=1)
         if self.batch_size % self.micro_batches:
             raise UserError("micro_batches must divide batch_size")
 

@@ -128,8 +128,8 @@ def _around(brain: Mask) -> tuple[slice, slice]:
     """Return the part of a slice that holds the brain, with a few pixels around it."""
     sides = []
     for axis in (1, 0):
-        places = np.flatnonzero(brain.any(axis=axis))
-        sides.append(slice(max(int(places[0]) - 3, 0), int(places[-1]) + 4))
+        occupied = np.flatnonzero(brain.any(axis=axis))
+        sides.append(slice(max(int(occupied[0]) - 3, 0), int(occupied[-1]) + 4))
     return sides[0], sides[1]
 
 

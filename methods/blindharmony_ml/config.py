@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harmbench import UserError, at_inference
 
-from .._settings import check_least
+from .._settings import check_minima
 from ..blindharmony.config import QUICK_FLOW, TINY_FLOW, BlindHarmonyConfig, FlowConfig
 
 
@@ -35,8 +35,8 @@ class LikelihoodConfig(FlowConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_least(self, field_degree=1, likelihood_slices=1, field_iterations=1)
-        check_least(self, curve_iterations=1, quantiles=2, curve_bins=2)
+        check_minima(self, field_degree=1, likelihood_slices=1, field_iterations=1)
+        check_minima(self, curve_iterations=1, quantiles=2, curve_bins=2)
         for name in ("step", "curve_deviation", "field_deviation"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} must be positive")

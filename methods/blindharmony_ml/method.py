@@ -21,7 +21,7 @@ from .shrinkage import NaturalVariation
 
 # Adam's decay rates: the likelihood has no noise, and a dozen steps are all there are.
 _BETAS = (0.8, 0.95)
-_LEAST = 1e-3  # of the width of the curve's bins
+_MIN_WIDTH = 1e-3  # of the width of the curve's bins
 
 
 class BlindHarmonyLikelihood(Method):
@@ -120,8 +120,8 @@ class BlindHarmonyLikelihood(Method):
             if bool(mask.any()):
                 curve = next(estimates)
                 for i, gain in enumerate(gains):
-                    rest = self.curved(start[mask], curve, gain) - image[mask]
-                    errors[i] += float(rest.square().mean().clamp_min(1e-12).log())
+                    residual = self.curved(start[mask], curve, gain) - image[mask]
+                    errors[i] += float(residual.square().mean().clamp_min(1e-12).log())
         self.gain.fill_(gains[int(errors.argmin())])
         progress.fact("gain", float(self.gain))
 
@@ -170,8 +170,8 @@ class BlindHarmonyLikelihood(Method):
         # Evenly spaced among the slices that show something.
         shown = (start.flatten(1).amax(dim=1) > 0).nonzero().squeeze(1)
         count = min(self.config.likelihood_slices, len(shown))
-        places = ((torch.arange(count, device=shown.device) + 0.5) * len(shown) / count).long()
-        index = shown[places]
+        positions = ((torch.arange(count, device=shown.device) + 0.5) * len(shown) / count).long()
+        index = shown[positions]
         generator = torch_generator(
             int(self.seed), self.name, "noise", scans.subjects[n], scans.sessions[n]
         )
@@ -191,7 +191,7 @@ class BlindHarmonyLikelihood(Method):
     def _curve_knots(self) -> Tensor:
         """Return knots between which the target population has equally many voxels."""
         knots = evenly_spaced_quantiles(self.histogram.knots, self.config.curve_bins + 1)
-        width = knots.diff().clamp_min(_LEAST)
+        width = knots.diff().clamp_min(_MIN_WIDTH)
         return torch.cat((width.new_zeros(1), (width / width.sum()).cumsum(dim=0)))
 
     def curved(self, values: Tensor, curve: Tensor, gain: float) -> Tensor:

@@ -58,18 +58,18 @@ class NaturalVariation:
         subjects
             Whose the n scans are; all of a subject's are left out together.
         """
-        whole = cls.of(coefficients, degrees)
+        variation = cls.of(coefficients, degrees)
         surprises = []
         for subject in sorted(set(subjects)):
             out = torch.tensor([other == subject for other in subjects])
             if bool(out.all()):
-                return whole
-            rest = cls.of(coefficients[~out], degrees)
-            deviations = (coefficients[out] - rest.mean).double()
-            solved = torch.linalg.solve(rest.covariance.double(), deviations.T)
+                return variation
+            others = cls.of(coefficients[~out], degrees)
+            deviations = (coefficients[out] - others.mean).double()
+            solved = torch.linalg.solve(others.covariance.double(), deviations.T)
             surprises.append((deviations.T * solved).mean(dim=0))
         factor = max(1.0, float(torch.cat(surprises).mean()))
-        return replace(whole, covariance=factor * whole.covariance)
+        return replace(variation, covariance=factor * variation.covariance)
 
     def excess(self, coefficients: Tensor, degrees: Tensor, evidence: float) -> Tensor:
         r"""Return the part of a scan's coefficients that is more than natural.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harmbench import UserError, at_inference
 
-from .._settings import check_least
+from .._settings import check_minima
 
 # Where the constants below are from:
 #   [S 2.3]    the supplement of the BlindHarmony paper, section 2.3 and Table 2
@@ -49,9 +49,9 @@ class CycleGANConfig:
     slices_at_once: int = at_inference(50)  # [ours] limits the memory; a scan has 50 slices
 
     def __post_init__(self) -> None:
-        check_least(self, width=1, blocks=0, discriminator_width=1, source_slices=0)
-        check_least(self, target_slices=0, epochs=1, steps=0, batch_size=1, momentum=0)
-        check_least(self, cycle_weight=0, identity_weight=0, pool_size=0, slices_at_once=1)
+        check_minima(self, width=1, blocks=0, discriminator_width=1, source_slices=0)
+        check_minima(self, target_slices=0, epochs=1, steps=0, batch_size=1, momentum=0)
+        check_minima(self, cycle_weight=0, identity_weight=0, pool_size=0, slices_at_once=1)
         if not self.learning_rate > 0:
             raise UserError("learning_rate must be positive")
         if not self.momentum < 1:

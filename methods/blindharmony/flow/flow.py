@@ -28,7 +28,7 @@ def _level(shape: tuple[int, int, int], config: FlowConfig) -> Iterator[transfor
             blocks=config.blocks,
             bins=config.bins,
             tail_bound=config.tail_bound,
-            places=H * W if config.positions else 0,
+            pixels=H * W if config.positions else 0,
         )
     yield LUConv1x1(channels)
 

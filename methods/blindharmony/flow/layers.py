@@ -104,16 +104,16 @@ class LUConv1x1(transforms.OneByOneConvolution):  # type: ignore[misc]
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
         for name, indices in (("lower", self.lower_indices), ("upper", self.upper_indices)):
-            places = torch.from_numpy(indices[0] * channels + indices[1])
-            self.register_buffer(f"{name}_places", places, persistent=False)
+            positions = torch.from_numpy(indices[0] * channels + indices[1])
+            self.register_buffer(f"{name}_positions", positions, persistent=False)
         self.register_buffer("eye", torch.eye(channels), persistent=False)
 
     def _factors(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Return L and U, each `(C, C)`."""
         C = self.features
         empty = self.bias.new_zeros(C * C, dtype=dtype)
-        L = empty.scatter(0, self.lower_places, self.lower_entries.to(dtype)).view(C, C)
-        U = empty.scatter(0, self.upper_places, self.upper_entries.to(dtype)).view(C, C)
+        L = empty.scatter(0, self.lower_positions, self.lower_entries.to(dtype)).view(C, C)
+        U = empty.scatter(0, self.upper_positions, self.upper_entries.to(dtype)).view(C, C)
         diagonal = F.softplus(self.unconstrained_upper_diag.to(dtype)) + self.eps
         return L + self.eye, U + torch.diag(diagonal)
 
@@ -159,17 +159,17 @@ class CouplingNet(ConvResidualNet):  # type: ignore[misc]
 
     Parameters
     ----------
-    places
+    pixels
         Pixels of the images that the network is for: each has a learned offset of its
-        own in the first hidden layer, which convolutions cannot know; 0 is without, as in
+        own in the first hidden layer, which convolutions cannot know; 0 for no offsets, as in
         nflows.
     """
 
     position: Tensor | None
 
-    def __init__(self, *args: Any, places: int = 0, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, pixels: int = 0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        offsets = nn.Parameter(torch.zeros(places, self.hidden_channels)) if places else None
+        offsets = nn.Parameter(torch.zeros(pixels, self.hidden_channels)) if pixels else None
         self.register_parameter("position", offsets)
 
     def parameters_of(self, x: Tensor, like: Tensor, features: int) -> Tensor:
@@ -206,7 +206,7 @@ class SplineCoupling(transforms.PiecewiseRationalQuadraticCouplingTransform):  #
         Width and residual blocks of the coupling network.
     bins, tail_bound
         K and B; outside of [-B, B] the transform is the identity.
-    places
+    pixels
         As of `CouplingNet`.
     """
 
@@ -218,7 +218,7 @@ class SplineCoupling(transforms.PiecewiseRationalQuadraticCouplingTransform):  #
         blocks: int,
         bins: int,
         tail_bound: float,
-        places: int = 0,
+        pixels: int = 0,
     ) -> None:
         def net(features: int, parameters: int) -> CouplingNet:
             return CouplingNet(
@@ -227,7 +227,7 @@ class SplineCoupling(transforms.PiecewiseRationalQuadraticCouplingTransform):  #
                 hidden_channels=hidden,
                 num_blocks=blocks,
                 use_batch_norm=True,
-                places=places,
+                pixels=pixels,
             )
 
         super().__init__(

@@ -58,13 +58,13 @@ def _bin(t: Tensor, parameters: Tensor, K: int, scale: float, *, inverse: bool) 
     knots = torch.addcmul(MIN_BIN * count, ends[axis, : K - 1], share[axis], value=1 - MIN_BIN * K)
     below = knots.le_(t)
     k = below.sum(dim=0)
-    place = k.long().mul_(C * N).flatten().add_(torch.arange(C * N, device=t.device))
-    size = e.flatten(1).index_select(1, place).view(2, C, N)
-    start = ends.flatten(1).index_select(1, place).view(2, C, N).sub_(size).mul_(share)
+    position = k.long().mul_(C * N).flatten().add_(torch.arange(C * N, device=t.device))
+    size = e.flatten(1).index_select(1, position).view(2, C, N)
+    start = ends.flatten(1).index_select(1, position).view(2, C, N).sub_(size).mul_(share)
     # The outermost knots have the tails' slope; what is picked there is any other row.
     flat = rows.flatten()
-    left = flat[(2 * K - 1) * C * N :].index_select(0, place).view(C, N)
-    right = flat[2 * K * C * N :].index_select(0, place.clamp_max_((K - 1) * C * N - 1))
+    left = flat[(2 * K - 1) * C * N :].index_select(0, position).view(C, N)
+    right = flat[2 * K * C * N :].index_select(0, position.clamp_max_((K - 1) * C * N - 1))
     tail = t.new_full((), _TAIL_LOGIT)
     left = torch.lerp(tail, left, below[0])
     right = torch.lerp(right.view(C, N), tail, below[-1])
@@ -85,12 +85,12 @@ class _Piece(NamedTuple):
     bend: Tensor  # d0 + d1 - 2 s
 
 
-def _piece(t: Tensor, found: _Bin, K: int, *, inverse: bool) -> _Piece:
+def _piece(t: Tensor, selected: _Bin, K: int, *, inverse: bool) -> _Piece:
     """Solve for theta."""
     free = 1 - MIN_BIN * K
-    x, y = torch.add(found.k * MIN_BIN, found.start, alpha=free).unbind()
-    w, h = (found.size * free).add_(MIN_BIN).unbind()
-    d0, d1 = F.softplus(found.slopes).add_(MIN_SLOPE).unbind()
+    x, y = torch.add(selected.k * MIN_BIN, selected.start, alpha=free).unbind()
+    w, h = (selected.size * free).add_(MIN_BIN).unbind()
+    d0, d1 = F.softplus(selected.slopes).add_(MIN_SLOPE).unbind()
     s = h / w
     bend = (d0 + d1).sub_(s, alpha=2)
     if inverse:
@@ -110,18 +110,18 @@ def _piece(t: Tensor, found: _Bin, K: int, *, inverse: bool) -> _Piece:
 
 def _evaluate(p: _Piece, *, inverse: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Return the result in the unit square, theta (1 - theta), and the denominator."""
-    rest = (1 - p.theta).mul_(p.theta)
-    denominator = torch.addcmul(p.s, p.bend, rest)
+    theta_product = (1 - p.theta).mul_(p.theta)
+    denominator = torch.addcmul(p.s, p.bend, theta_product)
     if inverse:
-        return torch.addcmul(p.x, p.theta, p.w), rest, denominator
-    numerator = (p.theta * p.theta).mul_(p.s).addcmul_(p.d0, rest)
-    return torch.addcmul(p.y, p.h, numerator.div_(denominator)), rest, denominator
+        return torch.addcmul(p.x, p.theta, p.w), theta_product, denominator
+    numerator = (p.theta * p.theta).mul_(p.s).addcmul_(p.d0, theta_product)
+    return torch.addcmul(p.y, p.h, numerator.div_(denominator)), theta_product, denominator
 
 
-def _slope_numerator(p: _Piece, rest: Tensor) -> Tensor:
+def _slope_numerator(p: _Piece, theta_product: Tensor) -> Tensor:
     """Return the numerator of the derivative (equation 5) without its factor s^2."""
     opposite = 1 - p.theta
-    numerator = opposite.mul_(opposite).mul_(p.d0).addcmul_(p.s, rest, value=2)
+    numerator = opposite.mul_(opposite).mul_(p.d0).addcmul_(p.s, theta_product, value=2)
     return numerator.addcmul_(p.d1, p.theta * p.theta)
 
 
@@ -152,14 +152,14 @@ class _Spline(torch.autograd.Function):
         inverse: bool,
     ) -> tuple[Tensor, Tensor]:
         inside, t = _unit(inputs, bound)
-        found = _bin(t, parameters, bins, scale, inverse=inverse)
-        piece = _piece(t, found, bins, inverse=inverse)
-        result, rest, denominator = _evaluate(piece, inverse=inverse)
+        selected = _bin(t, parameters, bins, scale, inverse=inverse)
+        piece = _piece(t, selected, bins, inverse=inverse)
+        result, theta_product, denominator = _evaluate(piece, inverse=inverse)
         logabsdet = (piece.s / denominator).log_().mul_(2)
-        logabsdet += _slope_numerator(piece, rest).log_()
+        logabsdet += _slope_numerator(piece, theta_product).log_()
         if inverse:
             logabsdet.neg_()
-        ctx.save_for_backward(inputs, inside, *found, *piece)
+        ctx.save_for_backward(inputs, inside, *selected, *piece)
         ctx.options = bins, bound, scale, inverse
         return _outputs(result, inputs, inside, bound), logabsdet
 
@@ -169,7 +169,7 @@ class _Spline(torch.autograd.Function):
         inputs, inside, *saved = ctx.saved_tensors
         K, bound, scale, inverse = ctx.options
         fields = len(_Bin._fields)
-        found, p = _Bin(*saved[:fields]), _Piece(*saved[fields:])
+        selected, p = _Bin(*saved[:fields]), _Piece(*saved[fields:])
         # With r = theta (1 - theta): the curve is y + h P / Q, where P = s theta^2 + d0 r and
         # Q = s + bend r, and its log-slope 2 log(s / Q) + log R, R of equation 5.
         theta, s = p.theta, p.s
@@ -209,10 +209,10 @@ class _Spline(torch.autograd.Function):
         d_w = torch.addcmul(d_w, d_s, s, value=-1)
         free = 1 - MIN_BIN * K
         d_parameters = _bin_gradient(
-            found,
+            selected,
             torch.stack((d_x, d_y)).mul_(free),
             torch.stack((d_w, d_h)).mul_(free),
-            torch.stack((d_d0, d_d1)).mul_(found.slopes.sigmoid()),
+            torch.stack((d_d0, d_d1)).mul_(selected.slopes.sigmoid()),
             scale,
         )
         d_inputs = torch.where(inside == inputs, d_t.div_(2 * bound), d_outputs)
@@ -220,23 +220,23 @@ class _Spline(torch.autograd.Function):
 
 
 def _bin_gradient(
-    found: _Bin, d_start: Tensor, d_size: Tensor, d_slopes: Tensor, scale: float
+    selected: _Bin, d_start: Tensor, d_size: Tensor, d_slopes: Tensor, scale: float
 ) -> Tensor:
     """Return d loss / d parameters `(C, 3 K - 1, N)`, given that by what `_bin` found."""
-    _, K, C, N = found.e.shape
+    _, K, C, N = selected.e.shape
     # d/d logit_j = p_j (d/dp_j - sum_i p_i d/dp_i), where d/dp_j is d_start for the bins
     # before k, d_size for bin k and 0 after it; so the sum is known already.
-    share = found.share * scale
-    mean = (d_start * found.start).addcmul_(d_size, found.size)
+    share = selected.share * scale
+    mean = (d_start * selected.start).addcmul_(d_size, selected.size)
     j = torch.arange(K, device=share.device, dtype=share.dtype)[:, None, None]
-    ahead = found.k - j  # 0 at bin k alone
+    ahead = selected.k - j  # 0 at bin k alone
     at = (ahead == 0).to(share.dtype)
     before = ahead.clamp_(0, 1)
     rows = share.new_empty(3 * K - 1, C, N)
     d_logits = rows[: 2 * K].view(2, K, C, N)
     torch.mul(before, (d_start * share)[:, None], out=d_logits)
     d_logits.addcmul_(at, (d_size * share)[:, None]).sub_(mean.mul_(share)[:, None])
-    d_logits.mul_(found.e)
+    d_logits.mul_(selected.e)
     torch.mul(at[1:], d_slopes[0], out=rows[2 * K :])
     rows[2 * K :].addcmul_(at[:-1], d_slopes[1])
     return rows.transpose(0, 1)
@@ -289,6 +289,6 @@ def rational_quadratic_value(
 ) -> Tensor:
     """Return the outputs of `rational_quadratic` alone; not to be differentiated."""
     inside, t = _unit(inputs, bound)
-    found = _bin(t, parameters, bins, scale, inverse=inverse)
-    result, _, _ = _evaluate(_piece(t, found, bins, inverse=inverse), inverse=inverse)
+    selected = _bin(t, parameters, bins, scale, inverse=inverse)
+    result, _, _ = _evaluate(_piece(t, selected, bins, inverse=inverse), inverse=inverse)
     return _outputs(result, inputs, inside, bound)

@@ -24,11 +24,11 @@ from .flow import Flow
 
 def mean_slices(scans: ScanSet, count: int, generator: torch.Generator) -> Tensor:
     """Return the mean `(S, H, W)` over `count` scans drawn without replacement, or over all."""
-    places = torch.randperm(len(scans), generator=generator)[:count].tolist()
+    indices = torch.randperm(len(scans), generator=generator)[:count].tolist()
     total = torch.zeros(scans.grid.shape, dtype=torch.float64)
-    for start in range(0, len(places), 8):
-        total += scans.load(places[start : start + 8]).images.sum(dim=0, dtype=torch.float64)
-    return (total / len(places)).float()
+    for start in range(0, len(indices), 8):
+        total += scans.load(indices[start : start + 8]).images.sum(dim=0, dtype=torch.float64)
+    return (total / len(indices)).float()
 
 
 class Validation:

@@ -44,7 +44,7 @@ _A = torch.tensor(
     [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]],
     dtype=torch.float64,
 )
-INPUT, FILTER, OUTPUT = (torch.kron(one, one) for one in (_B, _G, _A))
+INPUT, FILTER, OUTPUT = (torch.kron(matrix, matrix) for matrix in (_B, _G, _A))
 # The element at the point (1, 1), which adds to each of the 16 outputs as it is.
 _ONE = 7
 # Tiles at once: with 96 channels each of two buffers is 1.8 MiB.
@@ -146,17 +146,17 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     y = x.new_empty(B, 4 * rows, 4 * columns, D)
     chunks = list(_chunks(B, rows, columns))
     padded, tiles, filters = _sizes(chunks[0], C, D)
-    border, one, two, U = _WORKSPACE.take(x, padded, tiles, tiles, filters)
+    border, buffer_1, buffer_2, U = _WORKSPACE.take(x, padded, tiles, tiles, filters)
     U = _filters(weight.permute(2, 3, 1, 0), U)
     into, out_of = INPUT.to(x), OUTPUT.to(x)
     for chunk in chunks:
         T = chunk.tiles
-        d = one[: 36 * T * C].view(36, -1)
+        d = buffer_1[: 36 * T * C].view(36, -1)
         d.view(6, 6, *chunk.grid, C).copy_(_input_tiles(x, chunk, border))
-        V = torch.mm(into, d, out=two[: 36 * T * C].view(36, -1)).view(36, T, C)
-        M = torch.bmm(V, U, out=one[: 36 * T * D].view(36, T, D))
+        V = torch.mm(into, d, out=buffer_2[: 36 * T * C].view(36, -1)).view(36, T, C)
+        M = torch.bmm(V, U, out=buffer_1[: 36 * T * D].view(36, T, D))
         M[_ONE] += bias
-        Y = torch.mm(out_of, M.view(36, -1), out=two[: 16 * T * D].view(16, -1))
+        Y = torch.mm(out_of, M.view(36, -1), out=buffer_2[: 16 * T * D].view(16, -1))
         _output_tiles(y, chunk).copy_(Y.view(4, 4, *chunk.grid, D))
     return y[:, :H, :W].contiguous()
 
@@ -185,7 +185,7 @@ def gradients(
     # Gradients of the images of one chunk, with the border that their tiles reach into.
     shape = (chunks[0].grid[0], 4 * rows + 2, 4 * columns + 2, C)
     sizes = (padded, tiles, tiles, tiles, filters, filters, math.prod(shape))
-    border, one, two, three, U, d_U, d_padded = _WORKSPACE.take(x, *sizes)
+    border, buffer_1, buffer_2, buffer_3, U, d_U, d_padded = _WORKSPACE.take(x, *sizes)
     d_padded = d_padded.view(shape)
     U, d_U = _filters(weight.permute(2, 3, 0, 1), U), d_U.zero_().view(36, D, C)
     into, back, out_of = INPUT.to(x), INPUT.t().to(x), OUTPUT.t().to(x)
@@ -194,28 +194,28 @@ def gradients(
         T = chunk.tiles
         if chunk.first == 0:
             d_padded.zero_()
-        d_Y = one[: 16 * T * D].view(16, -1)
+        d_Y = buffer_1[: 16 * T * D].view(16, -1)
         d_Y.view(4, 4, *chunk.grid, D).copy_(_output_tiles(d_y, chunk))
-        d_M = torch.mm(out_of, d_Y, out=three[: 36 * T * D].view(36, -1)).view(36, T, D)
+        d_M = torch.mm(out_of, d_Y, out=buffer_3[: 36 * T * D].view(36, -1)).view(36, T, D)
         if trained:
-            d = one[: 36 * T * C].view(36, -1)
+            d = buffer_1[: 36 * T * C].view(36, -1)
             d.view(6, 6, *chunk.grid, C).copy_(_input_tiles(x, chunk, border))
-            V = torch.mm(into, d, out=two[: 36 * T * C].view(36, -1)).view(36, T, C)
+            V = torch.mm(into, d, out=buffer_2[: 36 * T * C].view(36, -1)).view(36, T, C)
             d_U.baddbmm_(d_M.transpose(1, 2), V)
-        d_V = torch.bmm(d_M, U, out=one[: 36 * T * C].view(36, T, C))
-        d_d = torch.mm(back, d_V.view(36, -1), out=two[: 36 * T * C].view(36, -1))
+        d_V = torch.bmm(d_M, U, out=buffer_1[: 36 * T * C].view(36, T, C))
+        d_d = torch.mm(back, d_V.view(36, -1), out=buffer_2[: 36 * T * C].view(36, -1))
         d_tiles = d_d.view(6, 6, *chunk.grid, C).permute(2, 3, 0, 4, 1, 5)
         corner = d_padded.storage_offset() + 4 * chunk.first * row
         count, high, wide = chunk.grid
         # A tile's inner 4 x 4 lies apart from other tiles', and so does each of its edges.
         for top, height in ((0, 4), (4, 2)):
             for left, width in ((0, 4), (4, 2)):
-                place = d_padded.as_strided(
+                target = d_padded.as_strided(
                     (count, high, height, wide, width, C),
                     (image, 4 * row, row, 4 * column, column, 1),
                     corner + top * row + left * column,
                 )
-                place += d_tiles[:, :, top : top + height, :, left : left + width]
+                target += d_tiles[:, :, top : top + height, :, left : left + width]
         if chunk.first + chunk.rows == rows:
             d_x[chunk.images] = d_padded[: chunk.grid[0], 1 : H + 1, 1 : W + 1]
     if not trained:

@@ -57,6 +57,6 @@ def test_surroundings_lie_in_the_scan(shape):
     n = -(-shape[0] // step) * (shape[1] // 2) * (shape[2] // 2)
     assert found.features.shape == (n, N_SURROUNDINGS)
     assert found.features.isfinite().all()
-    assert found.places.min() > 0
-    assert found.places.max() < 1
+    assert found.positions.min() > 0
+    assert found.positions.max() < 1
     assert found.slices.max() < shape[0]

@@ -249,7 +249,7 @@ def test_layers_compile_without_a_graph_break(make):
 def test_positions_are_offsets_that_convolutions_cannot_know():
     H, W = 4, 6
     plain = at_random(SplineCoupling(4, hidden=6, blocks=1, bins=4, tail_bound=B))
-    placed = at_random(SplineCoupling(4, hidden=6, blocks=1, bins=4, tail_bound=B, places=H * W))
+    placed = at_random(SplineCoupling(4, hidden=6, blocks=1, bins=4, tail_bound=B, pixels=H * W))
     placed.load_state_dict(plain.state_dict(), strict=False)
     x = torch.randn(3, 4, H, W, dtype=torch.float64)
     offsets = placed.transform_net.position
@@ -270,7 +270,7 @@ def test_positions_are_offsets_that_convolutions_cannot_know():
 
 
 def test_a_coupling_with_positions_is_invertible_and_knows_its_jacobian():
-    coupling = at_random(SplineCoupling(4, hidden=6, blocks=1, bins=4, tail_bound=B, places=6))
+    coupling = at_random(SplineCoupling(4, hidden=6, blocks=1, bins=4, tail_bound=B, pixels=6))
     x = 2 * torch.randn(2, 4, 2, 3, dtype=torch.float64)
     y, logabsdet = coupling(x)
     back, back_logabsdet = coupling.inverse(y)
