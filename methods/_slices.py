@@ -1,4 +1,4 @@
-"""What methods that translate slices one by one share: how much they train on, and applying."""
+"""Shared by methods that translate single slices: limits of training, and application."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harmbench import Scans, ScanSet
 def first_scans(scans: ScanSet, slices: int) -> ScanSet:
     """Return the first scans with at most `slices` slices together, at least one; all if 0.
 
-    The first, not drawn ones, so that pairs stay at the same place in two sets.
+    They are not drawn at random, so that pairs keep the same index in two sets.
     """
     count = max(1, slices // scans.grid.shape[0])
     if slices == 0 or count >= len(scans):
@@ -23,7 +23,7 @@ def first_scans(scans: ScanSet, slices: int) -> ScanSet:
 
 
 def training_steps(steps: int, epochs: int, slices: int, batch_size: int) -> int:
-    """Return `steps`, or if it is 0 as many as `epochs` times through the slices take."""
+    """Return `steps`, or the number of steps of `epochs` passes over the slices if it is 0."""
     return steps or epochs * math.ceil(slices / batch_size)
 
 

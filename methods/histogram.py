@@ -18,7 +18,7 @@ def interpolate(x: Tensor, source: Tensor, target: Tensor) -> Tensor:
     Parameters
     ----------
     x
-        `(n,)`; what lies outside the knots goes to the nearer end.
+        `(n,)`; values outside the knots are mapped to the nearer end.
     source, target
         `(K,)`, each ascending. Where several knots of `source` are equal (voxels of one
         intensity cannot be distinguished), `x` goes to the middle of their targets.
@@ -85,7 +85,7 @@ class HistogramConfig:
 class Histogram(Method):
     """Maps each scan's foreground quantiles onto the target population's.
 
-    One monotone curve a scan, of the whole volume: slices alone have too few voxels of
+    One monotone curve per scan, for the whole volume: single slices have too few voxels of
     each tissue. The population's quantiles are the mean of its scans' quantile functions
     (standardisation of Nyul and Udupa, with many landmarks): pooling all voxels instead
     would give the wider histogram of a population, which no single subject has.
@@ -114,7 +114,7 @@ class Histogram(Method):
         self.knots.copy_(population_quantiles(data.target, self.config.quantiles, progress))
 
     def forward(self, scans: Scans) -> Scans:
-        """Match N scans, each by itself; what is not foreground stays as it is."""
+        """Match N scans independently; the background does not change."""
         pairs = zip(scans.images, scans.masks, strict=True)
         matched = [match(image, mask, self.knots) for image, mask in pairs]
         return scans.with_images(torch.stack(matched) if matched else scans.images.clone())

@@ -17,7 +17,7 @@ class Scale(Method):
     """Scales each slice to the mean L2 norm of the target's slices at its index.
 
     BlindHarmony starts from the target's mean slice, whose norm sets the scale of its
-    output; what this baseline gains is gained without looking at contrast at all.
+    output. The gain of this baseline over `identity` is due to scale only, not to contrast.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Scale(Method):
         self.norms.copy_(total / len(data.target))
 
     def forward(self, scans: Scans) -> Scans:
-        """Scale N scans; an empty slice stays empty, and what exceeds 1 is clipped."""
+        """Scale N scans; an empty slice stays empty, and values above 1 are clipped."""
         own_norms = norms(scans.images)
         factor = torch.where(own_norms > 0, self.norms / own_norms, 0)
         return scans.with_images((scans.images * factor[..., None, None]).clamp(0, 1))

@@ -31,7 +31,7 @@ from ._slices import first_scans, training_steps, translate
 
 # Where the constants below are from:
 #   [S 2.2]  the supplement of the BlindHarmony paper, section 2.2 and Table 2
-#   [R 2015] Ronneberger et al. 2015, the U-Net that [S 2.2] names, for what it leaves open
+#   [R 2015] Ronneberger et al. 2015, the U-Net that [S 2.2] names, for unspecified details
 #   [ours]   a choice of this project
 
 
@@ -39,10 +39,10 @@ from ._slices import first_scans, training_steps, translate
 class UNetConfig:
     """Settings of the network and its training; the defaults are the paper's.
 
-    The paper trains on all pairs that there are: 102, 195, 503 and 387 sessions of 50
+    The paper trains on all available pairs: 102, 195, 503 and 387 sessions of 50
     slices for domains 1 to 4 (Table 2), and 76,775 slices of simulated pairs. A method does
-    not know its task, so the largest is what it takes at most; for another number, such as
-    domain 1's on more data, say `--set unet.training_slices=5100`.
+    not know its task, so the default limit is the largest of these numbers. For another one,
+    such as that of domain 1, use `--set unet.training_slices=5100`.
 
     Raises
     ------
@@ -52,7 +52,7 @@ class UNetConfig:
 
     levels: int = 4  # [S 2.2] "4 Down blocks and 4 Up blocks"
     width: int = 64  # [R 2015] channels at full resolution; doubled by each Down block
-    residual: bool = False  # [ours] the network says what to add; [S 2.2] names no such sum
+    residual: bool = False  # [ours] the network's output is added to the input; not in [S 2.2]
 
     training_slices: int = 76_775  # [S 2.2] limit of pairs of slices; 0 is no limit
     epochs: int = 120  # [S 2.2]
@@ -72,7 +72,7 @@ class UNetConfig:
 
 PRESETS = {
     "paper": UNetConfig(),
-    # What one CPU core fits in a minute and a half, on slices of a quarter of the pixels [ours].
+    # Fitted on one CPU core in a minute and a half, on slices of a quarter of the pixels [ours].
     "quick": UNetConfig(
         width=8,
         residual=True,
@@ -81,7 +81,7 @@ PRESETS = {
         learning_rate=3e-3,
         annealed=True,
     ),
-    # What `harmbench check` fits within a second [ours].
+    # For `harmbench check`: fitted within a second [ours].
     "tiny": UNetConfig(width=4, residual=True, steps=8, batch_size=4, learning_rate=1e-2),
 }
 
@@ -90,23 +90,23 @@ class UNet(nn.Module):
     """Levels of two convolutions, going down by max-pooling and up by bilinear upsampling.
 
     Every level is two times convolution 3 x 3, batch normalisation and ReLU [S 2.2], with
-    `width * 2^level` channels. What comes up is put beside what went down at the same
-    resolution; upsampling has no convolution of its own. A last convolution 1 x 1 [R 2015]
-    makes the image, of any range.
+    `width * 2^level` channels. Upsampled features are concatenated with those of the same
+    resolution on the way down; upsampling has no convolution. A last 1 x 1 convolution
+    [R 2015] returns the image, of any range.
     """
 
     def __init__(self, levels: int, width: int) -> None:
         super().__init__()
         widths = [width * 2**level for level in range(levels + 1)]
-        # No bias: the batch normalisation that follows takes it off again.
+        # No bias: the batch normalisation that follows removes it.
         block: dict[str, Any] = {"act": "relu", "norm": "batch", "bias": False}
         self.first = TwoConv(2, 1, width, **block)
         self.down = nn.ModuleList(
             Down(2, widths[level], widths[level + 1], **block) for level in range(levels)
         )
         # Halves of an odd number of rows (72 are 4.5 x 16) are rounded down on the way down;
-        # on the way up the last row is repeated, of the features alone, so that no pixel of
-        # the image is made up. It is background: heads do not reach the edge.
+        # on the way up the last row of the features (not of the image) is repeated. It is
+        # background: heads do not reach the edge.
         self.up = nn.ModuleList(
             UpCat(
                 2,
@@ -136,7 +136,7 @@ class UNet(nn.Module):
 
 
 class UNetMethod(Method):
-    """Learns from pairs what the target scanner makes of a slice of the source scanner.
+    """Learns from pairs to translate slices of the source scanner into the target scanner's.
 
     The supervised baseline of Jeong et al., ICCV 2023, after Ronneberger et al. 2015.
     """

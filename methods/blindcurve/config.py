@@ -80,7 +80,7 @@ class BlindCurveConfig:
 PRESETS = {
     "quick": BlindCurveConfig(),
     "paper": BlindCurveConfig(),
-    # What `harmbench check` fits within seconds.
+    # For `harmbench check`: fitted within seconds.
     "tiny": BlindCurveConfig(
         knots=12,
         components=2,

@@ -90,7 +90,7 @@ class CurveEstimator:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LearnedCurves:
-    """What disturbed scans of the target show of textures.
+    """The results of fitting curves to disturbed scans of the target.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ class CurveLearner:
         """Fit the regression; the random streams are called after `name`."""
         config, population, target = self.config, self.population, self.target
         count = max(config.curve_disturbances, len(target))
-        # Fields are removed before the curve, and what is left of one is not part of a curve.
+        # Fields are removed before the curve is estimated, so no field is drawn here.
         family = disturbance_family(config, fields=False)
         draws = draw_disturbances(
             len(target), count, family, self.cosines, seed=seed, names=(name, "curves")

@@ -22,7 +22,7 @@ _STEPS = 5  # of the random curve
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """How far a scanner's look may differ from the target's.
+    """The distribution of disturbances.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ def disturbance_family(config: BlindCurveConfig, *, fields: bool) -> Family:
 
 @dataclass(frozen=True, kw_only=True)
 class Disturbance:
-    """What is done to a scan, in plain numbers.
+    """The parameters of one disturbance of a scan, as plain numbers.
 
     Attributes
     ----------
@@ -115,8 +115,8 @@ def draw_disturbances(
 def draw_part(random: np.random.Generator) -> tuple[tuple[float, float], ...]:
     """Draw a part of a scan: its ends along slice, row and column, in [0, 1].
 
-    Some slices, some columns, the middle, or all. A part has other shares of the tissues than
-    a brain, as have subjects who are unlike those that were seen.
+    An interval of slices, of columns, the middle, or all. The tissue fractions of a part differ
+    from those of a brain, as in subjects who differ from the training subjects.
     """
     size = random.uniform(0.35, 1)
     start = random.uniform(0, 1 - size)
@@ -132,7 +132,7 @@ def draw_part(random: np.random.Generator) -> tuple[tuple[float, float], ...]:
 
 
 def within(mask: Tensor, part: tuple[tuple[float, float], ...]) -> Tensor:
-    """Return the foreground `(S, H, W)` that lies in a part; all of it if that is nothing."""
+    """Return the foreground `(S, H, W)` that lies in a part; all of it if the part has none."""
     box = torch.zeros_like(mask)
     ends = [
         slice(round(low * n), max(round(high * n), round(low * n) + 1))

@@ -10,10 +10,10 @@ from torch.nn import functional as F
 
 from harmbench import Grid
 
-# Surroundings are looked at on slices at about this distance, in mm, and pixels of this size.
+# Surroundings are computed on slices at about this distance, and on pixels of this size, in mm.
 _BETWEEN = 2.4
 _PIXEL = 4.8
-_WINDOWS = (3, 5, 9)  # voxels along each side; each is the mean of the one before
+_WINDOWS = (3, 5, 9)  # voxels along each side; each is the mean over the previous one
 _MIN_VARIANCE = 1e-6
 N_SURROUNDINGS = 2 + 7 * len(_WINDOWS) + 3
 
@@ -46,15 +46,15 @@ def textures(local: LocalMoments, edges: Tensor) -> Tensor:
     """Return how local variances are distributed at each intensity: `(4 (B + 1),)`.
 
     In the order of noise, texture and edges weigh in: logarithms of the harmonic, geometric and
-    arithmetic mean, and the deviation of the logarithm.  A curve stretches the noise along
+    arithmetic mean, and the deviation of the logarithm. A curve stretches the noise along
     with the intensities, so that this profile shows its slope.
 
     Parameters
     ----------
     local
-        Of a scan whose quantiles are matched to the population's.
+        Moments of a scan whose quantiles are matched to the population's.
     edges
-        `(B,)` that part the intensities.
+        `(B,)`: ascending limits of the intensity bins.
     """
     inside = local.share > 0.99
     variance = local.variance[inside]
@@ -86,7 +86,7 @@ def two_scales(h: Tensor, mask: Tensor, edges: Tensor) -> Tensor:
 
 
 def slice_step(grid: Grid) -> int:
-    """Return the distance, in slices, of those whose surroundings are looked at."""
+    """Return the step, in slices, between slices on which surroundings are computed."""
     return max(1, round(_BETWEEN / grid.spacing[0]))
 
 
@@ -99,9 +99,9 @@ class Surroundings:
     features
         `(n, N_SURROUNDINGS)`.
     positions
-        `(n, 3)` in [0, 1]: where in the scan, along slice, row and column.
+        `(n, 3)` in [0, 1]: position in the scan along slice, row and column.
     slices
-        `(n,)` int64: the slice of the scan that each is in.
+        `(n,)` int64: index of each one's slice.
     """
 
     features: Tensor
@@ -110,18 +110,18 @@ class Surroundings:
 
     @classmethod
     def of(cls, h: Tensor, mask: Tensor, edges: Tensor, grid: Grid, count: int) -> Surroundings:
-        """Compute them of every `slice_step`-th slice of a scan.
+        """Compute the features on every `slice_step`-th slice of a scan.
 
         Parameters
         ----------
         h, mask
             `(s, H, W)`: those slices, matched to the population's quantiles.
         edges
-            `(5,)` that part the intensities.
+            `(5,)`: ascending limits of the intensity bins.
         grid
-            For the voxels' size.
+            Gives the voxel size.
         count
-            Slices that the scan has.
+            Number of slices of the scan.
         """
         local = LocalMoments.of(h, mask)
         factors = [1] + [
@@ -151,7 +151,7 @@ class Surroundings:
 
 
 def _means_of_nine(x: Tensor) -> Tensor:
-    """Return means over windows of 3 x 3 of `(..., H, W)`, beyond the border of zeros.
+    """Return means over 3 x 3 windows of `(..., H, W)`, padded with zeros.
 
     Sums of shifted copies take a sixth of the time of torch's own pooling.
     """
@@ -161,7 +161,7 @@ def _means_of_nine(x: Tensor) -> Tensor:
 
 
 def window_means(x: Tensor, size: int) -> Tensor:
-    """Return means over cubes of `size` voxels around each, beyond the border of zeros.
+    """Return means over cubes of `size` voxels around each voxel, padded with zeros.
 
     Parameters
     ----------

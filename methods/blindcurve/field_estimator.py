@@ -93,7 +93,7 @@ class FieldEstimator:
     def training_voxels(
         self, image: Tensor, mask: Tensor, disturbance: Disturbance, random: np.random.Generator
     ) -> tuple[Tensor, Tensor] | None:
-        """Disturb a scan and draw voxels: `(n, D)` features and the field seen there, `(n,)`.
+        """Disturb a scan and draw voxels: `(n, D)` features and the field at these voxels, `(n,)`.
 
         None for a scan without foreground.
         """
@@ -160,7 +160,7 @@ def train_field_networks(
     )
     steps = config.training_steps
     schedule = OneCycleLR(optimizer, config.learning_rate, total_steps=steps + 1, pct_start=0.1)
-    # A network does not train on the subjects of its own fold, unless there is a single fold.
+    # A network is not trained on the subjects of its fold, unless there is only one fold.
     folds = torch.arange(config.folds, device=device)[:, None]
     single = (int(subject_of_scan.max()) < 1) | (config.folds < 2)
 
@@ -212,7 +212,7 @@ def _voxel_pool(
 def natural_fields(
     estimator: FieldEstimator, target: ScanSet, subject_of_scan: Tensor, validation: ScanSet
 ) -> NaturalVariation:
-    """Estimate the fields of undisturbed scans by networks that have not seen them."""
+    """Estimate the fields of undisturbed scans by networks that were not trained on them."""
     fields: list[Tensor] = []
     subjects: list[str] = []
     folds_of_target = (subject_of_scan % estimator.config.folds).tolist()
@@ -231,10 +231,10 @@ def beyond_natural(
 ) -> Tensor:
     """Return a field `(P,)`, or a part of it where target scans may have one like it by nature.
 
-    A scan of the target may keep what it has by nature; from a scan of another scanner it
-    is better removed, too, since this subject's target scan has another one.
+    A scan of the target may keep its natural field. From a scan of another scanner it is
+    better to remove that, too, because the subject's target scan has a different one.
     """
     variation = NaturalVariation(mean.cpu(), covariance.cpu())
     excess = variation.excess(field.cpu(), degrees, config.evidence)
-    # All of it: the posterior mean, which removes less, is 1 to 2 dB short of that.
+    # The whole field: removing the posterior mean, which is smaller, costs 1 to 2 dB.
     return (1.0 if bool(excess.any()) else config.natural) * (field - mean)

@@ -1,4 +1,4 @@
-"""Detect scans whose difference from the target is more than a curve and a bias field."""
+"""Detect scans whose difference from the target exceeds a curve and a bias field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `blindcurve` may change of a scan: one monotone curve, and one smooth bias field."""
+"""The changes that `blindcurve` can make: one monotone curve and one smooth bias field."""
 
 from __future__ import annotations
 
@@ -76,17 +76,17 @@ class Curve:
 
 
 def in_range(changed: Tensor, image: Tensor, slicewise: bool) -> Tensor:
-    """Give slices `(S, H, W)` the maxima that they had, or else leave them as they are.
+    """Scale changed slices `(S, H, W)` to their maxima in `image` if `slicewise`.
 
-    Scans whose slices were min-max scaled one by one were so after whatever field their
-    scanner had: once a field is taken off, each slice is to be scaled again.
+    Slice-wise min-max scaling follows the scanner's field, so each slice must be scaled again
+    after a field is removed.
     """
     return with_maxima_of(image, changed) if slicewise else changed
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Map:
-    """What is done to one scan: the field is divided out, then the curve is applied.
+    """The change of one scan: the field is divided out, then the curve is applied.
 
     Attributes
     ----------
@@ -97,9 +97,9 @@ class Map:
     anchor
         The curve that matches the scan's quantiles to the target population's.
     slicewise
-        As of `in_range`.
+        See `in_range`.
     flag
-        Why the scan is not like what the method learned from; empty if it is.
+        Reason why the scan differs from the training scans; empty if it does not.
     unchanged
         Whether the scan is returned as it is, so that field and curve are not applied.
     """
@@ -117,7 +117,7 @@ class Map:
         return in_range(image * (-cosines.field(self.field, shape)).exp(), image, self.slicewise)
 
     def __call__(self, image: Tensor, mask: Tensor, cosines: Cosines) -> Tensor:
-        """Harmonise a scan `(S, H, W)`; what is not foreground stays as it is."""
+        """Harmonise a scan `(S, H, W)`; the background does not change."""
         if self.unchanged or not bool(mask.any()):
             return image.clone()
         values = self.curve(self.without_field(image, cosines)[mask])

@@ -25,22 +25,22 @@ from .ridge import Ridge
 class BlindCurve(Method):
     r"""Predict the bias field and the curve that were put on a scan of the target.
 
-    Whatever monotone curve a scanner has, matching a scan's quantiles to the target
-    population's (the anchor) removes it, except for how the subject departs from the
-    population. The rest is learned from target scans that were disturbed at random:
+    Matching a scan's quantiles to the target population's (the anchor) removes any monotone
+    curve of the scanner, up to the difference between subject and population. That
+    difference and the field are learned from target scans that were disturbed at random:
 
-    1. *Field.* Small networks guess for every voxel, from its surroundings, how much too
-       bright it is. The smooth field that explains the guesses best is divided out, and the
-       guess is repeated. Networks that have not seen a subject estimate the natural fields of
-       target scans; a field that is no more likely than those is only partly removed
-       (`NaturalVariation.excess`).
+    1. *Field.* Small networks predict for every voxel, from its surroundings, how much too
+       bright it is. The smooth field that fits the predictions best is divided out, and the
+       prediction is repeated. The natural fields of target scans are estimated by networks
+       that were not trained on the same subject; a field that is no more likely than those
+       is only partly removed (`NaturalVariation.excess`).
     2. *Curve.* The strength of texture and noise at each intensity shows how the matched scan
        is stretched relative to this subject's own: a linear regression predicts how this
        subject's quantiles depart from the population's, and is repeated where they depart
-       far. Parts of scans stand for subjects unlike those that were seen.
+       far. Parts of scans represent subjects who differ from the training subjects.
 
-    A scan is mapped by a field of few cosines and one smooth monotone curve (`maps`), so
-    nothing can be painted.
+    A scan is changed by a field of few cosines and one smooth monotone curve only (`maps`),
+    so no structure can be added.
 
     Attributes
     ----------
@@ -161,7 +161,7 @@ class BlindCurve(Method):
     # Harmonising
 
     def forward(self, scans: Scans) -> Scans:
-        """Harmonise N scans, each by itself; the background stays as it is."""
+        """Harmonise N scans independently; the background does not change."""
         maps = self.maps(scans)
         results = [
             scan_map(image, mask, self.cosines)

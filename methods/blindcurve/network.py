@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 
 class Networks(nn.Module):
-    """Several perceptrons of two hidden layers side by side, each with weights of its own.
+    """Several perceptrons of two hidden layers side by side, with separate weights.
 
     Attributes
     ----------

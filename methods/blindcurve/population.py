@@ -45,7 +45,7 @@ class Population:
 
 @dataclass(frozen=True, eq=False)
 class LearnedPopulation:
-    """What the target's scans show of its subjects.
+    """The population of the target's subjects, and their scans' quantiles.
 
     Attributes
     ----------

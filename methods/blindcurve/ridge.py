@@ -1,4 +1,4 @@
-"""Linear regression for few subjects and many features, and how far its guesses are believed."""
+"""Linear regression for few subjects and many features, and the shrinkage of its predictions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Ridge:
-    """Standardised features times weights, plus what is expected without them.
+    """Standardised features times weights, plus the expected value.
 
     Attributes
     ----------

@@ -1,1 +1,1 @@
-"""BlindHarmony: harmonisation with a normalizing flow that learns the target domain alone."""
+"""BlindHarmony: harmonisation with a normalizing flow that learns the target domain only."""

@@ -80,17 +80,17 @@ class BlindHarmonyConfig(FlowConfig):
             raise UserError("mask_quantile must be in [0, 1]")
 
 
-# What two CPU cores fit in about three minutes, on slices of a quarter of the pixels [ours].
+# Fitted on two CPU cores in about three minutes, on slices of a quarter of the pixels [ours].
 QUICK_FLOW: dict[str, Any] = {
     "levels": 3,  # 72 x 88 halves three times
     "steps": 3,
     "hidden": 32,
     "blocks": 1,
-    # Without, so small a flow does not learn that there is a head: its samples are blobs.
+    # Without positions, a flow this small does not learn the shape of a head.
     "positions": True,
     # The density of the black background is a spike as narrow as one grey level, which
-    # no few hundred steps learn at 12 bits. The loop takes the noise off again, so nothing
-    # is lost by a coarse one.
+    # a few hundred steps do not learn at 12 bits. The loop removes the noise again, so coarse
+    # levels lose nothing.
     "grey_levels": 31,
     "training_steps": 800,
     "batch_size": 8,
@@ -103,7 +103,7 @@ QUICK_FLOW: dict[str, Any] = {
     "slices_at_once": 26,
 }
 
-# What `harmbench check` fits within a second [ours].
+# For `harmbench check`: fitted within a second [ours].
 TINY_FLOW: dict[str, Any] = QUICK_FLOW | {
     "levels": 2,
     "steps": 1,
@@ -118,13 +118,14 @@ PRESETS = {
     "paper": BlindHarmonyConfig(),
     "quick": BlindHarmonyConfig(
         **QUICK_FLOW,
-        # Shrinking the latent goes towards the mode, which is flatter than any brain: on real
-        # brains a tenth of the paper's alpha costs 0.2 to 1.0 dB, and this 0.4 dB on sim-exp.
+        # Shrinking the latent moves towards the mode, which is flatter than any brain. On real
+        # brains a tenth of the paper's alpha costs 0.2 to 1.0 dB; this value costs 0.4 dB on
+        # sim-exp.
         alpha=3e-5,
-        # The gradient of Eq. 1 goes with 1/|x|, and what it multiplies with |x|: the step
-        # relative to the image is beta1 / |x|^2, and |x|^2 goes with the number of pixels.
-        # A quarter of the pixels and the paper's beta1 would be steps four times as long,
-        # which overshoot. The step of Eq. 2 is one of intensity per pixel, as it was.
+        # The gradient of Eq. 1 is proportional to 1/|x|, so the step relative to the image is
+        # beta1 / |x|^2, and |x|^2 is proportional to the number of pixels. With a quarter of
+        # the pixels, the paper's beta1 would give steps four times as long, which overshoot.
+        # The step of Eq. 2 is an intensity per pixel and does not change.
         beta1=1e3 / 4,
     ),
     "tiny": BlindHarmonyConfig(**TINY_FLOW, alpha=3e-5, beta1=1e3 / 16, iterations=3),

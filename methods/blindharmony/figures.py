@@ -111,7 +111,7 @@ class Samples(PaperFigure):
 
     @torch.no_grad()
     def _bits(self, flow: Flow, context: FigureContext) -> str:
-        """Say what the flow makes of validation slices, if there are any."""
+        """Return the bits per dimension of validation slices as text, if there are any."""
         scans = context.data.validation
         if not len(scans):
             return ""
@@ -145,7 +145,7 @@ def pearson(a: Image, b: Image, brain: Mask) -> float:
 
 
 def dice(a: Mask, b: Mask, brain: Mask) -> tuple[float, float]:
-    """Return the Dice overlap of two masks, and what chance gives.
+    """Return the Dice overlap of two masks, and its value by chance.
 
     Chance is the expected overlap of masks that cover as much of the brain, each placed
     without regard to the other: `2 p q / (p + q)` for coverages p and q.
@@ -158,10 +158,10 @@ def dice(a: Mask, b: Mask, brain: Mask) -> tuple[float, float]:
 
 
 class Terms(PaperFigure):
-    """What the two data terms see of a pair of scans of one subject (Figure 2).
+    """The two data terms on a pair of scans of one subject (Figure 2).
 
     The first row is a pair of one contrast, for which both terms hold. The second has a
-    T2-weighted image in the target's place: the case that the paper names as failing.
+    T2-weighted image instead of the target: a case that fails, according to the paper.
     """
 
     name = "terms"

@@ -81,9 +81,9 @@ class BlindHarmony(Method):
         return scans.with_images(torch.stack(results) if results else scans.images.clone())
 
     def _frozen(self) -> Callable[[torch.dtype], FrozenFlow]:
-        """Return a function that gives the flow as it is now, in the precision asked for."""
+        """Return a function that returns a copy of the present flow in a given precision."""
         frozen = functools.cache(lambda dtype: FrozenFlow(self.flow, dtype))
-        frozen(torch.float32)  # before several threads ask for it
+        frozen(torch.float32)  # before several threads call it
         return frozen
 
     def _harmonize_scan(
@@ -125,9 +125,9 @@ class BlindHarmony(Method):
             g2 = edge_gradient(x, M)
             y = x - config.beta1 * g1 - config.beta2 * g2
             if config.alpha > 0:
-                # What the last step loses to rounding is in the answer, so that one is checked.
-                # Of an earlier step's loss every data step after it keeps about 0.86 (measured
-                # with the quick preset), so that checking each would add half of the time.
+                # The rounding error of the last step stays in the result, so it is checked. Each
+                # later data step reduces an earlier error by a factor of about 0.86 (measured
+                # with the quick preset); checking every step would add half of the time.
                 v = self.flow.dequantize(y, noise)
                 v = self._shrink(v, flow, check=step + 1 == config.iterations)
                 x = self._guarded(self.flow.quantize(v, noise), y)

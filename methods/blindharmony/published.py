@@ -1,4 +1,4 @@
-"""The ablations: what is changed, and what came of it in the paper's supplement."""
+"""The ablations, and their results in the paper's supplement."""
 
 from __future__ import annotations
 

@@ -15,19 +15,19 @@ from ..blindharmony.config import QUICK_FLOW, TINY_FLOW, BlindHarmonyConfig, Flo
 class LikelihoodConfig(FlowConfig):
     """Settings of the maximum likelihood estimate, all ours, beside the flow's."""
 
-    quantiles: int = 1001  # of the population, as of the method histogram
+    quantiles: int = 1001  # of the population; see the method histogram
     curve_bins: int = 8  # of the curve that corrects the quantile match
     field_degree: int = 3  # of the cosines of the bias field
-    # Slices of a scan, evenly spaced, whose likelihood is climbed: neighbours tell the same.
+    # Evenly spaced slices whose likelihood is maximised: neighbours carry the same information.
     likelihood_slices: int = 8
     field_iterations: int = 15  # of Adam, for field and curve together
     curve_iterations: int = 10  # for the curve once the field is known
     step: float = 0.06  # of Adam, on logarithms of heights and slopes; 0.4 of it for the field
-    # The mild prior: deviations of those logarithms, and of a cosine of degree 1.
+    # A mild prior: standard deviations of those logarithms, and of a cosine of degree 1.
     curve_deviation: float = 0.1
     field_deviation: float = 0.06
     jacobian: bool = True  # the change-of-variables term
-    # A field must be more likely than none by this number of nats, by what the target's scans show.
+    # A field must be more likely than no field by this number of nats, given the target's scans.
     evidence: float = at_inference(2.0)
     shrink: bool = at_inference(True)
     field: bool = at_inference(True)
@@ -43,7 +43,7 @@ class LikelihoodConfig(FlowConfig):
 
     @property
     def flow(self) -> BlindHarmonyConfig:
-        """The settings of the method whose fitted flow is used."""
+        """The settings of the method that provides the fitted flow."""
         names = [item.name for item in dataclasses.fields(FlowConfig)]
         return BlindHarmonyConfig(**{name: getattr(self, name) for name in names})
 

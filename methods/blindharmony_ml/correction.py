@@ -35,9 +35,9 @@ def monotone(x: Tensor, knots: Tensor, heights: Tensor, slopes: Tensor) -> tuple
 
 
 def with_field(image: Tensor, field: Tensor) -> Tensor:
-    """Multiply slices `(s, H, W)` by a field; each keeps the maximum that it had.
+    """Multiply slices `(s, H, W)` by a field; each keeps its maximum.
 
-    Slices of the target were min-max scaled after whatever field their scanner had, so
-    that a field says nothing of their maxima.
+    Slices of the target were min-max scaled after the scanner's field, so a field does not
+    determine their maxima.
     """
     return with_maxima_of(image, image * field)

@@ -1,4 +1,4 @@
-"""BlindHarmony by maximum likelihood: the same flow, asked for a curve and a bias field."""
+"""BlindHarmony by maximum likelihood: a curve and a bias field under the same flow."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from .config import ABLATIONS, PRESETS, LikelihoodConfig
 from .correction import monotone, with_field
 from .shrinkage import NaturalVariation
 
-# Adam's decay rates: the likelihood has no noise, and a dozen steps are all there are.
+# Adam's decay rates: the likelihood has no noise, and there are only a dozen steps.
 _BETAS = (0.8, 0.95)
 _MIN_WIDTH = 1e-3  # of the width of the curve's bins
 
 
 class BlindHarmonyLikelihood(Method):
-    r"""Find the curve and the bias field under which the target's flow finds a scan likely.
+    r"""Estimate the curve and the bias field that make a scan most likely under the flow.
 
     If a scan of the target is :math:`g(x_s)`, the source scan has the density
 
     .. math:: \log p_s(x_s) = \log p_t(g(x_s)) + \sum \log |\partial g / \partial x_s|,
 
-    which needs nothing of the source. With h the match of the scan's quantiles to the
+    which needs no data of the source. With h the match of the scan's quantiles to the
     target population's, r a monotone curve and b a smooth field,
-    :math:`g(x_s) = r(h(b \cdot h(x_s)))`. The likelihood is climbed twice: over b and r
-    together, which determines b; and over r once b is known.
+    :math:`g(x_s) = r(h(b \cdot h(x_s)))`. The likelihood is maximised twice: over b and r
+    together, which determines b; and then over r with b fixed.
 
-    A flow believes in its every pixel, and its maximum likelihood field takes off what a
-    subject's own target scan has, too. So the same is done to the target's training
-    scans, for which the truth is to change nothing: how fields scatter there says what part
-    of a scan's field is its scanner's (`NaturalVariation.excess`), the curves' mean is the
-    flow's own error, and how far r leads towards the truth is how far it is followed.
+    The flow is overconfident: its maximum likelihood field also removes the natural field of
+    a subject's own target scan. So the same estimate is made for the target's training
+    scans, whose true correction is none. The scatter of their fields determines the part of a
+    scan's field that is due to its scanner (`NaturalVariation.excess`); the mean of their
+    curves is the flow's own error; and the share of r that reduces the error is applied.
 
     Attributes
     ----------
     field_mean, field_covariance
         `(P,)` and `(P, P)`: the field's coefficients on scans of the target.
     curve_mean
-        `(2 K + 1,)`: the curve's deviations from the identity there.
+        `(2 K + 1,)`: the mean deviation of these scans' curves from the identity.
     gain
         Part of r that is applied, in [0, 1].
     """
@@ -90,7 +90,7 @@ class BlindHarmonyLikelihood(Method):
         }
 
     def fit(self, data: FitData, progress: FitProgress) -> None:
-        """Learn from the target's own scans how far the likelihood is to be believed."""
+        """Learn from the target's own scans how far the estimates are to be applied."""
         self.seed.fill_(data.seed)
         fields, curves = [], []
         own = (data.target, data.validation)
@@ -109,8 +109,8 @@ class BlindHarmonyLikelihood(Method):
         self.field_mean.copy_(variation.mean)
         self.field_covariance.copy_(variation.covariance)
         self.curve_mean.copy_(torch.stack(curves).mean(dim=0))
-        # The mean over scans of the logarithm of the squared error, as PSNR has it: the
-        # scans differ so much that the plain mean is that of the worst one.
+        # The mean over scans of the logarithm of the squared error, as in PSNR: the plain mean
+        # would be dominated by the worst scan.
         gains = torch.linspace(0, 1, 21).tolist()
         errors = torch.zeros(len(gains), dtype=torch.float64)
         estimates = iter(curves)
@@ -126,7 +126,7 @@ class BlindHarmonyLikelihood(Method):
         progress.fact("gain", float(self.gain))
 
     def forward(self, scans: Scans) -> Scans:
-        """Harmonise N scans, each by itself; see `Method.forward`."""
+        """Harmonise N scans independently; see `Method.forward`."""
         results = [self._harmonize(scans, n) for n in range(len(scans))]
         return scans.with_images(torch.stack(results) if results else scans.images.clone())
 
@@ -167,7 +167,7 @@ class BlindHarmonyLikelihood(Method):
 
     def _likelihood(self, start: Tensor, mask: Tensor, scans: Scans, n: int) -> _Likelihood:
         """Return the likelihood of corrections of scan n, which is matched already."""
-        # Evenly spaced among the slices that show something.
+        # Evenly spaced among the slices with signal.
         shown = (start.flatten(1).amax(dim=1) > 0).nonzero().squeeze(1)
         count = min(self.config.likelihood_slices, len(shown))
         positions = ((torch.arange(count, device=shown.device) + 0.5) * len(shown) / count).long()
@@ -233,7 +233,7 @@ class _Likelihood:
         return c
 
     def curve(self, image: Tensor) -> list[Tensor]:
-        """Return the most likely curve of a scan `(S, H, W)` whose field is known."""
+        """Return the most likely curve of a scan `(S, H, W)` with a known field."""
         return self._climb(self._identity(), image[self.index], self.config.curve_iterations)
 
     def _identity(self) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""How far an estimate is to be believed, by what is estimated where there is nothing to find."""
+"""Shrinkage of estimated fields by their natural variation between scans of the target."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 
 # Candidates for the deviation of a cosine of degree 1 that a source's field may have.
 DEVIATIONS = torch.cat((torch.zeros(1), torch.logspace(-2.3, -0.4, 39)))
-# Of a few dozen scans' covariance, so much is taken from its diagonal's trend instead.
+# Weight of the diagonal trend in the covariance of a few dozen scans.
 _DIAGONAL = 0.6
 
 
 @dataclass(frozen=True)
 class NaturalVariation:
-    """The normal distribution of coefficients that the target's own scans have.
+    """The normal distribution of the coefficients of the target's own scans.
 
     Attributes
     ----------
@@ -30,14 +30,14 @@ class NaturalVariation:
 
     @classmethod
     def of(cls, coefficients: Tensor, degrees: Tensor) -> Self:
-        """Estimate it from coefficients `(n, P)` of n target scans.
+        """Estimate the distribution from coefficients `(n, P)` of n target scans.
 
         The covariance of so few scans is shrunk towards a diagonal one that falls with the
         square of the degree.
         """
         n = len(coefficients)
         if n < 2:
-            # Nothing is known of how scans vary: any field that is found may be natural.
+            # The variation between scans is unknown, so any field may be natural.
             return cls(coefficients.mean(dim=0), torch.eye(len(degrees)).to(coefficients))
         deviations = coefficients - coefficients.mean(dim=0)
         sample = deviations.T @ deviations / (n - 1)
@@ -47,16 +47,16 @@ class NaturalVariation:
 
     @classmethod
     def calibrated(cls, coefficients: Tensor, degrees: Tensor, subjects: Sequence[str]) -> Self:
-        """Estimate it, as wide as subjects who are left out turn out to scatter.
+        """Estimate the distribution, widened to the scatter of subjects that are left out.
 
-        The fewer the scans, the less of how the next subject departs is in their covariance.
+        The covariance of few scans underestimates the deviation of a new subject.
 
         Parameters
         ----------
         coefficients, degrees
             `(n, P)` and `(P,)`.
         subjects
-            Whose the n scans are; all of a subject's are left out together.
+            The subject of each of the n scans; a subject's scans are left out together.
         """
         variation = cls.of(coefficients, degrees)
         surprises = []

@@ -1,11 +1,11 @@
 """3x3 convolution of channels-last images, by Winograd's algorithm where that is faster.
 
-That is on a CPU and with many channels: with fewer, its transforms cost what its products
-save. And of the forward pass alone only where each thread works for itself: oneDNN's is as
-fast as the cores multiply, and shares the work between threads better.
+It is faster on a CPU with many channels; with few channels, its transforms cost more than its
+products save. In a forward pass without gradients it is faster only if each thread has its own
+slices, because oneDNN divides one convolution among threads better.
 
-In training, what is convolved is normalised and rectified first, which is done once more on
-the way back: a pass over the memory, where keeping the result takes twice the memory.
+In training, the input is normalised and rectified first. The backward pass repeats that,
+because keeping the result would take twice the memory.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _PreActivated(torch.autograd.Function):
             norm.eps,
         )
         ctx.norm = norm
-        # In eval mode the two are empty, and the running ones are what was used.
+        # In eval mode both are empty, because the running statistics were used.
         ctx.save_for_backward(x, scale, shift, weight, mean, inverse_std)
         return _convolve(activated.relu_(), weight, bias)
 

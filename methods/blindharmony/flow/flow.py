@@ -16,7 +16,7 @@ from .layers import ActNorm, LUConv1x1, SplineCoupling, Squeeze
 
 
 def _level(shape: tuple[int, int, int], config: FlowConfig) -> Iterator[transforms.Transform]:
-    """Yield the transforms of one level, whose squeezed input has `shape` (C, H, W)."""
+    """Yield the transforms of one level; `shape` (C, H, W) is that of its squeezed input."""
     channels, H, W = shape
     yield Squeeze()
     for _ in range(config.steps):

@@ -59,14 +59,14 @@ class _AffineLayer:
 
 
 def _copied(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return a copy in `dtype`, even of what has it already; filters are channels-last."""
+    """Return a copy in `dtype`, even if the tensor has this type; filters are channels-last."""
     filters = tensor.dim() == 4
     layout = torch.channels_last if filters else torch.contiguous_format
     return tensor.to(dtype, copy=True, memory_format=layout)
 
 
 class _Net:
-    """A coupling network whose second batch norms are part of the convolutions before them."""
+    """A coupling network with its second batch norms merged into the previous convolutions."""
 
     def __init__(self, net: CouplingNet, features: int, dtype: torch.dtype) -> None:
         self.features = features
@@ -127,18 +127,18 @@ class _Coupling:
 
 
 class FrozenFlow:
-    """A copy of a flow at one moment, for inference: what can be computed once, is.
+    """A copy of a flow for inference, with everything precomputed that does not change.
 
-    Agrees with the flow's `encode` and `decode` to rounding, and does not follow when the
-    flow is trained on, so that nothing in it is stale: it is built again
-    wherever it is needed, which takes milliseconds. Autocast does not reach into it.
+    Agrees with the flow's `encode` and `decode` to rounding. It does not change when the flow
+    is trained further, so a new copy is built for each use, which takes milliseconds.
+    Autocast has no effect on it.
 
     Parameters
     ----------
     flow
         Batch norms count as in eval mode.
     dtype
-        What is computed in; the flow's own, or float64.
+        Type of the computation: the flow's own, or float64.
     """
 
     def __init__(self, flow: Flow, dtype: torch.dtype = torch.float32) -> None:

@@ -6,8 +6,8 @@ nflows' layers to rounding; a state dict fits either. Inside, an activation is a
 product and everything a spline needs lies contiguously along N. To the outside it is a
 `(B, C, H, W)` view of that matrix, which costs no copy between layers.
 
-Under `torch.autocast` the coupling networks alone run in reduced precision: what decides on
-invertibility and density, the splines and the 1x1 convolutions, does not.
+Under `torch.autocast` only the coupling networks run in reduced precision. The splines and the
+1x1 convolutions, which determine invertibility and density, do not.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ class SplineCoupling(transforms.PiecewiseRationalQuadraticCouplingTransform):  #
     bins, tail_bound
         K and B; outside of [-B, B] the transform is the identity.
     pixels
-        As of `CouplingNet`.
+        See `CouplingNet`.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
 """Monotone rational-quadratic splines (Durkan et al. 2019, section 3.1), without branches.
 
-Of K bins an input needs one. So the gradient is written out by hand: of what has size K only
-the softmaxes' exponentials are kept, and no result's size depends on the data.
+Each input needs one of K bins. So the gradient is written by hand: the softmaxes' exponentials
+are the only tensors of size K that are kept, and no tensor's size depends on the data.
 
-Inside, rows lead: parameters are (3 K - 1, C, N), so that each row lies in one piece.
+Internally, parameters are (3 K - 1, C, N), so that each row is contiguous.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# nflows' and the original implementation's least bin width, bin height and slope.
+# Minimum bin width, bin height and slope, as in nflows and the original implementation.
 MIN_BIN = 1e-3
 MIN_SLOPE = 1e-3
-# The logit whose slope is 1, as the linear tails have it.
+# The logit of slope 1, the slope of the linear tails.
 _TAIL_LOGIT = math.log(math.expm1(1 - MIN_SLOPE))
 
 
 class _Bin(NamedTuple):
-    """Each input's bin k, and what the spline needs to know of it.
+    """Each input's bin k, and its parameters.
 
     With p = softmax(logits) over the bins, bin k begins at sum_{j<k} p_j and is p_k large,
-    before the least size is mixed in. Slopes stay logits.
+    before the minimum size is added. Slopes are logits.
     """
 
     k: Tensor  # (C, N), as floats
@@ -61,7 +61,7 @@ def _bin(t: Tensor, parameters: Tensor, K: int, scale: float, *, inverse: bool) 
     position = k.long().mul_(C * N).flatten().add_(torch.arange(C * N, device=t.device))
     size = e.flatten(1).index_select(1, position).view(2, C, N)
     start = ends.flatten(1).index_select(1, position).view(2, C, N).sub_(size).mul_(share)
-    # The outermost knots have the tails' slope; what is picked there is any other row.
+    # The outermost knots have the tails' slope; the row that is selected there is not used.
     flat = rows.flatten()
     left = flat[(2 * K - 1) * C * N :].index_select(0, position).view(C, N)
     right = flat[2 * K * C * N :].index_select(0, position.clamp_max_((K - 1) * C * N - 1))
@@ -100,7 +100,7 @@ def _piece(t: Tensor, selected: _Bin, K: int, *, inverse: bool) -> _Piece:
         a = (s - d0).mul_(h).add_(shift)
         b = (h * d0).sub_(shift)
         c = rise.mul_(s)  # of the opposite sign
-        # Negative by rounding alone.
+        # Negative only by rounding.
         root = (b * b).addcmul_(a, c, value=4).clamp_min_(0).sqrt_()
         theta = c.mul_(2).div_(root.add_(b))
     else:
@@ -134,8 +134,8 @@ def _unit(inputs: Tensor, bound: float) -> tuple[Tensor, Tensor]:
 def _outputs(result: Tensor, inputs: Tensor, inside: Tensor, bound: float) -> Tensor:
     """Undo `_unit` of a result, in place.
 
-    Beyond the bounds theta is 0 or 1 and the slope there is 1: the tail needs no case of
-    its own but the distance to the bound.
+    Beyond the bounds theta is 0 or 1 and the slope is 1, so the tail only adds the distance
+    to the bound.
     """
     return result.mul_(2 * bound).sub_(bound).add_(inputs - inside)
 
@@ -187,7 +187,7 @@ class _Spline(torch.autograd.Function):
         # all derivatives here are halves.
         g, g_log = d_outputs * (2 * bound), d_log * (-2 if inverse else 2)
         if inverse:
-            # By the implicit function: what changes the curve at theta moves theta instead.
+            # Implicit function: a change of the curve at theta moves theta instead.
             d_t = torch.addcmul(g * p.w, g_log, log_of_theta).div_(of_theta.mul_(p.h))
             d_curve = -d_t
             d_x, d_y, d_w = g, d_curve, g * theta
@@ -251,7 +251,7 @@ def rational_quadratic(
     scale: float = 1.0,
     inverse: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Apply a spline of its own to every input; the identity outside of [-bound, bound].
+    """Apply a separate spline to every input; the identity outside of [-bound, bound].
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ def rational_quadratic_value(
     scale: float = 1.0,
     inverse: bool = False,
 ) -> Tensor:
-    """Return the outputs of `rational_quadratic` alone; not to be differentiated."""
+    """Return only the outputs of `rational_quadratic`; without gradients."""
     inside, t = _unit(inputs, bound)
     selected = _bin(t, parameters, bins, scale, inverse=inverse)
     result, _, _ = _evaluate(_piece(t, selected, bins, inverse=inverse), inverse=inverse)

@@ -34,7 +34,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     all_started = threading.Barrier(threads)
     for started in [pool.submit(all_started.wait) for _ in range(threads)]:
         started.result()
-    # What a thread sets for itself is also the default of any thread that starts later.
+    # A thread's own setting is also the default of threads that start later.
     torch.set_num_threads(threads)
     return pool
 
@@ -45,11 +45,11 @@ def shares(count: int, device: torch.device, most: int | None = None) -> list[sl
     Parameters
     ----------
     count
-        How many there are.
+        Number of items.
     device
-        Where they are; there is more than one share for CPUs alone.
+        Device of the items; there is more than one share only on CPUs.
     most
-        The most items that may be at work at once, in all threads together.
+        Maximum number of items that all threads together process at once.
 
     Returns
     -------
@@ -63,13 +63,13 @@ def shares(count: int, device: torch.device, most: int | None = None) -> list[sl
 
 
 def side_by_side(function: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
-    """Return `[function(item) for item in items]`; not to be differentiated.
+    """Return `[function(item) for item in items]`, without gradients.
 
-    Several at once if there are several and torch has several threads. An item must not
-    change what another one reads.
+    Items are processed in parallel if torch has several threads. No item may change data
+    that another one reads.
     """
     items = list(items)
-    # Whether gradients are recorded is each thread's own.
+    # Each thread has its own setting for recording gradients.
     function, threads = torch.no_grad()(function), torch.get_num_threads()
     if len(items) < 2 or threads < 2:
         return [function(item) for item in items]
