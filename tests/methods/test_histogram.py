@@ -18,7 +18,7 @@ from harmbench_tasks.simulated import Exp, Gamma, Log
 from helpers.methods import fitted, mean_psnr
 
 
-def test_histogram_changes_the_foreground_alone(small_cohort) -> None:
+def test_histogram_changes_only_the_foreground(small_cohort) -> None:
     data = Exp().setup(small_cohort, 0)
     scans = data.test.load([0])
     lit = scans.with_images(torch.where(scans.masks, scans.images, 0.25))
@@ -33,7 +33,7 @@ def test_histogram_gains_on_another_scanner(small_cohort) -> None:
     assert mean_psnr(fitted(Histogram, data), data) > mean_psnr(fitted(Identity, data), data) + 3
 
 
-def test_histogram_leaves_its_own_population_alone(small_cohort) -> None:
+def test_histogram_does_not_change_its_own_population(small_cohort) -> None:
     data = Exp().setup(small_cohort, 0)
     one = dataclasses.replace(data, target=data.target.subset([1]))
     scans = one.target.load([0])
@@ -41,7 +41,7 @@ def test_histogram_leaves_its_own_population_alone(small_cohort) -> None:
     torch.testing.assert_close(output, scans.images, atol=1e-5, rtol=0)
 
 
-def test_histogram_knows_no_pairs_and_undoes_any_curve_alike(small_cohort) -> None:
+def test_histogram_undoes_any_curve_equally(small_cohort) -> None:
     outputs = []
     for task in (Exp(), Log(), Gamma(0.7)):
         data = task.setup(small_cohort, 0)
@@ -90,7 +90,7 @@ def test_interpolation_keeps_order_over_equal_knots(seed: int) -> None:
     assert found.max() <= target[-1]
 
 
-def test_equal_knots_meet_in_the_middle() -> None:
+def test_equal_knots_map_to_the_middle() -> None:
     source = torch.tensor([0.0, 0.5, 0.5, 0.5, 1.0])
     target = torch.tensor([0.0, 0.2, 0.5, 0.4 + 0.2, 1.0])
     found = interpolate(torch.tensor([0.25, 0.5, 0.75]), source, target)

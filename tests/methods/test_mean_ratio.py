@@ -69,7 +69,7 @@ def test_harmonised_scans_resemble_the_same_scans_without_the_gain(
     assert error(output.images) < 0.25 * error(source.images)
 
 
-def test_the_background_stays_as_it_is(method: MeanRatio, data: FitData) -> None:
+def test_the_background_does_not_change(method: MeanRatio, data: FitData) -> None:
     source = data.source.load([0])
     bright = source.with_images(torch.where(source.masks, source.images, 0.25))
     output = method(bright).images

@@ -54,7 +54,7 @@ def test_a_known_bias_field_and_scale_are_removed() -> None:
         assert white_matter_mode(image[mask].numpy()) == pytest.approx(0.85, abs=0.01)
 
 
-def test_the_setting_is_reached_and_the_rest_stays_as_it_is() -> None:
+def test_the_setting_is_reached_and_the_background_does_not_change() -> None:
     scans = scans_of(brain(), np.zeros(GRID.shape))
     bright = scans.with_images(torch.where(scans.masks, scans.images, 0.25))
     output = N4WhiteStripe(GRID, N4WhiteStripeConfig(white_matter=0.5))(bright).images

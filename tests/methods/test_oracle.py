@@ -10,7 +10,7 @@ from harmbench_tasks.simulated import Exp
 from helpers.methods import fitted, mean_psnr
 
 
-def test_its_score_is_perfect(small_cohort) -> None:
+def test_its_score_is_infinite(small_cohort) -> None:
     data = Exp().setup(small_cohort, 0)
     assert mean_psnr(fitted(Oracle, data), data) == float("inf")
 

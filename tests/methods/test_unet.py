@@ -82,7 +82,7 @@ def layers_in_order(network, x):
     return order
 
 
-def test_layers_are_those_of_the_supplement():
+def test_layers_equal_the_supplements():
     order = layers_in_order(UNet(4, 4).eval(), torch.rand(1, 1, 48, 64))
     block = [nn.Conv2d, nn.BatchNorm2d, nn.ReLU] * 2
     expected = [*block, *[nn.MaxPool2d, *block] * 4, *[nn.Upsample, *block] * 4, nn.Conv2d]
@@ -92,7 +92,7 @@ def test_layers_are_those_of_the_supplement():
     assert kernels == [(3, 3)] * 18 + [(1, 1)]
 
 
-def test_paper_is_as_the_supplement_says():
+def test_paper_preset_has_the_supplements_settings():
     paper = PRESETS["paper"]
     assert paper == UNetConfig()
     assert (paper.levels, paper.epochs, paper.learning_rate) == (4, 120, 1e-3)
@@ -107,7 +107,7 @@ def test_slices_of_both_grids_keep_their_shape(grid):
     assert UNet(4, 2).eval()(torch.rand(1, 1, H, W)).shape == (1, 1, H, W)
 
 
-def test_a_pixel_sees_far_and_the_detail_comes_past_the_bottleneck():
+def test_a_pixel_has_a_wide_receptive_field_and_skip_connections_carry_detail():
     """Linear but for max-pooling, so that the gradient shows the receptive field."""
     network = UNet(4, 2)
     for layer in network.modules():
@@ -127,7 +127,7 @@ def test_a_pixel_sees_far_and_the_detail_comes_past_the_bottleneck():
     assert reach - 32 <= last - 160 <= reach + 32
 
 
-def test_needs_pairs_and_sees_only_them(small_cohort, assert_equal):
+def test_only_pairs_are_used(small_cohort, assert_equal):
     data = Gamma(0.7).setup(small_cohort, 0).fit_data(0)
     assert UNetMethod.needs is Needs.PAIRED
     with pytest.raises(BlindnessError, match="pairs"):
@@ -181,7 +181,7 @@ def test_output_is_in_range_and_the_background_stays(residual, small_cohort):
 
 
 @pytest.mark.parametrize("slices_at_once", [4, 50])
-def test_scans_do_not_mix(slices_at_once, curve):
+def test_scans_are_independent(slices_at_once, curve):
     data, fitted, _ = curve
     config = dataclasses.replace(CONFIG, slices_at_once=slices_at_once)  # a scan has 6
     method = UNetMethod(data.target.grid, config).eval()
@@ -192,7 +192,7 @@ def test_scans_do_not_mix(slices_at_once, curve):
     torch.testing.assert_close(together, fitted(data.test.load([0, 1, 2])).images)
 
 
-def test_another_seed_is_another_fit_and_the_same_is_the_same(small_cohort, assert_equal):
+def test_fit_is_repeatable_and_depends_on_the_seed(small_cohort, assert_equal):
     data = Gamma(0.7).setup(small_cohort, 0)
     first, again, other = (fit(data, SHORT, seed=seed)[0].state_dict() for seed in (0, 0, 1))
     assert_equal(first, again)
@@ -224,12 +224,12 @@ def test_epochs_are_steps_through_all_slices(small_cohort):
     ("setting", "value"),
     [("levels", 0), ("width", 0), ("batch_size", 0), ("training_slices", -1), ("learning_rate", 0)],
 )
-def test_bad_settings_are_told(setting, value):
+def test_settings_out_of_range_are_errors(setting, value):
     with pytest.raises(UserError, match=setting):
         UNetConfig(**{setting: value})
 
 
-def test_slices_too_small_are_told(small_cohort):
+def test_too_small_slices_are_an_error(small_cohort):
     with pytest.raises(UserError, match="32 x 48 cannot be halved 6 times"):
         UNetMethod(small_cohort.grid, UNetConfig(levels=6, width=1))
 

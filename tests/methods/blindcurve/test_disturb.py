@@ -49,7 +49,7 @@ def test_draws_stay_within_the_family():
         assert 0 <= found.blur <= 0.6
 
 
-def test_a_family_of_nothing_changes_nothing():
+def test_a_family_without_disturbances_changes_nothing():
     image, mask = scan()
     for slicewise in (True, False):
         found = disturbed(image, mask, NOTHING, COSINES, slicewise)
@@ -57,7 +57,7 @@ def test_a_family_of_nothing_changes_nothing():
 
 
 @pytest.mark.parametrize("slicewise", [True, False])
-def test_applying_is_pure_and_leaves_the_background(slicewise):
+def test_disturbing_does_not_change_the_input_or_the_background(slicewise):
     image, mask = scan()
     before = image.clone()
     drawn = draw(np.random.default_rng(3), FAMILY, COSINES)
@@ -75,7 +75,7 @@ def roughness(image):
     return image[:, 3:-3, 3:-3].diff(dim=-1).abs().mean()
 
 
-def test_noise_roughens():
+def test_noise_increases_the_roughness():
     _, mask = scan()
     flat = 0.7 * mask
     noisy = dataclasses.replace(NOTHING, noise=0.1, noise_seed=5)
@@ -83,7 +83,7 @@ def test_noise_roughens():
     assert roughness(disturbed(flat, mask, noisy, COSINES, True)) > 0.05
 
 
-def test_blur_smooths():
+def test_blur_decreases_the_roughness():
     image, mask = scan()
     blurred = dataclasses.replace(NOTHING, blur=0.8)
     assert roughness(disturbed(image, mask, blurred, COSINES, True)) < 0.7 * roughness(image)

@@ -10,7 +10,7 @@ from harmbench_methods.blindcurve.features import LocalMoments, window_means
 
 
 @pytest.mark.parametrize("size", [3, 5, 9])
-def test_window_means_are_those_of_pooling(size):
+def test_window_means_equal_torchs_pooling(size):
     x = torch.rand(4, 6, 11, 20, generator=torch.Generator().manual_seed(0))
     expected = x[None]
     for axis, side in enumerate(x.shape[1:]):

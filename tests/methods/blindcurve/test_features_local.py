@@ -25,7 +25,7 @@ def noisy(deviation, seed=0):
     return levels + deviation * torch.randn(6, 40, 20, generator=generator)
 
 
-def test_textures_tell_the_noise_at_each_intensity():
+def test_textures_measure_the_noise_at_each_intensity():
     mask = torch.ones(6, 40, 20, dtype=torch.bool)
     mask[:, 8:12] = mask[:, 18:22] = mask[:, 28:32] = False  # edges are no noise
     quiet, loud = (
@@ -38,7 +38,7 @@ def test_textures_tell_the_noise_at_each_intensity():
     torch.testing.assert_close(loud[3], quiet[3], atol=0.05, rtol=0)
 
 
-def test_windows_do_not_look_at_the_background():
+def test_windows_ignore_the_background():
     mask = torch.zeros(2, 8, 8, dtype=torch.bool)
     mask[:, :4] = True
     local = LocalMoments.of(torch.full((2, 8, 8), 0.5) * mask, mask)

@@ -15,7 +15,7 @@ def brain(seed):
     return (0.9 - 0.6 * radius + noise).clamp(0.01, 1) * mask, mask
 
 
-def test_the_guard_knows_the_target_from_another_contrast():
+def test_the_guard_distinguishes_the_target_from_another_contrast():
     guard = Guard()
     subjects = torch.stack([layout(*brain(n)) for n in range(4)])
     guard.learn(subjects, torch.randn(4, 5, generator=torch.Generator().manual_seed(0)))

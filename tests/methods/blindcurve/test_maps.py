@@ -46,7 +46,7 @@ def test_a_curve_has_no_kinks(rises):
     torch.testing.assert_close(right, slopes, rtol=1e-3, atol=1e-4)
 
 
-def test_beyond_its_knots_a_curve_goes_to_its_ends():
+def test_values_beyond_the_knots_map_to_the_ends():
     curve = Curve(torch.tensor([0.2, 0.5, 0.8]), torch.tensor([0.1, 0.7, 0.9]))
     torch.testing.assert_close(curve(torch.tensor([0.0, 1.0])), torch.tensor([0.1, 0.9]))
 

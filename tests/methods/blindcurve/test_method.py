@@ -62,7 +62,7 @@ def test_contract(method, task, small_cohort):
     assert method.needs is Needs.TARGET
 
 
-def test_another_seed_is_another_fit(method, small_cohort):
+def test_another_seed_gives_another_fit(method, small_cohort):
     scans = Bias().setup(small_cohort, 0).test.load([0])
     other = fitted(Exp().setup(small_cohort, 0), seed=1)
     assert not torch.equal(other(scans).images, method(scans).images)
@@ -78,7 +78,7 @@ def test_a_fit_records_its_curve(small_cohort):
 
 # How far a step is believed depends on where the last one led, which rounding decides a little.
 @pytest.mark.parametrize(("caution", "bound"), [(0.0, 0.02), (SMALL.caution, 0.03)])
-def test_a_monotone_curve_is_undone_whatever_it_is(method, small_cohort, caution, bound):
+def test_any_monotone_curve_is_undone(method, small_cohort, caution, bound):
     task = Exp().setup(small_cohort, 0)
     source, truth = task.test.load([0]), task.references.load([0])
     # What is taken off of a natural field depends a little on the curve.
@@ -89,7 +89,7 @@ def test_a_monotone_curve_is_undone_whatever_it_is(method, small_cohort, caution
     assert (exact(source).images - exact(truth).images).abs().max() < bound
 
 
-def test_so_much_of_a_natural_field_is_taken_off(method, small_cohort):
+def test_the_set_share_of_a_natural_field_is_removed(method, small_cohort):
     scans = Exp().setup(small_cohort, 0).references.load([0])
 
     def field(natural):
@@ -103,7 +103,7 @@ def test_so_much_of_a_natural_field_is_taken_off(method, small_cohort):
     torch.testing.assert_close(field(0.25), field(1.0) / 4)
 
 
-def test_fields_are_taken_off(small_cohort):
+def test_fields_are_removed(small_cohort):
     data = Bias().setup(small_cohort, 0)
     method = fitted(data, dataclasses.replace(SMALL, curve=False))
     histogram = Histogram(data.target.grid)
@@ -138,7 +138,7 @@ def test_any_number_of_slices(method, small_cohort):
         assert method(part).images.shape == part.images.shape
 
 
-def test_what_is_no_scan_of_this_kind_is_flagged_and_left_alone(method, small_cohort):
+def test_unsuitable_scans_are_flagged_and_returned_unchanged(method, small_cohort):
     scans = Exp().setup(small_cohort, 0).test.load([0, 1, 2])
     images, masks = scans.images.clone(), scans.masks.clone()
     images[1] = torch.where(masks[1], 1.05 - images[1], 0).clamp(0, 1)

@@ -26,7 +26,7 @@ def test_flags_are_kept_by_subject_and_session(small_cohort):
     assert known.facts == {"flags": {f"{scans.subjects[1]}/{scans.sessions[1]}": "no foreground"}}
 
 
-def test_a_method_that_does_not_look_flags_nothing(small_cohort):
+def test_a_method_without_flags_records_none(small_cohort):
     scans = Exp().setup(small_cohort, 0).test.load([0])
     known = CellFacts({})
     answer = harmonized_by(Identity(small_cohort.grid), scans, None, 0, torch.device("cpu"))

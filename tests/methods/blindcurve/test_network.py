@@ -19,7 +19,7 @@ def test_networks_do_not_share_weights():
     assert not torch.equal(before[1], after[1])
 
 
-def test_batches_go_on_from_where_they_were():
+def test_batches_resume_at_the_same_position():
     def supply():
         return Voxels(torch.arange(100.0), size=4, generator=torch.Generator().manual_seed(0))
 

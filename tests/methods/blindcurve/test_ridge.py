@@ -18,13 +18,13 @@ def test_ridge_is_the_mean_of_its_blocks():
     torch.testing.assert_close(twice.weights[:3], whole.weights / 2, atol=1e-4, rtol=0)
 
 
-def test_a_high_penalty_says_what_is_expected():
+def test_a_high_penalty_predicts_the_expected_value():
     x = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
     y = torch.arange(10.0)[:, None]
     torch.testing.assert_close(Ridge.of(x, y, 1, 1e9)(x), torch.full((10, 1), 4.5))
 
 
-def test_small_guesses_are_believed_less():
+def test_small_predictions_are_shrunk_more():
     guess = torch.tensor([[0.1, 0.1], [10.0, 10.0]])
     size = guess.square().sum(dim=1)
     applied = believed(guess, size, 0.25)

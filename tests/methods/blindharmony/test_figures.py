@@ -72,7 +72,7 @@ def texts(figure):
     return "\n".join([figure.get_suptitle(), *found, *(axis.get_ylabel() for axis in figure.axes)])
 
 
-def test_samples_stand_below_real_slices_and_are_the_flows_own(context, small_cohort):
+def test_samples_are_drawn_below_real_slices_and_come_from_the_flow(context, small_cohort):
     given = context("sim-exp")
     figure = Samples().draw(given)
     shown = [axis.images[0].get_array() for axis in figure.axes]
@@ -117,13 +117,13 @@ def test_terms_of_a_pair_and_of_a_t2_image(context, small_cohort):
     assert pixels(figure).std() > 10
 
 
-def test_a_cohort_without_t2_leaves_the_failing_case_out_and_says_so(context):
+def test_a_cohort_without_t2_omits_the_failing_case_and_notes_it(context):
     figure = Terms().draw(context("sim-bias"))
     assert len(figure.axes) == 6
     assert "the cohort has no T2w image" in figure.get_suptitle()
 
 
-def test_the_overlap_of_a_scan_with_itself_is_whole(context):
+def test_the_overlap_of_a_scan_with_itself_is_one(context):
     given = context()
     same = dataclasses.replace(given.data, references=given.data.test)
     figure = Terms().draw(dataclasses.replace(given, data=same))
@@ -132,7 +132,7 @@ def test_the_overlap_of_a_scan_with_itself_is_whole(context):
     assert set(np.unique(kinds)) == {0, 1, 4}  # no pixel is of one of the two alone
 
 
-def test_what_a_figure_cannot_be_drawn_of_is_told(context):
+def test_a_figure_that_cannot_be_drawn_is_an_error(context):
     for figure in (Samples(), Terms()):
         with pytest.raises(UserError, match=f"'{figure.name}' shows parts of blindharmony"):
             figure.draw(context(method=Identity))
@@ -140,7 +140,7 @@ def test_what_a_figure_cannot_be_drawn_of_is_told(context):
         Terms().draw(context("site-north"))
 
 
-def test_numbers_of_the_terms_are_the_textbooks():
+def test_correlation_and_overlap_equal_textbook_formulas():
     a = np.array([[0.0, 1.0], [2.0, 3.0]], dtype=np.float32)
     brain = a > 0
     assert cosine(a, 2 * a) == pytest.approx(1)

@@ -79,7 +79,7 @@ def psnr(a, b):
     return float(-10 * torch.log10((a - b).square().mean()))
 
 
-def test_output_is_an_image_of_its_own_and_nearer_the_truth(state, truth, source):
+def test_output_is_a_new_image_closer_to_the_truth(state, truth, source):
     before = source.images.clone()
     result = fitted(state)(source).images
     assert result.shape == before.shape
@@ -96,7 +96,7 @@ def test_correlation_term_carries_the_result(state, truth, source):
 
 
 @pytest.mark.parametrize("train", [False, True])
-def test_stored_state_gives_the_same_answer_in_either_mode(state, source, tmp_path, train):
+def test_stored_state_gives_the_same_output_in_both_modes(state, source, tmp_path, train):
     save_file(state, tmp_path / "state.safetensors")
     method = BlindHarmony(GRID, CONFIG)
     method.load_state_dict(load_file(tmp_path / "state.safetensors"))
@@ -107,14 +107,14 @@ def test_stored_state_gives_the_same_answer_in_either_mode(state, source, tmp_pa
         assert torch.equal(value, state[name]), name
 
 
-def test_answer_does_not_depend_on_the_company(state, scan_set):
+def test_output_does_not_depend_on_the_batch(state, scan_set):
     method = fitted(state)
     together = method(scan_set.load([7, 8, 9])).images
     assert torch.equal(method(scan_set.load([9])).images[0], together[2])
     assert torch.equal(method(scan_set.load([8, 7])).images, together[[1, 0]])
 
 
-def test_fit_repeats_itself_for_a_seed_and_not_for_another(state, data):
+def test_fit_is_repeatable_and_depends_on_the_seed(state, data):
     for seed, same in ((3, True), (4, False)):
         torch.manual_seed(seed * 100)
         method = BlindHarmony(GRID, CONFIG)
@@ -124,7 +124,7 @@ def test_fit_repeats_itself_for_a_seed_and_not_for_another(state, data):
         assert all(torch.equal(again[name], state[name]) for name in weights) is same
 
 
-def test_without_alpha_the_loop_never_meets_the_flow(state, source):
+def test_without_alpha_the_loop_does_not_use_the_flow(state, source):
     method = fitted(state, alpha=0.0)
     x_s = source.images.flatten(0, 1)
     M = non_edge_mask(x_s, source.masks.flatten(0, 1))
@@ -138,14 +138,14 @@ def test_without_alpha_the_loop_never_meets_the_flow(state, source):
     torch.testing.assert_close(method(source).images.flatten(0, 1), x, rtol=0, atol=1e-6)
 
 
-def test_alpha_changes_the_answer_a_little(state, source):
+def test_alpha_changes_the_output_slightly(state, source):
     without = fitted(state, alpha=0.0)(source).images
     change = (fitted(state)(source).images - without).abs()
     assert float(change.max()) > 1e-4
     assert float(change.mean()) < 0.05
 
 
-def test_a_flow_that_gives_no_numbers_leaves_the_pre_flow_image(state, source):
+def test_a_flow_with_nan_output_leaves_the_pre_flow_image(state, source):
     settings = {"beta2": 0.0}  # without the signs, which rounding may turn
     method = fitted(state, **settings)
     with torch.no_grad():
@@ -165,7 +165,7 @@ def test_guard_keeps_the_pre_flow_slice_where_the_flow_failed():
     assert torch.equal(guarded[3], x[3])
 
 
-def test_slices_that_float32_cannot_invert_are_done_in_float64(state, source):
+def test_slices_that_float32_cannot_invert_use_float64(state, source):
     v = fitted(state).flow.dequantize(source.images[0], torch.full((S, H, W), 0.5))
     with torch.no_grad():
         method, strict = fitted(state), fitted(state, round_trip=0.0)
@@ -180,7 +180,7 @@ def test_slices_that_float32_cannot_invert_are_done_in_float64(state, source):
     torch.testing.assert_close(redone, unchecked, rtol=0, atol=1e-4)
 
 
-def test_slice_without_signal_stays_as_it_is(state, source):
+def test_slice_without_signal_does_not_change(state, source):
     images = source.images.clone()
     images[1, 2] = 0
     result = fitted(state)(source.with_images(images)).images
@@ -188,7 +188,7 @@ def test_slice_without_signal_stays_as_it_is(state, source):
     assert float(result[1, 1].max()) > 0.5
 
 
-def test_chunks_bound_the_slices_and_not_the_noise(state, source):
+def test_chunks_do_not_change_the_noise(state, source):
     whole = fitted(state, beta2=0.0)(source).images
     parts = fitted(state, beta2=0.0, slices_at_once=3)(source).images
     torch.testing.assert_close(parts, whole, rtol=0, atol=1e-4)
@@ -205,9 +205,7 @@ def test_training_lowers_the_bits_and_keeps_the_best_state(data, state):
     assert bits() == min(looks) < untrained - 1
 
 
-def test_a_fit_that_was_killed_ends_where_it_would_have_ended(
-    data, state, tmp_path, kills, assert_equal
-):
+def test_a_resumed_fit_equals_an_uninterrupted_fit(data, state, tmp_path, kills, assert_equal):
     for last in (4, 17):
         with pytest.raises(kills.Killed):
             BlindHarmony(GRID, CONFIG).fit(
@@ -232,13 +230,13 @@ def test_fit_needs_no_validation_and_accumulates_gradients(data):
 
 
 @pytest.mark.parametrize("rate", [1e30])
-def test_a_training_that_runs_away_says_so(data, rate):
+def test_diverging_training_is_an_error(data, rate):
     config = dataclasses.replace(CONFIG, learning_rate=rate, training_steps=10)
     with pytest.raises(DivergedError, match="diverged at training step"):
         BlindHarmony(GRID, config).fit(data, FitProgress())
 
 
-def test_mean_is_over_as_many_scans_as_asked_for(scan_set):
+def test_mean_is_over_the_set_number_of_scans(scan_set):
     images = scan_set.load(range(10)).images
     everyone = training.mean_slices(scan_set, 200, torch.Generator())
     torch.testing.assert_close(everyone, images.mean(dim=0))
@@ -262,6 +260,6 @@ def test_quick_steps_are_as_long_as_the_papers():
     assert (paper.alpha, paper.beta1, paper.beta2, paper.iterations) == (1e-3, 1e3, 1e-3, 10)
 
 
-def test_a_fit_is_shared_over_the_settings_of_the_loop():
+def test_a_fit_does_not_depend_on_settings_of_the_loop():
     other = BlindHarmonyConfig(alpha=0.0, beta1=0.0, beta2=0.0, iterations=3, centred=True)
     assert fit_settings(other) == fit_settings(BlindHarmonyConfig())

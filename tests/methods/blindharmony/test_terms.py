@@ -55,7 +55,7 @@ def test_edge_gradient_is_autograds(slices):
     torch.testing.assert_close(edge_gradient(x.detach(), M), expected)
 
 
-def test_mask_takes_the_flattest_third_of_the_brain_and_no_background():
+def test_mask_is_the_flattest_third_of_the_brain():
     generator = torch.Generator().manual_seed(3)
     foreground = torch.zeros(2, 40, 40, dtype=torch.bool)
     foreground[:, 12:28, 12:28] = True  # 16 % of the slice: the rest has no gradient
@@ -69,7 +69,7 @@ def test_mask_takes_the_flattest_third_of_the_brain_and_no_background():
     assert (M[:, 0] != M[:, 1]).any()
 
 
-def test_mask_leaves_out_dark_pixels():
+def test_mask_excludes_dark_pixels():
     x_s = torch.full((1, 8, 8), 0.5)
     x_s[0, :, :4] = 0.04
     M = non_edge_mask(x_s, torch.ones(1, 8, 8, dtype=torch.bool), quantile=1.0)

@@ -76,7 +76,7 @@ def test_fields_of_the_third_degree_have_19_terms():
     assert len(Cosines(3).terms) == 19
 
 
-def test_terms_are_zero_on_average_and_tell_nothing_of_each_other():
+def test_terms_have_zero_mean_and_are_orthogonal():
     shape = (24, 40, 32)
     terms = Cosines(3).basis(torch.arange(shape[0]), shape).flatten(1)
     torch.testing.assert_close(terms.mean(dim=1), torch.zeros(19), rtol=0, atol=1e-5)
@@ -93,14 +93,14 @@ def test_a_term_is_the_product_of_its_cosines():
     torch.testing.assert_close(term[3, :, 4], torch.full((H,), expected))
 
 
-def test_a_slices_terms_do_not_depend_on_which_others_are_asked_for():
+def test_the_terms_of_a_slice_do_not_depend_on_the_other_slices():
     cosines, shape = Cosines(2), (9, 6, 7)
     index = torch.tensor([7, 0, 4])
     assert torch.equal(cosines.basis(index, shape), cosines.basis(torch.arange(9), shape)[:, index])
 
 
 @given(SEEDS)
-def test_a_field_leaves_each_slices_maximum_and_all_zeros(seed):
+def test_a_field_keeps_each_slices_maximum_and_all_zeros(seed):
     generator = torch.Generator().manual_seed(seed)
     image = torch.rand(4, 6, 5, generator=generator).where(
         torch.rand(4, 6, 5, generator=generator) > 0.3, 0.0

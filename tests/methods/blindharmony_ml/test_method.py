@@ -106,7 +106,7 @@ def psnr(scans, images, truth):
     return float(-10 * torch.log10(rest.square().mean()))
 
 
-def test_answer_is_an_image_of_its_own(result, source, state):
+def test_output_is_a_new_image(result, source, state):
     before = source.images.clone()
     again = fitted(state)(source).images
     assert torch.equal(again, result)
@@ -118,7 +118,7 @@ def test_answer_is_an_image_of_its_own(result, source, state):
     assert not result[~source.masks].any()
 
 
-def test_a_field_is_taken_off_that_quantiles_cannot_see(result, state, source, truth):
+def test_a_field_that_quantiles_do_not_show_is_removed(result, state, source, truth):
     method = fitted(state)
     matched = method.histogram(source).images
     assert psnr(source, matched, truth) > psnr(source, source.images, truth)
@@ -128,7 +128,7 @@ def test_a_field_is_taken_off_that_quantiles_cannot_see(result, state, source, t
     assert psnr(source, result, truth) > psnr(source, without, truth) + 1
 
 
-def test_found_field_undoes_the_given_one(state, source):
+def test_estimated_field_undoes_the_true_field(state, source):
     method = fitted(state)
     for n in range(len(source)):
         start, mask = method._start(source, n)
@@ -138,7 +138,7 @@ def test_found_field_undoes_the_given_one(state, source):
 
 
 @pytest.mark.parametrize("train", [False, True])
-def test_answer_does_not_depend_on_company_or_mode(state, source, result, train):
+def test_output_does_not_depend_on_batch_or_mode(state, source, result, train):
     method = fitted(state).train(train)
     for n in range(len(source)):
         alone = dataclasses.replace(
@@ -153,7 +153,7 @@ def test_answer_does_not_depend_on_company_or_mode(state, source, result, train)
         assert torch.equal(value, state[name]), name
 
 
-def test_fit_leaves_its_parts_as_they_were_and_repeats_itself(unfitted, state, data):
+def test_fit_does_not_change_its_parts_and_is_repeatable(unfitted, state, data):
     for name, value in unfitted.state_dict().items():
         part = name.startswith(("blindharmony.", "histogram."))
         assert not part or torch.equal(value, state[name]), name
@@ -171,20 +171,20 @@ def test_fit_leaves_its_parts_as_they_were_and_repeats_itself(unfitted, state, d
     assert float(torch.linalg.eigvalsh(covariance).min()) > 0
 
 
-def test_what_a_fit_is_handed_needs_no_source(data):
+def test_a_fit_needs_no_source(data):
     assert data._source is None
     assert data._pairs is None
     assert BlindHarmonyLikelihood.needs is Needs.TARGET
 
 
-def test_nothing_believed_and_no_curve_is_the_quantile_match(state, source):
+def test_without_field_and_curve_the_output_is_the_quantile_match(state, source):
     method = fitted(state, evidence=1e9, curve=False)
     assert torch.equal(method(source).images, method.histogram(source).images)
     neither = fitted(state, field=False, curve=False)
     assert torch.equal(neither(source).images, method.histogram(source).images)
 
 
-def test_scan_without_signal_comes_back_as_it_is(state, source, result):
+def test_scan_without_signal_does_not_change(state, source, result):
     images, masks = source.images.clone(), source.masks.clone()
     images[0], masks[0] = 0, False
     answer = fitted(state)(dataclasses.replace(source, images=images, masks=masks)).images
@@ -199,7 +199,7 @@ def test_scan_without_signal_comes_back_as_it_is(state, source, result):
     assert 0 <= float(answer.min()) <= float(answer.max()) <= 1
 
 
-def test_flow_that_gives_no_numbers_leaves_the_quantile_match(state, source):
+def test_flow_with_nan_output_leaves_the_quantile_match(state, source):
     method = fitted(state)
     with torch.no_grad():
         for parameter in method.blindharmony.flow.parameters():
@@ -244,7 +244,7 @@ def test_log_posterior_changes_variables_as_autograd_does():
     torch.testing.assert_close(with_it - without, torch.linalg.slogdet(jacobian).logabsdet)
 
 
-def test_without_the_jacobian_a_flatter_curve_is_the_likeliest(state, truth):
+def test_without_the_jacobian_a_flatter_curve_is_most_likely(state, truth):
     spread = {}
     for jacobian in (True, False):
         method = fitted(state, jacobian=jacobian)
@@ -278,7 +278,7 @@ def flow_of(config):
     return {item.name: getattr(config, item.name) for item in dataclasses.fields(FlowConfig)}
 
 
-def test_a_fit_is_shared_over_what_acts_when_harmonising():
+def test_a_fit_does_not_depend_on_settings_at_inference():
     other = LikelihoodConfig(evidence=9.0, shrink=False, field=False, curve=False)
     assert fit_settings(other) == fit_settings(LikelihoodConfig())
     for changes in ABLATIONS.values():

@@ -30,7 +30,7 @@ def draws(variation, count, seed=0):
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 40])
-def test_covariance_is_positive_definite_of_however_few_scans(count):
+def test_covariance_is_positive_definite_for_any_number_of_scans(count):
     found = NaturalVariation.of(draws(natural(), count), DEGREES)
     assert torch.equal(found.covariance, found.covariance.T)
     assert float(torch.linalg.eigvalsh(found.covariance.double()).min()) > 0
@@ -55,7 +55,7 @@ def test_mean_and_covariance_are_the_samples_shrunk_towards_its_trend():
 
 
 @pytest.mark.parametrize("scans", [30, None], ids=["estimated", "known"])
-def test_nothing_is_found_in_nearly_all_scans_that_are_natural(scans):
+def test_nearly_all_natural_scans_have_no_excess(scans):
     truth = natural()
     known = truth if scans is None else NaturalVariation.of(draws(truth, scans), DEGREES)
     others = draws(truth, 300, seed=5)
@@ -78,7 +78,7 @@ def test_most_of_a_large_excess_is_kept():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_excess_is_the_posterior_mean_under_the_likeliest_deviation(seed):
+def test_excess_is_the_posterior_mean_under_the_most_likely_deviation(seed):
     variation = NaturalVariation.of(draws(natural(0.4), 25, seed).double(), DEGREES)
     generator = torch.Generator().manual_seed(seed)
     c = variation.mean + 3 * SPREAD / DEGREES * torch.randn(P, generator=generator)
@@ -100,7 +100,7 @@ def test_excess_is_the_posterior_mean_under_the_likeliest_deviation(seed):
     assert not variation.excess(c, DEGREES, evidence=gained + 1e-3).any()
 
 
-def test_excess_is_what_lies_beyond_the_mean():
+def test_excess_is_relative_to_the_mean():
     variation = natural(0.4)
     variation = NaturalVariation(variation.mean.double(), variation.covariance.double())
     c = draws(natural(), 1)[0].double() + 5 * SPREAD / DEGREES * ALTERNATING
@@ -111,7 +111,7 @@ def test_excess_is_what_lies_beyond_the_mean():
     assert not variation.excess(variation.mean, DEGREES, evidence=0.0).any()
 
 
-def test_coefficients_that_the_target_has_together_are_natural_together():
+def test_correlated_coefficients_of_the_target_are_natural_together():
     variation = natural(0.8)
     step = 3 * SPREAD / DEGREES
     assert not variation.excess(variation.mean + step, DEGREES, evidence=2.0).any()
@@ -119,7 +119,7 @@ def test_coefficients_that_the_target_has_together_are_natural_together():
     assert float((across / (step * ALTERNATING)).min()) > 0.5
 
 
-def test_few_subjects_are_believed_to_scatter_more_than_they_did():
+def test_few_subjects_widen_the_covariance():
     subjects = [f"P{n}" for n in range(6)]
     plain = calibrated = 0
     for seed in range(40):
@@ -136,7 +136,7 @@ def test_few_subjects_are_believed_to_scatter_more_than_they_did():
     assert calibrated < 0.8 * plain
 
 
-def test_many_subjects_are_believed_to_scatter_as_they_did():
+def test_many_subjects_keep_the_covariance():
     sample = draws(natural(), 400)
     subjects = [f"P{n // 2}" for n in range(400)]
     found = NaturalVariation.calibrated(sample, DEGREES, subjects)
@@ -145,7 +145,7 @@ def test_many_subjects_are_believed_to_scatter_as_they_did():
     torch.testing.assert_close(found.covariance, plain.covariance, rtol=0.1, atol=0)
 
 
-def test_one_subject_alone_calibrates_nothing():
+def test_one_subject_gives_no_calibration():
     sample = draws(natural(), 3)
     found = NaturalVariation.calibrated(sample, DEGREES, ["P1", "P1", "P1"])
     assert torch.equal(found.covariance, NaturalVariation.of(sample, DEGREES).covariance)

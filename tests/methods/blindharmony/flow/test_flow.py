@@ -71,7 +71,7 @@ def both(benchmark, flow, height=8, width=12):
 @pytest.mark.filterwarnings("ignore:torch.triangular_solve")
 @pytest.mark.parametrize("train", [False, True])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-9)])
-def test_flow_is_that_of_nflows_layers_in_value_and_gradient(benchmark, dtype, tolerance, train):
+def test_flow_equals_nflows_in_value_and_gradient(benchmark, dtype, tolerance, train):
     x = torch.rand(3, 8, 12, dtype=dtype)
     close = {"rtol": 10 * tolerance, "atol": tolerance}
     results = []
@@ -88,7 +88,7 @@ def test_flow_is_that_of_nflows_layers_in_value_and_gradient(benchmark, dtype, t
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-11)])
-def test_frozen_flow_is_the_flow_and_stays_as_it_was(dtype, tolerance):
+def test_frozen_flow_equals_the_flow_and_does_not_change(dtype, tolerance):
     flow = small().to(dtype)
     v = torch.rand(5, 8, 12, dtype=dtype) - 0.5
     frozen = FrozenFlow(flow.train(), dtype)
@@ -120,7 +120,7 @@ def test_frozen_flow_can_be_more_precise_than_the_flow():
     torch.testing.assert_close(flat, expected, rtol=0, atol=1e-11)
 
 
-def test_trained_flow_is_inverted_in_float32_and_repeats_itself(benchmark):
+def test_trained_flow_is_inverted_in_float32_and_is_repeatable(benchmark):
     config = BlindHarmonyConfig(levels=2, steps=2, hidden=16, blocks=1)
     x, _ = benchmark.heads(8, 24, 32)
 
@@ -181,7 +181,7 @@ def test_logabsdet_is_autograds():
         torch.testing.assert_close(logabsdet[n], torch.linalg.slogdet(jacobian).logabsdet)
 
 
-def test_density_is_the_bases_by_change_of_variables():
+def test_density_follows_from_the_base_by_change_of_variables():
     flow = small().double()
     v = torch.rand(4, 8, 12, dtype=torch.float64) - 0.5
     z, logabsdet = flow.encode(v)
@@ -198,7 +198,7 @@ def test_bits_per_dimension_of_a_uniform_density_are_the_bits_of_its_grey_levels
     torch.testing.assert_close(bits, torch.full((3,), 8.0))
 
 
-def test_dequantisation_keeps_to_its_bin_and_is_undone():
+def test_dequantisation_stays_in_its_bin_and_is_invertible():
     flow = small()
     x = torch.tensor([0.0, 0.5, 1.0]).view(1, 1, 3).double()
     for u in (0.0, 0.999):
@@ -223,7 +223,7 @@ def test_samples_are_images_and_repeatable():
     assert not torch.allclose(first[0], first[1])
 
 
-def test_positions_are_ours_and_not_the_papers():
+def test_only_our_presets_use_positions():
     assert not PRESETS["paper"].positions
     plain, placed = small(), small(positions=True)
     added = {
@@ -237,7 +237,7 @@ def test_positions_are_ours_and_not_the_papers():
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-11)])
-def test_frozen_flow_knows_the_positions(dtype, tolerance):
+def test_frozen_flow_uses_the_positions(dtype, tolerance):
     flow = small(positions=True).to(dtype)
     v = torch.rand(5, 8, 12, dtype=dtype) - 0.5
     expected, _ = flow.encode(v)
@@ -255,7 +255,7 @@ def test_frozen_flow_knows_the_positions(dtype, tolerance):
     assert float((flow.encode(v)[0] - expected).detach().abs().max()) > 0.01
 
 
-def test_flow_with_positions_is_undone_and_has_autograds_logabsdet():
+def test_flow_with_positions_is_invertible_and_has_autograds_logabsdet():
     flow = small(4, 8, positions=True).double()
     v = torch.rand(3, 4, 8, dtype=torch.float64) - 0.5
     z, logabsdet = flow.encode(v)

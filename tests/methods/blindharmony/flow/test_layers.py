@@ -45,7 +45,7 @@ def at_random(layer):
     ],
     ids=["actnorm", "convolution", "coupling"],
 )
-def test_logabsdet_is_that_of_autograds_jacobian_in_both_directions(make):
+def test_logabsdet_equals_autograds_jacobian_in_both_directions(make):
     layer = at_random(make())
     x = 2 * torch.randn(2, 8, 2, 3, dtype=torch.float64)
     y, _ = layer(x)
@@ -60,7 +60,7 @@ def test_logabsdet_is_that_of_autograds_jacobian_in_both_directions(make):
 
 
 @pytest.mark.parametrize("images_first", [True, False])
-def test_squeeze_is_that_of_nflows_and_is_undone(images_first):
+def test_squeeze_equals_nflows_and_is_invertible(images_first):
     x = torch.arange(2 * 3 * 4 * 6.0).view(2, 3, 4, 6)
     if not images_first:
         x = x.transpose(0, 1).contiguous().transpose(0, 1)
@@ -127,7 +127,7 @@ def test_preactivated_convolution_has_torchs_values_gradients_and_statistics(
         torch.testing.assert_close(one, other)
 
 
-def test_under_autocast_the_coupling_network_alone_is_in_bfloat16():
+def test_under_autocast_only_the_coupling_network_is_in_bfloat16():
     torch.manual_seed(0)
     convolution = LUConv1x1(4)
     with torch.no_grad():
@@ -160,7 +160,7 @@ def test_under_autocast_the_coupling_network_alone_is_in_bfloat16():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.filterwarnings("ignore:torch.triangular_solve")
-def test_convolution_is_that_of_nflows(dtype):
+def test_convolution_equals_nflows(dtype):
     torch.manual_seed(0)
     theirs = transforms.OneByOneConvolution(8, identity_init=False).to(dtype)
     torch.nn.init.normal_(theirs.bias)
@@ -181,7 +181,7 @@ def test_convolution_is_that_of_nflows(dtype):
 
 
 @pytest.mark.parametrize("channels", [4, 8])
-def test_coupling_is_that_of_nflows(channels):
+def test_coupling_equals_nflows(channels):
     torch.manual_seed(0)
 
     def net(features, parameters):
@@ -212,7 +212,7 @@ def test_coupling_is_that_of_nflows(channels):
         torch.testing.assert_close(ours.state_dict()[name], value)
 
 
-def test_actnorm_normalises_its_first_batch_only_and_remembers_that_it_did():
+def test_actnorm_normalises_its_first_batch_only_also_after_loading():
     x = torch.randn(5, 3, 8, 8) * torch.tensor([1.0, 10.0, 0.0])[:, None, None] + 2
     layer = ActNorm(3)
     y, _ = layer(x)
@@ -246,7 +246,7 @@ def test_layers_compile_without_a_graph_break(make):
             torch.testing.assert_close(got, expected)
 
 
-def test_positions_are_offsets_that_convolutions_cannot_know():
+def test_positions_are_offsets_by_pixel():
     H, W = 4, 6
     plain = at_random(SplineCoupling(4, hidden=6, blocks=1, bins=4, tail_bound=B))
     placed = at_random(SplineCoupling(4, hidden=6, blocks=1, bins=4, tail_bound=B, pixels=H * W))
@@ -269,7 +269,7 @@ def test_positions_are_offsets_that_convolutions_cannot_know():
     assert not moved[:, ~near].any()
 
 
-def test_a_coupling_with_positions_is_invertible_and_knows_its_jacobian():
+def test_a_coupling_with_positions_is_invertible_and_has_autograds_jacobian():
     coupling = at_random(SplineCoupling(4, hidden=6, blocks=1, bins=4, tail_bound=B, pixels=6))
     x = 2 * torch.randn(2, 4, 2, 3, dtype=torch.float64)
     y, logabsdet = coupling(x)

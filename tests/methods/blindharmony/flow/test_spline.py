@@ -35,7 +35,7 @@ def nflows_spline(x, parameters, K, inverse):
 
 @pytest.mark.parametrize("inverse", [False, True])
 @pytest.mark.parametrize(("K", "spread"), [(8, 0.1), (8, 1.0), (8, 4.0), (2, 1.0)])
-def test_spline_is_that_of_nflows_in_value_and_gradient(K, spread, inverse):
+def test_spline_equals_nflows_in_value_and_gradient(K, spread, inverse):
     x, parameters = draw(torch.float64, K, spread)
     ours = rational_quadratic(x, parameters, bins=K, bound=B, inverse=inverse)
     theirs = nflows_spline(x, parameters, K, inverse)
@@ -51,7 +51,7 @@ def test_spline_is_that_of_nflows_in_value_and_gradient(K, spread, inverse):
 
 
 @pytest.mark.parametrize("inverse", [False, True])
-def test_spline_is_that_of_nflows_in_float32(inverse):
+def test_spline_equals_nflows_in_float32(inverse):
     x, parameters = draw(torch.float32, 8, 0.3)
     y, logabsdet = rational_quadratic(x, parameters, bins=8, bound=B, inverse=inverse)
     y_nflows, logabsdet_nflows = nflows_spline(x.double(), parameters.double(), 8, inverse)
@@ -117,7 +117,7 @@ def test_spline_stays_finite_at_extreme_parameters(dtype, extreme):
     dtype=st.sampled_from([torch.float32, torch.float64]),
     seed=st.integers(0, 2**31),
 )
-def test_spline_rises_and_keeps_to_its_bounds(K, spread, bound, inverse, dtype, seed):
+def test_spline_is_increasing_and_stays_in_its_bounds(K, spread, bound, inverse, dtype, seed):
     _, parameters = draw(dtype, K, spread, seed)
     one = parameters.detach()[:1, :, :1].expand(1, -1, 500)
     x = torch.linspace(-1.5 * bound, 1.5 * bound, 500, dtype=dtype)[None]
@@ -147,7 +147,7 @@ def test_spline_log_derivative_is_autograds(K, spread, bound, inverse, seed):
 
 @pytest.mark.parametrize("inverse", [False, True])
 @pytest.mark.parametrize(("dtype", "tiny"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
-def test_spline_joins_its_tails_with_slope_one(dtype, tiny, inverse):
+def test_spline_meets_its_tails_with_slope_one(dtype, tiny, inverse):
     _, parameters = draw(dtype, 8, 2.0)
     edge = torch.tensor([[-B, B]], dtype=dtype)
     ends = torch.cat((edge * (1 - tiny), edge, edge * (1 + tiny), edge * 40), dim=1)
@@ -186,7 +186,7 @@ EXTREMES = {
 
 @pytest.mark.parametrize("name", EXTREMES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_spline_holds_at_the_extremes(dtype, name):
+def test_spline_is_invertible_at_the_extremes(dtype, name):
     x, parameters = draw(dtype, 8, 1.0)
     with torch.no_grad():
         EXTREMES[name](parameters)
@@ -205,7 +205,7 @@ def test_spline_holds_at_the_extremes(dtype, name):
     assert bool(((y - theirs).abs() <= slack).all())
 
 
-def test_spline_inverts_where_nflows_gives_up():
+def test_spline_inverts_where_nflows_fails():
     """Rounding makes nflows' discriminant negative or not a number; ours has none of it."""
     generator = torch.Generator().manual_seed(0)
     failures = 0
@@ -223,7 +223,7 @@ def test_spline_inverts_where_nflows_gives_up():
     assert failures > 0
 
 
-def test_least_slope_is_kept():
+def test_minimum_slope_is_kept():
     _, parameters = draw(torch.float64, 8, 0.0)
     with torch.no_grad():
         parameters[:, 16:] = -50.0

@@ -43,7 +43,7 @@ def test_results_come_in_the_order_of_the_items() -> None:
     assert side_by_side(lambda part: float(x[part].sum()), range(6)) == x.sum(1).tolist()
 
 
-def test_a_worker_keeps_to_one_core_and_the_caller_keeps_its_own() -> None:
+def test_a_worker_uses_one_thread_and_the_caller_keeps_its_setting() -> None:
     def threads(_: int) -> int:
         torch.ones(100_000).exp()
         return torch.get_num_threads()
@@ -53,7 +53,7 @@ def test_a_worker_keeps_to_one_core_and_the_caller_keeps_its_own() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 4])
-def test_nothing_is_recorded_for_a_gradient(count: int) -> None:
+def test_no_gradient_is_recorded(count: int) -> None:
     weight = torch.ones(3, requires_grad=True)
     results = side_by_side(lambda item: item * weight, range(count))
     assert not any(result.requires_grad for result in results)
