@@ -57,7 +57,7 @@ class Guard(nn.Module):
         super().__init__()
         cells = _CELLS[0] * _CELLS[1] * _CELLS[2]
         self.register_buffer("template", torch.zeros(cells))
-        self.register_buffer("known", torch.zeros(cells, dtype=torch.bool))
+        self.register_buffer("defined", torch.zeros(cells, dtype=torch.bool))
         self.register_buffer("greatest_remoteness", torch.tensor(1e6))
 
     def learn(self, layouts: Tensor, standard: Tensor) -> None:
