@@ -2,54 +2,103 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from harmbench import upright
+from harmbench.cohorts.phantom.anatomy import build_anatomy
+from harmbench.cohorts.phantom.fields import session_fields
+from harmbench.cohorts.phantom.lattice import Lattice
 from harmbench.cohorts.phantom.mprage import Mprage
 from harmbench.cohorts.phantom.relaxation import TISSUES
 from harmbench.cohorts.phantom.scanner import SCANNERS
-from harmbench.cohorts.phantom.scanning import scan_subject
+from harmbench.cohorts.phantom.scanning import NOISE_FREE, REPEAT, scan_subject
+from harmbench.cohorts.phantom.session import draw_session
 from harmbench.cohorts.phantom.subject import draw_subject
 from harmbench.cohorts.phantom.template import Template, load_template
 from harmbench.data.scans import GRIDS
 
 IMAGES = Path(__file__).parent / "images"
 SLICE = 26  # through the ventricles and the deep grey matter
-SUBJECTS = ("P00001", "P00002", "P00003", "P00004", "P00005")
-_TISSUES = {"wm": "white matter", "gm": "grey matter", "csf": "CSF"}
+SUBJECTS = ("P00007", "P00005", "P00002", "P00003", "P00010")
+_TISSUES = {"wm": "white matter", "gm": "grey matter", "csf": "CSF", "lesion": "lesion"}
+_MARKERS = {"wm": "o", "gm": "s", "csf": "^", "lesion": "x"}
 
 
-def panels(images: list[torch.Tensor], titles: list[str]) -> Figure:
-    """Draw slices side by side in the grey window [0, 1]."""
-    figure = Figure(figsize=(2.0 * len(images), 2.75))
-    for column, (image, title) in enumerate(zip(images, titles, strict=True)):
-        axis = figure.add_axes((column / len(images), 0, 1 / len(images), 0.86))
-        axis.imshow(upright(image), cmap="gray", vmin=0, vmax=1)
-        axis.set_title(title, fontsize=9)
-        axis.set_axis_off()
+def panels(rows: list[list[Tensor]], titles: list[str]) -> Figure:
+    """Draw rows of slices in the grey window [0, 1], with a title above each column."""
+    height = 2.35
+    figure = Figure(figsize=(1.9 * len(titles), height * len(rows) + 0.4))
+    top = 1 - 0.4 / (height * len(rows) + 0.4)
+    for row, images in enumerate(rows):
+        for column, image in enumerate(images):
+            left, bottom = column / len(titles), top * (1 - (row + 1) / len(rows))
+            axis = figure.add_axes((left, bottom, 1 / len(titles), top / len(rows)))
+            axis.imshow(upright(image), cmap="gray", vmin=0, vmax=1)
+            axis.set_axis_off()
+            if not row:
+                axis.set_title(titles[column], fontsize=9, color="white")
     figure.patch.set_facecolor("black")
-    for axis in figure.axes:
-        axis.title.set_color("white")
     return figure
 
 
 def scanners(template: Template) -> Figure:
-    """Draw one subject on the five scanners."""
-    images = scan_subject(SUBJECTS[0], template, GRIDS["paper"]).images
+    """Draw one subject on the five scanners: two slices."""
+    images = scan_subject(SUBJECTS[3], template, GRIDS["paper"]).images
     titles = [f"{name}\n{each.model}, {each.tesla:g} T" for name, each in SCANNERS.items()]
-    return panels([images[name][SLICE] for name in SCANNERS], titles)
+    return panels([[images[name][place] for name in SCANNERS] for place in (14, 34)], titles)
 
 
 def subjects(template: Template) -> Figure:
-    """Draw five subjects on the target's scanner."""
-    slices, titles = [], []
+    """Draw five subjects of different age on the target's scanner, and their tissue."""
+    images: list[Tensor] = []
+    tissues: list[Tensor] = []
+    titles: list[str] = []
     for name in SUBJECTS:
-        slices.append(scan_subject(name, template, GRIDS["paper"]).images["target"][SLICE])
-        titles.append(f"{name}\n{draw_subject(name).age:.0f} years")
-    return panels(slices, titles)
+        scans = scan_subject(name, template, GRIDS["paper"], domains=("target",))
+        images.append(scans.images["target"][SLICE])
+        tissues.append(scans.labels[SLICE] / 3)
+        subject = draw_subject(name)
+        note = ", large ventricles" if subject.large_ventricles else ""
+        titles.append(f"{name}: {subject.age:.0f} years{note}\n{len(subject.lesions)} lesions")
+    return panels([images, tissues], titles)
+
+
+def sessions(template: Template) -> Figure:
+    """Draw the two sessions of a test subject on the target, and the first without noise."""
+    domains = {"target": "target", REPEAT: "rescan", NOISE_FREE: "without noise"}
+    scans = scan_subject("T00001", template, GRIDS["paper"], domains=domains)
+    images = [scans.images[domain][SLICE] for domain in domains]
+    difference = 0.5 + (images[1] - images[0]) * 2
+    return panels([[*images, difference]], [*domains.values(), "rescan - target, twice"])
+
+
+def fields(template: Template) -> Figure:
+    """Draw the fields of two sessions of each scanner, in a slice through the brain."""
+    lattice = Lattice.of(GRIDS["paper"])
+    titles = {"b1": "B1+", "receive": "receive", "noise": "noise"}
+    figure = Figure(figsize=(10.0, 4.3), layout="constrained")
+    grid = figure.subplots(len(titles), 2 * len(SCANNERS))
+    for column, (domain, name) in enumerate(product(SCANNERS, ("P00001", "P00002"))):
+        subject = draw_subject(name)
+        brain = build_anatomy(subject, template, lattice).brain[SLICE] > 0.5
+        session = draw_session(name, domain)
+        drawn = session_fields(SCANNERS[domain], session, subject.size, lattice)
+        for row, title in enumerate(titles):
+            values = getattr(drawn, title)[SLICE]
+            values = torch.where(brain, values / values[brain].mean(), torch.nan)
+            axis = grid[row, column]
+            axis.imshow(upright(values), vmin=0.75, vmax=1.25, cmap="RdBu_r")
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        grid[0, column].set_title(f"{domain}\n{name}", fontsize=8)
+    for row, title in enumerate(titles.values()):
+        grid[row, 0].set_ylabel(title)
+    return figure
 
 
 def signal() -> Figure:
@@ -66,9 +115,9 @@ def signal() -> Figure:
         sequence = SCANNERS[name].sequence
         assert isinstance(sequence, Mprage)
         (line,) = over_t1.plot(t1, sequence.signal(t1, torch.tensor(1.0)).abs(), label=title)
-        for tissue, values in TISSUES[SCANNERS[name].tesla].items():
+        for tissue, marker in _MARKERS.items():
+            values = TISSUES[SCANNERS[name].tesla][tissue]
             level = float(sequence.signal(torch.tensor(values.t1), torch.tensor(1.0)).abs())
-            marker = {"wm": "o", "gm": "s", "csf": "^"}[tissue]
             over_t1.plot(values.t1, level, marker, color=line.get_color())
     over_t1.set(xlabel="$T_1$ in s", ylabel="signal over $M_0$")
     over_t1.legend(fontsize=8)
@@ -87,7 +136,13 @@ def main() -> None:
     """Draw all figures."""
     template = load_template()
     IMAGES.mkdir(exist_ok=True)
-    figures = {"scanners": scanners(template), "subjects": subjects(template), "signal": signal()}
+    figures = {
+        "scanners": scanners(template),
+        "subjects": subjects(template),
+        "sessions": sessions(template),
+        "fields": fields(template),
+        "signal": signal(),
+    }
     for name, figure in figures.items():
         figure.savefig(IMAGES / f"phantom-{name}.png", dpi=90)
 

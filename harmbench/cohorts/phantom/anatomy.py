@@ -27,12 +27,12 @@ from harmbench.cohorts.phantom.deformation import flow
 from harmbench.cohorts.phantom.lattice import Lattice, sample
 from harmbench.cohorts.phantom.lesions import paint_lesions
 from harmbench.cohorts.phantom.subject import Subject
-from harmbench.cohorts.phantom.template import Template, depth
+from harmbench.cohorts.phantom.template import FAR, Template, depth
 
 # Tissues of `Anatomy.fractions`, in order: keys of `TISSUES`.
-TISSUE_NAMES = ("csf", "gm", "wm", "lesion", "dura")
+TISSUE_NAMES = ("csf", "gm", "wm", "lesion", "meninges")
 
-_SHARPNESS = 2.5  # of the tissue logits: partial volume within about one voxel
+_SHARPNESS = 2.8  # of the tissue logits: partial volume within about one voxel
 _FLOOR = 0.02  # probability that any tissue keeps everywhere, so that fields can act
 _VENTRICLES = ((14.0, 0.0, -12.0), (24.0, 26.0, 42.0))  # centre and widths in mm; z, x, y
 _DEEP_GREY = ((4.0, 0.0, -6.0), (14.0, 26.0, 24.0))
@@ -41,7 +41,10 @@ _CENTRE = (18.0, 0.0, -17.0)  # of the rotation and scale that registration leav
 # Velocity of the deformation in mm at the scales of lobes, gyri and sulci. Where a sulcus
 # lies after affine registration varies by several mm between subjects (Thompson et al.,
 # J Neurosci 1996;16:4261: standard deviations of 3 to 10 mm, in Talairach space).
-_LOBES, _GYRI, _SULCI = 3.0, 2.0, 1.2
+_LOBES, _GYRI, _SULCI = 1.8, 1.2, 1.0
+
+_FOLDING = 0.6  # standard deviation of what is added to the logits of tissues
+_MEMBRANES = 0.3  # fraction of the subarachnoid space at the surface that is not fluid
 
 _EDGE = 3.0  # mm over which the brain's surface is soft
 
@@ -53,7 +56,8 @@ class Anatomy(NamedTuple):
     ----------
     fractions
         `(5, D, H, W)`: fractions of the voxel of the `TISSUE_NAMES`, which add to 1 inside
-        the brain, and beyond the dura to 0, as bone and air give no signal.
+        the brain, and beyond the dura to 0, as bone and air give no signal. The meninges
+        are the dura outside, and vessels and arachnoid in the sulci.
     brain
         `(D, H, W)` in [0, 1]: what is left when the skull is taken off without error.
     depth
@@ -94,10 +98,12 @@ def build_anatomy(subject: Subject, template: Template, lattice: Lattice) -> Ana
     lesion = white * (maps[4] / 255).clamp(0, 1) if subject.lesions else torch.zeros_like(white)
     fluid, dura = _shell(subject, surface, lattice)
     inside = (2 * brain).clamp(max=1)
-    fractions = torch.stack([csf, grey, white - lesion, lesion, torch.zeros_like(csf)])
+    # Sulci and fissures hold vessels and arachnoid beside fluid; ventricles do not.
+    membranes = _MEMBRANES * csf * (1 - surface / FAR).clamp(0, 1)
+    fractions = torch.stack([csf - membranes, grey, white - lesion, lesion, membranes])
     fractions *= inside
     fractions[0] += (1 - inside) * fluid
-    fractions[4] = (1 - inside) * dura
+    fractions[4] += (1 - inside) * dura
 
     texture = subject.texture.on(lattice.axes)
     t1 = torch.stack([subject.t1[0] + 0.025 * texture[0], subject.t1[1] + 0.025 * texture[1]])
@@ -118,9 +124,9 @@ def _segment(
     logits = maps.add_(_FLOOR).log_()
     # The thalamus and the pallidum are mixtures of grey and white matter in everybody, not
     # by averaging over subjects, so there the maps are left as they are.
-    logits[0] += subject.atrophy + 0.8 * folding[0]
+    logits[0] += subject.atrophy + _FOLDING * folding[0]
     logits[1] -= subject.thinning * (1 - deep)
-    logits[2] += 0.8 * folding[1] * (1 - deep)
+    logits[2] += _FOLDING * folding[1] * (1 - deep)
     return ((_SHARPNESS + (1 - _SHARPNESS) * deep) * logits).softmax(dim=0)
 
 

@@ -19,9 +19,9 @@ from harmbench.cohorts.phantom.session import Session
 _STEP = 8.0  # mm: the fields are far smoother than this
 _HEAD = (72.0, 68.0, 86.0)  # mm: half axes of the head along z, x and y
 
-# Standard deviation of the irregularities of log B1+ and of the log receive sensitivity.
-SCANNER_RIPPLE = (0.010, 0.015)
-SESSION_RIPPLE = (0.008, 0.012)
+# Standard deviation of the irregularities of log B1+, of the scanner and of the session, and
+# of those of the log receive sensitivity of the session.
+_B1_SCANNER, _B1_SESSION, _RECEIVE_SESSION = 0.015, 0.008, 0.015
 
 
 class Fields(NamedTuple):
@@ -57,17 +57,15 @@ def session_fields(scanner: Scanner, session: Session, size: float, lattice: Lat
     coarse = coarse_axes(lattice.axes, _STEP)
     places = session.pose.to_scanner(places_of(coarse), size)
     fixed, own = (field.at(places) for field in session.fields)
-    ripple = [
-        SCANNER_RIPPLE[channel] * fixed[channel] + SESSION_RIPPLE[channel] * own[channel]
-        for channel in range(2)
-    ]
+    b1_ripple = _B1_SCANNER * fixed[0] + _B1_SESSION * own[0]
+    ripple = scanner.ripple * fixed[1] + _RECEIVE_SESSION * own[1]
     radius = sum(
         ((place - centre) / half) ** 2
         for place, centre, half in zip(places, CENTRE, _HEAD, strict=True)
     )
-    b1 = session.b1 * (1 + session.transmit * (0.5 - radius)).clamp(min=0.2) * ripple[0].exp()
+    b1 = session.b1 * (1 + session.transmit * (0.5 - radius)).clamp(min=0.2) * b1_ripple.exp()
     sensitivity = scanner.coil.sensitivity(places, session.gains)
-    kept = (1 - scanner.coil.corrected) * sensitivity + ripple[1]
+    kept = (1 - scanner.coil.corrected) * sensitivity + ripple
     noise = noise_level(places, scanner.acceleration, scanner.coil.corrected * sensitivity)
     fields = interpolate(torch.stack([b1, kept.exp(), noise]), coarse, lattice.axes)
     return Fields(*fields)

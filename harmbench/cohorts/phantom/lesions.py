@@ -53,7 +53,7 @@ class Lesion:
 def draw_lesions(generator: np.random.Generator, age: float) -> tuple[Lesion, ...]:
     """Draw the lesions of a subject: none or few below 50 years, up to 40 above 80."""
     # Subjects of one age differ by more than an order of magnitude in lesion volume.
-    expected = math.exp((age - 52) / 11 + 1.0 * float(generator.standard_normal()))
+    expected = math.exp((age - 50) / 10 + float(generator.standard_normal()))
     count = min(int(generator.poisson(min(expected, float(_MOST)))), _MOST)
     return tuple(_draw_lesion(generator) for _ in range(count))
 
@@ -64,8 +64,8 @@ def _draw_lesion(generator: np.random.Generator) -> Lesion:
     low, high = boxes[int(generator.integers(len(boxes)))]
     z, x, y = (float(value) for value in generator.uniform(low, high))
     side = float(generator.choice([-1.0, 1.0]))
-    size = 2.2 * math.exp(0.4 * float(generator.standard_normal()))
-    size = min(size, 5.0 if periventricular else 4.0)
+    size = 2.6 * math.exp(0.4 * float(generator.standard_normal()))
+    size = min(size, 6.0 if periventricular else 4.5)
     # Bands follow the ventricle from front to back.
     length = size * float(generator.uniform(1.3, 2.5) if periventricular else 1.0)
     return Lesion((z, side * x, y), (size, size, length), periventricular)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,9 @@ from harmbench.cohorts.phantom.noise import draw_noise
 from harmbench.cohorts.phantom.relaxation import TISSUES
 from harmbench.cohorts.phantom.scanner import Scanner
 from harmbench.cohorts.phantom.session import Session
+
+# FWHM of the Gaussian that has the variance of a voxel, in voxels.
+_BOX = math.sqrt(8 * math.log(2) / 12)
 
 
 class Rendering(NamedTuple):
@@ -50,7 +54,7 @@ def render(
     volume = signal(anatomy, scanner, fields) * fields.receive
     left_right, front_back, up_down = scanner.voxel
     z, x, y = (
-        (width**2 + scanner.filtering**2 + session.motion**2) ** 0.5
+        ((_BOX * width) ** 2 + scanner.filtering**2 + session.motion**2) ** 0.5
         for width in (up_down, left_right, front_back)
     )
     blur(volume, (z, x, y), lattice)
@@ -60,7 +64,10 @@ def render(
     level = session.noise * nominal * scanner.sequence.transverse(white)
     places = session.pose.to_scanner(places_of(lattice.axes), size)
     voxel = (up_down, left_right, front_back)
-    real, imaginary = level * fields.noise * draw_noise(session.noise_seed, places, voxel)
+    noise = level * fields.noise * draw_noise(session.noise_seed, places, voxel)
+    for part in noise:
+        blur(part, (scanner.filtering,) * 3, lattice)
+    real, imaginary = noise
     return Rendering(torch.hypot(volume + real, imaginary), volume.abs_())
 
 

@@ -58,11 +58,11 @@ class SubjectScans:
 def label(anatomy: Anatomy, lattice: Lattice) -> Tensor:
     """Return the true tissue labels on the grid: `(S, H, W)` uint8, as in `Scans.labels`.
 
-    Lesions are white matter.
+    Lesions are white matter, and what sulci hold is CSF.
     """
     brain = lattice.to_grid(anatomy.brain)
-    csf, grey, white, lesion, _ = lattice.to_grid(anatomy.fractions * anatomy.brain)
-    white = white + lesion
+    csf, grey, white, lesion, meninges = lattice.to_grid(anatomy.fractions * anatomy.brain)
+    csf, white = csf + meninges, white + lesion
     # Three comparisons take a hundredth of the time of argmax over the leading axis.
     tissue = torch.where(white > torch.maximum(csf, grey), 3, torch.where(grey > csf, 2, 1))
     return torch.where(brain >= 0.5, tissue, 0).to(torch.uint8)

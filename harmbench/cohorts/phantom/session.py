@@ -91,7 +91,7 @@ def draw_session(subject: str, scanner: str, session: str = FIRST) -> Session:
         transmit=typical.transmit * normal(1.0, 0.06),
         gains=tuple(gain + normal(0.0, _LOADING) for gain in fixed),
         noise=typical.noise * math.exp(normal(0.0, 0.1)),
-        motion=abs(normal(0.0, 0.4)) + (abs(normal(1.2, 0.4)) if strong else 0.0),
+        motion=abs(normal(0.0, 0.3)) + (abs(normal(1.2, 0.4)) if strong else 0.0),
         fields=(
             SmoothField.draw(scanner_generator(scanner, "fields"), _FIELD_SPACING, 2),
             SmoothField.draw(generator, _FIELD_SPACING, 2),

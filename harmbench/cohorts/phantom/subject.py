@@ -110,7 +110,7 @@ def draw_subject(name: str) -> Subject:
     def normal(mean: float, deviation: float) -> float:
         return clipped_normal(generator, mean, deviation)
 
-    scale = (normal(1, 0.025), normal(1, 0.025), normal(1, 0.025))
+    scale = (normal(1, 0.006), normal(1, 0.006), normal(1, 0.006))
     large = bool(generator.random() < _LARGE_VENTRICLES)
     # Ventricles grow slowly until 50 or so and then fast (Walhovd et al., Neurobiol Aging
     # 2011;32:916); grey matter declines over the whole adult life (Good et al., NeuroImage
@@ -123,15 +123,16 @@ def draw_subject(name: str) -> Subject:
         # about a tenth too long on each axis (Lancaster et al., Hum Brain Mapp 2007;28:1194).
         size=normal(0.92, 0.035),
         scale=scale,
-        turn=(normal(0, 1.5), normal(0, 1.5), normal(0, 1.5)),
+        turn=(normal(0, 1.0), normal(0, 1.0), normal(0, 1.0)),
         ventricles=float(np.clip(ventricles, 0, 0.75)),
         large_ventricles=large,
         asymmetry=normal(0, 2.0),
         atrophy=normal(0.8 * old, 0.25),
         thinning=normal(0.3 * old, 0.10),
         # R1 of white matter follows a parabola over life with its peak near 40 years
-        # (Yeatman et al., Nat Commun 2014;5:4932).
-        t1=(normal(1, 0.03), normal(1, 0.03) * (1 + 0.06 * white**2)),
+        # (Yeatman et al., Nat Commun 2014;5:4932). How strong that is, and the scatter, follow
+        # from the scatter of GM/WM contrast on real scans.
+        t1=(normal(1, 0.010), normal(1, 0.010) * (1 + 0.025 * white**2)),
         water=normal(1, 0.01),
         # Iron of the striatum rises over adult life (Hallgren and Sourander, J Neurochem
         # 1958;3:41), which raises R2* by about 8 /s at 3 T.

@@ -18,7 +18,7 @@ from harmbench.util.hashing import digest, file_digest
 
 # Of the brain's surface, in mm, as stored in a byte: 0.1 mm steps from -12.7 to 12.8.
 _STEP, _ZERO = 0.1, 127
-_FAR = 12.0  # mm from the surface beyond which the distance does not matter
+FAR = 12.0  # mm from the surface beyond which the distance does not matter
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +70,14 @@ def _distance(brain: Tensor) -> Tensor:
     # At 2 mm, where it takes a tenth of the time; beyond the mask's box it is far.
     half = F.avg_pool3d(brain[None, None], 2, ceil_mode=True)[0, 0]
     inside = (half > 0.5).numpy()
-    margin = round(_FAR / 2)
+    margin = round(FAR / 2)
     low = [int(np.flatnonzero(inside.any(axis=others))[0]) for others in ((1, 2), (0, 2), (0, 1))]
     high = [int(np.flatnonzero(inside.any(axis=others))[-1]) for others in ((1, 2), (0, 2), (0, 1))]
     box = tuple(
         slice(max(0, first - margin), last + margin + 1)
         for first, last in zip(low, high, strict=True)
     )
-    signed = np.full(inside.shape, -_FAR, np.float32)
+    signed = np.full(inside.shape, -FAR, np.float32)
     part = inside[box]
     signed[box] = ndimage.distance_transform_edt(part, 2.0)
     signed[box] -= ndimage.distance_transform_edt(~part, 2.0)
