@@ -21,12 +21,13 @@ def script():
 def test_the_signal_of_every_protocol_is_drawn(script):
     over_t1, over_b1 = script["signal"]().axes
     assert len(over_t1.get_legend().get_texts()) == 3
-    assert len(over_b1.get_legend().get_texts()) == 3
+    assert len(over_b1.get_legend().get_texts()) == 4
 
 
 def test_slices_are_drawn_side_by_side_with_their_titles(script):
-    figure = script["panels"]([torch.rand(8, 10), torch.rand(8, 10)], ["one", "other"])
-    assert [axis.get_title() for axis in figure.axes] == ["one", "other"]
+    rows = [[torch.rand(8, 10), torch.rand(8, 10)] for _ in range(2)]
+    figure = script["panels"](rows, ["one", "other"])
+    assert [axis.get_title() for axis in figure.axes] == ["one", "other", "", ""]
 
 
 @pytest.mark.parametrize("path", sorted(IMAGES.glob("*.png")), ids=lambda path: path.stem)

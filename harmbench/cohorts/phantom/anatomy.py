@@ -41,10 +41,10 @@ _CENTRE = (18.0, 0.0, -17.0)  # of the rotation and scale that registration leav
 # Velocity of the deformation in mm at the scales of lobes, gyri and sulci. Where a sulcus
 # lies after affine registration varies by several mm between subjects (Thompson et al.,
 # J Neurosci 1996;16:4261: standard deviations of 3 to 10 mm, in Talairach space).
-_LOBES, _GYRI, _SULCI = 1.8, 1.2, 1.0
+_LOBES, _GYRI, _SULCI = 1.5, 1.1, 0.9
 
-_FOLDING = 0.6  # standard deviation of what is added to the logits of tissues
-_MEMBRANES = 0.3  # fraction of the subarachnoid space at the surface that is not fluid
+_FOLDING = 0.5  # standard deviation of what is added to the logits of tissues
+_MEMBRANES = 0.4  # fraction of the subarachnoid space at the surface that is not fluid
 
 _EDGE = 3.0  # mm over which the brain's surface is soft
 

@@ -115,7 +115,7 @@ def draw_subject(name: str) -> Subject:
     # Ventricles grow slowly until 50 or so and then fast (Walhovd et al., Neurobiol Aging
     # 2011;32:916); grey matter declines over the whole adult life (Good et al., NeuroImage
     # 2001;14:21).
-    ventricles = normal(0.02 + 0.38 * old**2, 0.08) + (normal(0.33, 0.06) if large else 0.0)
+    ventricles = normal(0.30 * old**2, 0.07) + (normal(0.32, 0.06) if large else 0.0)
     white = (age - 40) / 40
     return Subject(
         age=age,
