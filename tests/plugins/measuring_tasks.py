@@ -87,6 +87,7 @@ class Metered(Task):
     instruments: ClassVar = {"brightness": Meter}
     measures: ClassVar = {"metered": False, "subjects": True}
     headline = ("metered",)
+    uses_metrics = False
 
     def __init__(self):
         self.name = "metered"
