@@ -24,19 +24,28 @@ Sites = Mapping[str, dict[str, Any]]
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("real", type=Path, help="JSON that measure.py wrote for real scans")
+    parser.add_argument(
+        "real", type=Path, help="JSON that measure.py wrote for real scans, or an earlier --json"
+    )
     parser.add_argument("phantom", type=Path, nargs="?", help="the same for the phantom")
     parser.add_argument("--json", type=Path, help="write both to this file")
     parser.add_argument("--page", type=Path, help="write the tables into this Markdown page")
     options = parser.parse_args()
     files = {"real": options.real} | ({"phantom": options.phantom} if options.phantom else {})
-    measured = {name: json.loads(path.read_text()) for name, path in files.items()}
+    measured = {name: measurements(path, name) for name, path in files.items()}
     text = tables(measured["real"]["sites"], measured.get("phantom", {}).get("sites", {}))
     print(text)
     if options.json:
         options.json.write_text(json.dumps(measured, indent=1) + "\n")
     if options.page:
         options.page.write_text(replaced(options.page.read_text(), text))
+
+
+def measurements(path: Path, part: str) -> dict[str, Any]:
+    """Read what measure.py wrote, or the same part of a file that this program wrote."""
+    content: dict[str, Any] = json.loads(path.read_text())
+    found: dict[str, Any] = content.get(part, content)
+    return found
 
 
 def tables(real: Sites, phantom: Sites) -> str:

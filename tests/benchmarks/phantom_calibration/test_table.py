@@ -91,3 +91,11 @@ def test_command_line_writes_json_and_page(tmp_path, monkeypatch, capsys):
     assert "a 2 subjects (3 scans)" in text
     assert capsys.readouterr().out.strip() in text
     assert json.loads(output.read_text()).keys() == {"real", "phantom"}
+
+
+def test_real_values_are_read_from_an_earlier_table(tmp_path):
+    path = tmp_path / "both.json"
+    path.write_text(json.dumps({"real": {"sites": {"a": 1}}, "phantom": {"sites": {"b": 2}}}))
+    assert table.measurements(path, "real") == {"sites": {"a": 1}}
+    path.write_text(json.dumps({"sites": {"a": 1}}))
+    assert table.measurements(path, "real") == {"sites": {"a": 1}}
