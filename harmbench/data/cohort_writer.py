@@ -150,7 +150,8 @@ class CohortWriter:
             How intensities were normalised.
         facts
             What else is to be known of the cohort, as JSON types. `"repeat"` names a domain,
-            neither target nor source, of second scans of target subjects on its scanner.
+            neither target nor source, of second scans of target subjects on its scanner;
+            `"noise_free"` one of the target's scans of test subjects without noise.
         """
         rows = [record.to_json() for record in records]
         description = {
