@@ -1,4 +1,4 @@
-"""The built-in tasks: simulated contrast shifts, real source domains, and what comes after."""
+"""The built-in tasks: simulated shifts, real source domains, and downstream tasks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def domain_task(source: str) -> str:
 
 @hookimpl
 def register_tasks(sources: tuple[str, ...]) -> dict[str, Lazy]:
-    """Register the ten simulated shifts, and for every source domain what is asked of it."""
+    """Register the ten simulated shifts, and four tasks for every source domain."""
     simulated = "harmbench_tasks.simulated"
     tasks: dict[str, Lazy] = {
         "sim-exp": Lazy(

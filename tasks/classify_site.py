@@ -83,23 +83,23 @@ class Example:
     Attributes
     ----------
     subject, session
-        Whose.
+        Subject and session of the scan.
     side
         `SOURCE` or `TARGET`.
-    place
-        Where it is in the stack of its side.
+    row
+        Row in the stack of its side.
     """
 
     subject: str
     session: str
     side: int
-    place: int
+    row: int
 
 
 def folds(examples: Sequence[Example]) -> dict[str, int]:
     """Assign each subject to a fold, so that every fold's rest has both sides if it can be.
 
-    Subjects are dealt out one after the other, those with scans of both sides first, then
+    Subjects are assigned to the folds in turn, those with scans of both sides first, then
     those of either, each kind in the order of a hash of their names.
     """
     sides: dict[str, set[int]] = {}
@@ -140,13 +140,13 @@ class Stacks:
         self._array[self._length : end] = images[:, self._chosen].numpy()
         self._length = end
 
-    def read(self, place: int, index: int) -> Tensor:
+    def read(self, row: int, index: int) -> Tensor:
         """Return a slice `(H, W)`, float32."""
-        return torch.from_numpy(self._array[place, index].astype(np.float32))
+        return torch.from_numpy(self._array[row, index].astype(np.float32))
 
-    def scan(self, place: int) -> Tensor:
+    def scan(self, row: int) -> Tensor:
         """Return the slices of a scan `(K, H, W)`, float32."""
-        return torch.from_numpy(self._array[place].astype(np.float32))
+        return torch.from_numpy(self._array[row].astype(np.float32))
 
 
 def site_accuracy(
@@ -160,22 +160,22 @@ def site_accuracy(
     """Return the cross-validated slice accuracy of each scan.
 
     For each fold of subjects a fresh classifier is trained on the scans of all other subjects,
-    as many slices of the source as of the target, and then asked about the fold's.
+    as many slices of the source as of the target, and then applied to the fold's scans.
     """
     fold = folds(examples)
     shares = [float("nan")] * len(examples)
     for number in sorted(set(fold.values())):
-        learnt = [e for e in examples if fold[e.subject] != number]
-        sides = [[e for e in learnt if e.side == side] for side in (SOURCE, TARGET)]
+        training = [e for e in examples if fold[e.subject] != number]
+        sides = [[e for e in training if e.side == side] for side in (SOURCE, TARGET)]
         if not all(sides):
             continue
         classifier = _trained(sides, stacks, seed=seed, number=number, config=config, device=device)
         for i, example in enumerate(examples):
             if fold[example.subject] == number:
-                slices = stacks[example.side].scan(example.place)
+                slices = stacks[example.side].scan(example.row)
                 with torch.no_grad():
-                    found = classifier(slices[:, None].to(device)).argmax(dim=1)
-                shares[i] = float((found == example.side).double().mean())
+                    predicted = classifier(slices[:, None].to(device)).argmax(dim=1)
+                shares[i] = float((predicted == example.side).double().mean())
     return shares
 
 
@@ -201,8 +201,8 @@ def _trained(
     for _ in range(config.steps):
         chosen = [sides[side][draw(len(sides[side]))] for side in answers]
         slices = [
-            stacks[one.side].read(one.place, draw(stacks[one.side].slices_per_scan))
-            for one in chosen
+            stacks[example.side].read(example.row, draw(stacks[example.side].slices_per_scan))
+            for example in chosen
         ]
         loss = nn.functional.cross_entropy(
             classifier(torch.stack(slices)[:, None].to(device)),
@@ -228,9 +228,9 @@ def balanced(subjects: Array) -> Array:
     Array
         `(...)`; NaN where a side has no subject.
     """
-    known = ~np.isnan(subjects)
+    present = ~np.isnan(subjects)
     with np.errstate(invalid="ignore"):
-        sides = np.where(known, subjects, 0.0).sum(axis=-2) / known.sum(axis=-2)
+        sides = np.where(present, subjects, 0.0).sum(axis=-2) / present.sum(axis=-2)
     mean: Array = sides.mean(axis=-1)
     return mean
 
@@ -288,7 +288,7 @@ class SiteScorer(Scorer):
         )
 
     def estimates(self, scores: pd.DataFrame) -> dict[str, Estimate]:
-        """Return the balanced accuracy, which counts either side half, however many there are."""
+        """Return the balanced accuracy: the mean of both sides, whatever their numbers of scans."""
         side = scores["scan"].str.partition("/")[0]
         subjects = scores.groupby(["subject", side])["value"].mean().unstack()
         columns = subjects.reindex(columns=["source", "target"]).to_numpy(dtype=np.float64)
@@ -299,9 +299,10 @@ class ClassifySite(Task):
     """Tell harmonised source scans from scans of the target, of subjects not trained on.
 
     A fresh classifier is trained on each method's own output, cross-validated by subject. Its
-    balanced accuracy over slices is 0.5 where nothing of the scanner is left that it could
-    find. Where the subjects of the two scanners differ, it may also distinguish the subjects, so
-    that the accuracy is then a bound from above of what is left of the scanner.
+    balanced accuracy over slices is 0.5 where no difference between the scanners is left that it
+    could detect. Where the subjects of the two scanners differ, it may also distinguish the
+    subjects, so the accuracy is then an upper bound of the remaining difference between the
+    scanners.
 
     Parameters
     ----------
@@ -348,6 +349,9 @@ class ClassifySite(Task):
         scorer = SiteScorer(context)
         for batch in context.data.test.batches():
             scorer.add(batch, batch, None)
-        found = scorer.estimates(scorer.table())
-        n = found["site_accuracy"].n
-        return {"source as it is": found, "chance": {"site_accuracy": Estimate(0.5, 0.5, 0.5, n)}}
+        estimates = scorer.estimates(scorer.table())
+        n = estimates["site_accuracy"].n
+        return {
+            "source as it is": estimates,
+            "chance": {"site_accuracy": Estimate(0.5, 0.5, 0.5, n)},
+        }

@@ -79,12 +79,12 @@ def variation(volumes: Array) -> Array:
 def agreement(volumes: Array) -> dict[str, Estimate]:
     """Estimate both scores of subjects measured twice: `(n, 2)`.
 
-    The interval of the ICC is that of subjects drawn with replacement, as that of all means.
+    The interval of the ICC is the bootstrap interval over subjects, like those of all means.
     """
-    found = {"wm_volume_cv": bootstrap(variation(volumes))}
+    estimates = {"wm_volume_cv": bootstrap(variation(volumes))}
     if len(volumes) > 2:
-        found["wm_volume_icc"] = bootstrap_statistic(volumes, icc)
-    return found
+        estimates["wm_volume_icc"] = bootstrap_statistic(volumes, icc)
+    return estimates
 
 
 class Volumes:
@@ -104,8 +104,8 @@ class Volumes:
 
     def of(self, scans: Scans) -> list[float]:
         """Return the volume in each of N scans, in ml."""
-        found = self._segmenter(scans).predicted == WHITE
-        return [float(count) * self._millilitres for count in found.flatten(1).sum(dim=1)]
+        white = self._segmenter(scans).predicted == WHITE
+        return [float(count) * self._millilitres for count in white.flatten(1).sum(dim=1)]
 
     def of_all(self, scans: ScanSet) -> list[float]:
         """Return the volume in each scan of a collection, in ml."""
@@ -129,18 +129,22 @@ class RetestScorer(Scorer):
 
     def add(self, source: Scans, harmonized: Scans, references: Scans | None) -> None:
         """Measure a batch, and the target's scans of the same subjects."""
-        places = range(len(self._rows), len(self._rows) + len(harmonized))
-        there = self._volumes.of(self._target.load(places))
-        here = self._volumes.of(harmonized)
-        self._rows += zip(harmonized.subjects, harmonized.sessions, here, there, strict=True)
+        indices = range(len(self._rows), len(self._rows) + len(harmonized))
+        on_target = self._volumes.of(self._target.load(indices))
+        on_source = self._volumes.of(harmonized)
+        self._rows += zip(
+            harmonized.subjects, harmonized.sessions, on_source, on_target, strict=True
+        )
 
     def table(self) -> pd.DataFrame:
         """Return volumes in ml, harmonised and on the target's scanner, and their variation."""
-        subjects, sessions, here, there = (list(column) for column in zip(*self._rows, strict=True))
+        subjects, sessions, on_source, on_target = (
+            list(column) for column in zip(*self._rows, strict=True)
+        )
         columns = {
-            "wm_volume_cv": variation(self._pairs(here, there)),
-            "wm_volume": here,
-            "wm_volume_target": there,
+            "wm_volume_cv": variation(self._pairs(on_source, on_target)),
+            "wm_volume": on_source,
+            "wm_volume_target": on_target,
         }
         return pd.concat(
             [
@@ -154,11 +158,11 @@ class RetestScorer(Scorer):
 
     def estimates(self, scores: pd.DataFrame) -> dict[str, Estimate]:
         """Return coefficient of variation and ICC; a volume by itself is neither good nor bad."""
-        here, there = (
+        on_source, on_target = (
             list(scores[scores["metric"] == name]["value"])
             for name in ("wm_volume", "wm_volume_target")
         )
-        return agreement(self._pairs(here, there))
+        return agreement(self._pairs(on_source, on_target))
 
     def annotated(self, scans: Scans) -> Scans:
         """Return scans with the white matter that the segmenter finds."""
@@ -166,17 +170,17 @@ class RetestScorer(Scorer):
         return segmented
 
     @staticmethod
-    def _pairs(here: Sequence[float], there: Sequence[float]) -> Array:
-        return np.array([here, there], dtype=np.float64).T
+    def _pairs(on_source: Sequence[float], on_target: Sequence[float]) -> Array:
+        return np.array([on_source, on_target], dtype=np.float64).T
 
 
 class Retest(Task):
     """Measure white matter on a harmonised scan and on the target's scan of the same subject.
 
-    What is seen is the coefficient of variation within a subject, in per cent, as a mean over
-    subjects, and the ICC over all of them. The least that can be hoped for is how far two scans
-    on the target's own scanner differ, where subjects were scanned twice; it is recorded with
-    every cell. No labels of the source are needed, nor that the two scans lie in one space.
+    The scores are the coefficient of variation within a subject, in per cent, as a mean over
+    subjects, and the ICC of all subjects. Where subjects were scanned twice on the target
+    scanner, the agreement of these two scans is recorded with every cell: no method can be
+    expected to do better. Neither labels of the source nor scans in one space are needed.
 
     Parameters
     ----------

@@ -298,13 +298,13 @@ def draw_shift(scans: ScanSet, seed: int, task: str, *, tissues: bool) -> Scanne
 
 
 def as_json(shift: ScannerShift, scans: ScanSet) -> dict[str, Any]:
-    """Return what was drawn as JSON types: the scanner, and sessions by `"subject/session"`."""
-    lists = {
+    """Return the drawn parameters as JSON types; sessions by `"subject/session"`."""
+    sessions = {
         f"{scan.subject}/{scan.session}": _jsonable(session)
         for scan, session in zip(scans.scans, shift.sessions, strict=True)
     }
     contrast = "curve" if shift.labels is None else "tissues"
-    return {"contrast": contrast, "scanner": _jsonable(shift.scanner), "scans": lists}
+    return {"contrast": contrast, "scanner": _jsonable(shift.scanner), "scans": sessions}
 
 
 def _jsonable(parameters: Scanner | Session) -> dict[str, Any]:

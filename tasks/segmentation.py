@@ -1,4 +1,4 @@
-"""White-matter segmentation downstream: what harmonisation does for a network trained elsewhere."""
+"""White-matter segmentation of harmonised scans by a network that was trained on the target."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def labelled_target(cohort: Cohort) -> tuple[ScanSet, ScanSet]:
 
 
 class SegmentationScorer(BatchScorer):
-    """Segments harmonised scans, and scores what was found by every metric of labels.
+    """Segments harmonised scans, and scores the segmentation by every metric of labels.
 
     Parameters
     ----------
@@ -75,9 +75,9 @@ class SegmentationScorer(BatchScorer):
 class WhiteMatter(Task):
     """Segment the white matter of harmonised scans with a network that knows the target alone.
 
-    Scores are those metrics that compare predicted with true labels. They are to be seen
-    between two bounds, recorded with every cell: the source as it is, and scans of the target,
-    of the same subjects where there are any, otherwise of subjects held out.
+    The scores are the metrics that compare predicted with true labels. Two bounds are recorded
+    with every cell: the scores of the source as it is, and of scans of the target: of the same
+    subjects if they were scanned on it, otherwise of subjects held out.
 
     Parameters
     ----------
@@ -103,17 +103,17 @@ class WhiteMatter(Task):
         """
         labelled = labelled_target(cohort)
         data = choose(cohort, self.source, labelled=True)
-        places, empty = [], []
-        for place, scan in enumerate(data.test.scans):
-            labels = data.test.load([place]).labels
+        labelled_indices, empty = [], []
+        for index, scan in enumerate(data.test.scans):
+            labels = data.test.load([index]).labels
             if labels is not None and bool((labels == WHITE).any()):
-                places.append(place)
+                labelled_indices.append(index)
             else:
                 empty.append(f"{scan.subject}/{scan.session}")
-        if not places:
+        if not labelled_indices:
             raise SkipCell(f"the labels of source '{self.source}' have no white matter")
         references, repeats = (
-            scans and scans.subset(places) for scans in (data.references, data.repeats)
+            scans and scans.subset(labelled_indices) for scans in (data.references, data.repeats)
         )
         extra = {}
         if references is None:
@@ -121,7 +121,7 @@ class WhiteMatter(Task):
             extra = {"held out": next((scans for scans in splits if len(scans)), labelled[1])}
         return replace(
             data,
-            test=data.test.subset(places),
+            test=data.test.subset(labelled_indices),
             references=references,
             repeats=repeats,
             labelled=labelled,
@@ -138,7 +138,7 @@ class WhiteMatter(Task):
         return SegmentationScorer(context.instruments[SEGMENTER], score)
 
     def bounds(self, context: ScoringContext) -> Mapping[str, Mapping[str, Estimate]]:
-        """Return what the segmenter finds on the source as it is, and on target scans."""
+        """Return the scores of the source as it is, and of target scans."""
         data = context.data
         sets = {"source as it is": data.test}
         if data.references is not None:
@@ -155,7 +155,7 @@ class WhiteMatter(Task):
 
 
 def overlaps(segmented: Scans, context: ScoringContext) -> pd.DataFrame:
-    """Score scans with predicted labels by the metrics that nothing else can be measured by."""
+    """Score scans with predicted labels by the metrics that need predicted labels."""
     target = context.data.target
     bare = replace(segmented, predicted=None)
 

@@ -135,10 +135,10 @@ class _Batches:
         """Return images `(B, H, W)` in [0, 1], and where white matter is, `(B, H, W)` in {0, 1}."""
         indices = torch.randint(self._scans.n_slices, (self._size,), generator=self._generator)
         # A seed a slice, so that the generator's state is the whole state.
-        drawn = torch.randint(2**31, (self._size,), generator=self._generator).tolist()
+        seeds = torch.randint(2**31, (self._size,), generator=self._generator).tolist()
         images = self._scans.slices(indices)
         white = (self._scans.label_slices(indices) == WHITE).float()
-        pairs = [self._augmentation(*each) for each in zip(images, white, drawn, strict=True)]
+        pairs = [self._augmentation(*each) for each in zip(images, white, seeds, strict=True)]
         return tuple(torch.stack(side).to(self._device) for side in zip(*pairs, strict=True))
 
     def state_dict(self) -> dict[str, Any]:
@@ -242,9 +242,11 @@ class Segmenter(Instrument):
         """Return 1 minus the mean Dice coefficient of scans that are labelled."""
         values = []
         for scans in validation.batches():
-            found, true = self(scans).predicted.cpu() == WHITE, _white(scans)
+            predicted, true = self(scans).predicted.cpu() == WHITE, _white(scans)
             if true.any():
-                values.append(2 * float((found & true).sum()) / float(found.sum() + true.sum()))
+                values.append(
+                    2 * float((predicted & true).sum()) / float(predicted.sum() + true.sum())
+                )
         return 1 - sum(values) / len(values) if values else float("nan")
 
     @torch.no_grad()
@@ -263,11 +265,11 @@ class Segmenter(Instrument):
             matter was found, else 0.
         """
         slices = scans.images.reshape(-1, 1, *scans.images.shape[2:])
-        found = [
+        predicted = [
             self.network(part.to(self.device)).argmax(dim=1)
             for part in torch.split(slices, self.config.slices_at_once)
         ]
-        white = torch.cat(found).to(scans.images.device, torch.uint8) * WHITE
+        white = torch.cat(predicted).to(scans.images.device, torch.uint8) * WHITE
         return replace(scans, predicted=white.view(scans.images.shape))
 
 

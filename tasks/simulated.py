@@ -1,7 +1,7 @@
-"""Simulated shifts: target scans whose contrast was changed by a known function.
+"""Simulated shifts: target scans with a contrast that a known function changed.
 
-What is random is drawn first, into plain numbers; a pure function then applies it
-whenever slices are read, so that every method meets the same scans.
+Random parameters are drawn first, as plain numbers. A pure function then applies them
+whenever slices are read, so every method receives the same scans.
 """
 
 from __future__ import annotations
@@ -168,17 +168,17 @@ def draw_bias(scans: ScanSet, seed: int, task: str) -> BiasShift:
     fields, curves = [], []
     for key in scans.scans:
         random = numpy_generator(seed, "task", task, key.subject, key.session)
-        drawn = random.standard_normal(len(TERMS)) / [sum(orders) for orders in TERMS]
-        cube = _dense(torch.tensor(drawn[None], dtype=torch.float32))[0]
+        coefficients = random.standard_normal(len(TERMS)) / [sum(orders) for orders in TERMS]
+        cube = _dense(torch.tensor(coefficients[None], dtype=torch.float32))[0]
         peak = torch.einsum("ijk,ai,bj,ck->abc", cube, basis, basis, basis).abs().max()
-        fields.append(tuple((drawn * math.log(STRENGTH) / float(peak)).tolist()))
+        fields.append(tuple((coefficients * math.log(STRENGTH) / float(peak)).tolist()))
         steps = random.dirichlet(np.full(CURVE_DEGREE, CURVE_CONCENTRATION))
         curves.append(tuple(steps.tolist()))
     return BiasShift(scans.grid.shape[0], tuple(fields), tuple(curves))
 
 
 class Simulated(Task):
-    """Undo a simulated shift of target scans, whose truth is known in the same space."""
+    """Undo a simulated shift of target scans; the truth is the scan without the shift."""
 
     @abstractmethod
     def draw(self, scans: ScanSet, seed: int, *, labelled: bool) -> Transform:
@@ -277,9 +277,13 @@ class Bias(Simulated):
         return draw_bias(scans, seed, self.name)
 
     def describe(self, scans: ScanSet, shift: BiasShift) -> dict[str, Any]:
-        """Return what was drawn, by `"subject/session"`."""
-        drawn = {
+        """Return the drawn parameters, by `"subject/session"`."""
+        parameters = {
             f"{key.subject}/{key.session}": {"field": list(field), "curve": list(steps)}
             for key, field, steps in zip(scans.scans, shift.fields, shift.curves, strict=True)
         }
-        return {"strength": STRENGTH, "terms": [list(orders) for orders in TERMS], "scans": drawn}
+        return {
+            "strength": STRENGTH,
+            "terms": [list(orders) for orders in TERMS],
+            "scans": parameters,
+        }

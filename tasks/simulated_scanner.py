@@ -26,5 +26,5 @@ class SimulatedScanner(Simulated):
         return draw_shift(scans, seed, self.name, tissues=labelled)
 
     def describe(self, scans: ScanSet, shift: ScannerShift) -> dict[str, Any]:
-        """Return what was drawn."""
+        """Return the drawn parameters."""
         return as_json(shift, scans)

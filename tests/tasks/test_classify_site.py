@@ -28,7 +28,7 @@ def examples(**subjects: str) -> list[Example]:
     ]
 
 
-def test_a_subject_is_in_one_fold_and_every_rest_has_both_sides() -> None:
+def test_each_subject_is_in_one_fold_and_training_folds_have_both_sides() -> None:
     given = examples(a="st", b="sst", c="s", d="s", e="t", f="t", g="t")
     found = folds(given)
     assert set(found) == set("abcdefg")
@@ -39,7 +39,7 @@ def test_a_subject_is_in_one_fold_and_every_rest_has_both_sides() -> None:
     assert len(set(folds(examples(a="st", b="st", c="st")).values())) == 3
 
 
-def test_both_sides_count_half() -> None:
+def test_both_sides_have_equal_weight() -> None:
     nan = float("nan")
     subjects = np.array([[1.0, nan], [0.5, nan], [nan, 0.25], [0.75, nan]])
     assert float(balanced(subjects)) == pytest.approx((0.75 + 0.25) / 2)
@@ -68,7 +68,7 @@ def shares(task, context, harmonized):
     return scorer.estimates(table)["site_accuracy"], table
 
 
-def test_a_scanner_that_shows_is_told_and_the_target_itself_is_not(small_cohort, context) -> None:
+def test_a_visible_scanner_is_detected_and_the_target_is_not(small_cohort, context) -> None:
     task = ClassifySite("domain1")
     assert task.name == "classify-site-domain1"
     scoring = context(task.setup(small_cohort, 0))
@@ -83,7 +83,7 @@ def test_a_scanner_that_shows_is_told_and_the_target_itself_is_not(small_cohort,
     assert bounds["chance"]["site_accuracy"].mean == 0.5
 
 
-def test_the_same_again_is_the_same(small_cohort, context) -> None:
+def test_two_runs_give_equal_scores(small_cohort, context) -> None:
     task = ClassifySite("north")
     scoring = context(task.setup(small_cohort, 0))
     first, again = (shares(task, scoring, lambda source, _: source) for _ in range(2))
@@ -92,7 +92,7 @@ def test_the_same_again_is_the_same(small_cohort, context) -> None:
     assert first[0].n == 4
 
 
-def test_too_few_subjects_are_told(own_cohort, change_table) -> None:
+def test_too_few_subjects_are_skipped_with_the_reason(own_cohort, change_table) -> None:
     def few(scan):
         return scan if scan["subject"] != "n1" else None
 

@@ -67,7 +67,7 @@ def test_source_without_test_scans(own_cohort) -> None:
         Domain("north").setup(Cohort(cohort.directory), 0)
 
 
-def test_scores_by_what_applies(small_cohort) -> None:
+def test_only_applicable_metrics_are_scored(small_cohort) -> None:
     metrics = [PSNR(), Wasserstein()]
     for source, expected in (("domain1", {"psnr", "wasserstein"}), ("north", {"wasserstein"})):
         task = Domain(source)

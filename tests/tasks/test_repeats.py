@@ -23,13 +23,13 @@ def test_one_scan_of_each_subject_on_either_scanner(small_cohort) -> None:
     assert [scan.session for scan in there.scans] == ["1", "1"]
 
 
-def test_subjects_scanned_twice_on_the_targets_scanner(small_cohort) -> None:
+def test_subjects_with_two_scans_on_the_target_scanner(small_cohort) -> None:
     first, second = scanned_twice(small_cohort)
     assert first.subjects == second.subjects == ("p0",)
     assert [scans.scans[0].session for scans in (first, second)] == ["1", "2"]
 
 
-def test_a_domain_of_repeats_that_the_cohort_names(own_cohort, change_table) -> None:
+def test_a_cohort_names_its_domain_of_repeats(own_cohort, change_table) -> None:
     cohort = change_table(own_cohort(), lambda scan: scan, repeat="domain1")
     first, second = scanned_twice(cohort)
     assert (first.domain, second.domain) == ("target", "domain1")

@@ -16,17 +16,17 @@ RATINGS = np.array(
 )
 
 
-def test_the_published_example() -> None:
+def test_icc_of_the_published_example() -> None:
     assert float(icc(RATINGS)) == pytest.approx(0.29, abs=0.005)  # their table 4, ICC(2, 1)
 
 
 @given(st.integers(0, 2**32), st.floats(0.1, 100), st.floats(-1000, 1000))
-def test_units_do_not_matter(seed, scale, offset) -> None:
+def test_icc_is_independent_of_units(seed, scale, offset) -> None:
     volumes = np.random.default_rng(seed).normal(500, 50, (6, 2))
     assert float(icc(scale * volumes + offset)) == pytest.approx(float(icc(volumes)), abs=1e-6)
 
 
-def test_agreement_is_asked_for_and_not_correlation() -> None:
+def test_icc_measures_agreement_and_not_correlation() -> None:
     first = np.array([400.0, 450, 500, 550, 600])
     same, moved = (np.stack([first, first + by], axis=1) for by in (0, 100))
     assert float(icc(same)) == 1
@@ -71,9 +71,7 @@ def test_volumes_are_those_of_the_segmented_voxels(small_cohort, context) -> Non
     assert bounds["repeat on the target's scanner"]["wm_volume_cv"].n == 1
 
 
-def test_two_spaces_are_no_hindrance_and_labels_of_the_source_not_needed(
-    own_cohort, change_table
-) -> None:
+def test_neither_one_space_nor_source_labels_are_needed(own_cohort, change_table) -> None:
     def bare(scan):
         on_source = scan["domain"] == "domain1"
         return {**scan, "paired": False, "labelled": scan["labelled"] and not on_source}
@@ -83,6 +81,6 @@ def test_two_spaces_are_no_hindrance_and_labels_of_the_source_not_needed(
     assert data.test.subjects == data.extra["target"].subjects == ("p1", "p0")
 
 
-def test_where_nobody_was_on_both_scanners_it_is_skipped(small_cohort) -> None:
+def test_no_subject_on_both_scanners_is_skipped(small_cohort) -> None:
     with pytest.raises(SkipCell, match="no test subject was scanned on both 'north' and 'target'"):
         Retest("north").setup(small_cohort, 0)

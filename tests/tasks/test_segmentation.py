@@ -10,7 +10,7 @@ from harmbench_tasks.segmentation import WhiteMatter
 from harmbench_tasks.segmenter import Segmenter
 
 
-def test_labelled_pairs_are_tested_and_methods_learn_of_the_same_as_ever(small_cohort) -> None:
+def test_labelled_pairs_are_tested_and_fit_data_do_not_change(small_cohort) -> None:
     from harmbench_tasks.domains import Domain
 
     task = WhiteMatter("domain1")
@@ -35,7 +35,7 @@ def scored(task, context, scans=None):
     return scorer, scorer.table()
 
 
-def test_the_source_scores_as_its_bound_and_the_truth_as_the_other(small_cohort, context) -> None:
+def test_source_and_truth_score_as_the_two_bounds(small_cohort, context) -> None:
     task = WhiteMatter("domain1")
     given = context(task.setup(small_cohort, 0))
     bounds = task.bounds(given)
@@ -50,7 +50,7 @@ def test_the_source_scores_as_its_bound_and_the_truth_as_the_other(small_cohort,
     assert bounds["source as it is"]["dice"].mean < 0.8
 
 
-def test_what_is_drawn_has_what_was_found(small_cohort, context) -> None:
+def test_figures_show_the_segmentation(small_cohort, context) -> None:
     task = WhiteMatter("domain1")
     given = context(task.setup(small_cohort, 0))
     scorer, _ = scored(task, given)
@@ -62,7 +62,7 @@ def unpaired(scan):
     return {**scan, "paired": False}
 
 
-def test_without_pairs_the_bound_is_subjects_held_out(own_cohort, context, change_table) -> None:
+def test_without_pairs_the_bound_is_of_subjects_held_out(own_cohort, context, change_table) -> None:
     cohort = change_table(own_cohort(), unpaired)
     task = WhiteMatter("domain1")
     data = task.setup(cohort, 0)
@@ -74,7 +74,7 @@ def test_without_pairs_the_bound_is_subjects_held_out(own_cohort, context, chang
     assert task.setup(cohort, 0).extra["held out"].digest == data.extra["held out"].digest
 
 
-def test_scans_that_have_labels_are_used_and_others_are_not(own_cohort, change_table) -> None:
+def test_only_scans_with_labels_are_used(own_cohort, change_table) -> None:
     def few(scan):
         known = {("domain1", "p1"), ("target", "p1"), ("target", "p4"), ("target", "p2")}
         return {**scan, "labelled": (scan["domain"], scan["subject"]) in known}
@@ -102,9 +102,7 @@ def test_a_target_without_labels_is_skipped_with_its_reason(own_cohort, change_t
 
 
 @pytest.mark.parametrize("domain", ["domain1", "target"])
-def test_labels_that_could_not_be_used_are_skipped_with_their_reason(
-    own_cohort, change_table, domain
-) -> None:
+def test_unusable_labels_are_skipped_with_the_reason(own_cohort, change_table, domain) -> None:
     reason = "sub-p_dseg.nii.gz has shape (1, 2, 3), the scan (4, 5, 6)"
 
     def misfit(scan):
@@ -116,7 +114,7 @@ def test_labels_that_could_not_be_used_are_skipped_with_their_reason(
         WhiteMatter("domain1").setup(change_table(own_cohort(), misfit), 0)
 
 
-def test_empty_labels_are_left_out_and_named(own_cohort, change_labels) -> None:
+def test_scans_with_empty_labels_are_left_out_and_named(own_cohort, change_labels) -> None:
     cohort = own_cohort()
     change_labels(cohort, "domain1", [1], 3, 2)  # p0
     data = WhiteMatter("domain1").setup(cohort, 0)

@@ -29,7 +29,7 @@ def segmenter(data: FitData, config: SegmenterConfig = SMALL) -> Segmenter:
         return Segmenter(data.grid, config)
 
 
-def test_it_learns_to_find_white_matter_of_subjects_it_has_not_seen(data, small_cohort, one_thread):
+def test_it_segments_white_matter_of_new_subjects(data, small_cohort, one_thread):
     model, progress = segmenter(data), FitProgress()
     model.fit(data, progress)
     model.eval()
@@ -50,7 +50,7 @@ def test_it_learns_to_find_white_matter_of_subjects_it_has_not_seen(data, small_
     assert torch.equal(model(middle).predicted, found.predicted[:, 3:4])
 
 
-def test_a_killed_fit_goes_on_to_the_same_end(data, tmp_path, kills, assert_equal,
+def test_a_killed_fit_resumes_with_the_same_result(data, tmp_path, kills, assert_equal,
                                               one_thread):  # fmt: skip
     config = dataclasses.replace(SMALL, steps=12, validate_every=5)
     whole = segmenter(data, config)
@@ -68,7 +68,7 @@ def image_and_label(data: FitData) -> tuple[torch.Tensor, torch.Tensor]:
     return scans.images[0, 3], (scans.labels[0, 3] == WHITE).float()
 
 
-def test_image_and_labels_are_moved_together_and_by_the_seed_alone(data) -> None:
+def test_augmentation_moves_image_and_labels_together(data) -> None:
     image, label = image_and_label(data)
     augmentation = Augmentation(image.shape)
     first, again, other = (augmentation(label, label, seed) for seed in (1, 1, 2))
@@ -81,7 +81,7 @@ def test_image_and_labels_are_moved_together_and_by_the_seed_alone(data) -> None
     assert ((first[0] - first[1]).abs() > 0.5).float().mean() < 0.01
 
 
-def test_intensities_stay_as_they_are(data) -> None:
+def test_augmentation_keeps_intensities(data) -> None:
     image, label = image_and_label(data)
     flat = torch.full_like(image, 0.5)
     for seed in range(5):
@@ -89,7 +89,7 @@ def test_intensities_stay_as_they_are(data) -> None:
         torch.testing.assert_close(inside, torch.full_like(inside, 0.5))
 
 
-def test_what_cannot_be_learnt_from_is_told(data, own_cohort) -> None:
+def test_data_without_white_matter_is_an_error(data, own_cohort) -> None:
     bare = FitData(target=data.target.without_labels(), validation=data.validation, seed=0)
     with pytest.raises(UserError, match="training scans of 'target' have no labels"):
         segmenter(bare).fit(bare, FitProgress())
@@ -110,12 +110,12 @@ def remove_white_matter(path: Path) -> None:
     np.save(path, labels)
 
 
-def test_a_grid_that_cannot_be_halved_is_told() -> None:
+def test_a_grid_that_cannot_be_halved_is_an_error() -> None:
     with pytest.raises(UserError, match="30 x 32 cannot be halved 2 times"):
         Segmenter(Grid("odd", (4, 30, 32), (1, 1, 1)), SMALL)
 
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"levels": 1}, {"learning_rate": 0.0}])
-def test_settings_out_of_range_are_told(wrong) -> None:
+def test_settings_out_of_range_are_an_error(wrong) -> None:
     with pytest.raises(UserError, match=next(iter(wrong))):
         dataclasses.replace(SMALL, **wrong)

@@ -134,7 +134,7 @@ def test_fields_are_dominated_by_long_waves(small_cohort) -> None:
     assert by_degree[0] / by_degree[2] == pytest.approx(9, rel=0.3)
 
 
-def test_field_is_as_strong_as_said_on_any_grid(small_cohort) -> None:
+def test_field_has_the_stated_strength_on_any_grid(small_cohort) -> None:
     scans = small_cohort.scans("target", "train")
     shift = draw_bias(scans, 0, "sim-bias")
     fine = dataclasses.replace(scans, grid=Grid("fine", (20, 64, 96), (2.4, 2.5, 2.0)))
@@ -165,7 +165,7 @@ def test_no_global_curve_undoes_the_bias(small_cohort) -> None:
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_tasks_are_made_of_the_target(task, small_cohort) -> None:
+def test_tasks_use_target_scans(task, small_cohort) -> None:
     data = task.setup(small_cohort, 7)
     assert len(data.source) == len(data.target) == 2
     assert {*data.source.subjects} | {*data.target.subjects} == {"p3", "p4", "p5", "p6"}
@@ -190,7 +190,7 @@ def test_tasks_are_made_of_the_target(task, small_cohort) -> None:
 @pytest.mark.parametrize(
     "task", [Gamma(0.7), Bias(), SimulatedScanner()], ids=lambda task: task.name
 )
-def test_slices_and_scans_are_shifted_alike(task, small_cohort) -> None:
+def test_slices_and_scans_have_the_same_shift(task, small_cohort) -> None:
     test = task.setup(small_cohort, 0).test
     whole = test.load([0, 1, 2]).images.flatten(0, 1)
     some = torch.tensor([16, 3, 7, 0])
@@ -223,7 +223,7 @@ def test_digests_follow_content() -> None:
     assert len({shift.digest, *(c.digest for c in changed)}) == 4
 
 
-def test_bias_differs_by_seed_and_records_what_was_drawn(small_cohort) -> None:
+def test_bias_differs_by_seed_and_records_its_parameters(small_cohort) -> None:
     first, again, other = (Bias().setup(small_cohort, seed) for seed in (0, 0, 1))
     assert first.test.digest == again.test.digest
     assert first.test.digest != other.test.digest
