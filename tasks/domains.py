@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from harmbench import Cohort, SkipCell, Task, TaskData, disjoint_subjects
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pandas as pd
+
+from harmbench import (
+    Cohort,
+    Estimate,
+    ScoringContext,
+    SkipCell,
+    Task,
+    TaskData,
+    disjoint_subjects,
+    estimates,
+)
 
 from . import domain_task
-from .repeats import repeats_of
+from .repeats import noise_free, repeats_of
 
 
 def choose(cohort: Cohort, source: str, *, labelled: bool = False) -> TaskData:
@@ -89,4 +103,19 @@ class Domain(Task):
 
     def setup(self, cohort: Cohort, seed: int) -> TaskData:
         """Choose the scans; nothing is random."""
-        return choose(cohort, self.source)
+        data = choose(cohort, self.source)
+        scans = None if data.references is None else noise_free(cohort, data.references)
+        return data if scans is None else replace(data, extra={"noise free": scans})
+
+    def bounds(self, context: ScoringContext) -> Mapping[str, Mapping[str, Estimate]]:
+        """Return the scores of the subject's scan on the target scanner without noise."""
+        data = context.data
+        if "noise free" not in data.extra or data.references is None:
+            return {}
+        scored = [
+            self.score(scans, references, data, context.metrics)
+            for scans, references in zip(
+                data.extra["noise free"].batches(), data.references.batches(), strict=True
+            )
+        ]
+        return {"target scans without noise": estimates(pd.concat(scored, ignore_index=True))}

@@ -1,4 +1,4 @@
-"""Repeats: second scans of a subject on the target scanner."""
+"""Further scans of a subject on the target scanner: repeats, and scans without noise."""
 
 from __future__ import annotations
 
@@ -69,3 +69,16 @@ def repeats_of(cohort: Cohort, references: ScanSet) -> tuple[ScanSet | None, str
             f"'{cohort.target}' in the same space"
         )
     return candidates.subset(chosen), ""
+
+
+def noise_free(cohort: Cohort, references: ScanSet) -> ScanSet | None:
+    """Return each reference's scan without noise, in the same order, or None.
+
+    Only a phantom has them: the domain that its fact `noise_free` names.
+    """
+    if "noise_free" not in cohort.facts:
+        return None
+    scans = cohort.scans(cohort.facts["noise_free"], "test")
+    if not set(references.subjects) <= set(scans.subjects):
+        return None
+    return scans.subset([scans.subjects.index(subject) for subject in references.subjects])

@@ -77,6 +77,20 @@ def test_only_applicable_metrics_are_scored(small_cohort) -> None:
         assert set(scores["metric"]) == expected
 
 
+def test_scans_without_noise_are_a_bound(own_cohort, change_table, context, small_cohort) -> None:
+    # Scans of the source stand in for the scans without noise.
+    task = Domain("domain1")
+    data = task.setup(change_table(own_cohort(), lambda scan: scan, noise_free="domain1"), 0)
+    assert data.extra["noise free"].subjects == data.references.subjects
+    bound = task.bounds(context(data))["target scans without noise"]["psnr"]
+    expected = [
+        PSNR().measure(data.test.load([i]), data.references.load([i]), data.target).mean().item()
+        for i in range(len(data.test))
+    ]
+    assert bound.mean == pytest.approx(sum(expected) / 2)
+    assert task.bounds(context(task.setup(small_cohort, 0))) == {}
+
+
 def test_names_and_registration() -> None:
     tasks = harmbench_tasks.register_tasks(("domain1", "domain12", "ixihh", "domainX"))
     assert tasks["domain12"].target == "harmbench_tasks.domains:Domain"
