@@ -47,6 +47,10 @@ class SharedSubjectsError(HarmbenchError):
     """Source and target data of a method without pairs share subjects."""
 
 
+class ContractError(HarmbenchError):
+    """A method broke the contract of `Method.forward`; carries the property and the fix."""
+
+
 class SkipCell(HarmbenchError):  # noqa: N818 - a status with a reason, not an error
     """A cell cannot be computed; carries the reason. Raised by `Task.setup`."""
 

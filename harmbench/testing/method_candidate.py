@@ -26,7 +26,8 @@ from harmbench.data.cohort import Cohort
 from harmbench.data.disjoint import disjoint_subjects
 from harmbench.data.scans import Grid, Scans
 from harmbench.errors import BlindnessError, UserError, one_line
-from harmbench.execution.compute.apply import with_shown
+from harmbench.execution.compute.apply import received_by
+from harmbench.execution.compute.invariants import absolute_difference
 from harmbench.execution.compute.runner import Runner
 from harmbench.execution.plan.fit import Fit
 from harmbench.execution.plan.plan import PlannedCell
@@ -110,12 +111,8 @@ def reseed_global_rngs(seed: int) -> None:
 
 
 def max_difference(a: Tensor, b: Tensor) -> float:
-    """Return the largest absolute difference.
-
-    NaN in both tensors is no difference; NaN in one is an infinite difference.
-    """
-    both_nan = a.isnan() & b.isnan()
-    return float(torch.where(both_nan, 0, (a - b).abs().nan_to_num(nan=torch.inf)).max())
+    """Return the largest absolute difference; see `absolute_difference`."""
+    return float(absolute_difference(a, b).max())
 
 
 class MethodCandidate:
@@ -258,13 +255,12 @@ class MethodCandidate:
         return self.data.test.without_labels().load(range(len(self.data.test)))
 
     def given(self, scans: Scans) -> Scans:
-        """Return a copy of scans, with the target scans that a control needs."""
-        needs, shown = self.method.needs, self.data.shown(self.method.needs)
-        copy = dataclasses.replace(scans, images=scans.images.clone(), masks=scans.masks.clone())
+        """Return the scans that the method receives, with the target scans that a control needs."""
+        shown = self.data.shown(self.method.needs)
         if shown is None:
-            return copy
+            return received_by(self.fitted, scans, None, SEED, CPU)
         order = [shown.subjects.index(subject) for subject in scans.subjects]
-        return with_shown(copy, needs, shown.load(order).images)
+        return received_by(self.fitted, scans, shown.load(order), SEED, CPU)
 
     def apply(self, method: Method, scans: Scans) -> Scans:
         """Harmonise scans like the runner, without its checks."""

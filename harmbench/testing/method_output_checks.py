@@ -6,10 +6,22 @@ import torch
 
 from harmbench.data.scans import Scans
 from harmbench.errors import one_line
+from harmbench.execution.compute.invariants import (
+    Violation,
+    changed_background,
+    changed_input,
+    outside_range,
+)
 from harmbench.testing.checks import CheckFailure, CheckList
-from harmbench.testing.method_candidate import MethodCandidate, max_difference
+from harmbench.testing.method_candidate import MethodCandidate
 
 OUTPUT_CHECKS: CheckList[MethodCandidate] = CheckList()
+
+
+def fail_on(violation: Violation | None) -> None:
+    """Fail the check if there is a violation."""
+    if violation is not None:
+        raise CheckFailure(violation.expected, violation.got, violation.fix)
 
 
 @OUTPUT_CHECKS.add("harmonize")
@@ -35,7 +47,7 @@ def shape(candidate: MethodCandidate) -> None:
     for attribute, got, expected in (
         ("shape", tuple(output.images.shape), tuple(source.images.shape)),
         ("type", output.images.dtype, torch.float32),
-        ("subjects", output.subjects, source.subjects),
+        ("subjects", output.subjects, candidate.given(source).subjects),
     ):
         if got != expected:
             raise CheckFailure(f"images with {attribute} {expected}", f"{got}", fix)
@@ -56,14 +68,7 @@ def finite(candidate: MethodCandidate) -> None:
 @OUTPUT_CHECKS.add("range")
 def in_range(candidate: MethodCandidate) -> None:
     """All intensities it returns lie in [0, 1]."""
-    images = candidate.images[candidate.images.isfinite()]
-    low, high = (float(images.min()), float(images.max())) if images.numel() else (0.0, 1.0)
-    if low < -1e-6 or high > 1 + 1e-6:
-        raise CheckFailure(
-            "intensities in [0, 1]",
-            f"they span [{low:.4g}, {high:.4g}]",
-            "end `forward` with images.clamp(0, 1), or find out why values leave the range",
-        )
+    fail_on(outside_range(candidate.images))
 
 
 @OUTPUT_CHECKS.add("input")
@@ -72,26 +77,10 @@ def untouched(candidate: MethodCandidate) -> None:
     candidate.output  # noqa: B018 - skips the check if there is no output
     scans = candidate.given(candidate.source)
     candidate.apply(candidate.fitted, scans)
-    for name in ("images", "masks"):
-        changed = int((getattr(scans, name) != getattr(candidate.source, name)).sum())
-        if changed:
-            raise CheckFailure(
-                f"unchanged scans.{name}",
-                f"{changed} voxels were changed",
-                "use no in-place operations (`+=`, `clamp_`, `x[...] = `) on the input; clone it "
-                "first",
-            )
+    fail_on(changed_input(scans, candidate.source))
 
 
 @OUTPUT_CHECKS.add("background")
 def background(candidate: MethodCandidate) -> None:
     """Voxels outside the mask do not change."""
-    images, source = candidate.images, candidate.source
-    outside = ~source.masks
-    difference = max_difference(images[outside], source.images[outside])
-    if 1e-6 < difference < torch.inf:
-        raise CheckFailure(
-            "the input's intensities outside scans.masks, which are 0",
-            f"they differ by up to {difference:.3g}",
-            "end `forward` with torch.where(scans.masks, images, scans.images)",
-        )
+    fail_on(changed_background(candidate.images, candidate.source))

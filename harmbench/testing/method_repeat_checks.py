@@ -9,21 +9,19 @@ import torch
 
 from harmbench.contracts.method import Method
 from harmbench.errors import one_line
+from harmbench.execution.compute.invariants import SAME, SIMILAR, batch_dependence
 from harmbench.testing.checks import CheckFailure, CheckList, NotApplicable
 from harmbench.testing.method_candidate import (
+    CPU,
     CountingProgress,
     Killed,
     MethodCandidate,
     max_difference,
     reseed_global_rngs,
 )
+from harmbench.testing.method_output_checks import fail_on
 
 REPEAT_CHECKS: CheckList[MethodCandidate] = CheckList()
-
-# Largest difference of two computations of the same output: sums differ in their order.
-SAME = 1e-5
-# The same between CPU and GPU, whose convolutions round to ten bits.
-SIMILAR = 5e-3
 
 
 @REPEAT_CHECKS.add("deterministic")
@@ -74,14 +72,7 @@ def batches(candidate: MethodCandidate) -> None:
             sessions=source.sessions[i : i + 1],
         )
         output = candidate.apply(candidate.fitted, candidate.given(single)).images
-        difference = max_difference(output[0], images[i])
-        if difference > SAME:
-            raise CheckFailure(
-                "a scan's output does not depend on the other scans of its batch",
-                f"alone and with another scan it differs by up to {difference:.3g}",
-                "take no mean, minimum, maximum or quantile over the first axis, and leave no "
-                "batch normalisation in training mode",
-            )
+        fail_on(batch_dependence(output, images[i : i + 1], CPU))
 
 
 @REPEAT_CHECKS.add("store")

@@ -38,8 +38,8 @@ class Base(Method):
         progress.curve(1, level=float(self.mean))
 
     def forward(self, scans):
-        images = torch.lerp(scans.images, self.mean, self.config.strength)
-        return scans.with_images(images.clamp(0, 1))
+        images = torch.lerp(scans.images, self.mean, self.config.strength).clamp(0, 1)
+        return scans.with_images(torch.where(scans.masks, images, scans.images))
 
 
 class Bursts(Base):

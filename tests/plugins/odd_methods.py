@@ -99,7 +99,8 @@ class Counts(Method):
             stream.write(f"seed {data.seed}\n")
 
     def forward(self, scans):
-        return scans.with_images((scans.images * 0.5 + self.mean * 0.5).clamp(0, 1))
+        images = (scans.images * 0.5 + self.mean * 0.5).clamp(0, 1)
+        return scans.with_images(images * scans.masks)
 
 
 class Unpaired(Method):
@@ -117,7 +118,7 @@ class Unpaired(Method):
         self.shift.fill_(float(target.images.mean() - source.images.mean()))
 
     def forward(self, scans):
-        return scans.with_images((scans.images + self.shift).clamp(0, 1))
+        return scans.with_images((scans.images + self.shift).clamp(0, 1) * scans.masks)
 
 
 class Paired(Unpaired):
@@ -163,7 +164,7 @@ class Learns(Method):
     def forward(self, scans):
         N, S, H, W = scans.images.shape
         images = self.curve(scans.images.view(N * S, 1, H, W)).view(N, S, H, W)
-        return scans.with_images(images.clamp(0, 1))
+        return scans.with_images(images.clamp(0, 1) * scans.masks)
 
 
 class RunsAway(Learns):

@@ -10,8 +10,20 @@ from torch import Tensor
 from harmbench.contracts.method import Method
 from harmbench.contracts.needs import Needs
 from harmbench.data.scans import Scans
-from harmbench.errors import DivergedError
+from harmbench.errors import ContractError, DivergedError
+from harmbench.execution.compute.invariants import (
+    Violation,
+    changed_background,
+    changed_input,
+    outside_range,
+)
+from harmbench.util.hashing import digest
 from harmbench.util.seeds import seeded
+
+
+def pseudonym(seed: int, *names: str) -> str:
+    """Return a name that identifies a subject or session within a seed, without naming it."""
+    return digest("pseudonym", seed, *names)[:12]
 
 
 def with_shown(scans: Scans, needs: Needs, images: Tensor) -> Scans:
@@ -19,6 +31,33 @@ def with_shown(scans: Scans, needs: Needs, images: Tensor) -> Scans:
     if needs is Needs.TRUTH:
         return dataclasses.replace(scans, truth=images)
     return dataclasses.replace(scans, repeat=images)
+
+
+def received_by(
+    method: Method, source: Scans, shown: Scans | None, seed: int, device: torch.device
+) -> Scans:
+    """Return the scans that a method receives.
+
+    They are copies on its device, under pseudonyms and without labels, so that nothing that the
+    method does to them reaches the scans that are scored.
+
+    Parameters
+    ----------
+    method, source, shown, seed, device
+        As of `harmonized_by`.
+    """
+    names = zip(source.subjects, source.sessions, strict=True)
+    received = Scans(
+        images=source.images.to(device, copy=True),
+        masks=source.masks.to(device, copy=True),
+        subjects=tuple(pseudonym(seed, subject) for subject in source.subjects),
+        sessions=tuple(pseudonym(seed, *both) for both in names),
+        positions=source.positions.to(device, copy=True),
+    )
+    if not method.needs.control_only:
+        return received
+    assert shown is not None
+    return with_shown(received, method.needs, shown.images.to(device, copy=True))
 
 
 def harmonized_by(
@@ -35,29 +74,50 @@ def harmonized_by(
     shown
         Target scans of the same subjects, for a control alone: `TaskData.shown`.
     seed
-        Base seed of what a method may draw; the stream depends on whose scans they are.
+        Base seed of pseudonyms and of the stream that a method may draw from; the stream
+        depends on the scans.
+
+    Returns
+    -------
+    Scans
+        The output images, with names, masks and labels of `source`.
 
     Raises
     ------
     DivergedError
         If the output is not finite.
-    ValueError
-        If it has not the input's shape, or leaves [0, 1].
+    ContractError
+        If the output has not the input's shape, leaves [0, 1] or changes the background, or if
+        the input was changed in place.
     """
-    given = dataclasses.replace(source, labels=None, predicted=None).to(device)
-    if method.needs.control_only:
-        assert shown is not None
-        given = with_shown(given, method.needs, shown.images.to(device))
+    received = received_by(method, source, shown, seed, device)
+    # A method may return the very object that it received: check the original tensors.
+    inputs = dataclasses.replace(received)
     with torch.no_grad(), seeded(seed, "harmonize", *source.subjects, *source.sessions):
-        made = method.eval()(given)
-    images = made.images.float().cpu()
+        output = method.eval()(received)
+    images = output.images.float().cpu()
     if images.shape != source.images.shape:
-        raise ValueError(
-            f"the output has shape {tuple(images.shape)}, the input {tuple(source.images.shape)}"
+        raise ContractError(
+            f"expected output of shape {tuple(source.images.shape)}, got {tuple(images.shape)}; "
+            "return scans.with_images(images)"
         )
     if not bool(images.isfinite().all()):
         raise DivergedError("the output has values that are not finite")
-    low, high = float(images.min()), float(images.max())
-    if low < -1e-6 or high > 1 + 1e-6:
-        raise ValueError(f"the output must lie in [0, 1], and spans [{low:.4g}, {high:.4g}]")
-    return dataclasses.replace(source, images=images.clamp(0, 1), flags=made.flags)
+    violation = (
+        changed_input(inputs, source)
+        or outside_range(images)
+        or _background_violation(method, images, source)
+    )
+    if violation:
+        raise ContractError(str(violation))
+    return dataclasses.replace(source, images=images.clamp(0, 1), flags=output.flags)
+
+
+def _background_violation(method: Method, images: torch.Tensor, source: Scans) -> Violation | None:
+    """Return the violation, unless the method declares it or returns target scans.
+
+    A target scan has a mask of its own.
+    """
+    if method.needs.control_only or "background" in method.expected_failures:
+        return None
+    return changed_background(images, source)

@@ -17,6 +17,7 @@ from harmbench.data.scans import Scans
 from harmbench.execution.compute.apply import harmonized_by
 from harmbench.execution.compute.cell_facts import CellFacts
 from harmbench.execution.compute.keyframes import Keyframes
+from harmbench.execution.compute.repeat_check import RepeatCheck
 from harmbench.execution.compute.slices import Slices
 from harmbench.execution.plan.plan import PlannedCell
 from harmbench.store.stores import BoundsStore, CellStore, to_json
@@ -42,15 +43,21 @@ def score_cell(
     assert planned.task is not None
     cell, task, data = planned.cell, planned.task, context.data
     scorer, keyframes, slices = task.scorer(context), Keyframes(cell), Slices()
+    repeats = RepeatCheck()
     size, began = devices.scans_per_batch(context.device), time.perf_counter()
     with devices.watched(context.device) as gpu:
         for start in context.progress.track(range(0, len(data.test), size), cell.title):
             indices = range(start, min(start + size, len(data.test)))
             for source, harmonized, truth in _harmonized(planned, method, context, indices, facts):
                 facts.flag(harmonized)
+                repeats.add(harmonized)
                 scorer.add(source, harmonized, truth)
                 keyframes.add(source, harmonized, truth)
                 slices.add(source, harmonized, truth)
+        checking = time.perf_counter()
+        together = facts.facts.get("scans_at_once", 2) > 1
+        repeats.check(method, data, context.seed, context.device, together=together)
+        facts.facts["repeat_check_seconds"] = time.perf_counter() - checking
     scores = scorer.table()
     registered = {metric.name: metric.higher_is_better for metric in context.metrics}
     versions = {
@@ -111,7 +118,6 @@ def _harmonized(
     while indices:
         part = indices[: facts.facts.get("scans_at_once", len(indices))]
         source = data.test.load(part)
-        truth = None if data.references is None else data.references.load(part)
         for_control = data.shown(method.needs)
         shown = None if for_control is None else for_control.load(part)
         began = time.perf_counter()
@@ -123,6 +129,8 @@ def _harmonized(
             facts.facts["scans_at_once"] = len(part) // 2
         else:
             facts.harmonizing += time.perf_counter() - began
+            # Only now: a method must not find the truth in the memory of this process.
+            truth = None if data.references is None else data.references.load(part)
             yield source, harmonized, truth
             indices = indices[len(part) :]
             continue

@@ -369,7 +369,7 @@ def test_a_method_that_fails_is_named_and_costs_its_scan(inside, study):
                             "--plugin", PLUGINS / "odd_methods.py")  # fmt: skip
     assert code == 1
     assert "3 left out" in out
-    assert err.count("out-of-range failed: ValueError: the output must lie in [0, 1]") == 3
+    assert err.count("out-of-range failed: ContractError: expected intensities in [0, 1]") == 3
 
 
 def test_a_fit_of_a_method_that_has_changed_since_is_refused(inside, scan, tmp_path):
