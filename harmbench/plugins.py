@@ -16,6 +16,7 @@ from typing import Any
 import pluggy
 
 from harmbench import hookspecs
+from harmbench.contracts.control_roles import role_fault
 from harmbench.errors import UserError, one_line
 from harmbench.util.hashing import digest
 from harmbench.util.lazy import SHOWN, Lazy, shown_attributes
@@ -66,10 +67,11 @@ class Entry:
         Raises
         ------
         UserError
-            If importing it fails, with the plugin's name.
+            If importing it fails, with the plugin's name, or if the class claims a control role
+            that it must not have.
         """
         try:
-            return self.lazy.load()
+            loaded = self.lazy.load()
         except UserError:
             raise
         except (Exception, SystemExit) as error:
@@ -77,6 +79,10 @@ class Entry:
                 f"'{self.name}' of plugin '{self.plugin.name}' ({self.plugin.distribution}) "
                 f"cannot be loaded: {one_line(error)}"
             ) from error
+        fault = role_fault(loaded, self.plugin.distribution)
+        if fault is not None:
+            raise UserError(f"'{self.name}' of plugin '{self.plugin.name}' is refused: {fault}")
+        return loaded
 
     def attributes(self) -> dict[str, str]:
         """Return the attributes that listings show (`SHOWN`); missing ones are empty.
@@ -207,7 +213,7 @@ class Registry:
             self.add(plugin, module)
 
     def _check_names(self) -> None:
-        """Record each plugin's names, and an error for a name whose module does not exist."""
+        """Record each plugin's names, and an error for a missing module or a claimed role."""
         for kind in KINDS:
             for plugin, names in self._claims(kind, ()):
                 plugin.registers[kind] = sorted(names)
@@ -215,6 +221,11 @@ class Registry:
                     f"{kind[:-1]} '{name}': no module '{lazy.module}'"
                     for name, lazy in names.items()
                     if not lazy.exists()
+                ]
+                plugin.errors += [
+                    f"{kind[:-1]} '{name}' is refused: {fault}"
+                    for name, lazy in names.items()
+                    if (fault := role_fault(lazy.known(), plugin.distribution))
                 ]
 
     def call(self, hook: str, **arguments: Any) -> list[tuple[Plugin, Any]]:

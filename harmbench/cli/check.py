@@ -65,10 +65,8 @@ def check(
     for name in only:
         if name not in check_names:
             raise UserError.unknown("check", name, check_names)
-    results = []
-    for conformance in [find(name, registry=registry) for name in names]:
-        results += _perform(conformance, only)
-    return _conclude(results)
+    conformances = [find(name, registry=registry) for name in names]
+    return _conclude([(each, _perform(each, only)) for each in conformances])
 
 
 def _list(summaries: dict[str, dict[str, str]]) -> None:
@@ -101,16 +99,21 @@ def _perform(conformance: Conformance, only: tuple[str, ...]) -> list[CheckResul
     return results
 
 
-def _conclude(results: list[CheckResult]) -> int:
+def _conclude(checked: list[tuple[Conformance, list[CheckResult]]]) -> int:
     """Print the conclusion, and return the exit code."""
-    from harmbench.testing.checks import CheckStatus
+    from harmbench.testing.checks import CheckStatus, why_nothing_applied
 
-    failed = sum(result.status is CheckStatus.FAILED for result in results)
+    statuses = [result.status for _, results in checked for result in results]
+    failed, skipped = (statuses.count(each) for each in (CheckStatus.FAILED, CheckStatus.SKIPPED))
+    unchecked = 0
+    for conformance, results in checked:
+        reason = why_nothing_applied(results)
+        if reason is not None:
+            unchecked += 1
+            click.echo(f"no check applied to {conformance.category} {conformance.name}: {reason}")
     if failed:
         click.echo(f"{counted(failed, 'check')} failed")
+    if failed or unchecked:
         return 1
-    if all(result.status is CheckStatus.SKIPPED for result in results):
-        click.echo("no check applied")
-        return 1
-    click.echo("all checks passed")
+    click.echo("all checks passed" + (f", {skipped} skipped" if skipped else ""))
     return 0

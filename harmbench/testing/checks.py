@@ -79,6 +79,13 @@ class CheckResult:
     seconds: float
 
 
+def why_nothing_applied(results: Sequence[CheckResult]) -> str | None:
+    """Return the reason if all checks, or all beyond the registration, were skipped, else None."""
+    skipped = [each for each in results if each.status is CheckStatus.SKIPPED]
+    applied = {each.check for each in results if each.status is not CheckStatus.SKIPPED}
+    return skipped[0].text if skipped and applied <= {"registration"} else None
+
+
 class CheckList(list[Check[S]]):
     """Checks of methods or of tasks, in the order in which they run."""
 

@@ -35,7 +35,7 @@ from harmbench.execution.plan.selection import Variant
 from harmbench.plugins import Entry, Registry
 from harmbench.store.stores import FitStore
 from harmbench.testing.checks import NotApplicable
-from harmbench.testing.tiny import SOURCES, TINY, tiny_cohort, without
+from harmbench.testing.tiny import SOURCES, TINY, poisoned, tiny_cohort, without
 from harmbench.util.progress import Progress, Silent
 from harmbench.util.seeds import seeded
 
@@ -141,15 +141,23 @@ class MethodCandidate:
         """Settings that the method is checked with."""
         return tiny_preset(self.method)
 
+    @property
+    def _withheld(self) -> tuple[tuple[str, ...], bool]:
+        """Domains that the method is not entitled to, and whether it is entitled to pairs."""
+        blind = self.method.needs in (Needs.NOTHING, Needs.TARGET)
+        return SOURCES if blind else (), self.method.needs is not Needs.UNPAIRED
+
     @cached_property
     def data(self) -> TaskData:
         """Data that the method's needs entitle it to; everything else is withheld."""
-        whole = tiny_cohort()
-        if self.method.needs in (Needs.NOTHING, Needs.TARGET):
-            return method_data(without(*SOURCES, labels=False), whole)
-        if self.method.needs is Needs.UNPAIRED:
-            return method_data(without(labels=False, pairs=False), whole)
-        return method_data(without(labels=False), whole)
+        domains, pairs = self._withheld
+        return method_data(without(*domains, labels=False, pairs=pairs), tiny_cohort())
+
+    @cached_property
+    def poisoned_data(self) -> TaskData:
+        """The same data, in a cohort whose test images are NaN."""
+        domains, pairs = self._withheld
+        return method_data(poisoned(*domains, labels=False, pairs=pairs), tiny_cohort())
 
     @cached_property
     def fit(self) -> Fit:
@@ -168,8 +176,9 @@ class MethodCandidate:
             prepared=(),
         )
 
-    def planned(self) -> PlannedCell:
-        """Return a planned cell of the method."""
+    def planned(self, data: TaskData | None = None) -> PlannedCell:
+        """Return a planned cell of the method, on its own data if None."""
+        data = self.data if data is None else data
         cell = Cell(
             method=self.name,
             label=self.name,
@@ -182,9 +191,9 @@ class MethodCandidate:
             key="",
         )
         variant = Variant(name=self.name, method=self.method, config=self.config, label=self.name)
-        fit = self.fit if self.method.learns() else None
+        fit = dataclasses.replace(self.fit, data=data) if self.method.learns() else None
         return PlannedCell(
-            cell=cell, variant=variant, task=None, data=self.data, grid=self.grid, fit=fit
+            cell=cell, variant=variant, task=None, data=data, grid=self.grid, fit=fit
         )
 
     def runner(self, name: str, progress: Progress | None = None) -> Runner:
@@ -305,11 +314,12 @@ class MethodCandidate:
         progress: Progress | None = None,
         *,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
+        data: TaskData | None = None,
     ) -> Method:
         """Return the method of the runner of that name, fitted now or taken from its store."""
         runner = self.runner(name, progress)
         runner = dataclasses.replace(runner, checkpoint_seconds=checkpoint_seconds)
-        return runner.fitted(self.planned())
+        return runner.fitted(self.planned(data))
 
     @property
     def costs(self) -> str:

@@ -36,18 +36,33 @@ def deterministic(candidate: MethodCandidate) -> None:
         _DRAW_FROM_SEED,
     )
     reseed_global_rngs(3)
-    _check_same(
-        candidate,
-        candidate.again("second"),
-        "the same output after two fits with one seed",
-        _DRAW_FROM_SEED,
-    )
+    second = candidate.again("second")
+    _check_same_state(candidate.fitted, second, "two fits with one seed", _DRAW_FROM_SEED)
+    _check_same(candidate, second, "the same output after two fits with one seed", _DRAW_FROM_SEED)
 
 
 _DRAW_FROM_SEED = (
     "draw from harmbench.torch_generator(data.seed, ...) or from torch's global generator, which "
     "is seeded; do not use `random`, numpy.random, time or the order of a set"
 )
+
+
+def _same_state(first: Method, second: Method) -> bool:
+    other = second.state_dict()
+    return all(torch.equal(value, other[name]) for name, value in first.state_dict().items())
+
+
+def _check_same_state(first: Method, second: Method, fits: str, fix: str) -> None:
+    """Fail if two fits did not end in identical parameters and buffers."""
+    other = second.state_dict()
+    for name, value in first.state_dict().items():
+        if not torch.equal(value, other[name]):
+            difference = max_difference(value.float(), other[name].float())
+            raise CheckFailure(
+                f"identical parameters and buffers after {fits}",
+                f"`{name}` differs by up to {difference:.3g}",
+                fix,
+            )
 
 
 def _check_same(candidate: MethodCandidate, method: Method, expected: str, fix: str) -> None:
@@ -57,6 +72,25 @@ def _check_same(candidate: MethodCandidate, method: Method, expected: str, fix: 
     difference = max_difference(output, images)
     if difference > SAME:
         raise CheckFailure(expected, f"it differs by up to {difference:.3g}", fix)
+
+
+@REPEAT_CHECKS.add("canary")
+def canary(candidate: MethodCandidate) -> None:
+    """The fit does not change when all test scans on the disk are replaced by NaN."""
+    if not candidate.method.learns():
+        raise NotApplicable("it learns nothing")
+    candidate.images  # noqa: B018 - skips the check if there is no output
+    if not _same_state(candidate.fitted, candidate.again("second")):
+        raise NotApplicable("its fits differ without a cause; see the check 'deterministic'")
+    fix = "read scans by data.target, data.source and data.pairs only; do not search the disk"
+    reseed_global_rngs(1)
+    try:
+        second = candidate.again("canary", data=candidate.poisoned_data)
+    except Exception as error:
+        raise CheckFailure("a fit that reads no test scan", one_line(error), fix) from error
+    fits = "fits with and without test scans"
+    _check_same_state(candidate.fitted, second, fits, fix)
+    _check_same(candidate, second, f"the same output after {fits}", fix)
 
 
 @REPEAT_CHECKS.add("batches")

@@ -22,6 +22,7 @@ from harmbench.testing.checks import (
     CheckStatus,
     check_expected_failures,
     perform,
+    why_nothing_applied,
 )
 from harmbench.testing.method_candidate import MethodCandidate
 from harmbench.testing.method_checks import METHOD_CHECKS
@@ -189,6 +190,9 @@ def _check(candidate: str | type[Any], category: str, registry: Registry | None)
             for each in report.failures
         ]
         raise AssertionError("\n\n".join(texts))
+    reason = why_nothing_applied(results)
+    if reason is not None:
+        raise AssertionError(f"no check applied to the {category} '{report.name}': {reason}")
     return report
 
 

@@ -160,6 +160,19 @@ def without(*domains: str, labels: bool = True, pairs: bool = True) -> Cohort:
     return Cohort(directory)
 
 
+@functools.cache
+def poisoned(*domains: str, labels: bool = True, pairs: bool = True) -> Cohort:
+    """Return a copy of `without(...)` whose test images, the truth included, are NaN."""
+    complete = without(*domains, labels=labels, pairs=pairs)
+    directory = complete.directory.with_name(f"{complete.directory.name}-poisoned")
+    shutil.copytree(complete.directory, directory)
+    nothing = np.full(complete.grid.shape, np.nan, np.float32)
+    for scan in complete.table.itertuples():
+        if scan.split == "test":
+            write_row(directory / str(scan.domain), "images", int(str(scan.row)), nothing)
+    return Cohort(directory)
+
+
 def _kept(
     scans: Sequence[dict[str, Any]], domains: Sequence[str], *, labels: bool, pairs: bool
 ) -> list[dict[str, Any]]:

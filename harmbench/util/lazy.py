@@ -79,6 +79,11 @@ class Lazy:
         except (ImportError, ValueError):
             return False
 
+    def known(self) -> Any:
+        """Return the class if its module is loaded already, else its declared attributes."""
+        name = self.target.partition(":")[2]
+        return getattr(sys.modules.get(self.module), name, self)
+
     @property
     def declared(self) -> bool:
         """Whether listings can do without the class."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import time
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -162,6 +163,28 @@ class DrawsUnseeded(Sound):
         self.mean.fill_(random.random())
 
 
+class KeepsTheTime(Sound):
+    """Its output is the same, but not its state."""
+
+    fails = "deterministic"
+
+    def __init__(self, grid, config=None):
+        super().__init__(grid, config)
+        self.register_buffer("when", torch.zeros((), dtype=torch.float64))
+
+    def fit(self, data, progress):
+        super().fit(data, progress)
+        self.when.fill_(time.time())
+
+
+class ReadsTestScansFromTheDisk(Sound):
+    fails = "canary"
+
+    def fit(self, data, progress):
+        folder = data.target._files[0].images.parent
+        self.mean.fill_(float(np.mean([np.load(path) for path in sorted(folder.iterdir())])))
+
+
 class LooksAtItsNeighbour(Sound):
     fails = "batches"
 
@@ -262,7 +285,8 @@ BROKEN = (
     WrongPreset, NestedConfig, MisspeltAblation, CannotBeFitted, AsksForTheSource,
     ReadsTheSourceFromTheDisk, AsksForLabels, IsNeverFitted, Raises, DropsASlice, ReturnsDoubles,
     ReturnsATensor, TakesRoots, Doubles, WritesIntoItsInput, ShinesBeside, DrawsUnseeded,
-    LooksAtItsNeighbour, ForgetsWhatItLearnt, ForgetsItsGenerator, StartsAnew,
+    KeepsTheTime, ReadsTestScansFromTheDisk, LooksAtItsNeighbour, ForgetsWhatItLearnt,
+    ForgetsItsGenerator, StartsAnew,
     DividesByTheSpread, ExcusedInVain,
 )  # fmt: skip
 

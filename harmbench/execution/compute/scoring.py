@@ -54,6 +54,8 @@ def score_cell(
                 scorer.add(source, harmonized, truth)
                 keyframes.add(source, harmonized, truth)
                 slices.add(source, harmonized, truth)
+                # Not in memory while the method harmonises the next scans.
+                del truth
         checking = time.perf_counter()
         together = facts.facts.get("scans_at_once", 2) > 1
         repeats.check(method, data, context.seed, context.device, together=together)
