@@ -55,7 +55,8 @@ def test_checks_are_listed(inside):
     code, out, _ = inside("check", "--list")
     assert code == 0
     assert "  range          All intensities it returns lie in [0, 1]." in out.splitlines()
-    assert "  withheld       No reference is among the scans that anything is fitted on." in out
+    sentence = "No reference and no repeat is among the scans that anything is fitted on."
+    assert f"  withheld       {sentence}" in out
 
 
 def test_a_function_in_two_lines_is_checked_and_run(inside, tmp_path):
