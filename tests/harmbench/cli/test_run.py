@@ -72,7 +72,7 @@ def test_before_the_cohort_is_prepared_a_dry_run_prepares_nothing(command, tmp_p
     planned = command("run", "-m", "identity", "-t", "sim-*", *TINY_COHORT, "--dry-run",
                       TINY_COHORT_MUST_NOT_BE_PREPARED="1")  # fmt: skip
     assert planned.returncode == 0, planned.stderr
-    assert "9 cells to do, after preparing the cohort 'tiny'" in planned.stdout
+    assert "10 cells to do, after preparing the cohort 'tiny'" in planned.stdout
     assert not (tmp_path / "home" / "cohorts").exists()
 
 
