@@ -87,33 +87,33 @@ _VISION = Mprage(
 # docs/phantom.md.
 SCANNERS: dict[str, Scanner] = {
     "target": Scanner(
-        model="TIM Trio", tesla=3.0, sequence=_TRIO, voxel=(1.0, 1.0, 1.0), filtering=0.7,
-        transmit=0.34, coil=Coil(12, 70.0, 0.15, 0.50), ripple=0.080, noise=0.015,
+        model="TIM Trio", tesla=3.0, sequence=_TRIO, voxel=(1.0, 1.0, 1.0), filtering=1.2,
+        transmit=0.34, coil=Coil(12, 70.0, 0.15, 0.50), ripple=0.080, noise=0.031,
         acceleration=0.25,
-        extraction=Extraction(offset=0.7, scatter=0.12, bias=0.3, roughness=0.5),
+        extraction=Extraction(offset=0.7, scatter=0.2, bias=0.5, roughness=0.8),
     ),
     "domain1": Scanner(
         model="Magnetom Vida", tesla=3.0, sequence=_STANDARD_3T, voxel=(1.2, 1.05, 1.05),
-        filtering=0.8, transmit=0.36, coil=Coil(20, 60.0, 0.15, 0.70), ripple=0.080,
-        noise=0.012, acceleration=0.50,
-        extraction=Extraction(offset=1.2, scatter=0.12, bias=0.4, roughness=0.6),
+        filtering=1.2, transmit=0.36, coil=Coil(20, 60.0, 0.15, 0.70), ripple=0.080,
+        noise=0.026, acceleration=0.40,
+        extraction=Extraction(offset=1.2, scatter=0.2, bias=0.6, roughness=0.9),
     ),
     "domain2": Scanner(
-        model="Vision", tesla=1.5, sequence=_VISION, voxel=(1.25, 1.0, 1.0), filtering=0.8,
-        transmit=0.05, coil=Coil(8, 160.0, 0.10, 0.0), ripple=0.030, noise=0.018,
+        model="Vision", tesla=1.5, sequence=_VISION, voxel=(1.25, 1.0, 1.0), filtering=1.2,
+        transmit=0.05, coil=Coil(8, 160.0, 0.10, 0.0), ripple=0.030, noise=0.031,
         acceleration=0.0,
-        extraction=Extraction(offset=0.2, scatter=0.12, bias=0.3, roughness=0.6),
+        extraction=Extraction(offset=0.4, scatter=0.2, bias=0.5, roughness=0.9),
     ),
     "domain3": Scanner(
         model="Biograph mMR", tesla=3.0, sequence=_STANDARD_3T, voxel=(1.2, 1.05, 1.05),
-        filtering=0.7, transmit=0.34, coil=Coil(16, 65.0, 0.20, 0.30), ripple=0.080,
-        noise=0.017, acceleration=0.40,
-        extraction=Extraction(offset=1.8, scatter=0.15, bias=0.5, roughness=0.7),
+        filtering=1.1, transmit=0.34, coil=Coil(16, 65.0, 0.20, 0.30), ripple=0.080,
+        noise=0.030, acceleration=0.40,
+        extraction=Extraction(offset=1.8, scatter=0.25, bias=0.7, roughness=1.0),
     ),
     "domain4": Scanner(
-        model="TIM Trio", tesla=3.0, sequence=_TRIO, voxel=(1.0, 1.0, 1.0), filtering=0.8,
-        transmit=0.34, coil=Coil(12, 70.0, 0.15, 0.40), ripple=0.080, noise=0.017,
+        model="TIM Trio", tesla=3.0, sequence=_TRIO, voxel=(1.0, 1.0, 1.0), filtering=1.3,
+        transmit=0.34, coil=Coil(12, 70.0, 0.15, 0.40), ripple=0.080, noise=0.034,
         acceleration=0.25,
-        extraction=Extraction(offset=0.9, scatter=0.12, bias=0.3, roughness=0.5),
+        extraction=Extraction(offset=0.9, scatter=0.2, bias=0.5, roughness=0.8),
     ),
 }  # fmt: skip

@@ -20,7 +20,7 @@ from harmbench.cohorts.phantom.streams import (
 FIRST, SECOND = "1", "2"  # names of sessions
 
 _FIELD_SPACING = 60.0  # mm: scale of what the models of the fields leave out
-_LOADING = 0.03  # scatter of the log gain of a loop between sessions
+_LOADING = 0.02  # scatter of the log gain of a loop between sessions
 _STRONG_MOTION = 0.1  # fraction of sessions in which the subject moves a lot
 
 

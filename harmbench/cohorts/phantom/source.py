@@ -48,7 +48,7 @@ from harmbench.util.processes import in_processes
 from harmbench.util.progress import Progress
 
 # Raise it with any change that alters a voxel: prepared cohorts are kept under its hash.
-VERSION = "3"
+VERSION = "4"
 
 _SUBJECTS, _FEWEST, _MOST = 40, 4, 10_000
 _CONFOUNDED = "confounded"

@@ -31,7 +31,7 @@ class Subject:
     scale, turn
         Scale along z, x and y, and rotation left about them, that registration leaves over.
     ventricles
-        Widening of the ventricles in [0, 0.75]: 0 leaves the template's.
+        Widening of the ventricles in [-0.3, 0.75]: 0 leaves the template's.
     large_ventricles
         Whether they are far above the norm for the age.
     asymmetry
@@ -110,12 +110,12 @@ def draw_subject(name: str) -> Subject:
     def normal(mean: float, deviation: float) -> float:
         return clipped_normal(generator, mean, deviation)
 
-    scale = (normal(1, 0.006), normal(1, 0.006), normal(1, 0.006))
+    scale = (normal(1, 0.004), normal(1, 0.004), normal(1, 0.004))
     large = bool(generator.random() < _LARGE_VENTRICLES)
     # Ventricles grow slowly until 50 or so and then fast (Walhovd et al., Neurobiol Aging
     # 2011;32:916); grey matter declines over the whole adult life (Good et al., NeuroImage
     # 2001;14:21).
-    ventricles = normal(0.30 * old**2, 0.07) + (normal(0.32, 0.06) if large else 0.0)
+    ventricles = normal(-0.15 + 0.42 * old**2, 0.09) + (normal(0.32, 0.06) if large else 0.0)
     white = (age - 40) / 40
     return Subject(
         age=age,
@@ -124,7 +124,7 @@ def draw_subject(name: str) -> Subject:
         size=normal(0.92, 0.035),
         scale=scale,
         turn=(normal(0, 1.0), normal(0, 1.0), normal(0, 1.0)),
-        ventricles=float(np.clip(ventricles, 0, 0.75)),
+        ventricles=float(np.clip(ventricles, -0.3, 0.75)),
         large_ventricles=large,
         asymmetry=normal(0, 2.0),
         atrophy=normal(0.8 * old, 0.25),
