@@ -8,6 +8,8 @@ import json
 import re
 import time
 
+import pytest
+
 from helpers import PLUGINS
 
 TINY_COHORT = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny")
@@ -15,7 +17,9 @@ SAMPLE = ("--plugin", PLUGINS / "sample_plugin.py")
 ODD = ("--plugin", PLUGINS / "odd_methods.py")
 
 
-def test_run_is_recorded_compared_and_answered_from_the_store(command, tmp_path):
+@pytest.mark.filterwarnings("default")  # MLflow warns about its own code
+def test_run_is_recorded_compared_and_answered_from_the_store(command, inside, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     asked = ("run", "-m", "identity", "-m", "hist*", "-m", "oracle", "-t", "domain1",
              "-t", "site-elsewhere", *TINY_COHORT)  # fmt: skip
     first = command(*asked)
@@ -26,29 +30,29 @@ def test_run_is_recorded_compared_and_answered_from_the_store(command, tmp_path)
     )
     assert "oracle on site-elsewhere, seed 0: needs the paired truth" in first.stderr
 
-    second = command(*asked, TINY_COHORT_MUST_NOT_BE_PREPARED="1")
+    monkeypatch.setenv("TINY_COHORT_MUST_NOT_BE_PREPARED", "1")
+    _, out, err = inside(*asked)
     assert re.fullmatch(
-        r"6 cells: 5 cached, 1 skipped; \d+ fits? made; 0 newly recorded in MLflow",
-        second.stdout.strip(),
+        r"6 cells: 5 cached, 1 skipped; \d+ fits? made; 0 newly recorded in MLflow", out.strip()
     )
-    assert "histogram on domain1, seed 0: psnr" in second.stderr
+    assert "histogram on domain1, seed 0: psnr" in err
 
-    planned = command(*asked, "--dry-run")
-    assert planned.stdout.count("cached") == 5
-    assert "skipped  oracle on site-elsewhere, seed 0: needs the paired truth" in planned.stdout
+    _, planned, _ = inside(*asked, "--dry-run")
+    assert planned.count("cached") == 5
+    assert "skipped  oracle on site-elsewhere, seed 0: needs the paired truth" in planned
 
-    board = command("leaderboard", "--format", "csv")
+    _, board, _ = inside("leaderboard", "--format", "csv")
     rows = {
         (row["method"], row["task"], row["metric"]): row
-        for row in csv.DictReader(io.StringIO(board.stdout))
+        for row in csv.DictReader(io.StringIO(board))
     }
     assert rows["oracle", "domain1", "psnr"]["value"] == "inf"
     assert float(rows["histogram", "domain1", "psnr"]["value"]) > 10 + float(
         rows["identity", "domain1", "psnr"]["value"]
     )
     assert rows["identity", "site-elsewhere", "wasserstein"]["status"] == "done"
-    assert json.loads(command("leaderboard", "--format", "json").stdout)
-    table = command("leaderboard").stdout
+    assert json.loads(inside("leaderboard", "--format", "json")[1])
+    _, table, _ = inside("leaderboard")
     assert "psnr in dB (higher is better) on cohort tiny [real scans], quick preset" in table
     order = [
         line.split()[0]
@@ -56,15 +60,11 @@ def test_run_is_recorded_compared_and_answered_from_the_store(command, tmp_path)
         if line.strip().startswith(("oracle", "identity", "histogram"))
     ]
     assert order[:3] == ["oracle", "histogram", "identity"]
-    assert (
-        "no recorded cohort 'tinny'; did you mean 'tiny'?"
-        in command("leaderboard", "--cohort", "tinny").stderr
-    )
-    assert (
-        "no recorded metric 'psrn'; did you mean 'psnr'?"
-        in command("leaderboard", "--metric", "psrn").stderr
-    )
-    markdown = command("leaderboard", "--format", "markdown", "--metric", "ssim").stdout
+    _, _, err = inside("leaderboard", "--cohort", "tinny")
+    assert "no recorded cohort 'tinny'; did you mean 'tiny'?" in err
+    _, _, err = inside("leaderboard", "--metric", "psrn")
+    assert "no recorded metric 'psrn'; did you mean 'psnr'?" in err
+    _, markdown, _ = inside("leaderboard", "--format", "markdown", "--metric", "ssim")
     assert "| method | domain1 |" in markdown
 
 
