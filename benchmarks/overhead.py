@@ -76,12 +76,10 @@ def home_without_results(home: Path) -> Iterator[Path]:
     for name in ("cohorts", "fits", "bounds"):
         if (home / name).exists():
             (copy / name).symlink_to(home / name)
-    os.environ["HARMBENCH_HOME"] = str(copy)
-    connect()  # creates the tables, which is not timed
+    connect(copy)  # creates the tables, which is not timed
     try:
         yield copy
     finally:
-        os.environ["HARMBENCH_HOME"] = str(home)
         shutil.rmtree(copy)
 
 

@@ -51,7 +51,7 @@ def export(output: Path, by: str, plugin: tuple[Path, ...]) -> None:
     metrics = measures(runs, units(registry))
     cells = home() / "cells"
     done = write(runs, metrics, summaries(registry), cells, output, slices=by == "slice")
-    parts = [f"{done.rows} rows of {done.whole + done.subjects_only} runs"]
+    parts = [f"{done.rows} rows of {done.complete + done.subjects_only} runs"]
     if done.subjects_only and by == "slice":
         parts.append(f"{done.subjects_only} of them computed elsewhere, with subjects' means only")
     if done.left_out:

@@ -223,7 +223,7 @@ def _outputs(scan: Path, output: Path, files: FileOptions) -> OutputPaths | None
         check_folder_paths,
         check_scan_paths,
     )
-    from harmbench.preprocessing.file_names import beside
+    from harmbench.preprocessing.file_names import with_ending
 
     if scan.is_dir():
         check_folder_paths(
@@ -233,7 +233,7 @@ def _outputs(scan: Path, output: Path, files: FileOptions) -> OutputPaths | None
     check_scan_paths(scan, files.brain_mask, OutputPaths(output, files.mask, files.figure))
     figure = files.figure
     if figure is None and not files.no_figure:
-        figure = beside(output, ".png")
+        figure = with_ending(output, ".png")
     return OutputPaths(output, files.mask, figure)
 
 

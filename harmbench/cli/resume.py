@@ -26,7 +26,7 @@ def resume() -> int:
     invocation, executor = last_unfinished(home)
     # Relative paths in its options refer to the directory that it was started in.
     os.chdir(invocation.directory)
-    options = invocation.order
+    options = invocation.options
     registry = discover(options.plugins)
     click.echo(f"resuming {invocation.folder.name}", err=True)
     summary = compute(

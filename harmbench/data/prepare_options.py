@@ -47,7 +47,7 @@ class PrepareOptions:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What a cohort's name has to tell: `heads`, `n4`."""
+        """Options that are part of a cohort's name: `heads`, `n4`."""
         return tuple(name for name in ("heads", "n4") if getattr(self, name))
 
 

@@ -94,12 +94,12 @@ def _gaps(table: pd.DataFrame) -> str:
 
 
 def _lowest(table: pd.DataFrame) -> str:
-    found = [row["correlation"] for row in table["details"] if "correlation" in row]
-    return f"{min(found):.2f}" if found else ""
+    correlations = [row["correlation"] for row in table["details"] if "correlation" in row]
+    return f"{min(correlations):.2f}" if correlations else ""
 
 
 def _scanner(details: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a scan's details tell of its scanner; sources may tell it in a word."""
+    """Return the scanner's fields; a scanner given as a single string counts as its model."""
     scanner = details.get("scanner")
     if isinstance(scanner, Mapping):
         return scanner
@@ -107,15 +107,15 @@ def _scanner(details: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _scaled(value: Any, factor: float) -> Any:
-    """Bring a number to the unit of its row."""
+    """Convert a number to the unit of its row."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return f"{value * factor:.4g}"
     return value
 
 
-def _values(found: Sequence[Any]) -> str:
-    """Tell the values of all scans, the most frequent first."""
-    texts = pd.Series([_text(value) for value in found if value not in (None, "")], dtype=object)
+def _values(values: Sequence[Any]) -> str:
+    """List the values of all scans, the most frequent first."""
+    texts = pd.Series([_text(value) for value in values if value not in (None, "")], dtype=object)
     names = list(texts.value_counts().index)
     more = f" and {len(names) - _MOST_VALUES} more" if len(names) > _MOST_VALUES else ""
     return ", ".join(names[:_MOST_VALUES]) + more

@@ -26,7 +26,7 @@ from harmbench.harmonization.scan import (
     output_lock,
 )
 from harmbench.preprocessing.brain_tools import find_extractor
-from harmbench.preprocessing.file_names import beside, refuse_dicom
+from harmbench.preprocessing.file_names import refuse_dicom, with_ending
 from harmbench.preprocessing.masking import BrainSource
 from harmbench.util.file_digests import remembered_digests
 from harmbench.util.files import atomic_write_bytes
@@ -186,7 +186,7 @@ def _files(root: Path, out: Path) -> Iterator[Path]:
 
 
 def _outputs(folder: Path, name: str, figures: bool) -> OutputPaths:
-    stem = beside(Path(name), "").name
+    stem = with_ending(Path(name), "").name
     ending = name.removeprefix(stem)
     mask = f"{stem}_mask"
     if _T1W.search(name):

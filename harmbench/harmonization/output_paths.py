@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harmbench.errors import UserError
-from harmbench.preprocessing.file_names import beside
+from harmbench.preprocessing.file_names import with_ending
 
 _NIFTI = (".nii", ".nii.gz")
 
@@ -22,7 +22,7 @@ class OutputPaths:
     @property
     def sidecar(self) -> Path:
         """The JSON file next to the scan, which records how it was harmonised."""
-        return beside(self.scan, ".json")
+        return with_ending(self.scan, ".json")
 
 
 def check_scan_paths(scan: Path, brain_mask: Path | None, outputs: OutputPaths) -> None:

@@ -23,7 +23,7 @@ from harmbench.harmonization.whole_brain import change_in_scan, whole_stack
 from harmbench.harmonization.windows import by_windows
 from harmbench.preprocessing.bias_field import VERSION as N4_VERSION
 from harmbench.preprocessing.bias_field import correct_bias_field
-from harmbench.preprocessing.file_names import beside
+from harmbench.preprocessing.file_names import with_ending
 from harmbench.preprocessing.masking import BrainSource, mask_scan
 from harmbench.preprocessing.nifti_write import load_native
 from harmbench.preprocessing.registration import DOUBTFUL_CORRELATION
@@ -251,7 +251,7 @@ def _harmonized(
 def _subject(path: Path) -> tuple[str, str]:
     """Return subject and session from a BIDS file name; else the name itself and "1"."""
     subject, session = (re.search(rf"{entity}-([^_.]+)", path.name) for entity in ("sub", "ses"))
-    return (subject[1] if subject else beside(path, "").name), (session[1] if session else "1")
+    return (subject[1] if subject else with_ending(path, "").name), (session[1] if session else "1")
 
 
 def _compressed(path: Path, content: bytes) -> bytes:

@@ -106,8 +106,8 @@ class Score:
         return self.subject_values.column(self.label)
 
     @property
-    def known(self) -> bool:
-        """Whether there is a number; infinity is one."""
+    def has_value(self) -> bool:
+        """Whether the value is a number; infinity counts as one."""
         return not math.isnan(self.value)
 
     @property
@@ -157,9 +157,9 @@ class Row:
         return "reference line" if self.control == "ceiling" else self.control
 
     @property
-    def known(self) -> int:
-        """Number of tasks with a number."""
-        return sum(score.known for score in self.scores.values())
+    def n_scored(self) -> int:
+        """Number of tasks with a value."""
+        return sum(score.has_value for score in self.scores.values())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,7 @@ _VALUE = {
     "slice": (
         "Int64",
         "index",
-        "axial slice from 0; -1 where the value is of a whole scan; missing where it is the "
+        "axial slice from 0; -1 where the value belongs to the scan; missing where it is the "
         "subject's mean",
     ),
     "metric": ("string", "", "the metric's name; see 'metrics'"),
@@ -60,7 +60,7 @@ class Exported:
     ----------
     path, dictionary
         The scores, and the data dictionary.
-    rows, whole, subjects_only, left_out
+    rows, complete, subjects_only, left_out
         Numbers of rows; of runs with every slice, with subjects' means only, and without
         scores.
     """
@@ -68,7 +68,7 @@ class Exported:
     path: Path
     dictionary: Path
     rows: int
-    whole: int
+    complete: int
     subjects_only: int
     left_out: int
 
@@ -107,7 +107,7 @@ def export(
     """
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path}: the name must end in {' or '.join(SUFFIXES)}")
-    counts = {"whole": 0, "subjects": 0, "rows": 0}
+    counts = {"complete": 0, "subjects": 0, "rows": 0}
     scored, left_out = _by_status(runs)
     frames = _frames(scored, list(metrics), cells if slices else None, counts)
     dictionary = path.with_suffix(".json")
@@ -121,7 +121,7 @@ def export(
         path=path,
         dictionary=dictionary,
         rows=counts["rows"],
-        whole=counts["whole"],
+        complete=counts["complete"],
         subjects_only=counts["subjects"],
         left_out=len(left_out),
     )
@@ -133,7 +133,7 @@ def _frames(
     """Yield the rows of each run, and count them; subjects' means only if `cells` is None."""
     for run in runs:
         values = None if cells is None else _slices(cells, str(run["cell"]))
-        counts["whole" if values is not None else "subjects"] += 1
+        counts["complete" if values is not None else "subjects"] += 1
         if values is None:
             values = _subjects(run, metrics)
         counts["rows"] += len(values)
@@ -235,7 +235,7 @@ def _dictionary(
             for name, measure in metrics.items()
         },
         "runs": {
-            "with every slice": counts["whole"],
+            "with every slice": counts["complete"],
             "with subjects' means only": counts["subjects"],
             "without scores": left_out,
         },

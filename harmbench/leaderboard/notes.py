@@ -64,7 +64,7 @@ def _tests(board: Board) -> Iterator[str]:
         if len(tested) > 1 and smallest_p(most, len(tested) - 1) > LEVEL:
             too_few.setdefault((most, len(tested)), []).append(task)
         for label, score in scores.items():
-            if score.known and score.tier is None:
+            if score.has_value and score.tier is None:
                 untested.setdefault(label, []).append(task)
     for (subjects, methods), tasks in too_few.items():
         yield (
@@ -80,7 +80,7 @@ def _seeds(board: Board) -> Iterator[str]:
     for task in board.tasks:
         labels_by_seeds: dict[tuple[int, ...], list[str]] = {}
         for row in board.methods:
-            if task in row.scores and row.scores[task].known:
+            if task in row.scores and row.scores[task].has_value:
                 labels_by_seeds.setdefault(row.scores[task].seeds, []).append(row.label)
         if len(labels_by_seeds) > 1:
             texts = "; ".join(
@@ -123,7 +123,7 @@ def _missing(board: Board) -> Iterator[str]:
         absent = [task for task in board.tasks if task not in row.scores]
         reasons: dict[tuple[str, str], list[str]] = {}
         for task, score in row.scores.items():
-            if not score.known:
+            if not score.has_value:
                 status = "no number" if score.status == "done" else score.status
                 reasons.setdefault((status, score.reason), []).append(task)
         if absent:
@@ -136,4 +136,4 @@ def _missing(board: Board) -> Iterator[str]:
 
 
 def _known(row: Row, board: Board) -> str:
-    return f"{row.known} of {count(len(board.tasks), 'task')}"
+    return f"{row.n_scored} of {count(len(board.tasks), 'task')}"

@@ -222,8 +222,8 @@ def _difference(
 
 def _mean(values: Array, differences: Array) -> float:
     """Return the mean over the subjects that have a difference."""
-    known = nan_mean(values)[~np.isnan(differences)]
-    return float(known.mean()) if len(known) else float("nan")
+    means = nan_mean(values)[~np.isnan(differences)]
+    return float(means.mean()) if len(means) else float("nan")
 
 
 def _seeds(one: Side, other: Side) -> list[int] | None:

@@ -63,14 +63,14 @@ def boards(
     if tasks is not None:
         runs = runs[runs["task"].isin(tasks)]
     runs = runs.sort_values("started", kind="stable")
-    made = [
+    boards_by_age = [
         (int(cells["started"].max()), _board(cells, measure))
         for measure in measures
         if measure.name in runs and runs[measure.name].notna().any()
         for cells in _cells_by_board(runs, measure)
     ]
     # Stable: boards of equal age keep the order of the measures.
-    for _, board in sorted(made, key=lambda item: -item[0]):
+    for _, board in sorted(boards_by_age, key=lambda item: -item[0]):
         yield board
 
 
@@ -95,16 +95,16 @@ def _with_edition(runs: pd.DataFrame, measure: Measure) -> pd.DataFrame:
     measured = (runs["version"] != "") | runs[measure.name].notna()
     editions: dict[tuple[Any, ...], int] = {}
     newest: dict[tuple[Any, ...], int] = {}
-    taken: dict[tuple[Any, ...], list[set[int]]] = {}
+    seeds_by_edition: dict[tuple[Any, ...], list[set[int]]] = {}
     names = [*GROUP, "task", "question"]
     for (*task, question, version), cells in (
         runs[measured].iloc[::-1].groupby([*names, "version"], sort=False)
     ):
-        seeds, seen = set(cells["seed"]), taken.setdefault(tuple(task), [])
-        edition = next((k for k, others in enumerate(seen) if not seeds & others), len(seen))
-        if edition == len(seen):
-            seen.append(set())
-        seen[edition] |= seeds
+        seeds, present = set(cells["seed"]), seeds_by_edition.setdefault(tuple(task), [])
+        edition = next((k for k, others in enumerate(present) if not seeds & others), len(present))
+        if edition == len(present):
+            present.append(set())
+        present[edition] |= seeds
         editions[*task, question, version] = edition
         newest.setdefault((*task, question), edition)
     keys = zip(*(runs[name] for name in [*names, "version"]), strict=True)

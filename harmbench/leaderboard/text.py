@@ -120,7 +120,7 @@ def _row(board: Board, row: Row, extra: Extra) -> list[str]:
     overall = {
         "rank": with_interval(row.rank, 1),
         "score": "—" if row.normalized is None else with_interval(row.normalized, 2),
-        "tasks": f"{row.known}/{len(board.tasks)}",
+        "tasks": f"{row.n_scored}/{len(board.tasks)}",
     }
     return [
         f"{row.label} *" if row.control else row.label,
@@ -131,7 +131,7 @@ def _row(board: Board, row: Row, extra: Extra) -> list[str]:
 
 
 def _score(board: Board, score: Score | None) -> str:
-    if score is None or not score.known:
+    if score is None or not score.has_value:
         return "" if score is None or score.status == "done" else score.status
     text = number(score.value) + (UNUSUAL if board.unusual(score) else "")
     if score.tier is not None:

@@ -33,7 +33,7 @@ def tidy(board: Board) -> pd.DataFrame:
                 "task": task,
                 **_score_columns(row.scores.get(task)),
                 **_overall_columns(row),
-                "tasks_known": row.known,
+                "tasks_known": row.n_scored,
                 "tasks": len(board.tasks),
             }
             for row in board.rows

@@ -12,7 +12,7 @@ from harmbench.errors import UserError
 _MAX_FILES_CHECKED = 200  # in a folder, when looking for DICOM
 
 
-def beside(scan: Path, ending: str) -> Path:
+def with_ending(scan: Path, ending: str) -> Path:
     """Replace the ending `.nii` or `.nii.gz` of a scan's path by another."""
     return scan.with_name(re.sub(r"\.nii(\.gz)?$", "", scan.name) + ending)
 

@@ -43,7 +43,7 @@ class BrainSource:
     path, mask
         The T1w volume, and the volume with its brain mask or None.
     content
-        Digest of the two.
+        Digest of both files.
     extractor
         The tool to use if the volume turns out to contain a head, or None.
     heads

@@ -108,7 +108,7 @@ def register_rigidly(
 ) -> Registration:
     """Register a brain to another scan of the same subject by a rigid transform.
 
-    It starts from the rigid part of the transform between the two that their registrations
+    It starts from the rigid part of the transform between the scans that their registrations
     to the template give, and maximises Mattes' mutual information, because scanners differ
     in contrast. Repeatable to the bit.
 
@@ -123,13 +123,13 @@ def register_rigidly(
     -------
     Registration
         From MNI152 to the brain's own millimetres by way of the partner, so that both reach
-        the template by the same affine transform; with the correlation of the two, at
+        the template by the same affine transform; with the correlation of the scans, at
         least 6 mm inside the partner's brain.
 
     Raises
     ------
     BadScanError
-        If the correlation of the two is too low, or the optimiser fails.
+        If the correlation of the scans is too low, or the optimiser fails.
     """
     import SimpleITK as sitk
     from scipy import ndimage

@@ -61,7 +61,7 @@ def cached_pair_registration(
     BadScanError
         If the partner cannot be used, or the registration fails.
     """
-    # Whether the tool is needed is known only after the scan was read.
+    # Only reading the scan shows whether the tool is needed.
     content = partner.content if partner.extractor is None else load_masked(partner, home).content
 
     def compute() -> Registration:

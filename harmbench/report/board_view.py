@@ -110,7 +110,7 @@ def _overall_fields(board: Board, row: Row, *, several: bool, normalized: bool) 
     fields = []
     if several:
         fields.append(estimate_field(row.rank, 1))
-        fields.append(TableField(text=f"{row.known}/{len(board.tasks)}", sort=str(row.known)))
+        fields.append(TableField(text=f"{row.n_scored}/{len(board.tasks)}", sort=str(row.n_scored)))
     if normalized:
         fields.append(estimate_field(row.normalized, 2))
     return fields

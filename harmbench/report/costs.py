@@ -104,7 +104,7 @@ def _quality(board: Board) -> Quality | None:
 
 def _shared(board: Board, methods: Sequence[Row]) -> list[str]:
     """Return tasks on which every method that has any number has a finite one."""
-    counted = [row for row in methods if row.known]
+    counted = [row for row in methods if row.n_scored]
     return [
         task
         for task in board.tasks

@@ -50,7 +50,7 @@ def unit_and_direction(board: Board) -> str:
 
 def by_value(board: Board, task: str) -> list[Row]:
     """Return the rows with a number on a task, the best first."""
-    rows = [row for row in board.rows if row.scores.get(task) and row.scores[task].known]
+    rows = [row for row in board.rows if row.scores.get(task) and row.scores[task].has_value]
     sign = -1 if board.higher_is_better else 1
     return sorted(rows, key=lambda row: sign * row.scores[task].value)
 
@@ -128,7 +128,7 @@ def score_field(
     """
     if score is None:
         return TableField(text="not run", css_class="gap")
-    if not score.known:
+    if not score.has_value:
         text = score.status if score.status != "done" else "no number"
         return TableField(text=text, css_class=f"gap {score.status}", href=href)
     step = None if row.control else colour_step(score.value, *scale)

@@ -36,7 +36,7 @@ def metric_part(board: Board, task: str, summary: str, *, opened: bool) -> dict[
     opened
         Whether the part is unfolded when the page opens.
     """
-    scored = [row for row in board.rows if row.scores.get(task) and row.scores[task].known]
+    scored = [row for row in board.rows if row.scores.get(task) and row.scores[task].has_value]
     floor = next((row for row in scored if row.control == "floor"), None)
     best = next((row for row in by_value(board, task) if not row.control), None)
     figures = [("intervals", score_plots.intervals(board, task))]

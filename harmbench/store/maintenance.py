@@ -1,4 +1,4 @@
-"""What the stores hold, and the logs of runs: listed, verified by checksums, and pruned."""
+"""List, verify and prune the entries of the stores and the logs of runs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 from harmbench.store.run_folder import has_ended
 from harmbench.store.stores import CHECKSUMS, Store, checksums
 
-# By kind: the folder of the home, and the file that says what an entry is.
+# By kind: the folder in the home, and the file that describes an entry.
 _KINDS = {
     "fit": ("fits", "fit.json"),
     "cell": ("cells", "result.json"),
     "bounds": ("bounds", ""),
-    "run": ("runs", "order.json"),
+    "run": ("runs", "options.json"),
 }
 _DAY = 24 * 3600.0
 _UNFINISHED = "unfinished"
@@ -31,15 +31,15 @@ class Stored:
     Attributes
     ----------
     kind
-        `fit`, `cell`, `bounds`, or `run`: the order of a run, with a log of each cell.
+        `fit`, `cell`, `bounds`, or `run`: the options of a run, with a log of each job.
     path
         Its folder, named by its key.
     title
-        What it is, in a few words; `damaged` if that cannot be read.
+        Short description; `damaged` if its file cannot be read.
     size
-        Bytes of its files.
+        Size of its files in bytes.
     written
-        When, in seconds since 1970.
+        Time of writing, in seconds since 1970.
     fits
         For a cell, the keys of the fits that it used.
     """
@@ -58,19 +58,19 @@ class Stored:
 
     @property
     def days(self) -> float:
-        """How old it is."""
+        """Age in days."""
         return (time.time() - self.written) / _DAY
 
 
 def stored(home: Path) -> list[Stored]:
-    """Return all that the stores of a home folder hold, oldest first."""
-    found = [
+    """Return all entries of the stores of a home folder, oldest first."""
+    entries = [
         _entry(kind, path, marker)
         for kind, (folder, marker) in _KINDS.items()
         for path in (home / folder).glob("[!.]*")
         if path.is_dir()
     ]
-    return sorted(found, key=lambda entry: entry.written)
+    return sorted(entries, key=lambda entry: entry.written)
 
 
 def _entry(kind: str, path: Path, marker: str) -> Stored:
@@ -104,9 +104,9 @@ def _described(kind: str, path: Path, content: dict[str, Any]) -> tuple[str, tup
 
 
 def faults(entry: Stored) -> Iterator[str]:
-    """Yield what is wrong with an entry's files; nothing, if they are as they were written."""
+    """Yield the faults of an entry's files: missing, added or changed since they were written."""
     if entry.kind == "run":
-        return  # logs grow, and no result is made of them
+        return  # logs change, and no result depends on them
     path = entry.path / CHECKSUMS
     if not path.exists():
         yield "has no checksums"
@@ -126,20 +126,20 @@ def faults(entry: Stored) -> Iterator[str]:
 def to_prune(
     entries: list[Stored], *, older_than: float | None, unused: bool, damaged: bool
 ) -> list[Stored]:
-    """Choose entries to be removed: those that meet every condition that is asked for.
+    """Return the entries to remove: those that meet all given conditions.
 
-    Never a run that has not ended, which `harmbench resume` continues.
+    A run that has not ended is never removed, since `harmbench resume` may continue it.
 
     Parameters
     ----------
     entries
-        All that is stored.
+        All entries.
     older_than
-        In days.
+        Minimum age in days, or None for any age.
     unused
-        Fits that no stored cell used.
+        Whether to select only fits that no stored cell used.
     damaged
-        What is not as it was written.
+        Whether to select only entries with faults.
     """
     used = {key for entry in entries for key in entry.fits}
     return [
@@ -153,9 +153,9 @@ def to_prune(
 
 
 def remove(entry: Stored) -> None:
-    """Remove an entry atomically: no process sees half of it or uses it meanwhile."""
+    """Remove an entry atomically, while no other process uses it."""
     store = Store(entry.path.parent)
     with store.lock(entry.key):
-        away = entry.path.with_name(f".{entry.key}-removed")
-        entry.path.rename(away)
-        shutil.rmtree(away)
+        removed = entry.path.with_name(f".{entry.key}-removed")
+        entry.path.rename(removed)
+        shutil.rmtree(removed)

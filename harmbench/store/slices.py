@@ -1,4 +1,4 @@
-"""Writing the slices kept with a cell."""
+"""Write the slices of a cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stores of fits, cells and bounds: content-keyed folders that are whole or not there."""
+"""The stores of fits, cells and bounds: folders named by keys and written atomically."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from harmbench.contracts.model import Model
 from harmbench.statistics.estimate import Estimate
 from harmbench.store.slices import write_slices
 
-# Of every file of a folder, as `sha256sum --check` reads them.
+# Checksums of all files of a folder, in the format of `sha256sum --check`.
 CHECKSUMS = "SHA256SUMS"
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file of a folder, by name, in the order of the names."""
-    found = {}
+    """Return the SHA-256 of every file of a folder, sorted by name."""
+    values = {}
     for path in sorted(folder.iterdir()):
         if path.name != CHECKSUMS:
             with path.open("rb") as stream:
-                found[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return found
+                values[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return values
 
 
 class HeldError(Exception):
@@ -46,7 +46,7 @@ class HeldError(Exception):
 
 
 class Store:
-    """Folders by key. One is written under another name first, so that a kill leaves no half.
+    """Folders by key. A folder is written under a temporary name, so that it is never incomplete.
 
     Parameters
     ----------
@@ -58,41 +58,41 @@ class Store:
         self.root = root
 
     def path(self, key: str) -> Path:
-        """Where the folder of `key` is, or would be."""
+        """Return the path of the folder of `key`, existing or not."""
         return self.root / key
 
     def has(self, key: str) -> bool:
-        """Whether the folder of `key` is there."""
+        """Whether the folder of `key` exists."""
         return self.path(key).is_dir()
 
     @contextlib.contextmanager
     def lock(self, key: str, *, wait: bool = True) -> Iterator[None]:
-        """Hold the key, so that two processes do not compute the same thing.
+        """Hold the key, so that two processes do not compute the same entry.
 
         Raises
         ------
         HeldError
-            If another process holds it, unless that is to be waited for.
+            If another process holds it and `wait` is false.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        held = FileLock(self.root / f".{key}.lock")
+        lock = FileLock(self.root / f".{key}.lock")
         try:
-            held.acquire(blocking=wait)
+            lock.acquire(blocking=wait)
         except Timeout:
             raise HeldError(key) from None
         try:
             yield
         finally:
-            held.release()
+            lock.release()
 
     @contextlib.contextmanager
     def writing(self, key: str) -> Iterator[Path]:
-        """Give a new folder to write into; it takes its place when the block ends well.
+        """Yield a temporary folder, which replaces the entry if the block ends without error.
 
-        To be called with the key's lock held.
+        The caller must hold the key's lock.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        for stale in self.root.glob(f".{key}-*"):  # of a process that was killed here
+        for stale in self.root.glob(f".{key}-*"):  # left by a process that was killed
             shutil.rmtree(stale, ignore_errors=True)
         building = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=self.root))
         try:
@@ -112,15 +112,15 @@ class Store:
 class FitStore(Store):
     """Fitted methods and instruments: `state.safetensors`, `fit.json` and `curves.csv`.
 
-    Loading one runs no code. Beside them lie the checkpoints of fits that are under way.
+    Loading a fit runs no code. The folder also contains the checkpoints of unfinished fits.
     """
 
     def checkpoints(self, key: str) -> Path:
-        """Where the checkpoints of a fit are, or would be."""
+        """Return the path of the checkpoints of a fit, existing or not."""
         return self.root / f".{key}.checkpoints"
 
     def drop_checkpoints(self, key: str) -> None:
-        """Remove the checkpoints of a fit; to be called with the key's lock held."""
+        """Remove the checkpoints of a fit; the caller must hold the key's lock."""
         shutil.rmtree(self.checkpoints(key), ignore_errors=True)
 
     def save(
@@ -130,7 +130,7 @@ class FitStore(Store):
         description: dict[str, Any],
         curves: Sequence[CurvePoint],
     ) -> None:
-        """Store a fitted model's state dict; its checkpoints have served."""
+        """Store a fitted model's state dict, and remove its checkpoints."""
         state = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
         with self.writing(key) as folder:
             save_file(state, folder / "state.safetensors")
@@ -144,8 +144,7 @@ class FitStore(Store):
         Returns
         -------
         tuple or None
-            The description and the curves, or None if there is no such fit or its files
-            are damaged.
+            The description and the curves; None if the fit does not exist or is damaged.
         """
         if not self.has(key):
             return None
@@ -162,8 +161,8 @@ class FitStore(Store):
 class CellStore(Store):
     """Results of finished cells.
 
-    Files are `result.json`, `scores.csv`, `curves.csv`, `figure.png` and `slices.npz`. There
-    are no curves of a method with nothing to learn.
+    Files are `result.json`, `scores.csv`, `figure.png`, `slices.npz`, and `curves.csv` if the
+    method is fitted.
     """
 
     def save(
@@ -173,7 +172,7 @@ class CellStore(Store):
         figure: bytes | None,
         slices: dict[str, npt.NDArray[Any]] | None = None,
     ) -> CellResult:
-        """Store a finished cell, and return its result with the folder it lies in."""
+        """Store a finished cell, and return its result with its folder."""
         assert result.scores is not None
         with self.writing(cell.key) as folder:
             _write_scores(folder, cell, result)
@@ -198,7 +197,7 @@ class CellStore(Store):
         Parameters
         ----------
         cell
-            A stored cell; its lock is held.
+            A stored cell; the caller must hold its lock.
         stored
             Its result.
         added
@@ -208,7 +207,7 @@ class CellStore(Store):
         assert stored.folder is not None
         assert added.scores is not None
         names = set(added.facts["metrics"])
-        kept = stored.scores[~stored.scores["metric"].isin(names)]
+        other_scores = stored.scores[~stored.scores["metric"].isin(names)]
         lower = {*stored.facts["lower_is_better"]} - names | {*added.facts["lower_is_better"]}
         bounds = {
             title: {
@@ -219,7 +218,7 @@ class CellStore(Store):
         }
         result = CellResult(
             status=Status.DONE,
-            scores=pd.concat([kept, added.scores], ignore_index=True),
+            scores=pd.concat([other_scores, added.scores], ignore_index=True),
             estimates={
                 **{n: value for n, value in stored.estimates.items() if n not in names},
                 **added.estimates,
@@ -241,7 +240,7 @@ class CellStore(Store):
         return result
 
     def load(self, key: str) -> CellResult | None:
-        """Load a finished cell; None if there is none or its files are damaged."""
+        """Load a finished cell; None if it does not exist or is damaged."""
         folder = self.path(key)
         try:
             content = json.loads((folder / "result.json").read_text())
@@ -267,7 +266,7 @@ class CellStore(Store):
 
 
 class BoundsStore(Store):
-    """What the scores of a task's cells are seen against: `bounds.json`."""
+    """Bounds for the scores of a task's cells: `bounds.json`."""
 
     def save(self, key: str, bounds: Mapping[str, Any]) -> None:
         """Store bounds, which are JSON types."""
@@ -275,7 +274,7 @@ class BoundsStore(Store):
             (folder / "bounds.json").write_text(json.dumps(bounds, indent=1))
 
     def load(self, key: str) -> dict[str, Any] | None:
-        """Load bounds; None if there are none or they are damaged."""
+        """Load bounds; None if they do not exist or are damaged."""
         try:
             bounds = json.loads((self.path(key) / "bounds.json").read_text())
         except (OSError, ValueError):
@@ -292,7 +291,7 @@ def to_json(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, float | st
 
 
 def from_json(content: Mapping[str, Mapping[str, float | str]]) -> dict[str, Estimate]:
-    """Undo `to_json`."""
+    """Return the estimates from the result of `to_json`."""
     return {
         name: Estimate(**{field: _number(value) for field, value in values.items()})
         for name, values in content.items()
@@ -322,7 +321,7 @@ def _read_curves(folder: Path) -> tuple[CurvePoint, ...]:
 
 
 def _text(value: float) -> float | str:
-    """JSON knows no infinity and no not-a-number: write them as text."""
+    """Return infinity and NaN as text, since JSON has no such numbers."""
     return value if math.isfinite(value) else str(value)
 
 

@@ -102,7 +102,7 @@ def _compared(group: Group) -> tuple[str, ...]:
 
 
 def _has(row: Row, task: str) -> bool:
-    return task in row.scores and row.scores[task].known
+    return task in row.scores and row.scores[task].has_value
 
 
 def _query(board: Board) -> dict[str, str]:

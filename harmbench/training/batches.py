@@ -10,29 +10,29 @@ from torch import Tensor
 
 from harmbench.data.scan_set import ScanSet
 
-# Slices of one scan set that together are smaller than this lie in memory throughout.
+# On a CPU, a scan set whose slices are smaller than this in total stays in memory.
 RESIDENT_BYTES = 1 << 30
 _SLICES_PER_READ = 512
 
 
 class Batches(Protocol):
-    """An endless supply of batches whose place in it can be kept and restored."""
+    """An endless sequence of batches whose position can be saved and restored."""
 
     def draw(self) -> tuple[Tensor, ...]:
         """Return the next batch: tensors of equal length along their first axis."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the place in the supply."""
+        """Return the position in the sequence."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a place in the supply."""
+        """Restore a position in the sequence."""
         ...
 
 
 def memory_budget(device: torch.device) -> int:
-    """Return how many bytes a scan set may occupy on `device`."""
+    """Return the maximum size in bytes of a scan set on `device`."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free // 3
@@ -42,7 +42,7 @@ def memory_budget(device: torch.device) -> int:
 def slice_reader(scans: ScanSet, device: torch.device) -> Callable[[Tensor], Tensor]:
     """Return a function that reads slices by flat index, `(B,)` to `(B, H, W)` on `device`.
 
-    Scans that fit are read once, transform and all, and stay on the device.
+    If all slices fit on the device, they are read and transformed once, and stay there.
     """
     _, H, W = scans.grid.shape
     if scans.n_slices * H * W * 4 > memory_budget(device):
@@ -51,29 +51,29 @@ def slice_reader(scans: ScanSet, device: torch.device) -> Callable[[Tensor], Ten
     for start in range(0, scans.n_slices, _SLICES_PER_READ):
         part = torch.arange(start, min(start + _SLICES_PER_READ, scans.n_slices))
         resident[start : start + len(part)] = scans.slices(part).to(device)
-    # Not blocking: the host need not wait for the device at every batch.
+    # Without blocking, the host does not wait for the device at every batch.
     return lambda indices: resident[indices.to(device, non_blocking=True)]
 
 
 class SliceBatches:
-    """Slices drawn at random, with replacement, from one scan set or from several at once.
+    """Slices drawn at random, with replacement, from one or more scan sets.
 
     A batch is a tuple with one tensor `(B, H, W)` float32 in [0, 1] for each scan set.
 
     Parameters
     ----------
     scans
-        The scan sets, none of them empty.
+        The scan sets; none may be empty.
     size
-        B, the slices of a batch.
+        B, the number of slices per batch and scan set.
     device
-        Where batches are wanted.
+        Device of the batches.
     generator
-        Draws the indices, on the CPU, so that every device meets the same batches; from
+        Draws the indices, on the CPU so that batches are equal on every device; use
         `harmbench.torch_generator(data.seed, method, "batches")`.
     paired
-        Whether the sets' slices belong together: the same index is then taken from all.
-        Else each set's are drawn by themselves.
+        Whether slices with equal indices form pairs. If so, all sets use the same indices;
+        otherwise, each set has its own.
 
     Raises
     ------
@@ -91,9 +91,9 @@ class SliceBatches:
     ) -> None:
         self._counts = [part.n_slices for part in scans]
         if not all(self._counts):
-            raise ValueError("there are no slices to draw from")
+            raise ValueError("a scan set has no slices")
         if paired and len(set(self._counts)) > 1:
-            raise ValueError(f"paired sets must be of one length, not {self._counts} slices")
+            raise ValueError(f"paired sets must have equal lengths, not {self._counts} slices")
         self._readers = [slice_reader(part, device) for part in scans]
         self._size = size
         self._generator = generator

@@ -98,7 +98,7 @@ def interrupted(start, home, kinds, executor, seed):
             return out, err
         assert len(finished(home)) >= before, "a finished cell was lost"
         # A kill between the end of a run and the end of its process leaves nothing to resume.
-        runs = [path.parent for path in home.glob("runs/*/order.json")]
+        runs = [path.parent for path in home.glob("runs/*/options.json")]
         unfinished = any(not (run / "ended").exists() for run in runs)
         command = ("resume",) if unfinished and process.returncode else (*MATRIX, *executor)
 

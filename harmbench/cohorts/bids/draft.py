@@ -47,9 +47,9 @@ class ScannerGroup:
 
     @property
     def title(self) -> str:
-        """What it is called where subjects read it."""
+        """Title for users."""
         if not self.fields:
-            return "unknown: no sidecar that tells the scanner"
+            return "unknown: no sidecar describes the scanner"
         maker, model, tesla, serial = (
             " or ".join(str(value) for value in self.fields.get(field, ())) for field in _FIELDS
         )
@@ -101,7 +101,7 @@ def draft_recipe(root: Path, scanners: Sequence[ScannerGroup]) -> str:
 
 
 def _known(scan: Scan, field: str) -> str:
-    """Return a field's value in one form, empty where it is not known."""
+    """Return a field's value in a uniform spelling; empty if it is unknown."""
     value = (scan.sidecar or {}).get(field)
     if value is None or isinstance(value, (bool, list, dict)) or not str(value).strip():
         return ""
@@ -116,7 +116,7 @@ def _known(scan: Scan, field: str) -> str:
 def _unusable(one: ScannerGroup, scanners: Sequence[ScannerGroup]) -> str | None:
     """Say why a scanner can be no domain; None if it can."""
     if not one.fields:
-        return "nothing to tell them by"
+        return "no field that identifies the scanner"
     if len(one.subjects) < 2:
         return "one subject, and a split needs two"
     for other in scanners:

@@ -12,7 +12,7 @@ from typing import Any
 
 from harmbench.cohorts.bids.recipe import Criteria, DomainCriteria, Recipe, equal
 from harmbench.errors import BadScanError, UserError
-from harmbench.preprocessing.file_names import beside, refuse_dicom
+from harmbench.preprocessing.file_names import refuse_dicom, with_ending
 
 # What may stand between a scan's entities and the end of the name of its brain mask.
 _MASK = re.compile(
@@ -39,7 +39,7 @@ class Scan:
     mask, labels
         Volumes of the brain's mask and of tissue labels; None where there are none.
     inherited
-        Sidecars of folders above, or of several scans, that apply to it beside its own.
+        Sidecars of folders above, or of several scans, that also apply to it.
     """
 
     path: Path
@@ -181,7 +181,7 @@ def _first_run(anat: Path, sidecars: Sidecars) -> Path | None:
 
 def brain_mask(root: Path, scan: Path) -> Path | None:
     """Find a scan's brain mask as HD-BET, SynthStrip or fMRIPrep leave one as a derivative."""
-    stem = beside(scan, "").name.removesuffix("T1w")
+    stem = with_ending(scan, "").name.removesuffix("T1w")
     for folder in sorted(root.glob("derivatives/*")):
         place = folder / scan.parent.relative_to(root)
         for path in sorted(place.glob(f"{stem}*mask.nii*")):
@@ -192,7 +192,7 @@ def brain_mask(root: Path, scan: Path) -> Path | None:
 
 def own_sidecar(scan: Path) -> Path:
     """Where the sidecar of a scan is that is of no other."""
-    return beside(scan, ".json")
+    return with_ending(scan, ".json")
 
 
 class Sidecars:
@@ -208,7 +208,7 @@ class Sidecars:
 
     def of(self, scan: Path) -> tuple[Path, ...]:
         """Return those of a scan, the nearest last; in one folder, the one of most entities."""
-        *entities, suffix = beside(scan, "").name.split("_")
+        *entities, suffix = with_ending(scan, "").name.split("_")
         found: list[Path] = []
         for folder in reversed(scan.parents):
             if not folder.is_relative_to(self._root):

@@ -12,7 +12,7 @@ from harmbench.cohorts.bids.recipe import SHIPPED, load_recipe
 from harmbench.cohorts.study.scans import StudyScans
 from harmbench.cohorts.study.source import Study
 from harmbench.errors import UserError
-from harmbench.preprocessing.file_names import beside
+from harmbench.preprocessing.file_names import with_ending
 
 
 class Bids(Study):
@@ -96,7 +96,7 @@ class Bids(Study):
         if labels is None:
             return None
         folder = self.root / "derivatives" / labels.derivative / self.relative(scan.path.parent)
-        stem = beside(scan.path, "").name.removesuffix("T1w")
+        stem = with_ending(scan.path, "").name.removesuffix("T1w")
         names = (folder / f"{stem}{labels.suffix}{end}" for end in (".nii.gz", ".nii"))
         return next((path for path in names if path.exists()), None)
 

@@ -25,26 +25,26 @@ class Invocation:
     Attributes
     ----------
     folder
-        Holds `order.json`, the `logs` of its jobs, and `ended` once it has ended.
-    order
+        Contains `options.json`, the `logs` of its jobs, and `ended` after the end of the run.
+    options
         The options of the run.
     directory
         Current directory when the run began; relative paths of the options refer to it.
     """
 
     folder: Path
-    order: RunOptions = field(repr=False)
+    options: RunOptions = field(repr=False)
     directory: Path = field(repr=False)
 
     @classmethod
-    def begin(cls, home: Path, order: RunOptions, executor: dict[str, object]) -> Invocation:
-        """Write the options of a new run; `executor` holds those of its executor as JSON types."""
+    def begin(cls, home: Path, options: RunOptions, executor: dict[str, object]) -> Invocation:
+        """Write the options of a new run; `executor` contains its executor's, as JSON types."""
         folder = home / "runs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         folder.mkdir(parents=True, exist_ok=True)
         directory = Path.cwd()
-        content = {"order": order.to_json(), "executor": executor, "directory": str(directory)}
-        atomic_write_bytes(folder / "order.json", json.dumps(content).encode())
-        return cls(folder, order, directory)
+        content = {"options": options.to_json(), "executor": executor, "directory": str(directory)}
+        atomic_write_bytes(folder / "options.json", json.dumps(content).encode())
+        return cls(folder, options, directory)
 
     @property
     def home(self) -> Path:
@@ -80,7 +80,7 @@ def last_unfinished(home: Path) -> tuple[Invocation, dict[str, object]]:
     UserError
         If no run was interrupted.
     """
-    for path in sorted((home / "runs").glob("*/order.json"), reverse=True):
+    for path in sorted((home / "runs").glob("*/options.json"), reverse=True):
         folder = path.parent
         if has_ended(folder):
             continue
@@ -89,6 +89,6 @@ def last_unfinished(home: Path) -> tuple[Invocation, dict[str, object]]:
                 content = json.loads(path.read_text())
         except Timeout:
             continue
-        order, directory = RunOptions.from_json(content["order"]), Path(content["directory"])
-        return Invocation(folder, order, directory), content["executor"]
+        options = RunOptions.from_json(content["options"])
+        return Invocation(folder, options, Path(content["directory"])), content["executor"]
     raise UserError("no run was interrupted; `harmbench run` starts one")

@@ -1,4 +1,4 @@
-"""Works: the fits and cells that a plan comes to, and which of them wait for which."""
+"""Jobs of a plan (fits and cells) and their dependencies."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from harmbench.execution.plan.plan import Plan, PlannedCell
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Job:
-    """A fit that is to be made, or a cell that is to be computed.
+    """A fit or a cell to compute.
 
     Attributes
     ----------
     key
         Key of the fit or of the cell.
     title
-        What it is, in a few words.
+        Short description.
     payload
-        The fit, or the job of the cell.
+        The fit or the planned cell.
     after
-        Keys of the works that must have ended before.
+        Keys of the jobs that must end first.
     seconds
-        How long it may take, from what was computed before; None if nothing is known.
+        Estimated duration, from earlier fits or cells of the same kind; None if there are none.
     """
 
     key: str
@@ -36,83 +36,84 @@ class Job:
 
     @property
     def is_fit(self) -> bool:
-        """Whether it is a fit."""
+        """Whether the job is a fit."""
         return isinstance(self.payload, Fit)
 
     @property
     def learns(self) -> bool:
-        """Whether it is a fit, or applies one: work that a GPU is for."""
+        """Whether the job is a fit or applies one, and so benefits from a GPU."""
         return isinstance(self.payload, Fit) or self.payload.fit is not None
 
 
-def jobs(plan: Plan, costs: Durations, stored: Iterable[str] = ()) -> dict[str, Job]:
-    """Return all that a plan comes to, by key; every work stands after those it waits for.
+def jobs(plan: Plan, durations: Durations, stored: Iterable[str] = ()) -> dict[str, Job]:
+    """Return the jobs of a plan by key; each job comes after the jobs that it depends on.
 
     Parameters
     ----------
     plan
-        Jobs that are skipped, or whose task failed, come to nothing.
-    costs
-        What is known of how long things take.
+        The plan; cells that are skipped, or whose task failed, need no job.
+    durations
+        Durations of earlier fits and cells.
     stored
-        Keys of fits and cells that need not be computed again.
+        Keys of fits and cells that are stored already.
     """
-    there = set(stored)
-    found: dict[str, Job] = {}
+    finished = set(stored)
+    all_jobs: dict[str, Job] = {}
 
-    def fit(one: Fit) -> None:
-        if one.key in there or one.key in found:
+    def add_fit(fit: Fit) -> None:
+        if fit.key in finished or fit.key in all_jobs:
             return
-        parts = one.parts.values()
+        parts = fit.parts.values()
         for part in parts:
-            fit(part)
-        found[one.key] = Job(
-            key=one.key,
-            title=one.title,
-            payload=one,
-            after=_known(parts, found),
-            seconds=costs.of_fit(one),
+            add_fit(part)
+        all_jobs[fit.key] = Job(
+            key=fit.key,
+            title=fit.title,
+            payload=fit,
+            after=_keys(parts, all_jobs),
+            seconds=durations.of_fit(fit),
         )
 
     for planned in plan.cells:
-        if planned.cell.skip is not None or planned.fault is not None or planned.cell.key in there:
+        cell = planned.cell
+        if cell.skip is not None or planned.fault is not None or cell.key in finished:
             continue
-        for one in planned.fits:
-            fit(one)
-        found[planned.cell.key] = Job(
-            key=planned.cell.key,
-            title=planned.cell.title,
+        for fit in planned.fits:
+            add_fit(fit)
+        all_jobs[cell.key] = Job(
+            key=cell.key,
+            title=cell.title,
             payload=planned,
-            after=_known(planned.fits, found),
-            seconds=costs.of_cell(planned),
+            after=_keys(planned.fits, all_jobs),
+            seconds=durations.of_cell(planned),
         )
-    return found
+    return all_jobs
 
 
-def _known(fits: Iterable[Fit], found: Mapping[str, Job]) -> frozenset[str]:
-    return frozenset(one.key for one in fits if one.key in found)
+def _keys(fits: Iterable[Fit], all_jobs: Mapping[str, Job]) -> frozenset[str]:
+    """Return the keys of the fits that have a job."""
+    return frozenset(fit.key for fit in fits if fit.key in all_jobs)
 
 
 def priorities(all_jobs: Mapping[str, Job]) -> dict[str, float]:
-    """Return the seconds of the longest chain of works that begins with each, by key.
+    """Return the priority of each job: the duration in seconds of the longest chain it starts.
 
-    What holds up most is best begun first. Works of unknown length count as the mean of the
-    others of their kind, or as a second.
+    A job of unknown duration counts as the mean of the fits or of the cells, or as one second.
     """
-    typical = {
-        kind: _mean([w.seconds for w in all_jobs.values() if w.is_fit is kind and w.seconds])
-        for kind in (True, False)
+    means = {
+        is_fit: _mean([job.seconds for job in all_jobs.values() if job.is_fit is is_fit])
+        for is_fit in (True, False)
     }
     chains = dict.fromkeys(all_jobs, 0.0)
-    # A work stands after those it waits for: from the end, all that wait for it are known.
+    # In reverse order, so that the chains of all dependent jobs are complete.
     for job in reversed(list(all_jobs.values())):
-        seconds = typical[job.is_fit] if job.seconds is None else job.seconds
-        chains[job.key] += seconds
+        chains[job.key] += means[job.is_fit] if job.seconds is None else job.seconds
         for key in job.after:
             chains[key] = max(chains[key], chains[job.key])
     return chains
 
 
-def _mean(values: list[float | None]) -> float:
-    known = [value for value in values if value is not None]
+def _mean(durations: list[float | None]) -> float:
+    """Return the mean of the known durations that are not zero, or 1."""
+    known = [seconds for seconds in durations if seconds]
     return sum(known) / len(known) if known else 1.0

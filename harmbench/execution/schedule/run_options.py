@@ -1,4 +1,4 @@
-"""An order: what was asked for and how it is to be computed, as a text for other processes."""
+"""Options of a run, which worker processes receive as JSON."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from harmbench.execution.plan.request import Request
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Everything that another process needs to compute works of the same plan.
+    """Everything that another process needs to compute jobs of the same plan.
 
     Attributes
     ----------
     request
-        What the user asked for.
+        Methods, tasks, cohort, preset, seeds and settings.
     plugins
-        Single-file plugins that were named on the command line.
+        Single-file plugins from the command line.
     device
-        As on the command line: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
     threads
         Threads of each process; torch's default if None.
     deterministic
         Whether an operation without a deterministic form is an error.
     max_memory
-        What a process may take, in MiB, of the device's memory (of the machine's, if the
-        device is the CPU); None for all there is.
+        Limit of each process in MiB: on the device's memory, or on the machine's if the device
+        is the CPU; None for no limit.
     """
 
     request: Request
@@ -42,12 +42,12 @@ class RunOptions:
     max_memory: int | None = None
 
     def to_json(self) -> str:
-        """Return the order in one line."""
+        """Return the options as one line of JSON."""
         return json.dumps(dataclasses.asdict(self), default=str)
 
     @classmethod
     def from_json(cls, text: str) -> RunOptions:
-        """Undo `to_json`."""
+        """Read the result of `to_json`."""
         content: dict[str, Any] = json.loads(text)
         request: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value

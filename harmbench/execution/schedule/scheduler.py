@@ -1,11 +1,11 @@
-"""The whole matrix: what is ready is computed, and one failure costs only what needs it."""
+"""Runs all jobs of a plan by their dependencies; a failure stops dependent jobs only."""
 
 from __future__ import annotations
 
 import dataclasses
 import heapq
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from harmbench.contracts.cell import CellResult, Status
 from harmbench.execution.compute.job_result import JobResult
@@ -16,34 +16,34 @@ from harmbench.execution.schedule.executors.base import Executor
 from harmbench.execution.schedule.jobs import Job, jobs, priorities
 from harmbench.util.progress import Progress
 
-_SECONDS_BETWEEN_LOOKS = 0.5
-# What another process is at is tried again so often.
-_SECONDS_BETWEEN_TRIES = 1.0
+_POLL_SECONDS = 0.5
+# Interval between attempts at a job that another process holds.
+_RETRY_SECONDS = 1.0
 
 
 class Scheduler:
-    """All cells of a plan, and what has become of them.
+    """Computes all cells of a plan.
 
     Parameters
     ----------
     plan
-        The jobs; those with the same key are computed once.
+        The planned cells; cells with equal keys are computed once.
     runner
-        Knows the stores.
-    costs
-        What to foresee times from.
+        Gives access to the stores.
+    durations
+        Durations of earlier fits and cells.
 
     Attributes
     ----------
     results
-        Of each job that has ended, in the order in which they did.
+        The cells that have ended with their results, in that order.
     jobs
-        What was to be computed when the matrix was made, by key.
+        All jobs whose results were not in the stores at the start, by key.
     fits_made
-        Keys of the fits made in this invocation.
+        Keys of the fits made in this run.
     """
 
-    def __init__(self, plan: Plan, runner: Runner, costs: Durations) -> None:
+    def __init__(self, plan: Plan, runner: Runner, durations: Durations) -> None:
         self.plan = plan
         self.results: list[tuple[PlannedCell, CellResult]] = []
         self.fits_made: list[str] = []
@@ -56,15 +56,15 @@ class Scheduler:
                 self._foreseen[planned.cell.key] = foreseen
                 stored.add(planned.cell.key)
             stored.update(fit.key for fit in planned.all_fits if runner.fits.has(fit.key))
-        self.jobs = jobs(plan, costs, stored)
-        self._jobs: dict[str, list[PlannedCell]] = {}
+        self.jobs = jobs(plan, durations, stored)
+        self._cells: dict[str, list[PlannedCell]] = {}
         for planned in plan.cells:
-            self._jobs.setdefault(planned.cell.key, []).append(planned)
+            self._cells.setdefault(planned.cell.key, []).append(planned)
 
     def run(
         self, executor: Executor, progress: Progress
     ) -> Iterator[tuple[PlannedCell, CellResult]]:
-        """Compute all works, and yield each job with its result as it ends."""
+        """Compute all jobs, and yield each cell with its result as it ends."""
         for key, result in self._foreseen.items():
             yield from self._end(key, result)
         for job, outcome in progress.track(
@@ -77,7 +77,7 @@ class Scheduler:
                 yield from self._end(job.key, self._result(job, outcome))
 
     def _end(self, key: str, result: CellResult) -> Iterator[tuple[PlannedCell, CellResult]]:
-        for planned in self._jobs[key]:
+        for planned in self._cells[key]:
             self.results.append((planned, result))
             yield planned, result
 
@@ -94,54 +94,52 @@ class Scheduler:
         return dataclasses.replace(stored, status=outcome.status)
 
     def _outcomes(self, executor: Executor, progress: Progress) -> Iterator[tuple[Job, JobResult]]:
-        """Hand works out as they become ready, and yield each as it ends."""
+        """Submit jobs as they become ready, and yield each with its result when it ends."""
         chains = priorities(self.jobs)
-        place = {key: number for number, key in enumerate(self.jobs)}
+        positions = {key: number for number, key in enumerate(self.jobs)}
         waiting = {key: set(job.after) for key, job in self.jobs.items()}
         ready: list[tuple[float, int, str]] = []
-        held: list[tuple[float, str]] = []  # others are at it: when to try again
+        # Jobs that another process holds, with the time of the next attempt.
+        retries: list[tuple[float, str]] = []
         running = 0
 
-        def offer(key: str) -> None:
-            heapq.heappush(ready, (-chains[key], place[key], key))
+        def add_ready(key: str) -> None:
+            heapq.heappush(ready, (-chains[key], positions[key], key))
 
         for key in [key for key, after in waiting.items() if not after]:
             del waiting[key]
-            offer(key)
-        while ready or held or running:
+            add_ready(key)
+        while ready or retries or running:
             now = time.monotonic()
-            while held and held[0][0] <= now:
-                offer(heapq.heappop(held)[1])
+            while retries and retries[0][0] <= now:
+                add_ready(heapq.heappop(retries)[1])
             while ready and executor.free:
                 executor.submit(self.jobs[heapq.heappop(ready)[2]])
                 running += 1
             if not running:
-                time.sleep(max(0.0, held[0][0] - now))
+                time.sleep(max(0.0, retries[0][0] - now))
                 continue
-            for job, outcome in executor.ended(_SECONDS_BETWEEN_LOOKS):
+            for job, outcome in executor.ended(_POLL_SECONDS):
                 running -= 1
                 if outcome.status is Status.PLANNED:
-                    progress.note(f"another process is at {job.title}")
-                    heapq.heappush(held, (now + _SECONDS_BETWEEN_TRIES, job.key))
+                    progress.note(f"waiting for another process: {job.title}")
+                    heapq.heappush(retries, (now + _RETRY_SECONDS, job.key))
                     continue
                 yield job, outcome
-                lost = self._lost(job, outcome, waiting)
-                for key in lost:
+                for key in self._dependent(job, waiting) if outcome.bad else ():
                     del waiting[key]
                     yield self.jobs[key], outcome
                 for key in [key for key, after in waiting.items() if job.key in after]:
                     waiting[key].discard(job.key)
                     if not waiting[key]:
                         del waiting[key]
-                        offer(key)
+                        add_ready(key)
 
-    def _lost(self, job: Job, outcome: JobResult, waiting: dict[str, set[str]]) -> list[str]:
-        """Return the works that cannot be any more, since what they wait for did not come."""
-        if not outcome.bad:
-            return []
-        lost = {job.key: None}
-        # A work stands after those it waits for.
+    def _dependent(self, job: Job, waiting: Container[str]) -> list[str]:
+        """Return the keys of the waiting jobs that depend on a job, directly or indirectly."""
+        keys = {job.key: None}
+        # Each job comes after the jobs that it depends on.
         for key, candidate in self.jobs.items():
-            if key in waiting and candidate.after & lost.keys():
-                lost[key] = None
-        return [key for key in lost if key != job.key]
+            if key in waiting and candidate.after & keys.keys():
+                keys[key] = None
+        return [key for key in keys if key != job.key]

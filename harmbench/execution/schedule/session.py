@@ -1,4 +1,4 @@
-"""What a process computes works with, and the log that it keeps of each."""
+"""Runs jobs in one process, with a log file for each."""
 
 from __future__ import annotations
 
@@ -28,45 +28,45 @@ from harmbench.util import memory
 from harmbench.util.progress import Progress, Silent, item_count
 
 T = TypeVar("T")
-_SECONDS_BETWEEN_LINES = 30.0
+_LOG_INTERVAL_SECONDS = 30.0
 
 
 class Session:
-    """A plan, and the runner that computes works of it in this process.
+    """A plan, and the runner that computes its jobs in this process.
 
     Parameters
     ----------
     plan, runner
         The plan and the runner.
     all_jobs
-        Works of the plan, by key.
+        Jobs of the plan, by key.
     logs
-        Folder for a log file of each work.
+        Folder for a log file of each job.
     """
 
     def __init__(self, plan: Plan, runner: Runner, all_jobs: Mapping[str, Job], logs: Path) -> None:
         self._plan = plan
         self._runner = runner
-        self._works = all_jobs
+        self._jobs = all_jobs
         self._logs = logs
 
     @classmethod
-    def of(cls, order: RunOptions, home: Path, logs: Path, progress: Progress) -> Session:
+    def of(cls, options: RunOptions, home: Path, logs: Path, progress: Progress) -> Session:
         """Rebuild the plan in a worker process."""
-        device = prepare(order)
-        registry = Registry.discover(order.plugins, home=home)
-        plan = make_plan(registry, select(registry, order.request), home, Silent())
+        device = prepare(options)
+        registry = Registry.discover(options.plugins, home=home)
+        plan = make_plan(registry, select(registry, options.request), home, Silent())
         runner = Runner(registry=registry, home=home, device=device, progress=progress)
         return cls(plan, runner, jobs(plan, Durations({}, {})), logs)
 
     def perform(self, key: str, *, wait: bool = False) -> JobResult:
-        """Run a job. If another process holds it, return `PLANNED` at once unless `wait`."""
-        job = self._works[key]
+        """Run a job; if another process holds it, return `PLANNED` at once unless `wait`."""
+        job = self._jobs[key]
         self._logs.mkdir(parents=True, exist_ok=True)
         with (self._logs / log_name(job)).open("a") as stream:
             log = _Log(stream, self._runner.progress)
             with log.listening():
-                began = time.monotonic()
+                start = time.monotonic()
                 log.write(f"{job.title}: on {devices.describe(self._runner.device)}")
                 runner = self._runner.with_progress(log)
                 if isinstance(job.payload, Fit):
@@ -76,43 +76,43 @@ class Session:
                 if "traceback" in outcome.facts:
                     log.write(str(outcome.facts["traceback"]))
                 memory.give_back()
-                seconds = time.monotonic() - began
+                seconds = time.monotonic() - start
                 ending = f"{outcome.status.value} after {seconds:.1f} s"
                 log.write(f"{ending}: {outcome.reason}" if outcome.reason else ending)
         return outcome
 
 
-def prepare(order: RunOptions) -> torch.device:
-    """Set torch up as an order wants it, and return the device.
+def prepare(options: RunOptions) -> torch.device:
+    """Configure torch by the run options, and return the device.
 
     Raises
     ------
     UserError
-        If there is no such device.
+        If the device is not available.
     """
-    if order.threads is not None:
-        torch.set_num_threads(order.threads)
-    if order.deterministic:
-        # Read by cuBLAS when it is first used.
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    if options.deterministic:
+        # cuBLAS reads this when it is first used.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(mode=True)
-    device = devices.resolve(order.device)
-    if order.max_memory is not None:
-        memory.limit(device, order.max_memory)
+    device = devices.resolve(options.device)
+    if options.max_memory is not None:
+        memory.limit(device, options.max_memory)
     return device
 
 
 def log_name(job: Job) -> str:
-    """Name the log file of a work, as its title, with the beginning of its key."""
+    """Return the name of a job's log file: its title and the start of its key."""
     return f"{re.sub(r'[^A-Za-z0-9.]+', '-', job.title).strip('-')[:80]}-{job.key[:8]}.log"
 
 
 class _Log:
-    """Progress that also writes into a work's log file, now and then."""
+    """Progress that also writes to a job's log file at intervals."""
 
-    def __init__(self, stream: TextIO, shown: Progress) -> None:
+    def __init__(self, stream: TextIO, progress: Progress) -> None:
         self._stream = stream
-        self._shown = shown
+        self._progress = progress
         self._last = time.monotonic()
         self._note = ""
 
@@ -121,31 +121,31 @@ class _Log:
         self._stream.flush()
 
     def track(self, items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-        """Yield the items, with a line now and then."""
+        """Yield the items, and write a line at intervals."""
         total = item_count(items, total)
-        for count, item in enumerate(self._shown.track(items, description, total), start=1):
+        for count, item in enumerate(self._progress.track(items, description, total), start=1):
             yield item
-            if time.monotonic() - self._last > _SECONDS_BETWEEN_LINES:
+            if time.monotonic() - self._last > _LOG_INTERVAL_SECONDS:
                 self._last = time.monotonic()
                 note = f", {self._note}" if self._note else ""
                 self.write(f"{description}: {count}/{total or '?'}{note}")
 
     def note(self, text: str) -> None:
-        """Show a word, and keep it for the next line."""
+        """Show a note, and keep it for the next line of the log."""
         self._note = text
-        self._shown.note(text)
+        self._progress.note(text)
 
     def log(self, text: str) -> None:
-        """Print a line, and write it."""
+        """Print a line, and write it to the log."""
         self.write(text)
-        self._shown.log(text)
+        self._progress.log(text)
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Write warnings and what libraries log, too."""
+        """Also write warnings and the log messages of libraries."""
         handler = logging.StreamHandler(self._stream)
         handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
-        shown = warnings.showwarning
+        previous = warnings.showwarning
 
         def show(message: Any, category: Any, filename: str, lineno: int, *_: Any) -> None:
             self.write(warnings.formatwarning(message, category, filename, lineno).rstrip())
@@ -155,5 +155,5 @@ class _Log:
         try:
             yield
         finally:
-            warnings.showwarning = shown
+            warnings.showwarning = previous
             logging.getLogger().removeHandler(handler)

@@ -1,4 +1,4 @@
-"""A process that computes works for another one: `python -m harmbench.execution.schedule.worker`.
+"""A process that runs jobs for its parent: `python -m harmbench.execution.schedule.worker`.
 
 It reads lines of JSON from its standard input: first the run options, the home folder and the
 log folder, then the keys of jobs. It writes its progress and the results of jobs to its standard
@@ -21,11 +21,11 @@ from typing import Any, TextIO, TypeVar
 from harmbench.util.progress import item_count
 
 T = TypeVar("T")
-_SECONDS_BETWEEN_MESSAGES = 0.25
+_MESSAGE_INTERVAL_SECONDS = 0.25
 
 
 class PipeProgress:
-    """Progress that is sent to another process."""
+    """Progress that is sent to the parent process."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -44,13 +44,13 @@ class PipeProgress:
         self.send(at=description, count=0, total=total)
         for count, item in enumerate(items, start=1):
             yield item
-            if time.monotonic() - self._last > _SECONDS_BETWEEN_MESSAGES:
+            if time.monotonic() - self._last > _MESSAGE_INTERVAL_SECONDS:
                 self._last = time.monotonic()
                 self.send(at=description, count=count, total=total)
 
     def note(self, text: str) -> None:
         """Send a note to show next to the count, at intervals."""
-        if time.monotonic() - self._last > _SECONDS_BETWEEN_MESSAGES:
+        if time.monotonic() - self._last > _MESSAGE_INTERVAL_SECONDS:
             self.send(note=text)
 
     def log(self, text: str) -> None:
@@ -67,17 +67,17 @@ def _listen(keys: queue.SimpleQueue[str]) -> None:
 
 def main() -> None:
     """Run jobs until the parent closes the pipe."""
-    # Whatever prints on the way must not be taken for news.
+    # Messages use a copy of standard output, so that printed text cannot mix with them.
     pipe = PipeProgress(os.fdopen(os.dup(1), "w"))
     os.dup2(2, 1)
-    order, home, logs = json.loads(sys.stdin.readline()).values()
+    options, home, logs = json.loads(sys.stdin.readline()).values()
     keys: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(keys,), daemon=True).start()
     try:
         from harmbench.execution.schedule.run_options import RunOptions
         from harmbench.execution.schedule.session import Session
 
-        session = Session.of(RunOptions.from_json(order), Path(home), Path(logs), pipe)
+        session = Session.of(RunOptions.from_json(options), Path(home), Path(logs), pipe)
     except BaseException as error:
         traceback.print_exc()
         pipe.send(unable=f"{type(error).__name__}: {' '.join(str(error).split())}")

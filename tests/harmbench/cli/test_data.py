@@ -63,7 +63,7 @@ def test_a_draft_is_a_recipe_that_finds_its_scanners(inside, study, tmp_path) ->
         "model-x": 2,
     }
     text = (tmp_path / "study.toml").read_text()
-    for reason in ("one subject, and a split needs two", "nothing to tell them by"):
+    for reason in ("one subject, and a split needs two", "no field that identifies the scanner"):
         assert reason in text
     code, printed, table = inside("data", "recipe", study)
     assert (code, printed) == (0, text)

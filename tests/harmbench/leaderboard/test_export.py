@@ -43,7 +43,7 @@ def test_every_slice_has_a_row_and_every_column_is_explained(runs, keep_home, tm
         runs, measures(runs, {"psnr": "dB"}), {"psnr": "noise"}, keep_home / "cells",
         tmp_path / name,
     )  # fmt: skip
-    assert (done.whole, done.subjects_only, done.left_out) == (1, 1, 1)
+    assert (done.complete, done.subjects_only, done.left_out) == (1, 1, 1)
     read = pd.read_parquet if name.endswith("parquet") else pd.read_csv
     table = read(tmp_path / name)
     assert len(table) == done.rows == 2 * 8 * 2 + 8

@@ -242,7 +242,7 @@ def test_what_is_not_comparable_is_on_no_board_with_the_others(store, board):
 
 def test_what_is_missing_is_blank_counted_and_told(board):
     assert "c" not in row(board, "specialist").scores
-    assert row(board, "specialist").known == 1
+    assert row(board, "specialist").n_scored == 1
     lines = notes(board)
     assert "specialist has 1 of 3 tasks" in lines
     assert "specialist on b: skipped: no pairs" in lines
@@ -322,7 +322,7 @@ def test_a_new_metric_moves_no_row_of_another_metric():
     assert set(later) == {("psnr", 0), ("new", 0)}
     for board in (boards_of(before)["psnr", 0], later["psnr", 0]):
         assert {row.label: row.scores["a"].value for row in board.rows} == {"one": 20, "two": 20}
-    assert not row(later["new", 0], "two").scores["a"].known
+    assert not row(later["new", 0], "two").scores["a"].has_value
 
 
 def test_another_version_of_a_metric_has_a_board_of_its_own():

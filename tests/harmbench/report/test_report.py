@@ -200,7 +200,7 @@ def test_numbers_on_the_pages_are_the_boards(pages, group):
             score = row.scores.get(task)
             if score is None:
                 assert text.strip() == "not run"
-            elif score.known:
+            elif score.has_value:
                 assert float(attributes["data-v"]) == score.value
                 assert f"{score.value:.2f}" in text
                 assert f"[{score.low:.2f}, {score.high:.2f}]" in text

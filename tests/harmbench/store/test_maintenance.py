@@ -29,7 +29,7 @@ def home(tmp_path):
     for name, marks in (("begun", ()), ("done", ("ended",))):
         folder = tmp_path / "runs" / name
         (folder / "logs").mkdir(parents=True)
-        (folder / "order.json").write_text("{}")
+        (folder / "options.json").write_text("{}")
         (folder / "logs" / "cell.log").write_bytes(bytes(5000))
         for mark in marks:
             (folder / mark).touch()

@@ -1,4 +1,4 @@
-"""The small interface of what computes works: in this process, in others, on other machines."""
+"""The interface of executors: in this process, in worker processes, or on a cluster."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from harmbench.execution.schedule.jobs import Job
 
 
 class Executor(ABC):
-    """Computes the jobs that it is given and reports how each one ended.
+    """Computes jobs and reports the result of each.
 
-    What it computes is in the stores when it reports. A context manager: at its end
-    nothing is left running.
+    A result is in the stores before it is reported. At the end of the context manager, no
+    job is running.
     """
 
     @property
     @abstractmethod
     def free(self) -> int:
-        """How many more works can be taken now."""
+        """Number of further jobs that can be submitted now."""
 
     @abstractmethod
     def submit(self, job: Job) -> None:
-        """Take a work, all of whose fits are there."""
+        """Submit a job; the jobs that it depends on have ended."""
 
     @abstractmethod
     def ended(self, seconds: float) -> list[tuple[Job, JobResult]]:
-        """Return the works that have ended, waiting for one at most so long."""
+        """Return the jobs that have ended, after waiting for one for at most `seconds`."""
 
-    def close(self) -> None:  # noqa: B027 - not every one has something to stop
-        """Stop all that is running; what was computed by then is kept."""
+    def close(self) -> None:  # noqa: B027 - `Serial` has nothing to stop
+        """Stop all running jobs; results that are stored already are kept."""
 
     def __enter__(self) -> Self:
         return self

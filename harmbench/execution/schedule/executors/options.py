@@ -1,4 +1,4 @@
-"""Which executor computes, and what it is given."""
+"""Options of the executors, and the choice between them."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _MOST_WORKERS = 4
 
 @dataclass(frozen=True)
 class ExecutorOptions:
-    """An executor by name, with what the user said of it.
+    """An executor by name, with its options.
 
     Attributes
     ----------
     name
         `serial`, `local`, `slurm`, or `submitit` for submitit's own processes on this machine.
     workers
-        Processes of `local`; None for one a GPU, or as many as the CPU has cores, at most four.
+        Number of processes of `local`; None for one per GPU, or one per CPU core up to four.
     resources
-        What jobs of `slurm` ask for.
+        Resources that jobs of `slurm` request.
     """
 
     name: str = "serial"
@@ -41,37 +41,37 @@ class ExecutorOptions:
     resources: Resources = field(default_factory=Resources)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON types."""
+        """Return the options as JSON types."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> ExecutorOptions:
-        """Undo `to_json`."""
+        """Read the result of `to_json`."""
         return cls(content["name"], content["workers"], Resources(**content["resources"]))
 
     def open(self, invocation: Invocation, session: Session, lanes: Lanes) -> Executor:
-        """Return the executor; `session` is what this process computes with.
+        """Return the executor; `session` runs the jobs of `serial` in this process.
 
         Raises
         ------
         UserError
-            If it cannot be had here.
+            If the executor is not available on this machine.
         """
-        order = invocation.order
+        options = invocation.options
         if self.name == "local":
-            devices = self._devices(order.device)
-            if order.threads is None and devices[0] == "cpu":
+            devices = self._devices(options.device)
+            if options.threads is None and devices[0] == "cpu":
                 share = max(1, processors() // len(devices))
-                order = dataclasses.replace(order, threads=share)
-            return LocalExecutor(order, invocation.home, invocation.logs, devices, lanes)
+                options = dataclasses.replace(options, threads=share)
+            return LocalExecutor(options, invocation.home, invocation.logs, devices, lanes)
         if self.name in ("slurm", "submitit"):
             cluster = "slurm" if self.name == "slurm" else "local"
             resources = self.resources
-            if order.device == "cpu":
+            if options.device == "cpu":
                 resources = dataclasses.replace(resources, gpus=0)
-            if order.threads is None:
-                order = dataclasses.replace(order, threads=resources.cpus)
-            return Submitted(order, invocation.home, invocation.logs, resources, cluster)
+            if options.threads is None:
+                options = dataclasses.replace(options, threads=resources.cpus)
+            return Submitted(options, invocation.home, invocation.logs, resources, cluster)
         return Serial(session)
 
     def _devices(self, device: str) -> list[str]:
@@ -88,8 +88,8 @@ class ExecutorOptions:
         return [device] * (self.workers or (min(cores, _MOST_WORKERS) if device == "cpu" else 1))
 
 
-def local_options(choice: ExecutorOptions, order: RunOptions) -> RunOptions:
-    """Return the order as this process needs it: only `serial` computes here."""
+def local_options(choice: ExecutorOptions, options: RunOptions) -> RunOptions:
+    """Return the options for this process, which computes only with `serial`."""
     if choice.name == "serial":
-        return order
-    return dataclasses.replace(order, device="cpu", max_memory=None, threads=None)
+        return options
+    return dataclasses.replace(options, device="cpu", max_memory=None, threads=None)

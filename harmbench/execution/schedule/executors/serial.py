@@ -1,4 +1,4 @@
-"""One work after the other, in this process."""
+"""Runs one job after the other in this process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harmbench.execution.schedule.session import Session
 
 
 class Serial(Executor):
-    """Computes each work when its end is asked for.
+    """Runs a submitted job when `ended` is called.
 
     Parameters
     ----------
@@ -19,18 +19,18 @@ class Serial(Executor):
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._work: Job | None = None
+        self._job: Job | None = None
 
     @property
     def free(self) -> int:
-        """One, unless a work was taken."""
-        return int(self._work is None)
+        """One, unless a job is submitted."""
+        return int(self._job is None)
 
     def submit(self, job: Job) -> None:
-        """Take a work."""
-        self._work = job
+        """Keep the job until `ended` is called."""
+        self._job = job
 
     def ended(self, seconds: float) -> list[tuple[Job, JobResult]]:
-        """Compute the work that was taken, however long that is."""
-        job, self._work = self._work, None
+        """Run the submitted job to its end; `seconds` is not used."""
+        job, self._job = self._job, None
         return [] if job is None else [(job, self._session.perform(job.key))]

@@ -1,4 +1,4 @@
-"""Works as jobs of a cluster, by submitit: job arrays, one for each kind of resources."""
+"""Jobs as job arrays of a cluster, sent by submitit: one array for each kind of resources."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from harmbench.util.progress import Silent
 if TYPE_CHECKING:
     import submitit
 
-_SECONDS_BETWEEN_LOOKS = 1.0
+_POLL_SECONDS = 1.0
 # A job that the cluster lost is sent once more.
-_TRIES = 2
+_ATTEMPTS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What a job asks of the cluster.
+    """Resources that a cluster job requests.
 
     Attributes
     ----------
     partition
         Partition; the cluster's default if None.
     minutes
-        Most minutes that one work may take.
+        Time limit of a job.
     memory
         Memory of a job, in MiB; the partition's default if None.
     cpus
         Cores of a job.
     gpus
-        GPUs of a job that fits or applies what was fitted; others ask for none.
+        GPUs of a job that is a fit or applies one; other jobs request none.
     at_once
-        Most jobs of an array that run at the same time.
+        Maximum number of jobs of an array that run at the same time.
     """
 
     partition: str | None = None
@@ -55,54 +55,54 @@ class Resources:
 
 
 class _ClusterJob:
-    """One work, as a job; submitit sends it to the cluster as it is, and calls it there."""
+    """One job; submitit pickles it, and calls it on the cluster."""
 
-    def __init__(self, order: str, home: str, key: str, logs: str) -> None:
-        self.order = order
+    def __init__(self, options: str, home: str, key: str, logs: str) -> None:
+        self.options = options
         self.home = home
         self.key = key
         self.logs = logs
 
     def __call__(self) -> dict[str, Any]:
-        """Compute the work."""
+        """Run the job."""
         from harmbench.execution.schedule.session import Session
 
-        order = RunOptions.from_json(self.order)
-        session = Session.of(order, Path(self.home), Path(self.logs), Silent())
+        options = RunOptions.from_json(self.options)
+        session = Session.of(options, Path(self.home), Path(self.logs), Silent())
         return session.perform(self.key, wait=True).to_json()
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
-        """Return what goes on where the cluster took the job's place: the same."""
+        """Return the job to submit after the cluster preempted this one: the same job."""
         import submitit
 
         return submitit.helpers.DelayedSubmission(self)
 
 
 class Submitted(Executor):
-    """Sends works to a cluster as they become ready.
+    """Sends jobs to a cluster as they become ready.
 
     Parameters
     ----------
-    order
+    options
         Run options of the jobs.
     home
-        Folder of the stores; every node must see it.
+        Folder of the stores; all nodes must have access to it.
     folder
-        For submitit's files and logs of the works; every node must see it.
+        Folder of submitit's files and the logs; all nodes must have access to it.
     resources
-        What jobs ask for.
+        Resources that jobs request.
     cluster
         `"slurm"`, or `"local"` for processes on this machine.
 
     Raises
     ------
     UserError
-        If submitit is not installed, or there is no such cluster.
+        If submitit is not installed, or the cluster is not available.
     """
 
     def __init__(
         self,
-        order: RunOptions,
+        options: RunOptions,
         home: Path,
         folder: Path,
         resources: Resources,
@@ -114,7 +114,7 @@ class Submitted(Executor):
             raise UserError(
                 "the executor 'slurm' needs submitit: pip install 'harmbench[slurm]'"
             ) from None
-        self._order = order
+        self._options = options
         self._home = home
         self._logs = folder
         self._resources = resources
@@ -123,92 +123,93 @@ class Submitted(Executor):
             self._cluster = submitit.AutoExecutor(folder / "jobs", cluster=cluster)
         except RuntimeError as error:
             raise UserError(f"there is no {cluster} cluster here: {error}") from None
-        self._taken: list[Job] = []
-        self._jobs: dict[str, tuple[Job, submitit.Job[Any]]] = {}
-        self._tries: dict[str, int] = {}
+        self._unsent: list[Job] = []
+        self._sent: dict[str, tuple[Job, submitit.Job[Any]]] = {}
+        self._attempts: dict[str, int] = {}
 
     @property
     def free(self) -> int:
-        """As many as there are: it is the cluster that lets them wait."""
+        """Always one: jobs wait in the cluster's queue."""
         return 1
 
     def submit(self, job: Job) -> None:
-        """Keep a work for the next array."""
-        self._taken.append(job)
+        """Keep a job for the next array."""
+        self._unsent.append(job)
 
     def ended(self, seconds: float) -> list[tuple[Job, JobResult]]:
-        """Send what was taken, and return the works whose jobs have ended."""
+        """Send the submitted jobs, and return the jobs that have ended."""
         self._send()
         until = time.monotonic() + seconds
         while True:
-            found = [
-                ended
-                for job, planned in list(self._jobs.values())
-                if planned.done() and (ended := self._end(job, planned)) is not None
+            results = [
+                result
+                for job, sent in list(self._sent.values())
+                if sent.done() and (result := self._end(job, sent)) is not None
             ]
-            if found or self._taken or time.monotonic() >= until:
-                return found
-            time.sleep(min(_SECONDS_BETWEEN_LOOKS, seconds))
+            if results or self._unsent or time.monotonic() >= until:
+                return results
+            time.sleep(min(_POLL_SECONDS, seconds))
 
     def close(self) -> None:
         """Cancel the jobs that have not ended."""
-        for _, planned in self._jobs.values():
-            with contextlib.suppress(Exception):  # the cluster may know it no more
-                planned.cancel()
-        self._jobs.clear()
+        for _, sent in self._sent.values():
+            with contextlib.suppress(Exception):  # the cluster may have forgotten the job
+                sent.cancel()
+        self._sent.clear()
 
     def _send(self) -> None:
         for on_gpu in (True, False):
-            group = [job for job in self._taken if self._on_gpu(job) is on_gpu]
+            group = [job for job in self._unsent if self._on_gpu(job) is on_gpu]
             if not group:
                 continue
             self._cluster.update_parameters(**self._parameters(on_gpu=on_gpu))
-            order = self._order if on_gpu else dataclasses.replace(self._order, device="cpu")
-            jobs = [
-                _ClusterJob(order.to_json(), str(self._home), job.key, str(self._logs))
+            options = self._options if on_gpu else dataclasses.replace(self._options, device="cpu")
+            cluster_jobs = [
+                _ClusterJob(options.to_json(), str(self._home), job.key, str(self._logs))
                 for job in group
             ]
             with self._cluster.batch():
-                planned_cells = [self._cluster.submit(job) for job in jobs]
-            for job, planned in zip(group, planned_cells, strict=True):
-                self._jobs[job.key] = job, planned
-        self._taken.clear()
+                array = [self._cluster.submit(cluster_job) for cluster_job in cluster_jobs]
+            for job, sent in zip(group, array, strict=True):
+                self._sent[job.key] = job, sent
+        self._unsent.clear()
 
     def _on_gpu(self, job: Job) -> bool:
         return job.learns and self._resources.gpus > 0
 
     def _parameters(self, *, on_gpu: bool) -> Mapping[str, Any]:
-        asked = self._resources
+        resources = self._resources
         parameters: dict[str, Any] = {
             "name": "harmbench",
-            "timeout_min": asked.minutes,
-            "cpus_per_task": asked.cpus,
-            "gpus_per_node": asked.gpus if on_gpu else 0,
+            "timeout_min": resources.minutes,
+            "cpus_per_task": resources.cpus,
+            "gpus_per_node": resources.gpus if on_gpu else 0,
         }
-        if asked.memory is not None:
-            parameters["mem_gb"] = asked.memory / 1024
+        if resources.memory is not None:
+            parameters["mem_gb"] = resources.memory / 1024
         if self._cluster.cluster == "slurm":
             parameters |= {
-                "slurm_array_parallelism": asked.at_once,
-                # Otherwise a job that lost its place would be counted as ended.
+                "slurm_array_parallelism": resources.at_once,
+                # Without this, a preempted job would count as ended.
                 "slurm_additional_parameters": {"requeue": True},
             }
-            if asked.partition is not None:
-                parameters["slurm_partition"] = asked.partition
+            if resources.partition is not None:
+                parameters["slurm_partition"] = resources.partition
         return parameters
 
-    def _end(self, job: Job, planned: submitit.Job[Any]) -> tuple[Job, JobResult] | None:
-        del self._jobs[job.key]
-        error = planned.exception()
+    def _end(self, job: Job, sent: submitit.Job[Any]) -> tuple[Job, JobResult] | None:
+        """Return the result of a sent job, or keep the job to send it again."""
+        del self._sent[job.key]
+        error = sent.exception()
         if error is None:
-            return job, JobResult.from_json(planned.result())
-        self._tries[job.key] = self._tries.get(job.key, 0) + 1
+            return job, JobResult.from_json(sent.result())
+        self._attempts[job.key] = self._attempts.get(job.key, 0) + 1
         reason = " ".join(str(error).split())[-500:]
         if isinstance(error, self._submitit.core.utils.UncompletedJobError) and (
-            self._tries[job.key] < _TRIES
+            self._attempts[job.key] < _ATTEMPTS
         ):
-            self._taken.append(job)
+            self._unsent.append(job)
             return None
         return job, JobResult(
-            status=Status.FAILED, reason=f"its job {planned.job_id} left no result: {reason}"
+            status=Status.FAILED, reason=f"cluster job {sent.job_id} has no result: {reason}"
         )
