@@ -1,11 +1,11 @@
-"""Where `blindcurve` fails: the worst subjects, very large ventricles, and another contrast.
+"""Failures of `blindcurve`: the worst subjects, very large ventricles, and another contrast.
 
-On the phantom, since it can widen a subject's ventricles and scan them T2-weighted::
+The phantom is used, since it can simulate large ventricles and T2-weighted scans::
 
     python benchmarks/blindcurve_failures.py ~/.harmbench/cohorts/phantom-quick-... FIGURE.png
 
-Prints a Markdown table (PSNR in dB of `histogram` and `blindcurve`, and what was flagged) and
-draws the cases. See docs/blindcurve.md.
+Prints a Markdown table (PSNR in dB of `histogram` and `blindcurve`, and flags) and draws the
+cases. See docs/blindcurve.md.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ from harmbench_methods.histogram import Histogram
 
 SUBJECT = "ventricles"  # not a subject of the cohort
 GROWTHS = (0, 1, 3, 6)  # voxels of 1.2 mm by which ventricles grow on all sides
-VENTRICLES = ((-16, 44), (-32, 32), (-62, 38))  # mm along z, x and y: where they may lie
+VENTRICLES = ((-16, 44), (-32, 32), (-62, 38))  # mm along z, x and y: the box that contains them
 
 
 @dataclass(frozen=True)
 class Case:
-    """A scan, what it should look like on the target, and what it is an example of."""
+    """An example scan with its truth."""
 
     title: str
     scan: Scans
@@ -55,7 +55,7 @@ class Case:
 
 
 def worst(task: Task, cohort: Cohort, method: Method) -> Case:
-    """Return the test scan of a task that a method is worst on."""
+    """Return the test scan of a task with the lowest PSNR."""
     data = task.setup(cohort, 0)
     assert data.references is not None
     cases = [(data.test.load([n]), data.references.load([n])) for n in range(len(data.test))]
@@ -66,24 +66,24 @@ def worst(task: Task, cohort: Cohort, method: Method) -> Case:
 
 
 def grown(anatomy: Anatomy, lattice: Lattice, growth: int) -> Anatomy:
-    """Let ventricles grow into what surrounds them, as in hydrocephalus but pushing nothing."""
+    """Replace tissue around the ventricles by CSF, as in hydrocephalus but without displacement."""
     inside = torch.ones(lattice.shape)
-    for axis, (places, (low, high)) in enumerate(zip(lattice.axes, VENTRICLES, strict=True)):
-        where = torch.as_tensor(places)
+    for axis, (positions, (low, high)) in enumerate(zip(lattice.axes, VENTRICLES, strict=True)):
+        position = torch.as_tensor(positions)
         shape = [-1 if n == axis else 1 for n in range(3)]
-        inside = inside * ((where > low) & (where < high)).view(shape)
+        inside = inside * ((position > low) & (position < high)).view(shape)
     csf = anatomy.fractions[0]
     parts = measure.label((csf * inside > 0.5).numpy())
     ventricles = parts == np.bincount(parts.ravel())[1:].argmax() + 1
     distance = torch.from_numpy(ndimage.distance_transform_edt(~ventricles)).float()
     share = (growth + 0.5 - distance).clamp(0, 1) if growth else torch.zeros_like(csf)
-    more = torch.maximum(csf, share * anatomy.brain)
-    rest = anatomy.fractions[1:] * ((1 - more) / (1 - csf).clamp_min(1e-3))
-    return anatomy._replace(fractions=torch.cat((more[None], rest)))
+    fluid = torch.maximum(csf, share * anatomy.brain)
+    tissue = anatomy.fractions[1:] * ((1 - fluid) / (1 - csf).clamp_min(1e-3))
+    return anatomy._replace(fractions=torch.cat((fluid[None], tissue)))
 
 
 def pathological(cohort: Cohort, growth: int, curve: Task) -> Case:
-    """Scan a subject with such ventricles on the target, and bend that by a task's curve."""
+    """Simulate a target scan with large ventricles, and apply the curve of a task."""
     lattice = Lattice.of(cohort.grid)
     subject = draw_subject(SUBJECT)
     anatomy = grown(build_anatomy(subject, load_template(), lattice), lattice, growth)
@@ -105,7 +105,7 @@ def pathological(cohort: Cohort, growth: int, curve: Task) -> Case:
 
 
 def t2(cohort: Cohort) -> Case:
-    """Return a T2-weighted scan of a test subject, with the T1-weighted one as its truth."""
+    """Return a T2-weighted scan of a test subject; its T1-weighted scan is the truth."""
     truth = cohort.scans("target", "test").load([0])
     image = t2_weighted(truth.subjects[0], load_template(), cohort.grid)
     return Case(f"T2-weighted, {truth.subjects[0]}", truth.with_images(image[None]), truth)
@@ -132,10 +132,10 @@ def draw(rows: list[tuple[Case, Tensor, str]], path: Path) -> None:
     grid = figure.subplots(-(-len(rows) // 2), 8, squeeze=False)
     for axis in grid.flat:
         axis.set_axis_off()
-    for axes, (case, made, caption) in zip(grid.reshape(-1, 4), rows, strict=False):
-        middle = made.shape[0] // 2
+    for axes, (case, result, caption) in zip(grid.reshape(-1, 4), rows, strict=False):
+        middle = result.shape[0] // 2
         truth = case.truth.images[0, middle]
-        pictures = (case.scan.images[0, middle], made[middle], truth, made[middle] - truth)
+        pictures = (case.scan.images[0, middle], result[middle], truth, result[middle] - truth)
         for axis, picture in zip(axes, pictures, strict=True):
             error = picture is pictures[-1]
             low, high, colours = (-0.3, 0.3, "RdBu_r") if error else (0.0, 1.0, "gray")
@@ -143,13 +143,12 @@ def draw(rows: list[tuple[Case, Tensor, str]], path: Path) -> None:
         text = axes[0].text(0, 1.04, caption, transform=axes[0].transAxes, fontsize=9)
         text.set_in_layout(False)
     figure.suptitle(
-        "Where blindcurve fails (the phantom, not real scans): source, result, truth, error of "
-        "up to ±0.3",
+        "Failures of blindcurve (the phantom, not real scans): source, result, truth, error (±0.3)",
         fontsize=11,
     )
     figure.savefig(path, dpi=70)
     with Image.open(path) as picture:
-        picture.convert("RGB").quantize(96).save(path, optimize=True)  # it goes into docs/
+        picture.convert("RGB").quantize(96).save(path, optimize=True)  # for docs/
 
 
 def main() -> None:
@@ -157,8 +156,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("prepared", type=Path)
     parser.add_argument("figure", type=Path)
-    given = parser.parse_args()
-    cohort = Cohort(given.prepared)
+    options = parser.parse_args()
+    cohort = Cohort(options.prepared)
     data = Registry.discover().entry("tasks", "sim-exp", cohort.sources).build().setup(cohort, 0)
     fit_data = data.fit_data(0).restricted(Needs.TARGET)
     method, _ = fitted(fit_data, BlindCurveConfig())
@@ -169,13 +168,13 @@ def main() -> None:
     rows = []
     for case in cases(cohort, method):
         with torch.no_grad():
-            made, matched = method(case.scan), histogram.eval()(case.scan)
-        found = [psnr(one, case.truth, data.target) for one in (case.scan, matched, made)]
-        flag = (made.flags or ("",))[0]
-        row(case.title, [*(f"{one:.1f}" for one in found), "yes" if flag else ""])
-        verdict = "flagged" if flag else f"{found[2]:.1f} dB, histogram {found[1]:.1f}"
-        rows.append((case, made.images[0], f"{case.title}: {verdict}"))
-    draw(rows, given.figure)
+            result, matched = method(case.scan), histogram.eval()(case.scan)
+        values = [psnr(scan, case.truth, data.target) for scan in (case.scan, matched, result)]
+        flag = (result.flags or ("",))[0]
+        row(case.title, [*(f"{value:.1f}" for value in values), "yes" if flag else ""])
+        verdict = "flagged" if flag else f"{values[2]:.1f} dB, histogram {values[1]:.1f}"
+        rows.append((case, result.images[0], f"{case.title}: {verdict}"))
+    draw(rows, options.figure)
 
 
 if __name__ == "__main__":

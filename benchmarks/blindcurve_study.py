@@ -1,14 +1,14 @@
-"""What `blindcurve` is worth: its parts, its disturbances, its subjects, and what it flags.
+"""Study of `blindcurve`: its parts, its augmentation, the number of subjects, and its flags.
 
-Works on a cohort that `harmbench run` or `harmbench data prepare` has prepared::
+The cohort must be prepared by `harmbench run` or `harmbench data prepare`::
 
     python benchmarks/blindcurve_study.py ~/.harmbench/cohorts/phantom-quick-... --parts
     python benchmarks/blindcurve_study.py FOLDER --subjects 2 5 0 --seeds 0 1 2
     python benchmarks/blindcurve_study.py FOLDER --disturbances
     python benchmarks/blindcurve_study.py FOLDER --guard
 
-Tables are Markdown, and go to standard output: mean PSNR in dB over the test subjects, and the
-worst of them. See docs/blindcurve.md for results.
+Tables are printed as Markdown: mean PSNR in dB over the test subjects, and that of the worst
+subject. See docs/blindcurve.md for results.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
     "both, no field taken as natural": {"natural": 1.0},
 }
 DISTURBANCES: Mapping[str, Mapping[str, Any]] = {
-    "as it is": {},
+    "default": {},
     "fields without curves": {"curve_power": 0.0, "curve_concentration": 1e6},
     "fields half as strong": {"field_strength": 1.25},
     "no noise and no blur": {"noise": 0.0, "blur": 0.0},
@@ -53,25 +53,25 @@ DISTURBANCES: Mapping[str, Mapping[str, Any]] = {
 
 
 def tasks_of(cohort: Cohort) -> list[Task]:
-    """Build the tasks that this cohort has references for."""
+    """Return the tasks that have references in this cohort."""
     registry = Registry.discover()
     names = [name for name in TASKS if not name.startswith("domain") or name in cohort.sources]
     return [registry.entry("tasks", name, cohort.sources).build() for name in names]
 
 
 def fitted(data: FitData, config: BlindCurveConfig, subjects: int = 0) -> tuple[BlindCurve, float]:
-    """Fit on the first subjects, all if 0; return the method and the seconds it took."""
+    """Fit on the first subjects, or on all if 0; return the method and the duration in seconds."""
     if subjects:
         chosen = sorted(set(data.target.subjects))[:subjects]
-        places = [i for i, subject in enumerate(data.target.subjects) if subject in chosen]
-        data = dataclasses.replace(data, target=data.target.subset(places))
-    method, began = BlindCurve(data.grid, config), time.perf_counter()
+        rows = [i for i, subject in enumerate(data.target.subjects) if subject in chosen]
+        data = dataclasses.replace(data, target=data.target.subset(rows))
+    method, start = BlindCurve(data.grid, config), time.perf_counter()
     method.fit(data, FitProgress())
-    return method.eval(), time.perf_counter() - began
+    return method.eval(), time.perf_counter() - start
 
 
 def psnr(scan: Scans, truth: Scans, target: ScanSet) -> float:
-    """Return the mean PSNR in dB over slices, as the metric has it."""
+    """Return the mean PSNR in dB over slices."""
     return PSNR().measure(scan, truth, target).nanmean().item()
 
 
@@ -80,11 +80,11 @@ def scores(method: BlindCurve, task: Task, cohort: Cohort, seed: int) -> np.ndar
     """Return the PSNR of every test subject: `(subjects,)`."""
     data = task.setup(cohort, seed)
     assert data.references is not None
-    found: dict[str, list[float]] = {}
+    by_subject: dict[str, list[float]] = {}
     for n in range(len(data.test)):
         scan, truth = data.test.load([n]), data.references.load([n])
-        found.setdefault(scan.subjects[0], []).append(psnr(method(scan), truth, data.target))
-    return np.array([np.mean(values) for values in found.values()])
+        by_subject.setdefault(scan.subjects[0], []).append(psnr(method(scan), truth, data.target))
+    return np.array([np.mean(values) for values in by_subject.values()])
 
 
 def row(title: str, cells: Sequence[str]) -> None:
@@ -93,26 +93,26 @@ def row(title: str, cells: Sequence[str]) -> None:
 
 
 def table(tasks: Sequence[Task], first: str) -> None:
-    """Print the head of a table."""
+    """Print the header of a table."""
     row(first, [task.name for task in tasks])
     row("---", ["---"] * len(tasks))
 
 
 def cells(method: BlindCurve, tasks: Sequence[Task], cohort: Cohort, seed: int) -> list[str]:
     """Score a method on tasks: mean and worst subject."""
-    found = (scores(method, task, cohort, seed) for task in tasks)
-    return [f"{subjects.mean():.1f} ({subjects.min():.1f})" for subjects in found]
+    by_task = (scores(method, task, cohort, seed) for task in tasks)
+    return [f"{subjects.mean():.1f} ({subjects.min():.1f})" for subjects in by_task]
 
 
 def guard_cases(scans: Scans) -> dict[str, Scans]:
-    """Return the scans, and what no map of the family makes scans of the target of."""
+    """Return the scans, and changed scans that no curve and field can harmonise."""
     images, masks = scans.images, scans.masks
     inverted = torch.where(masks, (1.05 - images).clamp(0.01, 1), 0)
     squared = torch.where(masks, (4 * images * (1 - images)).clamp(0.01, 1), 0)
     rim = _skull(masks)
     return {
-        "as it is": scans,
-        "inverted, as T2 is": scans.with_images(inverted),
+        "unchanged": scans,
+        "inverted, as in T2": scans.with_images(inverted),
         "middle intensities brightest": scans.with_images(squared),
         "with skull and scalp": dataclasses.replace(
             scans, images=torch.where(rim, 0.95, images), masks=masks | rim
@@ -131,39 +131,39 @@ def _skull(masks: Tensor, thickness: int = 4) -> Tensor:
 
 
 def main() -> None:
-    """Print the tables that are asked for."""
+    """Print the selected tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("prepared", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--people", type=int, nargs="+", default=[])
+    parser.add_argument("--subjects", type=int, nargs="+", default=[])
     parser.add_argument("--parts", action="store_true")
     parser.add_argument("--disturbances", action="store_true")
     parser.add_argument("--guard", action="store_true")
-    given = parser.parse_args()
-    cohort, config = Cohort(given.prepared), BlindCurveConfig()
+    options = parser.parse_args()
+    cohort, config = Cohort(options.prepared), BlindCurveConfig()
     tasks = tasks_of(cohort)
-    for seed in given.seeds:
+    for seed in options.seeds:
         data = tasks[0].setup(cohort, seed).fit_data(seed).restricted(BlindCurve.needs)
-        if given.parts or given.guard:
+        if options.parts or options.guard:
             method, seconds = fitted(data, config)
             print(f"\nseed {seed}, fitted in {seconds:.0f} s\n")
-        if given.parts:
+        if options.parts:
             table(tasks, "parts")
             for title, changes in PARTS.items():
-                other = copy.deepcopy(method)
-                other.config = dataclasses.replace(config, **changes)
-                row(title, cells(other, tasks, cohort, seed))
-        if given.subjects:
+                variant = copy.deepcopy(method)
+                variant.config = dataclasses.replace(config, **changes)
+                row(title, cells(variant, tasks, cohort, seed))
+        if options.subjects:
             table(tasks, "training subjects")
-            for count in given.subjects:
+            for count in options.subjects:
                 method, _ = fitted(data, config, count)
                 row(str(count or "all"), cells(method, tasks, cohort, seed))
-        if given.disturbances:
+        if options.disturbances:
             table(tasks, "disturbances")
             for title, changes in DISTURBANCES.items():
                 method, _ = fitted(data, dataclasses.replace(config, **changes))
                 row(title, cells(method, tasks, cohort, seed))
-        if given.guard:
+        if options.guard:
             test = tasks[0].setup(cohort, seed).references
             assert test is not None
             scans = test.load(range(len(test)))

@@ -87,7 +87,7 @@ def measured(
         for number, (job, scan) in enumerate(results, 1):
             scans.append(scan)
             print(f"{number}/{len(jobs)} {job.domain} {scan.subject} {scan.session}", flush=True)
-    order = {name: place for place, name in enumerate(dict.fromkeys(job.domain for job in jobs))}
+    order = {name: index for index, name in enumerate(dict.fromkeys(job.domain for job in jobs))}
     return sorted(scans, key=lambda scan: (order[scan.domain], scan.subject, scan.session))
 
 
@@ -101,7 +101,7 @@ class Job(NamedTuple):
     scan, labelled
         The scan, once without and once with labels; `labelled` is empty without labels.
     path, mni_to_scan
-        Its volume and the transform from MNI152; both None where there is no volume.
+        Its volume and the transform from MNI152; both None without a volume.
     """
 
     domain: str
@@ -113,15 +113,15 @@ class Job(NamedTuple):
 
 def domain_jobs(cohort: Cohort, domain: str, root: Path | None) -> list[Job]:
     """Return a job for every scan of a domain. Repeats of a scanner count for that scanner."""
-    everything, labelled = cohort.scans(domain), cohort.scans(domain, labelled=True)
+    all_scans, labelled = cohort.scans(domain), cohort.scans(domain, labelled=True)
     details = cohort.table[cohort.table["domain"] == domain]["details"]
     jobs = []
-    for place, (key, facts) in enumerate(zip(everything.scans, details, strict=True)):
+    for index, (key, facts) in enumerate(zip(all_scans.scans, details, strict=True)):
         labels = [labelled.scans.index(key)] if key in labelled.scans else []
         jobs.append(
             Job(
                 domain.removesuffix(REPEAT),
-                everything.subset([place]),
+                all_scans.subset([index]),
                 labelled.subset(labels),
                 None if root is None else root / facts["path"],
                 None if root is None else facts["mni_to_scan"],
@@ -147,7 +147,7 @@ def run_job(job: Job) -> ScanMeasures:
 
 
 def volume_folder(cohort: str) -> Path | None:
-    """Return the folder of a BIDS cohort, None for others."""
+    """Return the folder of a BIDS cohort, or None for other cohorts."""
     source, _, folder = cohort.partition(":")
     return Path(folder) if source == "bids" else None
 

@@ -86,7 +86,7 @@ def measure_scan(
 
 
 def _contrast(image: Array, flat: Array, tissue: Labels, labels: Labels | None) -> dict[str, float]:
-    """Return ratios of tissue means: without the bias field, as it is, and within labels."""
+    """Return ratios of tissue means: without the bias field, with it, and within labels."""
     mixture, raw = tissues.levels(flat, tissue), tissues.levels(image, tissue)
     values = {
         "grey_white": mixture.grey / mixture.white,
@@ -121,7 +121,7 @@ def _noise(image: Array, mask: Mask, tissue: Labels) -> dict[str, float]:
 
 
 def _shape(mask: Mask, tissue: Labels, labels: Labels | None) -> dict[str, float]:
-    """Return volumes, the ventricles' share, and how the mask differs from other masks."""
+    """Return volumes, the ventricles' share, and the differences between the masks."""
     parenchyma = tissue >= GREY
     closed = shapes.closed_brain(parenchyma, GRID.spacing)
     gap, unevenness = shapes.margin(mask, shapes.largest(parenchyma), GRID.spacing)

@@ -47,7 +47,7 @@ def surface_distance(first: Mask, second: Mask, spacing: tuple[float, ...]) -> f
 def closed_brain(parenchyma: Mask, spacing: tuple[float, ...]) -> Mask:
     """Return the parenchyma with sulci and ventricles filled: a closing by 10 mm.
 
-    This is a second brain mask that is made from the image alone, by the same rule for all.
+    This second brain mask is computed from the image only, with the same rule for all scans.
     """
     brain = largest(ndimage.binary_opening(parenchyma))
     near = ndimage.distance_transform_edt(~brain, spacing) <= _CLOSING

@@ -61,7 +61,7 @@ def _per_scan(scans: Sequence[ScanMeasures]) -> dict[str, dict[str, float]]:
         for scan in scans:
             if quantity in scan.values:
                 subjects.setdefault(scan.subject, []).append(scan.values[quantity])
-        values = np.array([np.mean(found) for found in subjects.values()])
+        values = np.array([np.mean(measurements) for measurements in subjects.values()])
         mean[quantity] = float(np.nanmean(values))
         scatter[quantity] = float(np.nanstd(values, ddof=1))
     return {"mean": mean, "scatter": scatter}
@@ -98,7 +98,7 @@ def _anatomy(scans: Sequence[ScanMeasures], region: npt.NDArray[np.bool_]) -> di
 
 
 def _repeats(scans: Sequence[ScanMeasures], fields: npt.NDArray[np.float32]) -> dict[str, float]:
-    """Return how two scans of one subject differ, where there are any."""
+    """Return the differences between scans of the same subject; empty without such scans."""
     pairs = [
         (first, second)
         for first, second in combinations(range(len(scans)), 2)

@@ -1,4 +1,4 @@
-"""ComBat at every voxel: a plugin of harmbench."""
+"""ComBat for every voxel: a plugin of harmbench."""
 
 from __future__ import annotations
 

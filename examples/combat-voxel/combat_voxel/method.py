@@ -1,4 +1,4 @@
-"""ComBat at every voxel: location and scale of a scanner, shrunk by empirical Bayes."""
+"""ComBat for every voxel: location and scale of a scanner, shrunk by empirical Bayes."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ class ComBatConfig:
     Attributes
     ----------
     least_scans
-        Voxels that are brain in fewer scans of either domain have no estimate of their own.
+        Minimum number of scans of each domain in which a voxel must be brain to be estimated.
     shrink
-        Whether estimates are shrunk towards what is common to all voxels.
+        Whether estimates are shrunk towards the distribution over all voxels.
     iterations
-        Of the two equations of the posterior, at most.
+        Maximum number of iterations of the posterior's equations.
     tolerance
-        Relative change below which they have converged.
+        Relative change at convergence.
 
     Raises
     ------
     UserError
-        For a value outside of its range.
+        If a value is outside its range.
     """
 
     least_scans: int = 3
@@ -57,14 +57,14 @@ class ComBatConfig:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What is kept of the scans of one domain, at each of V voxels.
+    """Moments of the scans of one domain at each of V voxels.
 
     Attributes
     ----------
     n
-        `(V,)`: in how many scans the voxel is brain.
+        `(V,)`: number of scans in which the voxel is brain.
     mean, squares
-        `(V,)` float64: their mean there, and the sum of their squared deviations from it.
+        `(V,)` float64: mean over these scans, and sum of squared deviations from it.
     """
 
     n: Tensor
@@ -91,7 +91,7 @@ class Moments:
 
 
 def standardized(source: Moments, target: Moments) -> tuple[Moments, Tensor]:
-    """Return the source's moments in deviations of the target, and those: `(V,)`.
+    """Return the source's moments in units of sigma, and sigma `(V,)`.
 
     The target is the reference batch (M-ComBat, Stein et al. 2015): alpha and sigma of
     Z = (Y - alpha) / sigma are the target's mean and deviation.
@@ -114,7 +114,7 @@ def posterior(z: Moments, config: ComBatConfig) -> tuple[Tensor, Tensor]:
         \delta^{2*} = \frac{b + \frac12 \sum (Z - \gamma^*)^2}{n / 2 + a - 1},
 
     where :math:`\sum (Z - \gamma^*)^2 = \sum (Z - \hat\gamma)^2 + n (\hat\gamma - \gamma^*)^2`,
-    so that moments are all that is needed of the scans.
+    so the moments of the scans are sufficient.
     """
     n, gamma_hat = z.n, z.mean
     delta2_hat = (z.squares / (n - 1)).clamp_min(_TINY)
@@ -139,20 +139,20 @@ def posterior(z: Moments, config: ComBatConfig) -> tuple[Tensor, Tensor]:
 
 
 class ComBatVoxel(Method):
-    r"""Give every voxel the location and scale that it has on the target's scanner.
+    r"""Transform every voxel to its location and scale on the target's scanner.
 
     ComBat (Johnson et al. 2007; on images, Fortin et al. 2017) with the target as the
     reference batch and without covariates. A scan of the source becomes
 
     .. math:: Y^* = \sigma (Z - \gamma^*) / \delta^* + \alpha,
 
-    which is a line at each voxel. Voxels that are seldom brain get the mean line of all
-    others.
+    which is a linear function at each voxel. Voxels that are brain in fewer than `least_scans`
+    scans get the mean slope and offset of the other voxels.
 
     Attributes
     ----------
     slope, offset
-        `(S, H, W)` float32: of the lines.
+        `(S, H, W)` float32: coefficients of the linear functions.
     """
 
     name = "combat-voxel"
@@ -172,34 +172,34 @@ class ComBatVoxel(Method):
         self.register_buffer("offset", torch.zeros(grid.shape))
 
     def fit(self, data: FitData, progress: FitProgress) -> None:
-        """Estimate the lines from training scans of both domains, of whatever subjects.
+        """Estimate slopes and offsets from the training scans of both domains, without pairs.
 
         Raises
         ------
         UserError
-            If no voxel is brain in enough scans of both.
+            If no voxel is brain in enough scans of both domains.
         """
-        source, target = (Moments.of(side, progress) for side in (data.source, data.target))
-        known = (source.n >= self.config.least_scans) & (target.n >= self.config.least_scans)
-        if not bool(known.any()):
+        source, target = (Moments.of(scans, progress) for scans in (data.source, data.target))
+        estimated = (source.n >= self.config.least_scans) & (target.n >= self.config.least_scans)
+        if not bool(estimated.any()):
             raise UserError(
                 f"combat-voxel needs {self.config.least_scans} scans of both domains, and has "
                 f"{len(data.source)} of '{data.source.domain}' and {len(data.target)} of "
                 f"'{data.target.domain}'; lower combat-voxel.least_scans"
             )
-        source, target = source.at(known), target.at(known)
+        source, target = source.at(estimated), target.at(estimated)
         z, sigma = standardized(source, target)
         gamma, delta2 = posterior(z, self.config)
         slope = delta2.rsqrt()
         offset = target.mean - slope * (target.mean + sigma * gamma)
         for buffer, values in ((self.slope, slope), (self.offset, offset)):
-            lines = torch.full(known.shape, float(values.mean()), dtype=torch.float64)
-            lines[known] = values
-            buffer.copy_(lines.view(self.grid.shape))
-        progress.fact("voxels", int(known.sum()))
+            volume = torch.full(estimated.shape, float(values.mean()), dtype=torch.float64)
+            volume[estimated] = values
+            buffer.copy_(volume.view(self.grid.shape))
+        progress.fact("voxels", int(estimated.sum()))
         progress.fact("mean_slope", float(slope.mean()))
 
     def forward(self, scans: Scans) -> Scans:
-        """Harmonise N scans voxel by voxel; what is not foreground stays as it is."""
-        made = (self.slope * scans.images + self.offset).clamp(0, 1)
-        return scans.with_images(torch.where(scans.masks, made, scans.images))
+        """Harmonise N scans voxel by voxel; the background does not change."""
+        images = (self.slope * scans.images + self.offset).clamp(0, 1)
+        return scans.with_images(torch.where(scans.masks, images, scans.images))

@@ -7,7 +7,7 @@ from harmbench import Lazy, hookimpl
 
 @hookimpl
 def register_methods() -> dict[str, Lazy]:
-    """Register the blind method, and the one that adapts over a whole source domain."""
+    """Register the blind method, and its variant that adapts to a source domain."""
     return {
         "harmonizing-flows": Lazy(
             "harmonizing_flows.method:HarmonizingFlows",
@@ -19,7 +19,7 @@ def register_methods() -> dict[str, Lazy]:
         "harmonizing-flows-domain": Lazy(
             "harmonizing_flows.domain:HarmonizingFlowsDomain",
             summary=(
-                "harmonizing-flows, adapted to the source's scans together, as the paper has it"
+                "harmonizing-flows, adapted to all scans of the source together, as in the paper"
             ),
             needs="UNPAIRED",
         ),

@@ -1,4 +1,4 @@
-"""Settings of the method, beside where they are from."""
+"""Settings of the methods, with their sources."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from harmbench import UserError, at_inference
 from harmbench_methods.blindharmony.config import PRESETS as FLOW_PRESETS
 from harmbench_methods.blindharmony.config import BlindHarmonyConfig, FlowConfig
 
-# Where the constants below are from:
-#   [code]  the behaviour of the authors' released code, described in our own words
+# Sources of the constants:
+#   [code]  the behaviour of the authors' released code
 #   [ours]  a choice of this plugin
 
 
 @dataclass(frozen=True, kw_only=True)
 class HarmonizingFlowsConfig(FlowConfig):  # type: ignore[misc]
-    """The flow's settings, which are `blindharmony`'s, and the harmoniser's.
+    """Settings of the flow, as in `blindharmony`, and of the harmoniser.
 
     Raises
     ------
     UserError
-        For a value outside of its range.
+        If a value is outside its range.
     """
 
-    width: int = 32  # [ours] channels of the U-Net at full resolution; the paper: shallow
-    depth: int = 4  # [ours] how often it halves the resolution
-    harmonizer_steps: int = 10_000  # [code] about: 200 epochs of a dozen subjects' slices
+    width: int = 32  # [ours] channels of the U-Net at full resolution; "shallow" in the paper
+    depth: int = 4  # [ours] number of times that it halves the resolution
+    harmonizer_steps: int = 10_000  # [code] about 200 epochs of a dozen subjects' slices
     harmonizer_batch_size: int = 32  # [code]
-    harmonizer_learning_rate: float = 1e-3  # [code]; annealed along a cosine is ours
-    bits_scans: int = 50  # [ours] target scans, at most, that say what its bits are
+    harmonizer_learning_rate: float = 1e-3  # [code]; [ours] cosine annealing
+    bits_scans: int = 50  # [ours] maximum number of scans to estimate the target's bits
 
-    adapt_steps: int = at_inference(20)  # [code] passes through the domain; here, steps
-    adapt_slices: int = at_inference(16)  # [code] slices of a step
+    adapt_steps: int = at_inference(20)  # [code] passes through the domain; here: steps
+    adapt_slices: int = at_inference(16)  # [code] slices per step
     adapt_learning_rate: float = at_inference(1e-5)  # [ours]; [code] 4e-6, for far more steps
-    # Adapting stops where a scan costs the mean of the target's scans, as the paper has it, or
-    # [ours] number of their deviations above it.
+    # Adaptation stops when a scan's bits reach the mean of the target's scans, as in the paper,
+    # plus [ours] this number of standard deviations.
     adapt_deviations: float = at_inference(0.0)
 
     def __post_init__(self) -> None:
@@ -50,7 +50,7 @@ class HarmonizingFlowsConfig(FlowConfig):  # type: ignore[misc]
 
     @property
     def flow(self) -> BlindHarmonyConfig:
-        """The settings of the method whose fitted flow is used."""
+        """Settings of the method `blindharmony`, whose fitted flow is used."""
         return BlindHarmonyConfig(**shared_settings(self, FlowConfig))
 
 
@@ -60,14 +60,14 @@ def check_positive(name: str, value: float) -> None:
         raise UserError(f"{name} must be positive")
 
 
-def shared_settings(config: FlowConfig, kind: type[FlowConfig]) -> dict[str, Any]:
-    """Return those settings of a config that `kind` has, too, by name."""
-    return {item.name: getattr(config, item.name) for item in dataclasses.fields(kind)}
+def shared_settings(config: FlowConfig, cls: type[FlowConfig]) -> dict[str, Any]:
+    """Return the settings of a config that `cls` also has, by name."""
+    return {item.name: getattr(config, item.name) for item in dataclasses.fields(cls)}
 
 
 PRESETS = {
     "paper": HarmonizingFlowsConfig(),
-    # What two CPU cores fit in two minutes, beside a flow that is there [ours].
+    # [ours] Two CPU cores fit it in two minutes, without the flow.
     "quick": HarmonizingFlowsConfig(
         **shared_settings(FLOW_PRESETS["quick"], FlowConfig),
         width=8,
@@ -77,7 +77,7 @@ PRESETS = {
         adapt_slices=8,
         adapt_steps=10,
     ),
-    # What `harmbench check` makes its checks with [ours].
+    # [ours] For `harmbench check`.
     "tiny": HarmonizingFlowsConfig(
         levels=2,
         steps=1,

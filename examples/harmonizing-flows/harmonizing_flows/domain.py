@@ -1,4 +1,4 @@
-"""The same harmoniser, adapted to a whole source domain, as the paper does it."""
+"""The same harmoniser, adapted to all scans of a source domain, as in the paper."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from .network import Harmonizer
 
 @dataclass(frozen=True)
 class DomainConfig(HarmonizingFlowsConfig):
-    """The blind method's settings, and those of adapting to a domain.
+    """Settings of the blind method, and of the adaptation to a domain.
 
     Raises
     ------
     UserError
-        For a value outside of its range.
+        If a value is outside its range.
     """
 
-    domain_steps: int = 600  # [code] about: 20 passes through a few subjects' slices
+    domain_steps: int = 600  # [code] about 20 passes through a few subjects' slices
     domain_batch_size: int = 16  # [code]
     domain_learning_rate: float = 4e-6  # [code]
 
@@ -49,11 +49,11 @@ class DomainConfig(HarmonizingFlowsConfig):
 
     @property
     def of_target(self) -> HarmonizingFlowsConfig:
-        """The settings of the blind method, whose harmoniser is adapted."""
+        """Settings of the blind method, whose harmoniser is adapted."""
         return HarmonizingFlowsConfig(**shared_settings(self, HarmonizingFlowsConfig))
 
 
-_STEPS = {"paper": 600, "quick": 100, "tiny": 4}  # 20 epochs of a few subjects, as [code] has it
+_STEPS = {"paper": 600, "quick": 100, "tiny": 4}  # [code] 20 epochs of a few subjects
 
 DOMAIN_PRESETS = {
     name: DomainConfig(
@@ -66,9 +66,9 @@ DOMAIN_PRESETS = {
 
 
 class AdaptedHarmonizer(Harmonizer):
-    """A harmoniser that is trained on with the statistics of its batch norms as they are.
+    """A harmoniser whose batch-norm statistics do not change during further training.
 
-    Those of another contrast would take away what it knows of the target's.
+    They are those of the target, and the source has another contrast.
     """
 
     def train(self, mode: bool = True) -> Self:
@@ -79,13 +79,13 @@ class AdaptedHarmonizer(Harmonizer):
 class HarmonizingFlowsDomain(Method):
     """Adapt the harmoniser to the source's training scans by the target's flow.
 
-    As `HarmonizingFlows`, whose fit it is built on; but what that does to every scan by
-    itself is done once, to all unlabelled training scans of a source domain together. So it
-    has to be given them, and is no blind method.
+    It starts from a fit of `HarmonizingFlows`. That method adapts to each scan separately; this
+    one adapts once, to all training scans of the source together. So it needs source scans, and
+    is not a blind method.
     """
 
     name = "harmonizing-flows-domain"
-    summary = "harmonizing-flows, adapted to the source's scans together, as the paper has it"
+    summary = "harmonizing-flows, adapted to all scans of the source together, as in the paper"
     needs = Needs.UNPAIRED
     reference = "arXiv:2301.11551"
     Config = DomainConfig
@@ -101,24 +101,24 @@ class HarmonizingFlowsDomain(Method):
 
     @classmethod
     def parts(cls, config: Any) -> Mapping[str, tuple[type[Method], Any]]:
-        """Name the method whose fit holds the harmoniser and the flow."""
+        """Return the method whose fit contains the harmoniser and the flow."""
         return {"of_target": (HarmonizingFlows, config.of_target)}
 
     def fit(self, data: FitData, progress: FitProgress) -> None:
-        """Train the harmoniser on until the flow finds what it makes of the source likely.
+        """Train the harmoniser further, to maximise the likelihood of harmonised source slices.
 
         Raises
         ------
         DivergedError
-            If the training runs away.
+            If the training diverges.
         """
         config = self.config
         self.network.load_state_dict(self.of_target.network.state_dict())
         flow = self.of_target.blindharmony.flow
-        drawn = torch.Generator(self.device).manual_seed(data.seed)
+        generator = torch.Generator(self.device).manual_seed(data.seed)
 
         def cost(x: Tensor) -> Tensor:
-            noise = torch.rand(x.shape, generator=drawn, device=x.device)
+            noise = torch.rand(x.shape, generator=generator, device=x.device)
             return bits(flow, self.network(x).clamp(0, 1), noise).mean()
 
         train(
@@ -136,13 +136,13 @@ class HarmonizingFlowsDomain(Method):
             progress,
             name=self.name,
             steps=config.domain_steps,
-            keep=[drawn],
+            keep=[generator],
             measure="bits/dim",
         )
 
     @torch.no_grad()
     def forward(self, scans: Scans) -> Scans:
-        """Harmonise N scans slice by slice; the background stays as it is."""
+        """Harmonise N scans slice by slice; the background does not change."""
         pairs = zip(scans.images, scans.masks, strict=True)
-        results = [harmonized(self.network, *each, self.config.slices_at_once) for each in pairs]
+        results = [harmonized(self.network, *pair, self.config.slices_at_once) for pair in pairs]
         return scans.with_images(torch.stack(results) if results else scans.images.clone())

@@ -1,4 +1,4 @@
-"""Bits per dimension of harmonised slices under the target's flow, and what they should be."""
+"""Bits per dimension of slices under the target's flow."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from harmbench_methods.blindharmony.flow.flow import Flow
 
 
 def bits(flow: Flow, x: Tensor, noise: Tensor) -> Tensor:
-    """Return the bits per dimension `(B,)` of slices `(B, H, W)`, with a gradient to them.
+    """Return the bits per dimension `(B,)` of slices `(B, H, W)`, with a gradient.
 
-    As `Flow.bits_per_dimension`, but for the rounding to grey levels, which has none.
+    As `Flow.bits_per_dimension`, but without the rounding to grey levels, whose gradient is 0.
     """
     nats: Tensor = -flow.log_prob(flow.dequantize(x, noise)) / flow.dimension
     return nats / math.log(2) + math.log2(flow.grey_levels + 1)
@@ -31,21 +31,22 @@ def each(*sets: ScanSet) -> Iterator[Scans]:
 def natural_bits(
     flow: Flow, scans: Iterable[Scans], generator: torch.Generator
 ) -> tuple[Tensor, float]:
-    """Return what scans cost by nature, and how far one may be from that.
+    """Return the mean bits of real scans by slice, and their standard deviation over scans.
 
     Returns
     -------
     tuple
-        Mean bits per dimension at each of the S slices, `(S,)`: slices with much brain cost
-        more than others, so that an average over all would say nothing of some. And the
-        deviation, over scans, of how much more a scan costs than the mean: 0 of one alone.
+        Mean bits per dimension of each slice, `(S,)`, since slices with more brain have more
+        bits. And the standard deviation over scans of the scan's mean excess over these; 0 for
+        a single scan.
     """
-    found = []
+    scan_bits = []
     device = next(flow.parameters()).device
     for scan in scans:
         image = scan.images[0].to(device)
         noise = torch.rand(image.shape, generator=generator).to(image)
-        found.append(bits(flow, image, noise))
-    costs = torch.stack(found)
-    mean = costs.mean(dim=0)
-    return mean, float((costs - mean).mean(dim=1).square().sum() / max(1, len(costs) - 1)) ** 0.5
+        scan_bits.append(bits(flow, image, noise))
+    stacked = torch.stack(scan_bits)
+    mean = stacked.mean(dim=0)
+    excess = (stacked - mean).mean(dim=1)
+    return mean, float(excess.square().sum() / max(1, len(excess) - 1)) ** 0.5

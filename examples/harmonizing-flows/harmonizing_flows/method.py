@@ -1,4 +1,4 @@
-"""The blind method: everything is learned from the target, and adapted scan by scan."""
+"""The blind method: fitted to the target, and adapted to each scan."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ from .config import PRESETS, HarmonizingFlowsConfig
 from .likelihood import bits, each, natural_bits
 from .network import Harmonizer
 
-_VALIDATED = 200  # slices of the validation scans, at most
+_VALIDATION_SLICES = 200  # maximum number
 _VALIDATE_EVERY = 100  # steps
 
 
 def harmonized(network: Harmonizer, image: Tensor, mask: Tensor, slices_at_once: int) -> Tensor:
-    """Return what a harmoniser makes of a scan `(S, H, W)`; the background stays."""
-    made = torch.cat([network(part) for part in torch.split(image, slices_at_once)])
-    return torch.where(mask, made.clamp(0, 1), image)
+    """Harmonise a scan `(S, H, W)`; the background does not change."""
+    output = torch.cat([network(part) for part in torch.split(image, slices_at_once)])
+    return torch.where(mask, output.clamp(0, 1), image)
 
 
 class HarmonizingFlows(Method):
-    """Undo random changes of intensity, then adapt that to a scan by the target's flow.
+    """Undo random changes of intensity, with an adaptation to each scan by the target's flow.
 
     Beizaee et al., "Harmonizing Flows: Unsupervised MR harmonization based on normalizing
-    flows", IPMI 2023. A U-Net, the harmoniser, learns to bring slices of the target back that
-    were changed at random. When a scan is harmonised, a copy of the network is trained on it
-    alone until the flow finds its slices as likely as the target's own. The flow is that of
-    `blindharmony`, fitted once for both.
+    flows", IPMI 2023. A U-Net, the harmoniser, learns to restore randomly changed slices of the
+    target. To harmonise a scan, a copy of the network is trained on this scan until its slices
+    are as likely under the flow as the target's. The flow is that of `blindharmony`; both
+    methods share one fit.
 
     Attributes
     ----------
     target_bits
         `(S,)`: mean bits per dimension of the target's scans, by slice.
     deviation
-        By how much a scan of the target is from that, in bits per dimension.
+        Standard deviation over the target's scans, in bits per dimension.
     """
 
     name = "harmonizing-flows"
@@ -86,7 +86,7 @@ class HarmonizingFlows(Method):
 
     @classmethod
     def parts(cls, config: Any) -> Mapping[str, tuple[type[Method], Any]]:
-        """Name the method whose fit holds the flow."""
+        """Return the method whose fit contains the flow."""
         return {"blindharmony": (BlindHarmony, config.flow)}
 
     def _new_network(self, seed: int) -> Harmonizer:
@@ -96,18 +96,18 @@ class HarmonizingFlows(Method):
     # Fitting
 
     def fit(self, data: FitData, progress: FitProgress) -> None:
-        """Teach the harmoniser, and measure how likely the target's own slices are.
+        """Train the harmoniser, and measure the likelihood of the target's slices.
 
         Raises
         ------
         DivergedError
-            If the training runs away.
+            If the training diverges.
         """
         config = self.config
         self.seed.fill_(data.seed)
-        own = itertools.islice(each(data.validation, data.target), config.bits_scans)
+        target_scans = itertools.islice(each(data.validation, data.target), config.bits_scans)
         flow, generator = self.blindharmony.flow, self._generator("bits", data.seed)
-        natural, deviation = natural_bits(flow, own, generator)
+        natural, deviation = natural_bits(flow, target_scans, generator)
         self.target_bits.copy_(natural)
         self.deviation.fill_(deviation)
         progress.fact("target_bits", float(natural.mean()))
@@ -117,11 +117,11 @@ class HarmonizingFlows(Method):
         optimizer = torch.optim.Adam(
             self.network.parameters(), lr=config.harmonizer_learning_rate, betas=(0.9, 0.99)
         )
-        drawn = self._generator("augmentations", data.seed)
+        changes = self._generator("augmentations", data.seed)
 
         def squared_error(x: Tensor) -> Tensor:
-            change = augment.to(augment.draw(len(x), drawn), x.device)
-            # Before clamping: where the range is left, the gradient must lead back.
+            change = augment.to(augment.draw(len(x), changes), x.device)
+            # Without clamping: values outside [0, 1] need a gradient.
             error: Tensor = (self.network(change(x)) - x).square().mean()
             return error
 
@@ -141,7 +141,7 @@ class HarmonizingFlows(Method):
             progress,
             name=self.name,
             steps=config.harmonizer_steps,
-            keep=[drawn],
+            keep=[changes],
             validate=self._validation(data) if len(data.validation) else None,
             validate_every=_VALIDATE_EVERY,
             measure="squared error",
@@ -151,12 +151,12 @@ class HarmonizingFlows(Method):
         return torch_generator(seed, self.name, purpose)
 
     def _validation(self, data: FitData) -> Any:
-        """Return a function that measures the network on the same changed slices every time."""
-        drawn = self._generator("validation", data.seed)
+        """Return a function that measures the network on a fixed set of changed slices."""
+        generator = self._generator("validation", data.seed)
         count = data.validation.n_slices
-        chosen = torch.randperm(count, generator=drawn)[:_VALIDATED].sort().values
+        chosen = torch.randperm(count, generator=generator)[:_VALIDATION_SLICES].sort().values
         slices = data.validation.slices(chosen)
-        changed = augment.draw(len(slices), drawn)(slices)
+        changed = augment.draw(len(slices), generator)(slices)
 
         def squared_error() -> float:
             pairs = zip(
@@ -166,8 +166,8 @@ class HarmonizingFlows(Method):
             )
             total = 0.0
             for x, y in pairs:
-                made = self.network(x.to(self.device)).clamp(0, 1)
-                total += float((made - y.to(self.device)).square().sum())
+                output = self.network(x.to(self.device)).clamp(0, 1)
+                total += float((output - y.to(self.device)).square().sum())
             return total / slices.numel()
 
         return squared_error
@@ -176,7 +176,7 @@ class HarmonizingFlows(Method):
 
     @torch.no_grad()
     def forward(self, scans: Scans) -> Scans:
-        """Harmonise N scans, each with a harmoniser of its own; the background stays."""
+        """Harmonise N scans, each by its own copy of the harmoniser; the background is kept."""
         results = []
         for n in range(len(scans)):
             image, mask = scans.images[n], scans.masks[n]
@@ -195,21 +195,21 @@ class HarmonizingFlows(Method):
 
     @torch.enable_grad()
     def adapted(self, image: Tensor, noise: Tensor) -> Harmonizer:
-        """Return a copy of the harmoniser that was trained on one scan `(S, H, W)`.
+        """Return a copy of the harmoniser, trained on one scan `(S, H, W)`.
 
-        It is trained until the flow finds what it makes as likely as scans of the target are in
-        the mean, or for `adapt_steps` steps. Every step sees other slices, evenly spaced.
+        Training ends when the output's bits reach the mean of the target's scans, or after
+        `adapt_steps` steps. Every step uses different slices at equal distances.
         """
         config = self.config
         network = copy.deepcopy(self.network).eval()
         optimizer = torch.optim.Adam(network.parameters(), lr=config.adapt_learning_rate)
-        shown = image.flatten(1).any(dim=1).nonzero().squeeze(1)
-        stride = -(-len(shown) // config.adapt_slices)
+        brain = image.flatten(1).any(dim=1).nonzero().squeeze(1)
+        stride = -(-len(brain) // config.adapt_slices)
         for step in range(config.adapt_steps):
-            index = shown[step % stride :: stride]
-            made = network(image[index]).clamp(0, 1)
-            cost = bits(self.blindharmony.flow, made, noise[index])
-            excess = (cost - self.target_bits[index]).mean()
+            index = brain[step % stride :: stride]
+            output = network(image[index]).clamp(0, 1)
+            slice_bits = bits(self.blindharmony.flow, output, noise[index])
+            excess = (slice_bits - self.target_bits[index]).mean()
             if float(excess.detach()) <= config.adapt_deviations * float(self.deviation):
                 break
             optimizer.zero_grad()

@@ -9,16 +9,16 @@ from harmbench_methods.unet import UNet
 
 
 class Harmonizer(nn.Module):
-    """Says what to add to the foreground of a slice.
+    """Predicts a change to add to the foreground of a slice.
 
-    The U-Net is that of the method `unet`, of MONAI's blocks with batch normalisation.
+    The U-Net is that of the method `unet`: MONAI's blocks with batch normalisation.
 
     Parameters
     ----------
     levels
-        How often it halves the resolution.
+        Number of times that it halves the resolution.
     width
-        Channels at full resolution; doubled wherever it is halved.
+        Channels at full resolution; doubled with every halving.
     """
 
     def __init__(self, levels: int, width: int) -> None:
@@ -26,6 +26,6 @@ class Harmonizer(nn.Module):
         self.unet = UNet(levels, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map slices `(B, H, W)` in [0, 1] to slices of any range; what is 0 stays."""
+        """Map slices `(B, H, W)` in [0, 1] to slices of any range; zeros do not change."""
         change: Tensor = self.unet(x[:, None])[:, 0]
         return torch.where(x > 0, x + change, x)

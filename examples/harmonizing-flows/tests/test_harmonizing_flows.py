@@ -1,4 +1,4 @@
-"""The augmentations, the harmoniser, and how it is adapted."""
+"""The augmentations, the harmoniser, and its adaptation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _one_thread():
 
 
 def write(folder, domain, count, seed, power=1.0):
-    """Put ellipses within ellipses onto the disk, as cohorts have them."""
+    """Write scans of nested ellipses to disk, in the format of cohorts."""
     random = np.random.default_rng(seed)
     y, x = np.meshgrid(np.linspace(-1, 1, 24), np.linspace(-1, 1, 32), indexing="ij")
     size = random.uniform(0.75, 0.95, (count, 4, 1, 1))
@@ -80,10 +80,10 @@ def fitted(data):
 
 
 def changed(method, **settings):
-    """The same fit, with settings that act when harmonising."""
-    other = HarmonizingFlows(GRID, dataclasses.replace(method.config, **settings))
-    other.load_state_dict(method.state_dict())
-    return other.eval()
+    """Return the same fit with other inference settings."""
+    copy = HarmonizingFlows(GRID, dataclasses.replace(method.config, **settings))
+    copy.load_state_dict(method.state_dict())
+    return copy.eval()
 
 
 def test_random_curves_rise_from_0_to_1():
@@ -96,7 +96,7 @@ def test_random_curves_rise_from_0_to_1():
     assert curves[:, 128].std() > 0.1
 
 
-def test_kinds_of_changes_are_drawn_as_often_as_they_should_be():
+def test_changes_are_drawn_with_their_probabilities():
     drawn = augment.draw(4000, torch.Generator().manual_seed(0))
     curved = (drawn.curve != torch.linspace(0, 1, 257)).any(dim=1)
     toned = drawn.exponent != 1
@@ -108,34 +108,34 @@ def test_kinds_of_changes_are_drawn_as_often_as_they_should_be():
     )  # fmt: skip
 
 
-def test_background_and_maximum_stay(data):
+def test_augmentations_keep_background_and_maximum(data):
     x = data.target.load(range(6)).images.flatten(0, 1)
-    made = augment.draw(len(x), torch.Generator().manual_seed(1))(x)
-    assert torch.equal(made[x == 0], x[x == 0])
-    assert made.amax(dim=(1, 2)).allclose(x.amax(dim=(1, 2)))
-    assert made.min() >= 0
-    assert not made.allclose(x, atol=0.05)
+    result = augment.draw(len(x), torch.Generator().manual_seed(1))(x)
+    assert torch.equal(result[x == 0], x[x == 0])
+    assert result.amax(dim=(1, 2)).allclose(x.amax(dim=(1, 2)))
+    assert result.min() >= 0
+    assert not result.allclose(x, atol=0.05)
 
 
-def test_bits_are_those_of_the_flow_where_nothing_is_to_be_rounded(fitted):
+def test_bits_equal_the_flows_for_grey_levels(fitted):
     flow = fitted[0].blindharmony.flow
     x = torch.randint(0, 32, (3, 24, 32)) / 31
     noise = torch.rand(x.shape)
     assert bits(flow, x, noise).allclose(flow.bits_per_dimension(x, noise), atol=1e-4)
 
 
-def test_the_harmoniser_undoes_changes_it_has_not_seen(fitted, data):
+def test_the_harmoniser_undoes_a_power_of_intensity(fitted, data):
     method = changed(fitted[0], adapt_steps=0)
     truth = data.validation.load([0, 1])
-    given = truth.with_images(truth.images**0.5)
+    source = truth.with_images(truth.images**0.5)
     before, after = (
         float((x.images - truth.images)[truth.masks].square().mean())
-        for x in (given, method(given))
+        for x in (source, method(source))
     )
     assert after < 0.5 * before
 
 
-def test_adapting_lowers_the_bits_of_a_scan_and_leaves_the_fit_alone(fitted, data):
+def test_adaptation_lowers_the_bits_of_a_scan_and_keeps_the_fit(fitted, data):
     method = changed(fitted[0], adapt_deviations=-100.0, adapt_learning_rate=1e-4)
     state = {name: value.clone() for name, value in method.state_dict().items()}
     image = data.source.load([0]).images[0]
@@ -150,15 +150,15 @@ def test_adapting_lowers_the_bits_of_a_scan_and_leaves_the_fit_alone(fitted, dat
     assert all(torch.equal(value, state[name]) for name, value in method.state_dict().items())
 
 
-def test_a_scan_like_the_targets_is_not_adapted_to(fitted, data):
+def test_adaptation_stops_at_once_below_the_limit(fitted, data):
     method = changed(fitted[0], adapt_deviations=100.0)
     image = data.source.load([0]).images[0]
     network = method.adapted(image, torch.rand(image.shape))
-    own = method.network.state_dict()
-    assert all(torch.equal(value, own[name]) for name, value in network.state_dict().items())
+    fit = method.network.state_dict()
+    assert all(torch.equal(value, fit[name]) for name, value in network.state_dict().items())
 
 
-def test_what_the_targets_scans_cost_is_measured(fitted):
+def test_the_bits_of_the_targets_scans_are_recorded(fitted):
     method, progress = fitted
     assert progress.facts["target_bits"] == pytest.approx(float(method.target_bits.mean()))
     assert 0 < float(method.deviation) < 1
@@ -167,13 +167,13 @@ def test_what_the_targets_scans_cost_is_measured(fitted):
 
 def test_a_fit_of_the_flow_is_shared_with_blindharmony():
     for name in ("paper", "quick"):
-        kind, config = HarmonizingFlows.parts(PRESETS[name])["blindharmony"]
-        assert kind is BlindHarmony
+        cls, config = HarmonizingFlows.parts(PRESETS[name])["blindharmony"]
+        assert cls is BlindHarmony
         assert fit_settings(config) == fit_settings(BlindHarmony.presets[name])
         assert DOMAIN_PRESETS[name].of_target == PRESETS[name]
 
 
-def test_a_domain_is_adapted_to_with_its_scans_alone(fitted, data):
+def test_the_domain_variant_adapts_to_source_scans_and_keeps_batch_norms(fitted, data):
     config = DomainConfig(**SMALL, domain_steps=10, domain_learning_rate=1e-3)
     method = HarmonizingFlowsDomain(GRID, config)
     method.of_target.load_state_dict(fitted[0].state_dict())
@@ -190,9 +190,9 @@ def test_a_domain_is_adapted_to_with_its_scans_alone(fitted, data):
     assert norms
     assert {name for name in before if torch.equal(before[name], after[name])} >= norms
     scans = data.source.load([0, 1])
-    made = method.eval()(scans)
-    assert torch.equal(made.images[~scans.masks], scans.images[~scans.masks])
-    assert not made.images.allclose(changed(fitted[0], adapt_steps=0)(scans).images)
+    result = method.eval()(scans)
+    assert torch.equal(result.images[~scans.masks], scans.images[~scans.masks])
+    assert not result.images.allclose(changed(fitted[0], adapt_steps=0)(scans).images)
 
 
 def test_settings_out_of_range_are_refused():

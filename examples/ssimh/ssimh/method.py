@@ -28,16 +28,16 @@ class SSIMHConfig:
     Attributes
     ----------
     reference
-        Whose amplitudes are taken: the mean of those of all training scans of the target, or
-        those of one of them, drawn by the seed.
+        The reference amplitudes: the mean over all training scans of the target, or the
+        amplitudes of one scan that is drawn at random.
     beta
-        Half the width of the swapped square of frequencies, centred on zero, as a part of
-        the spectrum's width along each axis: 0 swaps the mean alone, 0.5 everything.
+        Half-width of the square of swapped frequencies around zero, as a fraction of the
+        spectrum's width along each axis: 0 swaps only the mean, 0.5 all frequencies.
 
     Raises
     ------
     UserError
-        If `beta` is out of its range.
+        If `beta` is outside [0, 0.5].
     """
 
     reference: Literal["mean", "scan"] = "mean"
@@ -49,42 +49,42 @@ class SSIMHConfig:
 
 
 def low_frequencies(shape: tuple[int, int], beta: float) -> Tensor:
-    """Return which coefficients of `torch.fft.rfft2` of H x W are swapped: `(H, W // 2 + 1)`."""
+    """Return a mask `(H, W // 2 + 1)` of the coefficients of `torch.fft.rfft2` to swap."""
     rows, columns = torch.fft.fftfreq(shape[0]).abs(), torch.fft.rfftfreq(shape[1])
     low: Tensor = (rows[:, None] <= beta) & (columns <= beta)
     return low
 
 
 def swapped(x: Tensor, amplitude: Tensor, low: Tensor) -> Tensor:
-    """Give slices other amplitudes at low frequencies; the phases stay.
+    """Replace the amplitudes of slices at low frequencies; phases do not change.
 
     Parameters
     ----------
     x
         Slices `(S, H, W)`.
     amplitude
-        `(S, H, W // 2 + 1)`: of the reference's slices.
+        `(S, H, W // 2 + 1)`: amplitudes of the reference's slices.
     low
-        `(H, W // 2 + 1)`: where amplitudes are swapped.
+        `(H, W // 2 + 1)`, bool: coefficients to swap.
     """
     spectrum = torch.fft.rfft2(x)
     size = spectrum.abs()
-    # A coefficient that is 0 has no phase, and stays.
+    # A coefficient of 0 has no phase, so it does not change.
     factor = torch.where(low & (size > 0), amplitude / size.clamp_min(1e-12), 1.0)
-    made: Tensor = torch.fft.irfft2(spectrum * factor, s=x.shape[-2:])
-    return made
+    result: Tensor = torch.fft.irfft2(spectrum * factor, s=x.shape[-2:])
+    return result
 
 
 class SSIMH(Method):
     """Swap the amplitudes of low spatial frequencies for those of a target reference.
 
     Guan et al., "Fast image-level MRI harmonization via spectrum analysis", MLMI 2022. The
-    reference's slice at the same place is used, since all scans lie on one grid.
+    reference's slice with the same index is used, since all scans have the same grid.
 
     Attributes
     ----------
     amplitude
-        `(S, H, W // 2 + 1)` float32: of the reference.
+        `(S, H, W // 2 + 1)` float32: amplitudes of the reference.
     """
 
     name = "ssimh"
@@ -103,29 +103,29 @@ class SSIMH(Method):
         self.register_buffer("amplitude", torch.zeros(S, H, W // 2 + 1))
 
     def fit(self, data: FitData, progress: FitProgress) -> None:
-        """Take the amplitudes of the reference, or the mean of those of all training scans."""
-        places = list(range(len(data.target)))
+        """Compute the amplitudes of one scan, or their mean over all training scans."""
+        indices = list(range(len(data.target)))
         if self.config.reference == "scan":
             generator = torch_generator(data.seed, self.name, "reference")
-            places = torch.randint(len(places), (1,), generator=generator).tolist()
-            progress.fact("reference", data.target.subjects[places[0]])
+            indices = torch.randint(len(indices), (1,), generator=generator).tolist()
+            progress.fact("reference", data.target.subjects[indices[0]])
         self.amplitude.zero_()
-        for place in progress.track(places, "ssimh: spectra"):
-            image = data.target.load([place]).images[0].to(self.amplitude)
-            self.amplitude += torch.fft.rfft2(image).abs() / len(places)
+        for index in progress.track(indices, "ssimh: spectra"):
+            image = data.target.load([index]).images[0].to(self.amplitude)
+            self.amplitude += torch.fft.rfft2(image).abs() / len(indices)
 
     def forward(self, scans: Scans) -> Scans:
-        """Harmonise N scans slice by slice; the background stays as it is.
+        """Harmonise N scans slice by slice; the background does not change.
 
-        Every slice keeps the maximum that it had: swapping moves the whole slice's scale,
-        which scaling each slice to [0, 1] has fixed before.
+        Each slice is rescaled to its previous maximum, because swapping changes the scale of
+        the slice, and prepared slices are scaled to [0, 1].
         """
         shape = (scans.images.shape[2], scans.images.shape[3])
         low = low_frequencies(shape, self.config.beta).to(self.amplitude.device)
         results = []
         for image, mask in zip(scans.images, scans.masks, strict=True):
-            made = swapped(image, self.amplitude, low).clamp_min(0) * mask
-            highest, reached = (x.amax(dim=(-2, -1), keepdim=True) for x in (image * mask, made))
-            made = (made * (highest / reached.clamp_min(1e-6))).clamp_max(1)
-            results.append(torch.where(mask & (reached > 0), made, image))
+            result = swapped(image, self.amplitude, low).clamp_min(0) * mask
+            before, after = (x.amax(dim=(-2, -1), keepdim=True) for x in (image * mask, result))
+            result = (result * (before / after.clamp_min(1e-6))).clamp_max(1)
+            results.append(torch.where(mask & (after > 0), result, image))
         return scans.with_images(torch.stack(results) if results else scans.images.clone())

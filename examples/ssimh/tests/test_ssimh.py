@@ -1,4 +1,4 @@
-"""What is swapped, and what must stay."""
+"""SSIMH swaps low amplitudes, and changes neither phases, background nor maxima."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GRID = Grid("tiny", (4, 24, 32), (1.0, 1.0, 1.0))
 
 
 def brains(count, seed=0):
-    """Ellipses with texture, whose slices reach from 0 to 1: `(count, S, H, W)`, and masks."""
+    """Return ellipses with texture, `(count, S, H, W)` in [0, 1], and their masks."""
     random = np.random.default_rng(seed)
     y, x = np.meshgrid(np.linspace(-1, 1, 24), np.linspace(-1, 1, 32), indexing="ij")
     images = random.uniform(0.2, 1, (count, *GRID.shape)) * 0.3 + 0.4 + 0.2 * x
@@ -54,44 +54,42 @@ def scans(seed=1, power=0.5):
     )
 
 
-def test_low_amplitudes_are_the_references_and_phases_and_the_rest_stay():
+def test_only_low_amplitudes_are_replaced():
     x, other = (torch.rand(3, 24, 32, generator=torch.Generator().manual_seed(i)) for i in (0, 1))
     low = low_frequencies((24, 32), 0.1)
-    before, given, after = (
-        torch.fft.rfft2(each) for each in (x, other, swapped(x, torch.fft.rfft2(other).abs(), low))
-    )
-    assert after.abs()[:, low].allclose(given.abs()[:, low], atol=1e-3)
+    reference = torch.fft.rfft2(other).abs()
+    before, after = (torch.fft.rfft2(image) for image in (x, swapped(x, reference, low)))
+    assert after.abs()[:, low].allclose(reference[:, low], atol=1e-3)
     assert torch.polar(before.abs(), after.angle()).allclose(before, atol=1e-3)
     assert after[:, ~low].allclose(before[:, ~low], atol=1e-3)
 
 
-def test_the_square_is_centred_and_grows_from_the_mean_to_everything():
+def test_beta_selects_a_square_of_frequencies_around_zero():
     assert low_frequencies((24, 32), 0.0).nonzero().tolist() == [[0, 0]]
     assert low_frequencies((24, 32), 0.5).all()
-    some = low_frequencies((24, 32), 0.1)  # 2.4 of 24 rows either way, and 3.2 of 32 columns
-    assert some.nonzero()[:, 0].unique().tolist() == [0, 1, 2, 22, 23]
-    assert some.nonzero()[:, 1].unique().tolist() == [0, 1, 2, 3]
+    low = low_frequencies((24, 32), 0.1)  # up to 2.4 of 24 rows, and 3.2 of 32 columns
+    assert low.nonzero()[:, 0].unique().tolist() == [0, 1, 2, 22, 23]
+    assert low.nonzero()[:, 1].unique().tolist() == [0, 1, 2, 3]
 
 
-def test_the_reference_itself_stays_as_it_is(target):
+def test_the_reference_scan_does_not_change(target):
     method, facts = fitted(target, reference="scan")
-    place = target.subjects.index(facts["reference"])
-    itself = target.load([place])
-    assert method(itself).images.allclose(itself.images, atol=1e-5)
+    reference = target.load([target.subjects.index(facts["reference"])])
+    assert method(reference).images.allclose(reference.images, atol=1e-5)
 
 
-def test_the_mean_of_all_scans_is_the_reference(target):
+def test_the_default_reference_is_the_mean_over_scans(target):
     method, _ = fitted(target)
-    each = torch.fft.rfft2(target.load(range(5)).images).abs()
-    assert method.amplitude.allclose(each.mean(dim=0), atol=1e-3)
+    amplitudes = torch.fft.rfft2(target.load(range(5)).images).abs()
+    assert method.amplitude.allclose(amplitudes.mean(dim=0), atol=1e-3)
 
 
 def test_slices_keep_background_and_maximum(target):
-    given = scans()
-    made = fitted(target, beta=0.1)[0](given).images
-    assert torch.equal(made[~given.masks], given.images[~given.masks])
-    assert made.amax(dim=(-2, -1)).allclose(given.images.amax(dim=(-2, -1)), atol=1e-6)
-    assert not made.allclose(given.images, atol=1e-2)
+    source = scans()
+    result = fitted(target, beta=0.1)[0](source).images
+    assert torch.equal(result[~source.masks], source.images[~source.masks])
+    assert result.amax(dim=(-2, -1)).allclose(source.images.amax(dim=(-2, -1)), atol=1e-6)
+    assert not result.allclose(source.images, atol=1e-2)
 
 
 def test_beta_acts_when_harmonising(target):
