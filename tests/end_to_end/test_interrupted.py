@@ -130,7 +130,7 @@ def test_killed_at_twenty_moments(start, command, tmp_path, executor):
 
 
 @pytest.mark.timeout(1800)
-def test_a_disk_that_goes_away_and_comes_back(start, command, tmp_path):
+def test_a_run_survives_a_temporary_loss_of_the_disk(start, command, tmp_path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "home").mkdir()
     mount = ["mount", "--bind", str(tmp_path / "disk"), str(tmp_path / "home")]

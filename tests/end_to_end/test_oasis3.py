@@ -148,7 +148,7 @@ def test_pairs_are_the_nearest_sessions_rigidly_registered(oasis3, monkeypatch) 
     assert pairs[0].subjects == pairs[1].subjects
 
 
-def test_the_recipe_is_changed_by_one_beside_it(oasis3, tmp_path) -> None:
+def test_a_second_recipe_changes_the_first(oasis3, tmp_path) -> None:
     root, _ = oasis3
     mine = tmp_path / "mine.toml"
     mine.write_text(

@@ -140,7 +140,7 @@ def test_a_matrix_runs_as_job_arrays(cluster, command, tmp_path):
     assert "identity" in shown
 
 
-def test_a_job_that_loses_its_place_goes_on_later(cluster, start, tmp_path):
+def test_a_preempted_job_resumes_later(cluster, start, tmp_path):
     hangs = tmp_path / "hangs"
     hangs.write_text("")
     process = start(*arguments("hangs"), HANGS_WHILE=str(hangs), **cluster)

@@ -7,7 +7,7 @@ import pytest
 from harmbench import UserError, load_fitted
 
 
-def test_load_fitted_looks_in_the_home_folder_of_the_environment(tmp_path, monkeypatch):
+def test_load_fitted_uses_the_home_folder_of_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path / "default"))
     with pytest.raises(UserError, match="default/fits"):
         load_fitted("abc")

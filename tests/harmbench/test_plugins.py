@@ -200,7 +200,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_plugin_costs_itself_and_is_named(name, home, install):
+def test_a_broken_plugin_is_named_and_does_not_affect_others(name, home, install):
     code, expected = BROKEN[name]
     install(name, code)
     registry = Registry.discover()
@@ -250,7 +250,7 @@ def test_files_and_the_user_folder_are_searched(home):
     assert "sample-last" in registry.entries("tasks", ("a", "b"))
 
 
-def test_a_plugin_file_that_is_not_there_is_an_error(home):
+def test_a_missing_plugin_file_is_an_error(home):
     with pytest.raises(UserError, match="no plugin file 'nowhere.py'"):
         Registry.discover([Path("nowhere.py")])
 
@@ -280,7 +280,7 @@ def test_an_unknown_name_gets_a_suggestion(home):
 
 
 @pytest.mark.parametrize("reference", ["no colon", "harmbench.errors:NoSuchClass"])
-def test_a_wrong_reference_is_told(reference):
+def test_a_wrong_reference_is_an_error(reference):
     with pytest.raises(UserError, match="form 'module:Class'|no class 'NoSuchClass'"):
         Lazy(reference).load()
 
@@ -299,7 +299,7 @@ def test_two_files_of_one_name_do_not_meet(home, tmp_path):
     assert [entries[name].load().summary for name in ("first", "second")] == ["first", "second"]
 
 
-def test_a_class_whose_module_fails_is_told_with_its_plugin(home, install):
+def test_an_error_of_a_class_names_its_plugin(home, install):
     install(
         "late_failure",
         """

@@ -138,7 +138,7 @@ def test_discriminator_judges_patches_of_70_pixels():
 
 
 @pytest.mark.parametrize("blocks", [0, 2])
-def test_generator_sees_as_far_as_its_layers_reach(blocks):
+def test_receptive_field_of_the_generator(blocks):
     first, last = influence(without_normalization(Generator(1, blocks, True)), 128, 64)
     # On either side, by hand: 3 of the last convolution, then at half, at a quarter (two for
     # each block) and back; the cells of transposed convolutions make it uneven by up to 3.

@@ -32,7 +32,7 @@ def test_it_gains_over_unchanged_scans(task, small_cohort) -> None:
     assert mean_psnr(fitted(Scale, data), data) > mean_psnr(fitted(Identity, data), data)
 
 
-def test_empty_scans_stay_empty(small_cohort) -> None:
+def test_empty_scans_do_not_change(small_cohort) -> None:
     data = Exp().setup(small_cohort, 0)
     scans = data.test.load([0, 1])
     scans.images[0] = 0

@@ -55,12 +55,12 @@ def test_share_and_scatter_of_fields(summary):
     assert site["field_common_share"] == pytest.approx(variance / (variance + 0.02**2), abs=0.05)
 
 
-def test_what_all_sites_share_is_removed(summary):
+def test_the_common_part_of_all_sites_is_removed(summary):
     # Half of the difference of two independent fields of 0.06 is left.
     assert summary["b"]["site"]["field_site_sd"] == pytest.approx(0.06 / 2**0.5, rel=0.2)
 
 
-def test_scatter_between_sessions_where_there_are_any(summary):
+def test_scatter_between_sessions_needs_repeated_sessions(summary):
     assert summary["a"]["site"]["repeat_field_scatter"] == pytest.approx(0.02, rel=0.05)
     assert summary["a"]["site"]["repeat_mask_dice"] == 1
     assert "repeats" not in summary["b"]["site"]

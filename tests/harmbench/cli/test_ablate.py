@@ -18,7 +18,7 @@ TINY_COHORT = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny",
         "--plugin", PLUGINS / "ablated_methods.py")  # fmt: skip
 
 
-def test_variants_share_a_fit_and_the_table_holds_what_is_stored(inside, tmp_path, monkeypatch):
+def test_variants_share_a_fit_and_the_table_contains_stored_results(inside, tmp_path, monkeypatch):
     log = tmp_path / "fits"
     monkeypatch.setenv("CURVED_LOG", str(log))
     # This cohort has one validation subject, too few for an interval.
@@ -112,7 +112,7 @@ def test_a_variant_that_fails_has_no_number_and_its_reason_below(inside):
     assert "* control: the floor, for scale." in table
 
 
-def test_what_no_cell_has_is_said(inside):
+def test_a_metric_without_values_is_reported(inside):
     code, table, _ = inside("ablate", "curved", "-t", "site-elsewhere", *TINY_COHORT)
     assert code == 0
     assert "psnr: no cell has a number" in table
@@ -131,5 +131,5 @@ def test_what_no_cell_has_is_said(inside):
         (["curved", "--set", "curved.lift=3"], "curved.lift must be at most 1"),
     ],
 )  # fmt: skip
-def test_each_mistake_has_its_line(mistake, arguments, message):
+def test_each_mistake_has_a_one_line_error(mistake, arguments, message):
     assert message in mistake("ablate", *arguments, *TINY_COHORT)

@@ -128,7 +128,7 @@ def dicom(folder: Path) -> Path:
     ],
     ids=str,
 )
-def test_each_mistake_has_its_line(
+def test_each_mistake_has_a_one_line_error(
     mistake, tmp_path, monkeypatch, arguments: tuple[str, ...], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

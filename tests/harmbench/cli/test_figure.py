@@ -64,5 +64,5 @@ def test_without_a_name_the_figures_are_listed(draw, inside, monkeypatch):
         (["sample-figure", "--seed", "-1"], "Invalid value for '--seed'"),
     ],
 )
-def test_each_mistake_has_its_line(mistake, arguments, message):
+def test_each_mistake_has_a_one_line_error(mistake, arguments, message):
     assert message in mistake("figure", *arguments, *TINY_COHORT)

@@ -183,7 +183,7 @@ def test_existing_output_is_kept_and_that_of_another_method_refused(inside, scan
     assert inside(*asked, "left")[0] == 2
 
 
-def test_a_folder_becomes_a_derivative_and_the_bad_scan_is_left_out(inside, study, tmp_path):
+def test_a_folder_becomes_a_derivative_without_the_bad_scan(inside, study, tmp_path):
     bad = study / "sub-b" / "anat" / "sub-b_T1w.nii.gz"
     bad.write_bytes(bad.read_bytes()[:2000])
     asked = ("harmonize", study, "-o", study / "derivatives" / "left", "-m", "left",
@@ -331,12 +331,14 @@ def test_a_bad_scan_gets_one_line_and_leaves_nothing(mistake, scan, tmp_path, ki
     ],
     ids=lambda value: None if isinstance(value, list) else value[:30],
 )
-def test_each_mistake_has_its_line(mistake, scan, tmp_path, monkeypatch, arguments, message):
+def test_each_mistake_has_a_one_line_error(
+    mistake, scan, tmp_path, monkeypatch, arguments, message
+):
     monkeypatch.chdir(tmp_path)
     assert message in mistake("harmonize", *arguments)
 
 
-def test_a_bias_field_is_taken_off_for_the_method_and_is_no_change(inside, scan, tmp_path):
+def test_a_bias_field_is_removed_for_the_method_only(inside, scan, tmp_path):
     out = tmp_path / "out.nii.gz"
     code, _, err = inside("harmonize", scan, "-o", out, "-m", "identity", "--no-figure", "--n4")
     assert code == 0, err
@@ -364,7 +366,7 @@ def test_a_head_is_harmonized_as_a_head_where_that_is_asked_for(inside, scan, tm
     assert record["VoxelsChanged"] > 1.3 * brain.sum()
 
 
-def test_a_method_that_fails_is_named_and_costs_its_scan(inside, study):
+def test_a_failing_method_is_named_and_its_scan_left_out(inside, study):
     code, out, err = inside("harmonize", study, "-o", "out", "-m", "out-of-range", "--jobs", "1",
                             "--plugin", PLUGINS / "odd_methods.py")  # fmt: skip
     assert code == 1

@@ -24,7 +24,7 @@ def board(inside):
     return inside
 
 
-def test_what_was_run_is_shown_compared_and_exported(board, tmp_path, monkeypatch):
+def test_runs_are_shown_compared_and_exported(board, tmp_path, monkeypatch):
     _, shown, _ = board("leaderboard", "--metric", "psnr", "--metric", "wasserstein")
     assert "psnr in dB (higher is better) on cohort tiny [real scans], quick preset" in shown
     assert "significance" not in shown  # a single ranked method is not tested
@@ -75,7 +75,7 @@ def test_what_was_run_is_shown_compared_and_exported(board, tmp_path, monkeypatc
         (("export", "-o", "scores.txt"), "must end in .parquet or .csv"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(board, asked, complaint):
+def test_a_mistake_has_a_one_line_error(board, asked, complaint):
     code, out, errors = board(*asked)
     assert (code, out) == (2, "")
     assert complaint in errors

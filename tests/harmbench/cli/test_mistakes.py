@@ -45,7 +45,7 @@ RUN = ("run", "-m", "identity", "-t", "sim-exp", "--plugin", PLUGINS / "tiny_coh
     ],
     ids=lambda value: None if isinstance(value, list) else value[:30],
 )
-def test_each_mistake_has_its_line(mistake, arguments, message):
+def test_each_mistake_has_a_one_line_error(mistake, arguments, message):
     assert message in mistake(*arguments)
 
 

@@ -31,7 +31,7 @@ def test_every_kind_of_method_holds_to_the_contract(inside, tmp_path, needs):
     assert code == 0, out
 
 
-def test_what_is_written_is_clean(inside, tmp_path):
+def test_generated_files_pass_the_linter(inside, tmp_path):
     for needs in NEEDS:
         inside("new", "method", f"of-{needs}", "--needs", needs)
     inside("new", "task", "my-task")

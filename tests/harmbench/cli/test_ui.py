@@ -30,7 +30,7 @@ def ran(inside, tmp_path):
     return tmp_path / "home"
 
 
-def test_the_report_is_written_from_what_was_run(ran, inside, tmp_path):
+def test_the_report_contains_the_recorded_runs(ran, inside, tmp_path):
     code, out, _ = inside("report", "-o", tmp_path / "out")
     assert code == 0
     assert out == f"7 pages written; open {tmp_path / 'out' / 'index.html'}\n"
@@ -73,7 +73,7 @@ def test_the_experiment_is_described_and_its_runs_are_addressed(ran):
     )
 
 
-def test_there_is_nothing_to_open_before_anything_was_run(mistake):
+def test_ui_is_an_error_before_the_first_run(mistake):
     assert "harmbench run -m identity" in mistake("ui", "--no-browser")
     assert "harmbench run -m identity" in mistake("report")
 

@@ -52,7 +52,7 @@ def test_no_public_attribute_leads_to_files_or_to_the_transform(small_cohort):
     assert "Darker" not in repr(scans)
 
 
-def test_labels_that_were_removed_do_not_come_back(small_cohort):
+def test_removed_labels_are_not_loaded_again(small_cohort):
     bare = small_cohort.scans("target", "train").without_labels()
     with pytest.raises(TypeError, match="labelled"):
         dataclasses.replace(bare, labelled=True)

@@ -82,7 +82,7 @@ def test_the_stack_covers_the_brain_and_holds_the_grid_s_slices_as_a_cohort_does
 
 
 @pytest.mark.parametrize("name", ["minmax", "percentile", "zscore", "whitestripe"])
-def test_the_unit_is_what_the_normalisation_divided_by(head, name):
+def test_the_unit_is_the_divisor_of_the_normalisation(head, name):
     volume, registration = head
     stack = whole_stack(crop_brain(volume), registration, GRID)
     normalized = NORMALIZATIONS[name](stack.images, stack.masks)
@@ -93,7 +93,7 @@ def test_the_unit_is_what_the_normalisation_divided_by(head, name):
         assert np.ptp(rest[inside[k]]) < 1e-3 * stack.images[k].max()
 
 
-def test_one_bright_artery_does_not_decide_what_is_white(head):
+def test_a_bright_artery_does_not_change_the_unit(head):
     volume, registration = head
     stack = whole_stack(crop_brain(volume), registration, GRID)
     size = GRID.shape[0]
@@ -107,7 +107,7 @@ def test_one_bright_artery_does_not_decide_what_is_white(head):
     assert before[stack.first : stack.first + size] == pytest.approx(own, rel=0.1)
 
 
-def test_a_change_comes_back_to_the_place_it_was_made_at(head):
+def test_a_change_is_mapped_back_to_its_position(head):
     """A linear function of MNI152 coordinates is interpolated exactly, so any shift shows."""
     volume, registration = head
     brain = crop_brain(volume)

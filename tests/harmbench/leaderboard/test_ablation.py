@@ -54,7 +54,7 @@ def table(results, published=PAPER):
     return found
 
 
-def test_differences_are_taken_subject_by_subject():
+def test_differences_are_paired_by_subject():
     found = table(
         [(job(BASELINE, "a"), done(p=20.0, q=30.0)), (job("no flow", "a"), done(p=19.0, q=28.0))]
     )
@@ -86,7 +86,7 @@ def test_a_failed_baseline_leaves_values_without_differences():
     assert found.rows["no flow"]["a"].difference is None
 
 
-def test_what_the_paper_has_comes_first_in_its_order_with_its_differences():
+def test_published_tasks_come_first_in_the_papers_order():
     results = [(job(title, task), done(p=20.0, q=21.0))
                for task in ("c", "a", "b") for title in (BASELINE, "no flow")]  # fmt: skip
     found = table(results)

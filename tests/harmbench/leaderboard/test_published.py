@@ -52,7 +52,7 @@ def test_where_a_paper_has_no_number_nothing_is_shown():
     assert references(registry, board("psnr", "sim-exp", method="nowhere")) == []
 
 
-def test_what_is_found_without_the_method_is_what_the_method_has():
+def test_published_tables_are_found_without_loading_the_method():
     for entry in Registry.discover().entries("methods").values():
         assert printed_of(entry) == vars(entry.load()).get("published")
 

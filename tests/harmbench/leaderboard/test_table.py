@@ -152,7 +152,7 @@ def test_mean_ranks_count_a_missing_task_as_the_last(board):
     assert row(board, "identity").rank is None
 
 
-def test_the_interval_of_a_mean_rank_says_what_resampling_subjects_changes(board):
+def test_the_interval_of_a_mean_rank_resamples_subjects(board):
     weak = row(board, "weak").rank
     assert (weak.low, weak.high) == pytest.approx((13 / 3, 13 / 3))
     good, wobbly = row(board, "good").rank, row(board, "wobbly").rank
@@ -225,7 +225,7 @@ def test_a_rescan_is_the_reference_line_of_its_tasks_and_scores_may_exceed_1(
     assert row(only_rescan, "rescan").role == row(only_rescan, "oracle").role == "reference line"
 
 
-def test_what_is_not_comparable_is_on_no_board_with_the_others(store, board):
+def test_cells_that_are_not_comparable_have_separate_boards(store, board):
     assert "other" not in {row.label for row in board.rows}
     runs = reader.runs(store, ["psnr"])
     found = list(boards(runs, list(measures(runs).values())))
@@ -240,7 +240,7 @@ def test_what_is_not_comparable_is_on_no_board_with_the_others(store, board):
     assert [each.edition for each in found if "OLDER test data" in each.title] == [1]
 
 
-def test_what_is_missing_is_blank_counted_and_told(board):
+def test_missing_scores_are_blank_counted_and_noted(board):
     assert "c" not in row(board, "specialist").scores
     assert row(board, "specialist").n_scored == 1
     lines = notes(board)

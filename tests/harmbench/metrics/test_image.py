@@ -142,7 +142,7 @@ def test_slice_without_foreground_does_not_count(metric: image.ImageMetric) -> N
 
 
 @pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.name)
-def test_scans_do_not_mix_and_stay_untouched(metric: image.ImageMetric) -> None:
+def test_scans_are_measured_separately_and_not_changed(metric: image.ImageMetric) -> None:
     random = np.random.default_rng(1)
     x, y = (torch.from_numpy(random.random((3, 2, 8, 13), dtype=np.float32)) for _ in range(2))
     masks = torch.from_numpy(random.random(x.shape) < 0.5)

@@ -11,7 +11,7 @@ from harmbench.preprocessing.nifti_read import Volume
 from helpers.volumes import sampled
 
 
-def test_a_field_that_was_laid_over_a_brain_comes_off() -> None:
+def test_a_simulated_bias_field_is_removed() -> None:
     affine = np.diag([2.5, 2.5, 2.5, 1.0])
     affine[:3, 3] = [-80, -110, -75]
     data = sampled(np.eye(4), affine, (64, 76, 64)).astype(np.float32)

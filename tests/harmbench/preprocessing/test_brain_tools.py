@@ -171,7 +171,7 @@ def test_masks_are_cut_by_hd_bet_as_by_synthstrip(study: Any, tools: Tools) -> N
 
 
 @pytest.mark.usefixtures("one_core")
-def test_without_a_tool_there_is_one_error_that_names_the_options(study: Any, tools: Tools) -> None:
+def test_without_a_tool_one_error_names_the_options(study: Any, tools: Tools) -> None:
     tools.install("hd-bet")
     study.add("E", "here", head_of(coarse()))
     with pytest.raises(UserError) as caught:
@@ -186,7 +186,7 @@ def test_without_a_tool_there_is_one_error_that_names_the_options(study: Any, to
 
 
 @pytest.mark.usefixtures("one_core")
-def test_a_tool_that_fails_costs_its_scan_and_is_named(study: Any, tools: Tools) -> None:
+def test_the_scan_of_a_failed_tool_is_left_out_with_the_reason(study: Any, tools: Tools) -> None:
     for subject in ("C", "D"):
         study.add(subject, "there", brain_of(coarse()))
     study.add("E", "here", brain_of(coarse(12)))
@@ -205,7 +205,7 @@ def test_a_tool_that_fails_costs_its_scan_and_is_named(study: Any, tools: Tools)
         ("#!/nowhere/python\n", "cannot be started"),
     ],
 )
-def test_a_tool_that_does_nothing_is_told(
+def test_a_tool_without_output_is_an_error(
     tmp_path: Path, tools: Tools, text: str, reason: str
 ) -> None:
     tools.install("mri_synthstrip", text)
@@ -258,7 +258,7 @@ def test_heads_that_are_kept_keep_all_that_is_not_air(tools: Tools, tree: Any, h
     assert masks[0, 2].float().mean() > 0.6  # a head fills the grid's middle slice
 
 
-def test_what_makes_no_sense_together_is_refused() -> None:
+def test_contradictory_options_are_refused() -> None:
     with pytest.raises(UserError, match="no brain to extract"):
         PrepareOptions("hd-bet", heads=True)
     with pytest.raises(UserError, match="did you mean 'hd-bet'"):

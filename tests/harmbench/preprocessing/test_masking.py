@@ -37,7 +37,7 @@ def test_a_mask_file_sets_everything_outside_to_zero(tmp_path: Path) -> None:
     assert np.array_equal(scan.brain.crop(scan.volume.data), scan.brain.image.data)
 
 
-def test_an_extracted_brain_stays_as_it_is(tmp_path: Path) -> None:
+def test_an_extracted_brain_does_not_change(tmp_path: Path) -> None:
     scan = masked(tmp_path, ball(), EIGHT)
     assert np.array_equal(scan.volume.data, ball())
     assert scan.content == "scan"
@@ -53,7 +53,7 @@ def test_an_extracted_brain_stays_as_it_is(tmp_path: Path) -> None:
         (ball(), np.diag([3.0, 3.0, 3.0, 1.0]), r"only 0\.07 L.*voxel sizes"),
     ],
 )
-def test_what_is_no_brain_is_named_with_the_reason(
+def test_a_volume_without_a_brain_is_refused_with_the_reason(
     tmp_path: Path, data: np.ndarray, affine: np.ndarray, reason: str, with_mask: bool
 ) -> None:
     mask = np.ones(data.shape, bool) if with_mask else None

@@ -25,7 +25,7 @@ def save(path: Path, data: np.ndarray, affine: np.ndarray = EIGHT) -> Path:
     return path
 
 
-def test_a_volume_comes_in_canonical_orientation(tmp_path: Path) -> None:
+def test_a_volume_has_canonical_orientation(tmp_path: Path) -> None:
     data = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
     # Axes run to posterior, superior and right.
     affine = np.array([[0, 0, 3, -5], [-1, 0, 0, 7], [0, 2, 0, 1], [0, 0, 0, 1.0]])
@@ -89,7 +89,7 @@ def test_a_file_cut_short_is_a_bad_scan(tmp_path: Path, kept: float, ending: str
         load_volume(path)
 
 
-def test_what_is_no_file_or_no_image_is_a_bad_scan(tmp_path: Path) -> None:
+def test_a_missing_or_unreadable_file_is_a_bad_scan(tmp_path: Path) -> None:
     with pytest.raises(BadScanError, match="is missing"):
         load_volume(tmp_path / "none.nii.gz")
     (tmp_path / "link.nii.gz").symlink_to(tmp_path / "not-fetched")
@@ -100,7 +100,7 @@ def test_what_is_no_file_or_no_image_is_a_bad_scan(tmp_path: Path) -> None:
         load_volume(tmp_path / "text.nii")
 
 
-def test_labels_must_lie_on_the_voxels_of_their_scan(tmp_path: Path) -> None:
+def test_labels_must_have_the_voxels_of_their_scan(tmp_path: Path) -> None:
     scan = load_volume(save(tmp_path / "scan.nii", ball()))
     good = load_labels(save(tmp_path / "good.nii", (ball() > 0).astype(np.uint8)), scan)
     assert good.data.max() == 1

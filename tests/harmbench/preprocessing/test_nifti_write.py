@@ -72,7 +72,7 @@ def test_intensities_are_stored_with_the_file_s_own_slope(tmp_path):
     np.testing.assert_allclose(after - before, 7.0, atol=1e-9)  # to the nearest half
 
 
-def test_what_the_type_cannot_hold_is_clipped_and_counted(tmp_path):
+def test_values_out_of_the_types_range_are_clipped_and_counted(tmp_path):
     native = load_native(write(tmp_path / "scan.nii", np.uint8))
     change = np.zeros_like(native.volume.data)
     change[0, 0, 0], change[1, 1, 1], change[2, 2, 2] = 300, -300, 1
@@ -83,14 +83,14 @@ def test_what_the_type_cannot_hold_is_clipped_and_counted(tmp_path):
     assert after[2, 2, 2] == native.volume.data[2, 2, 2] + 1
 
 
-def test_what_was_below_zero_stays_where_it_was(tmp_path):
+def test_negative_values_do_not_change(tmp_path):
     native = load_native(write(tmp_path / "scan.nii", np.float32, slope=1, inter=-1000))
     assert (native.volume.data < 0).all()
     _, after, _ = native.with_change(np.full_like(native.volume.data, -5))
     np.testing.assert_array_equal(after, native.volume.data)
 
 
-def test_the_mask_lies_on_the_scan_s_voxels(tmp_path):
+def test_the_mask_has_the_scans_voxels(tmp_path):
     native = load_native(write(tmp_path / "scan.nii.gz", np.int16, slope=0.5, inter=-3))
     mask = native.volume.data > 50
     found = reread(native.mask_file(mask), tmp_path / "mask.nii")
@@ -111,7 +111,7 @@ def test_a_scan_with_a_fourth_axis_of_one_keeps_it(tmp_path):
     np.testing.assert_array_equal(found.get_fdata(), values + 2)
 
 
-def test_what_is_no_nifti_file_is_refused(tmp_path):
+def test_other_file_formats_are_refused(tmp_path):
     nib.save(nib.MGHImage(np.ones(SHAPE, np.float32), np.eye(4)), tmp_path / "scan.mgz")
     with pytest.raises(BadScanError, match=r"scan.mgz.*MGHImage.*convert it first"):
         load_native(tmp_path / "scan.mgz")

@@ -61,7 +61,7 @@ def test_minmax_is_the_paper_s() -> None:
     assert NORMALIZATIONS["minmax"].key(()) == ()
 
 
-def test_percentile_and_zscore_are_what_they_say() -> None:
+def test_percentile_and_zscore_have_their_defining_properties() -> None:
     image, mask = brain()
     high = np.percentile(image[mask], 99.5)
     np.testing.assert_allclose(
@@ -96,7 +96,7 @@ def test_nyul_brings_landmarks_to_the_standard() -> None:
     assert np.isfinite(way(flat, mask, standard)).all()
 
 
-def test_an_unknown_one_is_told() -> None:
+def test_an_unknown_normalisation_raises_an_error() -> None:
     with pytest.raises(UserError, match="no normalisation 'nyull'; did you mean 'nyul'"):
         normalization("nyull")
 

@@ -67,7 +67,7 @@ def test_registration_is_repeatable_to_the_bit() -> None:
     assert register(brain) == register(brain)
 
 
-def test_what_is_no_brain_does_not_register() -> None:
+def test_registration_fails_without_a_brain() -> None:
     ball = np.indices((40, 40, 40)) - 20
     noise = np.random.default_rng(0).uniform(1, 2, (40, 40, 40))
     data = np.where((ball**2).sum(axis=0) < 15**2, noise, 0).astype(np.float32)

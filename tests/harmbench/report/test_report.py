@@ -210,9 +210,7 @@ def test_numbers_on_the_pages_are_the_boards(pages, group):
     assert found == 2 * len(GAINS)
 
 
-def test_a_task_has_intervals_differences_subjects_and_costs_as_figures_that_plotly_takes(
-    pages, group
-):
+def test_a_task_page_has_valid_plotly_figures(pages, group):
     import plotly.graph_objects as go
 
     page = pages[Path(group.slug) / group.files["a"]]
@@ -232,7 +230,7 @@ def test_a_task_has_intervals_differences_subjects_and_costs_as_figures_that_plo
     assert {"time to fit [s]", "psnr by identity"} <= drawn
 
 
-def test_what_failed_and_what_was_skipped_is_told_with_its_reason(pages, group):
+def test_failed_and_skipped_cells_have_their_reasons(pages, group):
     page = pages[Path(group.slug) / "failures.html"]
     assert "RuntimeError: boom" in page.text
     assert "Traceback: <i>line 3</i>" in page.text
@@ -372,7 +370,7 @@ def test_files_of_like_names_are_kept_apart():
     assert all(re.fullmatch(r"[a-z0-9][a-z0-9.-]*", name) for name in names)
 
 
-def test_what_a_paper_printed_stands_apart(tmp_path, monkeypatch):
+def test_published_numbers_are_separate_from_ours(tmp_path, monkeypatch):
     home = tmp_path / "home"
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     recorder = MlflowRecorder(home, "harmbench run")

@@ -89,7 +89,7 @@ def test_one_subject_has_no_interval(value: float) -> None:
     assert math.isnan(found.high)
 
 
-def test_nobody() -> None:
+def test_a_bootstrap_without_values_is_nan() -> None:
     found = bootstrap([math.nan])
     assert found.n == 0
     assert math.isnan(found.mean)

@@ -77,7 +77,7 @@ def test_holm_as_worked_by_hand():
     assert holm([0.9, 0.8]).tolist() == [1.0, 1.0]
 
 
-def test_differences_are_taken_on_seeds_in_common_and_equal_infinities_are_equal():
+def test_differences_use_common_seeds_and_equal_infinities_are_equal():
     one = np.array([[1.0, math.inf, 5.0, 2.0], [3.0, math.inf, math.nan, math.nan]])
     other = np.array([[0.0, math.inf, 1.0, math.nan], [math.nan, 7.0, 1.0, 9.0]])
     assert paired_differences(one, other).tolist()[:3] == [1.0, math.inf, 4.0]

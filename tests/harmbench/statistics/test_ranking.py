@@ -17,7 +17,7 @@ def subjects(*columns):
     return np.array(columns, dtype=float).T[None]
 
 
-def test_tiers_share_who_cannot_be_told_from_the_best_of_each():
+def test_methods_that_do_not_differ_from_the_best_share_its_tier():
     base = np.arange(8.0)
     noise = np.array([1, -1, 2, -2, 3, -3, 4, -4.5]) / 10
     table = subjects(base - 5, base + noise, base, base - 5 + noise)
@@ -49,7 +49,7 @@ def test_who_is_ahead_of_the_best_in_ranks_is_in_its_tier():
     assert [tier for tier, _ in found] == [1, 1]
 
 
-def test_without_methods_there_are_no_tiers():
+def test_there_are_no_tiers_without_methods():
     assert tiers(np.empty((1, 3, 0)), higher_is_better=True) == []
 
 

@@ -22,7 +22,7 @@ def test_subjects_are_written_and_read_back():
     assert decode(found[""], found["mae"])[0] == ('ö"2',)
 
 
-def test_a_run_that_tells_of_nobody_has_no_subjects():
+def test_a_run_without_subject_values_has_no_subjects():
     assert decode("", "")[0] == ()
     assert decode('["p"]', "")[0] == ()
     assert decode('["p"]', "1.0,2.0")[0] == ()

@@ -40,7 +40,7 @@ def by_key(home):
     return {entry.key: entry for entry in stored(home)}
 
 
-def test_entries_say_what_they_are(home):
+def test_entries_have_titles_and_sizes(home):
     entries = by_key(home)
     assert set(entries) == {"used", "unused", "cell", "begun", "done"}
     assert entries["used"].title == "unet on target, seed 0"
@@ -61,7 +61,7 @@ def test_checksums_are_those_of_sha256sum(home):
     assert "state.safetensors: OK" in done.stdout
 
 
-def test_what_was_changed_is_found(home):
+def test_changed_files_are_faults(home):
     assert [list(faults(entry)) for entry in stored(home)] == [[], [], [], [], []]
     folder = home / "fits" / "used"
     with (folder / "state.safetensors").open("r+b") as stream:
@@ -75,7 +75,7 @@ def test_what_was_changed_is_found(home):
     assert entry.title == "damaged"
 
 
-def test_what_may_go_meets_every_condition(home):
+def test_pruned_entries_meet_every_condition(home):
     old = time.time() - 10 * 24 * 3600
     os.utime(home / "fits" / "used", (old, old))
 
@@ -93,7 +93,7 @@ def test_what_may_go_meets_every_condition(home):
     assert keys(damaged=True) == []
 
 
-def test_what_is_removed_is_gone(home):
+def test_removed_entries_no_longer_exist(home):
     for key in ("unused", "done"):
         remove(by_key(home)[key])
     assert set(by_key(home)) == {"used", "cell", "begun"}

@@ -36,7 +36,7 @@ def failed(found):
 @pytest.mark.parametrize(
     "sample", [*broken_methods.BROKEN, *broken_tasks.BROKEN], ids=lambda sample: sample.__name__
 )
-def test_exactly_what_a_sample_breaks_fails(sample):
+def test_a_sample_fails_exactly_its_own_check(sample):
     found = outcomes(sample)
     assert failed(found) == {sample.fails}
     text = found[sample.fails].text
@@ -67,7 +67,7 @@ def test_every_check_has_a_sample_that_fails_it():
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_what_stays_on_the_cpu_fails():
+def test_a_method_that_stays_on_the_cpu_fails():
     assert failed(outcomes(broken_methods.StaysOnTheCPU)) == {"gpu"}
 
 

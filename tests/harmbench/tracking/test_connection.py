@@ -20,7 +20,7 @@ from harmbench.tracking.connection import connect
         pytest.param(300_000, marks=pytest.mark.slow),
     ],
 )
-def test_a_store_whose_creation_was_killed_is_created_again(tmp_path, monkeypatch, size):
+def test_an_incompletely_created_store_is_created_again(tmp_path, monkeypatch, size):
     home = tmp_path / "home"
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     code = (

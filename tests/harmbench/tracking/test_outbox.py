@@ -66,7 +66,7 @@ def recorded(home):
     return [] if table.empty else sorted(zip(table["task"], table["status"], strict=True))
 
 
-def test_what_has_arrived_is_crossed_out(home):
+def test_sent_records_leave_the_outbox(home):
     messages = []
     box = outbox(home, messages)
     box.after_cell(cell("a"), stored(home, cell("a")))
@@ -74,7 +74,7 @@ def test_what_has_arrived_is_crossed_out(home):
     assert recorded(home) == [("domain1", "done")]
 
 
-def test_what_nobody_took_is_kept_and_sent_once(home, monkeypatch):
+def test_unsent_records_are_kept_and_sent_once(home, monkeypatch):
     messages = []
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # the port that discards
     box = outbox(home, messages)

@@ -133,7 +133,7 @@ def test_files_of_a_run_can_be_fetched(home):
     assert reader.artifact(home, run_id, "traceback.txt").read_text() == "boom"
 
 
-def test_the_client_reads_what_the_file_says(home, monkeypatch):
+def test_the_client_and_the_file_give_the_same_runs(home, monkeypatch):
     from_file = reader.runs(home)
     # With a parameter it is no plain file any more.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}?timeout=30")
@@ -177,7 +177,9 @@ def server(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_server_tells_the_same_and_is_asked_for_what_is_new_alone(server, tmp_path, monkeypatch):
+def test_a_server_gives_the_same_runs_and_only_new_runs_are_requested(
+    server, tmp_path, monkeypatch
+):
     home = tmp_path / "mine"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     assert reader.runs(home).empty

@@ -63,7 +63,7 @@ def recorded(home, key: str):
     return list(client.search_runs([experiment], f"tags.cell = '{key}'"))
 
 
-def test_a_cell_becomes_one_nested_run_with_everything_in_it(recorder, home):
+def test_a_cell_becomes_one_nested_run_with_all_records(recorder, home):
     which = cell("k-whole")
     recorder.record(which, finished(home, which), "entry-66")
     recorder.close(failed=False)
@@ -116,7 +116,7 @@ def test_curves_are_recorded_with_their_steps(recorder, home):
     assert "curves.csv" in {item.path for item in client.list_artifacts(run.info.run_id)}
 
 
-def test_long_curves_are_thinned_out_evenly_to_what_one_call_takes(recorder, home):
+def test_long_curves_are_thinned_evenly_to_the_limit_of_a_call(recorder, home):
     curves = tuple(
         CurvePoint(step, name, float(step))
         for step in range(1, 1201)
@@ -207,7 +207,7 @@ def test_skips_and_failures_are_recorded_with_their_reason(recorder, home):
     assert [item.path for item in client.list_artifacts(fail.info.run_id)] == ["traceback.txt"]
 
 
-def test_runs_are_read_back_with_what_is_not_finite(recorder, home):
+def test_runs_are_read_back_with_infinity_and_nan(recorder, home):
     which = cell("k-read", label="readable")
     recorder.record(which, finished(home, which), "entry-203")
     row = runs(home).set_index("cell").loc["k-read"]
@@ -220,7 +220,7 @@ def test_nothing_recorded_is_an_empty_table_and_makes_no_store(tmp_path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_store_that_does_not_answer_is_told_in_one_line(tmp_path, monkeypatch):
+def test_an_unavailable_store_has_a_one_line_error(tmp_path, monkeypatch):
     from harmbench.errors import UserError
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")

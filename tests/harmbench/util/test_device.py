@@ -9,7 +9,7 @@ from harmbench.errors import UserError
 from harmbench.util.device import describe, resolve, watched
 
 
-def test_auto_takes_the_best_there_is():
+def test_auto_selects_the_best_device():
     assert resolve("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     assert resolve("cpu") == torch.device("cpu")
 
@@ -33,7 +33,7 @@ def test_cuda_devices_are_found_and_named():
     assert torch.cuda.get_device_name(0) in describe(resolve("cuda:0"))
 
 
-def test_of_a_cpu_there_is_nothing_to_watch():
+def test_a_cpu_has_no_measurements():
     with watched(torch.device("cpu")) as facts:
         pass
     assert facts == {}

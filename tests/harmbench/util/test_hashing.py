@@ -25,6 +25,6 @@ def test_digests_do_not_depend_on_the_process():
     assert outputs == {digest({"a": 0.1, "b": {1, 2}}, None)}
 
 
-def test_what_has_no_fixed_form_is_refused():
+def test_values_without_a_stable_form_are_refused():
     with pytest.raises(TypeError, match="object has no canonical form"):
         canonical({"a": object()})

@@ -52,7 +52,7 @@ TRAINING = """
 """
 
 
-def test_a_training_goes_on_with_smaller_parts_where_memory_runs_out():
+def test_training_continues_with_smaller_parts_when_memory_runs_out():
     free = told_by(TRAINING.format(slices=32, limit=0))
     tight = told_by(TRAINING.format(slices=32, limit=250))
     assert "micro_batches" not in free["facts"]
@@ -61,7 +61,7 @@ def test_a_training_goes_on_with_smaller_parts_where_memory_runs_out():
     assert tight["state"] == pytest.approx(free["state"], rel=1e-4)
 
 
-def test_other_errors_are_not_taken_for_it():
+def test_other_errors_do_not_count_as_out_of_memory():
     from harmbench.util import memory
 
     assert memory.ran_out(MemoryError())
@@ -91,6 +91,6 @@ CHURNING = """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc_trim is glibc's")
-def test_what_nobody_uses_is_given_back_to_the_machine():
+def test_unused_memory_is_returned_to_the_system():
     before, after = told_by(CHURNING)
     assert before - after > 100

@@ -38,7 +38,7 @@ def test_equal_streams_draw_equal_disturbances():
     assert one != other
 
 
-def test_draws_stay_within_the_family():
+def test_draws_are_within_the_family():
     for seed in range(20):
         found = draw(np.random.default_rng(seed), FAMILY, COSINES)
         field = COSINES.field(torch.tensor(found.field), (17, 17, 17))

@@ -47,7 +47,7 @@ def test_windows_ignore_the_background():
 
 
 @pytest.mark.parametrize("shape", [(50, 36, 44), (5, 12, 13)])
-def test_surroundings_lie_in_the_scan(shape):
+def test_surroundings_are_inside_the_scan(shape):
     grid = Grid("any", shape, (1.2, 2.4, 2.4))
     mask = torch.ones(shape, dtype=torch.bool)
     h = torch.rand(shape, generator=torch.Generator().manual_seed(0))

@@ -305,7 +305,7 @@ def test_settings_out_of_range_are_refused_by_name(setting):
         LikelihoodConfig(**setting)
 
 
-def test_curve_stays_within_the_unit_interval_to_the_last_bit(state):
+def test_curve_values_are_exactly_within_0_and_1(state):
     method = fitted(state)
     image = torch.linspace(0, 1, S * H * W).view(S, H, W)
     generator = torch.Generator().manual_seed(0)

@@ -97,7 +97,7 @@ def test_a_tree_with_good_and_bad_scans_becomes_a_cohort(tree: Any) -> None:
 
 
 @pytest.mark.usefixtures("one_core")
-def test_what_was_registered_is_not_registered_again(tree: Any) -> None:
+def test_registrations_are_cached(tree: Any) -> None:
     subjects(tree)
     Cohort.open(source(tree), GRID, tree.home, Silent())
     kept = list((tree.home / "registrations").iterdir())
@@ -162,7 +162,7 @@ def test_the_key_follows_content_and_not_dates(tree: Any) -> None:
     assert source(tree).key(GRID, tree.home) == key
 
 
-def test_a_file_is_hashed_once_while_it_looks_the_same(tree: Any) -> None:
+def test_an_unchanged_file_is_hashed_once(tree: Any) -> None:
     subjects(tree)
     path = tree.root / "sub-C" / "anat" / "sub-C_T1w.nii.gz"
     os.utime(path, ns=(10**18, 10**18))
@@ -216,7 +216,7 @@ def test_a_recipe_that_does_not_fit_gets_one_line(tree: Any, old: str, new: str,
     assert "\n" not in str(caught.value)
 
 
-def test_a_recipe_that_matches_nothing_says_what_there_is(tree: Any) -> None:
+def test_a_recipe_without_matches_lists_the_available_values(tree: Any) -> None:
     tree.add("A", "north")
     with pytest.raises(UserError, match="matches none of the 1 scans; .*there are: north"):
         source(tree).key(GRID, tree.home)
@@ -229,7 +229,7 @@ def test_a_domain_with_one_subject_is_an_error(tree: Any) -> None:
         source(tree).key(GRID, tree.home)
 
 
-def test_what_is_missing_is_named(tree: Any, tmp_path: Path) -> None:
+def test_errors_name_missing_files(tree: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--cohort bids:PATH"):
         Bids(None, tree.recipe)
     with pytest.raises(UserError, match="--recipe FILE"):
@@ -246,7 +246,7 @@ def test_what_is_missing_is_named(tree: Any, tmp_path: Path) -> None:
 @pytest.mark.brains
 @pytest.mark.skipif(not BRAINS.is_dir(), reason="the real scans of ../shared/brains are absent")
 @pytest.mark.usefixtures("one_core")
-def test_real_brains_of_two_scanners_lie_on_the_template(tree: Any) -> None:
+def test_real_brains_of_two_scanners_align_with_the_template(tree: Any) -> None:
     text = (RECIPES / "brains.toml").read_text()
     third, labels = text.index("[domains.ds002748]"), text.index("[labels]")
     tree.recipe.write_text(text[:third] + text[labels:])

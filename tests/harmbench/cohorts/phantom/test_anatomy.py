@@ -43,7 +43,7 @@ def test_fractions_are_crisp_and_sum_to_one_inside_and_to_zero_far_outside(templ
     assert 0 < membranes < 0.05
 
 
-def test_fluid_lies_beyond_the_surface_and_dura_beyond_the_fluid(template, lattice):
+def test_fluid_surrounds_the_brain_and_dura_surrounds_the_fluid(template, lattice):
     anatomy = build_anatomy(draw_subject("P00003"), template, lattice)
     just = (anatomy.depth < -1.5) & (anatomy.depth > -2.0)
     csf, dura = anatomy.fractions[0], anatomy.fractions[4]

@@ -18,7 +18,7 @@ def test_the_old_have_many_lesions_and_the_young_hardly_any():
     assert max(old) <= 40
 
 
-def test_lesions_lie_in_white_matter_on_both_sides(template):
+def test_lesions_are_in_white_matter_of_both_hemispheres(template):
     lesions = [one for seed in range(60) for one in draw_lesions(np.random.default_rng(seed), 80)]
     white = template.maps[2]
     values = [
@@ -30,7 +30,7 @@ def test_lesions_lie_in_white_matter_on_both_sides(template):
     assert {one.periventricular for one in lesions} == {True, False}
 
 
-def test_a_painted_lesion_has_its_volume_and_place():
+def test_a_painted_lesion_has_its_volume_and_position():
     template = Template(np.zeros((4, 60, 80, 120), np.uint8), (0.0, -40.0, -70.0))
     (lesion, *_) = (
         one for seed in range(50) for one in draw_lesions(np.random.default_rng(seed), 90)

@@ -91,12 +91,12 @@ def test_small_flips_read_plain_inversion_recovery():
 
 @settings(deadline=None)
 @given(sequences, st.floats(0.1, 5.0), st.floats(0.0, 1.5))
-def test_signal_never_exceeds_what_is_there(sequence, t1, b1):
+def test_signal_never_exceeds_the_equilibrium(sequence, t1, b1):
     bound = abs(math.sin(math.radians(sequence.flip) * b1))
     assert abs(solve(sequence, t1, b1)) <= bound + 1e-12
 
 
-def test_printed_times_come_back():
+def test_the_sequence_has_its_inversion_and_repetition_times():
     sequence = SCANNERS["target"].sequence
     train = sequence.readouts * sequence.echo_spacing
     assert sequence.delay + sequence.centre * sequence.echo_spacing == pytest.approx(1.0)

@@ -33,7 +33,7 @@ def test_a_scanner_keeps_its_irregularities_from_session_to_session():
 
 
 @pytest.mark.parametrize("domain", SCANNERS)
-def test_draws_scatter_about_what_is_typical_of_the_scanner(domain):
+def test_draws_scatter_about_the_scanners_typical_values(domain):
     sessions = [draw_session(name, domain) for name in NAMES]
     scanner = SCANNERS[domain]
     assert np.mean([each.noise for each in sessions]) == pytest.approx(scanner.noise, rel=0.05)

@@ -36,7 +36,7 @@ def test_streams_differ_by_axis_and_repeat():
     assert first == again != other
 
 
-def test_clipped_draws_stay_within_two_and_a_half_deviations():
+def test_clipped_draws_are_within_two_and_a_half_deviations():
     generator = np.random.default_rng(0)
     values = [clipped_normal(generator, 1.0, 2.0) for _ in range(2000)]
     assert min(values) == -4.0

@@ -69,7 +69,7 @@ def outlines(figure):
     ]
 
 
-def test_the_subject_in_the_middle_by_the_first_metric_that_there_is(drawn) -> None:
+def test_the_median_subject_is_chosen_by_the_first_available_metric(drawn) -> None:
     figure = drawn()
     assert titles(figure) == [
         "source", "harmonised: m[x=1]", "reference", "harmonised − reference"

@@ -121,7 +121,7 @@ def stored_state(home):
     return load_file(path)
 
 
-def test_a_fit_that_was_interrupted_goes_on_and_ends_the_same(bench):
+def test_an_interrupted_fit_resumes_with_the_same_result(bench):
     with pytest.raises(KeyboardInterrupt):
         bench(["learns"], ["domain1"], progress=Interrupts(12), checkpoint_seconds=0)
     (checkpoints,) = (bench.home / "fits").glob(".*.checkpoints")
@@ -179,7 +179,7 @@ def test_blindness_is_enforced(bench):
         ("wrong-shape", Status.FAILED, "shape"),
     ],
 )
-def test_a_bad_method_costs_only_itself_and_is_not_cached(bench, method, status, reason):
+def test_a_bad_method_fails_alone_and_is_not_cached(bench, method, status, reason):
     import re
 
     for _ in range(2):
@@ -198,7 +198,7 @@ def test_a_pair_that_cannot_be_is_skipped_before_anything_is_computed(bench):
         assert "scanned on both" in skipped.reason
 
 
-def test_what_is_not_paired_is_scored_by_what_needs_no_pairs(bench):
+def test_unpaired_scans_are_scored_by_unpaired_metrics(bench):
     names = set(bench(["identity"], ["site-elsewhere"])["identity", "site-elsewhere"].estimates)
     assert "wasserstein" in names
     assert not {"psnr", "ssim", "mae", "ncc"} & names
@@ -222,14 +222,14 @@ def test_fit_data_holds_no_more_than_the_needs_entitle_to(bench, prepared):
     assert blind.digest == other.digest
 
 
-def test_subjects_never_lie_in_two_splits(bench, prepared):
+def test_each_subject_is_in_one_split(bench, prepared):
     registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
     request = Request(methods=["identity"], tasks=["domain1"], cohort=CohortRequest("tiny"))
     cohort = make_plan(registry, select(registry, request), prepared, Silent()).cohort
     assert (cohort.table.groupby("subject")["split"].nunique() == 1).all()
 
 
-def test_a_damaged_fit_is_made_anew(bench):
+def test_a_damaged_fit_is_repeated(bench):
     bench(["counts"], ["domain1"])
     (state,) = (bench.home / "fits").glob("*/state.safetensors")
     state.write_bytes(state.read_bytes()[:-3])
@@ -238,7 +238,7 @@ def test_a_damaged_fit_is_made_anew(bench):
     assert (bench.home / "fits.log").read_text() == "seed 0\nseed 0\n"
 
 
-def test_a_half_written_cell_is_not_taken_for_whole(bench):
+def test_an_incomplete_cell_is_computed_again(bench):
     first = bench(["identity"], ["domain1"])["identity", "domain1"]
     (first.folder / "result.json").write_text('{"cell":')
     second = bench(["identity"], ["domain1"])["identity", "domain1"]
@@ -333,7 +333,7 @@ def outside(bench, path, power, methods, tasks):
     return {(planned.cell.method, planned.cell.task): result for planned, result in results}, told
 
 
-def test_a_single_file_that_changed_is_run_anew(bench, tmp_path):
+def test_a_changed_single_file_is_run_again(bench, tmp_path):
     path = tmp_path / "trouble.py"
     statuses = []
     for power in (2, 2, 3):
@@ -342,7 +342,7 @@ def test_a_single_file_that_changed_is_run_anew(bench, tmp_path):
     assert statuses == [Status.DONE, Status.CACHED, Status.DONE]
 
 
-def test_what_is_broken_of_a_plugin_is_left_out_and_the_rest_goes_on(bench, tmp_path):
+def test_broken_parts_of_a_plugin_are_left_out(bench, tmp_path):
     results, told = outside(
         bench, tmp_path / "trouble.py", 2, ["identi*", "missin*"], ["domain1", "unready"]
     )

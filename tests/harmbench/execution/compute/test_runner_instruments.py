@@ -86,7 +86,7 @@ def test_bounds_are_computed_once_a_task_and_recorded_with_every_cell(bench):
     assert stored["facts"]["bounds"] == first
 
 
-def test_an_instrument_is_no_cost_and_no_curve_of_a_method(bench):
+def test_costs_and_curves_of_an_instrument_are_not_the_methods(bench):
     results = bench(["identity", "copies"], ["metered"])
     for result in results.values():
         its = result.facts["instruments"]["brightness"]
@@ -121,7 +121,7 @@ def test_labels_of_the_target_are_in_an_instruments_fit_and_no_others(bench):
     assert len(some.restricted(Needs.PAIRED).target) == len(whole.target)
 
 
-def test_the_key_of_a_cell_has_its_instruments_in_it(bench):
+def test_the_key_of_a_cell_depends_on_its_instruments(bench):
     def cell(**options):
         (planned,) = plan(bench.home, ["identity"], ["metered"], **options).cells
         return planned.cell, planned.result_key
@@ -144,7 +144,7 @@ def test_the_key_of_a_cell_has_its_instruments_in_it(bench):
         ("metre.factor=2", "no method 'metre'; did you mean 'meter'"),
     ],
 )
-def test_slips_in_an_instruments_settings_are_told(bench, assignment, message):
+def test_wrong_settings_of_an_instrument_raise_an_error(bench, assignment, message):
     with pytest.raises(UserError, match=message):
         plan(bench.home, ["identity"], ["metered"], assignments=[assignment])
 

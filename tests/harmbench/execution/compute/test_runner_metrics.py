@@ -81,7 +81,7 @@ def test_a_metric_that_is_registered_later_changes_no_other_number(computed, tmp
     assert again["domain1"][1].scores.equals(new.scores)
 
 
-def test_a_metric_whose_code_changed_is_computed_again_alone(computed, tmp_path):
+def test_only_the_metric_with_changed_code_is_computed_again(computed, tmp_path):
     (_, one), (_, two) = (
         computed(metric_file(tmp_path, "1", factor))["domain1"] for factor in (1, 2)
     )

@@ -80,7 +80,7 @@ def test_a_part_is_stored_as_the_method_that_it_is(bench):
     assert bench.fits() == ["base"]
 
 
-def test_a_part_that_was_fitted_before_is_taken_from_the_store(bench):
+def test_a_stored_part_is_not_fitted_again(bench):
     base = bench("base")
     built = bench("built")
     assert bench.made == ["built"]
@@ -107,7 +107,7 @@ def test_parts_may_have_parts(bench):
     assert bench.made == []
 
 
-def test_the_cost_of_a_method_has_its_parts_in_it_whoever_paid(bench):
+def test_the_cost_of_a_method_includes_stored_parts(bench):
     first = bench("built").facts["fit_seconds"]
     base = bench("base").facts["fit_seconds"]
     assert first > base >= 0.2
@@ -123,7 +123,7 @@ def test_the_cost_of_a_method_has_its_parts_in_it_whoever_paid(bench):
     assert bench("also-built").facts["fit_seconds"] > base
 
 
-def test_curves_of_a_part_are_told_from_the_methods_own(bench):
+def test_curves_of_a_part_are_separate_from_the_methods(bench):
     built, base = bench("built"), bench("base")
     ((_, _, level),) = base.curves
     curves = {point.name: point.value for point in built.curves}
@@ -147,7 +147,7 @@ def test_a_blind_method_does_not_see_the_source_through_a_part(bench):
     assert seeing.status is Status.DONE
 
 
-def test_a_damaged_part_costs_itself(bench):
+def test_only_a_damaged_part_is_fitted_again(bench):
     bench("base")
     (part,) = keys(bench.home, "base")
     state = bench.home / "fits" / part / "state.safetensors"
@@ -158,7 +158,7 @@ def test_a_damaged_part_costs_itself(bench):
     assert state.read_bytes() == whole
 
 
-def test_a_fit_is_another_by_what_its_parts_are_fitted_with_alone(prepared):
+def test_a_fit_depends_on_the_fit_settings_of_its_parts_only(prepared):
     (plain,) = keys(prepared, "built")
     (part,) = keys(prepared, "base")
     for setting, whole_changes in (("offset=0.1", True), ("power=2", True), ("strength=1", False)):
@@ -169,7 +169,7 @@ def test_a_fit_is_another_by_what_its_parts_are_fitted_with_alone(prepared):
     assert [other != part for other in others] == [True, False]
 
 
-def test_a_wholes_key_has_its_parts_keys_in_it(prepared):
+def test_the_key_of_a_fit_depends_on_its_parts(prepared):
     (planned,) = plan(prepared, ["built"]).cells
     below = planned.fit.parts["below"]
     assert [below.key] == keys(prepared, "base")
@@ -182,7 +182,7 @@ def test_a_wholes_key_has_its_parts_keys_in_it(prepared):
     assert dataclasses.replace(planned.fit, model=same).key == planned.fit.key
 
 
-def test_what_is_built_on_a_part_is_trained_without_it(small_cohort):
+def test_training_a_method_does_not_train_its_parts(small_cohort):
     built = Registry.discover(FILES).entry("methods", "built").load()
     method = built(small_cohort.grid).train()
     assert method.training

@@ -30,7 +30,7 @@ def registry(tmp_path, monkeypatch):
     return Registry.discover(FILES)
 
 
-def test_ablations_are_variants_beside_the_baseline(registry):
+def test_ablations_are_variants_next_to_the_baseline(registry):
     variants = select(registry, ASKED).variants
     assert [(variant.title, variant.label) for variant in variants] == [
         (BASELINE, "curved"),
@@ -41,13 +41,13 @@ def test_ablations_are_variants_beside_the_baseline(registry):
     assert len(select(registry, dataclasses.replace(ASKED, ablations=False)).variants) == 1
 
 
-def test_an_ablation_changes_what_set_has_set(registry):
+def test_an_ablation_starts_from_the_settings_of_the_request(registry):
     request = dataclasses.replace(ASKED, assignments=["curved.power=0.5", "curved.lift=0.2"])
     configs = [variant.config for variant in select(registry, request).variants]
     assert [(config.power, config.lift) for config in configs] == [(0.5, 0.2), (1, 0.2), (0.5, 0.1)]
 
 
-def test_what_acts_at_inference_alone_shares_the_fit_and_the_rest_does_not(registry, tmp_path):
+def test_only_variants_of_inference_settings_share_the_fit(registry, tmp_path):
     plan = make_plan(registry, select(registry, ASKED), tmp_path, Silent())
     fits = [planned.cell.fit_key for planned in plan.cells]
     assert fits[0] == fits[1] != fits[2]

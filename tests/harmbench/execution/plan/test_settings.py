@@ -67,6 +67,6 @@ def test_the_error_of_a_malformed_assignment_shows_the_form(text):
         parse([text])
 
 
-def test_the_label_names_what_differs_from_the_preset():
+def test_the_label_names_settings_that_differ_from_the_preset():
     config = apply("m", Config(), {"steps": "5", "rate": "0.1"})
     assert label("m", changes(config, Config())) == "m[steps=5]"

@@ -34,7 +34,7 @@ def request_and_registry():
     ), registry
 
 
-def test_a_forecast_prepares_nothing_and_is_what_then_happens(request_and_registry, tmp_path):
+def test_a_forecast_prepares_nothing_and_agrees_with_the_run(request_and_registry, tmp_path):
     request, registry = request_and_registry
     options = RunOptions(request=request, device="cpu")
     selection = select(registry, request)

@@ -103,7 +103,7 @@ def test_each_fit_has_one_job_before_the_jobs_that_need_it(home):
         seen.add(key)
 
 
-def test_what_is_in_the_store_is_not_waited_for(home):
+def test_stored_results_have_no_job(home):
     plan = plan_of(home, ["built"], ["domain1"])
     keys = list(jobs(plan, NOTHING_KNOWN))
     assert [job.title for job in jobs(plan, NOTHING_KNOWN, keys[:2]).values()] == [
@@ -112,7 +112,7 @@ def test_what_is_in_the_store_is_not_waited_for(home):
     assert not jobs(plan, NOTHING_KNOWN, keys)
 
 
-def test_what_holds_up_most_comes_first(home):
+def test_priorities_are_the_lengths_of_the_longest_chains(home):
     plan = plan_of(home, ["identity", "counts", "built"], ["domain1"])
     costs = Durations(
         {("base", "quick"): 50.0, ("built", "quick"): 10.0, ("counts", "quick"): 20.0},
@@ -127,7 +127,7 @@ def test_what_holds_up_most_comes_first(home):
     assert chains["identity on domain1, seed 0"] == scans
 
 
-def test_costs_are_read_from_the_stores(home):
+def test_durations_are_read_from_the_stores(home):
     run(home, "serial", ["base"], ["domain1"])
     costs = Durations.read(home)
     plan = plan_of(home, ["base"], ["sim-exp"])
@@ -138,7 +138,7 @@ def test_costs_are_read_from_the_stores(home):
     assert costs.of_cell(other) is None
 
 
-def test_a_fit_that_fails_costs_what_needs_it_and_is_tried_once(home):
+def test_a_failed_fit_is_tried_once_and_fails_its_cells(home):
     results, fits = run(
         home, "serial", ["peeks", "identity"], ["domain1", "sim-exp", "site-elsewhere"]
     )

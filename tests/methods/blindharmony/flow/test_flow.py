@@ -146,7 +146,7 @@ def test_trained_flow_is_inverted_in_float32_and_is_repeatable(benchmark):
             assert float((back - v).abs().max()) <= 1e-4
 
 
-def test_under_autocast_densities_stay_in_float32():
+def test_densities_are_float32_under_autocast():
     flow = small().train()
     x = torch.rand(4, 8, 12)
     u = torch.full_like(x, 0.5)

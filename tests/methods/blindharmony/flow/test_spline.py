@@ -97,7 +97,7 @@ def test_spline_derivative_is_autograds_and_tails_are_the_identity():
 
 @pytest.mark.parametrize("extreme", [-60.0, 60.0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_spline_stays_finite_at_extreme_parameters(dtype, extreme):
+def test_spline_is_finite_at_extreme_parameters(dtype, extreme):
     x, parameters = draw(dtype, 8, 1.0)
     with torch.no_grad():
         parameters[:, ::3] = extreme

@@ -32,13 +32,13 @@ def test_shares_cover_all_items_once(count: int, most: int | None) -> None:
         assert all(len(part) <= max(1, -(-most // 2)) for part in parts)
 
 
-def test_one_share_where_there_is_one_device() -> None:
+def test_there_is_one_share_without_several_threads() -> None:
     assert shares(50, torch.device("meta")) == [slice(0, 50)]
     torch.set_num_threads(1)
     assert shares(50, CPU) == [slice(0, 50)]
 
 
-def test_results_come_in_the_order_of_the_items() -> None:
+def test_results_have_the_order_of_the_items() -> None:
     x = torch.arange(12.0).view(6, 2)
     assert side_by_side(lambda part: float(x[part].sum()), range(6)) == x.sum(1).tolist()
 
