@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from harmbench.data.cohort_request import CohortRequest
     from harmbench.execution.plan.ablations import AblationRequest
     from harmbench.execution.plan.plan import Plan
+    from harmbench.execution.schedule.run import RunSummary
     from harmbench.leaderboard.ablation import AblationTable
 
 
@@ -95,7 +96,6 @@ def ablate(
     from harmbench.execution.plan.request import Request
     from harmbench.execution.plan.selection import select
     from harmbench.execution.schedule.run_options import RunOptions
-    from harmbench.leaderboard.ablation import tables
     from harmbench.util.home import writable_home
 
     request = Request(
@@ -117,11 +117,17 @@ def ablate(
         return 0
     summary = compute(registry, selection, home, options)
     click.echo(summary_line(summary), err=True)
+    _print(summary, ablation, style)
+    return int(summary.failed)
+
+
+def _print(summary: RunSummary, ablation: AblationRequest, style: str) -> None:
+    from harmbench.leaderboard.ablation import tables
+
     metrics = {metric.name: metric for metric in summary.plan.metrics}
     shown = [metrics[name] for name in ablation.metrics]
     results = list(tables(summary.results, shown, ablation.published))
     (_print_csv if style == "csv" else _print_tables)(results, ablation, summary.plan)
-    return int(summary.failed)
 
 
 def _print_csv(results: Sequence[AblationTable], ablation: AblationRequest, plan: Plan) -> None:
