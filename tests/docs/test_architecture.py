@@ -16,13 +16,13 @@ _FILE = re.compile(r"[\w./-]+(?:\.py|\.md|\.toml|/)")
 
 def steps(text):
     """Return the numbered steps of the walks, as (file, names that it must define)."""
-    found = []
+    result = []
     for step in re.findall(r"^\d+\. (.*?)(?=^\d+\. |^#|\Z)", text, re.MULTILINE | re.DOTALL):
         file, *spans = re.findall(r"`([^`]+)`", step)
         assert _FILE.fullmatch(file), step
         # Only the first name belongs to the file of the step; further ones may come from others.
-        found.append((file, spans[0].removesuffix("()")))
-    return found
+        result.append((file, spans[0].removesuffix("()")))
+    return result
 
 
 def exists(name):

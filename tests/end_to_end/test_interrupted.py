@@ -27,12 +27,12 @@ CELLS = 20
 
 
 def finished(home):
-    """Return the titles of the cells whose results are whole, by key."""
-    found = {}
+    """Return the titles of the cells with complete results, by key."""
+    result = {}
     for path in home.glob("cells/[!.]*/result.json"):
         cell = json.loads(path.read_text())["cell"]
-        found[path.parent.name] = f"{cell['label']} on {cell['task']}, seed {cell['seed']}"
-    return found
+        result[path.parent.name] = f"{cell['label']} on {cell['task']}, seed {cell['seed']}"
+    return result
 
 
 def table(home):
@@ -48,11 +48,11 @@ def table(home):
 
 def children(process):
     """Return the process ids of a process's workers."""
-    found = subprocess.run(
+    result = subprocess.run(
         ["pgrep", "-P", str(process.pid), "-f", "harmbench.execution.schedule.worker"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    return [int(line) for line in found.stdout.split()]
+    return [int(line) for line in result.stdout.split()]
 
 
 def kill(process, kind, home):
@@ -68,7 +68,7 @@ def kill(process, kind, home):
 
 
 def interrupted(start, home, kinds, executor, seed):
-    """Run the matrix, killing it as told; return what `before_cell` was told of, in order."""
+    """Run all cells with the given kills; return the arguments of `before_cell`, in order."""
     log = home.parent / "hooks.log"
     chosen = random.Random(seed)
     environment = {"SAMPLE_PLUGIN_LOG": str(log), "COUNTS_LOG": str(home.parent / "fits.log")}

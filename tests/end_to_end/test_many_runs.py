@@ -27,30 +27,30 @@ def fill(path, experiment, runs):
     """Write runs as `MlflowRecorder` does, by SQL: through the client it would take an hour."""
     random = np.random.default_rng(0)
     heads, tags = [], []
-    for place in range(runs):
-        cohort = list(COHORTS)[place % 4]
-        task = TASKS[place // 4 % 8]
-        method = place // 32 % 20
+    for index in range(runs):
+        cohort = list(COHORTS)[index % 4]
+        task = TASKS[index // 4 % 8]
+        method = index // 32 % 20
         label = ["identity", "oracle"][method] if method < 2 else f"method{method}"
-        run_id = uuid.UUID(int=place).hex
+        run_id = uuid.UUID(int=index).hex
         subjects = random.normal(20 + method, 3, (len(METRICS), COHORTS[cohort]))
         summary = dict.fromkeys(TEXTS, "") | {
             "method": label, "label": label, "task": task, "cohort": cohort, "cohort_key": cohort,
             "kind": "real", "preset": "quick", "status": "done", "cell": run_id, "question": task,
             "control": {"identity": "floor", "oracle": "ceiling"}.get(label, ""),
             "headline": "psnr,ssim,wasserstein", "lower_is_better": "wasserstein,mae",
-            "seed": place // 640, "bounds": {}, "facts": {"fit_seconds": 9.0},
+            "seed": index // 640, "bounds": {}, "facts": {"fit_seconds": 9.0},
             "metrics": METRICS, "metric_versions": dict.fromkeys(METRICS, "1"),
         }  # fmt: skip
         texts = {"role": "cell", "summary": json.dumps(summary)} | {
             "subjects": json.dumps([f"OAS3{i:04d}" for i in range(subjects.shape[1])]),
-            "mlflow.user": f"user{place % 7}",
+            "mlflow.user": f"user{index % 7}",
             **{name: str(summary[name]) for name in (*TEXTS, "seed")},
         }
         for name, values in zip(METRICS, subjects, strict=True):
-            told = ",".join(f"{value:.9g}" for value in values)
-            texts[f"metric.{name}"] = f"{values.mean()},{values.min()},{values.max()};{told}"
-        heads.append((run_id, "FINISHED", place, place + 1, "active", experiment))
+            text = ",".join(f"{value:.9g}" for value in values)
+            texts[f"metric.{name}"] = f"{values.mean()},{values.min()},{values.max()};{text}"
+        heads.append((run_id, "FINISHED", index, index + 1, "active", experiment))
         tags += [(name, text, run_id) for name, text in texts.items()]
     with sqlite3.connect(path) as store:
         store.executemany(

@@ -46,7 +46,8 @@ def test_a_method_from_nothing_to_its_results(command, inside, install, tmp_path
     assert code == 0, err
     assert "2 cells: 2 done; 1 fit made" in out
     numbers = {
-        found[1]: float(found[2]) for found in re.finditer(r"(\S+) on sim-exp.* psnr (\S+),", err)
+        result[1]: float(result[2])
+        for result in re.finditer(r"(\S+) on sim-exp.* psnr (\S+),", err)
     }
     assert numbers["my-method"] > numbers["identity"] + 3
 

@@ -13,7 +13,7 @@ from helpers.volumes import Tree
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
-    """An empty BIDS folder, with a recipe and a home folder beside it."""
+    """An empty BIDS folder, with a recipe and a home folder next to it."""
     return Tree(tmp_path / "study")
 
 

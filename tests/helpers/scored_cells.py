@@ -1,4 +1,4 @@
-"""Finished cells whose scores are chosen so that every number can be checked."""
+"""Finished cells with scores for which every statistic is known."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ CONTROLS = {"identity": "floor", "oracle": "ceiling", "rescan": "ceiling"}
 def scored(**metrics):
     """A finished cell from each subject's values, by metric."""
     rows = [
-        (subject, "1", place, metric, value + step)
+        (subject, "1", index, metric, value + step)
         for metric, values in metrics.items()
         for subject, value in zip(SUBJECTS, values, strict=False)
-        # Two slices whose mean is the subject's value.
-        for place, step in ((0, -0.5), (1, 0.5))
+        # The mean of two slices is the subject's value.
+        for index, step in ((0, -0.5), (1, 0.5))
     ]
     scores = pd.DataFrame(rows, columns=COLUMNS)
     facts = {
@@ -32,7 +32,7 @@ def scored(**metrics):
 
 
 def cell(label, task, **changes):
-    """A cell whose key tells all its differences to others."""
+    """Return a cell; its key contains all of its arguments."""
     values = {
         "method": label.partition("[")[0], "label": label, "task": task, "cohort": "tiny",
         "seed": 0, "preset": "quick", "kind": "phantom", "cohort_key": "c0",

@@ -44,10 +44,10 @@ def sampled(to_mni: np.ndarray, affine: np.ndarray, shape: tuple[int, int, int])
     """The template as a scanner sees it: `to_mni` brings the scanner's mm to MNI152."""
     data, mni = template()
     matrix = np.linalg.inv(mni) @ to_mni @ affine
-    found = ndimage.affine_transform(
+    result = ndimage.affine_transform(
         data, matrix[:3, :3], matrix[:3, 3], output_shape=shape, order=1
     )
-    return np.where(found > 0.05, found, 0)
+    return np.where(result > 0.05, result, 0)
 
 
 @lru_cache(maxsize=4)
@@ -66,7 +66,7 @@ def labelled(image: nib.Nifti1Image) -> nib.Nifti1Image:
 
 
 class Tree:
-    """A BIDS folder under construction, with a recipe and a home folder beside it."""
+    """A BIDS folder under construction, with a recipe and a home folder next to it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -88,19 +88,19 @@ class Tree:
         field: float | None = 1.5,
     ) -> Path:
         self.sites[subject] = site
-        rows = [f"sub-{name}\t{place}\n" for name, place in self.sites.items()]
+        rows = [f"sub-{name}\t{value}\n" for name, value in self.sites.items()]
         (self.root / "participants.tsv").write_text("participant_id\tsite\n" + "".join(rows))
-        place = Path(f"sub-{subject}", *([f"ses-{session}"] if session else []), "anat")
+        anat = Path(f"sub-{subject}", *([f"ses-{session}"] if session else []), "anat")
         stem = f"sub-{subject}_" + (f"ses-{session}_" if session else "")
         stem += f"run-{run}_" if run else ""
-        path = self.root / place / f"{stem}T1w.nii.gz"
+        path = self.root / anat / f"{stem}T1w.nii.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
         nib.save(coarse() if image is None else image, path)
         if field is not None:
             sidecar = path.with_name(f"{stem}T1w.json")
             sidecar.write_text(json.dumps({"MagneticFieldStrength": field}))
         if labels is not None:
-            folder = self.root / "derivatives" / "tissue" / place
+            folder = self.root / "derivatives" / "tissue" / anat
             folder.mkdir(parents=True, exist_ok=True)
             nib.save(labels, folder / f"{stem}dseg.nii.gz")
         return path

@@ -13,7 +13,7 @@ from harmbench.data.scan_set import ScanKey
 
 
 def head(shape, number):
-    """One subject's scan: an ellipse of three tissues whose folds are the subject's own."""
+    """Return the scan of a subject: an ellipse of three tissues with individual folds."""
     S, H, W = shape
     random = np.random.default_rng(number)
     y, x = np.mgrid[-1 : 1 : H * 1j, -1 : 1 : W * 1j]
@@ -27,7 +27,7 @@ def head(shape, number):
 
 @pytest.fixture(scope="session")
 def heads(tmp_path_factory):
-    """Make the scans of so many subjects on a grid."""
+    """Return scans of `count` subjects on a grid."""
 
     def make(grid, count):
         writer = CohortWriter(tmp_path_factory.mktemp("cohort"), grid)

@@ -177,8 +177,8 @@ def test_paper_output_is_in_range_and_the_background_stays(small_cohort):
         assert output.min() == 0
         assert output.max() <= 1
         assert (output[~scans.masks] == 0).all()
-        made = method.generator(2 * scans.images[0][:, None] - 1)
-        assert made.abs().max() <= 1
+        result = method.generator(2 * scans.images[0][:, None] - 1)
+        assert result.abs().max() <= 1
     assert torch.equal(scans.images, before)
 
 
@@ -207,7 +207,7 @@ def test_losses_are_the_papers(small_cohort):
     x, y = (
         small_cohort.scans(name, "train").slices(torch.arange(2)) for name in ("domain1", "target")
     )
-    found = game.generators_loss(x, y)
+    result = game.generators_loss(x, y)
     a, b = 2 * x[:, None] - 1, 2 * y[:, None] - 1
     fake_b, fake_a = game.to_target(a), game.to_source(b)
     adversarial = (game.of_target(fake_b) - 1).square().mean() + (
@@ -215,7 +215,7 @@ def test_losses_are_the_papers(small_cohort):
     ).square().mean()
     cycle = (game.to_source(fake_b) - a).abs().mean() + (game.to_target(fake_a) - b).abs().mean()
     identity = (game.to_target(b) - b).abs().mean() + (game.to_source(a) - a).abs().mean()
-    torch.testing.assert_close(found["loss"], adversarial + 10 * cycle + 5 * identity)
+    torch.testing.assert_close(result["loss"], adversarial + 10 * cycle + 5 * identity)
     judged = game.discriminators_loss(x, y)  # the pools are empty: these very images
     expected = (
         (game.of_target(b) - 1).square().mean() + game.of_target(fake_b).square().mean()
@@ -254,13 +254,13 @@ def test_pool_of_size_zero_returns_its_input():
 def test_pool_state_is_restored():
     pool = ImagePool(4, torch_generator(0, "pool"))
     pool.swap(pictures(*range(9)))
-    kept = pool.state_dict()
+    state = pool.state_dict()
     fresh = ImagePool(4, torch_generator(1, "pool"))
-    fresh.load_state_dict(kept)
+    fresh.load_state_dict(state)
     more = pictures(*range(9, 40))
     assert torch.equal(fresh.swap(more), pool.swap(more))
     # What was kept is as it was, whatever was done since.
-    assert not torch.equal(torch.stack(kept["images"]), torch.stack(fresh.images))
+    assert not torch.equal(torch.stack(state["images"]), torch.stack(fresh.images))
 
 
 def test_needs_the_source_and_no_pairs(small_cohort):

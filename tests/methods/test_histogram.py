@@ -47,7 +47,7 @@ def test_histogram_undoes_any_curve_equally(small_cohort) -> None:
         data = task.setup(small_cohort, 0)
         outputs.append(fitted(Histogram, data)(data.test.load([0])).images)
     for first, second in pairwise(outputs):
-        # Nothing but the curve told the inputs apart, and only its monotone order is used.
+        # The inputs differ only by a curve, and the method uses only the order of values.
         assert (first - second).abs().mean() < 2e-3
 
 
@@ -73,8 +73,8 @@ def test_interpolation_is_numpys_between_distinct_knots(seed: int, K: int) -> No
     random = np.random.default_rng(seed)
     source, target = np.cumsum(random.random((2, K)) + 1e-3, axis=1)
     x = np.concatenate([random.random(50) * (source[-1] + 2) - 1, source])
-    found = interpolate(*(torch.from_numpy(a) for a in (x, source, target)))
-    np.testing.assert_allclose(found, np.interp(x, source, target), atol=1e-9)
+    result = interpolate(*(torch.from_numpy(a) for a in (x, source, target)))
+    np.testing.assert_allclose(result, np.interp(x, source, target), atol=1e-9)
 
 
 @settings(max_examples=50, deadline=None)
@@ -84,17 +84,17 @@ def test_interpolation_keeps_order_over_equal_knots(seed: int) -> None:
     source = torch.from_numpy(np.sort(random.integers(0, 5, 12) / 4))
     target = torch.from_numpy(np.sort(random.random(12)))
     x = torch.linspace(-0.5, 1.5, 81, dtype=torch.float64)
-    found = interpolate(x, source, target)
-    assert (found.diff() >= -1e-12).all()
-    assert found.min() >= target[0]
-    assert found.max() <= target[-1]
+    result = interpolate(x, source, target)
+    assert (result.diff() >= -1e-12).all()
+    assert result.min() >= target[0]
+    assert result.max() <= target[-1]
 
 
 def test_equal_knots_map_to_the_middle() -> None:
     source = torch.tensor([0.0, 0.5, 0.5, 0.5, 1.0])
     target = torch.tensor([0.0, 0.2, 0.5, 0.4 + 0.2, 1.0])
-    found = interpolate(torch.tensor([0.25, 0.5, 0.75]), source, target)
-    torch.testing.assert_close(found, torch.tensor([0.1, 0.4, 0.8]))
+    result = interpolate(torch.tensor([0.25, 0.5, 0.75]), source, target)
+    torch.testing.assert_close(result, torch.tensor([0.1, 0.4, 0.8]))
 
 
 @pytest.mark.parametrize("task", [Exp(), Log(), Gamma(0.7), Gamma(1.5)], ids=lambda t: t.name)

@@ -187,7 +187,7 @@ def test_scans_are_independent(slices_at_once, curve):
     method = UNetMethod(data.target.grid, config).eval()
     method.load_state_dict(fitted.state_dict())
     together = method(data.test.load([0, 1, 2])).images
-    alone = [method(data.test.load([place])).images for place in range(3)]
+    alone = [method(data.test.load([index])).images for index in range(3)]
     assert torch.equal(together, torch.cat(alone))
     torch.testing.assert_close(together, fitted(data.test.load([0, 1, 2])).images)
 

@@ -132,5 +132,5 @@ class NotBlind(PeeksBelow):
 
 @hookimpl
 def register_methods():
-    found = (Base, Built, AlsoBuilt, BuiltTwice, BuiltOnBursts, PeeksBelow, NotBlind)
-    return {method.name: method for method in found}
+    result = (Base, Built, AlsoBuilt, BuiltTwice, BuiltOnBursts, PeeksBelow, NotBlind)
+    return {method.name: method for method in result}

@@ -175,8 +175,8 @@ class RunsAway(Learns):
 
 @hookimpl
 def register_methods():
-    found = (
+    result = (
         Fails, Diverges, OutOfRange, WrongShape, Peeks, Dies, Hangs, Counts, Unpaired, Paired,
         Learns, RunsAway,
     )  # fmt: skip
-    return {method.name: method for method in found}
+    return {method.name: method for method in result}

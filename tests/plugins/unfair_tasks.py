@@ -1,4 +1,4 @@
-"""A task whose source and target scans to fit on are of the same subjects."""
+"""A task that fits on source and target scans of the same subjects."""
 
 from __future__ import annotations
 

@@ -30,11 +30,11 @@ def examples(**subjects: str) -> list[Example]:
 
 def test_each_subject_is_in_one_fold_and_training_folds_have_both_sides() -> None:
     given = examples(a="st", b="sst", c="s", d="s", e="t", f="t", g="t")
-    found = folds(given)
-    assert set(found) == set("abcdefg")
-    assert len(set(found.values())) == 5
-    for fold in set(found.values()):
-        rest = {example.side for example in given if found[example.subject] != fold}
+    result = folds(given)
+    assert set(result) == set("abcdefg")
+    assert len(set(result.values())) == 5
+    for fold in set(result.values()):
+        rest = {example.side for example in given if result[example.subject] != fold}
         assert rest == {SOURCE, TARGET}
     assert len(set(folds(examples(a="st", b="st", c="st")).values())) == 3
 
@@ -61,9 +61,9 @@ def test_stacks_keep_slices_on_disk() -> None:
 def shares(task, context, harmonized):
     data = context.data
     scorer = task.scorer(context)
-    for place in range(len(data.test)):
-        source = data.test.load([place])
-        scorer.add(source, harmonized(source, place), None)
+    for index in range(len(data.test)):
+        source = data.test.load([index])
+        scorer.add(source, harmonized(source, index), None)
     table = scorer.table()
     return scorer.estimates(table)["site_accuracy"], table
 

@@ -1,4 +1,4 @@
-"""Test and retest: the ICC against published numbers, and whose volumes are compared."""
+"""Test and retest: the ICC against published numbers, and the choice of scans."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def test_variation_is_the_deviation_of_a_subject_over_the_mean() -> None:
 def test_few_subjects_have_no_icc() -> None:
     volumes = np.array([[500.0, 510.0], [450.0, 440.0], [600.0, 590.0]])
     assert set(agreement(volumes[:2])) == {"wm_volume_cv"}
-    found = agreement(volumes)
-    assert found["wm_volume_icc"].mean == float(icc(volumes))
-    assert found["wm_volume_icc"].n == found["wm_volume_cv"].n == 3
-    assert found["wm_volume_icc"].low <= found["wm_volume_icc"].mean
+    result = agreement(volumes)
+    assert result["wm_volume_icc"].mean == float(icc(volumes))
+    assert result["wm_volume_icc"].n == result["wm_volume_cv"].n == 3
+    assert result["wm_volume_icc"].low <= result["wm_volume_icc"].mean
 
 
 def test_volumes_are_those_of_the_segmented_voxels(small_cohort, context) -> None:
@@ -55,9 +55,9 @@ def test_volumes_are_those_of_the_segmented_voxels(small_cohort, context) -> Non
     assert data.parameters["repeated subjects"] == 1
     scoring = context(data)
     scorer = task.scorer(scoring)
-    for place in range(len(data.test)):
-        truth = data.references.load([place])
-        scorer.add(data.test.load([place]), truth, truth)
+    for position in range(len(data.test)):
+        truth = data.references.load([position])
+        scorer.add(data.test.load([position]), truth, truth)
     table = scorer.table()
     values = table.pivot(index="subject", columns="metric", values="value")
     voxels = int((data.references.load([0]).images > 0.72).sum())

@@ -43,8 +43,8 @@ def test_a_single_loop_has_the_field_of_biot_and_savart_on_its_axis() -> None:
     distances = torch.tensor([0.0, 50.0, 120.0])
     positions = torch.stack([distances, torch.zeros(3), torch.zeros(3)], dim=-1)
     expected = (1 + (distances / LOOP_RADIUS) ** 2) ** -1.5
-    found = log_sensitivity(positions, torch.zeros(1, 3)).exp()
-    torch.testing.assert_close(found, expected)
+    result = log_sensitivity(positions, torch.zeros(1, 3)).exp()
+    torch.testing.assert_close(result, expected)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -28,9 +28,9 @@ def test_labelled_pairs_are_tested_and_fit_data_do_not_change(small_cohort) -> N
 def scored(task, context, scans=None):
     data = context.data
     scorer = task.scorer(context)
-    for place in range(len(data.test)):
-        source = data.test.load([place])
-        truth = None if data.references is None else data.references.load([place])
+    for index in range(len(data.test)):
+        source = data.test.load([index])
+        truth = None if data.references is None else data.references.load([index])
         scorer.add(source, truth if scans == "truth" else source, truth)
     return scorer, scorer.table()
 
@@ -76,8 +76,8 @@ def test_without_pairs_the_bound_is_of_subjects_held_out(own_cohort, context, ch
 
 def test_only_scans_with_labels_are_used(own_cohort, change_table) -> None:
     def few(scan):
-        known = {("domain1", "p1"), ("target", "p1"), ("target", "p4"), ("target", "p2")}
-        return {**scan, "labelled": (scan["domain"], scan["subject"]) in known}
+        labelled = {("domain1", "p1"), ("target", "p1"), ("target", "p4"), ("target", "p2")}
+        return {**scan, "labelled": (scan["domain"], scan["subject"]) in labelled}
 
     data = WhiteMatter("domain1").setup(change_table(own_cohort(), few), 0)
     assert data.test.subjects == ("p1",)

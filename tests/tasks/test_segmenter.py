@@ -1,4 +1,4 @@
-"""The white-matter segmenter: what it learns, what it draws, and that it goes on after a kill."""
+"""The white-matter segmenter: training, augmentation, and resuming after a kill."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ def test_it_segments_white_matter_of_new_subjects(data, small_cohort, one_thread
     model.fit(data, progress)
     model.eval()
     scans = small_cohort.scans("target", "test").load([0, 2])
-    found = model(scans)
-    assert found.predicted.dtype == torch.uint8
-    assert found.predicted.shape == scans.images.shape
-    assert set(found.predicted.unique().tolist()) == {0, WHITE}
-    predicted, true = found.predicted == WHITE, scans.labels == WHITE
+    result = model(scans)
+    assert result.predicted.dtype == torch.uint8
+    assert result.predicted.shape == scans.images.shape
+    assert set(result.predicted.unique().tolist()) == {0, WHITE}
+    predicted, true = result.predicted == WHITE, scans.labels == WHITE
     dice = 2 * (predicted & true).sum() / (predicted.sum() + true.sum())
     assert dice > 0.9
     assert progress.facts["validation_dice"] > 0.9
     one = model(small_cohort.scans("target", "test").load([2]))
-    assert torch.equal(one.predicted[0], found.predicted[1])
+    assert torch.equal(one.predicted[0], result.predicted[1])
     middle = dataclasses.replace(
         scans, images=scans.images[:, 3:4], masks=scans.masks[:, 3:4], labels=None
     )
-    assert torch.equal(model(middle).predicted, found.predicted[:, 3:4])
+    assert torch.equal(model(middle).predicted, result.predicted[:, 3:4])
 
 
 def test_a_killed_fit_resumes_with_the_same_result(data, tmp_path, kills, assert_equal,

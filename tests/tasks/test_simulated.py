@@ -140,8 +140,8 @@ def test_field_has_the_stated_strength_on_any_grid(small_cohort) -> None:
     fine = dataclasses.replace(scans, grid=Grid("fine", (20, 64, 96), (2.4, 2.5, 2.0)))
     finer = draw_bias(fine, 0, "sim-bias")
     assert shift.fields == finer.fields
-    for place in range(len(scans)):
-        field = finer.field(torch.Size((20, 64, 96)), torch.full((20,), place), torch.arange(20))
+    for index in range(len(scans)):
+        field = finer.field(torch.Size((20, 64, 96)), torch.full((20,), index), torch.arange(20))
         peak = field.log().abs().max().exp().item()
         assert STRENGTH**0.9 < peak < STRENGTH * 1.02
         # Smooth: neighbours differ by little, and the slices by something.
@@ -160,8 +160,8 @@ def test_no_global_curve_undoes_the_bias(small_cohort) -> None:
         data = task.setup(small_cohort, 0)
         shifted, truth = data.test.load([0]), data.references.load([0])
         brain = truth.masks[0, 3]
-        found = spearmanr(shifted.images[0, 3][brain], truth.images[0, 3][brain]).statistic
-        assert low < found <= high + 1e-12
+        result = spearmanr(shifted.images[0, 3][brain], truth.images[0, 3][brain]).statistic
+        assert low < result <= high + 1e-12
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)

@@ -42,9 +42,9 @@ def test_centred_fields_have_no_mean_within_the_region():
     region = np.zeros((4, 5, 6), dtype=bool)
     region[1:3] = True
     fields = np.random.default_rng(0).normal(3, 1, (2, 4, 5, 6))
-    found = bias_fields.centred(fields, region)
-    assert found.shape == (2, 60)
-    assert np.allclose(found.mean(axis=1), 0, atol=1e-6)
+    result = bias_fields.centred(fields, region)
+    assert result.shape == (2, 60)
+    assert np.allclose(result.mean(axis=1), 0, atol=1e-6)
 
 
 def test_a_known_field_is_recovered_by_n4():

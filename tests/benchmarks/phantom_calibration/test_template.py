@@ -7,7 +7,7 @@ def index(x, y, z):
     """Return the voxel at MNI152 coordinates in mm."""
     left, back, low = GRID.origin
     places = zip((z, x, y), (low, left, back), GRID.spacing, strict=True)
-    return tuple(round((place - start) / step) for place, start, step in places)
+    return tuple(round((mm - start) / step) for mm, start, step in places)
 
 
 def test_the_grid_contains_the_whole_brain():
@@ -25,6 +25,8 @@ def test_priors_are_probabilities():
 
 def test_priors_know_ventricles_white_matter_and_thalamus():
     priors = tissue_priors()
-    most = [int(priors[:, *index(*place)].argmax()) for place in [(-10, -18, 21), (28, -20, 28)]]
+    most = [
+        int(priors[:, *index(*position)].argmax()) for position in [(-10, -18, 21), (28, -20, 28)]
+    ]
     assert most == [0, 2]
     assert priors[1][index(-52, -20, 10)] > 0.4  # superior temporal cortex

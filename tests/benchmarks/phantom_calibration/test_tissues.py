@@ -49,8 +49,8 @@ def test_interpolated_noise_is_larger_at_step_2():
 @pytest.mark.parametrize("fwhm", [3.0, 4.0, 6.0])
 def test_edge_width_is_the_width_of_the_blur(shells, fwhm):
     # Central differences over 2.4 mm widen a narrow edge.
-    found = tissues.edge_width(blurred(shells, fwhm), shells, SPACING)
-    assert found == pytest.approx(fwhm, rel=0.12)
+    result = tissues.edge_width(blurred(shells, fwhm), shells, SPACING)
+    assert result == pytest.approx(fwhm, rel=0.12)
 
 
 def test_edge_width_orders_noisy_edges(shells):
@@ -64,9 +64,9 @@ def test_edge_width_orders_noisy_edges(shells):
 def test_classes_and_contrast_are_recovered(shells, grey):
     image = blurred(shells, 2.0, 0.03, grey)
     priors = np.stack([ndimage.gaussian_filter((shells == i) * 1.0, 4) for i in (1, 2, 3)]) + 0.02
-    found = tissues.segment(image, shells > 0, (priors / priors.sum(axis=0)).astype(np.float32))
-    assert (found == shells)[shells > 0].mean() > 0.9
-    mean = tissues.levels(image, found)
+    result = tissues.segment(image, shells > 0, (priors / priors.sum(axis=0)).astype(np.float32))
+    assert (result == shells)[shells > 0].mean() > 0.9
+    mean = tissues.levels(image, result)
     assert mean.grey / mean.white == pytest.approx(grey, abs=0.03)
     assert mean.csf / mean.white == pytest.approx(0.25, abs=0.08)
 

@@ -1,4 +1,4 @@
-"""`harmbench ablate`: a method and its ablations on one fit, in a table beside the paper's."""
+"""`harmbench ablate`: a method and its ablations with one fit, next to the paper's table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from helpers import PLUGINS
 
-# MLflow warns of itself, which a process of its own would show to nobody.
+# MLflow raises deprecation warnings about itself.
 pytestmark = pytest.mark.filterwarnings("default")
 
 TINY_COHORT = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny",
@@ -22,9 +22,9 @@ def test_variants_share_a_fit_and_the_table_contains_stored_results(inside, tmp_
     log = tmp_path / "fits"
     monkeypatch.setenv("CURVED_LOG", str(log))
     # This cohort has one validation subject, too few for an interval.
-    asked = ("ablate", "curved", "-t", "sim-exp", "-t", "sim-gamma1.5", *TINY_COHORT,
+    arguments = ("ablate", "curved", "-t", "sim-exp", "-t", "sim-gamma1.5", *TINY_COHORT,
              "--split", "test")  # fmt: skip
-    code, out, err = inside(*asked, "--format", "csv")
+    code, out, err = inside(*arguments, "--format", "csv")
     assert code == 0
     assert "8 cells: 8 done; " in err
     assert "8 newly recorded in MLflow" in err
@@ -60,7 +60,7 @@ def test_variants_share_a_fit_and_the_table_contains_stored_results(inside, tmp_
     assert printed["power = 1", "sim-gamma1.5"] == ("20.1", "-10.1")
     assert printed["lift = 0.1", "sim-gamma1.5"] == printed["identity", "sim-exp"] == ("", "")
 
-    code, table, err = inside(*asked)
+    code, table, err = inside(*arguments)
     assert "8 cells: 8 cached; 0 fits made; 0 newly recorded" in err
     assert "psnr in dB (higher is better) of curved on cohort tiny [real scans], quick" in table
     heading = next(line for line in table.splitlines() if "sim-exp" in line)

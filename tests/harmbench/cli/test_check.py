@@ -32,10 +32,10 @@ def test_a_failure_has_three_parts(inside):
     assert code == 1
     lines = [line.strip() for line in out.splitlines()]
     assert lines[-1] == "4 checks failed"  # both also have the name of the sound one
-    place = lines.index("failed           range")
-    assert lines[place + 1].startswith("expected  intensities in [0, 1]")
-    assert lines[place + 2].startswith("got       they span [0, ")
-    assert lines[place + 3].startswith("fix       end `forward` with images.clamp(0, 1)")
+    index = lines.index("failed           range")
+    assert lines[index + 1].startswith("expected  intensities in [0, 1]")
+    assert lines[index + 2].startswith("got       they span [0, ")
+    assert lines[index + 3].startswith("fix       end `forward` with images.clamp(0, 1)")
     assert "failed           order" in lines
 
 
@@ -60,7 +60,7 @@ def test_checks_are_listed(inside):
 
 
 def test_a_function_in_two_lines_is_checked_and_run(inside, tmp_path):
-    """Changed, it is computed anew: no version need be raised in a file that is tried out."""
+    """After a change, it is computed again, without a new version."""
     file = tmp_path / "squares.py"
     text = """
 from harmbench import as_method, hookimpl
@@ -74,11 +74,11 @@ def register_methods():
     code, out, _ = inside("check", "squared", "--plugin", file)
     assert code == 0, out
     tiny = ("--cohort", "tiny", "--plugin", PLUGINS / "tiny_cohort.py")
-    asked = ("run", "-m", "squared", "-t", "sim-exp", "--plugin", file, *tiny)
-    assert "1 cell: 1 done; 0 fits" in inside(*asked)[1]
-    assert "1 cell: 1 cached" in inside(*asked)[1]
+    arguments = ("run", "-m", "squared", "-t", "sim-exp", "--plugin", file, *tiny)
+    assert "1 cell: 1 done; 0 fits" in inside(*arguments)[1]
+    assert "1 cell: 1 cached" in inside(*arguments)[1]
     file.write_text(text.replace("**2", "**3"))
-    assert "1 cell: 1 done; 0 fits" in inside(*asked)[1]
+    assert "1 cell: 1 done; 0 fits" in inside(*arguments)[1]
 
 
 @pytest.mark.parametrize(

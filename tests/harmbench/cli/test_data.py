@@ -56,8 +56,8 @@ def test_a_draft_is_a_recipe_that_finds_its_scanners(inside, study, tmp_path) ->
     assert recipe.sources == ("triotim-9", "model-x")
     assert recipe.labels.csf == (1, 4)
     assert recipe.pairs.maximum_gap_days == 365
-    found = match(recipe, find_scans(study)[0])
-    assert {name: len(scans) for name, scans in found.items()} == {
+    result = match(recipe, find_scans(study)[0])
+    assert {name: len(scans) for name, scans in result.items()} == {
         "triotim-35177": 4,
         "triotim-9": 3,
         "model-x": 2,

@@ -24,7 +24,7 @@ from helpers import PLUGINS
 TINY_COHORT = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny",
         "--plugin", PLUGINS / "odd_methods.py")  # fmt: skip
 
-# Halves what is left of the middle, so that a mirrored or shifted result is found out.
+# Halves the left half, so that a mirrored or shifted result is detected.
 LEFT = """
 import torch
 from harmbench import Method, Needs, hookimpl
@@ -47,10 +47,10 @@ def register_methods():
 
 def brain(scale=1.0):
     """The template at 4 mm, in LAS orientation and int16."""
-    found = load_mni152_template(resolution=4)
-    data = np.asarray(found.dataobj)
+    result = load_mni152_template(resolution=4)
+    data = np.asarray(result.dataobj)
     data = (np.where(data > 0.05, data, 0) * 1000 * scale).astype(np.int16)[::-1]
-    affine = found.affine.copy()
+    affine = result.affine.copy()
     affine[:3, 3] += affine[:3, 0] * (len(data) - 1)
     affine[:3, 0] *= -1
     return nib.Nifti1Image(data, affine)
@@ -106,11 +106,11 @@ def test_identity_gives_back_the_scan_to_the_last_byte(inside, scan, tmp_path):
     assert np.asarray(mask.dataobj)[inside_brain].mean() > 0.98
     np.testing.assert_array_equal(mask.affine, source.affine)
     assert image.imread(tmp_path / "out.png")[..., :3].std() > 0.1
-    found = record(tmp_path / "out.json")
-    assert found["SourceDigest"] == file_digest(scan)
-    assert found["OutputDigest"] == file_digest(tmp_path / "out.nii.gz")
-    assert found["Fit"] is None
-    assert found["SlicesHarmonized"] > 100  # of 50 in the grid
+    result = record(tmp_path / "out.json")
+    assert result["SourceDigest"] == file_digest(scan)
+    assert result["OutputDigest"] == file_digest(tmp_path / "out.nii.gz")
+    assert result["Fit"] is None
+    assert result["SlicesHarmonized"] > 100  # of 50 in the grid
     assert not list(tmp_path.glob(".*part"))
 
 
@@ -152,67 +152,75 @@ def test_the_fit_is_that_of_a_cell_and_is_found_again_by_its_key(
     monkeypatch.setenv("COUNTS_LOG", str(tmp_path / "fits.log"))
     code, _, err = inside("run", "-m", "counts", "-t", "domain1", *TINY_COHORT)
     assert code == 0, err
-    asked = ("harmonize", scan, "--no-figure")
-    code, _, err = inside(*asked, "-o", "a.nii.gz", "-m", "counts", "-t", "domain1", *TINY_COHORT)
+    arguments = ("harmonize", scan, "--no-figure")
+    code, _, err = inside(
+        *arguments, "-o", "a.nii.gz", "-m", "counts", "-t", "domain1", *TINY_COHORT
+    )
     assert code == 0, err
     assert (tmp_path / "fits.log").read_text() == "seed 0\n"
-    found = record(tmp_path / "a.json")
+    result = record(tmp_path / "a.json")
     listed = inside("harmonize", "--fits")[1]
-    assert found["Fit"] in listed
+    assert result["Fit"] in listed
     assert "counts" in listed
     code, _, err = inside(
-        *asked, "-o", "b.nii.gz", "--fit", found["Fit"][:6], "--plugin", PLUGINS / "odd_methods.py"
+        *arguments,
+        "-o",
+        "b.nii.gz",
+        "--fit",
+        result["Fit"][:6],
+        "--plugin",
+        PLUGINS / "odd_methods.py",
     )
     assert code == 0, err
     assert voxels(tmp_path / "a.nii.gz") == voxels(tmp_path / "b.nii.gz") != voxels(scan)
-    assert (found["TargetDomain"], found["Task"]) == ("goal", "domain1")
+    assert (result["TargetDomain"], result["Task"]) == ("goal", "domain1")
 
 
 def test_existing_output_is_kept_and_that_of_another_method_refused(inside, scan, tmp_path):
-    asked = ("harmonize", scan, "-o", "out.nii.gz", "--no-figure", "--plugin", "left.py", "-m")
-    assert inside(*asked, "identity")[0] == 0
-    assert inside(*asked, "identity")[:2] == (0, "out.nii.gz already exists\n")
-    code, _, err = inside(*asked, "left")
+    arguments = ("harmonize", scan, "-o", "out.nii.gz", "--no-figure", "--plugin", "left.py", "-m")
+    assert inside(*arguments, "identity")[0] == 0
+    assert inside(*arguments, "identity")[:2] == (0, "out.nii.gz already exists\n")
+    code, _, err = inside(*arguments, "left")
     assert code == 2
     assert "out.nii.gz exists and is not the result of this fit" in err
     assert voxels(tmp_path / "out.nii.gz") == voxels(scan)
-    assert inside(*asked, "left", "--force")[1] == "wrote out.nii.gz\n"
+    assert inside(*arguments, "left", "--force")[1] == "wrote out.nii.gz\n"
     assert voxels(tmp_path / "out.nii.gz") != voxels(scan)
-    # Another file under that name is no output of ours, whatever lies beside it.
+    # Another file of this name is not our output, even with a sidecar next to it.
     shutil.copy(scan, tmp_path / "out.nii.gz")
-    assert inside(*asked, "left")[0] == 2
+    assert inside(*arguments, "left")[0] == 2
 
 
 def test_a_folder_becomes_a_derivative_without_the_bad_scan(inside, study, tmp_path):
     bad = study / "sub-b" / "anat" / "sub-b_T1w.nii.gz"
     bad.write_bytes(bad.read_bytes()[:2000])
-    asked = ("harmonize", study, "-o", study / "derivatives" / "left", "-m", "left",
+    arguments = ("harmonize", study, "-o", study / "derivatives" / "left", "-m", "left",
              "--plugin", "left.py", "--jobs", "1")  # fmt: skip
-    code, out, err = inside(*asked)
+    code, out, err = inside(*arguments)
     assert code == 1
     assert out.startswith("3 scans: 2 harmonised, 0 already existed, 1 left out")
     assert "left out sub-b/anat/sub-b_T1w.nii.gz: sub-b_T1w.nii.gz is truncated" in err
-    made = study / "derivatives" / "left"
-    files = {path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()}
+    result = study / "derivatives" / "left"
+    files = {path.relative_to(result).as_posix() for path in result.rglob("*") if path.is_file()}
     stems = [f"sub-{subject}/anat/sub-{subject}_desc-harmonized_" for subject in "ac"]
     endings = ("T1w.nii.gz", "T1w.json", "T1w.png", "mask.nii.gz")
     assert files == {"dataset_description.json"} | {s + e for s in stems for e in endings}
-    description = json.loads((made / "dataset_description.json").read_text())
+    description = json.loads((result / "dataset_description.json").read_text())
     assert description["DatasetType"] == "derivative"
     assert description["GeneratedBy"][0]["Name"] == "harmbench"
     assert description["GeneratedBy"][0]["Method"] == "left"
-    sidecar = json.loads((made / f"{stems[0]}T1w.json").read_text())
+    sidecar = json.loads((result / f"{stems[0]}T1w.json").read_text())
     assert sidecar["Sources"] == ["bids:raw:sub-a/anat/sub-a_T1w.nii.gz"]
-    code, out, _ = inside(*asked)  # its own output, inside of the tree, is no input
+    code, out, _ = inside(*arguments)  # its own output, inside of the tree, is no input
     assert out.startswith("3 scans: 0 harmonised, 2 already existed, 1 left out")
-    code, _, err = inside(*asked[:4], "-m", "identity")
+    code, _, err = inside(*arguments[:4], "-m", "identity")
     assert code == 2
     assert "holds scans of another fit: left, fit none" in err
 
 
 def test_a_killed_folder_run_resumes(start, command, study, tmp_path):
-    asked = ("harmonize", study, "-o", "out", "-m", "identity", "--jobs", "1")
-    running = start(*asked)
+    arguments = ("harmonize", study, "-o", "out", "-m", "identity", "--jobs", "1")
+    running = start(*arguments)
     first = tmp_path / "out" / "sub-a" / "anat" / "sub-a_desc-harmonized_T1w.nii.gz"
     while not first.exists():
         assert running.poll() is None, running.communicate()
@@ -220,7 +228,7 @@ def test_a_killed_folder_run_resumes(start, command, study, tmp_path):
     running.kill()
     running.communicate()
     written = first.stat().st_mtime_ns
-    done = command(*asked)
+    done = command(*arguments)
     assert done.returncode == 0, done.stderr
     assert "0 left out" in done.stdout
     assert first.stat().st_mtime_ns == written
@@ -229,9 +237,9 @@ def test_a_killed_folder_run_resumes(start, command, study, tmp_path):
 
 
 def test_a_folder_in_two_processes_gives_the_same_bytes(command, study, tmp_path):
-    asked = ("harmonize", study, "-m", "left", "--plugin", tmp_path / "left.py", "--no-figure")
+    arguments = ("harmonize", study, "-m", "left", "--plugin", tmp_path / "left.py", "--no-figure")
     for out, jobs in (("one", 1), ("two", 2)):
-        done = command(*asked, "-o", out, "--jobs", jobs)
+        done = command(*arguments, "-o", out, "--jobs", jobs)
         assert done.returncode == 0, done.stderr
     for path in (tmp_path / "one").rglob("*.nii.gz"):
         other = tmp_path / "two" / path.relative_to(tmp_path / "one")
@@ -347,8 +355,8 @@ def test_a_bias_field_is_removed_for_the_method_only(inside, scan, tmp_path):
     assert record["BiasCorrection"] == "N4"
     assert record["BrainExtraction"] == "none: it was brain-extracted"
     # Without it, it would be another file.
-    asked = ("harmonize", scan, "-o", out, "-m", "identity", "--no-figure")
-    assert "is not the result of this fit" in inside(*asked)[2]
+    arguments = ("harmonize", scan, "-o", out, "-m", "identity", "--no-figure")
+    assert "is not the result of this fit" in inside(*arguments)[2]
 
 
 def test_a_head_is_harmonized_as_a_head_where_that_is_asked_for(inside, scan, tmp_path):
@@ -357,9 +365,9 @@ def test_a_head_is_harmonized_as_a_head_where_that_is_asked_for(inside, scan, tm
     around = ndimage.binary_dilation(brain, iterations=7) & ~ndimage.binary_dilation(brain)
     data = np.asarray(source.dataobj) + (200 * around).astype(source.get_data_dtype())
     nib.save(nib.Nifti1Image(data, source.affine, source.header), scan)
-    asked = ("harmonize", scan, "-o", "out.nii.gz", "-m", "identity", "--no-figure")
-    assert "is not brain-extracted" in inside(*asked)[2]
-    code, _, err = inside(*asked, "--no-brain-mask", "--mask", "mask.nii.gz")
+    arguments = ("harmonize", scan, "-o", "out.nii.gz", "-m", "identity", "--no-figure")
+    assert "is not brain-extracted" in inside(*arguments)[2]
+    code, _, err = inside(*arguments, "--no-brain-mask", "--mask", "mask.nii.gz")
     assert code == 0, err
     record = json.loads((tmp_path / "out.json").read_text())["Harmonization"]
     assert record["BrainExtraction"] == "none: the head was kept"
@@ -379,8 +387,8 @@ def test_a_fit_of_a_method_that_has_changed_since_is_refused(inside, scan, tmp_p
     assert code == 0, err
     (description,) = (tmp_path / "home" / "fits").glob("*/fit.json")
     fit = json.loads(description.read_text())
-    asked = ("harmonize", scan, "-o", "out.nii.gz", "--fit", description.parent.name[:8])
+    arguments = ("harmonize", scan, "-o", "out.nii.gz", "--fit", description.parent.name[:8])
     description.write_text(json.dumps({**fit, "version": "0"}))
-    assert "is of version 0 of 'histogram', but version 1 is installed" in inside(*asked)[2]
+    assert "is of version 0 of 'histogram', but version 1 is installed" in inside(*arguments)[2]
     description.write_text(json.dumps({**fit, "settings": {}}))
-    assert "made before 'histogram' had the setting 'quantiles'" in inside(*asked)[2]
+    assert "made before 'histogram' had the setting 'quantiles'" in inside(*arguments)[2]

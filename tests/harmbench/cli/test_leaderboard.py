@@ -9,7 +9,7 @@ import pytest
 
 from helpers import TINY_COHORT
 
-# MLflow's own imports warn of what it will mend itself.
+# MLflow's imports raise deprecation warnings.
 pytestmark = pytest.mark.filterwarnings("default")
 
 

@@ -35,13 +35,13 @@ def register_tasks(sources):
 def test_a_task_that_cannot_be_set_up_is_forecast_as_failed_with_its_reason(inside, tmp_path):
     plugin = tmp_path / "unready.py"
     plugin.write_text(UNREADY)
-    asked = ("run", "-m", "identity", "-t", "sim-exp", "-t", "unready", "-t", "refuses",
+    arguments = ("run", "-m", "identity", "-t", "sim-exp", "-t", "unready", "-t", "refuses",
              "--plugin", plugin, "--plugin", PLUGINS / "tiny_cohort.py",
              "--cohort", "tiny")  # fmt: skip
-    code, out, _ = inside(*asked)
+    code, out, _ = inside(*arguments)
     assert code == 1
     assert out == "3 cells: 1 done, 1 skipped, 1 failed; 0 fits made; 3 newly recorded in MLflow\n"
-    code, out, _ = inside(*asked, "--dry-run")
+    code, out, _ = inside(*arguments, "--dry-run")
     assert code == 0
     done, failed, skipped, total = out.splitlines()
     assert total == "0 fits and 0 cells to do"

@@ -15,7 +15,7 @@ from harmbench.tracking.connection import connect
 from harmbench.tracking.ui import describe, serve
 from helpers import TINY_COHORT
 
-# MLflow's own imports warn of what it will mend itself.
+# MLflow's imports raise deprecation warnings.
 pytestmark = pytest.mark.filterwarnings("default")
 
 
@@ -58,10 +58,10 @@ def test_the_experiment_is_described_and_its_runs_are_addressed(ran):
     assert page == f"http://here/#/experiments/{experiment}/runs"
     query = dict(urllib.parse.parse_qsl(query))
     order = f"{query['orderByKey']} {'ASC' if query['orderByAsc'] == 'true' else 'DESC'}"
-    found = client.search_runs([experiment], query["searchFilter"], order_by=[order])
-    assert len(found) == 6
+    result = client.search_runs([experiment], query["searchFilter"], order_by=[order])
+    assert len(result) == 6
     # The infinite PSNR of the oracle is no metric in MLflow.
-    assert found[0].data.tags["label"] == "histogram"
+    assert result[0].data.tags["label"] == "histogram"
 
     # Every method once, on one task, in the query of MLflow's comparison.
     names = [client.get_run(run).info.run_name for run in pages.runs]

@@ -87,8 +87,8 @@ def test_scans_and_pairs_that_have_labels(own_cohort):
     path = own_cohort().directory / "cohort.json"
     content = json.loads(path.read_text())
     for scan in content["scans"]:
-        known = {("target", "p0"), ("target", "p1"), ("domain1", "p1"), ("target", "p3")}
-        scan["labelled"] = (scan["domain"], scan["subject"]) in known
+        pairs = {("target", "p0"), ("target", "p1"), ("domain1", "p1"), ("target", "p3")}
+        scan["labelled"] = (scan["domain"], scan["subject"]) in pairs
     path.write_text(json.dumps(content))
     cohort = Cohort(path.parent)
     assert not cohort.scans("target", "train").labelled

@@ -49,18 +49,18 @@ def head():
 @given(st.integers(0, 90), st.integers(2, 60), st.integers(0, 90))
 def test_windows_cover_every_slice_and_the_first_is_the_grid(below, size, above):
     count = below + size + above
-    found = windows(count, below, size)
+    result = windows(count, below, size)
     grid = tuple(range(below, below + size))
-    assert found[0].slices == grid
-    assert found[0].weights == (1.0,) * size
+    assert result[0].slices == grid
+    assert result[0].weights == (1.0,) * size
     total = np.zeros(count)
-    for window in found:
+    for window in result:
         assert len(window.slices) == len(window.weights) == size
         assert list(window.slices) == sorted(set(window.slices))
         np.add.at(total, list(window.slices), window.weights)
     assert (total > 0).all()
     assert (total[list(grid)] == 1).all()  # by the grid itself alone, as in the benchmark
-    for window in found[1:]:  # and no window is far from what a method knows
+    for window in result[1:]:  # and no window is far from what a method knows
         assert len(set(window.slices) - set(grid)) <= max(2, 0.2 * size + 1)
 
 

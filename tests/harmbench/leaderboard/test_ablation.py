@@ -50,19 +50,19 @@ def done(**subjects):
 
 
 def table(results, published=PAPER):
-    (found,) = tables(results, [PSNR()], published)
-    return found
+    (result,) = tables(results, [PSNR()], published)
+    return result
 
 
 def test_differences_are_paired_by_subject():
-    found = table(
+    result = table(
         [(job(BASELINE, "a"), done(p=20.0, q=30.0)), (job("no flow", "a"), done(p=19.0, q=28.0))]
     )
-    field = found.rows["no flow"]["a"]
+    field = result.rows["no flow"]["a"]
     assert (field.value.mean, field.value.n) == (23.5, 2)
     # The spread between subjects is no part of it.
     assert (field.difference.mean, field.difference.low, field.difference.high) == (-1.5, -2, -1)
-    assert found.rows[BASELINE]["a"].difference is None
+    assert result.rows[BASELINE]["a"].difference is None
 
 
 def test_seeds_are_averaged_within_a_subject():
@@ -81,47 +81,47 @@ def test_a_failed_seed_never_hides_behind_a_good_one():
 
 def test_a_failed_baseline_leaves_values_without_differences():
     failed = CellResult(status=Status.DIVERGED, reason="diverged at step 3")
-    found = table([(job(BASELINE, "a"), failed), (job("no flow", "a"), done(p=19.0, q=28.0))])
-    assert found.rows["no flow"]["a"].value.mean == 23.5
-    assert found.rows["no flow"]["a"].difference is None
+    result = table([(job(BASELINE, "a"), failed), (job("no flow", "a"), done(p=19.0, q=28.0))])
+    assert result.rows["no flow"]["a"].value.mean == 23.5
+    assert result.rows["no flow"]["a"].difference is None
 
 
 def test_published_tasks_come_first_in_the_papers_order():
     results = [(job(title, task), done(p=20.0, q=21.0))
                for task in ("c", "a", "b") for title in (BASELINE, "no flow")]  # fmt: skip
-    found = table(results)
-    assert found.tasks == ("b", "a", "c")
-    assert found.rows["no flow"]["b"].published == 29.5
-    assert found.rows["no flow"]["b"].published_difference == pytest.approx(-0.1)
-    assert found.rows["no flow"]["a"].published is None
+    result = table(results)
+    assert result.tasks == ("b", "a", "c")
+    assert result.rows["no flow"]["b"].published == 29.5
+    assert result.rows["no flow"]["b"].published_difference == pytest.approx(-0.1)
+    assert result.rows["no flow"]["a"].published is None
     assert table(results, None).tasks == ("c", "a", "b")
 
 
 def test_controls_are_marked_and_have_no_published_number():
     results = [(job(BASELINE, "a"), done(p=20.0, q=21.0)),
                (job(BASELINE, "a", method="identity"), done(p=15.0, q=15.0))]  # fmt: skip
-    found = table(results)
-    assert found.controls == {"identity"}
-    assert found.rows["identity"]["a"].published is None
-    assert found.rows["identity"]["a"].difference.mean == -5.5
+    result = table(results)
+    assert result.controls == {"identity"}
+    assert result.rows["identity"]["a"].published is None
+    assert result.rows["identity"]["a"].difference.mean == -5.5
 
 
 def test_infinite_values_have_no_difference_and_raise_no_warning():
     perfect = done(p=math.inf, q=math.inf)
-    found = table([(job(BASELINE, "a"), perfect), (job("no flow", "a"), perfect)])
-    assert found.rows["no flow"]["a"].value.mean == math.inf
-    assert math.isnan(found.rows["no flow"]["a"].difference.mean)
+    result = table([(job(BASELINE, "a"), perfect), (job("no flow", "a"), perfect)])
+    assert result.rows["no flow"]["a"].value.mean == math.inf
+    assert math.isnan(result.rows["no flow"]["a"].difference.mean)
 
 
 def test_export_has_a_line_for_every_field():
-    found = tidy(table([(job(BASELINE, "b"), done(p=20.0, q=30.0))]))
-    assert found[["metric", "row", "task", "value", "value_low", "subjects", "published"]].to_numpy(
-    ).tolist() == [["psnr", BASELINE, "b", 25.0, 20.0, 2, 29.6]]  # fmt: skip
+    result = tidy(table([(job(BASELINE, "b"), done(p=20.0, q=30.0))]))
+    columns = ["metric", "row", "task", "value", "value_low", "subjects", "published"]
+    assert result[columns].to_numpy().tolist() == [["psnr", BASELINE, "b", 25.0, 20.0, 2, 29.6]]
 
 
 def test_tasks_are_shown_in_blocks_that_fit_the_width():
-    found = table([(job(BASELINE, task), done(p=1.0, q=2.0)) for task in "abcdefgh"])
-    blocks = list(task_blocks(found, PAPER, 100))
+    result = table([(job(BASELINE, task), done(p=1.0, q=2.0)) for task in "abcdefgh"])
+    blocks = list(task_blocks(result, PAPER, 100))
     assert [task for block in blocks for task in block] == ["b", "a", *"cdefgh"]
     assert [len(block) for block in blocks] == [3, 4, 1]
-    assert [len(block) for block in task_blocks(found, PAPER, 20)] == [1] * 8
+    assert [len(block) for block in task_blocks(result, PAPER, 20)] == [1] * 8

@@ -25,9 +25,9 @@ def runs(keep_home):
     """One cell that is in the store of this machine, one that is not, and one skipped."""
     recorder = MlflowRecorder(keep_home, "harmbench run")
     store = CellStore(keep_home / "cells")
-    here = cell("here", "exported")
-    saved = store.save(here, scored(psnr=np.arange(8.0), mae=np.full(8, 0.1)), None)
-    recorder.record(here, saved, "export-0")
+    exported = cell("here", "exported")
+    saved = store.save(exported, scored(psnr=np.arange(8.0), mae=np.full(8, 0.1)), None)
+    recorder.record(exported, saved, "export-0")
     recorder.record(cell("away", "exported"), scored(psnr=np.arange(8.0)), "export-1")
     recorder.record(
         cell("never", "exported"), CellResult(status=Status.SKIPPED, reason="no pairs"), "export-2"
@@ -47,9 +47,11 @@ def test_every_slice_has_a_row_and_every_column_is_explained(runs, keep_home, tm
     read = pd.read_parquet if name.endswith("parquet") else pd.read_csv
     table = read(tmp_path / name)
     assert len(table) == done.rows == 2 * 8 * 2 + 8
-    here = table[(table["label"] == "here") & (table["metric"] == "psnr")]
-    assert here["slice"].tolist() == [0, 1] * 8
-    assert here["value"].tolist() == [value + step for value in range(8) for step in (-0.5, 0.5)]
+    exported = table[(table["label"] == "here") & (table["metric"] == "psnr")]
+    assert exported["slice"].tolist() == [0, 1] * 8
+    assert exported["value"].tolist() == [
+        value + step for value in range(8) for step in (-0.5, 0.5)
+    ]
     away = table[table["label"] == "away"]
     assert dict(zip(away["subject"], away["value"], strict=True)) == dict(
         zip(SUBJECTS, np.arange(8.0), strict=True)
@@ -76,8 +78,8 @@ def test_each_subjects_mean_alone_can_be_asked_for(runs, keep_home, tmp_path):
     export(runs, measures(runs), {}, keep_home / "cells", path, slices=False)
     table = pd.read_csv(path)
     assert len(table) == 8 * 2 + 8
-    here = table[(table["label"] == "here") & (table["metric"] == "psnr")]
-    assert here["value"].tolist() == list(range(8))
+    exported = table[(table["label"] == "here") & (table["metric"] == "psnr")]
+    assert exported["value"].tolist() == list(range(8))
 
 
 def test_a_file_that_cannot_be_written_is_an_error(runs, keep_home, tmp_path):

@@ -30,21 +30,21 @@ def run(run_id, label="one", **changes):
 
 def difference(*rows, one="one@a", other="other@a"):
     runs = pd.DataFrame(rows)
-    (found,) = compare(side(runs, one), side(runs, other), [PSNR, MAE])
-    return found
+    (result,) = compare(side(runs, one), side(runs, other), [PSNR, MAE])
+    return result
 
 
 def test_subjects_in_common_are_compared_and_the_others_named():
     gains = np.array([1.0, 2.0, -0.5, 3.0, 0.25, 1.5])
     mine = {f"p{i}": 20.0 + i for i in range(7)}
     theirs = {f"p{i}": 20.0 + i - gain for i, gain in enumerate(gains)} | {"q": 90.0}
-    found = difference(run("aaaa1", subjects=mine), run("bbbb1", "other", subjects=theirs))
-    assert (found.only_one, found.only_other) == (("p6",), ("q",))
-    assert (found.one, found.other) == pytest.approx((22.5, 22.5 - gains.mean()))
-    assert found.difference.mean == pytest.approx(gains.mean())
-    assert found.difference.n == 6
-    assert found.difference.low < gains.mean() < found.difference.high
-    assert found.p == pytest.approx(scipy.stats.wilcoxon(gains, method="exact").pvalue)
+    result = difference(run("aaaa1", subjects=mine), run("bbbb1", "other", subjects=theirs))
+    assert (result.only_one, result.only_other) == (("p6",), ("q",))
+    assert (result.one, result.other) == pytest.approx((22.5, 22.5 - gains.mean()))
+    assert result.difference.mean == pytest.approx(gains.mean())
+    assert result.difference.n == 6
+    assert result.difference.low < gains.mean() < result.difference.high
+    assert result.p == pytest.approx(scipy.stats.wilcoxon(gains, method="exact").pvalue)
 
 
 def test_seeds_in_common_are_compared_with_each_other():

@@ -1,4 +1,4 @@
-"""What papers printed, beside a board and never on it."""
+"""Published numbers, next to a board and never on it."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def board(metric, *tasks, method="blindharmony"):
 
 
 def test_the_papers_baseline_is_shown_for_the_tasks_of_the_board():
-    found = board("psnr", "sim-exp", "domain3", "sim-log")
-    (printed,) = references(Registry.discover(), found)
+    result = board("psnr", "sim-exp", "domain3", "sim-log")
+    (printed,) = references(Registry.discover(), result)
     assert printed.label == "blindharmony"
     assert printed.values == {"sim-exp": 29.6, "sim-log": 28.8}
-    lines = board_as_text(found, {}, [printed], 100).splitlines()
+    lines = board_as_text(result, {}, [printed], 100).splitlines()
     line = lines[lines.index(f"{PUBLISHED}:") + 1]
     assert "sim-exp 29.6, sim-log 28.8" in line
     assert "Table 3" in line

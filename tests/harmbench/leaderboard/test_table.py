@@ -19,7 +19,7 @@ from harmbench.tracking.connection import connect
 from harmbench.tracking.recorder import MlflowRecorder
 from helpers.scored_cells import SUBJECTS, cell, scored
 
-# MLflow's own imports warn of what it will mend itself.
+# MLflow's imports raise deprecation warnings.
 pytestmark = pytest.mark.filterwarnings("default")
 
 BASE = np.arange(20.0, 28.0)
@@ -69,13 +69,13 @@ def store(keep_home):
 
 def on(store, metric="psnr", **wanted):
     runs = reader.runs(store, [metric])
-    found = [
+    result = [
         board
         for board in boards(runs, list(measures(runs, {"psnr": "dB"}).values()))
         if all(getattr(board, name) == value for name, value in wanted.items())
     ]
-    assert len(found) == 1
-    return found[0]
+    assert len(result) == 1
+    return result[0]
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +144,8 @@ def test_mean_ranks_count_a_missing_task_as_the_last(board):
         "specialist": (1 + 6 + 6) / 3,
         "broken": 6,
     }
-    found = {row.label: row.rank.mean for row in board.methods}
-    assert found == pytest.approx(expected)
+    result = {row.label: row.rank.mean for row in board.methods}
+    assert result == pytest.approx(expected)
     assert {row.label: row.rank.n for row in board.methods} == {
         "good": 3, "wobbly": 3, "seeded": 3, "weak": 3, "specialist": 1, "broken": 0,
     }  # fmt: skip
@@ -228,16 +228,17 @@ def test_a_rescan_is_the_reference_line_of_its_tasks_and_scores_may_exceed_1(
 def test_cells_that_are_not_comparable_have_separate_boards(store, board):
     assert "other" not in {row.label for row in board.rows}
     runs = reader.runs(store, ["psnr"])
-    found = list(boards(runs, list(measures(runs).values())))
+    result = list(boards(runs, list(measures(runs).values())))
     where = {
-        (each.cohort, each.preset, each.edition): {row.label for row in each.rows} for each in found
+        (each.cohort, each.preset, each.edition): {row.label for row in each.rows}
+        for each in result
     }
     assert where["real", "quick", 0] == {"other"}
     assert where["tiny", "paper", 0] == {"other"}
     assert where["tiny", "quick", 1] == {"other"}
-    assert len({each.title for each in found}) == len(found) == 4
-    assert all("PHANTOM" in each.title for each in found if each.kind == "phantom")
-    assert [each.edition for each in found if "OLDER test data" in each.title] == [1]
+    assert len({each.title for each in result}) == len(result) == 4
+    assert all("PHANTOM" in each.title for each in result if each.kind == "phantom")
+    assert [each.edition for each in result if "OLDER test data" in each.title] == [1]
 
 
 def test_missing_scores_are_blank_counted_and_noted(board):
@@ -275,10 +276,10 @@ def test_a_cell_recorded_by_two_subjects_counts_once_and_a_failure_hides_no_resu
     ]
     for run_id in again:
         client.set_terminated(run_id)
-    found = reader.runs(store, ["psnr"])
-    found = found[(found["label"] == "good") & (found["task"] == "a")]
-    assert found["run_id"].tolist() == again[:1]
-    assert found["user"].tolist() == ["another"]
+    result = reader.runs(store, ["psnr"])
+    result = result[(result["label"] == "good") & (result["task"] == "a")]
+    assert result["run_id"].tolist() == again[:1]
+    assert result["user"].tolist() == ["another"]
     for run_id in again:
         client.delete_run(run_id)
     assert mine["run_id"].item() in set(reader.runs(store, [])["run_id"])

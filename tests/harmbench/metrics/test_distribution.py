@@ -29,13 +29,13 @@ def test_wasserstein_is_scipys(small_cohort) -> None:
     everybody = target.load(range(len(target)))
     population = everybody.images[everybody.masks].numpy()
     scans = small_cohort.scans("north", "test").load([0, 1, 2])
-    found = Wasserstein().measure(scans, None, target)
+    result = Wasserstein().measure(scans, None, target)
     expected = [
         wasserstein_distance(image[mask].numpy(), population)
         for image, mask in zip(scans.images, scans.masks, strict=True)
     ]
     assert min(expected) > 0.02
-    np.testing.assert_allclose(found.numpy(), expected, atol=3e-4)
+    np.testing.assert_allclose(result.numpy(), expected, atol=3e-4)
 
 
 def test_population_quantiles_are_of_all_voxels_together(small_cohort) -> None:
@@ -64,9 +64,9 @@ def test_wasserstein_sees_the_foreground_alone(small_cohort) -> None:
     empty = dataclasses.replace(
         scans, masks=scans.masks & torch.tensor([True, False])[:, None, None, None]
     )
-    found = Wasserstein().measure(empty, None, target)
-    assert found[0] == first[0]
-    assert torch.isnan(found[1])
+    result = Wasserstein().measure(empty, None, target)
+    assert result[0] == first[0]
+    assert torch.isnan(result[1])
 
 
 @settings(max_examples=50)

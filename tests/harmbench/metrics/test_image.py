@@ -86,16 +86,16 @@ def test_ssim_is_skimages(couple: tuple[np.ndarray, np.ndarray, np.ndarray]) -> 
 def test_errors_by_their_definitions(couple: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     x, y, masks = couple
     names = ("PSNR", "PSNRForeground", "MAE", "MAEForeground")
-    found = {name: measured(getattr(image, name)(), x, y, masks) for name in names}
+    result = {name: measured(getattr(image, name)(), x, y, masks) for name in names}
     for i, (a, b) in enumerate(zip(x.astype(float), y.astype(float), strict=True)):
         inside = (a[masks[i]], b[masks[i]])
         for suffix, (p, q) in (("", (a, b)), ("Foreground", inside)):
-            assert found["MAE" + suffix][i] == pytest.approx(np.abs(p - q).mean(), abs=1e-12)
+            assert result["MAE" + suffix][i] == pytest.approx(np.abs(p - q).mean(), abs=1e-12)
             if (p == q).all():
-                assert found["PSNR" + suffix][i] == math.inf
+                assert result["PSNR" + suffix][i] == math.inf
             else:
                 expected = peak_signal_noise_ratio(p, q, data_range=1)
-                assert found["PSNR" + suffix][i] == pytest.approx(expected, abs=1e-6)
+                assert result["PSNR" + suffix][i] == pytest.approx(expected, abs=1e-6)
 
 
 @settings(max_examples=60)
@@ -118,7 +118,7 @@ def test_ncc_is_pearsons(couple: tuple[np.ndarray, np.ndarray, np.ndarray]) -> N
 def test_float32_scans_agree_with_skimage_too(small_cohort) -> None:
     first, second = small_cohort.pairs("domain1", "test")
     x, y = first.load([0, 1]), second.load([0, 1])
-    found = image.SSIM().measure(x, y, second)
+    result = image.SSIM().measure(x, y, second)
     expected = [
         [
             structural_similarity(a.numpy(), b.numpy(), data_range=1)
@@ -126,8 +126,8 @@ def test_float32_scans_agree_with_skimage_too(small_cohort) -> None:
         ]
         for p, q in zip(x.images, y.images, strict=True)
     ]
-    assert 0.3 < found.min() < found.max() < 0.999
-    np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
+    assert 0.3 < result.min() < result.max() < 0.999
+    np.testing.assert_allclose(result.numpy(), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.name)

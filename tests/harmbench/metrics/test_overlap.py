@@ -46,8 +46,8 @@ def scans(predicted: torch.Tensor | None, labels: torch.Tensor | None) -> Scans:
     )
 
 
-def measured(metric: type[Metric], found: torch.Tensor, true: torch.Tensor, target: ScanSet):
-    return float(metric().measure(scans(found, true), None, target)[0])
+def measured(metric: type[Metric], predicted: torch.Tensor, true: torch.Tensor, target: ScanSet):
+    return float(metric().measure(scans(predicted, true), None, target)[0])
 
 
 def test_the_same_is_perfect(target) -> None:
@@ -56,12 +56,12 @@ def test_the_same_is_perfect(target) -> None:
 
 
 def test_a_block_that_was_moved(target) -> None:
-    found, true = block(2, 4, 7), block(2, 4, 5)
-    assert measured(Dice, found, true, target) == pytest.approx(6 / 8)
-    assert measured(IoU, found, true, target) == pytest.approx(6 / 10)
-    assert measured(VolumeDifference, found, true, target) == 0
+    result, true = block(2, 4, 7), block(2, 4, 5)
+    assert measured(Dice, result, true, target) == pytest.approx(6 / 8)
+    assert measured(IoU, result, true, target) == pytest.approx(6 / 10)
+    assert measured(VolumeDifference, result, true, target) == 0
     # Two voxels of 2 mm: the face that lies nearest to none.
-    assert measured(HD95, found, true, target) == pytest.approx(4.0)
+    assert measured(HD95, result, true, target) == pytest.approx(4.0)
 
 
 def surface(labels: torch.Tensor) -> torch.Tensor:
@@ -72,13 +72,13 @@ def surface(labels: torch.Tensor) -> torch.Tensor:
 
 
 def test_distances_are_in_mm_and_as_nearest_neighbours_have_them(target) -> None:
-    found, true = block(3, 6, 9), block(2, 4, 5)
-    a, b = surface(found).numpy(), surface(true).numpy()
+    result, true = block(3, 6, 9), block(2, 4, 5)
+    a, b = surface(result).numpy(), surface(true).numpy()
     there, back = cKDTree(b).query(a)[0], cKDTree(a).query(b)[0]
     mean = (there.sum() + back.sum()) / (len(there) + len(back))
-    assert measured(SurfaceDistance, found, true, target) == pytest.approx(mean, rel=1e-5)
+    assert measured(SurfaceDistance, result, true, target) == pytest.approx(mean, rel=1e-5)
     percentile = max(float(torch.quantile(torch.from_numpy(d), 0.95)) for d in (there, back))
-    assert measured(HD95, found, true, target) == pytest.approx(percentile, rel=1e-5)
+    assert measured(HD95, result, true, target) == pytest.approx(percentile, rel=1e-5)
 
 
 def test_volume_has_no_direction(target) -> None:

@@ -110,7 +110,7 @@ def brain_of(image: Any) -> Any:
 
 @pytest.fixture
 def study(tree: Any) -> Any:
-    """Two subjects here and two there; all have heads but B, whose brain is extracted."""
+    """Two subjects in each domain; all scans are heads except the brain-extracted scan of B."""
     image = coarse()
     for subject, site in (("A", "here"), ("B", "here"), ("C", "there"), ("D", "there")):
         tree.add(subject, site, brain_of(image) if subject == "B" else head_of(image))
@@ -136,7 +136,7 @@ def test_heads_are_extracted_once_by_the_tool_that_is_there(study: Any, tools: T
     how = {subject: row["brain_extraction"] for subject, row in details(cohort).items()}
     assert how["B"] == "none: it was brain-extracted"
     assert how["A"] == how["C"] == how["D"] == find_extractor("auto").title  # type: ignore[union-attr]
-    # Three heads of one content: one mask for all, and it is the brain that goes on.
+    # Three heads with equal content share one mask, and only the brain is processed further.
     assert len(tools.called) == 1
     assert all(
         row["brain_litres"] == details(cohort)["B"]["brain_litres"]
@@ -232,9 +232,9 @@ def test_the_version_is_that_of_freesurfer_or_of_the_package(tmp_path: Path, too
     from harmbench.preprocessing import brain_tools as extraction
 
     extraction._version.cache_clear()
-    found = find_extractor("auto")
-    assert found is not None
-    assert found.title == "mri_synthstrip freesurfer-7.4.1"
+    result = find_extractor("auto")
+    assert result is not None
+    assert result.title == "mri_synthstrip freesurfer-7.4.1"
 
 
 @pytest.mark.usefixtures("one_core")

@@ -55,13 +55,13 @@ def test_a_change_lands_on_its_voxel_whatever_the_orientation(tmp_path, image):
     change = np.random.default_rng(1).normal(size=native.volume.data.shape).astype(np.float32)
     change[change < 0.5] = 0
     content, after, _ = native.with_change(change)
-    found = reread(content, tmp_path / "out.nii")
+    result = reread(content, tmp_path / "out.nii")
     want = canonical.get_fdata() + change
-    np.testing.assert_allclose(nib.as_closest_canonical(found).get_fdata(), want, rtol=1e-6)
+    np.testing.assert_allclose(nib.as_closest_canonical(result).get_fdata(), want, rtol=1e-6)
     np.testing.assert_allclose(after, want, rtol=1e-6)
-    assert found.header == nib.load(tmp_path / "scan.nii").header
-    assert found.header.extensions == nib.load(tmp_path / "scan.nii").header.extensions
-    assert found.shape == SHAPE
+    assert result.header == nib.load(tmp_path / "scan.nii").header
+    assert result.header.extensions == nib.load(tmp_path / "scan.nii").header.extensions
+    assert result.shape == SHAPE
 
 
 def test_intensities_are_stored_with_the_file_s_own_slope(tmp_path):
@@ -93,13 +93,13 @@ def test_negative_values_do_not_change(tmp_path):
 def test_the_mask_has_the_scans_voxels(tmp_path):
     native = load_native(write(tmp_path / "scan.nii.gz", np.int16, slope=0.5, inter=-3))
     mask = native.volume.data > 50
-    found = reread(native.mask_file(mask), tmp_path / "mask.nii")
+    result = reread(native.mask_file(mask), tmp_path / "mask.nii")
     scan = nib.load(tmp_path / "scan.nii.gz")
-    np.testing.assert_array_equal(found.get_fdata() == 1, scan.get_fdata() > 50)
-    assert found.get_data_dtype() == np.uint8
-    np.testing.assert_array_equal(found.affine, scan.affine)
+    np.testing.assert_array_equal(result.get_fdata() == 1, scan.get_fdata() > 50)
+    assert result.get_data_dtype() == np.uint8
+    np.testing.assert_array_equal(result.affine, scan.affine)
     for code in ("qform_code", "sform_code", "xyzt_units"):
-        assert found.header[code] == scan.header[code]
+        assert result.header[code] == scan.header[code]
 
 
 def test_a_scan_with_a_fourth_axis_of_one_keeps_it(tmp_path):
@@ -107,8 +107,8 @@ def test_a_scan_with_a_fourth_axis_of_one_keeps_it(tmp_path):
     nib.save(nib.Nifti1Image(values, OBLIQUE), tmp_path / "scan.nii")
     native = load_native(tmp_path / "scan.nii")
     content, _, _ = native.with_change(np.full_like(native.volume.data, 2))
-    found = reread(content, tmp_path / "out.nii")
-    np.testing.assert_array_equal(found.get_fdata(), values + 2)
+    result = reread(content, tmp_path / "out.nii")
+    np.testing.assert_array_equal(result.get_fdata(), values + 2)
 
 
 def test_other_file_formats_are_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Normalisation: what each does to a brain, what Nyul's may learn from, and what a key tells."""
+"""Normalisations: their properties, the training scans of Nyul's, and their keys."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ def applied(name: str, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def test_a_brain_lands_in_the_unit_range_whatever_the_scanner_s_scale(name: str) -> None:
     image, mask = brain()
     before = image.copy()
-    found = applied(name, image, mask)
+    result = applied(name, image, mask)
     np.testing.assert_array_equal(image, before)
-    assert found.dtype == np.float32
-    assert found.shape == image.shape
-    assert found.min() >= 0
-    assert found.max() <= 1
-    assert not found[~mask].any()
-    assert np.ptp(found[mask]) > 0.3
-    np.testing.assert_allclose(applied(name, *brain(scale=37.0)), found, atol=2e-5)
+    assert result.dtype == np.float32
+    assert result.shape == image.shape
+    assert result.min() >= 0
+    assert result.max() <= 1
+    assert not result[~mask].any()
+    assert np.ptp(result[mask]) > 0.3
+    np.testing.assert_allclose(applied(name, *brain(scale=37.0)), result, atol=2e-5)
     # The order of intensities stays within a slice.
     line, inside = image[10].ravel(), mask[10].ravel()
     order = np.argsort(line[inside])
-    assert (np.diff(found[10].ravel()[inside][order]) >= -1e-6).all()
+    assert (np.diff(result[10].ravel()[inside][order]) >= -1e-6).all()
 
 
 def test_minmax_is_the_paper_s() -> None:
@@ -67,9 +67,9 @@ def test_percentile_and_zscore_have_their_defining_properties() -> None:
     np.testing.assert_allclose(
         applied("percentile", image, mask)[mask], np.minimum(image[mask] / high, 1), atol=1e-6
     )
-    found = applied("zscore", image, mask)
+    result = applied("zscore", image, mask)
     z = (image - image[mask].mean()) / image[mask].std()
-    np.testing.assert_allclose(found[mask], np.clip((z[mask] + 3) / 6, 0, 1), atol=1e-5)
+    np.testing.assert_allclose(result[mask], np.clip((z[mask] + 3) / 6, 0, 1), atol=1e-5)
 
 
 def test_white_stripe_finds_white_matter() -> None:
@@ -90,8 +90,8 @@ def test_nyul_brings_landmarks_to_the_standard() -> None:
     assert standard[0] == pytest.approx(0.05)
     assert standard[-1] == pytest.approx(0.95)
     bent = np.where(mask, (image / 1000) ** 1.7, 0).astype(np.float32)
-    found = way(bent, mask, standard)
-    np.testing.assert_allclose(way.landmarks(found, mask), standard, atol=2e-3)
+    result = way(bent, mask, standard)
+    np.testing.assert_allclose(way.landmarks(result, mask), standard, atol=2e-3)
     flat = np.where(mask, 5.0, 0).astype(np.float32)
     assert np.isfinite(way(flat, mask, standard)).all()
 

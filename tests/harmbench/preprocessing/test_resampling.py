@@ -30,13 +30,13 @@ def test_a_point_of_mni_lands_in_its_voxel(name: str) -> None:
     point = np.array([21.0, -35.0, 12.0])
     axes = np.meshgrid(*[np.arange(n) for n in (197, 233, 189)], indexing="ij")
     affine = template()[1]
-    place = np.linalg.solve(affine, [*point, 1])[:3]
-    blob = np.exp(-sum((axis - p) ** 2 for axis, p in zip(axes, place, strict=True)) / (2 * 3**2))
-    found = resample(Volume(blob.astype(np.float32), affine), grid_affine(grid), grid.shape)
-    weights = found / found.sum()
+    centre = np.linalg.solve(affine, [*point, 1])[:3]
+    blob = np.exp(-sum((axis - p) ** 2 for axis, p in zip(axes, centre, strict=True)) / (2 * 3**2))
+    result = resample(Volume(blob.astype(np.float32), affine), grid_affine(grid), grid.shape)
+    weights = result / result.sum()
     centre = [
         (weights.sum(tuple({0, 1, 2} - {k})) * np.arange(n)).sum()
-        for k, n in enumerate(found.shape)
+        for k, n in enumerate(result.shape)
     ]
     # From the Grid's own words: S is z, H is x, W is y.
     z0, x0, y0 = grid.positions[0], grid.origin[0], grid.origin[1]
@@ -53,8 +53,8 @@ def test_a_coarser_lattice_takes_means_and_so_does_not_alias() -> None:
     stripes[::2] = 1
     target = np.diag([4.0, 4.0, 4.0, 1.0])
     target[:3, 3] = 1.5
-    found = resample(Volume(stripes, np.eye(4)), target, (12, 12, 12))
-    np.testing.assert_allclose(found, 0.5, atol=1e-6)
+    result = resample(Volume(stripes, np.eye(4)), target, (12, 12, 12))
+    np.testing.assert_allclose(result, 0.5, atol=1e-6)
 
 
 def test_an_equal_lattice_changes_nothing_and_outside_is_zero() -> None:

@@ -26,7 +26,7 @@ from harmbench.tracking.recorder import MlflowRecorder
 from harmbench.util.progress import Silent
 from helpers.scored_cells import cell, scored
 
-# MLflow's own imports warn of what it will mend itself.
+# MLflow's imports raise deprecation warnings.
 pytestmark = pytest.mark.filterwarnings("default")
 
 EVIL = '<script>alert("x")</script>[a=1]'
@@ -91,7 +91,7 @@ def store(keep_home):
         recorder.record(which, result, f"report-{which.key}")
 
     for task in ("a", "a/../b"):
-        for place, (label, gain) in enumerate(GAINS.items()):
+        for index, (label, gain) in enumerate(GAINS.items()):
             for seed in (0, 1):
                 learns = {"fit_key": f"f-{label}-{seed}"} if label == "good" else {}
                 values = {"psnr": BASE + gain + seed, "mae": 1 / (gain + BASE)}
@@ -100,7 +100,7 @@ def store(keep_home):
                     curves = (CurvePoint(1, "loss", 3.0), CurvePoint(2, "loss", 0.5))
                     result = CellResult(**{**vars(result), "curves": curves})
                 which = cell(label, task, seed=seed, cohort="wide", cohort_key="w", **learns)
-                record(which, result, shade=20 * place)
+                record(which, result, shade=20 * index)
         record(
             cell("skipper", task, cohort="wide", cohort_key="w"),
             CellResult(status=Status.SKIPPED, reason="no pairs <b>here</b>"),
@@ -191,7 +191,7 @@ def test_numbers_on_the_pages_are_the_boards(pages, group):
     (name,) = [
         path for path in pages if path.parent.name == group.slug and path.name == "index.html"
     ]
-    found = 0
+    result = 0
     heads = [text.strip() for text, _ in next(row for row in pages[name].rows if len(row) > 2)]
     for row in board.rows:
         cells = pages[name].row(row.label)
@@ -204,10 +204,10 @@ def test_numbers_on_the_pages_are_the_boards(pages, group):
                 assert float(attributes["data-v"]) == score.value
                 assert f"{score.value:.2f}" in text
                 assert f"[{score.low:.2f}, {score.high:.2f}]" in text
-                found += 1
+                result += 1
             else:
                 assert score.status in text
-    assert found == 2 * len(GAINS)
+    assert result == 2 * len(GAINS)
 
 
 def test_a_task_page_has_valid_plotly_figures(pages, group):
@@ -237,7 +237,7 @@ def test_failed_and_skipped_cells_have_their_reasons(pages, group):
     assert "no pairs <b>here</b>" in page.text
     front = pages[Path("index.html")]
     assert "failed" in front.row("broken")[-2][0] + front.row("broken")[-3][0]
-    assert "ran away" in front.text  # on no board, since nobody has a number there
+    assert "ran away" in front.text  # on no board, since no method has a number there
     assert "real scans" in front.text
 
 
@@ -312,9 +312,9 @@ def test_an_older_report_is_replaced_and_anything_else_is_not(site, store, tmp_p
 
 def test_a_large_board_is_cut_on_the_front_page_and_whole_on_its_own(store, tmp_path):
     recorder = MlflowRecorder(store, "harmbench run")
-    for place in range(130):
-        which = cell(f"method-with-a-long-name-{place}", "t0", cohort="large", cohort_key="l")
-        recorder.record(which, scored(psnr=BASE + place), f"large-{place}")
+    for index in range(130):
+        which = cell(f"method-with-a-long-name-{index}", "t0", cohort="large", cohort_key="l")
+        recorder.record(which, scored(psnr=BASE + index), f"large-{index}")
     for task in range(1, 45):
         which = cell("method-with-a-long-name-0", f"t{task}", cohort="large", cohort_key="l")
         recorder.record(which, scored(psnr=BASE), f"large-t{task}")

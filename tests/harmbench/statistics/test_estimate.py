@@ -46,21 +46,21 @@ def test_subjects_weigh_the_same_however_often_they_were_scanned() -> None:
 
 
 def test_estimates_leave_out_who_has_no_value() -> None:
-    found = estimates(SCORES)
-    assert list(found) == ["psnr", "wasserstein"]
-    assert found["psnr"].n == 2
-    assert found["wasserstein"].n == 1
-    assert found["wasserstein"].mean == 0.5
+    result = estimates(SCORES)
+    assert list(result) == ["psnr", "wasserstein"]
+    assert result["psnr"].n == 2
+    assert result["wasserstein"].n == 1
+    assert result["wasserstein"].mean == 0.5
 
 
 def test_interval_has_the_width_that_theory_says() -> None:
     values = np.random.default_rng(0).normal(25, 3, size=100)
-    found = bootstrap(values)
+    result = bootstrap(values)
     half = 1.96 * values.std() / 10
-    assert found.mean == pytest.approx(values.mean())
-    assert found.low == pytest.approx(values.mean() - half, abs=0.1 * half)
-    assert found.high == pytest.approx(values.mean() + half, abs=0.1 * half)
-    assert found.n == 100
+    assert result.mean == pytest.approx(values.mean())
+    assert result.low == pytest.approx(values.mean() - half, abs=0.1 * half)
+    assert result.high == pytest.approx(values.mean() + half, abs=0.1 * half)
+    assert result.n == 100
 
 
 def test_interval_of_two_subjects_is_exact() -> None:
@@ -83,16 +83,16 @@ def test_shift_and_scale_carry_over() -> None:
 
 @pytest.mark.parametrize("value", [21.5, math.inf])
 def test_one_subject_has_no_interval(value: float) -> None:
-    found = bootstrap([value, math.nan])
-    assert (found.mean, found.n) == (value, 1)
-    assert math.isnan(found.low)
-    assert math.isnan(found.high)
+    result = bootstrap([value, math.nan])
+    assert (result.mean, result.n) == (value, 1)
+    assert math.isnan(result.low)
+    assert math.isnan(result.high)
 
 
 def test_a_bootstrap_without_values_is_nan() -> None:
-    found = bootstrap([math.nan])
-    assert found.n == 0
-    assert math.isnan(found.mean)
+    result = bootstrap([math.nan])
+    assert result.n == 0
+    assert math.isnan(result.mean)
 
 
 def test_infinities() -> None:
@@ -108,11 +108,11 @@ def test_infinities() -> None:
 
 def test_a_statistic_of_all_subjects_is_resampled_as_means_are() -> None:
     values = np.random.default_rng(0).normal(size=(7, 1))
-    found = bootstrap_statistic(values, lambda subjects: subjects.mean(axis=(-2, -1)))
+    result = bootstrap_statistic(values, lambda subjects: subjects.mean(axis=(-2, -1)))
     plain = bootstrap(values[:, 0])
-    assert found.n == plain.n == 7
+    assert result.n == plain.n == 7
     for name in ("mean", "low", "high"):
-        assert getattr(found, name) == pytest.approx(getattr(plain, name), abs=1e-12)
+        assert getattr(result, name) == pytest.approx(getattr(plain, name), abs=1e-12)
 
 
 def test_draws_without_the_statistic_do_not_count() -> None:
@@ -120,8 +120,8 @@ def test_draws_without_the_statistic_do_not_count() -> None:
         mean = subjects.mean(axis=(-2, -1))
         return np.where(mean > 1, np.nan, mean)
 
-    found = bootstrap_statistic(np.array([[0.0], [1.0], [1.5]]), defined)
-    assert (found.low, found.n) == (0.0, 3)
-    assert found.high <= 1
+    result = bootstrap_statistic(np.array([[0.0], [1.0], [1.5]]), defined)
+    assert (result.low, result.n) == (0.0, 3)
+    assert result.high <= 1
     assert bootstrap_statistic(np.empty((0, 1)), defined).n == 0
     assert math.isnan(bootstrap_statistic(np.array([[0.5]]), defined).low)

@@ -29,12 +29,12 @@ def test_the_exact_test_counts_all_sign_patterns_ties_or_not(differences):
         assert wilcoxon(differences) == (1.0, False)
         return
     sizes = scipy.stats.rankdata(np.abs(nonzero))
-    found = sizes[nonzero > 0].sum()
+    result = sizes[nonzero > 0].sum()
     sums = [
         sum(rank for rank, up in zip(sizes, signs, strict=True) if up)
         for signs in itertools.product([False, True], repeat=len(sizes))
     ]
-    tail = min(sum(each <= found for each in sums), sum(each >= found for each in sums))
+    tail = min(sum(each <= result for each in sums), sum(each >= result for each in sums))
     assert wilcoxon(differences)[0] == pytest.approx(min(1.0, 2 * tail / len(sums)))
 
 
@@ -59,9 +59,9 @@ def test_with_many_subjects_it_is_scipys_normal_approximation(ties):
 def test_columns_are_tested_as_one_by_one(n, k, random):
     choices = [-1.5, -1.0, 0.0, 0.5, 1.0, 2.0, 3.25, math.nan]
     table = np.array([[random.choice(choices) for _ in range(k)] for _ in range(n)])
-    for found, column in zip(wilcoxon_columns(table), table.T, strict=True):
+    for result, column in zip(wilcoxon_columns(table), table.T, strict=True):
         p, positive = wilcoxon(column)
-        assert found == (pytest.approx(p, nan_ok=True), positive)
+        assert result == (pytest.approx(p, nan_ok=True), positive)
 
 
 def test_five_subjects_can_never_tell_two_methods_apart():
@@ -71,9 +71,9 @@ def test_five_subjects_can_never_tell_two_methods_apart():
 
 def test_holm_as_worked_by_hand():
     # Ordered 0.005, 0.01, 0.03, 0.04: times 4, 3, 2, 1, and never falling.
-    found = holm([0.01, 0.04, math.nan, 0.03, 0.005])
-    assert found[[0, 1, 3, 4]] == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert math.isnan(found[2])
+    result = holm([0.01, 0.04, math.nan, 0.03, 0.005])
+    assert result[[0, 1, 3, 4]] == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert math.isnan(result[2])
     assert holm([0.9, 0.8]).tolist() == [1.0, 1.0]
 
 

@@ -44,9 +44,9 @@ def test_who_is_ahead_of_the_best_in_ranks_is_in_its_tier():
     base = np.zeros(12)
     first, second = base.copy(), base + np.linspace(1, 2, 12)
     first[0] = 100.0
-    found = tiers(subjects(first, second), higher_is_better=True)
-    assert found[1][1] < 0.05
-    assert [tier for tier, _ in found] == [1, 1]
+    result = tiers(subjects(first, second), higher_is_better=True)
+    assert result[1][1] < 0.05
+    assert [tier for tier, _ in result] == [1, 1]
 
 
 def test_there_are_no_tiers_without_methods():
@@ -55,22 +55,22 @@ def test_there_are_no_tiers_without_methods():
 
 @given(st.lists(st.sampled_from([0.0, 1.0, 2.0, 3.0, math.inf, math.nan]), min_size=1, max_size=7))
 def test_ties_share_a_rank_and_a_missing_value_ranks_last(values):
-    found = ranks(np.array([values, values[::-1]]), higher_is_better=True)
+    result = ranks(np.array([values, values[::-1]]), higher_is_better=True)
     expected = [
         len(values)
         if math.isnan(value)
         else 1 + sum(other > value for other in values) + (values.count(value) - 1) / 2
         for value in values
     ]
-    assert found[0].tolist() == expected
-    assert found[1].tolist() == expected[::-1]
+    assert result[0].tolist() == expected
+    assert result[1].tolist() == expected[::-1]
     assert ranks(-np.array(values), higher_is_better=False).tolist() == expected
 
 
 def test_the_scale_between_floor_and_ceiling():
     values, floor, ceiling = np.array([0.05, 0.1, 0.2, 0.0]), np.array(0.1), np.array(0.0)
-    found = normalized(values, floor, ceiling, decibels=False)
-    assert found.tolist() == pytest.approx([0.5, 0.0, -1.0, 1.0])
+    result = normalized(values, floor, ceiling, decibels=False)
+    assert result.tolist() == pytest.approx([0.5, 0.0, -1.0, 1.0])
     infinite = normalized(np.array([20.0]), np.array(10.0), np.array(math.inf), decibels=False)
     assert math.isnan(infinite[0])
     in_decibels = normalized(

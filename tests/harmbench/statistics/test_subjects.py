@@ -1,4 +1,4 @@
-"""What a run tells of each subject survives being written down."""
+"""Values by subject survive a round trip through text."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ COLUMNS = ["subject", "scan", "slice", "metric", "value"]
 def test_subjects_are_written_and_read_back():
     rows = [("p,1", "a", 0, "psnr", 20.123456789), ("p,1", "a", 1, "psnr", 22.0),
             ('ö"2', "a", 0, "psnr", math.inf), ('ö"2', "a", -1, "mae", 0.25)]  # fmt: skip
-    found = encode(pd.DataFrame(rows, columns=COLUMNS))
-    assert set(found) == {"", "psnr", "mae"}
-    names, values = decode(found[""], found["psnr"])
+    result = encode(pd.DataFrame(rows, columns=COLUMNS))
+    assert set(result) == {"", "psnr", "mae"}
+    names, values = decode(result[""], result["psnr"])
     assert dict(zip(names, values, strict=True)) == {"p,1": 21.0617284, 'ö"2': math.inf}
-    assert decode(found[""], found["mae"])[0] == ('ö"2',)
+    assert decode(result[""], result["mae"])[0] == ('ö"2',)
 
 
 def test_a_run_without_subject_values_has_no_subjects():

@@ -80,8 +80,8 @@ def test_pruned_entries_meet_every_condition(home):
     os.utime(home / "fits" / "used", (old, old))
 
     def keys(**conditions):
-        asked = {"older_than": None, "unused": False, "damaged": False} | conditions
-        return [entry.key for entry in to_prune(stored(home), **asked)]
+        arguments = {"older_than": None, "unused": False, "damaged": False} | conditions
+        return [entry.key for entry in to_prune(stored(home), **arguments)]
 
     assert keys(unused=True) == ["unused"]
     assert keys(older_than=5) == ["used"]

@@ -29,17 +29,17 @@ def outcomes(what):
     return {check.name: conformance.perform(check.name) for check in conformance.checks}
 
 
-def failed(found):
-    return {name for name, outcome in found.items() if outcome.status is CheckStatus.FAILED}
+def failed(results):
+    return {name for name, outcome in results.items() if outcome.status is CheckStatus.FAILED}
 
 
 @pytest.mark.parametrize(
     "sample", [*broken_methods.BROKEN, *broken_tasks.BROKEN], ids=lambda sample: sample.__name__
 )
 def test_a_sample_fails_exactly_its_own_check(sample):
-    found = outcomes(sample)
-    assert failed(found) == {sample.fails}
-    text = found[sample.fails].text
+    result = outcomes(sample)
+    assert failed(result) == {sample.fails}
+    text = result[sample.fails].text
     for part in ("expected  ", "got       ", "fix       "):
         assert [line for line in text.splitlines() if line.startswith(part)], text
 
@@ -48,9 +48,9 @@ def test_a_sample_fails_exactly_its_own_check(sample):
     "sample", [broken_methods.Sound, broken_methods.Trains, broken_tasks.Sound]
 )
 def test_sound_ones_pass(sample):
-    found = outcomes(sample)
-    assert not failed(found)
-    skipped = {name for name, one in found.items() if one.status is CheckStatus.SKIPPED}
+    result = outcomes(sample)
+    assert not failed(result)
+    skipped = {name for name, one in result.items() if one.status is CheckStatus.SKIPPED}
     assert skipped <= {"registration", "resume", "gpu", "repeats"}
     assert "resume" not in skipped or sample is broken_methods.Sound
 
@@ -152,10 +152,10 @@ def test_registration_of_a_task(tmp_path, monkeypatch):
 
 
 def test_an_expected_failure_has_a_reason_and_must_not_pass():
-    found = outcomes(broken_methods.Excused)
-    assert found["range"].status is CheckStatus.EXPECTED
-    assert found["range"].text == "to have one"
-    assert not failed(found)
+    result = outcomes(broken_methods.Excused)
+    assert result["range"].status is CheckStatus.EXPECTED
+    assert result["range"].text == "to have one"
+    assert not failed(result)
     vain = outcomes(broken_methods.ExcusedInVain)["range"]
     assert vain.status is CheckStatus.FAILED
     assert "'range' from expected_failures" in vain.text

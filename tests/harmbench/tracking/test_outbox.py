@@ -19,7 +19,7 @@ from harmbench.tracking.outbox import Outbox
 from harmbench.tracking.reader import runs
 from harmbench.tracking.recorder import MlflowRecorder
 
-# MLflow's own imports warn of what it will mend itself.
+# MLflow's imports raise deprecation warnings.
 pytestmark = pytest.mark.filterwarnings("default")
 
 
@@ -121,9 +121,9 @@ class Server:
     """A real MLflow server on loopback, which can be stopped and started again."""
 
     def __init__(self, folder):
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port = found.getsockname()[1]
+        with socket.socket() as result:
+            result.bind(("127.0.0.1", 0))
+            self.port = result.getsockname()[1]
         self.uri = f"http://127.0.0.1:{self.port}"
         self.folder = folder
 

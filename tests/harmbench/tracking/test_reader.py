@@ -1,4 +1,4 @@
-"""Reading back: from the sqlite file, and from a server, which must tell the same."""
+"""Reading from the sqlite file and from a server, with equal results."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def cell(key, **changes):
 def result(subjects=("p", "q"), **facts):
     rows = [(name, "1", -1, "psnr", float(i)) for i, name in enumerate(subjects)]
     scores = pd.DataFrame(rows, columns=["subject", "scan", "slice", "metric", "value"])
-    # Beside the mean over subjects a number that is none, and tells of nobody.
+    # A NaN without values by subject, next to the mean over subjects.
     numbers = estimates(scores) | {"icc": Estimate(0.8, 0.7, math.inf, 9)}
     return CellResult(
         status=Status.DONE, scores=scores, estimates=numbers, facts={"fit_seconds": 2.5, **facts},

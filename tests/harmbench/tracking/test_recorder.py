@@ -20,7 +20,7 @@ from harmbench.tracking.connection import connect
 from harmbench.tracking.reader import runs
 from harmbench.tracking.recorder import MlflowRecorder
 
-# MLflow's own imports warn of what it will mend itself.
+# MLflow's imports raise deprecation warnings.
 pytestmark = pytest.mark.filterwarnings("default")
 
 

@@ -72,8 +72,10 @@ def test_they_hold_to_the_contract(method):
 
 
 def test_the_function_is_applied_within_the_mask(small_cohort, scans):
-    made = Squared(small_cohort.grid)(scans)
-    torch.testing.assert_close(made.images, torch.where(scans.masks, scans.images**2, scans.images))
+    result = Squared(small_cohort.grid)(scans)
+    torch.testing.assert_close(
+        result.images, torch.where(scans.masks, scans.images**2, scans.images)
+    )
     whole = dataclasses.replace(scans, masks=torch.ones_like(scans.masks))
     turned = Reversed(small_cohort.grid)(whole)
     torch.testing.assert_close(turned.images, scans.images.flip(1))

@@ -28,10 +28,10 @@ def vanish(item):
 
 @pytest.mark.parametrize("least", [1, 100])
 def test_every_item_has_its_result(least):
-    found = dict(in_processes(square, range(6), 10, least=least))
-    assert {item: value for item, (value, _) in found.items()} == {i: i**2 + 10 for i in range(6)}
-    here = {process for _, process in found.values()} == {os.getpid()}
-    assert here == (least == 100 or len(os.sched_getaffinity(0)) == 1)
+    result = dict(in_processes(square, range(6), 10, least=least))
+    assert {item: value for item, (value, _) in result.items()} == {i: i**2 + 10 for i in range(6)}
+    in_this_process = {process for _, process in result.values()} == {os.getpid()}
+    assert in_this_process == (least == 100 or len(os.sched_getaffinity(0)) == 1)
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
@@ -42,7 +42,7 @@ def test_a_killed_worker_is_one_error():
 
 @pytest.fixture
 def parent(tmp_path):
-    """A process whose two workers sleep, and their folder: a file by number for each worker."""
+    """A process with two sleeping workers, and the folder with one file per worker."""
     module = tmp_path / "sleepy.py"
     module.write_text(
         "import os, pathlib, time\n"

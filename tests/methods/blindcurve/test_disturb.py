@@ -40,20 +40,20 @@ def test_equal_streams_draw_equal_disturbances():
 
 def test_draws_are_within_the_family():
     for seed in range(20):
-        found = draw(np.random.default_rng(seed), FAMILY, COSINES)
-        field = COSINES.field(torch.tensor(found.field), (17, 17, 17))
+        result = draw(np.random.default_rng(seed), FAMILY, COSINES)
+        field = COSINES.field(torch.tensor(result.field), (17, 17, 17))
         assert field.abs().max() <= math.log(1.5) + 1e-5
-        assert sum(found.steps) == pytest.approx(1)
-        assert min(found.steps) > 0
-        assert 0 <= found.noise <= 0.05
-        assert 0 <= found.blur <= 0.6
+        assert sum(result.steps) == pytest.approx(1)
+        assert min(result.steps) > 0
+        assert 0 <= result.noise <= 0.05
+        assert 0 <= result.blur <= 0.6
 
 
 def test_a_family_without_disturbances_changes_nothing():
     image, mask = scan()
     for slicewise in (True, False):
-        found = disturbed(image, mask, NOTHING, COSINES, slicewise)
-        torch.testing.assert_close(found, image, atol=2e-4, rtol=0)
+        result = disturbed(image, mask, NOTHING, COSINES, slicewise)
+        torch.testing.assert_close(result, image, atol=2e-4, rtol=0)
 
 
 @pytest.mark.parametrize("slicewise", [True, False])

@@ -53,10 +53,10 @@ def test_surroundings_are_inside_the_scan(shape):
     h = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     edges = torch.linspace(0.1, 0.9, 5)
     step = slice_step(grid)
-    found = Surroundings.of(h[::step], mask[::step], edges, grid, shape[0])
+    result = Surroundings.of(h[::step], mask[::step], edges, grid, shape[0])
     n = -(-shape[0] // step) * (shape[1] // 2) * (shape[2] // 2)
-    assert found.features.shape == (n, N_SURROUNDINGS)
-    assert found.features.isfinite().all()
-    assert found.positions.min() > 0
-    assert found.positions.max() < 1
-    assert found.slices.max() < shape[0]
+    assert result.features.shape == (n, N_SURROUNDINGS)
+    assert result.features.isfinite().all()
+    assert result.positions.min() > 0
+    assert result.positions.max() < 1
+    assert result.slices.max() < shape[0]

@@ -58,9 +58,9 @@ def test_the_exponent_of_a_power(gamma):
 
 
 def test_ascending_knots_change_little():
-    found = ascending(torch.tensor([0.3, 0.3, 0.1, 1.2]))
-    assert (found.diff() > 0).all()
-    torch.testing.assert_close(found, torch.tensor([0.3, 0.3, 0.3, 1.0]), atol=1e-4, rtol=0)
+    result = ascending(torch.tensor([0.3, 0.3, 0.1, 1.2]))
+    assert (result.diff() > 0).all()
+    torch.testing.assert_close(result, torch.tensor([0.3, 0.3, 0.3, 1.0]), atol=1e-4, rtol=0)
 
 
 def test_quantiles_are_numpys():
@@ -73,10 +73,10 @@ def test_quantiles_are_numpys():
 def test_quantiles_of_many_values_keep_both_ends():
     values = torch.from_numpy(np.random.default_rng(0).uniform(size=200_001)).float()
     values[77_777] = 3.0
-    found = foreground_quantiles(values, levels(8))
-    assert found[-1] == 3.0
-    assert found[0] == values.min()
-    torch.testing.assert_close(found[4], torch.tensor(0.5), atol=0.01, rtol=0)
+    result = foreground_quantiles(values, levels(8))
+    assert result[-1] == 3.0
+    assert result[0] == values.min()
+    torch.testing.assert_close(result[4], torch.tensor(0.5), atol=0.01, rtol=0)
 
 
 def test_a_field_is_the_sum_of_its_terms():
@@ -113,8 +113,8 @@ def test_a_map_undoes_a_field_and_a_curve():
     source = source / source.amax(dim=(1, 2), keepdim=True)
     y = torch.linspace(0, 1, 65)
     curve = Curve(y**1.5, y)
-    found = Map(field=field, curve=curve, anchor=curve, slicewise=True)(source, mask, cosines)
-    torch.testing.assert_close(found, truth, atol=2e-3, rtol=0)
+    result = Map(field=field, curve=curve, anchor=curve, slicewise=True)(source, mask, cosines)
+    torch.testing.assert_close(result, truth, atol=2e-3, rtol=0)
     assert torch.equal(
         Map(field=field, curve=curve, anchor=curve, slicewise=True, unchanged=True)(
             source, mask, cosines

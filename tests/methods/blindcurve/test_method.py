@@ -95,8 +95,8 @@ def test_the_set_share_of_a_natural_field_is_removed(method, small_cohort):
     def field(natural):
         other = BlindCurve(method.grid, dataclasses.replace(SMALL, natural=natural))
         other.load_state_dict(method.state_dict())
-        (found,) = other.eval().maps(scans)
-        return found.field
+        (result,) = other.eval().maps(scans)
+        return result.field
 
     assert not field(0.0).any()
     assert field(1.0).any()
@@ -119,11 +119,11 @@ def test_switches(small_cohort):
     for name in ("field", "curve"):
         other = BlindCurve(data.target.grid, dataclasses.replace(SMALL, **{name: False}))
         other.load_state_dict(state)
-        (found,) = other.eval().maps(scans)
+        (result,) = other.eval().maps(scans)
         if name == "field":
-            assert not found.field.any()
+            assert not result.field.any()
         else:
-            assert found.curve is found.anchor
+            assert result.curve is result.anchor
 
 
 def test_any_number_of_slices(method, small_cohort):

@@ -21,15 +21,15 @@ def test_flags_are_kept_by_subject_and_session(small_cohort):
     given = dataclasses.replace(scans, images=images, masks=masks)
     method = BlindCurve(small_cohort.grid, BlindCurveConfig(field=False, curve=False, guard=False))
     method.knots.copy_(torch.linspace(0, 1, len(method.knots)))
-    known = CellFacts({})
-    known.flag(harmonized_by(method, given, None, 0, torch.device("cpu")))
-    assert known.facts == {"flags": {f"{scans.subjects[1]}/{scans.sessions[1]}": "no foreground"}}
+    facts = CellFacts({})
+    facts.flag(harmonized_by(method, given, None, 0, torch.device("cpu")))
+    assert facts.facts == {"flags": {f"{scans.subjects[1]}/{scans.sessions[1]}": "no foreground"}}
 
 
 def test_a_method_without_flags_records_none(small_cohort):
     scans = Exp().setup(small_cohort, 0).test.load([0])
-    known = CellFacts({})
+    facts = CellFacts({})
     answer = harmonized_by(Identity(small_cohort.grid), scans, None, 0, torch.device("cpu"))
-    known.flag(answer)
+    facts.flag(answer)
     assert answer.flags is None
-    assert known.facts == {}
+    assert facts.facts == {}

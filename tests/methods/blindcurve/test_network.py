@@ -25,8 +25,8 @@ def test_batches_resume_at_the_same_position():
 
     first = supply()
     first.draw()
-    place = first.state_dict()
+    state = first.state_dict()
     wanted = first.draw()[0]
     second = supply()
-    second.load_state_dict(place)
+    second.load_state_dict(state)
     assert torch.equal(second.draw()[0], wanted)

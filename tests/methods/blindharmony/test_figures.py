@@ -68,8 +68,8 @@ def pixels(figure):
 
 
 def texts(figure):
-    found = [axis.get_title() for axis in figure.axes]
-    return "\n".join([figure.get_suptitle(), *found, *(axis.get_ylabel() for axis in figure.axes)])
+    result = [axis.get_title() for axis in figure.axes]
+    return "\n".join([figure.get_suptitle(), *result, *(axis.get_ylabel() for axis in figure.axes)])
 
 
 def test_samples_are_drawn_below_real_slices_and_come_from_the_flow(context, small_cohort):
@@ -100,14 +100,14 @@ def test_terms_of_a_pair_and_of_a_t2_image(context, small_cohort):
     source, _ = small_cohort.pairs("domain1", "test")
     first = source.load([0]).images[0]
     negative = 0.9 * (first > 0) * (1 - first)
-    asked = []
+    subjects = []
 
     def t2_weighted(subject):
-        asked.append(subject)
+        subjects.append(subject)
         return negative
 
     figure = Terms().draw(context(t2_weighted=t2_weighted))
-    assert asked == [source.subjects[0]]
+    assert subjects == [source.subjects[0]]
     assert len(figure.axes) == 12
     said = texts(figure)
     assert "no T2w image" not in said

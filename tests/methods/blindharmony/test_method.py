@@ -223,8 +223,8 @@ def test_a_resumed_fit_equals_an_uninterrupted_fit(data, state, tmp_path, kills,
 def test_fit_needs_no_validation_and_accumulates_gradients(data):
     config = dataclasses.replace(CONFIG, training_steps=3, micro_batches=2)
     method = BlindHarmony(GRID, config)
-    nobody = dataclasses.replace(data, validation=data.validation.subset([]))
-    method.fit(nobody, FitProgress())
+    without_validation = dataclasses.replace(data, validation=data.validation.subset([]))
+    method.fit(without_validation, FitProgress())
     assert all(value.isfinite().all() for value in method.state_dict().values())
     assert int(method.seed) == data.seed
 

@@ -252,9 +252,9 @@ def test_without_the_jacobian_a_flatter_curve_is_most_likely(state, truth):
         with torch.no_grad():
             likelihood = method._likelihood(start, mask, truth, 0)
             heights, slopes = likelihood.curve(start)
-            found = likelihood._log_posterior(start[likelihood.index], heights, slopes)
+            result = likelihood._log_posterior(start[likelihood.index], heights, slopes)
             identity = [torch.zeros_like(parameter) for parameter in (heights, slopes)]
-            assert found > likelihood._log_posterior(start[likelihood.index], *identity)
+            assert result > likelihood._log_posterior(start[likelihood.index], *identity)
             knots = method._curve_knots()
             y, log_slope = monotone(start[mask], knots, knots.diff().log() + heights, slopes)
         spread[jacobian] = (float(log_slope.mean()), float(y.std() / start[mask].std()))

@@ -31,50 +31,50 @@ def draws(variation, count, seed=0):
 
 @pytest.mark.parametrize("count", [1, 2, 5, 40])
 def test_covariance_is_positive_definite_for_any_number_of_scans(count):
-    found = NaturalVariation.of(draws(natural(), count), DEGREES)
-    assert torch.equal(found.covariance, found.covariance.T)
-    assert float(torch.linalg.eigvalsh(found.covariance.double()).min()) > 0
-    excess = found.excess(draws(natural(), 1, seed=1)[0], DEGREES, 2.0)
+    result = NaturalVariation.of(draws(natural(), count), DEGREES)
+    assert torch.equal(result.covariance, result.covariance.T)
+    assert float(torch.linalg.eigvalsh(result.covariance.double()).min()) > 0
+    excess = result.excess(draws(natural(), 1, seed=1)[0], DEGREES, 2.0)
     assert excess.isfinite().all()
 
 
 def test_mean_and_covariance_are_the_samples_shrunk_towards_its_trend():
     sample = draws(natural(0.5), 30)
-    found = NaturalVariation.of(sample, DEGREES)
-    torch.testing.assert_close(found.mean, sample.mean(dim=0))
+    result = NaturalVariation.of(sample, DEGREES)
+    torch.testing.assert_close(result.mean, sample.mean(dim=0))
     plain = sample.T.cov()
     apart = ~torch.eye(P, dtype=torch.bool)
-    torch.testing.assert_close(found.covariance[apart], 0.4 * plain[apart])
+    torch.testing.assert_close(result.covariance[apart], 0.4 * plain[apart])
     # The variance is handed from term to term; its sum, by degree, is kept.
     squares = DEGREES.square()
     torch.testing.assert_close(
-        (found.covariance.diagonal() * squares).sum(), (plain.diagonal() * squares).sum()
+        (result.covariance.diagonal() * squares).sum(), (plain.diagonal() * squares).sum()
     )
-    ratio = (found.covariance.diagonal() / plain.diagonal()).log().abs()
+    ratio = (result.covariance.diagonal() / plain.diagonal()).log().abs()
     assert float(ratio.max()) > 0.05
 
 
 @pytest.mark.parametrize("scans", [30, None], ids=["estimated", "known"])
 def test_nearly_all_natural_scans_have_no_excess(scans):
     truth = natural()
-    known = truth if scans is None else NaturalVariation.of(draws(truth, scans), DEGREES)
+    variation = truth if scans is None else NaturalVariation.of(draws(truth, scans), DEGREES)
     others = draws(truth, 300, seed=5)
-    found = torch.stack([known.excess(c, DEGREES, evidence=2.0) for c in others])
-    assert float((found != 0).any(dim=1).float().mean()) <= 0.15
+    result = torch.stack([variation.excess(c, DEGREES, evidence=2.0) for c in others])
+    assert float((result != 0).any(dim=1).float().mean()) <= 0.15
     # Without asking for evidence it is another matter: the two differ by that alone.
-    eager = torch.stack([known.excess(c, DEGREES, evidence=0.0) for c in others])
+    eager = torch.stack([variation.excess(c, DEGREES, evidence=0.0) for c in others])
     assert float((eager != 0).any(dim=1).float().mean()) > 0.2
 
 
 def test_most_of_a_large_excess_is_kept():
     truth = natural()
-    known = NaturalVariation.of(draws(truth, 30), DEGREES)
+    variation = NaturalVariation.of(draws(truth, 30), DEGREES)
     generator = torch.Generator().manual_seed(7)
     for c in draws(truth, 20, seed=5):
         excess = 10 * SPREAD / DEGREES * torch.randn(P, generator=generator)
-        found = known.excess(c + excess, DEGREES, evidence=2.0)
-        assert float(found @ excess / excess.square().sum()) > 0.7
-        assert float((found - excess).norm() / excess.norm()) < 0.3
+        result = variation.excess(c + excess, DEGREES, evidence=2.0)
+        assert float(result @ excess / excess.square().sum()) > 0.7
+        assert float((result - excess).norm() / excess.norm()) < 0.3
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -95,8 +95,8 @@ def test_excess_is_the_posterior_mean_under_the_most_likely_deviation(seed):
     prior = float(DEVIATIONS.double()[best]) ** 2 * D
     expected = prior @ torch.linalg.solve(covariances[best], c - variation.mean)
     gained = float(nats[best] - nats[0])
-    found = variation.excess(c, DEGREES, evidence=gained - 1e-3)
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-10)
+    result = variation.excess(c, DEGREES, evidence=gained - 1e-3)
+    torch.testing.assert_close(result, expected, rtol=1e-6, atol=1e-10)
     assert not variation.excess(c, DEGREES, evidence=gained + 1e-3).any()
 
 
@@ -104,10 +104,10 @@ def test_excess_is_relative_to_the_mean():
     variation = natural(0.4)
     variation = NaturalVariation(variation.mean.double(), variation.covariance.double())
     c = draws(natural(), 1)[0].double() + 5 * SPREAD / DEGREES * ALTERNATING
-    found = variation.excess(c, DEGREES, evidence=2.0)
+    result = variation.excess(c, DEGREES, evidence=2.0)
     moved = NaturalVariation(variation.mean + 0.25, variation.covariance)
-    assert found.any()
-    torch.testing.assert_close(moved.excess(c + 0.25, DEGREES, evidence=2.0), found)
+    assert result.any()
+    torch.testing.assert_close(moved.excess(c + 0.25, DEGREES, evidence=2.0), result)
     assert not variation.excess(variation.mean, DEGREES, evidence=0.0).any()
 
 
@@ -128,10 +128,10 @@ def test_few_subjects_widen_the_covariance():
         drawn = sizes * draws(natural(), 11, seed)
         sample, others = drawn[:6], drawn[6:]
         for c in others:
-            found = NaturalVariation.of(sample, DEGREES)
-            plain += bool(found.excess(c, DEGREES, 2.0).any())
-            found = NaturalVariation.calibrated(sample, DEGREES, subjects)
-            calibrated += bool(found.excess(c, DEGREES, 2.0).any())
+            result = NaturalVariation.of(sample, DEGREES)
+            plain += bool(result.excess(c, DEGREES, 2.0).any())
+            result = NaturalVariation.calibrated(sample, DEGREES, subjects)
+            calibrated += bool(result.excess(c, DEGREES, 2.0).any())
     assert plain > 10
     assert calibrated < 0.8 * plain
 
@@ -139,13 +139,13 @@ def test_few_subjects_widen_the_covariance():
 def test_many_subjects_keep_the_covariance():
     sample = draws(natural(), 400)
     subjects = [f"P{n // 2}" for n in range(400)]
-    found = NaturalVariation.calibrated(sample, DEGREES, subjects)
+    result = NaturalVariation.calibrated(sample, DEGREES, subjects)
     plain = NaturalVariation.of(sample, DEGREES)
-    torch.testing.assert_close(found.mean, plain.mean)
-    torch.testing.assert_close(found.covariance, plain.covariance, rtol=0.1, atol=0)
+    torch.testing.assert_close(result.mean, plain.mean)
+    torch.testing.assert_close(result.covariance, plain.covariance, rtol=0.1, atol=0)
 
 
 def test_one_subject_gives_no_calibration():
     sample = draws(natural(), 3)
-    found = NaturalVariation.calibrated(sample, DEGREES, ["P1", "P1", "P1"])
-    assert torch.equal(found.covariance, NaturalVariation.of(sample, DEGREES).covariance)
+    result = NaturalVariation.calibrated(sample, DEGREES, ["P1", "P1", "P1"])
+    assert torch.equal(result.covariance, NaturalVariation.of(sample, DEGREES).covariance)

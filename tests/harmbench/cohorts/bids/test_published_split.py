@@ -25,12 +25,12 @@ def test_a_large_study_has_the_published_sizes() -> None:
     target = [f"t{i // 2}" for i in range(1600)]  # two sessions each
     source = [f"t{i}" for i in range(200)] + [f"s{i}" for i in range(200)]
     paired = {"s": source[:200]}
-    found = split_as_published({"t": target, "s": source}, paired, sizes(50, 20, 15), SLICES)
+    result = split_as_published({"t": target, "s": source}, paired, sizes(50, 20, 15), SLICES)
     count = {
-        domain: Counter(found[subject] for subject in subjects)
+        domain: Counter(result[subject] for subject in subjects)
         for domain, subjects in (("t", target), ("s", source))
     }
-    assert Counter(found[subject] for subject in paired["s"])["test"] == 20
+    assert Counter(result[subject] for subject in paired["s"])["test"] == 20
     assert count["t"]["test"] == 50
     assert abs(count["t"]["validation"] - 15) <= 1
     assert count["s"]["validation"] == 0
@@ -41,8 +41,8 @@ def test_test_subjects_have_pairs_with_many_domains() -> None:
     sources = {"s": target[:20], "u": target[10:30]}
     sizes = {name: Sizes(test=2 * SLICES) for name in ("t", "s", "u")}
     split = Split(validation=0, test=0.3, published=sizes)
-    found = split_as_published({"t": target, **sources}, sources, split, SLICES)
-    tested = {subject for subject, side in found.items() if side == "test"}
+    result = split_as_published({"t": target, **sources}, sources, split, SLICES)
+    tested = {subject for subject, side in result.items() if side == "test"}
     assert len(tested) == 2
     assert tested < set(target[10:20])
 
@@ -53,11 +53,11 @@ def test_everybody_has_one_side_and_every_domain_somebody_to_train_on(n, m, comm
     source = target[:common][:m] + [f"s{i}" for i in range(m)]
     paired = {"s": source[: min(common, m, n)]}
     scans = {"t": target, "s": source}
-    found = split_as_published(scans, paired, sizes(wanted, wanted, 3), SLICES)
-    assert set(found) == {*target, *source}
+    result = split_as_published(scans, paired, sizes(wanted, wanted, 3), SLICES)
+    assert set(result) == {*target, *source}
     for subjects in scans.values():
-        sides = {found[subject] for subject in subjects}
+        sides = {result[subject] for subject in subjects}
         assert "train" in sides
-    assert "test" in {found[subject] for subject in source}
+    assert "test" in {result[subject] for subject in source}
     shuffled = {"t": target[::-1], "s": source[::-1]}
-    assert found == split_as_published(shuffled, paired, sizes(wanted, wanted, 3), SLICES)
+    assert result == split_as_published(shuffled, paired, sizes(wanted, wanted, 3), SLICES)

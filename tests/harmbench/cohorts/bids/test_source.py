@@ -85,8 +85,8 @@ def test_a_tree_with_good_and_bad_scans_becomes_a_cohort(tree: Any) -> None:
         assert len(cohort.scans(domain, "test")) >= 1
     assert not cohort.table["paired"].any()
 
-    here = cohort.scans("here")
-    scans = here.load(range(len(here)))
+    scan_set = cohort.scans("here")
+    scans = scan_set.load(range(len(scan_set)))
     assert scans.images.shape == (3, *GRID.shape)
     assert (scans.images.amax(dim=(-2, -1)) == 1).all()
     assert not scans.images[~scans.masks].any()
@@ -100,10 +100,10 @@ def test_a_tree_with_good_and_bad_scans_becomes_a_cohort(tree: Any) -> None:
 def test_registrations_are_cached(tree: Any) -> None:
     subjects(tree)
     Cohort.open(source(tree), GRID, tree.home, Silent())
-    kept = list((tree.home / "registrations").iterdir())
-    assert len(kept) == 1  # all four have one content
+    paths = list((tree.home / "registrations").iterdir())
+    assert len(paths) == 1  # all four have one content
     # Told apart by what is kept, a second preparing must have used it.
-    kept[0].write_text(json.dumps({**json.loads(kept[0].read_text()), "correlation": 0.41}))
+    paths[0].write_text(json.dumps({**json.loads(paths[0].read_text()), "correlation": 0.41}))
     shutil.rmtree(tree.home / "cohorts")
     log = Log()
     cohort = Cohort.open(source(tree), GRID, tree.home, log)
@@ -142,9 +142,9 @@ def test_the_key_follows_content_and_not_dates(tree: Any) -> None:
         """The key with one byte of a file changed, before it is changed back."""
         content = path.read_bytes()
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-        found = source(tree).key(GRID, tree.home)
+        result = source(tree).key(GRID, tree.home)
         path.write_bytes(content)
-        return found
+        return result
 
     label = tree.root / "derivatives" / "tissue" / "sub-C" / "anat" / "sub-C_dseg.nii.gz"
     keys = {key, changed(path), changed(label)}
@@ -283,13 +283,15 @@ def test_sidecars_are_inherited_key_by_key_and_the_nearest_wins(tree: Any) -> No
         near.write_text(json.dumps({"MagneticFieldStrength": 1.5, "Manufacturer": "Near"}))
     own = tree.root / "sub-A" / "anat" / "sub-A_T1w.json"
     own.write_text('{"EchoTime": 0.004}')
-    found = {scan.subject: scan for scans in source(tree).find().domains.values() for scan in scans}
-    assert found["A"].sidecar == {
+    result = {
+        scan.subject: scan for scans in source(tree).find().domains.values() for scan in scans
+    }
+    assert result["A"].sidecar == {
         "MagneticFieldStrength": 1.5, "EchoTime": 0.004, "Manufacturer": "Near",
     }  # fmt: skip
-    assert found["B"].sidecar == {**fields, "MagneticFieldStrength": 1.5, "Manufacturer": "Near"}
-    assert found["C"].sidecar == found["D"].sidecar == fields
-    assert [path.name for path in found["A"].inherited] == ["T1w.json", "sub-A_T1w.json"]
+    assert result["B"].sidecar == {**fields, "MagneticFieldStrength": 1.5, "Manufacturer": "Near"}
+    assert result["C"].sidecar == result["D"].sidecar == fields
+    assert [path.name for path in result["A"].inherited] == ["T1w.json", "sub-A_T1w.json"]
 
     # Their content is part of the cohort's key.
     key = source(tree).key(GRID, tree.home)

@@ -22,6 +22,6 @@ def test_a_point_spreads_to_the_width_along_an_axis(axis, lattice):
     blur(point, widths, lattice)
     assert float(point.sum()) == pytest.approx(1, abs=1e-5)
     others = [number for number in range(3) if number != axis]
-    place = 1.2 * (torch.arange(lattice.shape[axis]) - middle[axis])
-    variance = float((point.sum(others) * place**2).sum())
+    offset = 1.2 * (torch.arange(lattice.shape[axis]) - middle[axis])
+    variance = float((point.sum(others) * offset**2).sum())
     assert variance == pytest.approx(9 / (8 * math.log(2)), rel=1e-3)

@@ -56,8 +56,8 @@ def test_steady_state_is_where_stepping_ends(sequence, t1, b1):
 def test_every_protocol_agrees_with_stepping_in_single_precision(domain, tissue):
     scanner = SCANNERS[domain]
     t1 = TISSUES[scanner.tesla][tissue].t1
-    found = float(scanner.sequence.signal(torch.tensor(t1), torch.tensor(0.9)))
-    assert found == pytest.approx(stepped(scanner.sequence, t1, 0.9, 60), rel=2e-4)
+    result = float(scanner.sequence.signal(torch.tensor(t1), torch.tensor(0.9)))
+    assert result == pytest.approx(stepped(scanner.sequence, t1, 0.9, 60), rel=2e-4)
 
 
 def test_without_inversion_and_delays_it_is_the_ernst_signal():

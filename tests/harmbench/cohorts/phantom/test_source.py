@@ -71,8 +71,8 @@ def test_test_subjects_are_scanned_on_the_target_twice_and_without_noise(six):
         assert six.facts[fact] not in six.sources
         assert {scan.session for scan in again.scans} == {session}
         assert {scan.key for scan in again.scans}.isdisjoint(scan.key for scan in test.scans)
-        for place in range(len(test)):
-            first, second = (scans.load([place]) for scans in (test, again))
+        for index in range(len(test)):
+            first, second = (scans.load([index]) for scans in (test, again))
             assert torch.equal(first.labels, second.labels)
             assert not torch.equal(first.images, second.images)
 

@@ -40,9 +40,9 @@ def drawn(small_cohort):
 
     def draw(annotated=lambda scans: scans, *, paired=True, ranked_by=("psnr", "dice")):
         keyframes = Keyframes(CELL)
-        for place in range(2):
-            scans = test.load([place])
-            keyframes.add(scans, scans, truth.load([place]) if paired else None)
+        for index in range(2):
+            scans = test.load([index])
+            keyframes.add(scans, scans, truth.load([index]) if paired else None)
         scores = pd.DataFrame(
             {
                 "subject": ["p0", "p1"],

@@ -102,7 +102,7 @@ def test_infinite_estimates_survive_the_store(bench):
 
 
 class Interrupts(Silent):
-    """Progress at whose n-th note Ctrl-C is pressed, and which keeps what is logged."""
+    """Progress that raises Ctrl-C at its n-th note, and keeps logged lines."""
 
     def __init__(self, note):
         self.left, self.lines = note, []
@@ -318,8 +318,8 @@ def register_metrics():
 
 def outside(bench, path, power, methods, tasks):
     path.write_text(TROUBLE.replace("POWER", str(power)))
-    told = []
-    registry = Registry.discover([PLUGINS / "tiny_cohort.py", path], told.append)
+    messages = []
+    registry = Registry.discover([PLUGINS / "tiny_cohort.py", path], messages.append)
     plan = make_plan(
         registry,
         select(registry, Request(methods=methods, tasks=tasks, cohort=CohortRequest("tiny"))),
@@ -330,7 +330,9 @@ def outside(bench, path, power, methods, tasks):
         registry=registry, home=bench.home, device=torch.device("cpu"), progress=Silent()
     )
     results, _ = bench.compute(plan, runner)
-    return {(planned.cell.method, planned.cell.task): result for planned, result in results}, told
+    return {
+        (planned.cell.method, planned.cell.task): result for planned, result in results
+    }, messages
 
 
 def test_a_changed_single_file_is_run_again(bench, tmp_path):
@@ -343,15 +345,15 @@ def test_a_changed_single_file_is_run_again(bench, tmp_path):
 
 
 def test_broken_parts_of_a_plugin_are_left_out(bench, tmp_path):
-    results, told = outside(
+    results, messages = outside(
         bench, tmp_path / "trouble.py", 2, ["identi*", "missin*"], ["domain1", "unready"]
     )
     assert results["identity", "domain1"].status is Status.DONE
     failed = results["identity", "unready"]
     assert failed.status is Status.FAILED
     assert "set-up failed: KeyError: 'no such column'" in failed.reason
-    assert "metric 'missing' is left out" in " ".join(told)
-    assert "method 'missing' is left out" in " ".join(told)
+    assert "metric 'missing' is left out" in " ".join(messages)
+    assert "method 'missing' is left out" in " ".join(messages)
     with pytest.raises(UserError, match="'missing' of plugin 'trouble'"):
         outside(bench, tmp_path / "trouble.py", 2, ["missing"], ["domain1"])
 

@@ -68,8 +68,8 @@ def test_a_metric_that_is_registered_later_changes_no_other_number(computed, tmp
     (old_cell, old), (new_cell, new) = before["domain1"], after["domain1"]
     assert (new_cell.key, new_cell.question) == (old_cell.key, old_cell.question)
     assert new.status is Status.DONE
-    kept = new.scores[new.scores["metric"] != "brightness"].reset_index(drop=True)
-    assert kept.equals(old.scores)
+    state = new.scores[new.scores["metric"] != "brightness"].reset_index(drop=True)
+    assert state.equals(old.scores)
     assert {**new.estimates, **old.estimates} == new.estimates
     assert set(new.estimates) - set(old.estimates) == {"brightness"}
     assert new.facts["environment"] == old.facts["environment"]

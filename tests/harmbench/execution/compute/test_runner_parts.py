@@ -1,4 +1,4 @@
-"""Methods that are built on others: whose fit is whose, and what each costs."""
+"""Methods with parts: their fits, keys and costs."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def bench(prepared, tmp_path, monkeypatch, compute):
             device=torch.device("cpu"),
             progress=Silent(),
         )
-        found, run.made = compute(planned, runner)
-        results = {planned.cell.method: result for planned, result in found}
+        actual, run.made = compute(planned, runner)
+        results = {planned.cell.method: result for planned, result in actual}
         return results[methods[0]] if len(methods) == 1 else results
 
     run.home = tmp_path

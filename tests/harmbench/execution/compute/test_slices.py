@@ -14,8 +14,8 @@ def kept(cohort, changed, *, paired=True):
     source = cohort.scans("domain1", "train")
     truth = cohort.scans("target", "train")
     slices = Slices()
-    for place, subject in enumerate(source.subjects):
-        scans = source.load([place])
+    for index, subject in enumerate(source.subjects):
+        scans = source.load([index])
         true = truth.load([truth.subjects.index(subject)])
         slices.add(scans, scans.with_images(scans.images * changed), true if paired else None)
     return source, truth, slices.arrays(truth)
@@ -45,7 +45,7 @@ def test_slices_are_kept_upright_to_a_byte(small_cohort, tmp_path):
         expected = torch.rot90(image[list(stored["slices"])] * 0.5, dims=(1, 2)).numpy()
         assert np.abs(stored["harmonized"][1] / 255 - expected).max() <= 0.5 / 255 + 1e-6
         assert stored["positions"].tolist() == [
-            source.grid.positions[place] for place in stored["slices"]
+            source.grid.positions[index] for index in stored["slices"]
         ]
 
 

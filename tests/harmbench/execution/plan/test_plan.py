@@ -1,4 +1,4 @@
-"""Planning: variants of methods, and mistakes that are told before data is touched."""
+"""Planning: variants of methods, and errors before data is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The matrix: what waits for what, what one failure costs, and who else is at it."""
+"""Scheduling: order of jobs, failures, executors, and jobs held by other processes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def runner(home):
 
 
 class Lanes:
-    """Keeps what was shown of workers."""
+    """Keeps the titles and lines that workers show."""
 
     def __init__(self):
         self.lines, self.shown = [], []
@@ -70,7 +70,7 @@ class Lanes:
 
 
 def run(home, executor, methods, tasks, lanes=None, **choice):
-    """Run a matrix of the tiny cohort by an executor; return statuses, reasons and fits made."""
+    """Run cells of the tiny cohort with an executor; return the results and the new fits."""
     plan = plan_of(home, methods, tasks)
     options = RunOptions(
         request=Request(methods=tuple(methods), tasks=tuple(tasks), cohort=CohortRequest("tiny")),
@@ -91,14 +91,14 @@ def run(home, executor, methods, tasks, lanes=None, **choice):
 
 def test_each_fit_has_one_job_before_the_jobs_that_need_it(home):
     plan = plan_of(home, ["identity", "built", "also-built", "counts"], ["domain1", "sim-exp"])
-    found = jobs(plan, NOTHING_KNOWN)
-    titles = [job.title for job in found.values()]
+    result = jobs(plan, NOTHING_KNOWN)
+    titles = [job.title for job in result.values()]
     assert [title for title in titles if "fit of" in title] == [
         f"fit of {name}, seed 0" for name in ("base", "built", "also-built", "counts")
     ]
     assert len(titles) == 4 + 8
     seen = set()
-    for key, job in found.items():
+    for key, job in result.items():
         assert job.after <= seen
         seen.add(key)
 
@@ -118,8 +118,8 @@ def test_priorities_are_the_lengths_of_the_longest_chains(home):
         {("base", "quick"): 50.0, ("built", "quick"): 10.0, ("counts", "quick"): 20.0},
         {(name, "quick"): 1.0 for name in ("identity", "counts", "built")},
     )
-    found = jobs(plan, costs)
-    chains = {found[key].title: value for key, value in priorities(found).items()}
+    result = jobs(plan, costs)
+    chains = {result[key].title: value for key, value in priorities(result).items()}
     scans = len(plan.cells[0].data.test)
     assert chains["fit of base, seed 0"] == 60 + scans
     assert chains["fit of built, seed 0"] == 10 + scans
