@@ -53,8 +53,8 @@ def check(
     from harmbench.testing.tiny import SOURCES
 
     summaries = {
-        "methods": {each.name: each.summary for each in METHOD_CHECKS},
-        "tasks": {each.name: each.summary for each in TASK_CHECKS},
+        "methods": {check.name: check.summary for check in METHOD_CHECKS},
+        "tasks": {check.name: check.summary for check in TASK_CHECKS},
     }
     if listed:
         _list(summaries)
@@ -82,10 +82,10 @@ def _perform(conformance: Conformance, only: tuple[str, ...]) -> list[CheckResul
 
     click.echo(f"{conformance.category} {conformance.name}")
     results = []
-    for each in conformance.checks:
-        if only and each.name not in only:
+    for check in conformance.checks:
+        if only and check.name not in only:
             continue
-        result = conformance.perform(each.name)
+        result = conformance.perform(check.name)
         results.append(result)
         head = f"  {result.status.value:16} {result.check:14}"
         if result.status is CheckStatus.FAILED:

@@ -96,16 +96,16 @@ def _table(differences: Sequence[Difference]) -> Table:
     table.add_column("metric", no_wrap=True)
     for heading in ("A", "B", "A - B", "95 % interval", "p", "subjects", "better"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for each in differences:
-        unit = f" ({each.measure.unit})" if each.measure.unit else ""
+    for difference in differences:
+        unit = f" ({difference.measure.unit})" if difference.measure.unit else ""
         table.add_row(
-            each.measure.name + unit,
-            number(each.one),
-            number(each.other),
-            number(each.difference.mean, signed=True),
-            interval(each.difference.low, each.difference.high, signed=True),
-            "" if math.isnan(each.p) else f"{each.p:.2g}",
-            str(each.difference.n),
-            ("A" if each.favours_one else "B") if each.significant else "",
+            difference.measure.name + unit,
+            number(difference.one),
+            number(difference.other),
+            number(difference.difference.mean, signed=True),
+            interval(difference.difference.low, difference.difference.high, signed=True),
+            "" if math.isnan(difference.p) else f"{difference.p:.2g}",
+            str(difference.difference.n),
+            ("A" if difference.favours_one else "B") if difference.significant else "",
         )
     return table

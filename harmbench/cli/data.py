@@ -62,7 +62,7 @@ def recipe(path: Path, output: Path | None) -> None:
     _tell(scanners, error_stream=output is None)
     for name, reason in left_out.items():
         click.echo(f"left out {name}: {reason}", err=True)
-    if sum(bool(one.fields) and len(one.subjects) > 1 for one in scanners) < 2:
+    if sum(bool(scanner.fields) and len(scanner.subjects) > 1 for scanner in scanners) < 2:
         click.echo(
             "warning: a cohort needs a target and a source, and fewer than two scanners with "
             "two subjects each were found; tell domains apart by columns of participants.tsv",
@@ -166,8 +166,13 @@ def _tell(scanners: list[ScannerGroup], *, error_stream: bool) -> None:
     table.add_column("scanner", overflow="fold")
     for heading in ("subjects", "sessions", "scans"):
         table.add_column(heading, justify="right")
-    for one in scanners:
-        table.add_row(one.title, str(len(one.subjects)), str(one.sessions), str(len(one.scans)))
+    for scanner in scanners:
+        table.add_row(
+            scanner.title,
+            str(len(scanner.subjects)),
+            str(scanner.sessions),
+            str(len(scanner.scans)),
+        )
     Console(stderr=error_stream, highlight=False, markup=False).print(table)
 
 

@@ -32,8 +32,8 @@ def complete(category: str) -> Callable[[click.Context, click.Parameter, str], l
             registry = discover(context.params.get("plugin") or ())
             sources: tuple[str, ...] = ()
             if category == "tasks":
-                given = context.params
-                cohort = CohortRequest(given.get("cohort") or "phantom", given.get("recipe"))
+                values = context.params
+                cohort = CohortRequest(values.get("cohort") or "phantom", values.get("recipe"))
                 sources = source_names(registry, cohort)
             return [
                 name for name in registry.entries(category, sources) if name.startswith(incomplete)

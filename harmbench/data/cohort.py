@@ -133,15 +133,15 @@ class Cohort:
         first, second = (table[table["domain"] == domain] for domain in (source, self.target))
         if (first["partner"] != "").any():
             first = first[first["partner"] != ""]
-            wanted, known = (
+            wanted, available = (
                 [first["subject"], first["partner"]],
                 [second["subject"], second["session"]],
             )
         else:
             first, second = first.drop_duplicates("subject"), second.drop_duplicates("subject")
-            wanted, known = [first["subject"]], [second["subject"]]
-        place = {key: i for i, key in enumerate(zip(*known, strict=True))}
-        matched = [place.get(key, -1) for key in zip(*wanted, strict=True)]
+            wanted, available = [first["subject"]], [second["subject"]]
+        rows = {key: i for i, key in enumerate(zip(*available, strict=True))}
+        matched = [rows.get(key, -1) for key in zip(*wanted, strict=True)]
         first = first[[i >= 0 for i in matched]]
         if not len(first):
             return None

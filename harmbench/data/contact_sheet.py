@@ -35,18 +35,18 @@ def contact_sheet(cohort: Cohort, most: int) -> Figure:
     """
     domains = (cohort.target, *cohort.sources)
     chosen = [
-        (domain, scans, place)
+        (domain, scans, index)
         for domain in domains
         for scans in [cohort.scans(domain)]
-        for place in _chosen(cohort, domain, most // len(domains))
+        for index in _chosen(cohort, domain, most // len(domains))
     ]
-    strips = [_strip(scans, place) for _, scans, place in chosen]
+    strips = [_strip(scans, index) for _, scans, index in chosen]
     lines = -(-len(strips) // _COLUMNS)
     height = _WIDTH * strips[0].shape[0] / strips[0].shape[1] + 0.2
     figure = Figure(figsize=(_COLUMNS * _WIDTH, lines * height + 0.4), facecolor="white")
     FigureCanvasAgg(figure)
     whole = lines * height + 0.4
-    for i, ((domain, scans, place), strip) in enumerate(zip(chosen, strips, strict=True)):
+    for i, ((domain, scans, index), strip) in enumerate(zip(chosen, strips, strict=True)):
         # Down the first column, then down the second.
         column, line = divmod(i, lines)
         bottom = (whole - 0.4 - (line + 1) * height) / whole
@@ -54,7 +54,7 @@ def contact_sheet(cohort: Cohort, most: int) -> Figure:
         axis = figure.add_axes(area)
         axis.imshow(strip, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
         axis.set_axis_off()
-        scan = scans.scans[place]
+        scan = scans.scans[index]
         axis.set_title(
             f"{scan.subject} / {scan.session} / {domain}", fontsize=8, loc="left", pad=1.5
         )
@@ -74,18 +74,18 @@ def _chosen(cohort: Cohort, domain: str, most: int) -> list[int]:
     """Return which scans of a domain are shown, in their order."""
     table = cohort.table[cohort.table["domain"] == domain]
     doubtful = [bool(details.get("doubtful")) for details in table["details"]]
-    order = sorted(range(len(table)), key=lambda place: not doubtful[place])
+    order = sorted(range(len(table)), key=lambda index: not doubtful[index])
     if len(order) <= most:
         return sorted(order)
     first = order[: min(sum(doubtful), most)]
     rest = order[len(first) :]
-    places = np.linspace(0, len(rest) - 1, most - len(first)).round().astype(int)
-    return sorted([*first, *(rest[place] for place in places)])
+    indices = np.linspace(0, len(rest) - 1, most - len(first)).round().astype(int)
+    return sorted([*first, *(rest[index] for index in indices)])
 
 
-def _strip(scans: ScanSet, place: int) -> npt.NDArray[np.float32]:
+def _strip(scans: ScanSet, index: int) -> npt.NDArray[np.float32]:
     """Return the pictures of a scan side by side, in pixels as wide as the grid's."""
-    image = scans.load([place]).images[0].numpy()
+    image = scans.load([index]).images[0].numpy()
     S, H, W = image.shape
     panels = [upright(image[round(part * (S - 1))]) for part in _AXIAL]
     coronal = image[:, :, W // 2]

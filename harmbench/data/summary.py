@@ -12,7 +12,7 @@ from harmbench.data.splits import SPLITS
 
 _MOST_VALUES = 3
 
-# Heading, place in a scan's details, and factor to the heading's unit.
+# Heading, key in a scan's details, and factor to the heading's unit.
 _SCANNER: tuple[tuple[str, str, float], ...] = (
     ("manufacturer", "Manufacturer", 1),
     ("scanner", "ManufacturersModelName", 1),
@@ -24,8 +24,8 @@ _SCANNER: tuple[tuple[str, str, float], ...] = (
     ("flip angle (°)", "FlipAngle", 1),
 )
 
-# What was done to scans: heading, and place in a scan's details.
-_DONE = (("brain extraction", "brain_extraction"), ("bias correction", "bias_correction"))
+# Processing steps: heading, and key in a scan's details.
+_STEPS = (("brain extraction", "brain_extraction"), ("bias correction", "bias_correction"))
 
 
 def domain_rows(cohort: Cohort) -> dict[str, list[str]]:
@@ -63,23 +63,23 @@ def domain_rows(cohort: Cohort) -> dict[str, list[str]]:
     rows["train: paired slices published"] = [
         str(published[domain]["paired"] or "") if domain in published else "" for domain in domains
     ]
-    rows["days between pairs: median, most"] = [_gaps(table) for table in tables]
+    rows["days between pairs: median, maximum"] = [_gaps(table) for table in tables]
     rows["labelled scans"] = [str(int(table["labelled"].sum()) or "") for table in tables]
     rows["correlation with MNI152: lowest"] = [_lowest(table) for table in tables]
-    rows["to be looked at"] = [
-        str(sum(bool(one.get("doubtful")) for one in known) or "") for known in details
+    rows["doubtful registrations"] = [
+        str(sum(bool(scan.get("doubtful")) for scan in scans) or "") for scans in details
     ]
-    for heading, field in _DONE:
-        rows[heading] = [_values([one.get(field) for one in known]) for known in details]
+    for heading, field in _STEPS:
+        rows[heading] = [_values([scan.get(field) for scan in scans]) for scans in details]
     for heading, field, factor in _SCANNER:
         rows[heading] = [
-            _values([_scaled(_scanner(one).get(field), factor) for one in known])
-            for known in details
+            _values([_scaled(_scanner(scan).get(field), factor) for scan in scans])
+            for scans in details
         ]
-    rows["matrix size"] = [_values([one.get("shape") for one in known]) for known in details]
+    rows["matrix size"] = [_values([scan.get("shape") for scan in scans]) for scans in details]
     rows["resolution (mm)"] = [
-        _values([one.get("voxel_size") or _scanner(one).get("VoxelSize") for one in known])
-        for known in details
+        _values([scan.get("voxel_size") or _scanner(scan).get("VoxelSize") for scan in scans])
+        for scans in details
     ]
     return {heading: texts for heading, texts in rows.items() if any(texts)}
 

@@ -163,10 +163,10 @@ def _board(runs: pd.DataFrame, measure: Measure) -> Board:
 
 def reference_line(scores: Mapping[str, Score], controls: Mapping[str, str]) -> str | None:
     """Return the label of the control at 1 on a task's scale; a finite number goes first."""
-    known = [
+    ceilings = [
         label for label, score in scores.items() if controls[label] == "ceiling" and score.has_value
     ]
-    return min(known, key=lambda label: (math.isinf(scores[label].value), label), default=None)
+    return min(ceilings, key=lambda label: (math.isinf(scores[label].value), label), default=None)
 
 
 def _position(row: Row) -> tuple[int, float, str]:

@@ -182,12 +182,12 @@ def _mean_differences(labels: Sequence[str], means: Sequence[Estimate]) -> dict[
     }
 
 
-def _differences(one: pd.Series, other: pd.Series) -> pd.Series:
+def _differences(first: pd.Series, second: pd.Series) -> pd.Series:
     """Return the finite differences of the common subjects."""
-    if one.empty or other.empty:
+    if first.empty or second.empty:
         return pd.Series(dtype=float)
     with np.errstate(invalid="ignore"):
-        return (one - other).replace([math.inf, -math.inf], math.nan).dropna()
+        return (first - second).replace([math.inf, -math.inf], math.nan).dropna()
 
 
 def scatter(board: Board, task: str, base: Row) -> Plot | None:

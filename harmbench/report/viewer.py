@@ -89,10 +89,10 @@ def write_viewer(folder: Path, stem: str, files: Mapping[str, Path]) -> Viewer |
     if not shown:
         return None
     folder.mkdir(parents=True, exist_ok=True)
-    one = next(iter(shown.values()))
-    source = one["source"]
-    paired = "reference" in one
-    reference = one["reference"] if paired else np.broadcast_to(one["target"], source.shape)
+    first = next(iter(shown.values()))
+    source = first["source"]
+    paired = "reference" in first
+    reference = first["reference"] if paired else np.broadcast_to(first["target"], source.shape)
     base = reference if paired else source
     layers = [Layer("source, unharmonised", f"{stem}-source.png", None)]
     _write_grey(folder / layers[0].image, source)
@@ -110,8 +110,8 @@ def write_viewer(folder: Path, stem: str, files: Mapping[str, Path]) -> Viewer |
     height, width = source.shape[2:]
     return Viewer(
         layers=tuple(layers),
-        subjects=tuple(map(str, one["subjects"])),
-        positions=tuple(map(float, one["positions"])),
+        subjects=tuple(map(str, first["subjects"])),
+        positions=tuple(map(float, first["positions"])),
         width=width,
         height=height,
         minus="reference" if paired else "source",
@@ -150,8 +150,8 @@ def _write_grey(path: Path, images: npt.NDArray[Any]) -> None:
     Image.fromarray(_sheet(images)).save(path, optimize=True)
 
 
-def _write_difference(path: Path, one: npt.NDArray[Any], other: npt.NDArray[Any]) -> None:
-    difference = (one.astype(np.float32) - other.astype(np.float32)) / 255
+def _write_difference(path: Path, first: npt.NDArray[Any], second: npt.NDArray[Any]) -> None:
+    difference = (first.astype(np.float32) - second.astype(np.float32)) / 255
     levels = np.clip((difference / LIMIT + 1) / 2, 0, 1) * 255
     picture = Image.fromarray(_sheet(levels.round().astype(np.uint8)), mode="P")
     picture.putpalette(palette().tobytes())

@@ -90,10 +90,10 @@ def resampled_means(values: Array, resamples: int, seed: int = 0, *stream: Any) 
         `(resamples, k)`; NaN where no subject with a value was drawn.
     """
     counts = _resampling_counts(len(values), resamples, seed, stream)
-    known = ~np.isnan(values)
+    defined = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         means = counts @ np.where(np.isfinite(values), values, 0.0)
-        means /= len(values) if known.all() else counts @ known.astype(np.float64)
+        means /= len(values) if defined.all() else counts @ defined.astype(np.float64)
         for infinity in (math.inf, -math.inf):
             # Added separately, since 0 times infinity is NaN.
             if (values == infinity).any():

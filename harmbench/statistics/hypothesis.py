@@ -141,7 +141,7 @@ def holm(values: npt.ArrayLike) -> Array:
     return adjusted
 
 
-def paired_differences(one: Array, other: Array) -> Array:
+def paired_differences(first: Array, second: Array) -> Array:
     """Return the differences of two samples per subject, averaged over their common seeds.
 
     Equal infinite values differ by 0, and differences are rounded to eight digits of the
@@ -149,8 +149,8 @@ def paired_differences(one: Array, other: Array) -> Array:
 
     Parameters
     ----------
-    one, other
-        `(S, n, ...)`: a value for every seed and subject, NaN where there is none.
+    first, second
+        `(S, n, ...)`: a value for every seed and subject; NaN if it is missing.
 
     Returns
     -------
@@ -158,16 +158,16 @@ def paired_differences(one: Array, other: Array) -> Array:
         `(n, ...)`, NaN for a subject without a seed in common.
     """
     with np.errstate(invalid="ignore"):
-        differences = nan_mean(np.where(one == other, 0.0, one - other))
-    sizes = np.abs(np.concatenate([one.ravel(), other.ravel()]))
+        differences = nan_mean(np.where(first == second, 0.0, first - second))
+    sizes = np.abs(np.concatenate([first.ravel(), second.ravel()]))
     largest = float(sizes[np.isfinite(sizes)].max(initial=0.0))
     return differences.round(_DIGITS - math.ceil(math.log10(largest))) if largest else differences
 
 
 def nan_mean(values: Array) -> Array:
     """Average over the first axis, ignoring NaN; NaN where all values are NaN."""
-    known = ~np.isnan(values)
-    count = known.sum(axis=0)
+    defined = ~np.isnan(values)
+    count = defined.sum(axis=0)
     with np.errstate(invalid="ignore"):
-        total = np.where(known, values, 0.0).sum(axis=0)
+        total = np.where(defined, values, 0.0).sum(axis=0)
         return np.where(count > 0, total / np.maximum(count, 1), math.nan)

@@ -113,7 +113,9 @@ def normalized(values: Array, floor: Array, ceiling: Array, *, decibels: bool) -
     array([0. , 0.9])
     """
     if decibels:
-        values, floor, ceiling = (-np.power(10.0, -each / 10) for each in (values, floor, ceiling))
+        values, floor, ceiling = (
+            -np.power(10.0, -value / 10) for value in (values, floor, ceiling)
+        )
     with np.errstate(invalid="ignore", divide="ignore"):
         placed = (values - floor) / (ceiling - floor)
     spanned = np.isfinite(floor) & np.isfinite(ceiling) & (floor != ceiling)

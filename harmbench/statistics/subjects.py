@@ -81,12 +81,13 @@ def decode(subjects: str, values: str) -> tuple[tuple[str, ...], Array]:
     names = _names(subjects)
     if len(names) != len(numbers):
         return (), np.empty(0)
-    known = ~np.isnan(numbers)
-    if known.all():
+    defined = ~np.isnan(numbers)
+    if defined.all():
         return names, numbers
-    return tuple(name for name, has_value in zip(names, known, strict=True) if has_value), numbers[
-        known
-    ]
+    names_with_value = tuple(
+        name for name, has_value in zip(names, defined, strict=True) if has_value
+    )
+    return names_with_value, numbers[defined]
 
 
 @lru_cache(maxsize=1024)

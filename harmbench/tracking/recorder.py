@@ -227,8 +227,8 @@ def _subjects(result: CellResult) -> dict[str, str]:
     return tags
 
 
-def _same(one: float, other: float) -> bool:
-    return math.isclose(one, other, rel_tol=1e-6) or (math.isnan(one) and math.isnan(other))
+def _same(first: float, second: float) -> bool:
+    return math.isclose(first, second, rel_tol=1e-6) or (math.isnan(first) and math.isnan(second))
 
 
 def _long(name: str, text: str) -> dict[str, str]:
@@ -294,9 +294,9 @@ def _thinned(curves: Sequence[CurvePoint], most: int) -> list[CurvePoint]:
             by_name.setdefault(point.name, []).append(point)
     longest = max(map(len, by_name.values()), default=0)
     every = 1
-    while every < longest and sum(-(-len(each) // every) for each in by_name.values()) > most:
+    while every < longest and sum(-(-len(curve) // every) for curve in by_name.values()) > most:
         every += 1
-    return [point for each in by_name.values() for point in each[::-every][::-1]][:most]
+    return [point for curve in by_name.values() for point in curve[::-every][::-1]][:most]
 
 
 def command_line() -> str:

@@ -74,13 +74,15 @@ def find_scanners(scans: Sequence[Scan]) -> list[ScannerGroup]:
             if known
         }
         scanners.append(ScannerGroup(fields, tuple(members)))
-    return sorted(scanners, key=lambda one: (not one.fields, -len(one.scans), one.title))
+    return sorted(
+        scanners, key=lambda scanner: (not scanner.fields, -len(scanner.scans), scanner.title)
+    )
 
 
 def draft_recipe(root: Path, scanners: Sequence[ScannerGroup]) -> str:
     """Write a recipe with the largest scanner as its target; what cannot be used as comments."""
-    reasons = {id(one): _unusable(one, scanners) for one in scanners}
-    usable = [one for one in scanners if reasons[id(one)] is None]
+    reasons = {id(scanner): _unusable(scanner, scanners) for scanner in scanners}
+    usable = [scanner for scanner in scanners if reasons[id(scanner)] is None]
     names = _names(usable)
     lines = [
         f"# Drafted by `harmbench data recipe {root}`: look at it before it is used.",
@@ -88,12 +90,15 @@ def draft_recipe(root: Path, scanners: Sequence[ScannerGroup]) -> str:
     ]
     if usable:
         lines.append(f"target = {_toml(names[0])}")
-    for one, name in zip(usable, names, strict=True):
-        lines += ["", f"# {one.title}: {_counts(one)}", f"[domains.{name}.sidecar]"]
-        lines += [f"{field} = {_toml(values)}" for field, values in one.fields.items()]
-    for one in scanners:
-        if reasons[id(one)] is not None:
-            lines += ["", f"# left out: {one.title}: {_counts(one)} ({reasons[id(one)]})"]
+    for scanner, name in zip(usable, names, strict=True):
+        lines += ["", f"# {scanner.title}: {_counts(scanner)}", f"[domains.{name}.sidecar]"]
+        lines += [f"{field} = {_toml(values)}" for field, values in scanner.fields.items()]
+    for scanner in scanners:
+        if reasons[id(scanner)] is not None:
+            lines += [
+                "",
+                f"# left out: {scanner.title}: {_counts(scanner)} ({reasons[id(scanner)]})",
+            ]
     lines += _labels(root)
     lines += _pairs(usable)
     lines += ["", "[split]", "validation = 0.1", "test = 0.3"]
@@ -113,34 +118,36 @@ def _known(scan: Scan, field: str) -> str:
     return str(value).strip().casefold()
 
 
-def _unusable(one: ScannerGroup, scanners: Sequence[ScannerGroup]) -> str | None:
+def _unusable(scanner: ScannerGroup, scanners: Sequence[ScannerGroup]) -> str | None:
     """Say why a scanner can be no domain; None if it can."""
-    if not one.fields:
+    if not scanner.fields:
         return "no field that identifies the scanner"
-    if len(one.subjects) < 2:
+    if len(scanner.subjects) < 2:
         return "one subject, and a split needs two"
     for other in scanners:
-        missing = [field for field in other.fields if field not in one.fields]
-        if missing and set(one.fields) < set(other.fields) and _within(one, other):
+        missing = [field for field in other.fields if field not in scanner.fields]
+        if missing and set(scanner.fields) < set(other.fields) and _within(scanner, other):
             return f"without {missing[0]}, so it cannot be distinguished from {other.title}"
     return None
 
 
-def _within(one: ScannerGroup, other: ScannerGroup) -> bool:
+def _within(scanner: ScannerGroup, other: ScannerGroup) -> bool:
     """Whether the other's scans meet what is known of the one, so that it claims them, too."""
-    return all(_known(other.scans[0], field) == _known(one.scans[0], field) for field in one.fields)
+    return all(
+        _known(other.scans[0], field) == _known(scanner.scans[0], field) for field in scanner.fields
+    )
 
 
 def _names(scanners: Sequence[ScannerGroup]) -> list[str]:
     """Return a short name for each, made longer where two would have the same."""
     short = [
-        _slug(str((one.fields.get("ManufacturersModelName") or ("scanner",))[0])) or "scanner"
-        for one in scanners
+        _slug(str((scanner.fields.get("ManufacturersModelName") or ("scanner",))[0])) or "scanner"
+        for scanner in scanners
     ]
     names: list[str] = []
-    for one, name in zip(scanners, short, strict=True):
+    for scanner, name in zip(scanners, short, strict=True):
         if short.count(name) > 1:
-            rest = [one.fields.get(field, ("",))[0] for field in reversed(_FIELDS)]
+            rest = [scanner.fields.get(field, ("",))[0] for field in reversed(_FIELDS)]
             name = _slug(f"{name}-{rest[0]}" if rest[0] else f"{name}-{rest[1]}T")
         while name in names:
             name += "-x"
@@ -153,10 +160,10 @@ def _labels(root: Path) -> list[str]:
     for table in sorted(root.glob("derivatives/*/dseg.tsv")):
         if next(table.parent.glob("sub-*/**/*_dseg.nii*"), None) is None:
             continue
-        found = dict(_tissues(table))
-        if set(found) == set(_TISSUES):
+        tissues = dict(_tissues(table))
+        if set(tissues) == set(_TISSUES):
             lines = ["", "[labels]", f"derivative = {_toml(table.parent.name)}", 'suffix = "dseg"']
-            return lines + [f"{tissue} = {_toml(tuple(found[tissue]))}" for tissue in _TISSUES]
+            return lines + [f"{tissue} = {_toml(tuple(tissues[tissue]))}" for tissue in _TISSUES]
     return []
 
 
@@ -182,15 +189,16 @@ def _pairs(scanners: Sequence[ScannerGroup]) -> list[str]:
     if not scanners:
         return []
     target, *others = scanners
-    sessions = [scan.session for one in scanners for scan in one.scans]
-    shared = any(target.subjects & one.subjects for one in others)
+    sessions = [scan.session for scanner in scanners for scan in scanner.scans]
+    shared = any(target.subjects & scanner.subjects for scanner in others)
     if not shared or not all(re.fullmatch("d[0-9]+", session) for session in sessions):
         return []
     return ["", "[pairs]", 'day = "d([0-9]+)"', "maximum_gap_days = 365"]
 
 
-def _counts(one: ScannerGroup) -> str:
-    return f"{len(one.subjects)} subjects, {one.sessions} sessions, {len(one.scans)} scans"
+def _counts(scanner: ScannerGroup) -> str:
+    subjects, scans = len(scanner.subjects), len(scanner.scans)
+    return f"{subjects} subjects, {scanner.sessions} sessions, {scans} scans"
 
 
 def _slug(text: str) -> str:
@@ -202,5 +210,5 @@ def _toml(value: Value | tuple[Value, ...]) -> str:
     if isinstance(value, tuple):
         if len(value) == 1:
             return _toml(value[0])
-        return f"[{', '.join(_toml(one) for one in value)}]"
+        return f"[{', '.join(_toml(item) for item in value)}]"
     return json.dumps(value, ensure_ascii=False)

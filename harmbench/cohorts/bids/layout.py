@@ -153,7 +153,7 @@ def match(recipe: Recipe, scans: Sequence[Scan]) -> dict[str, tuple[Scan, ...]]:
                 f"domain '{name}' of recipe '{recipe.name}' has only one subject, "
                 f"'{subjects.pop()}'; a split by subject needs at least two"
             )
-    return {name: tuple(found) for name, found in matched.items()}
+    return {name: tuple(scans) for name, scans in matched.items()}
 
 
 def _participants(root: Path) -> dict[str, dict[str, str]]:
@@ -183,8 +183,8 @@ def brain_mask(root: Path, scan: Path) -> Path | None:
     """Find a scan's brain mask as HD-BET, SynthStrip or fMRIPrep leave one as a derivative."""
     stem = with_ending(scan, "").name.removesuffix("T1w")
     for folder in sorted(root.glob("derivatives/*")):
-        place = folder / scan.parent.relative_to(root)
-        for path in sorted(place.glob(f"{stem}*mask.nii*")):
+        scan_folder = folder / scan.parent.relative_to(root)
+        for path in sorted(scan_folder.glob(f"{stem}*mask.nii*")):
             if _MASK.fullmatch(path.name.removeprefix(stem)):
                 return path
     return None
@@ -209,7 +209,7 @@ class Sidecars:
     def of(self, scan: Path) -> tuple[Path, ...]:
         """Return those of a scan, the nearest last; in one folder, the one of most entities."""
         *entities, suffix = with_ending(scan, "").name.split("_")
-        found: list[Path] = []
+        sidecars: list[Path] = []
         for folder in reversed(scan.parents):
             if not folder.is_relative_to(self._root):
                 continue
@@ -220,8 +220,8 @@ class Sidecars:
                 *parts, end = path.name.removesuffix(".json").split("_")
                 if end == suffix and set(parts) <= set(entities):
                     applying.append((len(parts), path))
-            found += [path for _, path in sorted(applying)]
-        return tuple(found)
+            sidecars += [path for _, path in sorted(applying)]
+        return tuple(sidecars)
 
 
 def _merged(paths: Sequence[Path]) -> Mapping[str, Any] | None:
@@ -247,9 +247,9 @@ def _meets(scan: Scan, domain: DomainCriteria) -> bool:
     return _fits(scan.participant, domain.participants)
 
 
-def _fits(found: Mapping[str, Any], criteria: Criteria) -> bool:
+def _fits(content: Mapping[str, Any], criteria: Criteria) -> bool:
     return all(
-        any(equal(found.get(field), value) for value in values)
+        any(equal(content.get(field), value) for value in values)
         for field, values in criteria.items()
     )
 
@@ -273,11 +273,11 @@ def _places(
 
 def _check_fields(name: str, domain: DomainCriteria, scans: Sequence[Scan]) -> None:
     for kind, criteria, contents in _places(domain, scans):
-        known = {field for content in contents for field in content}
-        asked = [*criteria, *(domain.exclude if kind == "sidecar field" else ())]
-        for field in asked:
-            if field not in known:
-                raise UserError.unknown(f"{kind} as domain '{name}' asks for,", field, known)
+        fields = {field for content in contents for field in content}
+        requested = [*criteria, *(domain.exclude if kind == "sidecar field" else ())]
+        for field in requested:
+            if field not in fields:
+                raise UserError.unknown(f"{kind} as domain '{name}' asks for,", field, fields)
 
 
 def _misfit(name: str, domain: DomainCriteria, scans: Sequence[Scan]) -> str:
@@ -285,10 +285,8 @@ def _misfit(name: str, domain: DomainCriteria, scans: Sequence[Scan]) -> str:
     for kind, criteria, contents in _places(domain, scans):
         for field, values in criteria.items():
             if not any(_fits(content, {field: values}) for content in contents):
-                found = sorted({str(content[field]) for content in contents if field in content})
-                more = ", ..." if len(found) > 6 else ""
+                present = sorted({str(content[field]) for content in contents if field in content})
+                examples = ", ".join(present[:6]) + (", ..." if len(present) > 6 else "")
                 wanted = " or ".join(str(value) for value in values)
-                return (
-                    f"the {kind} {field} is never {wanted}, there are: {', '.join(found[:6])}{more}"
-                )
+                return f"the {kind} {field} is never {wanted}, there are: {examples}"
     return f"no scan meets all that domain '{name}' asks for at once"

@@ -88,8 +88,8 @@ class Bids(Study):
         labels = self.recipe.labels
         folder = self.root / "derivatives"
         if labels is not None and not (folder / labels.derivative).is_dir():
-            known = [path.name for path in folder.glob("*") if path.is_dir()]
-            raise UserError.unknown(f"derivative in {folder}", labels.derivative, known)
+            folders = [path.name for path in folder.glob("*") if path.is_dir()]
+            raise UserError.unknown(f"derivative in {folder}", labels.derivative, folders)
 
     def _labels(self, scan: Scan) -> Path | None:
         labels = self.recipe.labels

@@ -150,18 +150,18 @@ def _outline(axis: Axes, scans: Scans) -> None:
 
 def _middle(scans: Scans, i: int) -> Scans:
     """Return the middle slice of one scan, as a scan of one slice that holds no more than it."""
-    place = scans.images.shape[1] // 2
+    index = scans.images.shape[1] // 2
 
     def cut(tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else tensor[i : i + 1, place : place + 1].clone()
+        return None if tensor is None else tensor[i : i + 1, index : index + 1].clone()
 
     return replace(
         scans,
-        images=scans.images[i : i + 1, place : place + 1].clone(),
-        masks=scans.masks[i : i + 1, place : place + 1].clone(),
+        images=scans.images[i : i + 1, index : index + 1].clone(),
+        masks=scans.masks[i : i + 1, index : index + 1].clone(),
         subjects=scans.subjects[i : i + 1],
         sessions=scans.sessions[i : i + 1],
-        positions=scans.positions[place : place + 1],
+        positions=scans.positions[index : index + 1],
         labels=cut(scans.labels),
         truth=cut(scans.truth),
         predicted=cut(scans.predicted),

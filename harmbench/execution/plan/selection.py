@@ -125,14 +125,14 @@ def select(registry: Registry, request: Request) -> Selection:
     variants: list[Variant] = []
     for name in names:
         try:
-            found = _variants(method_entries[name], request, assignments.get(name, {}))
-            _try_on(found, grid)
+            method_variants = _variants(method_entries[name], request, assignments.get(name, {}))
+            _try_on(method_variants, grid)
         except UserError as error:
             if name in request.methods or name in assignments:
                 raise
             registry.report(f"method '{name}' is left out: {error}")
         else:
-            variants += found
+            variants += method_variants
     changed = {
         name: settings.apply(name, instruments[name].preset(request.preset), values)
         for name, values in assignments.items()
@@ -150,14 +150,14 @@ def select(registry: Registry, request: Request) -> Selection:
 
 def _instruments(tasks: Mapping[str, Entry]) -> dict[str, type[Instrument]]:
     """Return the instruments of tasks, by their own names."""
-    found = {}
+    instruments = {}
     for entry in tasks.values():
         try:
-            kinds = entry.load().instruments.values()
+            classes = entry.load().instruments.values()
         except Exception:
-            continue  # make_plan tells of it
-        found.update({kind.name: kind for kind in kinds})
-    return found
+            continue  # `make_plan` reports the error
+        instruments.update({cls.name: cls for cls in classes})
+    return instruments
 
 
 def _variants(entry: Entry, request: Request, values: Mapping[str, str]) -> list[Variant]:
