@@ -1,4 +1,4 @@
-"""What `--cohort` says: the name of a source, and what it is given."""
+"""Values of `--cohort`: the name of a source and its argument."""
 
 from __future__ import annotations
 

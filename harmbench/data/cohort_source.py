@@ -41,7 +41,7 @@ class CohortSource(ABC):
     Attributes
     ----------
     name, summary
-        As registered, and one line on what it is.
+        The registered name, and a description in one line.
     target, sources
         Names of the target domain and of the source domains.
     normalizations

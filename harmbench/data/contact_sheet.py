@@ -1,4 +1,4 @@
-"""A contact sheet: a look at every scan of a cohort as it was prepared."""
+"""A contact sheet of the prepared scans of a cohort."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from harmbench.data.scan_kind import kind_of_scans
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Grid
 
-_AXIAL = (0.06, 0.28, 0.5, 0.72, 0.94)  # places of the axial slices, from the lowest to the highest
+_AXIAL = (
+    0.06,
+    0.28,
+    0.5,
+    0.72,
+    0.94,
+)  # positions of the axial slices, from the lowest to the highest
 _GAP = 2  # pixels between two pictures
 _WIDTH = 7.0  # inches of a scan's row
 _COLUMNS = 2
@@ -30,8 +36,8 @@ def contact_sheet(cohort: Cohort, most: int) -> Figure:
     cohort
         The cohort.
     most
-        Scans at most. If there are more, as many of each domain, evenly over its subjects,
-        those that are to be looked at before others.
+        Maximum number of scans. If the cohort has more, every domain has an equal number, with
+        doubtful scans first and the others evenly over its subjects.
     """
     domains = (cohort.target, *cohort.sources)
     chosen = [
@@ -71,7 +77,7 @@ def contact_sheet(cohort: Cohort, most: int) -> Figure:
 
 
 def _chosen(cohort: Cohort, domain: str, most: int) -> list[int]:
-    """Return which scans of a domain are shown, in their order."""
+    """Return the indices of the scans of a domain to show, in ascending order."""
     table = cohort.table[cohort.table["domain"] == domain]
     doubtful = [bool(details.get("doubtful")) for details in table["details"]]
     order = sorted(range(len(table)), key=lambda index: not doubtful[index])

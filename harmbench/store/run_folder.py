@@ -8,5 +8,5 @@ ENDED = "ended"
 
 
 def has_ended(folder: Path) -> bool:
-    """Whether every cell of an invocation has ended, in whatever way."""
+    """Return whether every cell of a run has ended, with any status."""
     return (folder / ENDED).exists()

@@ -207,7 +207,10 @@ class Sidecars:
         self._known: dict[Path, list[Path]] = {}
 
     def of(self, scan: Path) -> tuple[Path, ...]:
-        """Return those of a scan, the nearest last; in one folder, the one of most entities."""
+        """Return the sidecars that apply to a scan, the nearest last.
+
+        Of several in one folder, the one with the most entities applies.
+        """
         *entities, suffix = with_ending(scan, "").name.split("_")
         sidecars: list[Path] = []
         for folder in reversed(scan.parents):

@@ -13,7 +13,7 @@ from harmbench.contracts.fit_progress import CurvePoint
 
 @dataclass(frozen=True, kw_only=True)
 class JobResult:
-    """How a fit or a cell ended; what it came to is in the store.
+    """Final status of a fit or a cell; its result is in the store.
 
     Attributes
     ----------

@@ -64,7 +64,7 @@ class Tools:
 
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
-    """A folder of programs that is looked at first; none of the tools is elsewhere."""
+    """A folder of programs that is first on the PATH; no tool is installed elsewhere."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
