@@ -30,22 +30,22 @@ def processors() -> int:
 
 
 def in_processes(
-    work: Callable[..., Result],
+    function: Callable[..., Result],
     items: Sequence[Item],
     *shared: Any,
     least: int = 1,
     most: int | None = None,
 ) -> Generator[tuple[Item, Result], None, None]:
-    """Call `work(item, *shared)` for every item, and yield each result as it completes.
+    """Call `function(item, *shared)` for every item, and yield each result as it completes.
 
     With a single processor or few items, the function runs in this process. Workers end with
     their parent, even if it is killed. After Ctrl-C, or if the caller closes the generator, they
-    are terminated, so `work` must write its files atomically. After an error of an item, the
+    are terminated, so `function` must write its files atomically. After an error of an item, the
     other running items are finished.
 
     Parameters
     ----------
-    work
+    function
         A function defined in a module, since worker processes look it up by name.
     items, shared
         One item per call, and further arguments that are equal for all calls.
@@ -62,7 +62,7 @@ def in_processes(
     workers = min(most or processors(), len(items) // least)
     if workers < 2:
         for item in items:
-            yield item, _on_one_thread(work, item, shared)
+            yield item, _on_one_thread(function, item, shared)
         return
     # Workers end when the writing end is closed: by this process, or because it was killed.
     lifeline, writing_end = multiprocessing.Pipe(duplex=False)
@@ -71,7 +71,7 @@ def in_processes(
         # A forked child may hang on a lock that a thread of torch held.
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
-        initargs=(lifeline, work, shared),
+        initargs=(lifeline, function, shared),
     )
     try:
         futures = {executor.submit(_run_item, item): item for item in items}
@@ -95,8 +95,10 @@ def in_processes(
 _call: dict[str, Any] = {}
 
 
-def _start_worker(lifeline: Connection, work: Callable[..., Any], shared: tuple[Any, ...]) -> None:
-    _call.update(work=work, shared=shared)
+def _start_worker(
+    lifeline: Connection, function: Callable[..., Any], shared: tuple[Any, ...]
+) -> None:
+    _call.update(function=function, shared=shared)
     # Ctrl-C reaches the whole process group: the parent ends its workers. SIG_IGN would be
     # inherited by the programs that a worker starts, and they would run on.
     signal.signal(signal.SIGINT, lambda *_: None)
@@ -110,16 +112,16 @@ def _end_with_parent(lifeline: Connection) -> None:
 
 
 def _run_item(item: Any) -> Any:
-    return _on_one_thread(_call["work"], item, _call["shared"])
+    return _on_one_thread(_call["function"], item, _call["shared"])
 
 
-def _on_one_thread(work: Callable[..., Result], item: Any, shared: tuple[Any, ...]) -> Result:
+def _on_one_thread(function: Callable[..., Result], item: Any, shared: tuple[Any, ...]) -> Result:
     """Call the function on one thread: equal bits in every process, and one processor each."""
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return work(item, *shared)
+        return function(item, *shared)
     finally:
         torch.set_num_threads(threads)

@@ -9,18 +9,18 @@ T = TypeVar("T")
 
 
 class Progress(Protocol):
-    """Shows how far a piece of work has come; handed to preparing, and behind `FitProgress`."""
+    """Shows the progress of loops, for example of preparation and fits."""
 
     def track(self, items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-        """Yield the items, counting them; `total` where the items have no length."""
+        """Yield the items, and count them; `total` is needed if they have no length."""
         ...
 
     def note(self, text: str) -> None:
-        """Show a word beside the innermost running bar, such as the loss."""
+        """Show a note next to the innermost bar, such as the loss."""
         ...
 
     def log(self, text: str) -> None:
-        """Print a line that stays."""
+        """Print a permanent line."""
         ...
 
 

@@ -102,11 +102,11 @@ class Runner:
             Whether to wait for another process that makes it; if not, the result is `PLANNED`.
         """
 
-        def work(facts: CellFacts) -> JobResult:
+        def action(facts: CellFacts) -> JobResult:
             _, fitted_now = self.fitter.obtain(fit, facts, wait=wait)
             return JobResult(status=Status.DONE if fitted_now else Status.CACHED)
 
-        return self._guarded(work)
+        return self._guarded(action)
 
     def compute(
         self, planned: PlannedCell, metrics: Sequence[Metric], *, wait: bool = True
@@ -126,7 +126,7 @@ class Runner:
             As of `make`.
         """
 
-        def work(facts: CellFacts) -> JobResult:
+        def action(facts: CellFacts) -> JobResult:
             with self.cells.lock(planned.cell.key, wait=wait):
                 stored = self.cells.load(planned.cell.key)
                 needed = list(metrics)
@@ -138,13 +138,13 @@ class Runner:
                 self.registry.call("before_cell", cell=planned.cell)
                 return JobResult(status=Status.DONE, result=self._compute(planned, needed, facts))
 
-        return self._guarded(work)
+        return self._guarded(action)
 
-    def _guarded(self, work: Callable[[CellFacts], JobResult]) -> JobResult:
+    def _guarded(self, action: Callable[[CellFacts], JobResult]) -> JobResult:
         """Compute a fit or a cell; an error becomes its result."""
         facts = CellFacts({"device": devices.describe(self.device)})
         try:
-            return work(facts)
+            return action(facts)
         except HeldError:
             return JobResult(status=Status.PLANNED)
         except DivergedError as error:

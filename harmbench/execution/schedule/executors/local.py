@@ -48,7 +48,7 @@ class Lanes(Protocol):
         ...
 
     def log(self, text: str) -> None:
-        """Print a line that stays."""
+        """Print a permanent line."""
         ...
 
 
