@@ -48,5 +48,5 @@ def test_empty_sets_and_unequal_pairs_are_rejected(small_cohort, target):
     options = {"size": 2, "device": CPU, "generator": torch.Generator()}
     with pytest.raises(ValueError, match="no slices"):
         SliceBatches(target.subset([]), **options)
-    with pytest.raises(ValueError, match="one length"):
+    with pytest.raises(ValueError, match="equal lengths"):
         SliceBatches(target, target.subset([0]), paired=True, **options)
