@@ -103,8 +103,8 @@ def test_a_single_domain_and_a_recipe_are_refused(folder: Path) -> None:
     ],
 )
 def test_masks_are_found_among_the_derivatives(tmp_path: Path, name: str, is_mask: bool) -> None:
-    for name in ("sub-A/anat", "derivatives/tool/sub-A/anat"):
-        (tmp_path / name).mkdir(parents=True)
+    for folder in ("sub-A/anat", "derivatives/tool/sub-A/anat"):
+        (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "sub-A/anat/sub-A_T1w.nii.gz").touch()
     mask = tmp_path / "derivatives/tool/sub-A/anat" / name
     mask.touch()
