@@ -39,6 +39,7 @@ def write(folder: Path, *rows: str, columns: str = "path,subject,session,domain"
     return str(path)
 
 
+@pytest.mark.usefixtures("one_core")
 def test_a_listed_cohort_is_prepared_with_masks_and_labels(folder: Path) -> None:
     rows = [
         "brain.nii.gz,A,1,here,,labels.nii.gz",

@@ -45,7 +45,7 @@ def parent(tmp_path):
     """A process with two sleeping workers, and the folder with one file per worker."""
     module = tmp_path / "sleepy.py"
     module.write_text(
-        "import os, pathlib, time\n"
+        "import os, pathlib, signal, time\n"
         "from harmbench.util.processes import in_processes\n"
         "def sleep(item, folder):\n"
         "    if item == 0:\n"
@@ -53,6 +53,8 @@ def parent(tmp_path):
         "    pathlib.Path(folder, str(os.getpid())).touch()\n"
         "    time.sleep(600)\n"
         "if __name__ == '__main__':\n"
+        # A background job of a shell ignores Ctrl-C.
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "    import sleepy, sys\n"
         "    for item, _ in in_processes(sleepy.sleep, range(4), sys.argv[1], most=2):\n"
         "        pathlib.Path(sys.argv[1] + '.finished').write_text(str(item))\n"

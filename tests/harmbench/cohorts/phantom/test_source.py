@@ -101,6 +101,7 @@ def test_cohort_is_paired_and_labelled(six):
     assert pairs[0].subjects == pairs[1].subjects == ("P00001", "P00002")
 
 
+@pytest.mark.usefixtures("one_core")
 def test_a_confounded_cohort_scans_training_subjects_on_one_side_by_age(tiny, tmp_path):
     phantom = Phantom("24-confounded")
     assert phantom.title == "phantom:24-confounded"
