@@ -36,8 +36,8 @@ _CONTRASTS = {
 
 SOURCES = ("domain1", "north")
 
-# Subject, session and split. domain1 has subjects of the target, in the same space; north has
-# other subjects. p0 has two sessions on the target, and n0 two on north.
+# Subject, session and split. domain1 has subjects of the target, in the same space, and p7; north
+# has other subjects. p0 has two sessions on the target, and n0 two on north.
 _SCANS = {
     "target": [
         ("p0", "1", "test"),
@@ -55,6 +55,7 @@ _SCANS = {
         ("p3", "a", "train"),
         ("p4", "a", "train"),
         ("p5", "a", "train"),
+        ("p7", "a", "train"),
     ],
     "north": [
         ("n0", "1", "test"),

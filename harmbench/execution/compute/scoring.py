@@ -61,28 +61,16 @@ def score_cell(
         repeats.check(method, data, context.seed, context.device, together=together)
         facts.facts["repeat_check_seconds"] = time.perf_counter() - checking
     scores = scorer.table()
-    registered = {metric.name: metric.higher_is_better for metric in context.metrics}
-    versions = {
-        metric.name: {"version": metric.version, "key": planned.metric_keys[metric.name]}
-        for metric in context.metrics
-        if metric.name in planned.metric_keys
-    }
     facts.facts |= gpu | {
         "harmonize_seconds_per_scan": facts.harmonizing / max(1, len(data.test)),
         "cell_seconds": time.perf_counter() - began,
-        "lower_is_better": [
-            name for name, higher in (registered | dict(task.measures)).items() if not higher
-        ],
-        "headline": list(task.headline),
-        "metrics": versions,
-        "environment": environment(context.device),
         "bounds": bounds,
-        "test_scans": len(data.test),
-        "test_subjects": len(set(data.test.subjects)),
+        **_context_facts(planned, task, context),
     }
     stored = store.load(cell.key)
     if stored is not None:
-        return store.add_scores(cell, stored, _of_metrics(versions, scores, scorer, facts))
+        added = _of_metrics(facts.facts["metrics"], scores, scorer, facts)
+        return store.add_scores(cell, stored, added)
     picture = io.BytesIO()
     keyframes.figure(scores, data, task.headline, scorer.annotated).savefig(picture, dpi=110)
     result = CellResult(
@@ -93,6 +81,24 @@ def score_cell(
         curves=facts.curves,
     )
     return store.save(cell, result, picture.getvalue(), slices.arrays(data.target))
+
+
+def _context_facts(planned: PlannedCell, task: Task, context: ScoringContext) -> dict[str, Any]:
+    """Return the facts of a cell that do not depend on its scores."""
+    registered = {metric.name: metric.higher_is_better for metric in context.metrics}
+    directions = registered | dict(task.measures)
+    return {
+        "lower_is_better": [name for name, higher in directions.items() if not higher],
+        "headline": list(task.headline),
+        "metrics": {
+            metric.name: {"version": metric.version, "key": planned.metric_keys[metric.name]}
+            for metric in context.metrics
+            if metric.name in planned.metric_keys
+        },
+        "environment": environment(context.device),
+        "test_scans": len(context.data.test),
+        "test_subjects": len(set(context.data.test.subjects)),
+    }
 
 
 def _of_metrics(

@@ -25,7 +25,7 @@ def test_only_bids_cohorts_have_volumes(tmp_path):
 @pytest.mark.timeout(900)
 def test_every_row_of_the_table_is_measured_on_the_phantom(tmp_path):
     output = tmp_path / "phantom.json"
-    command = [sys.executable, "-m", "phantom_calibration.measure", "phantom:3", str(output)]
+    command = [sys.executable, "-m", "phantom_calibration.measure", "phantom:4", str(output)]
     subprocess.run(
         [*command, "--domains", "target", "domain2"],
         cwd=ROOT / "benchmarks",
