@@ -17,8 +17,9 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(STAMP)
-	$(BIN)/harmbench run -m identity -m histogram -m blindharmony -m blindharmony-ml -t domain3
-	$(BIN)/harmbench leaderboard --task domain3
+	$(BIN)/harmbench run --cohort phantom:16 -t domain3 -m identity -m rescan \
+		-m histogram -m mean-ratio -m blindharmony -m blindharmony-ml
+	$(BIN)/harmbench leaderboard --task domain3 --metric psnr --metric ssim
 
 test: $(STAMP)
 	$(PYTEST) -m "not slow"

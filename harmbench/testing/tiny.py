@@ -36,8 +36,8 @@ _CONTRASTS = {
 
 SOURCES = ("domain1", "north")
 
-# Subject, session and split. domain1 has subjects of the target, in the same space, and p7; north
-# has other subjects. p0 has two sessions on the target, and n0 two on north.
+# Subject, session and split. domain1 has subjects of the target, in the same space, and two more;
+# north has other subjects. p0 has two sessions on the target, and n0 two on north.
 _SCANS = {
     "target": [
         ("p0", "1", "test"),
@@ -56,6 +56,7 @@ _SCANS = {
         ("p4", "a", "train"),
         ("p5", "a", "train"),
         ("p7", "a", "train"),
+        ("p8", "a", "train"),
     ],
     "north": [
         ("n0", "1", "test"),

@@ -85,7 +85,7 @@ def recorded(command):
     """The leaderboard of all methods of the examples, on blobs that are there in a moment."""
     methods = [name for names in METHODS.values() for name in sorted(names)]
     command(
-        "run", "--plugin", ROOT / "tests" / "plugins" / "tiny_cohort.py", "--cohort", "tiny",
+        "run", "--plugin", ROOT / "tests" / "plugins" / "tiny_cohort.py", "--cohort", "tiny:14",
         "-t", "domain1", "-m", "identity", "-m", "blindharmony",
         *(part for name in methods for part in ("-m", name)),
         *settings("blindharmony", FLOW | {"iterations": 1}),

@@ -14,7 +14,6 @@ from harmbench.data.splits import split_subjects
 from harmbench.util.hashing import digest
 from harmbench.util.seeds import numpy_generator
 
-SUBJECTS = tuple(f"p{i}" for i in range(6))
 STRANGERS = tuple(f"q{i}" for i in range(4))
 CURVES = {"goal": 1.0, "domain1": 0.6, "elsewhere": 1.6}
 
@@ -33,18 +32,24 @@ def blob(subject, grid):
 
 
 class Tiny(CohortSource):
+    """Six subjects on both `goal` and `domain1`, or as many as the argument says."""
+
     name = "tiny"
     summary = "blobs, for tests"
     target = "goal"
     sources = ("domain1", "elsewhere")
 
+    def __init__(self, argument=None, recipe=None, **preparation):
+        super().__init__(argument, recipe, **preparation)
+        self.subjects = tuple(f"p{i}" for i in range(int(argument or 6)))
+
     def key(self, grid, home):
-        return digest("tiny", 1, grid)
+        return digest("tiny", self.subjects, grid)
 
     def prepare(self, grid, home, writer, progress):
         if os.environ.get("TINY_COHORT_MUST_NOT_BE_PREPARED"):
             raise AssertionError("prepared again")
-        subjects = {"goal": SUBJECTS, "domain1": SUBJECTS, "elsewhere": STRANGERS}
+        subjects = {"goal": self.subjects, "domain1": self.subjects, "elsewhere": STRANGERS}
         splits = split_subjects(subjects, validation=0.2, test=0.3)
         records = []
         for domain, names in subjects.items():

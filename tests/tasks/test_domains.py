@@ -24,9 +24,11 @@ def test_paired_source(small_cohort) -> None:
     assert data.test.subjects == data.references.subjects == ("p1", "p0")
     assert [scan.session for scan in data.references.scans] == ["1", "1"]
     assert data.pairs[0].subjects == data.pairs[1].subjects == ("p3", "p4", "p5")
-    assert (len(data.source), len(data.target)) == (1, 3)
+    assert (len(data.source), len(data.target)) == (3, 3)
     assert "p6" in data.target.subjects
-    assert {*data.source.subjects} | {*data.target.subjects} == {"p3", "p4", "p5", "p6"}
+    chosen = {*data.source.subjects} | {*data.target.subjects}
+    assert chosen == {"p3", "p4", "p5", "p6", "p7", "p8"}
+    assert not {*data.source.subjects} & {*data.target.subjects}
     assert data.validation.subjects == ("p2",)
     assert data.parameters == {"source": "domain1", "paired": True}
 
@@ -46,8 +48,10 @@ def test_unpaired_source(small_cohort) -> None:
 def test_every_task_has_the_same_halves(small_cohort, own_cohort, change_table) -> None:
     halves = {Domain("domain1").setup(small_cohort, seed).source.subjects for seed in (0, 1)}
     assert len(halves) == 1
-    # Without p6, all training subjects of the target were also scanned on the source's scanner.
-    cohort = change_table(own_cohort(), lambda scan: None if scan["subject"] == "p6" else scan)
+    # Without these, all training subjects were scanned on both scanners.
+    cohort = change_table(
+        own_cohort(), lambda scan: None if scan["subject"] in ("p6", "p7", "p8") else scan
+    )
     domain, simulated = (task.setup(cohort, 0) for task in (Domain("domain1"), Exp()))
     assert domain.source.subjects == simulated.source.subjects
     assert domain.target.digest == simulated.target.digest

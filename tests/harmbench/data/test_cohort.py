@@ -54,8 +54,9 @@ def test_disjoint_scans_keep_the_scans_of_subjects_with_one_scanner(small_cohort
     train = {name: small_cohort.scans(name, "train") for name in ("domain1", "target", "north")}
     source, target = disjoint_subjects(train["domain1"], train["target"])
     assert not {*source.subjects} & {*target.subjects}
-    assert {*source.subjects, *target.subjects} == {"p3", "p4", "p5", "p6"}
+    assert {*source.subjects, *target.subjects} == {"p3", "p4", "p5", "p6", "p7", "p8"}
     assert "p6" in target.subjects
+    assert {"p7", "p8"} <= {*source.subjects}
     unchanged = disjoint_subjects(train["north"], train["target"])
     assert unchanged == (train["north"], train["target"])
     of_all_sources = disjoint_subjects(train["north"], train["target"], [train["domain1"]])

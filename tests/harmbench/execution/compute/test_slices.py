@@ -11,8 +11,7 @@ from harmbench.store.slices import write_slices
 
 def kept(cohort, changed, *, paired=True):
     """Slices of a method that darkens by half, batch by batch."""
-    source = cohort.scans("domain1", "train")
-    truth = cohort.scans("target", "train")
+    source, truth = cohort.pairs("domain1", "train")
     slices = Slices()
     for index, subject in enumerate(source.subjects):
         scans = source.load([index])
