@@ -41,7 +41,7 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scanner:
+class SimulatedScanner:
     """Parameters that all sessions on the scanner share.
 
     Attributes
@@ -66,7 +66,7 @@ class Scanner:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Session:
+class SimulatedSession:
     """Parameters of one scan.
 
     Attributes
@@ -74,7 +74,7 @@ class Session:
     rotation, translation
         Pose of the head in the scanner: degrees about, and mm along slices, rows, columns.
     gains, bend, blur
-        As of `Scanner`, with the deviation of this session.
+        As of `SimulatedScanner`, with the deviation of this session.
     noise_seed
         Seed of the noise's voxels.
     """
@@ -87,7 +87,7 @@ class Session:
     noise_seed: int
 
 
-def draw_scanner(seed: int, task: str) -> Scanner:
+def draw_scanner(seed: int, task: str) -> SimulatedScanner:
     """Draw a scanner: the same for training and test scans of a task and seed."""
     random = numpy_generator(seed, "task", task, "scanner")
     angles = 2 * np.pi * (np.arange(N_LOOPS) + random.uniform(-0.3, 0.3, N_LOOPS)) / N_LOOPS
@@ -98,7 +98,7 @@ def draw_scanner(seed: int, task: str) -> Scanner:
     positions = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     head = positions[((positions / HEAD) ** 2).sum(axis=1) <= 1]
     deviation = float(log_sensitivity(torch.tensor(head), torch.tensor(loops)).std())
-    return Scanner(
+    return SimulatedScanner(
         loops=tuple(tuple(loop) for loop in loops.tolist()),
         field_power=FIELD_DEVIATION / deviation,
         gains=tuple((GAINS * random.standard_normal(3)).tolist()),
@@ -107,11 +107,13 @@ def draw_scanner(seed: int, task: str) -> Scanner:
     )
 
 
-def draw_session(scanner: Scanner, seed: int, task: str, *, subject: str, session: str) -> Session:
+def draw_session(
+    scanner: SimulatedScanner, seed: int, task: str, *, subject: str, session: str
+) -> SimulatedSession:
     """Draw a session of a subject on a scanner."""
     random = numpy_generator(seed, "task", task, "session", subject, session)
     gains = np.array(scanner.gains) + SESSION_GAINS * random.standard_normal(3)
-    return Session(
+    return SimulatedSession(
         rotation=tuple((ROTATION * random.standard_normal(3)).tolist()),
         translation=tuple((TRANSLATION * random.standard_normal(3)).tolist()),
         gains=tuple(gains.tolist()),
@@ -190,8 +192,8 @@ class ScannerShift:
     """
 
     grid: Grid
-    scanner: Scanner
-    sessions: tuple[Session, ...]
+    scanner: SimulatedScanner
+    sessions: tuple[SimulatedSession, ...]
     labels: ScanSet | None
 
     @property
@@ -201,7 +203,7 @@ class ScannerShift:
         parameters = [asdict(self.scanner), *map(asdict, self.sessions)]
         return digest("scanner shift", self.grid, parameters, labels)
 
-    def positions(self, session: Session, index: Tensor) -> Tensor:
+    def positions(self, session: SimulatedSession, index: Tensor) -> Tensor:
         """Return the voxels of B slices in the scanner's frame, in mm: `(B, H, W, 3)`."""
         S, H, W = self.grid.shape
         centred = [
@@ -236,7 +238,9 @@ class ScannerShift:
         y = self._blurred(y, masks, session.blur)
         return torch.where(masks, self._with_noise(y, positions, session, index), 0)
 
-    def _with_contrast(self, x: Tensor, session: Session, number: int, index: Tensor) -> Tensor:
+    def _with_contrast(
+        self, x: Tensor, session: SimulatedSession, number: int, index: Tensor
+    ) -> Tensor:
         if self.labels is None:
             slope = math.exp(session.bend)
             return slope * x / (1 + (slope - 1) * x)
@@ -258,7 +262,9 @@ class ScannerShift:
         _, row, column = self.grid.spacing
         return blurred(images, (millimetres / row, millimetres / column))
 
-    def _with_noise(self, y: Tensor, positions: Tensor, session: Session, index: Tensor) -> Tensor:
+    def _with_noise(
+        self, y: Tensor, positions: Tensor, session: SimulatedSession, index: Tensor
+    ) -> Tensor:
         """Add Rician noise, strongest at the centre, as of parallel imaging."""
         volume = math.prod(self.grid.spacing)
         radius2 = positions.square().sum(dim=-1)
@@ -307,7 +313,7 @@ def as_json(shift: ScannerShift, scans: ScanSet) -> dict[str, Any]:
     return {"contrast": contrast, "scanner": _jsonable(shift.scanner), "scans": sessions}
 
 
-def _jsonable(parameters: Scanner | Session) -> dict[str, Any]:
+def _jsonable(parameters: SimulatedScanner | SimulatedSession) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         return [plain(item) for item in value] if isinstance(value, tuple) else value
 

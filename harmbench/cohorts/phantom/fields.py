@@ -14,7 +14,7 @@ from harmbench.cohorts.phantom.lattice import Lattice, coarse_axes, interpolate,
 from harmbench.cohorts.phantom.noise import noise_level
 from harmbench.cohorts.phantom.pose import CENTRE
 from harmbench.cohorts.phantom.scanner import Scanner
-from harmbench.cohorts.phantom.session import Session
+from harmbench.cohorts.phantom.session import ScanSession
 
 _STEP = 8.0  # mm: the fields are far smoother than this
 _HEAD = (72.0, 68.0, 86.0)  # mm: half axes of the head along z, x and y
@@ -42,7 +42,7 @@ class Fields(NamedTuple):
     noise: Tensor
 
 
-def session_fields(scanner: Scanner, session: Session, size: float, lattice: Lattice) -> Fields:
+def session_fields(scanner: Scanner, session: ScanSession, size: float, lattice: Lattice) -> Fields:
     """Evaluate the fields of a session on a lattice.
 
     Parameters

@@ -15,7 +15,7 @@ from harmbench.cohorts.phantom.lattice import Lattice, places_of
 from harmbench.cohorts.phantom.noise import draw_noise
 from harmbench.cohorts.phantom.relaxation import TISSUES
 from harmbench.cohorts.phantom.scanner import Scanner
-from harmbench.cohorts.phantom.session import Session
+from harmbench.cohorts.phantom.session import ScanSession
 
 # FWHM of the Gaussian that has the variance of a voxel, in voxels.
 _BOX = math.sqrt(8 * math.log(2) / 12)
@@ -37,7 +37,7 @@ class Rendering(NamedTuple):
 
 
 def render(
-    anatomy: Anatomy, size: float, scanner: Scanner, session: Session, lattice: Lattice
+    anatomy: Anatomy, size: float, scanner: Scanner, session: ScanSession, lattice: Lattice
 ) -> Rendering:
     """Render a session; the same arguments give the same bits.
 

@@ -25,7 +25,7 @@ _STRONG_MOTION = 0.1  # fraction of sessions in which the subject moves a lot
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Session:
+class ScanSession:
     """All that was drawn for one subject in one scanner.
 
     Attributes
@@ -75,7 +75,7 @@ class Session:
         }
 
 
-def draw_session(subject: str, scanner: str, session: str = FIRST) -> Session:
+def draw_session(subject: str, scanner: str, session: str = FIRST) -> ScanSession:
     """Draw a session; depends on the names of subject, scanner and session alone."""
     generator = subject_generator(subject, "session", scanner, session)
     typical = SCANNERS[scanner]
@@ -85,7 +85,7 @@ def draw_session(subject: str, scanner: str, session: str = FIRST) -> Session:
 
     fixed = typical.coil.draw_gains(scanner_generator(scanner, "gains"))
     strong = generator.random() < _STRONG_MOTION
-    return Session(
+    return ScanSession(
         pose=draw_pose(generator),
         b1=normal(1.0, 0.03),
         transmit=typical.transmit * normal(1.0, 0.06),

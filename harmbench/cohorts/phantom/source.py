@@ -52,7 +52,7 @@ VERSION = "4"
 
 _SUBJECTS, _FEWEST, _MOST = 40, 4, 10_000
 _CONFOUNDED = "confounded"
-_VALIDATION = 5  # one in so many subjects that are not for testing
+_VALIDATION = 5  # of the subjects that are not for testing, one in five
 _SUBJECTS_PER_WORKER = 3  # fewer do not pay for starting a process
 _AGE_SCATTER = 8.0  # years: how far age and scanner of a confounded cohort are mixed
 

@@ -1,7 +1,7 @@
 """The random streams of the phantom, and the names of its subjects.
 
-Test subjects have streams of their own, under a purpose that no other code uses: whoever
-draws subjects or scans under the training purpose, for whatever end, meets no test subject.
+Test subjects have streams of their own, under a purpose that no other code uses: code that
+draws subjects or scans under the training purpose can never draw a test subject.
 """
 
 from __future__ import annotations

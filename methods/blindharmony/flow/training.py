@@ -31,7 +31,7 @@ def mean_slices(scans: ScanSet, count: int, generator: torch.Generator) -> Tenso
     return (total / len(indices)).float()
 
 
-class Validation:
+class FlowValidation:
     """Bits per dimension of a flow on the same slices and noise every time."""
 
     def __init__(self, flow: Flow, scans: ScanSet, config: FlowConfig, seed: int) -> None:
@@ -89,7 +89,7 @@ def train_flow(
     )
     validation = None
     if len(data.validation):
-        validation = Validation(flow, data.validation, config, data.seed)
+        validation = FlowValidation(flow, data.validation, config, data.seed)
     train(
         flow,
         batches,

@@ -196,7 +196,7 @@ def test_chunks_do_not_change_the_noise(state, source):
 
 def test_training_lowers_the_bits_and_keeps_the_best_state(data, state):
     method = BlindHarmony(GRID, CONFIG)
-    bits = training.Validation(method.flow.eval(), data.validation, CONFIG, data.seed)
+    bits = training.FlowValidation(method.flow.eval(), data.validation, CONFIG, data.seed)
     untrained = bits()
     progress = FitProgress()
     method.fit(data, progress)

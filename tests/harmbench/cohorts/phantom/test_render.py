@@ -11,7 +11,7 @@ from harmbench.cohorts.phantom.lattice import Lattice
 from harmbench.cohorts.phantom.relaxation import TISSUES
 from harmbench.cohorts.phantom.render import render, signal
 from harmbench.cohorts.phantom.scanner import SCANNERS
-from harmbench.cohorts.phantom.session import Session, draw_session
+from harmbench.cohorts.phantom.session import ScanSession, draw_session
 from harmbench.cohorts.phantom.smooth_field import SmoothField
 from harmbench.cohorts.phantom.subject import draw_subject
 from harmbench.data.scans import Grid
@@ -25,7 +25,7 @@ def uniform(lattice: Lattice, tissue: int) -> Anatomy:
     return Anatomy(fractions, ones, 20 * ones, torch.ones(2, *lattice.shape), ones, 0 * ones)
 
 
-def flat(domain: str) -> Session:
+def flat(domain: str) -> ScanSession:
     """A session without fields."""
     drawn = draw_session("P00001", domain)
     zero = SmoothField(np.zeros_like(drawn.fields[0].coefficients), drawn.fields[0].spacing)
