@@ -8,7 +8,7 @@ import torch
 from harmbench.contracts.method import Method
 from harmbench.data.prepare_options import DEFAULT_NORMALIZATION
 from harmbench.data.scans import Scans
-from harmbench.errors import BadScanError, HarmbenchError, one_line
+from harmbench.errors import BadScanError, ContractError, HarmbenchError, one_line
 from harmbench.execution.compute.apply import harmonized_by
 from harmbench.harmonization.harmonizer import Harmonizer
 from harmbench.harmonization.whole_brain import (
@@ -79,11 +79,11 @@ def _normalized(harmonizer: Harmonizer, stack: Stack, slices: list[int], white: 
 
 
 def _applied(harmonizer: Harmonizer, method: Method, scans: Scans) -> Scans:
-    """Harmonise one window; the method's own exceptions become `BadScanError`."""
+    """Harmonise one window; exceptions and faulty output become `BadScanError`."""
     try:
         # One scan per call, as in the benchmark: random draws of a method are then the same.
         return harmonized_by(method, scans, None, harmonizer.seed, torch.device(harmonizer.device))
-    except HarmbenchError:
-        raise
     except Exception as error:
+        if isinstance(error, HarmbenchError) and not isinstance(error, ContractError):
+            raise
         raise BadScanError(f"{harmonizer.method} failed: {one_line(error)}") from error

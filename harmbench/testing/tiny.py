@@ -148,9 +148,14 @@ def tiny_cohort() -> Cohort:
     return write_cohort(Path(_folder().name) / "whole")
 
 
-@functools.cache
 def without(*domains: str, labels: bool = True, pairs: bool = True) -> Cohort:
     """Return a copy of the tiny cohort whose files lack domains, labels or pairs."""
+    return _without(domains, labels, pairs)
+
+
+# Positional arguments only: the cache would take `f(a=1)` and `f(a=1, b=default)` for two calls.
+@functools.cache
+def _without(domains: tuple[str, ...], labels: bool, pairs: bool, /) -> Cohort:
     complete = tiny_cohort()
     directory = Path(_folder().name) / digest(domains, labels, pairs)
     hidden = shutil.ignore_patterns(*domains, *(() if labels else ("labels",)))
@@ -162,10 +167,14 @@ def without(*domains: str, labels: bool = True, pairs: bool = True) -> Cohort:
     return Cohort(directory)
 
 
-@functools.cache
 def poisoned(*domains: str, labels: bool = True, pairs: bool = True) -> Cohort:
     """Return a copy of `without(...)` whose test images, the truth included, are NaN."""
-    complete = without(*domains, labels=labels, pairs=pairs)
+    return _poisoned(domains, labels, pairs)
+
+
+@functools.cache
+def _poisoned(domains: tuple[str, ...], labels: bool, pairs: bool, /) -> Cohort:
+    complete = _without(domains, labels, pairs)
     directory = complete.directory.with_name(f"{complete.directory.name}-poisoned")
     shutil.copytree(complete.directory, directory)
     nothing = np.full(complete.grid.shape, np.nan, np.float32)

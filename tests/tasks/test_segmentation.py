@@ -81,7 +81,8 @@ def test_only_scans_with_labels_are_used(own_cohort, change_table) -> None:
 
     data = WhiteMatter("domain1").setup(change_table(own_cohort(), few), 0)
     assert data.test.subjects == ("p1",)
-    assert {*data.source.subjects, *data.target.subjects} == {"p3", "p4", "p5", "p6"}
+    chosen = {*data.source.subjects, *data.target.subjects}
+    assert chosen == {"p3", "p4", "p5", "p6", "p7", "p8"}
     assert [scans.subjects for scans in data.labelled] == [("p4",), ("p2",)]
     fitted = data.fit_data(0).of_target()
     assert fitted.target.subjects == ("p4",)

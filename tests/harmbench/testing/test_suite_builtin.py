@@ -24,6 +24,16 @@ def test_methods(name):
         assert results["resume"].status is CheckStatus.PASSED
 
 
-@pytest.mark.parametrize("name", built_in("tasks"))
+# `north` has neither labels nor subjects of the target.
+REFUSED = ("wmseg-north", "retest-north")
+
+
+@pytest.mark.parametrize("name", [name for name in built_in("tasks") if name not in REFUSED])
 def test_tasks(name):
     check_task(name)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_task_that_refuses_the_tiny_cohort_is_reported_as_unchecked(name):
+    with pytest.raises(AssertionError, match=f"no check applied to the task '{name}'.*'north'"):
+        check_task(name)
