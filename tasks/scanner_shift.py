@@ -41,7 +41,7 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulatedScanner:
+class ShiftScanner:
     """Parameters that all sessions on the scanner share.
 
     Attributes
@@ -66,7 +66,7 @@ class SimulatedScanner:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulatedSession:
+class ShiftSession:
     """Parameters of one scan.
 
     Attributes
@@ -74,7 +74,7 @@ class SimulatedSession:
     rotation, translation
         Pose of the head in the scanner: degrees about, and mm along slices, rows, columns.
     gains, bend, blur
-        As of `SimulatedScanner`, with the deviation of this session.
+        As of `ShiftScanner`, with the deviation of this session.
     noise_seed
         Seed of the noise's voxels.
     """
@@ -87,7 +87,7 @@ class SimulatedSession:
     noise_seed: int
 
 
-def draw_scanner(seed: int, task: str) -> SimulatedScanner:
+def draw_scanner(seed: int, task: str) -> ShiftScanner:
     """Draw a scanner: the same for training and test scans of a task and seed."""
     random = numpy_generator(seed, "task", task, "scanner")
     angles = 2 * np.pi * (np.arange(N_LOOPS) + random.uniform(-0.3, 0.3, N_LOOPS)) / N_LOOPS
@@ -98,7 +98,7 @@ def draw_scanner(seed: int, task: str) -> SimulatedScanner:
     positions = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     head = positions[((positions / HEAD) ** 2).sum(axis=1) <= 1]
     deviation = float(log_sensitivity(torch.tensor(head), torch.tensor(loops)).std())
-    return SimulatedScanner(
+    return ShiftScanner(
         loops=tuple(tuple(loop) for loop in loops.tolist()),
         field_power=FIELD_DEVIATION / deviation,
         gains=tuple((GAINS * random.standard_normal(3)).tolist()),
@@ -108,12 +108,12 @@ def draw_scanner(seed: int, task: str) -> SimulatedScanner:
 
 
 def draw_session(
-    scanner: SimulatedScanner, seed: int, task: str, *, subject: str, session: str
-) -> SimulatedSession:
+    scanner: ShiftScanner, seed: int, task: str, *, subject: str, session: str
+) -> ShiftSession:
     """Draw a session of a subject on a scanner."""
     random = numpy_generator(seed, "task", task, "session", subject, session)
     gains = np.array(scanner.gains) + SESSION_GAINS * random.standard_normal(3)
-    return SimulatedSession(
+    return ShiftSession(
         rotation=tuple((ROTATION * random.standard_normal(3)).tolist()),
         translation=tuple((TRANSLATION * random.standard_normal(3)).tolist()),
         gains=tuple(gains.tolist()),
@@ -192,8 +192,8 @@ class ScannerShift:
     """
 
     grid: Grid
-    scanner: SimulatedScanner
-    sessions: tuple[SimulatedSession, ...]
+    scanner: ShiftScanner
+    sessions: tuple[ShiftSession, ...]
     labels: ScanSet | None
 
     @property
@@ -203,7 +203,7 @@ class ScannerShift:
         parameters = [asdict(self.scanner), *map(asdict, self.sessions)]
         return digest("scanner shift", self.grid, parameters, labels)
 
-    def positions(self, session: SimulatedSession, index: Tensor) -> Tensor:
+    def positions(self, session: ShiftSession, index: Tensor) -> Tensor:
         """Return the voxels of B slices in the scanner's frame, in mm: `(B, H, W, 3)`."""
         S, H, W = self.grid.shape
         centred = [
@@ -239,7 +239,7 @@ class ScannerShift:
         return torch.where(masks, self._with_noise(y, positions, session, index), 0)
 
     def _with_contrast(
-        self, x: Tensor, session: SimulatedSession, number: int, index: Tensor
+        self, x: Tensor, session: ShiftSession, number: int, index: Tensor
     ) -> Tensor:
         if self.labels is None:
             slope = math.exp(session.bend)
@@ -263,7 +263,7 @@ class ScannerShift:
         return blurred(images, (millimetres / row, millimetres / column))
 
     def _with_noise(
-        self, y: Tensor, positions: Tensor, session: SimulatedSession, index: Tensor
+        self, y: Tensor, positions: Tensor, session: ShiftSession, index: Tensor
     ) -> Tensor:
         """Add Rician noise, strongest at the centre, as of parallel imaging."""
         volume = math.prod(self.grid.spacing)
@@ -313,7 +313,7 @@ def as_json(shift: ScannerShift, scans: ScanSet) -> dict[str, Any]:
     return {"contrast": contrast, "scanner": _jsonable(shift.scanner), "scans": sessions}
 
 
-def _jsonable(parameters: SimulatedScanner | SimulatedSession) -> dict[str, Any]:
+def _jsonable(parameters: ShiftScanner | ShiftSession) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         return [plain(item) for item in value] if isinstance(value, tuple) else value
 

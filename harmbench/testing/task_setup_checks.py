@@ -165,18 +165,24 @@ def disjoint(candidate: TaskCandidate) -> None:
         )
 
 
+def _require_test_subjects(name: str, scans: ScanSet, test: ScanSet, fix: str) -> None:
+    """Fail unless scans are of the test scans' subjects, in the same order."""
+    if scans.subjects != test.subjects:
+        raise CheckFailure(
+            f"{name} of the subjects {', '.join(test.subjects)}",
+            f"{name} of {', '.join(scans.subjects)}",
+            fix,
+        )
+
+
 @SETUP_CHECKS.add("references")
 def matching_references(candidate: TaskCandidate) -> None:
     """References belong to the test scans, in the same order."""
     data = candidate.data
     if data.references is None:
         raise NotApplicable("its scans have no known truth")
-    if data.references.subjects != data.test.subjects:
-        raise CheckFailure(
-            f"references of the subjects {', '.join(data.test.subjects)}",
-            f"references of {', '.join(data.references.subjects)}",
-            'use both scan sets of cohort.pairs(source, "test")',
-        )
+    fix = 'use both scan sets of cohort.pairs(source, "test")'
+    _require_test_subjects("references", data.references, data.test, fix)
 
 
 @SETUP_CHECKS.add("repeats")
@@ -185,12 +191,8 @@ def matching_repeats(candidate: TaskCandidate) -> None:
     data = candidate.data
     if data.repeats is None:
         raise NotApplicable("it has no repeat scans")
-    if data.repeats.subjects != data.test.subjects:
-        raise CheckFailure(
-            f"repeats of the subjects {', '.join(data.test.subjects)}",
-            f"repeats of {', '.join(data.repeats.subjects)}",
-            "order repeats as the test scans: repeats.subset([...])",
-        )
+    fix = "order repeats as the test scans: repeats.subset([...])"
+    _require_test_subjects("repeats", data.repeats, data.test, fix)
     references = () if data.references is None else data.references.scans
     if {scan.key for scan in references} & {scan.key for scan in data.repeats.scans}:
         raise CheckFailure(

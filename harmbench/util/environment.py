@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
@@ -15,10 +17,13 @@ _LIBRARIES = (
 
 def environment(device: torch.device) -> dict[str, str]:
     """Return the versions of Python and of the numerical libraries, and the device class."""
+    return {**_versions(), "device": device.type}
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version()}
     for name in _LIBRARIES:
-        try:
+        with contextlib.suppress(PackageNotFoundError):  # an optional one
             versions[name] = version(name)
-        except PackageNotFoundError:  # an optional one
-            continue
-    return {**versions, "device": device.type}
+    return versions

@@ -19,7 +19,7 @@ from harmbench_tasks.scanner_shift import (
     NOISE,
     NOISE_VOXEL,
     ScannerShift,
-    SimulatedSession,
+    ShiftSession,
     blurred,
     draw_scanner,
     draw_session,
@@ -28,12 +28,12 @@ from harmbench_tasks.scanner_shift import (
 )
 from harmbench_tasks.simulated_scanner import SimulatedScanner
 
-STILL = SimulatedSession(
+STILL = ShiftSession(
     rotation=(0, 0, 0), translation=(0, 0, 0), gains=(0, 0, 0), bend=0, blur=0, noise_seed=0
 )
 
 
-def shift_of(scans, session: SimulatedSession, **changes) -> ScannerShift:
+def shift_of(scans, session: ShiftSession, **changes) -> ScannerShift:
     """Return the shift of the first scan by one session of a drawn scanner."""
     values = {"grid": scans.grid, "scanner": draw_scanner(0, "t"), "labels": None} | changes
     return ScannerShift(sessions=(session,) * len(scans), **values)

@@ -126,32 +126,7 @@ def load_fitted(
     device: torch.device | str = "cpu",
     config: Any = None,
 ) -> Method:
-    """Rebuild a fitted method from the store.
-
-    Parameters
-    ----------
-    key
-        Key of the fit, or its beginning if no other fit has it.
-    home
-        Folder of the stores.
-    plugins
-        Single-file plugins that may define the method.
-    device
-        Device to move the method to.
-    config
-        Settings that differ from the fit's in what acts at inference only; the fit's with
-        the inference settings of its preset if None.
-
-    Returns
-    -------
-    Method
-        In eval mode; call it with `Scans` on the same device.
-
-    Raises
-    ------
-    UserError
-        If no fit or several fits match, the fit is damaged, or the method has changed since.
-    """
+    """Rebuild a fitted method from the store of a home folder; see `harmbench.api.load_fitted`."""
     key, fit = find_fit(home, key)
     cls = class_of_fit(Registry.discover(tuple(plugins), home=home), key, fit)
     method = build(

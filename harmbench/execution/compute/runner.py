@@ -136,7 +136,8 @@ class Runner:
                         return JobResult(status=Status.CACHED, result=stored)
                     needed = [metric for metric in metrics if metric.name in missing]
                 self.registry.call("before_cell", cell=planned.cell)
-                return JobResult(status=Status.DONE, result=self._compute(planned, needed, facts))
+                result = self._compute(planned, needed, facts, stored)
+                return JobResult(status=Status.DONE, result=result)
 
         return self._guarded(action)
 
@@ -156,7 +157,11 @@ class Runner:
         return JobResult(status=status, reason=reason, facts=facts.facts, curves=facts.curves)
 
     def _compute(
-        self, planned: PlannedCell, metrics: Sequence[Metric], facts: CellFacts
+        self,
+        planned: PlannedCell,
+        metrics: Sequence[Metric],
+        facts: CellFacts,
+        stored: CellResult | None,
     ) -> CellResult:
         assert planned.data is not None
         assert planned.task is not None
@@ -171,7 +176,7 @@ class Runner:
         )
         bounds = task_bounds(planned, planned.task, context, BoundsStore(self.home / "bounds"))
         method = self._method(planned, facts)
-        return score_cell(planned, method, context, bounds, facts, self.cells)
+        return score_cell(planned, method, context, bounds, facts, self.cells, stored)
 
     def _method(self, planned: PlannedCell, facts: CellFacts) -> Method:
         """Return the method on the device; its fit is loaded where it is stored."""

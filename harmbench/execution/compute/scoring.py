@@ -35,10 +35,11 @@ def score_cell(
     bounds: dict[str, Any],
     facts: CellFacts,
     store: CellStore,
+    stored: CellResult | None,
 ) -> CellResult:
     """Harmonise and score all test scans of a cell, and store the result.
 
-    If the store has the cell, only the scores of the context's metrics are replaced or added.
+    If the cell is `stored`, only its scores of the context's metrics are replaced or added.
     """
     assert planned.task is not None
     cell, task, data = planned.cell, planned.task, context.data
@@ -67,7 +68,6 @@ def score_cell(
         "bounds": bounds,
         **_context_facts(planned, task, context),
     }
-    stored = store.load(cell.key)
     if stored is not None:
         added = _of_metrics(facts.facts["metrics"], scores, scorer, facts)
         return store.add_scores(cell, stored, added)

@@ -110,7 +110,7 @@ def store(keep_home):
     record(broken, CellResult(status=Status.FAILED, reason="RuntimeError: boom", facts=facts))
     # Nobody has a number on this one.
     alone = cell("lonely", "z", cohort="empty", cohort_key="e", kind="real")
-    record(alone, CellResult(status=Status.DIVERGED, reason="ran away"))
+    record(alone, CellResult(status=Status.DIVERGED, reason="loss above 1e9"))
     recorder.close(failed=False)
     return keep_home
 
@@ -237,7 +237,7 @@ def test_failed_and_skipped_cells_have_their_reasons(pages, group):
     assert "no pairs <b>here</b>" in page.text
     front = pages[Path("index.html")]
     assert "failed" in front.row("broken")[-2][0] + front.row("broken")[-3][0]
-    assert "ran away" in front.text  # on no board, since no method has a number there
+    assert "loss above 1e9" in front.text  # on no board, since no method has a number there
     assert "real scans" in front.text
 
 

@@ -88,7 +88,7 @@ def test_pruned_entries_meet_every_condition(home):
     assert keys(older_than=5, unused=True) == []
     for name in ("begun", "done"):
         os.utime(home / "runs" / name, (old, old))
-    # What has not ended may be gone on with.
+    # A run that has not ended may be resumed.
     assert set(keys(older_than=5)) == {"used", "done"}
     assert keys(damaged=True) == []
 

@@ -166,7 +166,9 @@ def test_a_server_that_stops_in_the_middle_misses_nothing(home, monkeypatch):
         box.after_cell(cell("a", "domain1"), stored(home, cell("a", "domain1")))
         server.stop()
         box.after_cell(cell("b", "domain2"), stored(home, cell("b", "domain2")))
-        box.after_cell(cell("c", "domain3"), CellResult(status=Status.DIVERGED, reason="ran away"))
+        box.after_cell(
+            cell("c", "domain3"), CellResult(status=Status.DIVERGED, reason="loss above 1e9")
+        )
         assert (box.waiting(), len(messages)) == (2, 1)
         server.start()
         later = outbox(home)

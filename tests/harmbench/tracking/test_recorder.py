@@ -135,7 +135,7 @@ def test_a_fit_that_diverged_shows_its_curves(recorder, home):
     curves = (CurvePoint(1, "loss", 5.0), CurvePoint(2, "loss", math.inf))
     result = CellResult(
         status=Status.DIVERGED,
-        reason="ran away",
+        reason="loss above 1e9",
         facts={"fit_slices_per_second": 9.0},
         curves=curves,
     )

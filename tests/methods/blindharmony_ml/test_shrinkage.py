@@ -23,7 +23,7 @@ def natural(correlation=0.0):
 
 
 def draws(variation, count, seed=0):
-    """Coefficients of so many scans of the target: `(count, P)`."""
+    """Coefficients of `count` scans of the target: `(count, P)`."""
     generator = torch.Generator().manual_seed(seed)
     root = torch.linalg.cholesky(variation.covariance)
     return variation.mean + torch.randn(count, P, generator=generator) @ root.T
