@@ -11,8 +11,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from harmbench.contracts.family import Family
 from harmbench.contracts.needs import Needs
 from harmbench.contracts.published import Published
+from harmbench.contracts.purpose import Purpose
 from harmbench.errors import (
     BadScanError,
     BlindnessError,
@@ -138,6 +140,7 @@ __all__ = [
     "CohortWriter",
     "DivergedError",
     "Estimate",
+    "Family",
     "FigureContext",
     "FitData",
     "FitProgress",
@@ -154,6 +157,7 @@ __all__ = [
     "PrepareOptions",
     "Progress",
     "Published",
+    "Purpose",
     "ScanRecord",
     "ScanSet",
     "Scans",

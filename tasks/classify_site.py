@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from harmbench import (
     Cohort,
     Estimate,
+    Family,
     Scans,
     Scorer,
     ScoringContext,
@@ -311,6 +312,7 @@ class ClassifySite(Task):
     """
 
     summary = "tell harmonised scans from the target's by a classifier trained on them"
+    family = Family.SCANNERS
     measures: ClassVar[Mapping[str, bool]] = {"site_accuracy": False}
     uses_metrics = False
     headline = ("site_accuracy",)

@@ -10,6 +10,7 @@ import pandas as pd
 from harmbench import (
     Cohort,
     Estimate,
+    Family,
     ScoringContext,
     SkipCell,
     Task,
@@ -96,6 +97,7 @@ class Domain(Task):
     """
 
     summary = "harmonise the scans of a source scanner"
+    family = Family.SCANNERS
 
     def __init__(self, source: str) -> None:
         self.source = source

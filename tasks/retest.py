@@ -13,6 +13,7 @@ import pandas as pd
 from harmbench import (
     Cohort,
     Estimate,
+    Family,
     Instrument,
     Scans,
     ScanSet,
@@ -189,6 +190,7 @@ class Retest(Task):
     """
 
     summary = "white-matter volume of harmonised scans against the target's of the same subjects"
+    family = Family.DOWNSTREAM
     instruments: ClassVar[Mapping[str, type[Instrument]]] = {SEGMENTER: Segmenter}
     measures: ClassVar[Mapping[str, bool]] = {"wm_volume_cv": False, "wm_volume_icc": True}
     uses_metrics = False

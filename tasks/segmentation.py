@@ -12,6 +12,7 @@ from harmbench import (
     BatchScorer,
     Cohort,
     Estimate,
+    Family,
     Instrument,
     Metric,
     Scans,
@@ -86,6 +87,7 @@ class WhiteMatter(Task):
     """
 
     summary = "segment white matter on harmonised scans by a network of the target's"
+    family = Family.DOWNSTREAM
     instruments: ClassVar[Mapping[str, type[Instrument]]] = {SEGMENTER: Segmenter}
     headline = ("dice", "hd95", "volume_difference")
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from harmbench import (
     Cohort,
+    Family,
     ScanSet,
     SkipCell,
     Task,
@@ -229,6 +230,8 @@ class Simulated(Task):
 class GlobalCurve(Simulated):
     """A shift by one fixed curve, the same for all subjects."""
 
+    family = Family.CURVES
+    group = "global curve"
     curve: FormulaCurve
 
     def draw(self, scans: ScanSet, seed: int, *, labelled: bool) -> FormulaCurve:
@@ -271,6 +274,7 @@ class Bias(Simulated):
 
     name = "sim-bias"
     summary = "undo a smooth bias field and a random curve of each scan's own"
+    family = Family.BIAS
 
     def draw(self, scans: ScanSet, seed: int, *, labelled: bool) -> BiasShift:
         """Draw a field and a curve for every scan."""

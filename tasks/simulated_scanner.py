@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harmbench import ScanSet
+from harmbench import Family, ScanSet
 
 from .scanner_shift import ScannerShift, as_json, draw_shift
 from .simulated import Simulated
@@ -20,6 +20,7 @@ class SimulatedScanner(Simulated):
 
     name = "sim-scanner"
     summary = "undo the field, tissue contrast, blur and noise of a simulated scanner"
+    family = Family.SCANNERS
 
     def draw(self, scans: ScanSet, seed: int, *, labelled: bool) -> ScannerShift:
         """Draw the scanner, and a session for every scan."""

@@ -36,7 +36,11 @@ class Cell:
     task, cohort, seed, preset
         Names of the task, cohort and preset, and the seed.
     split
-        `"test"`, or `"tuning"` where validation subjects are scored.
+        `"test"`, `"tuning"` where validation subjects are scored, or `"5 folds"`.
+    fold
+        Number of the fold whose subjects are scored, from 1; 0 without folds.
+    family, group
+        Of the task; see `Task`.
     kind
         `"phantom"` or `"real"`, shown beside every number of the cell.
     cohort_key
@@ -72,6 +76,9 @@ class Cell:
     cohort_key: str
     key: str
     split: str = "test"
+    fold: int = 0
+    family: str = "other"
+    group: str = ""
     fit_key: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -83,8 +90,9 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """Label, task and seed, for messages."""
-        return f"{self.label} on {self.task}, seed {self.seed}"
+        """Label, task, seed and fold, for messages."""
+        fold = f", fold {self.fold}" if self.fold else ""
+        return f"{self.label} on {self.task}, seed {self.seed}{fold}"
 
 
 @dataclass(frozen=True, kw_only=True)

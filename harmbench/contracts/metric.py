@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from harmbench.contracts.purpose import Purpose
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Scans
 
@@ -26,6 +27,8 @@ class Metric(ABC):
         `"dB"`, or empty for a plain number.
     higher_is_better
         Whether a higher value is better.
+    purpose
+        What the metric is for: which metrics may rank methods.
     version
         Increased by the author when the meaning of the values changes: a new board begins.
         Changes of code alone are noticed without it.
@@ -35,6 +38,7 @@ class Metric(ABC):
     summary: ClassVar[str]
     unit: ClassVar[str] = ""
     higher_is_better: ClassVar[bool] = True
+    purpose: ClassVar[Purpose] = Purpose.DETAIL
     version: ClassVar[str] = "1"
 
     @abstractmethod

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import pandas as pd
 
+from harmbench.contracts.family import Family
 from harmbench.contracts.instrument import Instrument
 from harmbench.contracts.metric import Metric
 from harmbench.contracts.scorer import BatchScorer, Scorer, ScoringContext
@@ -27,6 +28,11 @@ class Task(ABC):
     version
         Increased by the author when the meaning of the scores changes: a new board begins.
         Changes of code alone are noticed without it.
+    family
+        The ability that the task measures; each family has one vote in the ranking.
+    group
+        Near-duplicates of the task: tasks of one family and group are averaged before they count
+        in the family. By default the task's own name.
     instruments
         The fitted models that the task measures with, by a name that the task chooses. Each is
         fitted once for a target, seed and preset, and shared by all cells.
@@ -36,8 +42,8 @@ class Task(ABC):
         Whether the scorer computes registered metrics. If not, a newly registered metric leaves
         the cells of this task as they are.
     headline
-        Headline metrics, most important first: shown in the one line of a cell, and used to
-        rank subjects.
+        Headline metrics, most important first: shown in the one line of a cell. The first one
+        that a cell has ranks the methods.
     expected_failures
         Checks of `harmbench check` that fail, each with the reason.
     """
@@ -45,6 +51,8 @@ class Task(ABC):
     name: str
     summary: ClassVar[str]
     version: ClassVar[str] = "1"
+    family: ClassVar[Family] = Family.OTHER
+    group: str = ""
     instruments: ClassVar[Mapping[str, type[Instrument]]] = {}
     measures: ClassVar[Mapping[str, bool]] = {}
     uses_metrics: ClassVar[bool] = True

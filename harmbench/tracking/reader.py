@@ -22,7 +22,7 @@ from harmbench.tracking.connection import (
     store_file,
     tracking_uri,
 )
-from harmbench.tracking.tags import FACTS, METRIC, SUBJECTS, SUMMARY, TABLES, TEXTS
+from harmbench.tracking.tags import FACTS, METRIC, NUMBERS, SUBJECTS, SUMMARY, TABLES, TEXTS
 from harmbench.util.files import atomic_write
 from harmbench.util.hashing import digest
 
@@ -75,7 +75,8 @@ class RecordedRuns(ABC):
         pandas.DataFrame
             Columns `run_id`, `started` (ms), `user`, `cell`, `fit`, `method`, `label`, `task`,
             `cohort`, `cohort_key`, `kind`, `preset`, `normalization`, `question` (hash of task,
-            test data and instruments), `measured` (hash of the metrics), `seed`, `control`,
+            test data and instruments), `measured` (hash of the metrics), `seed`, `fold`,
+            `family` and `group` of the task, `control`,
             `status`, `reason`, `device`, `lower_is_better` and `headline` (names of metrics),
             `bounds` (by title and metric), `flags` (warnings of the method, by
             "subject/session"), `metric_versions`, `environment` (versions of libraries, and class
@@ -95,7 +96,7 @@ class RecordedRuns(ABC):
             "run_id": ids,
             "started": started,
             "user": users,
-            "seed": [summary["seed"] for summary in summaries],
+            **{name: [summary[name] for summary in summaries] for name in NUMBERS},
             **{name: [summary[name] for summary in summaries] for name in TEXTS},
             **{name: [summary.get(name, {}) for summary in summaries] for name in TABLES},
             **{name: [summary["facts"].get(name) for summary in summaries] for name in FACTS},

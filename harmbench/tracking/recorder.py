@@ -20,7 +20,17 @@ from harmbench.contracts.fit_progress import CurvePoint
 from harmbench.statistics.estimate import by_subject
 from harmbench.statistics.subjects import encode
 from harmbench.tracking.connection import connect
-from harmbench.tracking.tags import AXES, CURVES, FACTS, METRIC, SUBJECTS, SUMMARY, TABLES, TEXTS
+from harmbench.tracking.tags import (
+    AXES,
+    CURVES,
+    FACTS,
+    METRIC,
+    NUMBERS,
+    SUBJECTS,
+    SUMMARY,
+    TABLES,
+    TEXTS,
+)
 from harmbench.util.hashing import digest
 
 if TYPE_CHECKING:
@@ -168,7 +178,7 @@ def _tags(cell: Cell, result: CellResult) -> dict[str, str]:
     tables = {**result.facts, "metric_versions": versions}
     summary = {
         **texts,
-        "seed": cell.seed,
+        **{name: getattr(cell, name) for name in NUMBERS},
         **{name: tables.get(name, {}) for name in TABLES},
         "facts": {name: result.facts[name] for name in FACTS if name in result.facts},
         "metrics": sorted(result.estimates),
@@ -176,7 +186,7 @@ def _tags(cell: Cell, result: CellResult) -> dict[str, str]:
     return {
         "role": "cell",
         **texts,
-        "seed": str(cell.seed),
+        **{name: str(getattr(cell, name)) for name in NUMBERS},
         **_long(SUMMARY, json.dumps(summary)),
         **_subjects(result),
         **_provenance(""),
@@ -185,7 +195,9 @@ def _tags(cell: Cell, result: CellResult) -> dict[str, str]:
 
 def _texts(cell: Cell, result: CellResult) -> dict[str, str]:
     status = Status.DONE if result.status is Status.CACHED else result.status
-    texts = {axis: str(getattr(cell, axis) or "") for axis in AXES if axis != "seed"} | {
+    texts = {axis: str(getattr(cell, axis) or "") for axis in AXES if axis not in NUMBERS} | {
+        "family": cell.family,
+        "group": cell.group,
         "cell": cell.key,
         "fit": cell.fit_key or "",
         "status": status.value,

@@ -26,11 +26,16 @@ AXES = (
     "preset",
     "split",
     "seed",
+    "fold",
     "control",
 )
+# Axes that are whole numbers.
+NUMBERS = ("seed", "fold")
 # Text columns of the table of runs.
 TEXTS = (
-    *(axis for axis in AXES if axis != "seed"),
+    *(axis for axis in AXES if axis not in NUMBERS),
+    "family",
+    "group",
     "cell",
     "measured",
     "fit",

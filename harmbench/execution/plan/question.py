@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from harmbench.contracts.cell import Cell
+from harmbench.contracts.family import Family
 from harmbench.contracts.model import Model
 from harmbench.contracts.task import Task
 from harmbench.contracts.task_data import TaskData
@@ -143,6 +144,8 @@ class Question:
             seed=self.seed,
             preset=self.selection.request.preset,
             split=self.selection.request.split,
+            family=str(getattr(self.task, "family", Family.OTHER)),
+            group=getattr(self.task, "group", "") or self.task_name,
             kind=self.cohort.kind,
             cohort_key=self.cohort.key,
             key=digest(
