@@ -63,9 +63,9 @@ if TYPE_CHECKING:
         white_matter_mode as white_matter_mode,
     )
     from harmbench.statistics.estimate import Estimate as Estimate
-    from harmbench.statistics.estimate import bootstrap as bootstrap
     from harmbench.statistics.estimate import bootstrap_statistic as bootstrap_statistic
     from harmbench.statistics.estimate import estimates as estimates
+    from harmbench.statistics.estimate import mean_interval as mean_interval
     from harmbench.training.as_method import as_method as as_method
     from harmbench.training.batches import Batches as Batches
     from harmbench.training.batches import SliceBatches as SliceBatches
@@ -111,12 +111,12 @@ _LAZY = {
     "as_method": "harmbench.training.as_method",
     "at_inference": "harmbench.contracts.model",
     "autocast": "harmbench.util.precision",
-    "bootstrap": "harmbench.statistics.estimate",
     "bootstrap_statistic": "harmbench.statistics.estimate",
     "derive": "harmbench.util.seeds",
     "estimate_bias_field": "harmbench.preprocessing.bias_field",
     "estimates": "harmbench.statistics.estimate",
     "load_fitted": "harmbench.api",
+    "mean_interval": "harmbench.statistics.estimate",
     "minmax": "harmbench.data.scans",
     "numpy_generator": "harmbench.util.seeds",
     "seeded": "harmbench.util.seeds",
@@ -172,7 +172,6 @@ __all__ = [
     "as_method",
     "at_inference",
     "autocast",
-    "bootstrap",
     "bootstrap_statistic",
     "derive",
     "digest",
@@ -181,6 +180,7 @@ __all__ = [
     "estimates",
     "hookimpl",
     "load_fitted",
+    "mean_interval",
     "minmax",
     "numpy_generator",
     "seeded",

@@ -22,8 +22,8 @@ from harmbench import (
     SkipCell,
     Task,
     TaskData,
-    bootstrap,
     bootstrap_statistic,
+    mean_interval,
 )
 
 from .domains import choose
@@ -82,7 +82,7 @@ def agreement(volumes: Array) -> dict[str, Estimate]:
 
     The interval of the ICC is the bootstrap interval over subjects, like those of all means.
     """
-    estimates = {"wm_volume_cv": bootstrap(variation(volumes))}
+    estimates = {"wm_volume_cv": mean_interval(variation(volumes))}
     if len(volumes) > 2:
         estimates["wm_volume_icc"] = bootstrap_statistic(volumes, icc)
     return estimates

@@ -12,7 +12,7 @@ from harmbench.contracts.cell import CellResult
 from harmbench.contracts.metric import Metric
 from harmbench.contracts.published import BASELINE, Published
 from harmbench.execution.plan.plan import PlannedCell
-from harmbench.statistics.estimate import Estimate, bootstrap, by_subject
+from harmbench.statistics.estimate import Estimate, by_subject, mean_interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +137,7 @@ def _ablation_score(
     difference = None
     if own is not None and baseline is not None and title != BASELINE:
         with np.errstate(invalid="ignore"):
-            difference = bootstrap((own - baseline).to_numpy())
+            difference = mean_interval((own - baseline).to_numpy())
     printed = gap = None
     if published is not None:
         printed = published.value(metric, title, task)
@@ -146,7 +146,7 @@ def _ablation_score(
             gap = round(printed - reference, 6)
     worst = _worst(seeds)
     return AblationScore(
-        value=None if own is None else bootstrap(own.to_numpy()),
+        value=None if own is None else mean_interval(own.to_numpy()),
         difference=difference,
         published=printed,
         published_difference=gap,

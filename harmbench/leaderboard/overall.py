@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harmbench.statistics.estimate import Array, Estimate, percentile_interval, resampled_means
+from harmbench.statistics.estimate import Array, Estimate
 from harmbench.statistics.hypothesis import nan_mean
 from harmbench.statistics.ranking import normalized, ranks
+from harmbench.statistics.resampling import percentile_interval, resampled_means
 from harmbench.statistics.subjects import SubjectValues
 
 # Fewer than for a single mean: in every resample all methods are ranked on all tasks.

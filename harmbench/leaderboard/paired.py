@@ -12,7 +12,7 @@ from harmbench.errors import UserError
 from harmbench.leaderboard.board import Measure
 from harmbench.leaderboard.formatting import count
 from harmbench.leaderboard.table import GROUP
-from harmbench.statistics.estimate import Array, Estimate, bootstrap
+from harmbench.statistics.estimate import Array, Estimate, mean_interval
 from harmbench.statistics.hypothesis import (
     LEVEL,
     holm,
@@ -213,7 +213,7 @@ def _difference(
         measure=measure,
         one=_mean(values[0], differences),
         other=_mean(values[1], differences),
-        difference=bootstrap(differences),
+        difference=mean_interval(differences),
         p=wilcoxon(differences)[0],
         only_one=tuple(sorted(first - second)),
         only_other=tuple(sorted(second - first)),

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from harmbench.leaderboard.board import Measure, Score
-from harmbench.statistics.estimate import Array, Estimate, bootstrap_columns
+from harmbench.statistics.estimate import Array, Estimate, mean_intervals
 from harmbench.statistics.hypothesis import nan_mean
 from harmbench.statistics.ranking import tiers
 from harmbench.statistics.subjects import SubjectValues, decode
@@ -89,7 +89,7 @@ def scores_of_task(
     ranked = [k for k, label in enumerate(subjects.labels) if not controls[label]]
     in_tiers = tiers(values[..., ranked], higher_is_better=measure.higher_is_better)
     placed = dict(zip([subjects.labels[k] for k in ranked], in_tiers, strict=True))
-    estimates = dict(zip(subjects.labels, bootstrap_columns(subjects.values), strict=True))
+    estimates = dict(zip(subjects.labels, mean_intervals(subjects.values), strict=True))
     scores = {
         label: _score(
             sorted(runs, key=lambda run: run.seed),

@@ -28,7 +28,7 @@ from harmbench.report.figure import (
     title,
     vertical_line,
 )
-from harmbench.statistics.estimate import Estimate, bootstrap
+from harmbench.statistics.estimate import Estimate, mean_interval
 
 Scored = tuple[Row, Score]
 
@@ -134,7 +134,7 @@ def differences(board: Board, task: str, base: Row) -> Plot | None:
     if not paired:
         return None
     labels = [escaped(row.label) for row, _ in paired]
-    means = [bootstrap(values.to_numpy()) for _, values in paired]
+    means = [mean_interval(values.to_numpy()) for _, values in paired]
     unit = f" [{board.measure.unit}]" if board.measure.unit else ""
     better = "right" if board.higher_is_better else "left"
     return plot(

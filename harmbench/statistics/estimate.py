@@ -1,7 +1,7 @@
-"""Means over subjects with bootstrap confidence intervals.
+"""Means over subjects with confidence intervals.
 
 Slices of one scan, and scans of one subject, are not independent observations; only subjects
-are. So a subject's values are averaged first, and subjects are resampled.
+are. So a subject's values are averaged first, and n is the number of subjects.
 """
 
 from __future__ import annotations
@@ -9,19 +9,30 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import stats
 
-from harmbench.util.seeds import numpy_generator
+from harmbench.statistics.resampling import (
+    COVERAGE,
+    bootstrap_draws,
+    order_statistics,
+    resampling_counts,
+)
+from harmbench.statistics.resampling import Array as Array
 
-Array = npt.NDArray[np.float64]
-
-RESAMPLES = 10_000
-COVERAGE = 0.95
+# Fewer subjects have too few distinct resamples.
+FEWEST_RESAMPLED = 5
+# The 2.5 % and 97.5 % quantiles of 1,999 draws are the 50th and the 1,950th.
+_RESAMPLES = 1999
+_CHUNK = 2048
+# A bound is at most this many times as far from the mean as Student's: resamples that hold
+# almost equal subjects have no finite statistic.
+_WIDEST = 3.0
+# A resample whose variance is below this share of the sample's is constant.
+_CONSTANT = 1e-12
 
 
 @dataclass(frozen=True)
@@ -63,115 +74,87 @@ def by_subject(scores: pd.DataFrame) -> pd.DataFrame:
     return means.unstack("metric").sort_index(axis=0).sort_index(axis=1)
 
 
-@lru_cache(maxsize=4)
-def _resampling_counts(n: int, resamples: int, seed: int, stream: tuple[Any, ...]) -> Array:
-    """Return how often each of n subjects is drawn in each resample: `(resamples, n)`."""
-    drawn = numpy_generator(seed, "bootstrap", n, *stream).integers(n, size=(resamples, n))
-    counts = np.zeros((resamples, n))
-    np.add.at(counts, (np.arange(resamples)[:, None], drawn), 1.0)
-    return counts
-
-
-def resampled_means(values: Array, resamples: int, seed: int = 0, *stream: Any) -> Array:
-    """Return the column means of bootstrap resamples of the subjects.
-
-    Parameters
-    ----------
-    values
-        `(n, k)`: n subjects; NaN is left out.
-    resamples
-        Number of resamples.
-    seed, stream
-        Equal ones draw equal subjects.
-
-    Returns
-    -------
-    Array
-        `(resamples, k)`; NaN where no subject with a value was drawn.
-    """
-    counts = _resampling_counts(len(values), resamples, seed, stream)
-    defined = ~np.isnan(values)
-    with np.errstate(invalid="ignore"):
-        means = counts @ np.where(np.isfinite(values), values, 0.0)
-        means /= len(values) if defined.all() else counts @ defined.astype(np.float64)
-        for infinity in (math.inf, -math.inf):
-            # Added separately, since 0 times infinity is NaN.
-            if (values == infinity).any():
-                means += np.where(
-                    counts @ (values == infinity).astype(np.float64) > 0, infinity, 0.0
-                )
-    return means
-
-
-def percentile_interval(draws: Array) -> tuple[float, float]:
-    """Return the 2.5th and the 97.5th percentile of resampled values.
-
-    Order statistics without interpolation, so that an infinite mean (PSNR of equal images) has
-    bounds too (B. Efron, "Bootstrap Methods: Another Look at the
-    Jackknife", Annals of Statistics 1979; the percentile method).
-
-    Parameters
-    ----------
-    draws
-        `(R,)`, none of them NaN.
-    """
-    tail = (1 - COVERAGE) / 2
-    # Rounded first: 0.025 of 10,000 is 250, not slightly more.
-    indices = [math.ceil(round(share * len(draws), 6)) - 1 for share in (tail, 1 - tail)]
-    ordered = np.partition(draws, indices)
-    return float(ordered[indices[0]]), float(ordered[indices[1]])
-
-
-def bootstrap(values: npt.ArrayLike, seed: int = 0) -> Estimate:
-    """Estimate the mean over subjects with a percentile bootstrap interval.
-
-    The mean of n subjects drawn with replacement, 10,000 times; the bounds are the 2.5th
-    and 97.5th percentile of those means.
+def mean_interval(values: npt.ArrayLike) -> Estimate:
+    """Estimate the mean over subjects with its 95 % confidence interval.
 
     Parameters
     ----------
     values
         `(n,)`, one per subject; NaN is left out.
-    seed
-        Equal seeds draw equal subjects, so that methods are compared on the same resamples.
+
+    Returns
+    -------
+    Estimate
+        See `mean_intervals`.
 
     Examples
     --------
-    >>> bootstrap([20.0, 22.0, float("nan")])
-    Estimate(mean=21.0, low=20.0, high=22.0, n=2)
+    >>> estimate = mean_interval([20.0, 22.0, float("nan")])
+    >>> estimate.mean, round(estimate.low, 1), round(estimate.high, 1), estimate.n
+    (21.0, 8.3, 33.7, 2)
     """
-    subjects = np.asarray(values, dtype=np.float64)
-    subjects = subjects[~np.isnan(subjects)]
-    n = len(subjects)
-    if n == 0:
-        return Estimate(math.nan, math.nan, math.nan, 0)
-    # The mean of opposite infinities is NaN, of which NumPy warns.
-    with np.errstate(invalid="ignore"):
-        mean = float(subjects.mean())
-        if n == 1 or math.isnan(mean):
-            return Estimate(mean, math.nan, math.nan, n)
-        means = resampled_means(subjects[:, None], RESAMPLES, seed)[:, 0]
-    return Estimate(mean, *percentile_interval(means), n)
+    return mean_intervals(np.asarray(values, dtype=np.float64)[:, None])[0]
 
 
-def bootstrap_columns(values: Array) -> list[Estimate]:
-    """Apply `bootstrap` to every column.
+def mean_intervals(values: Array) -> list[Estimate]:
+    """Estimate the mean over subjects of every column, with its 95 % confidence interval.
+
+    From five subjects on, the studentised bootstrap (P. Hall, "Theoretical Comparison of
+    Bootstrap Confidence Intervals", Annals of Statistics 1988), which follows skewed values; with
+    fewer, Student's t. A bound is at most three times as far from the mean as Student's. The
+    resamples depend on n only, so equal values have equal intervals.
 
     Parameters
     ----------
     values
         `(n, k)`: n subjects; NaN is left out.
+
+    Returns
+    -------
+    list of Estimate
+        The bounds are NaN with fewer than two subjects, and if a value is infinite.
     """
-    n = len(values)
-    if n < 2 or np.isnan(values).any():
-        return [bootstrap(column) for column in values.T]
-    draws = np.ascontiguousarray(resampled_means(values, RESAMPLES).T)
+    n = (~np.isnan(values)).sum(axis=0)
+    means, low, high = (np.full(values.shape[1], math.nan) for _ in range(3))
+    for count in np.unique(n[n > 0]):
+        group = np.flatnonzero(n == count)
+        # NaN is sorted to the end; the other subjects keep their order.
+        order = np.argsort(np.isnan(values[:, group]), axis=0, kind="stable")[:count]
+        for start in range(0, len(group), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            columns = np.take_along_axis(values[:, group[part]], order[:, part], axis=0)
+            with np.errstate(invalid="ignore"):
+                means[group[part]] = columns.mean(axis=0)
+            finite = np.isfinite(columns).all(axis=0)
+            target = group[part][finite]
+            if count > 1 and len(target):
+                low[target], high[target] = _bounds(columns[:, finite])
     return [
-        bootstrap(column)
-        if np.isnan(drawn).any()
-        else Estimate(mean, *percentile_interval(drawn), n)
-        for column, mean, drawn in zip(values.T, values.mean(axis=0).tolist(), draws, strict=True)
+        Estimate(*row)
+        for row in zip(means.tolist(), low.tolist(), high.tolist(), n.tolist(), strict=True)
     ]
+
+
+def _bounds(columns: Array) -> tuple[Array, Array]:
+    """Return the bounds of the means of `(n, k)` finite values, n at least 2."""
+    n = len(columns)
+    mean, deviation = columns.mean(axis=0), columns.std(axis=0, ddof=1)
+    student = float(stats.t.ppf((1 + COVERAGE) / 2, n - 1))
+    error = deviation / math.sqrt(n)
+    if n < FEWEST_RESAMPLED:
+        return mean - student * error, mean + student * error
+    scaled = (columns - mean) / np.where(deviation > 0, deviation, 1.0)
+    shares = resampling_counts(n, _RESAMPLES) / n
+    centres = shares @ scaled
+    variances = shares @ np.square(scaled) - np.square(centres)
+    # A constant resample has no finite statistic, and takes the extreme of its side.
+    statistics = centres * math.sqrt(n - 1) / np.sqrt(np.maximum(variances, _CONSTANT))
+    tail = round((1 - COVERAGE) / 2 * (_RESAMPLES + 1))
+    statistics.partition((tail - 1, _RESAMPLES - tail), axis=0)
+    limit = _WIDEST * student
+    lower = np.clip(statistics[_RESAMPLES - tail], 0.0, limit)
+    upper = np.clip(statistics[tail - 1], -limit, 0.0)
+    return mean - lower * error, mean - upper * error
 
 
 def bootstrap_statistic(
@@ -179,14 +162,18 @@ def bootstrap_statistic(
 ) -> Estimate:
     """Estimate a statistic of all subjects together, such as a correlation.
 
+    The interval is bias-corrected and accelerated (B. Efron, "Better Bootstrap Confidence
+    Intervals", Journal of the American Statistical Association 1987).
+
     Parameters
     ----------
     subjects
         `(n, k)`, a row per subject.
     statistic
-        Maps resamples `(R, n, k)` to their values `(R,)`; resamples with NaN do not count.
+        Maps resamples `(R, m, k)` to their values `(R,)`, for m = n and m = n - 1; resamples with
+        NaN do not count.
     seed
-        As for `bootstrap`.
+        Of the resamples.
     """
     n = len(subjects)
     if n == 0:
@@ -194,14 +181,36 @@ def bootstrap_statistic(
     value = float(statistic(subjects[None])[0])
     if n == 1:
         return Estimate(value, math.nan, math.nan, n)
-    drawn = numpy_generator(seed, "bootstrap", n).integers(n, size=(RESAMPLES, n))
-    draws = statistic(subjects[drawn])
+    draws = bootstrap_draws(subjects, statistic, seed)
     draws = draws[~np.isnan(draws)]
-    bounds = percentile_interval(draws) if len(draws) else (math.nan, math.nan)
-    return Estimate(value, *bounds, n)
+    if not len(draws):
+        return Estimate(value, math.nan, math.nan, n)
+    others = np.array([np.delete(np.arange(n), i) for i in range(n)])
+    shares = _accelerated_shares(value, draws, statistic(subjects[others]))
+    return Estimate(value, *order_statistics(draws, *shares), n)
 
 
-def estimates(scores: pd.DataFrame, seed: int = 0) -> dict[str, Estimate]:
+def _accelerated_shares(value: float, draws: Array, left_out: Array) -> tuple[float, float]:
+    """Return the shares of the draws below the bounds; `left_out`: one subject left out each."""
+    tails = (1 - COVERAGE) / 2, (1 + COVERAGE) / 2
+    below = float((draws < value).mean() + (draws == value).mean() / 2)
+    deviations = np.nanmean(left_out) - left_out if not np.isnan(left_out).all() else left_out
+    deviations = deviations[~np.isnan(deviations)]
+    squares = float(np.square(deviations).sum())
+    if not 0 < below < 1 or not squares > 0:
+        return tails
+    bias = float(stats.norm.ppf(below))
+    acceleration = float(np.power(deviations, 3).sum()) / (6 * squares**1.5)
+
+    def share(tail: float) -> float:
+        shifted = bias + float(stats.norm.ppf(tail))
+        return float(stats.norm.cdf(bias + shifted / (1 - acceleration * shifted)))
+
+    return share(tails[0]), share(tails[1])
+
+
+def estimates(scores: pd.DataFrame) -> dict[str, Estimate]:
     """Estimate every metric of a score table over subjects, by its name."""
     subjects = by_subject(scores)
-    return {str(metric): bootstrap(subjects[metric].to_numpy(), seed) for metric in subjects}
+    intervals = mean_intervals(subjects.to_numpy(dtype=np.float64))
+    return dict(zip(map(str, subjects.columns), intervals, strict=True))

@@ -25,6 +25,9 @@ PAPER = Published(
     {"psnr": {BASELINE: {"b": 29.6, "a": 28.8}, "no flow": {"b": 29.5}}},
 )
 
+# Of two subjects the interval is Student's, 12.7 times half their distance on either side.
+STUDENT = 12.706205
+
 
 def job(title, task, seed=0, method="blindharmony"):
     kind = Registry.discover().entry("methods", method).load()
@@ -61,14 +64,20 @@ def test_differences_are_paired_by_subject():
     field = result.rows["no flow"]["a"]
     assert (field.value.mean, field.value.n) == (23.5, 2)
     # The spread between subjects is no part of it.
-    assert (field.difference.mean, field.difference.low, field.difference.high) == (-1.5, -2, -1)
+    half = STUDENT * 0.5
+    assert field.difference.mean == -1.5
+    assert (field.difference.low, field.difference.high) == pytest.approx(
+        (-1.5 - half, -1.5 + half)
+    )
     assert result.rows[BASELINE]["a"].difference is None
 
 
 def test_seeds_are_averaged_within_a_subject():
     results = [(job(BASELINE, "a", seed), done(p=20.0 + seed, q=30.0 + seed)) for seed in (0, 2)]
     estimate = table(results).rows[BASELINE]["a"].value
-    assert (estimate.mean, estimate.low, estimate.high, estimate.n) == (26.0, 21.0, 31.0, 2)
+    assert (estimate.mean, estimate.n) == (26.0, 2)
+    half = STUDENT * 5.0
+    assert (estimate.low, estimate.high) == pytest.approx((26.0 - half, 26.0 + half))
 
 
 def test_a_failed_seed_never_hides_behind_a_good_one():
@@ -115,8 +124,9 @@ def test_infinite_values_have_no_difference_and_raise_no_warning():
 
 def test_export_has_a_line_for_every_field():
     result = tidy(table([(job(BASELINE, "b"), done(p=20.0, q=30.0))]))
-    columns = ["metric", "row", "task", "value", "value_low", "subjects", "published"]
-    assert result[columns].to_numpy().tolist() == [["psnr", BASELINE, "b", 25.0, 20.0, 2, 29.6]]
+    columns = ["metric", "row", "task", "value", "subjects", "published"]
+    assert result[columns].to_numpy().tolist() == [["psnr", BASELINE, "b", 25.0, 2, 29.6]]
+    assert result["value_low"].tolist() == pytest.approx([25.0 - STUDENT * 5.0])
 
 
 def test_tasks_are_shown_in_blocks_that_fit_the_width():

@@ -14,6 +14,7 @@ from harmbench.leaderboard.notes import notes
 from harmbench.leaderboard.table import boards, measures
 from harmbench.leaderboard.text import board_as_text
 from harmbench.leaderboard.tidy import tidy
+from harmbench.statistics.estimate import mean_interval
 from harmbench.tracking import reader
 from harmbench.tracking.connection import connect
 from harmbench.tracking.recorder import MlflowRecorder
@@ -98,17 +99,12 @@ def test_means_are_over_subjects_who_are_averaged_over_slices_and_seeds(board):
     )
 
 
-def test_intervals_are_those_of_the_bootstrap_over_subjects(board):
+def test_intervals_are_those_of_the_mean_over_subjects(board):
     score = row(board, "good").scores["a"]
-    # The sum of eight draws from 0..7, exactly: bounds are of a mean of whole numbers / 8.
-    chances = np.ones(1)
-    for _ in SUBJECTS:
-        chances = np.convolve(chances, np.full(8, 1 / 8))
-    below = chances.cumsum()
-    low, high = (np.searchsorted(below, tail) / 8 for tail in (0.025, 0.975))
+    expected = mean_interval(list(score.subjects))
     assert score.n == 8
-    assert score.low == pytest.approx(25 + low, abs=1 / 8)
-    assert score.high == pytest.approx(25 + high, abs=1 / 8)
+    assert (score.low, score.high) == (expected.low, expected.high)
+    assert expected.low < score.value < expected.high
 
 
 def test_seeds_are_shown_as_spread(board):
