@@ -5,6 +5,9 @@ may be flipped. One random sign per subject, shared by all pairs and families, k
 dependence. The step-down maximum of the studentised differences controls the family-wise error
 rate (P. H. Westfall and S. S. Young, "Resampling-Based Multiple Testing", Wiley 1993,
 algorithm 4.1).
+
+Families may have different numbers of subjects. Student's t with few degrees of freedom would
+dominate the maximum, so every t is first converted to the scale of the normal distribution.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from harmbench.statistics.estimate import Array
 from harmbench.util.seeds import numpy_generator
@@ -53,8 +57,8 @@ class PairTests:
     n
         `(F, k, k)`: number of common subjects, integer.
     critical
-        95 % quantile of the maximum of `|t|` over all pairs and families, single-step; NaN if
-        nothing was tested.
+        95 % quantile of the maximum of `|t|` over all pairs and families, single-step, for a
+        pair with the most subjects; NaN if nothing was tested.
     smallest_p
         Smallest p-value that any pair can reach: 2^(1 - n) of the largest n, or that of
         the number of random sign vectors; NaN if nothing was tested.
@@ -73,8 +77,13 @@ class PairTests:
 
     @property
     def interval(self) -> tuple[Array, Array]:
-        """Simultaneous 95 % confidence bounds of all differences, each `(F, k, k)`."""
-        margin = self.critical * self.standard_error
+        """Simultaneous 95 % confidence bounds of all differences, each `(F, k, k)`.
+
+        For a pair with fewer subjects than others, the critical value is Student's at the same
+        level.
+        """
+        level = stats.t.sf(self.critical, self.n.max(initial=2) - 1)
+        margin = stats.t.isf(level, np.maximum(self.n - 1, 1)) * self.standard_error
         return self.difference - margin, self.difference + margin
 
 
@@ -161,6 +170,7 @@ def max_t(values: Array, *, seed: int = 0) -> PairTests:
         if group.any():
             p[group] = _step_down(columns[:, group], signs)
     tested = many if many.any() else counts >= 2
+    most = int(counts.max(initial=0))
 
     def square(upper: Array, diagonal: Array, sign: float) -> Array:
         full = np.empty((families, k, k))
@@ -175,10 +185,8 @@ def max_t(values: Array, *, seed: int = 0) -> PairTests:
         standard_error=square(error, np.where(own > 1, 0.0, math.nan), 1.0),
         p=square(p, np.full((families, k), math.nan), 1.0),
         n=square(counts, own, 1.0).astype(np.int64),
-        critical=_critical(columns[:, tested], signs) if tested.any() else math.nan,
-        smallest_p=max(2.0 ** (1 - int(counts.max())), 1 / len(signs))
-        if tested.any()
-        else math.nan,
+        critical=_as_t(_critical(columns[:, tested], signs), most) if tested.any() else math.nan,
+        smallest_p=max(2.0 ** (1 - most), 1 / len(signs)) if tested.any() else math.nan,
     )
 
 
@@ -193,10 +201,13 @@ def _moments(columns: Array, counts: npt.NDArray[np.int64]) -> tuple[Array, Arra
 
 
 def _statistics(columns: Array, signs: npt.NDArray[np.int8]) -> Array:
-    """Return `|t|` of every sign vector and column: `(R, m)`; NaN in the columns is left out.
+    """Return `|z|` of every sign vector and column: `(R, m)`; NaN in the columns is left out.
 
-    With r = |sum s d| / sqrt(n sum d^2), t = r sqrt(n - 1) / sqrt(1 - r^2): flipping signs
-    leaves the sum of squares as it is.
+    z is t on the scale of the normal distribution: with v = n - 1,
+    z = (8 v + 1) / (8 v + 3) sqrt(v log(1 + t^2 / v)) (D. L. Wallace, "Bounds on Normal
+    Approximations to Student's and the Chi-Square Distributions", Annals of Mathematical
+    Statistics 1959). As flipping signs leaves sum d^2 as it is, 1 + t^2 / v = 1 / (1 - r^2)
+    with r = sum s d / sqrt(n sum d^2).
     """
     counts = (~np.isnan(columns)).sum(axis=0)
     filled = np.where(np.isnan(columns), 0.0, columns)
@@ -205,9 +216,18 @@ def _statistics(columns: Array, signs: npt.NDArray[np.int8]) -> Array:
     filled = filled / np.where(sizes > 0, sizes, 1.0)
     squares = np.square(filled).sum(axis=0) * counts
     shares = np.square(signs @ filled) / np.where(squares > 0, squares, 1.0)
-    residuals = np.maximum(1.0 - shares, _SMALLEST_RESIDUAL)
-    statistics: Array = np.sqrt((counts - 1) * np.minimum(shares, 1.0) / residuals)
+    residuals = np.clip(1.0 - shares, _SMALLEST_RESIDUAL, 1.0)
+    freedom = counts - 1
+    scale = (8 * freedom + 1) / (8 * freedom + 3) * np.sqrt(freedom)
+    statistics: Array = scale * np.sqrt(-np.log(residuals))
     return statistics
+
+
+def _as_t(z: float, n: int) -> float:
+    """Return the t of n subjects whose statistic is z."""
+    freedom = n - 1
+    exponent = (z * (8 * freedom + 3) / (8 * freedom + 1)) ** 2 / freedom
+    return math.sqrt(freedom * math.expm1(exponent))
 
 
 def _step_down(columns: Array, signs: npt.NDArray[np.int8]) -> Array:
@@ -227,7 +247,7 @@ def _step_down(columns: Array, signs: npt.NDArray[np.int8]) -> Array:
 
 
 def _critical(columns: Array, signs: npt.NDArray[np.int8]) -> float:
-    """Return the 95 % quantile of the maximum of `|t|` over all columns.
+    """Return the 95 % quantile of the maximum of `|z|` over all columns.
 
     The differences are centred first: else large differences, whose flipped sums are all alike,
     would hide the scatter of the others.

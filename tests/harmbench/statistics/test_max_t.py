@@ -112,6 +112,27 @@ def test_missing_values_leave_their_pairs_only():
     assert math.isnan(tests.standard_error[0, 0, 2])
 
 
+def test_a_family_with_few_subjects_costs_the_others_little_power():
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=(20, 2, 4)) + np.array([0.0, 0.0, 0.0, 1.5])
+    alone = max_t(values[:, :1])
+    values[6:, 1] = math.nan
+    tests = max_t(values)
+    # Student's t of six subjects exceeds 5 more often than that of twenty exceeds 3.6.
+    assert alone.critical < tests.critical < alone.critical + 0.5
+    low, high = tests.interval
+    width = (high - low)[:, 0, 1] / tests.standard_error[:, 0, 1] / 2
+    assert width[0] == pytest.approx(tests.critical)
+    expected = scipy.stats.t.isf(scipy.stats.t.sf(tests.critical, 19), 5)
+    assert width[1] == pytest.approx(expected)
+
+
+def test_one_pair_has_students_interval_if_differences_are_normal():
+    values = scipy.stats.norm.ppf((np.arange(12) + 0.5) / 12)
+    tests = max_t(np.stack([values, np.zeros(12)], axis=-1)[:, None])
+    assert tests.critical == pytest.approx(scipy.stats.t.ppf(0.975, 11), rel=0.03)
+
+
 def test_nothing_to_test():
     tests = max_t(np.ones((5, 2, 1)))
     assert math.isnan(tests.critical)
