@@ -13,8 +13,9 @@ def sync() -> int:
 
     Exit code 1 if records are still waiting.
     """
+    from harmbench.store.provenance import command_line
     from harmbench.tracking.outbox import Outbox
-    from harmbench.tracking.recorder import MlflowRecorder, command_line
+    from harmbench.tracking.recorder import MlflowRecorder
     from harmbench.util.home import writable_home
 
     home = writable_home()

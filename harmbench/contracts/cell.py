@@ -115,6 +115,8 @@ class CellResult:
         Times in seconds, sizes and provenance, as JSON types.
     curves
         Values that the fit recorded by step, such as its loss.
+    record
+        Id of its record in the results store; empty before it is recorded.
     """
 
     status: Status
@@ -124,6 +126,7 @@ class CellResult:
     folder: Path | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     curves: Sequence[CurvePoint] = ()
+    record: str = ""
 
     @property
     def figure(self) -> Path | None:

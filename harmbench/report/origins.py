@@ -15,7 +15,8 @@ from harmbench.contracts.fit_progress import CurvePoint
 from harmbench.data.scan_kind import kind_of_scans
 from harmbench.leaderboard.groups import BAD, Group
 from harmbench.report.training_plots import training
-from harmbench.tracking.provenance import Provenance, cell_file
+from harmbench.store.provenance import Provenance
+from harmbench.tracking.reader import cell_file
 
 _FRONT_REASONS = 50
 

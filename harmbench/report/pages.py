@@ -24,7 +24,7 @@ from harmbench.report.figure import inline
 from harmbench.report.origins import bad_cells, failures_of, origins_of, training_page, unboarded
 from harmbench.report.task_view import metric_part, slice_viewer, task_costs
 from harmbench.report.viewer import LIMIT, palette
-from harmbench.tracking.provenance import Provenance
+from harmbench.store.provenance import Provenance
 
 _FRONT_BOARDS = 3
 

@@ -16,7 +16,6 @@ from harmbench.plugins import Registry
 from harmbench.report.board_view import Extra
 from harmbench.report.pages import Pages, registered
 from harmbench.tracking import reader
-from harmbench.tracking.provenance import provenance
 from harmbench.util.progress import Progress
 
 _MARK = 'content="harmbench report"'
@@ -91,7 +90,7 @@ def write_report(
             home,
             registry,
             extra=columns,
-            origins=provenance(home),
+            origins=store.provenance(),
             runs=runs,
             headlines=store.headlines,
         )

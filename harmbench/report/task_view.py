@@ -21,7 +21,7 @@ from harmbench.report.fields import (
     unit_and_direction,
 )
 from harmbench.report.viewer import Viewer, write_viewer
-from harmbench.tracking.provenance import cell_file
+from harmbench.tracking.reader import cell_file
 
 
 def metric_part(board: Board, task: str, summary: str, *, opened: bool) -> dict[str, Any]:

@@ -135,7 +135,7 @@ class FitStore(Store):
         with self.writing(key) as folder:
             save_file(state, folder / "state.safetensors")
             (folder / "fit.json").write_text(json.dumps(description, indent=1))
-            _write_curves(folder, curves)
+            write_curves(folder, curves)
         self.drop_checkpoints(key)
 
     def load(self, key: str, model: Model) -> tuple[dict[str, Any], tuple[CurvePoint, ...]] | None:
@@ -181,7 +181,7 @@ class CellStore(Store):
             if slices is not None:
                 write_slices(folder / "slices.npz", slices)
             if result.curves:
-                _write_curves(folder, result.curves)
+                write_curves(folder, result.curves)
         return CellResult(
             status=result.status,
             scores=result.scores,
@@ -309,7 +309,8 @@ def _write_scores(folder: Path, cell: Cell, result: CellResult) -> None:
     (folder / "result.json").write_text(json.dumps(content, indent=1))
 
 
-def _write_curves(folder: Path, curves: Sequence[CurvePoint]) -> None:
+def write_curves(folder: Path, curves: Sequence[CurvePoint]) -> None:
+    """Write curves to `curves.csv` in a folder."""
     with (folder / "curves.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([CurvePoint._fields, *curves])
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from filelock import FileLock
 
@@ -22,15 +20,19 @@ if TYPE_CHECKING:
 EXPERIMENT = "harmbench"
 _SQLITE = "sqlite:///"
 _PAGE = 1000
-_LOCK_SECONDS = 60.0  # for which a file may be locked
+
+
+def shared_uri() -> str:
+    """Return `$MLFLOW_TRACKING_URI`, which names a store besides the home folder, or ""."""
+    return os.environ.get("MLFLOW_TRACKING_URI", "")
 
 
 def tracking_uri(home: Path) -> str:
-    """Return `$MLFLOW_TRACKING_URI`, or the sqlite store in the home folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}"
+    """Return the address of the shared store if there is one, else of the home's sqlite store."""
+    return shared_uri() or f"sqlite:///{home / 'mlflow.db'}"
 
 
-def store_file(uri: str) -> Path | None:
+def _file(uri: str) -> Path | None:
     """Return the file of a sqlite store; None for other stores and addresses with options."""
     if uri.startswith(_SQLITE) and "?" not in uri:
         return Path(uri.removeprefix(_SQLITE))
@@ -56,11 +58,6 @@ def _create(path: Path) -> None:
             leftover.unlink(missing_ok=True)
         MlflowClient(tracking_uri=f"{_SQLITE}{new}").get_experiment_by_name(EXPERIMENT)
         new.replace(path)
-
-
-def read_only(path: Path) -> sqlite3.Connection:
-    """Open a sqlite store read-only; other processes may write to it."""
-    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", timeout=_LOCK_SECONDS, uri=True)
 
 
 def search(
@@ -104,11 +101,11 @@ def connect(home: Path) -> tuple[MlflowClient, str]:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     uri = tracking_uri(home)
-    local = not os.environ.get("MLFLOW_TRACKING_URI")
+    local = not shared_uri()
     home.mkdir(parents=True, exist_ok=True)
     location = (home / "artifacts").as_uri() if local else None
     try:
-        if (path := store_file(uri)) is not None:
+        if (path := _file(uri)) is not None:
             _create(path)
         client = MlflowClient(tracking_uri=uri)
         experiment = client.get_experiment_by_name(EXPERIMENT)

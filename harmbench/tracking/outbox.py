@@ -21,10 +21,12 @@ from harmbench.util.files import atomic_write_bytes
 
 # Pause after a failed attempt, since each one takes seconds.
 _PAUSE_SECONDS = 60.0
+# A cell, its result, and the command line that recorded it.
+_Waiting = tuple[Cell, CellResult | None, str]
 
 
 class Outbox:
-    """Records cells in MLflow, at once or as soon as it answers again.
+    """Mirrors recorded cells in MLflow, at once or as soon as it answers again.
 
     A record is written to the outbox before it is sent, and deleted when MLflow has accepted
     it. So a kill or a server that is down delays a record, but never loses it. Several processes
@@ -53,7 +55,7 @@ class Outbox:
     def after_cell(self, cell: Cell, result: CellResult) -> None:
         """Write the record of a cell, and send it if MLflow answers."""
         path = self._write(cell, result)
-        self._send(path, lambda: (cell, result))
+        self._send(path, lambda: (cell, result, self._recorder.command))
 
     def send_all(self) -> None:
         """Send all waiting records, oldest first."""
@@ -73,33 +75,41 @@ class Outbox:
             outcome = JobResult(
                 status=result.status, reason=result.reason, facts=result.facts, curves=result.curves
             )
-        content = {"cell": asdict(cell), "outcome": outcome.to_json()}
+        content = {
+            "cell": asdict(cell),
+            "outcome": outcome.to_json(),
+            "record": result.record,
+            "command": self._recorder.command,
+        }
         path = self._folder / f"{time.time_ns()}-{uuid.uuid4().hex[:8]}.json"
         self._folder.mkdir(parents=True, exist_ok=True)
         atomic_write_bytes(path, json.dumps(content).encode())
         return path
 
-    def _read(self, path: Path) -> tuple[Cell, CellResult | None]:
+    def _read(self, path: Path) -> _Waiting:
         """Read a record; the result is None if it was removed from the store."""
         content = json.loads(path.read_text())
         cell = Cell(**content["cell"])
         outcome = JobResult.from_json(content["outcome"])
-        if outcome.status not in (Status.DONE, Status.CACHED):
-            return cell, outcome.failure()
-        stored = self._cells.load(cell.key)
-        return cell, None if stored is None else replace(stored, status=outcome.status)
+        if outcome.status in (Status.DONE, Status.CACHED):
+            result = self._cells.load(cell.key)
+        else:
+            result = outcome.failure()
+        if result is not None:
+            result = replace(result, status=outcome.status, record=content["record"])
+        return cell, result, content["command"]
 
-    def _send(self, path: Path, load: Callable[[], tuple[Cell, CellResult | None]]) -> None:
+    def _send(self, path: Path, load: Callable[[], _Waiting]) -> None:
         if time.monotonic() < self._paused_until:
             return
         # One process at a time: two that find no run of the cell would both create one.
         with FileLock(self._folder / ".lock"):
             if not path.exists():
                 return  # another process has sent it
-            cell, result = load()
+            cell, result, command = load()
             try:
                 if result is not None:
-                    self._recorder.record(cell, result, path.stem)
+                    self._recorder.record(cell, result, command)
             except Exception as error:  # errors of networks, servers and databases vary
                 self._paused_until = time.monotonic() + _PAUSE_SECONDS
                 reason = " ".join(str(error).split())[:200]

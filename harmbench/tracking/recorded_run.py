@@ -1,4 +1,4 @@
-"""Run cells and record each in MLflow when it ends."""
+"""Run cells, record each when it ends, and mirror the records in MLflow."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from harmbench.execution.schedule.invocation import Invocation
 from harmbench.execution.schedule.run import CellCallback, RunProgress, RunSummary, run_cells
 from harmbench.execution.schedule.run_options import RunOptions
 from harmbench.plugins import Plugin, Registry
+from harmbench.store.provenance import command_line
 from harmbench.tracking.outbox import Outbox
-from harmbench.tracking.recorder import MlflowRecorder, command_line
+from harmbench.tracking.recorder import MlflowRecorder
 
 
 def run_and_record(
@@ -26,7 +27,7 @@ def run_and_record(
     invocation: Invocation | None = None,
     on_cell: CellCallback = lambda number, total, cell, result: None,
 ) -> RunSummary:
-    """Run all cells of a selection as `run_cells` does, and record them in MLflow.
+    """Run all cells of a selection as `run_cells` does, and mirror their records in MLflow.
 
     Records that are still waiting are sent first.
     """

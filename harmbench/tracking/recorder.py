@@ -1,4 +1,4 @@
-"""Records every cell as an MLflow run; `reader` reads the runs."""
+"""Mirrors every recorded cell as an MLflow run; `server_runs` reads the runs of a server."""
 
 from __future__ import annotations
 
@@ -7,31 +7,27 @@ import json
 import math
 import os
 import platform
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harmbench.contracts.cell import Cell, CellResult, Status
+from harmbench.contracts.cell import Cell, CellResult
 from harmbench.contracts.fit_progress import CurvePoint
-from harmbench.statistics.estimate import by_subject
-from harmbench.statistics.subjects import encode
+from harmbench.store.columns import AXES, FACTS, NUMBERS, TEXTS
+from harmbench.store.provenance import commit, settings, versions
+from harmbench.store.record import FAILURES, SCHEMA, head_of, measured, values_of
 from harmbench.tracking.connection import connect
 from harmbench.tracking.tags import (
-    AXES,
+    COMMAND,
+    COMMIT,
     CURVES,
-    FACTS,
     METRIC,
-    NUMBERS,
+    RECORD,
     SUBJECTS,
     SUMMARY,
-    TABLES,
-    TEXTS,
+    VERSION,
 )
-from harmbench.util.hashing import digest
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -64,26 +60,26 @@ class MlflowRecorder:
         self._connection: tuple[MlflowClient, str] | None = None
         self._parent: str | None = None
 
-    def record(self, cell: Cell, result: CellResult, entry: str) -> None:
+    def record(self, cell: Cell, result: CellResult, command: str) -> None:
         """Record a cell that has ended, whatever its status.
 
         Parameters
         ----------
         cell, result
-            The cell and its result.
-        entry
-            Id of this record: a failure is recorded once per id, and may occur again.
+            The cell, and its result with the id of its record. A failure is recorded once per id.
+        command
+            The command line that computed or requested it.
         """
         if self._connection is None:
             self._connection = connect(self._home)
         client, experiment = self._connection
-        failed = result.status in (Status.FAILED, Status.DIVERGED)
-        if self._held(cell, _measured(result), entry if failed else None):
+        failed = result.status in FAILURES
+        if self._held(cell, measured(result), result.record if failed else None):
             return
         run = client.create_run(
             experiment,
             run_name=cell.title,
-            tags=_tags(cell, result) | {"entry": entry, "mlflow.parentRunId": self._parent_run()},
+            tags=_tags(cell, result, command) | {"mlflow.parentRunId": self._parent_run()},
         )
         run_id = run.info.run_id
         numbers, odd = _numbers(result)
@@ -114,11 +110,11 @@ class MlflowRecorder:
             with contextlib.suppress(Exception):
                 self._connection[0].set_terminated(self._parent, "FAILED" if failed else "FINISHED")
 
-    def _held(self, cell: Cell, measured: str, entry: str | None) -> bool:
+    def _held(self, cell: Cell, measured: str, failure: str | None) -> bool:
         """Return whether the cell is recorded; delete runs that a kill left incomplete.
 
-        A cell that has scores of further metrics since is not. For a failure, which has an
-        `entry`, return whether that entry is recorded.
+        A cell that has scores of further metrics since is not. For a failure, return whether the
+        record with this id is recorded.
         """
         assert self._connection is not None
         client, experiment = self._connection
@@ -127,8 +123,8 @@ class MlflowRecorder:
             # One cell may belong to cohorts of several names, and has a row on each board.
             names = ("cohort", "cohort_key", "measured")
             recorded_as = tuple(run.data.tags.get(name) for name in names)
-            if run.info.status != "RUNNING" and entry is not None:
-                recorded = recorded or run.data.tags.get("entry") == entry
+            if run.info.status != "RUNNING" and failure is not None:
+                recorded = recorded or run.data.tags.get(RECORD) == failure
             elif run.info.status == "FINISHED":
                 recorded = recorded or recorded_as == (cell.cohort, cell.cohort_key, measured)
             elif run.info.status == "RUNNING" and not _being_written(run):
@@ -171,76 +167,22 @@ def _being_written(run: Run) -> bool:
     return True
 
 
-def _tags(cell: Cell, result: CellResult) -> dict[str, str]:
-    texts = _texts(cell, result)
-    metrics = result.facts.get("metrics", {})
-    versions = {name: metrics[name]["version"] for name in metrics}
-    tables = {**result.facts, "metric_versions": versions}
-    summary = {
-        **texts,
-        **{name: getattr(cell, name) for name in NUMBERS},
-        **{name: tables.get(name, {}) for name in TABLES},
-        "facts": {name: result.facts[name] for name in FACTS if name in result.facts},
-        "metrics": sorted(result.estimates),
-    }
-    return {
+def _tags(cell: Cell, result: CellResult, command: str) -> dict[str, str]:
+    head = head_of(cell, result)
+    subjects, metrics = values_of(result)
+    tags = {
         "role": "cell",
-        **texts,
-        **{name: str(getattr(cell, name)) for name in NUMBERS},
-        **_long(SUMMARY, json.dumps(summary)),
-        **_subjects(result),
-        **_provenance(""),
+        RECORD: result.record,
+        **{name: head[name] for name in TEXTS},
+        **{name: str(head[name]) for name in NUMBERS},
+        **_long(SUMMARY, json.dumps({"schema": SCHEMA, **head, "metrics": sorted(metrics)})),
+        **_long(SUBJECTS, subjects),
+        **_provenance(command),
     }
-
-
-def _texts(cell: Cell, result: CellResult) -> dict[str, str]:
-    status = Status.DONE if result.status is Status.CACHED else result.status
-    texts = {axis: str(getattr(cell, axis) or "") for axis in AXES if axis not in NUMBERS} | {
-        "family": cell.family,
-        "group": cell.group,
-        "cell": cell.key,
-        "fit": cell.fit_key or "",
-        "status": status.value,
-        "reason": result.reason[:4000],
-        "device": str(result.facts.get("device", "")),
-        "lower_is_better": ",".join(result.facts.get("lower_is_better", ())),
-        "headline": ",".join(result.facts.get("headline", ())),
-        "normalization": cell.normalization,
-        "question": cell.question,
-        "measured": _measured(result),
-    }
-    return {name: texts[name] for name in TEXTS}
-
-
-def _measured(result: CellResult) -> str:
-    """Return the digest of the code of all metrics in a result."""
-    metrics = result.facts.get("metrics", {})
-    return digest({name: metrics[name]["key"] for name in metrics})
-
-
-def _subjects(result: CellResult) -> dict[str, str]:
-    """Return tags with each metric's number and interval, and with each subject's values.
-
-    The values are included only where the number is their mean.
-    """
-    tags: dict[str, str] = {}
-    encoded: dict[str, str] = {}
-    if result.scores is not None:
-        means = by_subject(result.scores).mean()
-        encoded = encode(result.scores)
-        tags |= _long(SUBJECTS, encoded.pop(""))
-    for name, estimate in result.estimates.items():
-        numbers = (estimate.mean, estimate.low, estimate.high)
-        is_mean = name in encoded and _same(estimate.mean, means[name])
-        text = (
-            f"{','.join(f'{number:.9g}' for number in numbers)};{encoded[name] if is_mean else ''}"
-        )
-        tags |= _long(METRIC + name, text)
+    for name, values in metrics.items():
+        numbers = ",".join(repr(float(number)) for number in values[:3])
+        tags |= _long(METRIC + name, f"{numbers};{values.subjects}")
     return tags
-
-
-def _same(first: float, second: float) -> bool:
-    return math.isclose(first, second, rel_tol=1e-6) or (math.isnan(first) and math.isnan(second))
 
 
 def _long(name: str, text: str) -> dict[str, str]:
@@ -255,32 +197,19 @@ def _long(name: str, text: str) -> dict[str, str]:
 def _provenance(command: str) -> dict[str, str]:
     tags = {
         "process": _process(),
-        "version.harmbench": version("harmbench"),
-        "version.torch": version("torch"),
-        "version.python": platform.python_version(),
+        **{f"{VERSION}{name}": text for name, text in versions().items()},
         "mlflow.user": os.environ.get("USER", ""),
         "mlflow.source.type": "LOCAL",
-        "mlflow.source.name": command or "harmbench",
+        COMMAND: command,
     }
-    with contextlib.suppress(OSError, subprocess.CalledProcessError):
-        sha = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
-            capture_output=True, text=True, check=True,
-        ).stdout.strip()  # fmt: skip
-        tags["mlflow.source.git.commit"] = sha
-    return tags
+    return tags | ({COMMIT: commit()} if commit() else {})
 
 
 def _params(cell: Cell) -> dict[str, str]:
     """Return axes, settings and the task's parameters; long tables are only in `result.json`."""
-    named = {axis: getattr(cell, axis) for axis in AXES}
-    named |= {f"{cell.method}.{name}": value for name, value in cell.settings.items()}
-    named |= {
-        f"task.{name}": value
-        for name, value in cell.parameters.items()
-        if isinstance(value, (str, int, float, bool))
-    }
-    return {name: str(value)[:500] for name, value in named.items() if value not in (None, "")}
+    axes = {axis: getattr(cell, axis) for axis in AXES}
+    texts = {axis: str(value) for axis, value in axes.items() if value not in (None, "")}
+    return {**texts, **settings(cell)}
 
 
 def _numbers(result: CellResult) -> tuple[dict[str, float], dict[str, float]]:
@@ -309,8 +238,3 @@ def _thinned(curves: Sequence[CurvePoint], most: int) -> list[CurvePoint]:
     while every < longest and sum(-(-len(curve) // every) for curve in by_name.values()) > most:
         every += 1
     return [point for curve in by_name.values() for point in curve[::-every][::-1]][:most]
-
-
-def command_line() -> str:
-    """Return the command line of this process."""
-    return " ".join(["harmbench", *sys.argv[1:]])

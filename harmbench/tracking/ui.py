@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from harmbench.data.scan_kind import kind_of_scans
@@ -23,6 +24,9 @@ from harmbench.leaderboard.formatting import number
 from harmbench.leaderboard.groups import Group, grouped
 from harmbench.tracking import reader
 from harmbench.tracking.connection import connect, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 # MLflow accepts descriptions of up to 20,000 characters.
 _LONGEST_NOTE = 18_000
@@ -79,7 +83,8 @@ def describe(home: Path, units: Mapping[str, str]) -> ExperimentPages:
         If nothing is recorded.
     """
     store = reader.read(home)
-    groups = list(grouped(store.runs(), store.headlines, units))
+    runs = store.runs()
+    groups = list(grouped(runs, store.headlines, units))
     if not groups:
         raise UserError(
             "no recorded run has a number; try `harmbench run -m identity -m histogram -t domain3`"
@@ -88,17 +93,29 @@ def describe(home: Path, units: Mapping[str, str]) -> ExperimentPages:
     # MLflow's public tag of descriptions, which its pages show as Markdown.
     client.set_experiment_tag(experiment, "mlflow.note.content", note(groups, store.headlines))
     newest = groups[0]
+    cells = dict(zip(runs["run_id"], runs["cell"], strict=True))
+    compared = (_mirror(client, experiment, cells[record]) for record in _compared(newest))
     return ExperimentPages(
-        experiment, _compared(newest), _query(newest.first), described=newest.title
+        experiment,
+        tuple(run_id for run_id in compared if run_id),
+        _query(newest.first),
+        described=newest.title,
     )
 
 
 def _compared(group: Group) -> tuple[str, ...]:
-    """Choose runs: the first seed of every method on the first task that most of them have."""
+    """Choose records: the first seed of every method on the first task that most of them have."""
     board = group.first
     task = max(board.tasks, key=lambda task: sum(_has(row, task) for row in board.rows))
     scores = [row.scores[task] for row in board.rows if _has(row, task)]
     return tuple(score.runs[score.seeds[0]] for score in scores[:_MOST_COMPARED])
+
+
+def _mirror(client: MlflowClient, experiment: str, cell: str) -> str:
+    """Return the id of the newest MLflow run of a cell; empty if it is not mirrored yet."""
+    query = f"tags.cell = '{cell}' AND attributes.status = 'FINISHED'"
+    newest = client.search_runs([experiment], query, max_results=1)
+    return newest[0].info.run_id if newest else ""
 
 
 def _has(row: Row, task: str) -> bool:

@@ -30,9 +30,9 @@ def one_core() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def keep_home(tmp_path_factory, home_with_store):
+def keep_home(tmp_path_factory):
     """A home folder that the tests of a module share."""
     with pytest.MonkeyPatch.context() as patch:
-        home = home_with_store(tmp_path_factory.mktemp("home"))
+        home = tmp_path_factory.mktemp("home")
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         yield home

@@ -19,6 +19,8 @@ from harmbench.execution.schedule.run_options import RunOptions
 from harmbench.execution.schedule.scheduler import Scheduler
 from harmbench.execution.schedule.session import Session, prepare
 from harmbench.plugins import Registry
+from harmbench.store.provenance import command_line
+from harmbench.store.results import ResultsStore
 from harmbench.util.progress import Progress
 
 
@@ -67,7 +69,9 @@ def run_cells(
     invocation: Invocation | None = None,
     on_cell: CellCallback = lambda number, total, cell, result: None,
 ) -> RunSummary:
-    """Run all cells of a selection; plugins receive each result by the hook `after_cell`.
+    """Run all cells of a selection, and record each in the results store when it ends.
+
+    Plugins receive each recorded result by the hook `after_cell`.
 
     Parameters
     ----------
@@ -93,9 +97,14 @@ def run_cells(
     runner = Runner(registry=registry, home=home, device=device, progress=progress)
     scheduler = Scheduler(plan, runner, Durations.read(home))
     session = Session(plan, runner, scheduler.jobs, invocation.logs)
+    results = ResultsStore(home / "results")
     with invocation.running():
-        with executor_options.open(invocation, session, progress) as executor:
-            for number, (planned, result) in enumerate(scheduler.run(executor, progress), start=1):
+        with (
+            executor_options.open(invocation, session, progress) as executor,
+            results.writer(command_line()) as writer,
+        ):
+            for number, (planned, ended) in enumerate(scheduler.run(executor, progress), start=1):
+                result = writer.append(planned.cell, ended)
                 registry.call("after_cell", cell=planned.cell, result=result)
                 on_cell(number, len(plan.cells), planned.cell, result)
         invocation.end()

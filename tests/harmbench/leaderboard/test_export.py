@@ -12,27 +12,26 @@ from harmbench.contracts.cell import CellResult, Status
 from harmbench.errors import UserError
 from harmbench.leaderboard.export import export
 from harmbench.leaderboard.table import measures
+from harmbench.store.results import ResultsStore
 from harmbench.store.stores import CellStore
 from harmbench.tracking import reader
-from harmbench.tracking.recorder import MlflowRecorder
 from helpers.scored_cells import SUBJECTS, cell, scored
 
+# pyarrow makes pandas warn.
 pytestmark = pytest.mark.filterwarnings("default")
 
 
 @pytest.fixture(scope="module")
 def runs(keep_home):
     """One cell that is in the store of this machine, one that is not, and one skipped."""
-    recorder = MlflowRecorder(keep_home, "harmbench run")
+    writer = ResultsStore(keep_home / "results").writer("harmbench run")
     store = CellStore(keep_home / "cells")
     exported = cell("here", "exported")
     saved = store.save(exported, scored(psnr=np.arange(8.0), mae=np.full(8, 0.1)), None)
-    recorder.record(exported, saved, "export-0")
-    recorder.record(cell("away", "exported"), scored(psnr=np.arange(8.0)), "export-1")
-    recorder.record(
-        cell("never", "exported"), CellResult(status=Status.SKIPPED, reason="no pairs"), "export-2"
-    )
-    recorder.close(failed=False)
+    writer.append(exported, saved)
+    writer.append(cell("away", "exported"), scored(psnr=np.arange(8.0)))
+    writer.append(cell("never", "exported"), CellResult(status=Status.SKIPPED, reason="no pairs"))
+    writer.close()
     table = reader.runs(keep_home)
     return table[table["task"] == "exported"]
 

@@ -1,4 +1,4 @@
-"""Known scores go into a real MLflow store, and every number on the leaderboard is checked."""
+"""Known scores go into a real store, and every number on the leaderboard is checked."""
 
 from __future__ import annotations
 
@@ -15,13 +15,9 @@ from harmbench.leaderboard.table import boards, measures
 from harmbench.leaderboard.text import board_as_text
 from harmbench.leaderboard.tidy import tidy
 from harmbench.statistics.estimate import mean_interval
+from harmbench.store.results import ResultsStore
 from harmbench.tracking import reader
-from harmbench.tracking.connection import connect
-from harmbench.tracking.recorder import MlflowRecorder
 from helpers.scored_cells import SUBJECTS, cell, scored
-
-# MLflow's imports raise deprecation warnings.
-pytestmark = pytest.mark.filterwarnings("default")
 
 BASE = np.arange(20.0, 28.0)
 WOBBLE = np.array([0.3, -0.4, 0.2, -0.1, 0.15, -0.25, 0.35, -0.33])
@@ -36,11 +32,8 @@ def at(gain):
 @pytest.fixture(scope="module")
 def store(keep_home):
     """Three tasks; `specialist` did only the one it is best at."""
-    recorder = MlflowRecorder(keep_home, "harmbench run")
-    end = iter(range(1000))
-
-    def record(which, result):
-        recorder.record(which, result, f"entry-{next(end)}")
+    writer = ResultsStore(keep_home / "results").writer("harmbench run")
+    record = writer.append
 
     # The same task as it was before, which drew other data for both seeds.
     for seed in (0, 1):
@@ -64,7 +57,7 @@ def store(keep_home):
     # What is not comparable, either: another cohort and another preset.
     record(cell("other", "a", cohort="real", kind="real", cohort_key="c1"), at(50.0))
     record(cell("other", "a", preset="paper"), at(50.0))
-    recorder.close(failed=False)
+    writer.close()
     return keep_home
 
 
@@ -179,12 +172,13 @@ def test_normalized_scores_run_from_the_floor_to_the_ceiling(board, store):
     assert row(mae, "weak").normalized.mean == pytest.approx(1 - 10**-0.05)
 
 
-def test_tuning_numbers_are_on_a_board_of_their_own(home_with_store, tmp_path):
-    home = home_with_store(tmp_path)
-    recorder = MlflowRecorder(home, "harmbench run")
+def test_tuning_numbers_are_on_a_board_of_their_own(tmp_path):
+    home = tmp_path
+    writer = ResultsStore(home / "results").writer("harmbench run")
     for split, gain in (("test", 1.0), ("tuning", 2.0)):
         for label in ("identity", "good"):
-            recorder.record(cell(label, "a", split=split), at(gain), f"{label} {split}")
+            writer.append(cell(label, "a", split=split), at(gain))
+    writer.close()
     test, tuning = on(home, split="test"), on(home, split="tuning")
     values = [row(board, "good").scores["a"].value for board in (test, tuning)]
     assert values[1] - values[0] == pytest.approx(1)
@@ -192,16 +186,14 @@ def test_tuning_numbers_are_on_a_board_of_their_own(home_with_store, tmp_path):
     assert "TUNING" not in test.title
 
 
-def test_a_rescan_is_the_reference_line_of_its_tasks_and_scores_may_exceed_1(
-    home_with_store, tmp_path
-):
-    home = home_with_store(tmp_path)
-    recorder = MlflowRecorder(home, "harmbench run")
+def test_a_rescan_is_the_reference_line_of_its_tasks_and_scores_may_exceed_1(tmp_path):
+    home = tmp_path
+    writer = ResultsStore(home / "results").writer("harmbench run")
     results = {"identity": 0.0, "rescan": 5.0, "below": 2.0, "above": 8.0}
     for label, gain in results.items():
-        recorder.record(cell(label, "with-repeats"), at(gain), label)
-    recorder.record(
-        cell("oracle", "with-repeats"), CellResult(status=Status.SKIPPED, reason="a rescan"), "o"
+        writer.append(cell(label, "with-repeats"), at(gain))
+    writer.append(
+        cell("oracle", "with-repeats"), CellResult(status=Status.SKIPPED, reason="a rescan")
     )
     only_rescan = on(home, "psnr")
     share = {label: 1 - 10 ** (-gain / 10) for label, gain in results.items()}
@@ -210,11 +202,10 @@ def test_a_rescan_is_the_reference_line_of_its_tasks_and_scores_may_exceed_1(
         assert row(only_rescan, label).normalized.mean == pytest.approx(expected)
     assert row(only_rescan, "above").normalized.mean > 1
     # Of a task without repeats the truth is the reference line; the mean is over both.
-    recorder.record(
-        cell("oracle", "simulated"), scored(psnr=BASE + math.inf, mae=np.zeros(8)), "exact"
-    )
+    writer.append(cell("oracle", "simulated"), scored(psnr=BASE + math.inf, mae=np.zeros(8)))
     for label in ("identity", "below", "above"):
-        recorder.record(cell(label, "simulated"), at(results[label]), f"{label} simulated")
+        writer.append(cell(label, "simulated"), at(results[label]))
+    writer.close()
     both = row(on(home, "psnr"), "above").normalized
     assert both.n == 2
     assert both.mean == pytest.approx((share["above"] / share["rescan"] + share["above"]) / 2)
@@ -257,28 +248,6 @@ def test_the_exported_board_has_the_same_numbers(board):
     assert table.loc[("specialist", "c"), "status"] == "not run"
     assert table.loc[("specialist", "a"), "mean_rank"] == pytest.approx(13 / 3)
     assert table.loc[("specialist", "a"), "tasks_known"] == 1
-
-
-def test_a_cell_recorded_by_two_subjects_counts_once_and_a_failure_hides_no_result(store):
-    client, experiment = connect(store)
-    mine = reader.runs(store, ["psnr"])
-    mine = mine[(mine["label"] == "good") & (mine["task"] == "a")]
-    tags = client.get_run(mine["run_id"].item()).data.tags
-    failed = tags["summary"].replace('"status": "done"', '"status": "failed"')
-    assert failed != tags["summary"]
-    again = [
-        client.create_run(experiment, tags={**tags, "mlflow.user": "another"}).info.run_id,
-        client.create_run(experiment, tags={**tags, "summary": failed}).info.run_id,
-    ]
-    for run_id in again:
-        client.set_terminated(run_id)
-    result = reader.runs(store, ["psnr"])
-    result = result[(result["label"] == "good") & (result["task"] == "a")]
-    assert result["run_id"].tolist() == again[:1]
-    assert result["user"].tolist() == ["another"]
-    for run_id in again:
-        client.delete_run(run_id)
-    assert mine["run_id"].item() in set(reader.runs(store, [])["run_id"])
 
 
 def test_scans_that_a_method_flags_are_named_under_the_board(board):

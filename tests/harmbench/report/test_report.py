@@ -20,9 +20,9 @@ from harmbench.plugins import Registry
 from harmbench.report.fields import COLOURS, scale_of, score_field
 from harmbench.report.report import write_report
 from harmbench.report.viewer import LIMIT, palette, write_viewer
+from harmbench.store.results import ResultsStore
 from harmbench.store.stores import CellStore
 from harmbench.tracking import reader
-from harmbench.tracking.recorder import MlflowRecorder
 from harmbench.util.progress import Silent
 from helpers.scored_cells import cell, scored
 
@@ -82,13 +82,13 @@ def slices(shade):
 
 @pytest.fixture(scope="module")
 def store(keep_home):
-    recorder = MlflowRecorder(keep_home, f"harmbench run -m {EVIL} -t 'a*'")
+    writer = ResultsStore(keep_home / "results").writer(f"harmbench run -m {EVIL} -t 'a*'")
 
     def record(which, result, shade=None):
         if result.scores is not None:
             pictures = None if shade is None else slices(shade)
             result = CellStore(keep_home / "cells").save(which, result, None, pictures)
-        recorder.record(which, result, f"report-{which.key}")
+        writer.append(which, result)
 
     for task in ("a", "a/../b"):
         for index, (label, gain) in enumerate(GAINS.items()):
@@ -111,7 +111,7 @@ def store(keep_home):
     # Nobody has a number on this one.
     alone = cell("lonely", "z", cohort="empty", cohort_key="e", kind="real")
     record(alone, CellResult(status=Status.DIVERGED, reason="loss above 1e9"))
-    recorder.close(failed=False)
+    writer.close()
     return keep_home
 
 
@@ -311,14 +311,14 @@ def test_an_older_report_is_replaced_and_anything_else_is_not(site, store, tmp_p
 
 
 def test_a_large_board_is_cut_on_the_front_page_and_whole_on_its_own(store, tmp_path):
-    recorder = MlflowRecorder(store, "harmbench run")
+    writer = ResultsStore(store / "results").writer("harmbench run")
     for index in range(130):
         which = cell(f"method-with-a-long-name-{index}", "t0", cohort="large", cohort_key="l")
-        recorder.record(which, scored(psnr=BASE + index), f"large-{index}")
+        writer.append(which, scored(psnr=BASE + index))
     for task in range(1, 45):
         which = cell("method-with-a-long-name-0", f"t{task}", cohort="large", cohort_key="l")
-        recorder.record(which, scored(psnr=BASE), f"large-t{task}")
-    recorder.close(failed=False)
+        writer.append(which, scored(psnr=BASE))
+    writer.close()
     written = write_report(tmp_path / "report", store, Registry.discover(), Silent())
     assert written.size < 1_000_000
     front, whole = (
@@ -373,9 +373,9 @@ def test_files_of_like_names_are_kept_apart():
 def test_published_numbers_are_separate_from_ours(tmp_path, monkeypatch):
     home = tmp_path / "home"
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    recorder = MlflowRecorder(home, "harmbench run")
-    recorder.record(cell("blindharmony", "sim-exp"), scored(psnr=BASE), "once")
-    recorder.close(failed=False)
+    writer = ResultsStore(home / "results").writer("harmbench run")
+    writer.append(cell("blindharmony", "sim-exp"), scored(psnr=BASE))
+    writer.close()
     write_report(tmp_path / "report", home, Registry.discover(), Silent(), lambda runs: {})
     pages = [path.read_text() for path in (tmp_path / "report").glob("*/index.html")]
     (page,) = [page for page in pages if "as published" in page]

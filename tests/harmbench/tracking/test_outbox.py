@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -15,8 +16,8 @@ import pytest
 from harmbench.contracts.cell import Cell, CellResult, Status
 from harmbench.statistics.estimate import Estimate
 from harmbench.store.stores import CellStore
+from harmbench.tracking.connection import connect, search
 from harmbench.tracking.outbox import Outbox
-from harmbench.tracking.reader import runs
 from harmbench.tracking.recorder import MlflowRecorder
 
 # MLflow's imports raise deprecation warnings.
@@ -57,13 +58,14 @@ def home(tmp_path, monkeypatch, home_with_store):
     return home_with_store(tmp_path)
 
 
-def outbox(home, messages=None):
-    return Outbox(home, MlflowRecorder(home, "test"), ([] if messages is None else messages).append)
+def outbox(home, messages=None, command="test"):
+    on_delay = ([] if messages is None else messages).append
+    return Outbox(home, MlflowRecorder(home, command), on_delay)
 
 
 def recorded(home):
-    table = runs(home)
-    return [] if table.empty else sorted(zip(table["task"], table["status"], strict=True))
+    runs = search(*connect(home), "tags.role = 'cell'")
+    return sorted((run.data.tags["task"], run.data.tags["status"]) for run in runs)
 
 
 def test_sent_records_leave_the_outbox(home):
@@ -88,19 +90,22 @@ def test_unsent_records_are_kept_and_sent_once(home, monkeypatch):
     assert "kept" in messages[0]
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     for _ in range(2):
-        later = outbox(home)
+        later = outbox(home, command="harmbench sync")
         later.send_all()
         assert later.waiting() == 0
         assert recorded(home) == [("domain1", "done"), ("domain2", "failed")]
+    (run,) = search(*connect(home), "tags.task = 'domain1'")
+    # Of the invocation that recorded the cell, not of the one that sent the record.
+    assert run.data.tags["mlflow.source.name"] == "test"
 
 
 def test_a_failure_that_was_sent_and_not_crossed_out_is_not_sent_twice(home):
     recorder = MlflowRecorder(home, "test")
-    failed = CellResult(status=Status.FAILED, reason="no luck")
-    recorder.record(cell("b"), failed, "entry-1")
-    recorder.record(cell("b"), failed, "entry-1")
+    failed = CellResult(status=Status.FAILED, reason="no luck", record="1")
+    recorder.record(cell("b"), failed, "test")
+    recorder.record(cell("b"), failed, "test")
     assert recorder.recorded == 1
-    recorder.record(cell("b"), failed, "entry-2")  # tried again, and failed again
+    recorder.record(cell("b"), replace(failed, record="2"), "test")  # tried again
     assert recorder.recorded == 2
 
 

@@ -1,0 +1,52 @@
+"""Columns of the table of results."""
+
+from __future__ import annotations
+
+# Numeric facts of a cell.
+FACTS = (
+    "fit_seconds",
+    "fit_slices_per_second",
+    "fit_peak_memory_mib",
+    "harmonize_seconds_per_scan",
+    "cell_seconds",
+    "gpu_peak_memory_mib",
+    "gpu_utilization_percent",
+    "n_parameters",
+    "test_subjects",
+    "test_scans",
+)
+# Columns that identify a cell.
+AXES = (
+    "method",
+    "label",
+    "task",
+    "cohort",
+    "cohort_key",
+    "kind",
+    "preset",
+    "split",
+    "seed",
+    "fold",
+    "control",
+)
+# Axes that are whole numbers.
+NUMBERS = ("seed", "fold")
+# Columns of texts.
+TEXTS = (
+    *(axis for axis in AXES if axis not in NUMBERS),
+    "family",
+    "group",
+    "cell",
+    "measured",
+    "fit",
+    "status",
+    "reason",
+    "device",
+    "lower_is_better",
+    "headline",
+    "normalization",
+    "question",
+)
+# Facts that are tables: `bounds` by title and metric, `flags` by scan, declared versions by metric,
+# and versions of libraries.
+TABLES = ("bounds", "flags", "metric_versions", "environment")
