@@ -14,6 +14,7 @@ from harmbench.cli.options import (
     device_option,
     discover,
     dry_run_option,
+    folds_option,
     plugin_option,
     preset_option,
     seeds_option,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @cohort_options
 @preset_option
 @split_option("tuning")
+@folds_option
 @seeds_option
 @device_option
 @set_option
@@ -65,6 +67,7 @@ def ablate(
     cohort: CohortRequest,
     preset: str,
     split: str,
+    folds: int | None,
     seeds: tuple[int, ...],
     device: str,
     assignments: tuple[str, ...],
@@ -104,6 +107,7 @@ def ablate(
         cohort=cohort,
         preset=preset,
         split=split,
+        folds=folds or 0,
         seeds=seeds,
         assignments=assignments,
     )
@@ -141,7 +145,7 @@ def _print_csv(results: Sequence[AblationTable], ablation: AblationRequest, plan
         cohort_key=plan.cohort.key,
         kind=plan.cohort.kind,
         preset=ablation.request.preset,
-        split=ablation.request.split,
+        split=ablation.request.split_title,
         seeds=" ".join(map(str, ablation.request.seeds)),
         published_source="" if ablation.published is None else ablation.published.source,
     )

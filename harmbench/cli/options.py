@@ -206,6 +206,13 @@ def split_option(default: str) -> Callable[[F], F]:
     )
 
 
+folds_option = click.option(
+    "--folds",
+    type=click.IntRange(min=2),
+    metavar="K",
+    help="Cross-validation with K folds: every subject is scored once, by a fit on the subjects "
+    "of the other folds.",
+)
 seeds_option = click.option(
     "--seed",
     "seeds",

@@ -14,6 +14,7 @@ from harmbench.cli.options import (
     collected,
     discover,
     dry_run_option,
+    folds_option,
     method_option,
     plugin_option,
     preset_option,
@@ -30,13 +31,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class CellsChoice:
-    """The options that select cells: methods, tasks, preset, split, seeds and settings."""
+    """The options that select cells: methods, tasks, preset, split or folds, seeds, settings."""
 
     methods: tuple[str, ...]
     tasks: tuple[str, ...]
     everything: bool
     preset: str
     split: str
+    folds: int | None
     seeds: tuple[int, ...]
     assignments: tuple[str, ...]
 
@@ -78,6 +80,7 @@ _cells_options = collected(
     click.option("--all", "everything", is_flag=True, help="All methods on all tasks."),
     preset_option,
     split_option("test"),
+    folds_option,
     seeds_option,
     set_option,
 )
@@ -111,13 +114,15 @@ def run(
     harmbench run --method blindharmony --task domain3
     harmbench run -m identity -m histogram -t 'sim-*' --seed 0 --seed 1
     harmbench run --all --dry-run
+    harmbench run -m 'blind*' -t 'sim-*' --folds 5
     harmbench run --suite paper --cohort oasis3:/data/OASIS3 --executor slurm --partition gpu
     harmbench run -m '*' -t 'site-*' --cohort bids:/data/study --recipe study.toml
     harmbench run -m blindharmony -t sim-exp --set blindharmony.alpha=0
 
-    A cell is one method on one task with one seed. Cells that share a fit share its cost.
-    Results computed before are taken from the store. After an interruption, run the same
-    command again, or `harmbench resume`. Each cell writes a log to $HARMBENCH_HOME/runs.
+    A cell is one method on one task with one seed (and, with --folds, in one fold). Cells that
+    share a fit share its cost. Results computed before are taken from the store. After an
+    interruption, run the same command again, or `harmbench resume`. Each cell writes a log to
+    $HARMBENCH_HOME/runs.
 
     Exit code 0 if all cells are done, cached or skipped, 1 if a cell failed or diverged, 2 for
     a usage error.
@@ -137,6 +142,7 @@ def run(
         cohort=cohort,
         preset=choice.preset,
         split=choice.split,
+        folds=choice.folds or 0,
         seeds=choice.seeds,
         assignments=choice.assignments,
     )

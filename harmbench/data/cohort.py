@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 import tempfile
@@ -47,6 +48,8 @@ class Cohort:
         Further facts reported by its source, as JSON types.
     table
         One row for every scan, with the columns of `ScanRecord`.
+    split, fold
+        Of the table's test subjects: as in `Cell`.
     """
 
     def __init__(self, directory: Path, name: str | None = None, *, code: str = "") -> None:
@@ -66,6 +69,8 @@ class Cohort:
         self.table = pd.DataFrame(
             [asdict(ScanRecord.from_json(scan)) for scan in description["scans"]]
         )
+        self.split = "test"
+        self.fold = 0
 
     @classmethod
     def open(cls, source: CohortSource, grid: Grid, home: Path, progress: Progress) -> Self:
@@ -103,6 +108,12 @@ class Cohort:
         """Where the prepared cohort of a source lies, or will lie."""
         key = digest(source.key(grid, home), code_version(type(source)))
         return home / "cohorts" / f"{source.name}-{grid.name}-{key}"
+
+    def with_splits(self, table: pd.DataFrame, split: str, fold: int = 0) -> Self:
+        """Return the cohort with another table, whose test subjects are of a split or a fold."""
+        cohort = copy.copy(self)
+        cohort.table, cohort.split, cohort.fold = table, split, fold
+        return cohort
 
     def scans(self, domain: str, split: str | None = None, *, labelled: bool = False) -> ScanSet:
         """Return the scans of a domain, of one split or of all; if asked, those with labels."""

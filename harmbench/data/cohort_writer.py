@@ -42,6 +42,8 @@ class ScanRecord:
         it is paired with none, or with whichever scan of the subject comes first.
     gap_days
         Days between the two, where they are known.
+    age
+        Age of the subject at the scan in years, or None.
     details
         What was done to the scan and what was measured, as JSON types.
     """
@@ -57,6 +59,7 @@ class ScanRecord:
     label_key: str = ""
     partner: str = ""
     gap_days: int | None = None
+    age: float | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -151,7 +154,8 @@ class CohortWriter:
         facts
             What else is to be known of the cohort, as JSON types. `"repeat"` names a domain,
             neither target nor source, of second scans of target subjects on its scanner;
-            `"noise_free"` one of the target's scans of test subjects without noise.
+            `"noise_free"` one of the target's scans of subjects without noise. `"no_folds"`
+            says why cross-validation of the cohort makes no sense.
         """
         rows = [record.to_json() for record in records]
         description = {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 from harmbench.data.cohort import Cohort
 from harmbench.errors import UserError
 from harmbench.util.hashing import digest
@@ -41,6 +39,4 @@ def for_tuning(cohort: Cohort) -> Cohort:
         "test" if subject in scored else "validation" if subject in validation else "train"
         for subject in table["subject"]
     ]
-    tuning = copy.copy(cohort)
-    tuning.table = table
-    return tuning
+    return cohort.with_splits(table, "tuning")

@@ -41,10 +41,11 @@ def title(table: AblationTable, plan: Plan, request: Request) -> str:
     """Return the metric, the method, the cohort, the split and the seeds in one line."""
     metric, cohort = table.metric, plan.cohort
     unit = f" in {metric.unit}" if metric.unit else ""
+    scored = request.split_title if request.folds else f"{request.split} split"
     better = direction(higher_is_better=metric.higher_is_better)
     return (
         f"{metric.name}{unit} ({better}) of {request.methods[0]} on cohort {cohort.name} "
-        f"[{kind_of_scans(cohort.kind)}], {cohort.grid.name} preset, {request.split} split, "
+        f"[{kind_of_scans(cohort.kind)}], {cohort.grid.name} preset, {scored}, "
         f"seed {', '.join(map(str, request.seeds))}, {cohort.key[:8]}"
     )
 

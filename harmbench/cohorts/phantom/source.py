@@ -2,8 +2,8 @@
 
 Real anatomy (`harmbench.cohorts.phantom.anatomy`) is rendered as each of the scanners sees it
 (`harmbench.cohorts.phantom.render`). All scans of a subject lie in one space, so the cohort has
-exact pairs and true tissue labels. Test subjects are scanned on the target's scanner a
-second time, and their first session is also rendered without noise.
+exact pairs and true tissue labels. Each subject is scanned on the target's scanner a second
+time, and the first session is also rendered without noise.
 It is a phantom, and is called one wherever a number from it is shown.
 
 What it leaves out: vessels, ghosts and ringing, distortion and errors of registration.
@@ -52,6 +52,7 @@ VERSION = "4"
 
 _SUBJECTS, _FEWEST, _MOST = 40, 4, 10_000
 _CONFOUNDED = "confounded"
+_NO_FOLDS = "only its training subjects are confounded, and folds would mix them with the others"
 _VALIDATION = 5  # of the subjects that are not for testing, one in five
 _SUBJECTS_PER_WORKER = 3  # fewer do not pay for starting a process
 _AGE_SCATTER = 8.0  # years: how far age and scanner of a confounded cohort are mixed
@@ -130,10 +131,8 @@ class Phantom(CohortSource):
 
     def domains_of(self, subject: str) -> tuple[str, ...]:
         """Return the domains that a subject has a scan in."""
-        if is_test(subject):
+        if is_test(subject) or not self.confounded:
             return (*SCANNERS, REPEAT, NOISE_FREE)
-        if not self.confounded:
-            return tuple(SCANNERS)
         return (self.target,) if _on_target(subject) else self.sources
 
     def prepare(self, grid: Grid, home: Path, writer: CohortWriter, progress: Progress) -> None:
@@ -188,6 +187,7 @@ class Phantom(CohortSource):
             facts={
                 "repeat": REPEAT,
                 "noise_free": NOISE_FREE,
+                **({"no_folds": _NO_FOLDS} if self.confounded else {}),
                 **({"standard": list(standard)} if standard else {}),
             },
         )
@@ -215,6 +215,7 @@ class Phantom(CohortSource):
             split=split_of(subject),
             labelled=True,
             paired=len(self.domains_of(subject)) >= len(SCANNERS),
+            age=details["subject"]["age"],
             details=details,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,10 +97,20 @@ def scan_records(
             paired=scan.scan.path in paired,
             partner="" if scan.pair is None else scan.pair.partner.session,
             gap_days=None if scan.pair is None else scan.pair.gap_days,
+            age=_age(scan),
             details=_details(scan, name_of),
         )
         for scan in usable
     ]
+
+
+def _age(scan: UsableScan) -> float | None:
+    """Return the age in years of the subject's row in the listing; None if it is no number."""
+    try:
+        age = float(scan.scan.participant.get("age", ""))
+    except ValueError:
+        return None
+    return age if math.isfinite(age) else None
 
 
 def _paired_scans(usable: Sequence[UsableScan], recipe: Recipe) -> set[Path]:

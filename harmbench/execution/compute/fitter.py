@@ -128,6 +128,8 @@ class Fitter:
             "preset": fit.preset,
             "settings": canonical(fit.config),
             "seed": fit.seed,
+            "split": fit.split,
+            "fold": fit.fold,
             "grid": canonical(fit.grid),
             "domain": fit_data.target.domain,
             "subjects": sorted(set(fit_data.target.subjects)),

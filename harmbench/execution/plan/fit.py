@@ -39,6 +39,8 @@ class Fit:
     users
         The models that are built on this one. It receives no more data than they do, or a blind
         method would see the source through it.
+    split, fold
+        As of the cell; not part of the key, since the data's digest covers them.
     """
 
     name: str
@@ -53,11 +55,14 @@ class Fit:
     standard: tuple[float, ...]
     prepared: tuple[str, ...]
     users: tuple[type[Model], ...] = ()
+    split: str = "test"
+    fold: int = 0
 
     @property
     def title(self) -> str:
         """The fit in a few words."""
-        return f"fit of {self.name}, seed {self.seed}"
+        fold = f", fold {self.fold}" if self.fold else ""
+        return f"fit of {self.name}, seed {self.seed}{fold}"
 
     @property
     def fit_data(self) -> FitData:

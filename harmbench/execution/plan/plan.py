@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from harmbench.contracts.needs import Needs
 from harmbench.contracts.task import Task
 from harmbench.contracts.task_data import TaskData
 from harmbench.data.cohort import Cohort
+from harmbench.data.folds import for_fold
 from harmbench.data.scans import Grid
 from harmbench.data.tuning import for_tuning
 from harmbench.errors import SharedSubjectsError, one_line
@@ -101,7 +103,15 @@ class PlannedCell:
 
 @dataclass(frozen=True)
 class Plan:
-    """All cells of a request, in the order in which they are computed."""
+    """All cells of a request, in the order in which they are computed.
+
+    Attributes
+    ----------
+    cells, metrics
+        The cells, and the metrics that score them.
+    cohort
+        The cohort with the splits of the request; its own splits if there are folds.
+    """
 
     cells: tuple[PlannedCell, ...]
     metrics: tuple[Metric, ...]
@@ -111,21 +121,23 @@ class Plan:
 def make_plan(registry: Registry, selection: Selection, home: Path, progress: Progress) -> Plan:
     """Open the cohort, preparing it if necessary, and plan every cell.
 
-    Cells are ordered task by task within a seed, with methods in the order given and each
+    Cells are ordered task by task within a seed and fold, with methods in the order given and each
     before its ablations, so that the first use of a fit comes before the cells that share it.
     """
+    request = selection.request
     cohort = Cohort.open(selection.source, selection.grid, home, progress)
-    if selection.request.split == "tuning":
+    if request.split == "tuning":
         cohort = for_tuning(cohort)
+    folds = range(1, request.folds + 1)
+    views = [for_fold(cohort, fold, request.folds) for fold in folds] or [cohort]
     metrics = tuple(_working_metrics(registry))
     metric_keys = {metric.name: digest(code_version(type(metric))) for metric in metrics}
     planned_cells = []
-    for seed in selection.request.seeds:
-        for entry in selection.tasks.values():
-            question = ask(entry, selection, cohort, seed=seed)
-            planned_cells += [
-                _planned(question, variant, metric_keys) for variant in selection.variants
-            ]
+    for seed, view, entry in itertools.product(request.seeds, views, selection.tasks.values()):
+        question = ask(entry, selection, view, seed=seed)
+        planned_cells += [
+            _planned(question, variant, metric_keys) for variant in selection.variants
+        ]
     return Plan(tuple(planned_cells), metrics, cohort)
 
 

@@ -28,7 +28,7 @@ _HARMONIZING = "harmbench.execution.compute.apply"
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """One task on one cohort with one seed.
+    """One task on one cohort, in one split or fold, with one seed.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class Question:
             "question",
             self.task_name,
             getattr(self.task, "version", ""),
-            self.selection.request.split,
+            self.cohort.split,
             [scans.digest for scans in self._scan_sets],
             {title: [fit.definition, fit.config] for title, fit in fits.items()},
             self.skip,
@@ -143,7 +143,8 @@ class Question:
             cohort=self.cohort.name,
             seed=self.seed,
             preset=self.selection.request.preset,
-            split=self.selection.request.split,
+            split=self.cohort.split,
+            fold=self.cohort.fold,
             family=str(getattr(self.task, "family", Family.OTHER)),
             group=getattr(self.task, "group", "") or self.task_name,
             kind=self.cohort.kind,
@@ -243,6 +244,8 @@ def _fit(
         seed=seed,
         grid=selection.grid,
         data=data,
+        split=cohort.split,
+        fold=cohort.fold,
         data_code=cohort.code,
         normalization=cohort.normalization,
         standard=tuple(cohort.facts.get("standard", ())),

@@ -22,6 +22,8 @@ class Request:
         `"quick"` or `"paper"`, and the base seeds.
     split
         `"test"`, or `"tuning"` to score validation subjects (`harmbench.data.tuning`).
+    folds
+        Number of folds of the cross-validation (`harmbench.data.folds`); 0 for none.
     assignments
         Texts `name.field=value`; the name is that of a method or of a task's instrument.
     ablations
@@ -33,6 +35,12 @@ class Request:
     cohort: CohortRequest = field(default_factory=CohortRequest)
     preset: str = "quick"
     split: str = "test"
+    folds: int = 0
     seeds: Sequence[int] = (0,)
     assignments: Sequence[str] = ()
     ablations: bool = False
+
+    @property
+    def split_title(self) -> str:
+        """Split of the cells, as in `Cell`: `"test"`, `"tuning"` or `"5 folds"`."""
+        return f"{self.folds} folds" if self.folds else self.split

@@ -108,6 +108,11 @@ def select(registry: Registry, request: Request) -> Selection:
     if request.preset not in GRIDS:
         raise UserError.unknown("preset", request.preset, GRIDS)
     grid = GRIDS[request.preset]
+    if request.folds and request.split != "test":
+        raise UserError(
+            f"--folds {request.folds} tests every subject, and --split {request.split} leaves "
+            "test subjects out: use --split test with --folds"
+        )
     # Names before data: a typing error is reported at once, whatever the state of the data.
     method_entries = registry.entries("methods")
     names = matching("method", request.methods, method_entries)

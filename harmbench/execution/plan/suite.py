@@ -30,6 +30,7 @@ class Suite(Table):
     n4: bool = False
     preset: str = ""
     split: str = ""
+    folds: int = 0
     seeds: Numbers = ()
     set: Texts = ()
 
@@ -52,8 +53,8 @@ def read_suite(name: str) -> dict[str, Any]:
     -------
     dict
         Any of `methods`, `tasks`, `seeds` and `set` (tuples), and `cohort`, `recipe`,
-        `normalize`, `brain_extraction`, `no_brain_mask`, `n4`, `preset` and `split`; a
-        recipe's path is relative to the file's folder.
+        `normalize`, `brain_extraction`, `no_brain_mask`, `n4`, `preset`, `split` and
+        `folds`; a recipe's path is relative to the file's folder.
 
     Raises
     ------

@@ -152,9 +152,12 @@ def forecast(
 ) -> Forecast:
     """Forecast a run; a cohort that is not prepared stays unprepared."""
     if not selection.is_prepared(home):
+        request = selection.request
+        folds = [f", fold {fold}" for fold in range(1, request.folds + 1)] or [""]
         cells = [
-            ForecastJob(title=f"{variant.label} on {task}, seed {seed}")
-            for seed in selection.request.seeds
+            ForecastJob(title=f"{variant.label} on {task}, seed {seed}{fold}")
+            for seed in request.seeds
+            for fold in folds
             for task in selection.tasks
             for variant in selection.variants
         ]

@@ -126,3 +126,36 @@ def test_tuning_is_another_question_on_validation_subjects(registry, tmp_path):
     assert test.cell.cohort_key == tuning.cell.cohort_key
     assert test.cell.question != tuning.cell.question
     assert len({planned.cell.key for split in cells.values() for planned in split}) == 4
+
+
+def test_the_tasks_of_a_fold_share_fits_and_folds_do_not(registry, tmp_path):
+    request = Request(
+        methods=["identity", "curved"],
+        tasks=["sim-exp", "sim-log", "domain1"],
+        cohort=CohortRequest("tiny"),
+        folds=3,
+    )
+    cells = make_plan(registry, select(registry, request), tmp_path, Silent()).cells
+    assert [each.cell.fold for each in cells] == [1] * 6 + [2] * 6 + [3] * 6
+    assert {each.cell.split for each in cells} == {"3 folds"}
+    assert len({each.cell.key for each in cells}) == 18
+    assert len({each.cell.question for each in cells}) == 9
+    fits = {
+        fold: {each.fit.key: each.fit for each in cells if each.fit and each.cell.fold == fold}
+        for fold in (1, 2, 3)
+    }
+    # The simulated shifts fit on one half of the subjects, and so does domain1.
+    assert [len(by_key) for by_key in fits.values()] == [1, 1, 1]
+    assert len(set.union(*(set(by_key) for by_key in fits.values()))) == 3
+    assert [fit.title for fit in fits[2].values()] == ["fit of curved, seed 0, fold 2"]
+    tested = [subject for each in cells[::6] for subject in each.data.test.subjects]
+    assert sorted(tested) == [f"p{i}" for i in range(6)]
+    for each in cells:
+        if each.fit is not None:
+            assert not {*each.data.test.subjects} & {*each.fit.fit_data.target.subjects}
+
+
+def test_folds_and_tuning_exclude_each_other(registry):
+    request = dataclasses.replace(ASKED, folds=2, split="tuning")
+    with pytest.raises(UserError, match="--folds 2 tests every subject, and --split tuning leaves"):
+        select(registry, request)
