@@ -39,9 +39,12 @@ def data() -> None:
 @data.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
     help="TOML file to write; by default the draft is printed.",
-)  # fmt: skip
+)
 def recipe(path: Path, output: Path | None) -> None:
     """Find the scanners of the BIDS folder PATH, and draft a recipe.
 
@@ -103,13 +106,20 @@ def prepare(
 @cohort_options
 @preset_option
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
     help="Contact sheet to write: PNG, PDF or SVG.",
-)  # fmt: skip
+)
 @click.option(
-    "--scans", "most", type=click.IntRange(min=1), default=60, show_default=True,
+    "--scans",
+    "most",
+    type=click.IntRange(min=1),
+    default=60,
+    show_default=True,
     help="Scans on the contact sheet at most.",
-)  # fmt: skip
+)
 @plugin_option
 def show(
     cohort: CohortRequest,

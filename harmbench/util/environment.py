@@ -11,8 +11,16 @@ import torch
 
 # Libraries that compute: another version may change the last digits of a number.
 _LIBRARIES = (
-    "torch", "numpy", "scipy", "scikit-image", "monai", "nflows", "SimpleITK", "nibabel", "pandas",
-)  # fmt: skip
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "monai",
+    "nflows",
+    "SimpleITK",
+    "nibabel",
+    "pandas",
+)
 
 
 def environment(device: torch.device) -> dict[str, str]:

@@ -40,8 +40,9 @@ class Maps(PaperFigure):
         for n in context.progress.track(range(len(test)), "maps"):
             scan = test.load([n])
             scan_map = method.maps(scan.to(method.device))[0]
-            harmonized = scan_map(scan.images[0].to(method.device), scan.masks[0].to(method.device),
-                       method.cosines).cpu()  # fmt: skip
+            harmonized = scan_map(
+                scan.images[0].to(method.device), scan.masks[0].to(method.device), method.cosines
+            ).cpu()
             maps_of_scans.append(scan_map)
             change.append(float((harmonized - scan.images[0]).square().mean()))
         order = np.argsort(change, kind="stable")
@@ -49,11 +50,18 @@ class Maps(PaperFigure):
         figure = Figure(figsize=(15.0, 3.1 * len(rows) + 1.0))
         FigureCanvasAgg(figure)
         grid = figure.subplots(
-            len(rows), 5, squeeze=False, gridspec_kw={
-                "left": 0.1, "right": 0.94, "bottom": 0.55 / figure.get_figheight(),
-                "top": 1 - 0.95 / figure.get_figheight(), "wspace": 0.4, "hspace": 0.25,
+            len(rows),
+            5,
+            squeeze=False,
+            gridspec_kw={
+                "left": 0.1,
+                "right": 0.94,
+                "bottom": 0.55 / figure.get_figheight(),
+                "top": 1 - 0.95 / figure.get_figheight(),
+                "wspace": 0.4,
+                "hspace": 0.25,
             },
-        )  # fmt: skip
+        )
         for axes, n in zip(grid, rows, strict=True):
             self._row(axes, context, method, maps_of_scans[n], int(n))
         for axis, title in zip(

@@ -124,6 +124,18 @@ class Samples(PaperFigure):
         return f"; {float(bits):.2f} bits/dim on {len(x)} validation slices"
 
 
+def _flat(image: Tensor, brain: Mask, config: Any) -> Mask:
+    """Return the mask of the pixels without edges in one slice `(H, W)` of a brain."""
+    masks = non_edge_mask(
+        image[None],
+        torch.from_numpy(brain)[None],
+        quantile=config.mask_quantile,
+        threshold=config.mask_threshold,
+    )
+    flat: Mask = masks[0].any(dim=0).numpy()
+    return flat & brain
+
+
 def _around(brain: Mask) -> tuple[slice, slice]:
     """Return the part of a slice that holds the brain, with a few pixels around it."""
     sides = []
@@ -238,16 +250,7 @@ class Terms(PaperFigure):
         within = brain[middle]
         x_s, x_t = source[middle].numpy(), target[middle].numpy()
         window = _around(within)
-        flat_s, flat_t = (
-            non_edge_mask(
-                x[middle][None],
-                torch.from_numpy(within)[None],
-                quantile=config.mask_quantile,
-                threshold=config.mask_threshold,
-            )[0].any(dim=0).numpy()
-            & within
-            for x in (source, target)
-        )  # fmt: skip
+        flat_s, flat_t = (_flat(x[middle], within, config) for x in (source, target))
         for axis, image in zip(axes, (x_s, x_t, flat_s, flat_t), strict=False):
             _show(axis, image[window])
         kinds = np.where(within, 1 + flat_s + 2 * flat_t.astype(int), 0)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import ROOT
+from helpers import ROOT, words
 
 EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/pyproject.toml"))
 METHODS = {
@@ -42,12 +42,15 @@ def site(tmp_path_factory):
     ]
     subprocess.run(
         [
-            sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index",
-            "--no-build-isolation", "--disable-pip-version-check", "--target", folder / "site",
+            sys.executable,
+            *words("-m pip install --quiet --no-deps --no-index --no-build-isolation"),
+            *words("--disable-pip-version-check"),
+            "--target",
+            folder / "site",
             *copies,
         ],
         check=True,
-    )  # fmt: skip
+    )
     return folder / "site"
 
 
@@ -85,13 +88,15 @@ def recorded(command):
     """The leaderboard of all methods of the examples, on blobs that are there in a moment."""
     methods = [name for names in METHODS.values() for name in sorted(names)]
     command(
-        "run", "--plugin", ROOT / "tests" / "plugins" / "tiny_cohort.py", "--cohort", "tiny:14",
-        "-t", "domain1", "-m", "identity", "-m", "blindharmony",
+        "run",
+        "--plugin",
+        ROOT / "tests" / "plugins" / "tiny_cohort.py",
+        *words("--cohort tiny:14 -t domain1 -m identity -m blindharmony"),
         *(part for name in methods for part in ("-m", name)),
         *settings("blindharmony", FLOW | {"iterations": 1}),
         *settings("harmonizing-flows", SMALL),
         *settings("harmonizing-flows-domain", SMALL | {"domain_steps": 1}),
-    )  # fmt: skip
+    )
     return list(csv.DictReader(io.StringIO(command("leaderboard", "--format", "csv"))))
 
 

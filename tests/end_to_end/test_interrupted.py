@@ -12,17 +12,16 @@ import time
 import pandas as pd
 import pytest
 
-from helpers import PLUGINS
+from helpers import PLUGINS, words
 
 MATRIX = (
-    "run", "-m", "identity", "-m", "counts", "-m", "learns", "-m", "built", "-m", "histogram",
-    "-t", "domain1", "-t", "sim-exp", "-t", "sim-bias", "-t", "site-elsewhere",
-    "--cohort", "tiny", "--device", "cpu",
+    *words("run -m identity -m counts -m learns -m built -m histogram -t domain1 -t sim-exp"),
+    *words("-t sim-bias -t site-elsewhere --cohort tiny --device cpu"),
     *(
         f"--plugin={PLUGINS / name}"
         for name in ("tiny_cohort.py", "odd_methods.py", "built_methods.py", "sample_plugin.py")
     ),
-)  # fmt: skip
+)
 CELLS = 20
 
 
@@ -50,8 +49,10 @@ def children(process):
     """Return the process ids of a process's workers."""
     result = subprocess.run(
         ["pgrep", "-P", str(process.pid), "-f", "harmbench.execution.schedule.worker"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return [int(line) for line in result.stdout.split()]
 
 

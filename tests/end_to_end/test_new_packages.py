@@ -51,8 +51,9 @@ def test_a_method_from_nothing_to_its_results(command, inside, install, tmp_path
     }
     assert numbers["my-method"] > numbers["identity"] + 3
 
-    tested = python("pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path / "my-method",
-                    PYTHONPATH=site)  # fmt: skip
+    tested = python(
+        "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path / "my-method", PYTHONPATH=site
+    )
     assert tested.returncode == 0, tested.stdout
     assert re.search(r"16 passed, 2 skipped|17 passed, 1 skipped", tested.stdout)
 

@@ -30,8 +30,13 @@ SIDECARS = {
     "domain4": ("TrioTim", 3, 35248),
 }
 # Days of the sessions of each subject; the second and third are seen on all scanners.
-DAYS = {"target": (0, 400), "domain1": (90,), "domain2": (380,), "domain3": (1200,),
-        "domain4": (410,)}  # fmt: skip
+DAYS = {
+    "target": (0, 400),
+    "domain1": (90,),
+    "domain2": (380,),
+    "domain3": (1200,),
+    "domain4": (410,),
+}
 SUBJECTS = ("OAS30001", "OAS30002", "OAS30003")
 
 
@@ -50,8 +55,12 @@ def write(root: Path, subject: str, day: int, image: np.ndarray, domain: str, ru
     affine = pose(domain) @ grid_affine(WHOLE)
     nib.save(nib.Nifti1Image((image * 60000).astype(np.int16), affine), path)
     model, tesla, serial = SIDECARS[domain]
-    fields = {"Manufacturer": "Siemens", "ManufacturersModelName": model,
-              "MagneticFieldStrength": tesla, "DeviceSerialNumber": serial}  # fmt: skip
+    fields = {
+        "Manufacturer": "Siemens",
+        "ManufacturersModelName": model,
+        "MagneticFieldStrength": tesla,
+        "DeviceSerialNumber": serial,
+    }
     path.with_name(f"{stem}.json").write_text(json.dumps(fields))
     return path
 
@@ -83,8 +92,9 @@ def test_domains_run_by_the_same_commands_as_the_phantom(command, oasis3) -> Non
     root, home = oasis3
     cohort = ("--cohort", f"oasis3:{root}")
     tasks = [part for n in range(1, 5) for part in ("-t", f"domain{n}")]
-    done = command("run", "-m", "identity", "-m", "histogram", *tasks, *cohort,
-                   HARMBENCH_HOME=str(home))  # fmt: skip
+    done = command(
+        "run", "-m", "identity", "-m", "histogram", *tasks, *cohort, HARMBENCH_HOME=str(home)
+    )
     assert done.returncode == 0, done.stderr
     assert "8 cells: 8 done" in done.stdout
     lone = "sub-OAS30003/ses-d2000/anat/sub-OAS30003_ses-d2000_run-01_T1w.nii.gz"

@@ -36,8 +36,10 @@ def wheel(tmp_path_factory):
     options = ("--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check")
     done = subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--quiet", *options, "-w", folder, source],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     (path,) = folder.glob("harmbench-*.whl")
     with zipfile.ZipFile(path) as archive:

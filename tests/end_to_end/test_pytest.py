@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from helpers import PLUGINS
+from helpers import PLUGINS, words
 
 TESTS = """
 from harmbench.testing import parametrize_with_checks
@@ -33,11 +33,18 @@ def run(tmp_path, *arguments):
     # By hand, as it is not known whether the entry point was installed since it was added.
     plugin = ("-p", "no:harmbench", "-p", "harmbench.testing.plugin")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", *plugin,
-         *arguments],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
+        [
+            sys.executable,
+            *words("-m pytest -q -rA -p no:cacheprovider"),
+            *plugin,
+            *arguments,
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, "PYTHONPATH": str(PLUGINS), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
 
 
 def test_checks_are_tests(tmp_path):

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from helpers import PLUGINS
+from helpers import PLUGINS, words
 
 NEEDED = ("slurmctld", "slurmd", "munged", "sbatch")
 
@@ -90,10 +90,13 @@ def cluster(tmp_path_factory):
         "PATH": f"{os.environ['PATH']}:/usr/sbin",
     }
     munge = [
-        "munged", "--foreground", "--force", "--key-file", key,
-        "--socket", folder / "munge.socket", "--pid-file", folder / "munged.pid",
-        "--log-file", folder / "munged.log", "--seed-file", folder / "seed",
-    ]  # fmt: skip
+        *words("munged --foreground --force"),
+        f"--key-file={key}",
+        f"--socket={folder / 'munge.socket'}",
+        f"--pid-file={folder / 'munged.pid'}",
+        f"--log-file={folder / 'munged.log'}",
+        f"--seed-file={folder / 'seed'}",
+    ]
     with contextlib.ExitStack() as stack:
         for command in (munge, ["slurmctld", "-D", "-c"], ["slurmd", "-D", "-c"]):
             daemon = subprocess.Popen(
@@ -105,9 +108,12 @@ def cluster(tmp_path_factory):
         until = time.monotonic() + 60
         while time.monotonic() < until:
             state = subprocess.run(
-                ["sinfo", "-h", "-o", "%T"], env=environment, capture_output=True, text=True,
+                ["sinfo", "-h", "-o", "%T"],
+                env=environment,
+                capture_output=True,
+                text=True,
                 check=False,
-            ).stdout.split()  # fmt: skip
+            ).stdout.split()
             if state and set(state) == {"idle"}:
                 break
             time.sleep(0.5)
@@ -119,9 +125,12 @@ def cluster(tmp_path_factory):
 def arguments(*methods, task="domain1"):
     plugins = [f"--plugin={PLUGINS / name}" for name in ("tiny_cohort.py", "odd_methods.py")]
     return (
-        "run", *(f"--method={name}" for name in methods), "--task", task, "--cohort", "tiny",
-        "--executor", "slurm", "--gpus", "0", "--cpus", "1", "--partition", "low", *plugins,
-    )  # fmt: skip
+        "run",
+        *(f"--method={name}" for name in methods),
+        f"--task={task}",
+        *words("--cohort tiny --executor slurm --gpus 0 --cpus 1 --partition low"),
+        *plugins,
+    )
 
 
 def test_a_matrix_runs_as_job_arrays(cluster, command, tmp_path):

@@ -69,14 +69,20 @@ def test_parameters_are_those_of_the_layers(preset):
     config = PRESETS[preset]
     w, d = config.width, config.discriminator_width
     generator = (
-        n_convolution(1, 2 * w, 3) + n_convolution(2 * w, 4 * w, 3)
+        n_convolution(1, 2 * w, 3)
+        + n_convolution(2 * w, 4 * w, 3)
         + config.blocks * 2 * n_convolution(4 * w, 4 * w, 3)
-        + n_convolution(4 * w, 2 * w, 3) + n_convolution(2 * w, w, 3) + n_convolution(w, 1, 7)
-    )  # fmt: skip
+        + n_convolution(4 * w, 2 * w, 3)
+        + n_convolution(2 * w, w, 3)
+        + n_convolution(w, 1, 7)
+    )
     discriminator = (
-        n_convolution(1, d, 4) + n_convolution(d, 2 * d, 4) + n_convolution(2 * d, 4 * d, 4)
-        + n_convolution(4 * d, 8 * d, 4) + n_convolution(8 * d, 1, 4)
-    )  # fmt: skip
+        n_convolution(1, d, 4)
+        + n_convolution(d, 2 * d, 4)
+        + n_convolution(2 * d, 4 * d, 4)
+        + n_convolution(4 * d, 8 * d, 4)
+        + n_convolution(8 * d, 1, 4)
+    )
     assert n_parameters(Generator(w, config.blocks, False)) == generator
     assert n_parameters(Discriminator(d)) == discriminator
     if preset == "paper":
@@ -218,9 +224,11 @@ def test_losses_are_the_papers(small_cohort):
     torch.testing.assert_close(result["loss"], adversarial + 10 * cycle + 5 * identity)
     judged = game.discriminators_loss(x, y)  # the pools are empty: these very images
     expected = (
-        (game.of_target(b) - 1).square().mean() + game.of_target(fake_b).square().mean()
-        + (game.of_source(a) - 1).square().mean() + game.of_source(fake_a).square().mean()
-    )  # fmt: skip
+        (game.of_target(b) - 1).square().mean()
+        + game.of_target(fake_b).square().mean()
+        + (game.of_source(a) - 1).square().mean()
+        + game.of_source(fake_a).square().mean()
+    )
     torch.testing.assert_close(judged, expected / 2)
     judged.backward()
     assert all(tensor.grad is None for tensor in game.to_target.parameters())

@@ -58,10 +58,18 @@ def test_parameters_are_those_of_the_layers(preset):
     config = PRESETS[preset]
     a, b, c, d, e = (config.width * 2**level for level in range(5))
     expected = (
-        n_block(1, a) + n_block(a, b) + n_block(b, c) + n_block(c, d) + n_block(d, e)
-        + n_block(e + d, d) + n_block(d + c, c) + n_block(c + b, b) + n_block(b + a, a)
-        + n_convolution(a, 1, 1) + 1
-    )  # fmt: skip
+        n_block(1, a)
+        + n_block(a, b)
+        + n_block(b, c)
+        + n_block(c, d)
+        + n_block(d, e)
+        + n_block(e + d, d)
+        + n_block(d + c, c)
+        + n_block(c + b, b)
+        + n_block(b + a, a)
+        + n_convolution(a, 1, 1)
+        + 1
+    )
     network = UNet(config.levels, config.width)
     assert sum(tensor.numel() for tensor in network.parameters()) == expected
     if preset == "paper":

@@ -282,13 +282,32 @@ class ExcusedInVain(Sound):
 
 
 BROKEN = (
-    WrongPreset, NestedConfig, MisspeltAblation, CannotBeFitted, AsksForTheSource,
-    ReadsTheSourceFromTheDisk, AsksForLabels, IsNeverFitted, Raises, DropsASlice, ReturnsDoubles,
-    ReturnsATensor, TakesRoots, Doubles, WritesIntoItsInput, ShinesBeside, DrawsUnseeded,
-    KeepsTheTime, ReadsTestScansFromTheDisk, LooksAtItsNeighbour, ForgetsWhatItLearnt,
-    ForgetsItsGenerator, StartsAnew,
-    DividesByTheSpread, ExcusedInVain,
-)  # fmt: skip
+    WrongPreset,
+    NestedConfig,
+    MisspeltAblation,
+    CannotBeFitted,
+    AsksForTheSource,
+    ReadsTheSourceFromTheDisk,
+    AsksForLabels,
+    IsNeverFitted,
+    Raises,
+    DropsASlice,
+    ReturnsDoubles,
+    ReturnsATensor,
+    TakesRoots,
+    Doubles,
+    WritesIntoItsInput,
+    ShinesBeside,
+    DrawsUnseeded,
+    KeepsTheTime,
+    ReadsTestScansFromTheDisk,
+    LooksAtItsNeighbour,
+    ForgetsWhatItLearnt,
+    ForgetsItsGenerator,
+    StartsAnew,
+    DividesByTheSpread,
+    ExcusedInVain,
+)
 
 
 @hookimpl

@@ -264,14 +264,33 @@ class HasNoBounds(Sound):
 
 
 BROKEN = (
-    CannotBeSetUp, RefusesWithoutAReason, HasNobodyToTest, TakesPairsForGranted,
-    RefusesThePoorWithoutAReason, DrawsUnseeded, ChangesWhenRead, DrawsNoJSON, FitsOnTheTested,
-    SharesSubjects, MixesUpItsReferences,
-    RepeatsItsReferences, FitsOnTheTruthUnderOtherNames, CannotScore, HasNoSlices,
-    LosesSomebody, CountsSlicesFromOne, KnowsNothing, WritesNumbersAsText, HidesItsDirection,
-    HasAnotherHeadline, WritesIntoItsInput, ComparesWithinABatch, PraisesErrors,
-    CannotBeDrawn, HasNoBounds,
-)  # fmt: skip
+    CannotBeSetUp,
+    RefusesWithoutAReason,
+    HasNobodyToTest,
+    TakesPairsForGranted,
+    RefusesThePoorWithoutAReason,
+    DrawsUnseeded,
+    ChangesWhenRead,
+    DrawsNoJSON,
+    FitsOnTheTested,
+    SharesSubjects,
+    MixesUpItsReferences,
+    RepeatsItsReferences,
+    FitsOnTheTruthUnderOtherNames,
+    CannotScore,
+    HasNoSlices,
+    LosesSomebody,
+    CountsSlicesFromOne,
+    KnowsNothing,
+    WritesNumbersAsText,
+    HidesItsDirection,
+    HasAnotherHeadline,
+    WritesIntoItsInput,
+    ComparesWithinABatch,
+    PraisesErrors,
+    CannotBeDrawn,
+    HasNoBounds,
+)
 
 
 @hookimpl

@@ -151,8 +151,16 @@ def register_methods():
     return {
         cheat.name: cheat
         for cheat in (
-            ReadsTheFolder, RestoresLabels, ReadsTheFormula, ReplacesTheTransform, ChangesMasks,
-            ChangesImages, KeepsState, UsesTheBatch, ReadsLoadedTruth, LoadsTheTruth,
+            ReadsTheFolder,
+            RestoresLabels,
+            ReadsTheFormula,
+            ReplacesTheTransform,
+            ChangesMasks,
+            ChangesImages,
+            KeepsState,
+            UsesTheBatch,
+            ReadsLoadedTruth,
+            LoadsTheTruth,
             RendersTheTruth,
         )
-    }  # fmt: skip
+    }

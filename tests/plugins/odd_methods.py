@@ -176,7 +176,17 @@ class RunsAway(Learns):
 @hookimpl
 def register_methods():
     result = (
-        Fails, Diverges, OutOfRange, WrongShape, Peeks, Dies, Hangs, Counts, Unpaired, Paired,
-        Learns, RunsAway,
-    )  # fmt: skip
+        Fails,
+        Diverges,
+        OutOfRange,
+        WrongShape,
+        Peeks,
+        Dies,
+        Hangs,
+        Counts,
+        Unpaired,
+        Paired,
+        Learns,
+        RunsAway,
+    )
     return {method.name: method for method in result}

@@ -73,9 +73,14 @@ class Tiny(CohortSource):
                     )
                 )
         writer.finish(
-            name="tiny", key=self.key(grid, home), kind="real", target=self.target,
-            sources=self.sources, records=records, left_out={},
-        )  # fmt: skip
+            name="tiny",
+            key=self.key(grid, home),
+            kind="real",
+            target=self.target,
+            sources=self.sources,
+            records=records,
+            left_out={},
+        )
 
 
 @hookimpl

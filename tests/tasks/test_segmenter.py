@@ -50,8 +50,7 @@ def test_it_segments_white_matter_of_new_subjects(data, small_cohort, one_thread
     assert torch.equal(model(middle).predicted, result.predicted[:, 3:4])
 
 
-def test_a_killed_fit_resumes_with_the_same_result(data, tmp_path, kills, assert_equal,
-                                              one_thread):  # fmt: skip
+def test_a_killed_fit_resumes_with_the_same_result(data, tmp_path, kills, assert_equal, one_thread):
     config = dataclasses.replace(SMALL, steps=12, validate_every=5)
     whole = segmenter(data, config)
     whole.fit(data, FitProgress())

@@ -104,8 +104,9 @@ def test_changes_are_drawn_with_their_probabilities():
     assert toned.float().mean() == pytest.approx(0.6 * 0.75, abs=0.03)
     assert (curved & toned).float().mean() == pytest.approx(0.2 * 0.75, abs=0.03)
     assert (drawn.factor[drawn.factor != 1].min(), drawn.factor.max()) == (
-        pytest.approx(0.5, abs=0.01), pytest.approx(2, abs=0.01),
-    )  # fmt: skip
+        pytest.approx(0.5, abs=0.01),
+        pytest.approx(2, abs=0.01),
+    )
 
 
 def test_augmentations_keep_background_and_maximum(data):

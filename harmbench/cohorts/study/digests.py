@@ -117,6 +117,4 @@ def _input_files(scan: Scan) -> list[Path | None]:
     """Return the volume, the labels and the sidecar of a scan, its mask and other sidecars."""
     sidecar = own_sidecar(scan.path)
     masks = [] if scan.mask is None else [scan.mask]
-    return [
-        scan.path, scan.labels, sidecar if sidecar.exists() else None, *masks, *scan.inherited
-    ]  # fmt: skip
+    return [scan.path, scan.labels, sidecar if sidecar.exists() else None, *masks, *scan.inherited]

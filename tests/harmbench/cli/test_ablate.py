@@ -10,21 +10,19 @@ import pandas as pd
 import pytest
 
 from harmbench.statistics.estimate import mean_interval
-from helpers import PLUGINS
+from helpers import PLUGINS, TINY_COHORT, words
 
 # MLflow raises deprecation warnings about itself.
 pytestmark = pytest.mark.filterwarnings("default")
 
-TINY_COHORT = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny",
-        "--plugin", PLUGINS / "ablated_methods.py")  # fmt: skip
+ABLATED = (*TINY_COHORT, "--plugin", PLUGINS / "ablated_methods.py")
 
 
 def test_variants_share_a_fit_and_the_table_contains_stored_results(inside, tmp_path, monkeypatch):
     log = tmp_path / "fits"
     monkeypatch.setenv("CURVED_LOG", str(log))
     # This cohort has one validation subject, too few for an interval.
-    arguments = ("ablate", "curved", "-t", "sim-exp", "-t", "sim-gamma1.5", *TINY_COHORT,
-             "--split", "test")  # fmt: skip
+    arguments = (*words("ablate curved -t sim-exp -t sim-gamma1.5 --split test"), *ABLATED)
     code, out, err = inside(*arguments, "--format", "csv")
     assert code == 0
     assert "8 cells: 8 done; " in err
@@ -41,8 +39,12 @@ def test_variants_share_a_fit_and_the_table_contains_stored_results(inside, tmp_
             cell["estimates"]["psnr"],
             scores.groupby("subject")["value"].mean(),
         )
-    labels = {"Baseline": "curved", "power = 1": "curved[power=1]",
-              "lift = 0.1": "curved[lift=0.1]", "identity": "identity"}  # fmt: skip
+    labels = {
+        "Baseline": "curved",
+        "power = 1": "curved[power=1]",
+        "lift = 0.1": "curved[lift=0.1]",
+        "identity": "identity",
+    }
     rows = list(csv.DictReader(io.StringIO(out)))
     assert len(rows) == 8
     for row in rows:
@@ -56,8 +58,9 @@ def test_variants_share_a_fit_and_the_table_contains_stored_results(inside, tmp_
             assert float(row["difference"]) == pytest.approx(gap.mean())
             low = mean_interval(gap.to_numpy()).low
             assert float(row["difference_low"]) == pytest.approx(low)
-    printed = {(row["row"], row["task"]): (row["published"], row["published_difference"])
-               for row in rows}  # fmt: skip
+    printed = {
+        (row["row"], row["task"]): (row["published"], row["published_difference"]) for row in rows
+    }
     assert printed["Baseline", "sim-gamma1.5"] == ("30.2", "")
     assert printed["power = 1", "sim-gamma1.5"] == ("20.1", "-10.1")
     assert printed["lift = 0.1", "sim-gamma1.5"] == printed["identity", "sim-exp"] == ("", "")
@@ -80,7 +83,7 @@ def test_variants_share_a_fit_and_the_table_contains_stored_results(inside, tmp_
 
 
 def test_validation_subjects_are_scored_by_default(inside, tmp_path):
-    code, out, _ = inside("ablate", "curved", "-t", "sim-exp", *TINY_COHORT)
+    code, out, _ = inside("ablate", "curved", "-t", "sim-exp", *ABLATED)
     assert code == 0
     assert "quick preset, tuning split" in out
     cells = [
@@ -94,19 +97,21 @@ def test_validation_subjects_are_scored_by_default(inside, tmp_path):
 
 
 def test_the_tasks_of_the_papers_table_are_run_unless_others_are_asked_for(inside):
-    code, out, _ = inside("ablate", "curved", "--dry-run", *TINY_COHORT)
+    code, out, _ = inside("ablate", "curved", "--dry-run", *ABLATED)
     assert code == 0
     titles = [line.split("to do")[1].strip() for line in out.splitlines()[1:]]
-    assert titles[:4] == ["curved on sim-gamma1.5, seed 0",
-                          "curved[power=1] on sim-gamma1.5, seed 0",
-                          "curved[lift=0.1] on sim-gamma1.5, seed 0",
-                          "identity on sim-gamma1.5, seed 0"]  # fmt: skip
+    assert titles[:4] == [
+        "curved on sim-gamma1.5, seed 0",
+        "curved[power=1] on sim-gamma1.5, seed 0",
+        "curved[lift=0.1] on sim-gamma1.5, seed 0",
+        "identity on sim-gamma1.5, seed 0",
+    ]
     assert len(titles) == 8
     assert "sim-log" in titles[4]
 
 
 def test_a_variant_that_fails_has_no_number_and_its_reason_below(inside):
-    code, table, _ = inside("ablate", "breaks", "-t", "domain1", "--metric", "ssim", *TINY_COHORT)
+    code, table, _ = inside("ablate", "breaks", "-t", "domain1", "--metric", "ssim", *ABLATED)
     assert code == 1
     line = next(line for line in table.splitlines() if line.strip().startswith("power < 0"))
     assert line.split() == ["power", "<", "0", "failed"]
@@ -115,7 +120,7 @@ def test_a_variant_that_fails_has_no_number_and_its_reason_below(inside):
 
 
 def test_a_metric_without_values_is_reported(inside):
-    code, table, _ = inside("ablate", "curved", "-t", "site-elsewhere", *TINY_COHORT)
+    code, table, _ = inside("ablate", "curved", "-t", "site-elsewhere", *ABLATED)
     assert code == 0
     assert "psnr: no cell has a number" in table
 
@@ -123,8 +128,11 @@ def test_a_metric_without_values_is_reported(inside):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["identity", "-t", "sim-exp"], "method 'identity' names no ablations; methods that do: "
-                                        "blindharmony, blindharmony-ml, blindcurve, curved"),
+        (
+            ["identity", "-t", "sim-exp"],
+            "method 'identity' names no ablations; methods that do: "
+            "blindharmony, blindharmony-ml, blindcurve, curved",
+        ),
         (["curvd"], "no method 'curvd'; did you mean 'curved'?"),
         (["curved", "--metric", "psrn"], "no metric 'psrn'; did you mean 'psnr'?"),
         (["bare"], "missing --task: 'bare'"),
@@ -132,6 +140,6 @@ def test_a_metric_without_values_is_reported(inside):
         (["mistyped"], "ablation 'no power': mistyped.power=one: expected float"),
         (["curved", "--set", "curved.lift=3"], "curved.lift must be at most 1"),
     ],
-)  # fmt: skip
+)
 def test_each_mistake_has_a_one_line_error(mistake, arguments, message):
-    assert message in mistake("ablate", *arguments, *TINY_COHORT)
+    assert message in mistake("ablate", *arguments, *ABLATED)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 from matplotlib import image
 
-from helpers import PLUGINS
+from helpers import PLUGINS, TINY_COHORT
 
-TINY_COHORT = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny",
-        "--plugin", PLUGINS / "sample_plugin.py",
-        "--plugin", PLUGINS / "odd_methods.py")  # fmt: skip
+ADDED = [f"--plugin={PLUGINS / name}" for name in ("sample_plugin.py", "odd_methods.py")]
+OPTIONS = (*TINY_COHORT, *ADDED)
 
 
 @pytest.fixture
@@ -25,20 +24,20 @@ def draw(inside):
 
 
 def test_a_figure_is_written_is_not_blank_and_is_the_same_again(draw, tmp_path):
-    assert draw("sample-figure", *TINY_COHORT) == "wrote sample-figure.png\n"
+    assert draw("sample-figure", *OPTIONS) == "wrote sample-figure.png\n"
     first = image.imread(tmp_path / "sample-figure.png")
     assert first.shape[:2] == (300, 300)
     assert first[..., :3].std() > 0.1
-    draw("sample-figure", *TINY_COHORT, "-o", "again.png")
+    draw("sample-figure", *OPTIONS, "-o", "again.png")
     assert (image.imread(tmp_path / "again.png") == first).all()
-    draw("sample-figure", "-m", "identity", *TINY_COHORT, "-o", "other.pdf")
+    draw("sample-figure", "-m", "identity", *OPTIONS, "-o", "other.pdf")
     assert (tmp_path / "other.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_the_fit_is_shared_between_figures(draw, tmp_path, monkeypatch):
     monkeypatch.setenv("COUNTS_LOG", str(tmp_path / "fits"))
     for task in ("domain1", "sim-exp"):
-        draw("sample-figure", "-m", "counts", "-t", task, *TINY_COHORT)
+        draw("sample-figure", "-m", "counts", "-t", task, *OPTIONS)
     assert (tmp_path / "fits").read_text() == "seed 0\n"
 
 
@@ -65,4 +64,4 @@ def test_without_a_name_the_figures_are_listed(draw, inside, monkeypatch):
     ],
 )
 def test_each_mistake_has_a_one_line_error(mistake, arguments, message):
-    assert message in mistake("figure", *arguments, *TINY_COHORT)
+    assert message in mistake("figure", *arguments, *OPTIONS)

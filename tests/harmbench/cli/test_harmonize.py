@@ -19,10 +19,9 @@ from harmbench.preprocessing.brain import crop_brain
 from harmbench.preprocessing.nifti_read import load_volume
 from harmbench.preprocessing.registration_cache import cached_registration
 from harmbench.util.hashing import file_digest
-from helpers import PLUGINS
+from helpers import PLUGINS, TINY_COHORT, words
 
-TINY_COHORT = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny",
-        "--plugin", PLUGINS / "odd_methods.py")  # fmt: skip
+ODD_METHODS = ("--plugin", PLUGINS / "odd_methods.py")
 
 # Halves the left half, so that a mirrored or shifted result is detected.
 LEFT = """
@@ -135,8 +134,9 @@ def test_a_change_is_applied_to_the_correct_side(inside, scan, tmp_path):
 
 
 def test_grid_only_leaves_the_other_slices_alone(inside, scan, tmp_path):
-    code, _, err = inside("harmonize", scan, "-o", "out.nii.gz", "-m", "left", "--grid-only",
-                          "--plugin", "left.py", "--no-figure")  # fmt: skip
+    code, _, err = inside(
+        "harmonize", scan, *words("-o out.nii.gz -m left --grid-only --plugin left.py --no-figure")
+    )
     assert code == 0, err
     before, after = (nib.as_closest_canonical(nib.load(path)) for path in (scan, "out.nii.gz"))
     heights = before.affine[2, 3] + before.affine[2, 2] * np.arange(before.shape[2])
@@ -150,11 +150,11 @@ def test_the_fit_is_that_of_a_cell_and_is_found_again_by_its_key(
     inside, scan, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("COUNTS_LOG", str(tmp_path / "fits.log"))
-    code, _, err = inside("run", "-m", "counts", "-t", "domain1", *TINY_COHORT)
+    code, _, err = inside("run", "-m", "counts", "-t", "domain1", *TINY_COHORT, *ODD_METHODS)
     assert code == 0, err
     arguments = ("harmonize", scan, "--no-figure")
     code, _, err = inside(
-        *arguments, "-o", "a.nii.gz", "-m", "counts", "-t", "domain1", *TINY_COHORT
+        *arguments, "-o", "a.nii.gz", "-m", "counts", "-t", "domain1", *TINY_COHORT, *ODD_METHODS
     )
     assert code == 0, err
     assert (tmp_path / "fits.log").read_text() == "seed 0\n"
@@ -194,8 +194,8 @@ def test_existing_output_is_kept_and_that_of_another_method_refused(inside, scan
 def test_a_folder_becomes_a_derivative_without_the_bad_scan(inside, study, tmp_path):
     bad = study / "sub-b" / "anat" / "sub-b_T1w.nii.gz"
     bad.write_bytes(bad.read_bytes()[:2000])
-    arguments = ("harmonize", study, "-o", study / "derivatives" / "left", "-m", "left",
-             "--plugin", "left.py", "--jobs", "1")  # fmt: skip
+    folder = study / "derivatives" / "left"
+    arguments = ("harmonize", study, "-o", folder, *words("-m left --plugin left.py --jobs 1"))
     code, out, err = inside(*arguments)
     assert code == 1
     assert out.startswith("3 scans: 2 harmonised, 0 already existed, 1 left out")
@@ -263,8 +263,10 @@ def test_a_head_is_harmonised_inside_of_its_brain_mask(inside, scan, tmp_path):
     data[~mask] = 250
     nib.save(nib.Nifti1Image(data, source.affine), tmp_path / "head.nii.gz")
     nib.save(nib.Nifti1Image(mask.astype(np.uint8), source.affine), tmp_path / "brain.nii.gz")
-    code, _, err = inside("harmonize", "head.nii.gz", "-o", "out.nii.gz", "-m", "left",
-                          "--plugin", "left.py", "--brain-mask", "brain.nii.gz")  # fmt: skip
+    code, _, err = inside(
+        *words("harmonize head.nii.gz --brain-mask brain.nii.gz"),
+        *words("-o out.nii.gz -m left --plugin left.py"),
+    )
     assert code == 0, err
     after = np.asarray(nib.load(tmp_path / "out.nii.gz").dataobj)
     np.testing.assert_array_equal(after[~mask], data[~mask])
@@ -375,8 +377,9 @@ def test_a_head_is_harmonized_as_a_head_where_that_is_asked_for(inside, scan, tm
 
 
 def test_a_failing_method_is_named_and_its_scan_left_out(inside, study):
-    code, out, err = inside("harmonize", study, "-o", "out", "-m", "out-of-range", "--jobs", "1",
-                            "--plugin", PLUGINS / "odd_methods.py")  # fmt: skip
+    code, out, err = inside(
+        "harmonize", study, *words("-o out -m out-of-range --jobs 1"), *ODD_METHODS
+    )
     assert code == 1
     assert "3 left out" in out
     assert err.count("out-of-range failed: ContractError: expected intensities in [0, 1]") == 3

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from helpers import PLUGINS
+from helpers import PLUGINS, TINY_COHORT, words
 
-RUN = ("run", "-m", "identity", "-t", "sim-exp", "--plugin", PLUGINS / "tiny_cohort.py",
-       "--cohort", "tiny")  # fmt: skip
+RUN = (*words("run -m identity -t sim-exp"), *TINY_COHORT)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from helpers import TINY_COHORT
+from helpers import TINY_COHORT, words
 from helpers.command_line import python
 
 NEEDS = ("nothing", "target", "unpaired", "paired")
@@ -15,9 +15,12 @@ NEEDS = ("nothing", "target", "unpaired", "paired")
 def test_the_file_of_code_works_by_itself(inside, tmp_path):
     assert inside("new", "method", "my-method")[0] == 0
     code, out, err = inside(
-        "run", "--plugin", tmp_path / "my-method" / "my_method" / "method.py", "-m", "my-method",
-        "-t", "sim-exp", *TINY_COHORT,
-    )  # fmt: skip
+        "run",
+        "--plugin",
+        tmp_path / "my-method" / "my_method" / "method.py",
+        *words("-m my-method -t sim-exp"),
+        *TINY_COHORT,
+    )
     assert code == 0, err
     assert "1 cell: 1 done; 1 fit made" in out
 

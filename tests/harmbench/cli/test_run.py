@@ -10,9 +10,8 @@ import time
 
 import pytest
 
-from helpers import PLUGINS
+from helpers import PLUGINS, TINY_COHORT, words
 
-TINY_COHORT = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny")
 SAMPLE = ("--plugin", PLUGINS / "sample_plugin.py")
 ODD = ("--plugin", PLUGINS / "odd_methods.py")
 
@@ -20,8 +19,10 @@ ODD = ("--plugin", PLUGINS / "odd_methods.py")
 @pytest.mark.filterwarnings("default")  # MLflow warns about its own code
 def test_run_is_recorded_compared_and_answered_from_the_store(command, inside, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    asked = ("run", "-m", "identity", "-m", "hist*", "-m", "oracle", "-t", "domain1",
-             "-t", "site-elsewhere", *TINY_COHORT)  # fmt: skip
+    asked = (
+        *words("run -m identity -m hist* -m oracle -t domain1 -t site-elsewhere"),
+        *TINY_COHORT,
+    )
     first = command(*asked)
     assert first.returncode == 0, first.stderr
     assert re.fullmatch(
@@ -69,8 +70,11 @@ def test_run_is_recorded_compared_and_answered_from_the_store(command, inside, m
 
 
 def test_before_the_cohort_is_prepared_a_dry_run_prepares_nothing(command, tmp_path):
-    planned = command("run", "-m", "identity", "-t", "sim-*", *TINY_COHORT, "--dry-run",
-                      TINY_COHORT_MUST_NOT_BE_PREPARED="1")  # fmt: skip
+    planned = command(
+        *words("run -m identity -t sim-* --dry-run"),
+        *TINY_COHORT,
+        TINY_COHORT_MUST_NOT_BE_PREPARED="1",
+    )
     assert planned.returncode == 0, planned.stderr
     assert "10 cells to do, after preparing the cohort 'tiny'" in planned.stdout
     assert not (tmp_path / "home" / "cohorts").exists()

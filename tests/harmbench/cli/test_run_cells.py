@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from helpers import PLUGINS
+from helpers import TINY_COHORT, words
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow warns of itself
 
@@ -35,9 +35,12 @@ def register_tasks(sources):
 def test_a_task_that_cannot_be_set_up_is_forecast_as_failed_with_its_reason(inside, tmp_path):
     plugin = tmp_path / "unready.py"
     plugin.write_text(UNREADY)
-    arguments = ("run", "-m", "identity", "-t", "sim-exp", "-t", "unready", "-t", "refuses",
-             "--plugin", plugin, "--plugin", PLUGINS / "tiny_cohort.py",
-             "--cohort", "tiny")  # fmt: skip
+    arguments = (
+        *words("run -m identity -t sim-exp -t unready -t refuses"),
+        "--plugin",
+        plugin,
+        *TINY_COHORT,
+    )
     code, out, _ = inside(*arguments)
     assert code == 1
     assert out == "3 cells: 1 done, 1 skipped, 1 failed; 0 fits made; 3 newly recorded in MLflow\n"
@@ -53,9 +56,10 @@ def test_a_task_that_cannot_be_set_up_is_forecast_as_failed_with_its_reason(insi
 
 
 def test_variants_are_forecast_by_their_settings_before_the_cohort_is_prepared(inside, tmp_path):
-    _, out, _ = inside("run", "-m", "histogram", "-t", "sim-exp", "--dry-run",
-                       "--set", "histogram.quantiles=11", "--plugin", PLUGINS / "tiny_cohort.py",
-                       "--cohort", "tiny")  # fmt: skip
+    _, out, _ = inside(
+        *words("run -m histogram -t sim-exp --dry-run --set histogram.quantiles=11"),
+        *TINY_COHORT,
+    )
     assert out.splitlines() == [
         "1 cell to do, after preparing the cohort 'tiny' (quick grid):",
         "  to do    histogram[quantiles=11] on sim-exp, seed 0",

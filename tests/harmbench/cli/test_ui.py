@@ -13,7 +13,7 @@ import pytest
 from harmbench.errors import UserError
 from harmbench.tracking.connection import connect
 from harmbench.tracking.ui import describe, serve
-from helpers import TINY_COHORT
+from helpers import TINY_COHORT, words
 
 # MLflow's imports raise deprecation warnings.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -23,9 +23,9 @@ pytestmark = pytest.mark.filterwarnings("default")
 def ran(inside, tmp_path):
     """Cells of three methods on two tasks, one of them skipped."""
     code, _, errors = inside(
-        "run", "-m", "identity", "-m", "histogram", "-m", "oracle", "-t", "domain1",
-        "-t", "site-elsewhere", *TINY_COHORT,
-    )  # fmt: skip
+        *words("run -m identity -m histogram -m oracle -t domain1 -t site-elsewhere"),
+        *TINY_COHORT,
+    )
     assert code == 0, errors
     return tmp_path / "home"
 

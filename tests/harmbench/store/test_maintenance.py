@@ -23,8 +23,12 @@ def home(tmp_path):
             (folder / "state.safetensors").write_bytes(bytes(1000))
     with Store(tmp_path / "cells").writing("cell") as folder:
         cell = {
-            "label": "unet", "task": "domain1", "cohort": "phantom", "seed": 0, "fit_key": "used",
-        }  # fmt: skip
+            "label": "unet",
+            "task": "domain1",
+            "cohort": "phantom",
+            "seed": 0,
+            "fit_key": "used",
+        }
         (folder / "result.json").write_text(json.dumps({"cell": cell}))
     for name, marks in (("begun", ()), ("done", ("ended",))):
         folder = tmp_path / "runs" / name
@@ -54,9 +58,12 @@ def test_entries_have_titles_and_sizes(home):
 
 def test_checksums_are_those_of_sha256sum(home):
     done = subprocess.run(
-        ["sha256sum", "--check", "SHA256SUMS"], cwd=home / "fits" / "used", check=False,
-        capture_output=True, text=True,
-    )  # fmt: skip
+        ["sha256sum", "--check", "SHA256SUMS"],
+        cwd=home / "fits" / "used",
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert "state.safetensors: OK" in done.stdout
 
@@ -70,8 +77,10 @@ def test_changed_files_are_faults(home):
     (folder / "more").touch()
     entry = by_key(home)["used"]
     assert list(faults(entry)) == [
-        "fit.json is missing", "more was added", "state.safetensors is damaged",
-    ]  # fmt: skip
+        "fit.json is missing",
+        "more was added",
+        "state.safetensors is damaged",
+    ]
     assert entry.title == "damaged"
 
 

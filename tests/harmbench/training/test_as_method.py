@@ -30,9 +30,11 @@ def brightened(x):
 
 def fit_curve(network, data, progress):
     batches = SliceBatches(
-        data.target, size=4, device=torch.device("cpu"),
+        data.target,
+        size=4,
+        device=torch.device("cpu"),
         generator=torch_generator(data.seed, "curve"),
-    )  # fmt: skip
+    )
     train(
         network,
         batches,
@@ -119,8 +121,10 @@ def test_the_class_belongs_to_the_module_that_calls_as_method():
     assert (Squared.__module__, Squared.__qualname__) == (__name__, "Squared")
     assert Reversed.__qualname__ == "ReversedSlices"
     assert (Squared.name, Squared.summary, Reversed.summary) == (
-        "squared", "Take the square.", "turns over",
-    )  # fmt: skip
+        "squared",
+        "Take the square.",
+        "turns over",
+    )
     assert Halved.summary == "a network of the class Line, applied to slices"
     assert as_method(brightened, "b", of="scans").summary == "a function, applied to scans"
     assert Squared.needs is Needs.NOTHING

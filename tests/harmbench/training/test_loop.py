@@ -36,9 +36,12 @@ class Network(nn.Module):
     def __init__(self):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3),
+            nn.Conv2d(1, 4, 3, padding=1),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Dropout(0.3),
             nn.Conv2d(4, 1, 3, padding=1),
-        )  # fmt: skip
+        )
         self.register_buffer("scale", torch.zeros(()))
 
     def forward(self, x):
@@ -364,9 +367,15 @@ def test_a_fit_on_a_gpu_resumes_with_all_random_streams(target, tmp_path, kills)
             killed = pytest.raises(kills.Killed) if note else contextlib.nullcontext()
             with killed:
                 train(
-                    model, batches, Phase(loss=loss, **adam(model)), progress, name="gpu",
-                    steps=STEPS, keep=[noise], mixed_precision=True,
-                )  # fmt: skip
+                    model,
+                    batches,
+                    Phase(loss=loss, **adam(model)),
+                    progress,
+                    name="gpu",
+                    steps=STEPS,
+                    keep=[noise],
+                    mixed_precision=True,
+                )
         states.append(model.state_dict())
     assert progress.facts["resumed_at"] == 12
     assert progress.facts["peak_memory_mib"] > 0

@@ -36,9 +36,16 @@ def test_the_state_with_the_best_validation_is_loaded(small_cohort, kills):
         loss=lambda x: model(x).square().mean(), optimizer=torch.optim.SGD(model.parameters(), 0.1)
     )
     best = train(
-        model, Ones(), phase, FitProgress(shown), name="best", steps=8,
-        validate=validate, validate_every=2, measure="error",
-    )  # fmt: skip
+        model,
+        Ones(),
+        phase,
+        FitProgress(shown),
+        name="best",
+        steps=8,
+        validate=validate,
+        validate_every=2,
+        measure="error",
+    )
     assert best == 1.0
     assert torch.equal(model.weight, weights[2])
     assert not torch.equal(weights[2], weights[3])

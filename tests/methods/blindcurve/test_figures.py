@@ -62,8 +62,10 @@ def test_the_curve_and_the_field_are_shown(context):
     curves = [axis for axis in figure.axes if axis.lines]
     assert len(curves) == ROWS
     assert {line.get_label() for line in curves[0].lines} == {
-        "no change", "population's quantiles", "applied",
-    }  # fmt: skip
+        "no change",
+        "population's quantiles",
+        "applied",
+    }
     assert "PHANTOM, not real scans" in figure.get_suptitle()
     assert pixels(figure).std() > 10
     assert (pixels(figure) == pixels(Maps().draw(context))).all()

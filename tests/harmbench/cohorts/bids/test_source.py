@@ -287,8 +287,10 @@ def test_sidecars_are_inherited_key_by_key_and_the_nearest_wins(tree: Any) -> No
         scan.subject: scan for scans in source(tree).find().domains.values() for scan in scans
     }
     assert result["A"].sidecar == {
-        "MagneticFieldStrength": 1.5, "EchoTime": 0.004, "Manufacturer": "Near",
-    }  # fmt: skip
+        "MagneticFieldStrength": 1.5,
+        "EchoTime": 0.004,
+        "Manufacturer": "Near",
+    }
     assert result["B"].sidecar == {**fields, "MagneticFieldStrength": 1.5, "Manufacturer": "Near"}
     assert result["C"].sidecar == result["D"].sidecar == fields
     assert [path.name for path in result["A"].inherited] == ["T1w.json", "sub-A_T1w.json"]

@@ -71,9 +71,7 @@ def outlines(figure):
 
 def test_the_median_subject_is_chosen_by_the_first_available_metric(drawn) -> None:
     figure = drawn()
-    assert titles(figure) == [
-        "source", "harmonised: m[x=1]", "reference", "harmonised − reference"
-    ]  # fmt: skip
+    assert titles(figure) == ["source", "harmonised: m[x=1]", "reference", "harmonised − reference"]
     title = figure.get_suptitle()
     assert "median subject p0, dice 0.9" in title
     assert "PHANTOM" in title

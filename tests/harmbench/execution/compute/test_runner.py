@@ -210,10 +210,12 @@ def test_fit_data_holds_no_more_than_the_needs_entitle_to(bench, prepared):
     planned = make_plan(registry, select(registry, request), prepared, Silent()).cells[0]
     whole = planned.data.fit_data(0)
     held = {
-        needs: [part is not None for part in (whole.restricted(needs)._source,
-                                              whole.restricted(needs)._pairs)]
+        needs: [
+            part is not None
+            for part in (whole.restricted(needs)._source, whole.restricted(needs)._pairs)
+        ]
         for needs in Needs
-    }  # fmt: skip
+    }
     assert held[Needs.NOTHING] == held[Needs.TARGET] == held[Needs.TRUTH] == [False, False]
     assert held[Needs.UNPAIRED] == [True, False]
     assert held[Needs.PAIRED] == [True, True]
