@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,10 @@ from harmbench.data.cohort import Cohort
 from harmbench.testing.tiny import write_cohort
 from harmbench.util.progress import Silent
 from helpers.mlflow_store import add_store, empty_store
+
+# With torch and MLflow there are half a million objects, and to go through all of them so often
+# takes a tenth of the time of all tests.
+gc.set_threshold(20_000, 20, 20)
 
 # A machine under load is no failure of a property, and CI draws the same cases every time.
 hypothesis.settings.register_profile("harmbench", deadline=None, derandomize="CI" in os.environ)

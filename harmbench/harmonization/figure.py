@@ -6,8 +6,6 @@ import io
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from harmbench.data.display import upright
 from harmbench.preprocessing.nifti_read import Array, Volume
@@ -34,6 +32,10 @@ def before_after(before: Volume, after: Array, changed: npt.NDArray[np.bool_], t
     bytes
         A PNG file.
     """
+    # Here, since most scans of a folder are written by workers, and often without a figure.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     centre = [
         int(np.median(np.flatnonzero(changed.any(axis=others))))
         for others in ((1, 2), (0, 2), (0, 1))

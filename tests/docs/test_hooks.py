@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -26,8 +27,21 @@ def folder(tmp_path_factory, page, home_with_store):
     plugins.mkdir()
     (plugins / "of_the_page.py").write_text("\n".join(page("hooks.md").blocks("python")))
     run = ("run", "-m", "square", "-m", "identity", "-t", "darker", "-t", "last")
-    assert "4 done" in in_new_process(folder, *run, "--cohort", "discs:8")
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
+        in_folder(patch, folder, *run, "--cohort", "discs:8")
+    assert "4 done" in out.getvalue()
     return folder
+
+
+def in_folder(patch, folder, *arguments):
+    """Run `harmbench ...` in this process, which is faster; return the exit code."""
+    for name, value in settings(folder).items():
+        patch.setenv(name, value)
+    patch.chdir(folder)
+    patch.setattr(sys, "argv", ["harmbench", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        harmbench.cli.main()
+    return caught.value.code
 
 
 def in_new_process(folder, *arguments):
@@ -54,17 +68,12 @@ def settings(folder):
 
 @pytest.fixture
 def command(folder, monkeypatch, capfd):
-    """Run `harmbench ...` in this process, which is faster."""
-    for name, value in settings(folder).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(folder)
+    """Run `harmbench ...` in the folder, and return its output."""
 
     def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["harmbench", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            harmbench.cli.main()
+        code = in_folder(monkeypatch, folder, *arguments)
         out, err = capfd.readouterr()
-        assert caught.value.code == 0, err
+        assert code == 0, err
         return out
 
     return call

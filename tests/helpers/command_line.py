@@ -89,15 +89,19 @@ def mistake(tmp_path, monkeypatch, capsys):
 def inside(tmp_path, monkeypatch, capfd, home_with_store):
     """Call the command line in this process, in a folder of the test's own.
 
-    Quicker than a process of its own; returns the exit code, the output and the errors.
+    A new process imports torch and MLflow again, which takes 5 seconds; so a test starts one
+    (`start`, `command`) only for what a process is needed for. Environment variables stay set
+    until the test ends. Returns the exit code, the output and the errors.
     """
     monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        if arguments[0] in RECORDING and not (tmp_path / "home").is_file():
+    def call(*arguments: str, **environment: str) -> tuple[int, str, str]:
+        if arguments[0] in RECORDING:
             home_with_store(tmp_path / "home")
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
         monkeypatch.setattr(sys, "argv", ["harmbench", *map(str, arguments)])
         with pytest.raises(SystemExit) as caught:
             harmbench.cli.main()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from harmbench.contracts.cell import Cell
@@ -17,6 +15,10 @@ from harmbench.contracts.task_data import TaskData
 from harmbench.data.display import Image, upright
 from harmbench.data.scan_kind import phantom_note
 from harmbench.data.scans import Scans
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Of the true outline of a tissue, and of the predicted one.
 _TRUE, _PREDICTED = "#00e5ff", "#ff3b30"
@@ -123,6 +125,10 @@ class Keyframes:
 
 def _panels() -> tuple[Figure, list[Axes], list[Axes]]:
     """Return an empty figure with the axes of four panels and of two colour scales."""
+    # Here, since a run that finds all its cells in the store draws nothing.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(12, 4))
     FigureCanvasAgg(figure)
     # Fixed positions: the automatic layouts take longer than scoring a scan.

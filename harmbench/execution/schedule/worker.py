@@ -7,6 +7,7 @@ output in the same way. It ends when its input does, even in the middle of a job
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import queue
@@ -67,6 +68,7 @@ def _listen(keys: queue.SimpleQueue[str]) -> None:
 
 def main() -> None:
     """Run jobs until the parent closes the pipe."""
+    gc.set_threshold(20_000)  # as in the command line
     # Messages use a copy of standard output, so that printed text cannot mix with them.
     pipe = PipeProgress(os.fdopen(os.dup(1), "w"))
     os.dup2(2, 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-import time
 from pathlib import Path
 
 import nibabel as nib
@@ -20,6 +19,7 @@ from harmbench.preprocessing.nifti_read import load_volume
 from harmbench.preprocessing.registration_cache import cached_registration
 from harmbench.util.hashing import file_digest
 from helpers import PLUGINS, TINY_COHORT, words
+from helpers.interruption import interrupted
 
 ODD_METHODS = ("--plugin", PLUGINS / "odd_methods.py")
 
@@ -218,29 +218,24 @@ def test_a_folder_becomes_a_derivative_without_the_bad_scan(inside, study, tmp_p
     assert "holds scans of another fit: left, fit none" in err
 
 
-def test_a_killed_folder_run_resumes(start, command, study, tmp_path):
+def test_a_killed_folder_run_resumes(start, inside, study, tmp_path):
     arguments = ("harmonize", study, "-o", "out", "-m", "identity", "--jobs", "1")
-    running = start(*arguments)
     first = tmp_path / "out" / "sub-a" / "anat" / "sub-a_desc-harmonized_T1w.nii.gz"
-    while not first.exists():
-        assert running.poll() is None, running.communicate()
-        time.sleep(0.02)
-    running.kill()
-    running.communicate()
+    interrupted(start(*arguments), first.exists)
     written = first.stat().st_mtime_ns
-    done = command(*arguments)
-    assert done.returncode == 0, done.stderr
-    assert "0 left out" in done.stdout
+    code, out, errors = inside(*arguments)
+    assert code == 0, errors
+    assert "0 left out" in out
     assert first.stat().st_mtime_ns == written
     assert len(list((tmp_path / "out").rglob("*_T1w.nii.gz"))) == 3
     assert not list((tmp_path / "out").rglob(".*part"))
 
 
-def test_a_folder_in_two_processes_gives_the_same_bytes(command, study, tmp_path):
+def test_a_folder_in_two_processes_gives_the_same_bytes(inside, study, tmp_path):
     arguments = ("harmonize", study, "-m", "left", "--plugin", tmp_path / "left.py", "--no-figure")
     for out, jobs in (("one", 1), ("two", 2)):
-        done = command(*arguments, "-o", out, "--jobs", jobs)
-        assert done.returncode == 0, done.stderr
+        code, _, errors = inside(*arguments, "-o", out, "--jobs", jobs)
+        assert code == 0, errors
     for path in (tmp_path / "one").rglob("*.nii.gz"):
         other = tmp_path / "two" / path.relative_to(tmp_path / "one")
         assert path.read_bytes() == other.read_bytes()

@@ -6,24 +6,27 @@ import csv
 import io
 import json
 import re
-import time
+import signal
 
 import pytest
 
 from helpers import PLUGINS, TINY_COHORT, words
+from helpers.interruption import interrupted, interruptible
+
+# MLflow raises deprecation warnings about itself.
+pytestmark = pytest.mark.filterwarnings("default")
 
 SAMPLE = ("--plugin", PLUGINS / "sample_plugin.py")
 ODD = ("--plugin", PLUGINS / "odd_methods.py")
 
 
-@pytest.mark.filterwarnings("default")  # MLflow warns about its own code
 def test_run_is_recorded_compared_and_answered_from_the_store(command, inside, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    asked = (
+    run = (
         *words("run -m identity -m hist* -m oracle -t domain1 -t site-elsewhere"),
         *TINY_COHORT,
     )
-    first = command(*asked)
+    first = command(*run)
     assert first.returncode == 0, first.stderr
     assert re.fullmatch(
         r"6 cells: 5 done, 1 skipped; \d+ fits? made; 6 newly recorded in MLflow",
@@ -32,13 +35,13 @@ def test_run_is_recorded_compared_and_answered_from_the_store(command, inside, m
     assert "oracle on site-elsewhere, seed 0: needs the paired truth" in first.stderr
 
     monkeypatch.setenv("TINY_COHORT_MUST_NOT_BE_PREPARED", "1")
-    _, out, err = inside(*asked)
+    _, out, err = inside(*run)
     assert re.fullmatch(
         r"6 cells: 5 cached, 1 skipped; \d+ fits? made; 0 newly recorded in MLflow", out.strip()
     )
     assert "histogram on domain1, seed 0: psnr" in err
 
-    _, planned, _ = inside(*asked, "--dry-run")
+    _, planned, _ = inside(*run, "--dry-run")
     assert planned.count("cached") == 5
     assert "skipped  oracle on site-elsewhere, seed 0: needs the paired truth" in planned
 
@@ -69,32 +72,36 @@ def test_run_is_recorded_compared_and_answered_from_the_store(command, inside, m
     assert "| method | domain1 |" in markdown
 
 
-def test_before_the_cohort_is_prepared_a_dry_run_prepares_nothing(command, tmp_path):
-    planned = command(
+def test_before_the_cohort_is_prepared_a_dry_run_prepares_nothing(inside, tmp_path):
+    code, planned, errors = inside(
         *words("run -m identity -t sim-* --dry-run"),
         *TINY_COHORT,
         TINY_COHORT_MUST_NOT_BE_PREPARED="1",
     )
-    assert planned.returncode == 0, planned.stderr
-    assert "10 cells to do, after preparing the cohort 'tiny'" in planned.stdout
+    assert code == 0, errors
+    assert "10 cells to do, after preparing the cohort 'tiny'" in planned
     assert not (tmp_path / "home" / "cohorts").exists()
 
 
-def test_one_failure_stops_nothing_and_sets_the_exit_code(command):
-    done = command("run", "-m", "fails", "-m", "identity", "-t", "domain1", *TINY_COHORT, *ODD)
-    assert done.returncode == 1
+def test_one_failure_stops_nothing_and_sets_the_exit_code(inside):
+    code, out, errors = inside(
+        *words("run -m fails -m identity -t domain1"), *TINY_COHORT, *ODD, COLUMNS="200"
+    )
+    assert code == 1
     assert re.fullmatch(
-        r"2 cells: 1 done, 1 failed; \d+ fits? made; 2 newly recorded in MLflow",
-        done.stdout.strip(),
+        r"2 cells: 1 done, 1 failed; \d+ fits? made; 2 newly recorded in MLflow", out.strip()
     )
-    assert (
-        "failed   fails on domain1, seed 0: RuntimeError: this method always fails" in done.stderr
-    )
-    assert "Traceback" not in done.stderr
-    assert "fails on domain1: failed: RuntimeError" in command("leaderboard").stdout
+    assert "failed   fails on domain1, seed 0: RuntimeError: this method always fails" in errors
+    assert "Traceback" not in errors
+    assert "fails on domain1: failed: RuntimeError" in inside("leaderboard")[1]
 
 
-def test_killed_and_run_again_only_the_cell_in_flight_is_repeated(start, command, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)], ids=str
+)
+def test_only_the_cell_in_flight_of_an_interrupted_run_is_repeated(
+    start, inside, tmp_path, number, code
+):
     wait = tmp_path / "wait"
     wait.touch()
     log = tmp_path / "log"
@@ -103,21 +110,21 @@ def test_killed_and_run_again_only_the_cell_in_flight_is_repeated(start, command
         "COUNTS_LOG": str(tmp_path / "fits"),
         "SAMPLE_PLUGIN_LOG": str(log),
     }
-    asked = ("run", "-m", "counts", "-m", "hangs", "-t", "domain1", *TINY_COHORT, *ODD, *SAMPLE)
-    process = start(*asked, **environment)
-    end = time.monotonic() + 100
-    while wait.read_text() != "hanging":
-        assert process.poll() is None
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    process.kill()
-    process.communicate()
+    run = (*words("run -m counts -m hangs -t domain1"), *TINY_COHORT, *ODD, *SAMPLE)
+    with interruptible():
+        process = start(*run, **environment)
+    ended = interrupted(process, lambda: wait.read_text() == "hanging", number)
+    assert ended.returncode == code
+    if number == signal.SIGINT:
+        assert "Traceback" not in ended.stderr
+        *_, line = ended.stderr.splitlines()
+        assert line.startswith("interrupted: finished cells are kept; run the same command")
     wait.unlink()
     log.unlink()
-    again = command(*asked, **environment)
+    status, out, errors = inside(*run, **environment)
+    assert status == 0, errors
     assert re.fullmatch(
-        r"2 cells: 1 done, 1 cached; \d+ fits? made; 1 newly recorded in MLflow",
-        again.stdout.strip(),
+        r"2 cells: 1 done, 1 cached; \d+ fits? made; 1 newly recorded in MLflow", out.strip()
     )
     assert (tmp_path / "fits").read_text() == "seed 0\n"
     assert "before counts on domain1, seed 0" not in log.read_text()
@@ -125,10 +132,10 @@ def test_killed_and_run_again_only_the_cell_in_flight_is_repeated(start, command
     assert leftovers == []
 
 
-def test_every_hook_of_an_outside_plugin_is_called(command, tmp_path):
+def test_every_hook_of_an_outside_plugin_is_called(inside, command, tmp_path):
     log = tmp_path / "log"
-    asked = ("run", "-m", "darker", "-t", "sample-last", *TINY_COHORT, *SAMPLE)
-    assert command(*asked, SAMPLE_PLUGIN_LOG=str(log)).returncode == 0
+    run = ("run", "-m", "darker", "-t", "sample-last", *TINY_COHORT, *SAMPLE)
+    assert inside(*run, SAMPLE_PLUGIN_LOG=str(log), COLUMNS="200")[0] == 0
     assert log.read_text().splitlines() == [
         "before darker on sample-last, seed 0",
         "after darker on sample-last, seed 0: done",
@@ -136,30 +143,28 @@ def test_every_hook_of_an_outside_plugin_is_called(command, tmp_path):
     folder = tmp_path / "home" / "plugins"
     folder.mkdir()
     (folder / "sample_plugin.py").write_text((PLUGINS / "sample_plugin.py").read_text())
-    board = command("leaderboard", "--metric", "brightness").stdout
+    board = inside("leaderboard", "--metric", "brightness")[1]
     heading = next(line for line in board.splitlines() if line.strip().startswith("method"))
     assert heading.split() == ["method", "sample-last", "cells"]
+    # A process loads the commands of plugins once.
     assert command("sample-command").stdout == "hello from the sample\n"
     assert "sample-command" in command("--help").stdout
-    assert "sample-phantom" in command("list", "cohorts").stdout
+    assert "sample-phantom" in inside("list", "cohorts")[1]
 
 
-def test_a_broken_plugin_on_the_path_breaks_no_command(command, tmp_path):
+def test_a_broken_plugin_on_the_path_breaks_no_command(inside, command, tmp_path):
     folder = tmp_path / "home" / "plugins"
     folder.mkdir(parents=True)
     (folder / "broken.py").write_text("import nothing_of_this_name\n")
-    for asked in (
-        ["--help"],
-        ["list", "tasks"],
-        ["run", "-m", "identity", "-t", "sim-exp", *TINY_COHORT],
-    ):
-        assert command(*asked).returncode == 0
-    shown = command("plugins")
-    assert shown.returncode == 0
-    assert "BROKEN ModuleNotFoundError: No module named 'nothing_of_this_name'" in shown.stdout
-    strict = command("list", "tasks", HARMBENCH_STRICT_PLUGINS="1")
-    assert (strict.returncode, strict.stderr.count("\n")) == (2, 1)
-    assert "plugin 'broken' is broken" in strict.stderr
+    assert command("--help").returncode == 0
+    for arguments in ("list tasks", "run -m identity -t sim-exp"):
+        assert inside(*words(arguments), *TINY_COHORT)[0] == 0
+    code, shown, _ = inside("plugins", COLUMNS="200")
+    assert code == 0
+    assert "BROKEN ModuleNotFoundError: No module named 'nothing_of_this_name'" in shown
+    code, _, errors = inside("list", "tasks", HARMBENCH_STRICT_PLUGINS="1")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "plugin 'broken' is broken" in errors
 
 
 def test_completion_scripts_are_printed(command):
