@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from harmbench.leaderboard.table import measures
+from harmbench.leaderboard.measure import measures
 from harmbench.statistics.subjects import decode
 from harmbench.tracking import reader
 from harmbench.util.home import home

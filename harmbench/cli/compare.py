@@ -52,26 +52,28 @@ def compare(
 
     RUN is the beginning of a run's id, or METHOD@TASK: on the cohort and preset that were run
     last, or on --cohort. The difference is the first minus the second, subject by subject, with
-    its 95 % bootstrap interval over subjects and the p-value of Wilcoxon's signed-rank test,
-    Holm-adjusted over the metrics shown. Runs on different test data cannot be compared.
+    its 95 % interval over subjects and the p-value of the sign-flip permutation test,
+    Holm-adjusted over the headline metrics of the task. Other metrics are for description; their
+    p-values are in brackets and not adjusted. The subjects with the largest influence on the
+    difference are named. Runs on different test data cannot be compared.
     """  # noqa: D301
     registry = discover(plugin)
     from rich.console import Console
 
+    from harmbench.leaderboard.measure import measures
     from harmbench.leaderboard.paired import compare as compare_sides
     from harmbench.leaderboard.paired import remarks, side, tidy
-    from harmbench.leaderboard.registered import metrics_to_show, on_cohort, units
-    from harmbench.leaderboard.table import measures
+    from harmbench.leaderboard.registered import declarations, metrics_to_show, on_cohort
     from harmbench.leaderboard.text import as_csv
     from harmbench.tracking import reader
     from harmbench.util.home import home
 
     store = reader.read(home())
     metrics_to_show(store.metrics, store.headlines, names)
-    runs = on_cohort(store.runs(names or None), cohort)
-    by_name = measures(runs, units(registry))
+    runs = on_cohort(store.runs(), cohort)
+    by_name = measures(runs, declarations(registry))
     sides = side(runs, one), side(runs, other)
-    differences = compare_sides(*sides, [by_name[name] for name in names or by_name])
+    differences = compare_sides(*sides, by_name, names)
     if style == "csv":
         click.echo(as_csv(tidy(differences)))
         return
@@ -104,8 +106,15 @@ def _table(differences: Sequence[Difference]) -> Table:
             number(difference.other),
             number(difference.difference.mean, signed=True),
             interval(difference.difference.low, difference.difference.high, signed=True),
-            "" if math.isnan(difference.p) else f"{difference.p:.2g}",
+            _p_value(difference),
             str(difference.difference.n),
             ("A" if difference.favours_one else "B") if difference.significant else "",
         )
     return table
+
+
+def _p_value(difference: Difference) -> str:
+    """Return the p-value, in brackets if it is not adjusted."""
+    if math.isnan(difference.p):
+        return ""
+    return f"{difference.p:.2g}" if difference.headline else f"({difference.p:.2g})"

@@ -40,17 +40,19 @@ def export(output: Path, by: str, plugin: tuple[Path, ...]) -> None:
     """  # noqa: D301
     registry = discover(plugin)
     from harmbench.leaderboard.export import export as write
-    from harmbench.leaderboard.registered import summaries, units
-    from harmbench.leaderboard.table import measures
+    from harmbench.leaderboard.measure import measures
+    from harmbench.leaderboard.registered import declarations
     from harmbench.tracking import reader
     from harmbench.util.home import home
 
     runs = reader.runs(home())
     if runs.empty:
         raise UserError("nothing is recorded yet; see `harmbench run --help`")
-    metrics = measures(runs, units(registry))
+    declared = declarations(registry)
+    metrics = measures(runs, declared)
+    summaries = {name: texts["summary"] for name, texts in declared.items()}
     cells = home() / "cells"
-    done = write(runs, metrics, summaries(registry), cells, output, slices=by == "slice")
+    done = write(runs, metrics, summaries, cells, output, slices=by == "slice")
     parts = [f"{done.rows} rows of {done.complete + done.subjects_only} runs"]
     if done.subjects_only and by == "slice":
         parts.append(f"{done.subjects_only} of them computed elsewhere, with subjects' means only")

@@ -1,19 +1,24 @@
-"""`harmbench leaderboard`: methods by tasks, from the recorded runs."""
+"""`harmbench leaderboard`: methods by families and tasks, from the recorded results."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from harmbench.cli.options import discover, plugin_option
+from harmbench.contracts.family import Family
 from harmbench.errors import UserError
 from harmbench.plugins import matching
 
 if TYPE_CHECKING:
-    from harmbench.leaderboard.text import Emphasis
+    from harmbench.leaderboard.groups import Group
+    from harmbench.leaderboard.text import Extra
+    from harmbench.leaderboard.text_table import Emphasis, TextTable
+    from harmbench.plugins import Registry
 
 
 @click.command()
@@ -22,7 +27,8 @@ if TYPE_CHECKING:
     "names",
     multiple=True,
     metavar="NAME",
-    help="Metric to show; may be repeated. Default: the headline metrics of the tasks.",
+    help="Metric to show, without the ranking over families; may be repeated. Default: the "
+    "ranking, and the headline metrics of the tasks.",
 )
 @click.option(
     "-t",
@@ -33,6 +39,21 @@ if TYPE_CHECKING:
     help="Task to show; may be repeated, and may be a glob.",
 )
 @click.option("--cohort", metavar="NAME", help="Show only this cohort; may be a glob.")
+@click.option(
+    "--weights",
+    multiple=True,
+    metavar="FAMILY=NUMBER",
+    help="Weight of a family's vote in the rank, such as scanners=2; may be repeated. Default: 1.",
+)
+@click.option("--variants", is_flag=True, help="Rank and test variants with changed settings, too.")
+@click.option(
+    "--margin",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="NUMBER",
+    help="Name the pairs of methods that are equivalent within this margin, in the unit of the "
+    "metric.",
+)
+@click.option("--pairs", is_flag=True, help="Show every pair of methods, with its p-value.")
 @click.option(
     "--format",
     "style",
@@ -45,26 +66,36 @@ def leaderboard(
     names: tuple[str, ...],
     tasks: tuple[str, ...],
     cohort: str | None,
+    weights: tuple[str, ...],
+    variants: bool,
+    margin: float | None,
+    pairs: bool,
     style: str,
     plugin: tuple[Path, ...],
 ) -> None:
-    """Compare methods on tasks, from the runs that are recorded in MLflow.
+    """Rank methods over families of tasks, and compare them on each task.
 
-    Values are means over subjects, with the 95 % bootstrap interval over subjects. Methods
-    without a significant difference to the best (Wilcoxon's signed-rank test) share its tier,
-    (1). The rank is the mean over tasks, and the score is 0 for the floor and 1 for the
-    reference line; a task without a number counts as the last rank and as 0. Controls are
-    marked. Cohorts, presets, normalisations and test data never share a table. Missing numbers
-    are blank, with the reason below the table.
-    """
+    \b
+    harmbench leaderboard
+    harmbench leaderboard --metric psnr --task 'domain*' --margin 0.5
+    harmbench leaderboard --pairs --format csv
+
+    The ranking comes first: one vote per family of tasks, each task by its headline metric. Then
+    follows one board per metric. Values are means over subjects with 95 % intervals. Methods that
+    share a letter do not differ significantly (sign-flip permutation of subjects, max-T over all
+    pairs and families). Controls are marked and not ranked; variants with changed settings are
+    ranked only with --variants. Cohorts, presets, splits, normalisations and test data never share
+    a table. Missing numbers are blank, with the reason below the table.
+    """  # noqa: D301
     registry = discover(plugin)
-    import pandas as pd
-
-    from harmbench.leaderboard.published import references
-    from harmbench.leaderboard.registered import extra_columns, metrics_to_show, on_cohort, units
-    from harmbench.leaderboard.table import boards, measures
-    from harmbench.leaderboard.text import as_csv, as_json, board_as_markdown, board_as_text
-    from harmbench.leaderboard.tidy import tidy
+    from harmbench.leaderboard.groups import grouped
+    from harmbench.leaderboard.ranking_options import RankingOptions, parse_weights
+    from harmbench.leaderboard.registered import (
+        declarations,
+        extra_columns,
+        metrics_to_show,
+        on_cohort,
+    )
     from harmbench.tracking import reader
     from harmbench.util.home import home
 
@@ -76,22 +107,65 @@ def leaderboard(
     extra = extra_columns(registry, runs)
     runs = on_cohort(runs, cohort)
     chosen = matching("recorded task", tasks, sorted(runs["task"].unique())) if tasks else None
-    by_name = measures(runs, units(registry))
-    all_boards = list(boards(runs, [by_name[name] for name in shown], tasks=chosen))
-    if not all_boards:
+    families = sorted({*map(str, Family), *runs["family"]})
+    options = RankingOptions(
+        variants=variants, weights=parse_weights(weights, families), margin=margin
+    )
+    groups = list(grouped(runs, shown, declarations(registry), tasks=chosen, options=options))
+    if not any(group.shown(names) for group in groups):
         raise UserError(f"no recorded run has a number for {', '.join(shown)}")
     if style in ("csv", "json"):
-        table = pd.concat([tidy(board) for board in all_boards], ignore_index=True)
-        click.echo(as_csv(table) if style == "csv" else as_json(table))
-        return
-    papers = [references(registry, board) for board in all_boards]
-    pairs = zip(all_boards, papers, strict=True)
-    if style == "markdown":
-        click.echo("\n\n".join(board_as_markdown(board, extra, found) for board, found in pairs))
+        _print_tidy(groups, names, style, pairs=pairs)
         return
     width = shutil.get_terminal_size().columns
-    for board, found in pairs:
-        click.echo(board_as_text(board, extra, found, width, _emphasize))
+    for table in _tables(groups, names, extra, registry, pairs=pairs):
+        markdown = style == "markdown"
+        text = table.as_markdown() + "\n" if markdown else table.as_text(width, _emphasize)
+        click.echo(text)
+
+
+def _tables(
+    groups: Sequence[Group], names: Sequence[str], extra: Extra, registry: Registry, *, pairs: bool
+) -> list[TextTable]:
+    """Return the ranking and the boards of every group, or the pairs of methods on them."""
+    from harmbench.leaderboard.published import references
+    from harmbench.leaderboard.text import board_table, pairs_table, standings_table
+
+    tables = []
+    for group in groups:
+        if group.standings is not None and not names:
+            if pairs:
+                tables.append(pairs_table(group.standings))
+            else:
+                tables.append(standings_table(group.standings, extra))
+        if pairs:
+            tables += [pairs_table(board) for board in group.shown(names) if names]
+        else:
+            tables += [
+                board_table(board, extra, references(registry, board))
+                for board in group.shown(names)
+            ]
+    return tables
+
+
+def _print_tidy(groups: Sequence[Group], names: Sequence[str], style: str, *, pairs: bool) -> None:
+    """Print the numbers of all boards, or of all pairs of methods, as one table."""
+    import pandas as pd
+
+    from harmbench.leaderboard.text import as_csv, as_json
+    from harmbench.leaderboard.tidy import tidy, tidy_pairs
+
+    if pairs:
+        parts = [
+            tidy_pairs(data)
+            for group in groups
+            for data in (group.shown(names) if names else [group.standings])
+            if data is not None
+        ]
+    else:
+        parts = [tidy(board) for group in groups for board in group.shown(names)]
+    table = pd.concat(parts, ignore_index=True)
+    click.echo(as_json(table) if style == "json" else as_csv(table))
 
 
 def _emphasize(text: str, emphasis: Emphasis) -> str:

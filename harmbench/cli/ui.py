@@ -34,11 +34,11 @@ def ui(host: str, port: int, browser: bool, plugin: tuple[Path, ...]) -> int:
     its page is opened instead.
     """
     registry = discover(plugin)
-    from harmbench.leaderboard.registered import units
+    from harmbench.leaderboard.registered import declarations
     from harmbench.tracking.ui import describe, serve, server_address
     from harmbench.util.home import home
 
-    pages = describe(home(), units(registry))
+    pages = describe(home(), declarations(registry))
     click.echo(f"description: the leaderboard of {pages.described}")
     address = server_address(home())
     if address is not None:

@@ -2,126 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-import pandas as pd
-
 from harmbench.data.scan_kind import kind_of_scans
-from harmbench.leaderboard.formatting import direction
+from harmbench.leaderboard.families import Comparison
+from harmbench.leaderboard.measure import Measure
+from harmbench.leaderboard.scores import Score, TaskColumn
 from harmbench.statistics.estimate import Estimate
-from harmbench.statistics.subjects import SubjectValues
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A metric as recorded with the runs.
-
-    Attributes
-    ----------
-    name
-        Its name.
-    higher_is_better
-        Its direction.
-    unit
-        `"dB"`, or empty for a plain number or an unknown unit.
-    """
-
-    name: str
-    higher_is_better: bool
-    unit: str = ""
-
-    @property
-    def direction(self) -> str:
-        """`"higher is better"` or `"lower is better"`."""
-        return direction(higher_is_better=self.higher_is_better)
-
-    @property
-    def axis_title(self) -> str:
-        """Name, unit and direction."""
-        unit = f" [{self.unit}]" if self.unit else ""
-        return f"{self.name}{unit}, {self.direction}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """The score of one method on one task.
-
-    Attributes
-    ----------
-    value
-        Mean over subjects, each averaged over the seeds; NaN where there is none. For a metric
-        of the whole cohort (such as an ICC): its mean over seeds.
-    low, high
-        Bounds of the 95 % bootstrap interval over subjects; for a metric of the whole cohort,
-        the mean over seeds of the recorded bounds.
-    n
-        Number of subjects; 0 if the runs have no values by subject.
-    by_seed
-        Mean over subjects for each seed.
-    status
-        The worst status among the seeds, so that a failed seed stays visible.
-    reason
-        Why there is no number.
-    tier
-        From 1: methods without a significant difference to the best share its tier. None for
-        controls, and where no subject's values were recorded.
-    p
-        Holm-adjusted p-value of the signed-rank test against the best of the tier; NaN for
-        the best itself.
-    flags
-        Warnings of the method, by "subject/session", of any seed.
-    environments
-        Versions of libraries and class of device, of each seed.
-    runs
-        Ids of the runs, by seed.
-    label
-        The method, with its changed settings.
-    subject_values
-        Values by subject of all methods on the task.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-    by_seed: Mapping[int, float]
-    status: str
-    reason: str
-    tier: int | None
-    p: float
-    flags: Mapping[str, str] = field(repr=False)
-    environments: tuple[Mapping[str, str], ...] = field(repr=False)
-    runs: Mapping[int, str] = field(repr=False)
-    label: str = field(repr=False)
-    subject_values: SubjectValues = field(repr=False)
-
-    @cached_property
-    def subjects(self) -> pd.Series:
-        """Each subject's value, averaged over the seeds; empty if none was recorded."""
-        return self.subject_values.column(self.label)
-
-    @property
-    def has_value(self) -> bool:
-        """Whether the value is a number; infinity counts as one."""
-        return not math.isnan(self.value)
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """The seeds, in order."""
-        return tuple(sorted(self.runs))
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation over seeds of the mean over subjects; NaN with one seed."""
-        values = list(self.by_seed.values())
-        if len(values) < 2 or not all(map(math.isfinite, values)):
-            return math.nan
-        return float(np.std(values, ddof=1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,27 +24,34 @@ class Row:
         Name with and without the changed settings.
     control
         `"floor"`, `"ceiling"` (the reference line) or empty.
+    ranked
+        Whether it takes part in ranks and tests: no control, and a variant only on request.
     scores
         By task; without the tasks that the method was not run on.
     rank
-        Mean rank over the tasks, with its 95 % interval over subjects; `n` is the number of
-        tasks with a number. A task without one counts as the worst rank. None for controls.
+        Mean over families of its mean rank in each, with its 95 % interval over subjects; `n` is
+        the number of tasks with a number. A task without one counts as the last rank. None for a
+        row that is not ranked.
     normalized
         Mean score over the `n` tasks that have a floor (0) and a reference line (1); a task
-        without a number counts as 0. None where no task has both, and for controls.
+        without a number counts as 0. None where no task has both, and for a row that is not
+        ranked.
     """
 
     label: str
     method: str
     control: str
+    ranked: bool
     scores: Mapping[str, Score]
     rank: Estimate | None
     normalized: Estimate | None
 
     @property
     def role(self) -> str:
-        """The control's role in words: `"floor"`, `"reference line"`, or empty for a method."""
-        return "reference line" if self.control == "ceiling" else self.control
+        """Why it is not ranked: `"floor"`, `"reference line"`, `"variant"`; empty if it is."""
+        if self.control:
+            return "reference line" if self.control == "ceiling" else self.control
+        return "" if self.ranked else "variant"
 
     @property
     def n_scored(self) -> int:
@@ -175,11 +72,13 @@ class Board:
         numbers of a task that has changed are on a board of their own.
     measure
         The metric.
-    tasks
-        Columns, by name.
+    columns
+        The tasks, by name.
     rows
-        Methods from the best mean rank to the worst, between the controls: the ceiling
-        comes first and the floor last.
+        The reference line first, then ranked methods from the best mean rank to the worst, then
+        variants, and the floor last.
+    comparison
+        Differences between ranked methods by family; None if the metric does not rank.
     bounds
         Reference values that tasks measure themselves, by title and task.
     """
@@ -192,9 +91,15 @@ class Board:
     normalization: str
     edition: int
     measure: Measure
-    tasks: tuple[str, ...]
+    columns: Mapping[str, TaskColumn] = field(repr=False)
     rows: tuple[Row, ...]
+    comparison: Comparison | None = field(repr=False)
     bounds: Mapping[str, Mapping[str, Estimate]]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks."""
+        return tuple(self.columns)
 
     @property
     def metric(self) -> str:
@@ -210,6 +115,21 @@ class Board:
     def methods(self) -> tuple[Row, ...]:
         """The rows without the controls."""
         return tuple(row for row in self.rows if not row.control)
+
+    @property
+    def floor(self) -> str | None:
+        """Label of the floor, or None."""
+        return next((row.label for row in self.rows if row.control == "floor"), None)
+
+    def letters(self, label: str, task: str) -> str:
+        """Return a method's letters on a task that is a family alone; empty elsewhere."""
+        family = None if self.comparison is None else self.comparison.of_task(task)
+        return "" if family is None else family.letters.get(label, "")
+
+    def is_best(self, label: str, task: str) -> bool:
+        """Return whether a method is significantly best on a task that is a family alone."""
+        family = None if self.comparison is None else self.comparison.of_task(task)
+        return family is not None and family.is_best(label)
 
     @cached_property
     def usual_environment(self) -> Mapping[str, str]:
@@ -235,17 +155,23 @@ class Board:
 
     @property
     def split_note(self) -> str:
-        """A warning that validation subjects were scored, or empty."""
-        return ", TUNING split: validation subjects" if self.split == "tuning" else ""
+        """The split, unless it is the test split."""
+        if self.split == "tuning":
+            return ", TUNING split: validation subjects"
+        return "" if self.split == "test" else f", {self.split}"
+
+    @property
+    def data_title(self) -> str:
+        """Cohort, kind of scans, preset, split, normalisation and edition."""
+        normalized = f", {self.normalization} normalisation" if self.normalization else ""
+        older = f", OLDER test data ({self.edition})" if self.edition else ""
+        return (
+            f"cohort {self.cohort} [{kind_of_scans(self.kind)}], {self.preset} preset"
+            f"{self.split_note}{normalized}, {self.cohort_key[:8]}{older}"
+        )
 
     @property
     def title(self) -> str:
         """Metric, cohort and preset in one line."""
         unit = f" in {self.measure.unit}" if self.measure.unit else ""
-        normalized = f", {self.normalization} normalisation" if self.normalization else ""
-        older = f", OLDER test data ({self.edition})" if self.edition else ""
-        return (
-            f"{self.metric}{unit} ({self.measure.direction}) on cohort {self.cohort} "
-            f"[{kind_of_scans(self.kind)}], {self.preset} preset{self.split_note}{normalized}, "
-            f"{self.cohort_key[:8]}{older}"
-        )
+        return f"{self.metric}{unit} ({self.measure.direction}) on {self.data_title}"

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from harmbench.errors import UserError
-from harmbench.leaderboard.board import Measure
+from harmbench.leaderboard.measure import Measure
 from harmbench.statistics.subjects import decode
 
 SUFFIXES = (".parquet", ".csv")

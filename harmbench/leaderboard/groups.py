@@ -12,10 +12,14 @@ import pandas as pd
 
 from harmbench.data.scan_kind import kind_of_scans
 from harmbench.leaderboard.board import Board
-from harmbench.leaderboard.table import GROUP, boards, measures
+from harmbench.leaderboard.measure import measures
+from harmbench.leaderboard.ranking_options import RankingOptions
+from harmbench.leaderboard.standings import Standings, standings
+from harmbench.leaderboard.table import GROUP, boards
 
 # Statuses of cells without a number.
 BAD = ("failed", "diverged", "skipped")
+_DEFAULT_OPTIONS = RankingOptions()
 # Task links on every page; the group's page has all.
 LINKED_TASKS = 40
 
@@ -28,7 +32,7 @@ class TaskPage:
     file: str
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Group:
     """Boards that differ in the metric only, and their runs.
 
@@ -36,6 +40,8 @@ class Group:
     ----------
     boards
         One per metric.
+    standings
+        The ranking over families; None without a number in a headline metric.
     runs
         The rows of the table of runs that are on the boards.
     slug
@@ -43,8 +49,17 @@ class Group:
     """
 
     boards: tuple[Board, ...]
+    standings: Standings | None
     runs: pd.DataFrame = field(repr=False)
     slug: str
+
+    def shown(self, names: Sequence[str]) -> tuple[Board, ...]:
+        """Return the boards of the named metrics, in this order; without names the headlines'."""
+        if not names and self.standings is not None:
+            names = list(dict.fromkeys(column.measure.name for column in self.standings.columns))
+        by_metric = {board.metric: board for board in self.boards}
+        chosen = tuple(by_metric[name] for name in names if name in by_metric)
+        return chosen or (() if names else self.boards[:1])
 
     @property
     def first(self) -> Board:
@@ -133,18 +148,27 @@ class Slugs:
 
 
 def grouped(
-    runs: pd.DataFrame, headlines: Sequence[str], units: Mapping[str, str]
+    runs: pd.DataFrame,
+    headlines: Sequence[str],
+    declarations: Mapping[str, Mapping[str, str]],
+    *,
+    tasks: Sequence[str] | None = None,
+    options: RankingOptions = _DEFAULT_OPTIONS,
 ) -> Iterator[Group]:
-    """Group boards by cohort, preset, normalisation and edition of the test data.
+    """Group boards by cohort, preset, split, normalisation and edition of the test data.
 
     Parameters
     ----------
     runs
-        As returned by `harmbench.tracking.reader.runs`.
+        The table of runs.
     headlines
         Metrics that come first.
-    units
-        Units of metrics.
+    declarations
+        What the registered metrics declare, such as their units.
+    tasks
+        Tasks to show; all if None.
+    options
+        Choices of the ranking.
 
     Yields
     ------
@@ -153,11 +177,12 @@ def grouped(
     """
     if runs.empty:
         return
-    by_name = measures(runs, units)
+    by_name = measures(runs, declarations)
     order = [name for name in headlines if name in by_name]
     order += [name for name in by_name if name not in order]
+    chosen = [by_name[name] for name in order]
     groups: dict[tuple[Any, ...], list[Board]] = {}
-    for board in boards(runs, [by_name[name] for name in order]):
+    for board in boards(runs, chosen, tasks=tasks, options=options):
         groups.setdefault((*_question(board), board.edition), []).append(board)
     older = {run for key, same in groups.items() if key[-1] for run in _run_ids(same)}
     slugs = Slugs()
@@ -169,12 +194,23 @@ def grouped(
             # Including failures on tasks without any number, which are on no board.
             in_group = (by_id[list(GROUP)] == list(key[:-1])).all(axis=1)
             shown = by_id[in_group & ~by_id["run_id"].isin(older)]
-        first = same[0]
-        edition = f"-edition-{first.edition}" if first.edition else ""
-        split = "-tuning" if first.split == "tuning" else ""
-        name = f"{first.cohort}-{first.preset}{split}-{first.normalization}-{first.cohort_key[:8]}"
         ordered = sorted(same, key=lambda board: order.index(board.metric))
-        yield Group(tuple(ordered), shown, slugs(name + edition))
+        yield Group(
+            boards=tuple(ordered),
+            standings=standings(ordered, shown, options),
+            runs=shown,
+            slug=slugs(_name(same[0])),
+        )
+
+
+def _name(board: Board) -> str:
+    """Return the name of the group's pages."""
+    split = "" if board.split == "test" else f"-{board.split}"
+    edition = f"-edition-{board.edition}" if board.edition else ""
+    return (
+        f"{board.cohort}-{board.preset}{split}-{board.normalization}-{board.cohort_key[:8]}"
+        f"{edition}"
+    )
 
 
 def _question(board: Board) -> tuple[str, ...]:

@@ -1,79 +1,188 @@
-"""Notes below a board: legend, limits of the tests, seeds, warnings and missing numbers."""
+"""Notes below a board: resolution, legend, seeds, warnings and missing numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from harmbench.leaderboard.board import Board, Row
+from harmbench.leaderboard.families import Comparison, FamilyComparison
 from harmbench.leaderboard.formatting import count
+from harmbench.leaderboard.measure import Measure
 from harmbench.leaderboard.overall import RESAMPLES
-from harmbench.statistics.hypothesis import LEVEL, smallest_p
+from harmbench.leaderboard.resolution import resolution
+from harmbench.leaderboard.standings import Standings
+from harmbench.statistics.max_t import LEVEL
 
 # Marks numbers that were computed with other library versions, or on another class of device.
 UNUSUAL = "†"
 # Flagged scans whose reason is shown.
 _SHOWN = 2
+# Below this number of subjects intervals of skewed values are too narrow.
+_ENOUGH_FOR_SKEWED = 10
 
 
 def notes(board: Board) -> list[str]:
-    """Return the notes on a board, one a line."""
-    parts = (_legend, _tests, _seeds, _environments, _flags, _missing)
+    """Return the notes on a board, one a line; what it can resolve comes first."""
+    parts = (
+        _resolution,
+        _equivalence,
+        _legend,
+        _comparison,
+        _overall,
+        _seeds,
+        _environments,
+        _flags,
+        _missing,
+    )
     return [note for part in parts for note in part(board)]
+
+
+def standings_notes(standings: Standings) -> list[str]:
+    """Return the notes on standings, one a line; what they can resolve comes first."""
+    lines = list(resolution(standings.comparison))
+    for family in standings.families:
+        columns = [column for column in standings.columns if column.family == family]
+        metrics: dict[str, list[str]] = {}
+        for column in columns:
+            metrics.setdefault(column.measure.name, []).append(column.task)
+        texts = "; ".join(f"{', '.join(tasks)} by {name}" for name, tasks in metrics.items())
+        lines.append(f"{family}: {texts}")
+    if any(part.standard_gain for part in standings.comparison.families):
+        lines.append(
+            f"+1.2: better than {standings.floor} by 1.2 of its standard deviations between "
+            "subjects, mean over the family's tasks, and its 95 % interval over subjects"
+        )
+    lines += _letters(standings.comparison)
+    voted = [f"{name} {weight:g}" for name, weight in standings.weights.items() if weight != 1]
+    weights = f" (weights: {', '.join(voted)}, others 1)" if voted else ""
+    lines.append(
+        f"rank: mean over families{weights} of the mean rank in each, and its 95 % interval over "
+        f"subjects ({RESAMPLES} resamples); a task without a number counts as the last rank"
+    )
+    if standings.unranked_tasks:
+        lines.append(
+            f"without a vote, since they have no metric that ranks: "
+            f"{', '.join(standings.unranked_tasks)}"
+        )
+    return lines
+
+
+def _resolution(board: Board) -> Iterator[str]:
+    if board.comparison is not None:
+        yield from resolution(board.comparison)
+    if not board.measure.ranks:
+        yield (
+            "compared with the reference line, not ranked: a value better than that of a rescan "
+            "is a fault as well"
+        )
+    few = min(
+        (score.n for row in board.rows for score in row.scores.values() if score.n > 1),
+        default=_ENOUGH_FOR_SKEWED,
+    )
+    if few < _ENOUGH_FOR_SKEWED:
+        yield (
+            f"with {few} subjects the intervals of skewed values cover less than 95 % "
+            "(docs: Statistics)"
+        )
+
+
+def _equivalence(board: Board) -> Iterator[str]:
+    if board.comparison is None:
+        return
+    for family in board.comparison.families:
+        if family.equivalent is None:
+            continue
+        pairs = [
+            f"{first} and {second}"
+            for i, first in enumerate(family.labels)
+            for j, second in enumerate(family.labels)
+            if i < j and family.equivalent[i, j]
+        ]
+        yield f"{family.family}: equivalent within the margin: {'; '.join(pairs) or 'no pair'}"
 
 
 def _legend(board: Board) -> Iterator[str]:
     if any(row.control for row in board.rows):
         yield "* control: reference only, not ranked"
+    if any(row.role == "variant" for row in board.rows):
+        yield "‡ variant with changed settings: not ranked; --variants ranks it"
     if board.bounds:
         yield "° reference value, measured by the task itself: not a method"
     scores = [score for row in board.rows for score in row.scores.values()]
     if any(score.n > 1 for score in scores):
-        yield "[ ]: 95 % bootstrap interval over subjects, each averaged over slices and seeds"
-    if any(score.tier for score in scores):
+        yield "[ ]: 95 % interval over subjects, each averaged over slices and seeds"
+    if any(score.from_reference is not None for score in scores):
         yield (
-            "(1), (2), ...: tiers; no significant difference to the best of the tier (Wilcoxon's "
-            f"signed-rank test over subjects, Holm-adjusted, {100 * LEVEL:.0f} % level)"
+            "Δ: difference to the reference line, subject by subject: to a rescan on the target "
+            "scanner where one exists, else to the truth"
         )
     if any(len(score.seeds) > 1 for score in scores):
         yield "×3 ±0.1: 3 seeds, and the standard deviation over seeds of the mean over subjects"
-    if len(board.tasks) > 1 and board.methods:
-        yield (
-            f"rank: mean over {len(board.tasks)} tasks, and its 95 % interval over subjects "
-            f"({RESAMPLES} resamples); a task without a number counts as the last rank"
-        )
-    placed = [row.normalized for row in board.methods if row.normalized is not None]
-    if placed:
-        scale = "share of the floor's error removed" if board.measure.unit == "dB" else "linear"
-        yield (
-            f"score: floor 0, reference line 1 ({scale}), mean over "
-            f"{count(placed[0].n, 'task')} with both; a task without a number counts as 0; the "
-            "reference line is a rescan on the target scanner where one exists, else the truth; a "
-            "rescan has noise, so a score may exceed 1"
-        )
-    elif board.methods:
-        yield "score: none, since no task has both a floor and a reference line that differ"
 
 
-def _tests(board: Board) -> Iterator[str]:
-    too_few: dict[tuple[int, int], list[str]] = {}
-    untested: dict[str, list[str]] = {}
-    for task in board.tasks:
-        scores = {row.label: row.scores[task] for row in board.methods if task in row.scores}
-        tested = [score for score in scores.values() if score.tier is not None]
-        most = max((score.n for score in tested), default=0)
-        if len(tested) > 1 and smallest_p(most, len(tested) - 1) > LEVEL:
-            too_few.setdefault((most, len(tested)), []).append(task)
-        for label, score in scores.items():
-            if score.has_value and score.tier is None:
-                untested.setdefault(label, []).append(task)
-    for (subjects, methods), tasks in too_few.items():
+def _comparison(board: Board) -> Iterator[str]:
+    if board.comparison is None:
+        return
+    for family in board.comparison.several:
+        if family.gain:
+            yield (
+                f"{family.family}: mean difference to {board.floor} over {_groups(family)}, and "
+                "its 95 % interval over subjects"
+            )
+    yield from _letters(board.comparison)
+
+
+def _groups(family: FamilyComparison) -> str:
+    """Return the tasks of a family, near-duplicates in brackets."""
+    groups: dict[str, list[str]] = {}
+    for column in family.columns:
+        groups.setdefault(column.group, []).append(column.task)
+    return ", ".join(
+        tasks[0] if len(tasks) == 1 else f"({' + '.join(tasks)})" for tasks in groups.values()
+    )
+
+
+def _letters(comparison: Comparison) -> Iterator[str]:
+    compared = [family for family in comparison.families if len(family.labels) > 1]
+    if compared:
         yield (
-            f"{', '.join(tasks)}: with {count(subjects, 'test subject')} no difference between "
-            f"{methods} methods can reach significance (smallest p = "
-            f"{smallest_p(subjects, methods - 1):.2g}): all share a tier"
+            "a, b, ...: methods that share a letter do not differ significantly (sign-flip "
+            "permutation of subjects, max-T over all pairs"
+            f"{' and families' if len(compared) > 1 else ''}, family-wise "
+            f"{100 * LEVEL:.0f} % level, {count(comparison.n, 'subject')})"
         )
-    for label, tasks in untested.items():
-        yield f"{label} on {', '.join(tasks)}: no mean over subjects, so not tested"
+    for family in comparison.families:
+        if family.incomplete:
+            yield (
+                f"{family.family}: not tested, since not all tasks have values by subject: "
+                f"{', '.join(family.incomplete)}"
+            )
+
+
+def _overall(board: Board) -> Iterator[str]:
+    ranked = [row for row in board.rows if row.ranked]
+    if len(board.tasks) > 1 and ranked:
+        yield (
+            "rank: mean over families of the mean rank in each, and its 95 % interval over "
+            f"subjects ({RESAMPLES} resamples); a task without a number counts as the last rank"
+        )
+    scored = [row.normalized for row in ranked if row.normalized is not None]
+    if scored:
+        yield (
+            f"score: floor 0, reference line 1 ({_scale(board.measure)}), mean over "
+            f"{count(scored[0].n, 'task')} on which they differ by more than the reference line's "
+            "noise; a task without a number counts as 0; a rescan has noise, so a score may "
+            "exceed 1"
+        )
+    elif ranked:
+        yield (
+            "score: none, since no task has a reference line that is better than the floor by "
+            "more than its noise"
+        )
+
+
+def _scale(measure: Measure) -> str:
+    return "share of the floor's error removed" if measure.unit == "dB" else "linear"
 
 
 def _seeds(board: Board) -> Iterator[str]:
@@ -129,11 +238,11 @@ def _missing(board: Board) -> Iterator[str]:
         if absent:
             reasons["not run", ""] = absent
         if reasons:
-            yield f"{row.label} has {_known(row, board)}"
+            yield f"{row.label} has {_number_of_tasks(row, board)}"
         for (status, reason), tasks in reasons.items():
             why = f": {reason}" if reason else ""
             yield f"{row.label} on {', '.join(tasks)}: {status}{why}"
 
 
-def _known(row: Row, board: Board) -> str:
+def _number_of_tasks(row: Row, board: Board) -> str:
     return f"{row.n_scored} of {count(len(board.tasks), 'task')}"

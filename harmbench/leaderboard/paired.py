@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from harmbench.errors import UserError
-from harmbench.leaderboard.board import Measure
-from harmbench.leaderboard.formatting import count
+from harmbench.leaderboard.formatting import count, number
+from harmbench.leaderboard.measure import Measure
+from harmbench.leaderboard.resolution import FEWEST_SUBJECTS
 from harmbench.leaderboard.table import GROUP
 from harmbench.statistics.estimate import Array, Estimate, mean_interval
-from harmbench.statistics.hypothesis import (
-    LEVEL,
-    holm,
-    nan_mean,
-    paired_differences,
-    smallest_p,
-    wilcoxon,
-)
+from harmbench.statistics.hypothesis import holm, nan_mean, paired_differences, sign_flip
+from harmbench.statistics.influence import influence
+from harmbench.statistics.max_t import LEVEL
 from harmbench.statistics.subjects import decode
 
 _FEWEST = 4  # characters of a run's id
+_MOST_INFLUENTIAL = 3  # subjects that are named
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,12 @@ class Difference:
     difference
         One minus the other, subject by subject, with its 95 % interval.
     p
-        P-value of Wilcoxon's signed-rank test, Holm-adjusted over all metrics.
+        P-value of the sign-flip permutation test; Holm-adjusted over the headline metrics if the
+        metric is one of them, else unadjusted.
+    headline
+        Whether the metric is a headline metric of the task.
+    influence
+        Of the subjects that change the mean difference most when they are left out: the change.
     only_one, only_other
         Subjects with a value on one side only.
     """
@@ -65,13 +68,15 @@ class Difference:
     other: float
     difference: Estimate
     p: float
+    headline: bool
+    influence: Mapping[str, float]
     only_one: tuple[str, ...]
     only_other: tuple[str, ...]
 
     @property
     def significant(self) -> bool:
-        """Whether the adjusted p-value is at most 5 %."""
-        return self.p <= LEVEL
+        """Whether the adjusted p-value of a headline metric is at most 5 %."""
+        return self.headline and self.p <= LEVEL
 
     @property
     def favours_one(self) -> bool:
@@ -99,7 +104,7 @@ def side(runs: pd.DataFrame, text: str) -> Side:
             raise UserError(f"'{label}' was not run on '{task}'")
         newest = selected.sort_values("started").iloc[-1]
         selected = selected[(selected[GROUP] == newest[GROUP]).all(axis=1)]
-        selected = selected.sort_values("started").drop_duplicates("seed", keep="last")
+        selected = selected.sort_values("started").drop_duplicates(["seed", "fold"], keep="last")
         title = f"{label} on {task} of {newest['cohort']}"
     else:
         selected = runs[runs["run_id"].str.startswith(text)] if len(text) >= _FEWEST else runs[:0]
@@ -110,18 +115,33 @@ def side(runs: pd.DataFrame, text: str) -> Side:
         if len(selected) > 1:
             raise UserError(f"'{text}' begins {len(selected)} run ids: give more characters")
         only = selected.iloc[0]
-        title = f"{only['label']} on {only['task']}, seed {only['seed']} [{only['run_id'][:8]}]"
+        fold = f", fold {only['fold']}" if only["fold"] else ""
+        title = (
+            f"{only['label']} on {only['task']}, seed {only['seed']}{fold} [{only['run_id'][:8]}]"
+        )
     for row in selected.itertuples():
         if row.status != "done":
             raise UserError(f"{title}: seed {row.seed} has no scores: {row.status}: {row.reason}")
     return Side(title, selected)
 
 
-def compare(one: Side, other: Side, measures: Iterable[Measure]) -> list[Difference]:
-    """Compare two sides in every metric with values by subject on both sides.
+def compare(
+    one: Side, other: Side, measures: Mapping[str, Measure], names: Sequence[str] = ()
+) -> list[Difference]:
+    """Compare two sides in metrics with values by subject on both sides.
 
     Common seeds are compared with each other; without common seeds, and if the test data do
-    not depend on the seed, each side is averaged over its own seeds.
+    not depend on the seed, each side is averaged over its own seeds. P-values are adjusted over
+    the headline metrics of the task, whichever metrics are chosen.
+
+    Parameters
+    ----------
+    one, other
+        The two sides.
+    measures
+        All metrics, by name.
+    names
+        Metrics to return; all if empty.
 
     Raises
     ------
@@ -129,30 +149,56 @@ def compare(one: Side, other: Side, measures: Iterable[Measure]) -> list[Differe
         If they were not measured on the same test data, or share no metric of the same version
         with values by subject.
     """
-    seeds = _seeds(one, other)
+    axes = _axes(one, other)
+    headlines = str(one.runs["headline"].iloc[-1]).split(",")
+    ordered = [name for name in headlines if name in measures]
+    ordered += [name for name in measures if name not in ordered]
     differences = [
         difference
-        for measure in measures
-        if (difference := _difference(one, other, measure, seeds)) is not None
+        for name in ordered
+        if (difference := _difference(one, other, measures[name], axes, headlines)) is not None
     ]
-    if not differences:
+    adjusted = holm([entry.p if entry.headline else math.nan for entry in differences])
+    shown = [
+        replace(entry, p=float(p)) if entry.headline else entry
+        for entry, p in zip(differences, adjusted, strict=True)
+        if not names or entry.measure.name in names
+    ]
+    if not shown:
         raise UserError("the two runs share no metric of the same version with values by subject")
-    adjusted = holm([each.p for each in differences])
-    return [replace(each, p=float(p)) for each, p in zip(differences, adjusted, strict=True)]
+    return shown
 
 
 def remarks(differences: Sequence[Difference]) -> list[str]:
     """Return the remarks on a comparison, one a line."""
-    n_metrics = len(differences)
-    lines = [
-        f"p: Wilcoxon's signed-rank test, Holm-adjusted over {count(n_metrics, 'metric')}",
-    ]
+    headlines = [entry.measure.name for entry in differences if entry.headline]
+    others = [entry.measure.name for entry in differences if not entry.headline]
+    lines = []
     most = max(entry.difference.n for entry in differences)
-    if (p := smallest_p(most, n_metrics)) > LEVEL:
+    if most < FEWEST_SUBJECTS:
         lines.append(
-            f"with {count(most, 'test subject')} no difference in {count(n_metrics, 'metric')} can "
-            f"reach significance (smallest p = {p:.2g})"
+            f"NO DIFFERENCE CAN BE SIGNIFICANT with {count(most, 'test subject')}: the smallest "
+            f"possible p is {2.0 ** (1 - most):.2g}; at least {FEWEST_SUBJECTS} are needed"
         )
+    if headlines:
+        lines.append(
+            "p: sign-flip permutation test over subjects, Holm-adjusted over the headline "
+            f"metrics of the task (shown here: {', '.join(headlines)})"
+        )
+    if others:
+        lines.append(
+            f"(p): not adjusted, for description only; nothing follows from it: {', '.join(others)}"
+        )
+    for entry in differences[:1]:
+        if entry.influence:
+            texts = (
+                f"{subject} {number(change, signed=True)}"
+                for subject, change in entry.influence.items()
+            )
+            lines.append(
+                f"subjects that change the mean difference in {entry.measure.name} most when they "
+                f"are left out: {', '.join(texts)}"
+            )
     for name, only in (
         ("A", sorted({subject for entry in differences for subject in entry.only_one})),
         ("B", sorted({subject for entry in differences for subject in entry.only_other})),
@@ -176,6 +222,8 @@ def tidy(differences: Sequence[Difference]) -> pd.DataFrame:
                 "low": entry.difference.low,
                 "high": entry.difference.high,
                 "p": entry.p,
+                "adjusted": entry.headline,
+                "influential": " ".join(entry.influence),
                 "subjects": entry.difference.n,
                 "only_one": " ".join(entry.only_one),
                 "only_other": " ".join(entry.only_other),
@@ -186,7 +234,11 @@ def tidy(differences: Sequence[Difference]) -> pd.DataFrame:
 
 
 def _difference(
-    one: Side, other: Side, measure: Measure, seeds: Sequence[int] | None
+    one: Side,
+    other: Side,
+    measure: Measure,
+    axes: Sequence[tuple[int, int]] | None,
+    headlines: Sequence[str],
 ) -> Difference | None:
     """Return the difference in one metric, p unadjusted.
 
@@ -199,7 +251,7 @@ def _difference(
     ]
     if len(set(versions)) > 1:
         return None
-    tables = [_subjects(runs, measure.name, seeds) for runs in (one.runs, other.runs)]
+    tables = [_subjects(runs, measure.name, axes) for runs in (one.runs, other.runs)]
     if any(not table for table in tables):
         return None
     first, second = (set().union(*(subjects.keys() for subjects in table)) for table in tables)
@@ -209,15 +261,29 @@ def _difference(
         for table in tables
     ]
     differences = paired_differences(*values)
+    finite = measure.finite(differences)
     return Difference(
         measure=measure,
         one=_mean(values[0], differences),
         other=_mean(values[1], differences),
         difference=mean_interval(differences),
-        p=wilcoxon(differences)[0],
+        p=sign_flip(finite),
+        headline=measure.name in headlines and measure.ranks,
+        influence=_most_influential(common, finite),
         only_one=tuple(sorted(first - second)),
         only_other=tuple(sorted(second - first)),
     )
+
+
+def _most_influential(names: Sequence[str], differences: Array) -> dict[str, float]:
+    """Return the largest influences of subjects on the mean difference, by subject."""
+    defined = ~np.isnan(differences)
+    if defined.sum() < 3:
+        return {}
+    changes = influence(differences[defined])
+    subjects = np.array(names, dtype=object)[defined]
+    order = np.argsort(-np.abs(changes), kind="stable")[:_MOST_INFLUENTIAL]
+    return {str(subjects[i]): float(changes[i]) for i in order if changes[i] != 0}
 
 
 def _mean(values: Array, differences: Array) -> float:
@@ -226,14 +292,15 @@ def _mean(values: Array, differences: Array) -> float:
     return float(means.mean()) if len(means) else float("nan")
 
 
-def _seeds(one: Side, other: Side) -> list[int] | None:
-    """Return the common seeds; None if each side is to be averaged over its own seeds."""
+def _axes(one: Side, other: Side) -> list[tuple[int, int]] | None:
+    """Return the common seeds and folds; None if each side is averaged over its own seeds."""
     data = [
-        dict(zip(runs["seed"], runs["question"], strict=True)) for runs in (one.runs, other.runs)
+        dict(zip(zip(runs["seed"], runs["fold"], strict=True), runs["question"], strict=True))
+        for runs in (one.runs, other.runs)
     ]
     common = sorted(data[0].keys() & data[1].keys())
-    if common and all(data[0][seed] == data[1][seed] for seed in common):
-        return [int(seed) for seed in common]
+    if common and all(data[0][axes] == data[1][axes] for axes in common):
+        return [(int(seed), int(fold)) for seed, fold in common]
     if not common and len({*data[0].values(), *data[1].values()}) == 1:
         return None
     reason = _first_difference(one, other) or (
@@ -255,16 +322,25 @@ def _first_difference(one: Side, other: Side) -> str | None:
 
 
 def _subjects(
-    runs: pd.DataFrame, metric: str, seeds: Sequence[int] | None
+    runs: pd.DataFrame, metric: str, axes: Sequence[tuple[int, int]] | None
 ) -> list[Mapping[str, float]]:
-    """Return subjects' values for every seed, or their mean; empty if a seed has none."""
+    """Return subjects' values for every seed, over its folds, or their mean over seeds.
+
+    Empty if one of the seeds and folds has none.
+    """
     column = f"{metric}.subjects"
-    by_seed: dict[int, dict[str, float]] = {}
-    for seed, names, values in zip(runs["seed"], runs["subjects"], runs[column], strict=True):
+    by_axes: dict[tuple[int, int], dict[str, float]] = {}
+    rows = zip(runs["seed"], runs["fold"], runs["subjects"], runs[column], strict=True)
+    for seed, fold, names, values in rows:
         subjects, numbers = decode(names, values)
         if subjects:
-            by_seed[int(seed)] = dict(zip(subjects, numbers.tolist(), strict=True))
-    if seeds is not None:
-        return [by_seed[seed] for seed in seeds] if all(seed in by_seed for seed in seeds) else []
+            by_axes[int(seed), int(fold)] = dict(zip(subjects, numbers.tolist(), strict=True))
+    if axes is not None and not all(pair in by_axes for pair in axes):
+        return []
+    by_seed: dict[int, dict[str, float]] = {}
+    for seed, fold in axes if axes is not None else by_axes:
+        by_seed.setdefault(seed, {}).update(by_axes[seed, fold])
+    if axes is not None:
+        return list(by_seed.values())
     mean = pd.DataFrame(by_seed).mean(axis=1)
     return [dict(zip(mean.index, mean.tolist(), strict=True))] if len(mean) else []

@@ -10,20 +10,18 @@ from harmbench.errors import UserError
 from harmbench.plugins import Registry, matching
 
 
-def units(registry: Registry) -> dict[str, str]:
-    """Return the units of the registered metrics, by name."""
-    return _attribute(registry, "unit")
+def declarations(
+    registry: Registry, category: str = "metrics", sources: Sequence[str] = ()
+) -> dict[str, dict[str, str]]:
+    """Return what the registered metrics or tasks declare, such as unit and purpose, by name.
 
-
-def summaries(registry: Registry) -> dict[str, str]:
-    """Return the summaries of the registered metrics, by name."""
-    return _attribute(registry, "summary")
-
-
-def _attribute(registry: Registry, attribute: str) -> dict[str, str]:
-    return {
-        name: entry.attributes()[attribute] for name, entry in registry.entries("metrics").items()
-    }
+    Empty if two plugins claim one name. Tasks depend on the names of the source domains.
+    """
+    try:
+        entries = registry.entries(category, tuple(sources))
+    except UserError:
+        return {}
+    return {name: entry.attributes() for name, entry in entries.items()}
 
 
 def extra_columns(registry: Registry, runs: pd.DataFrame) -> dict[str, dict[str, str]]:

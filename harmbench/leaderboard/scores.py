@@ -1,29 +1,139 @@
-"""Scores of methods on tasks, computed from recorded runs."""
+"""Scores of methods on one task in one metric, pooled over seeds and folds."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from harmbench.leaderboard.board import Measure, Score
+from harmbench.leaderboard.measure import Measure
 from harmbench.statistics.estimate import Array, Estimate, mean_intervals
 from harmbench.statistics.hypothesis import nan_mean
-from harmbench.statistics.ranking import tiers
 from harmbench.statistics.subjects import SubjectValues, decode
 
-_SEVERITY = ("done", "skipped", "diverged", "failed")
+_SEVERITY = ("done", "incomplete", "skipped", "diverged", "failed")
+_NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunScore:
+class Score:
+    """The score of one method on one task.
+
+    Attributes
+    ----------
+    value
+        Mean over subjects, each averaged over the seeds; NaN where there is none. For a metric
+        of the whole cohort (such as an ICC): its mean over seeds and folds.
+    low, high
+        Bounds of the 95 % interval over subjects; for a metric of the whole cohort, the mean of
+        the recorded bounds.
+    n
+        Number of subjects; 0 if the runs have no values by subject.
+    by_seed
+        Mean over subjects for each seed.
+    status
+        The worst status among seeds and folds, so that a failed one stays visible;
+        `"incomplete"` if a fold was not run.
+    reason
+        Why there is no number.
+    flags
+        Warnings of the method, by "subject/session", of any seed.
+    environments
+        Versions of libraries and class of device, of each run.
+    runs
+        Ids of the runs, by seed and fold.
+    label
+        The method, with its changed settings.
+    from_reference
+        Difference to the reference line, subject by subject; None without a reference line, and
+        for the reference line itself.
+    subject_values
+        Values by subject of all methods on the task.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    by_seed: Mapping[int, float]
+    status: str
+    reason: str
+    flags: Mapping[str, str] = field(repr=False)
+    environments: tuple[Mapping[str, str], ...] = field(repr=False)
+    runs: Mapping[tuple[int, int], str] = field(repr=False)
+    label: str = field(repr=False)
+    from_reference: Estimate | None = field(default=None, repr=False)
+    subject_values: SubjectValues = field(repr=False)
+
+    @cached_property
+    def subjects(self) -> pd.Series:
+        """Each subject's value, averaged over the seeds; empty if none was recorded."""
+        return self.subject_values.column(self.label)
+
+    @property
+    def has_value(self) -> bool:
+        """Whether the value is a number; infinity counts as one."""
+        return not math.isnan(self.value)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in order."""
+        return tuple(sorted({seed for seed, _ in self.runs}))
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over seeds of the mean over subjects; NaN with one seed."""
+        values = list(self.by_seed.values())
+        if len(values) < 2 or not all(map(math.isfinite, values)):
+            return math.nan
+        return float(np.std(values, ddof=1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskColumn:
+    """One task in one metric: all methods' scores, and the values by subject behind them.
+
+    Attributes
+    ----------
+    task, family, group
+        The task's name, family and group of near-duplicates.
+    measure
+        The metric.
+    scores
+        By label.
+    subjects
+        Values by subject, averaged over each method's seeds.
+    compared
+        The same, averaged over the seeds that all methods have, if there are any: for tests,
+        where test data may depend on the seed.
+    reference_line
+        Label of the control at the upper end of the scale, or None.
+    """
+
+    task: str
+    family: str
+    group: str
+    measure: Measure
+    scores: Mapping[str, Score]
+    subjects: SubjectValues = field(repr=False)
+    compared: SubjectValues = field(repr=False)
+    reference_line: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
     """One recorded run's values of one metric."""
 
     label: str
     seed: int
+    fold: int
     status: str
     reason: str
     run_id: str
@@ -34,86 +144,147 @@ class RunScore:
     values: Array
 
 
-def run_scores(runs: pd.DataFrame, metric: str) -> dict[str, dict[str, list[RunScore]]]:
-    """Return the values of a metric of all runs, by task and label."""
-    scores: dict[str, dict[str, list[RunScore]]] = {}
-    names = ["task", "label", "seed", "status", "reason", "run_id", "flags"]
-    names += ["environment", "subjects"]
-    names += [f"{metric}.subjects", metric, f"{metric}.low", f"{metric}.high"]
-    columns = (runs[name].tolist() for name in names)
-    for (
-        task,
-        label,
-        seed,
-        status,
-        reason,
-        run_id,
-        flags,
-        environment,
-        subjects,
-        values,
-        *rest,
-    ) in zip(*columns, strict=True):
-        subject_names, numbers = decode(subjects, values)
-        run = RunScore(
-            label=label,
-            seed=seed,
-            status=status,
-            reason=reason,
-            run_id=run_id,
-            flags=flags,
-            environment=environment,
-            estimate=rest,
-            names=subject_names,
-            values=numbers,
-        )
-        scores.setdefault(task, {}).setdefault(label, []).append(run)
-    return scores
-
-
-def scores_of_task(
-    by_label: Mapping[str, Sequence[RunScore]], measure: Measure, controls: Mapping[str, str]
-) -> tuple[dict[str, Score], SubjectValues]:
-    """Return one task's scores by label, and the values by subject behind them.
+def task_columns(
+    runs: pd.DataFrame, measure: Measure, controls: Mapping[str, str]
+) -> dict[str, TaskColumn]:
+    """Return the column of every task of runs that share a board.
 
     Parameters
     ----------
-    by_label
-        Runs of every method.
+    runs
+        One run for each label, task, seed and fold.
     measure
         The metric.
     controls
         `"floor"`, `"ceiling"` or empty, by label.
     """
-    subjects, values = _subject_values(by_label)
-    ranked = [k for k, label in enumerate(subjects.labels) if not controls[label]]
-    in_tiers = tiers(values[..., ranked], higher_is_better=measure.higher_is_better)
-    placed = dict(zip([subjects.labels[k] for k in ranked], in_tiers, strict=True))
-    estimates = dict(zip(subjects.labels, mean_intervals(subjects.values), strict=True))
+    newest = runs.drop_duplicates("task", keep="last").set_index("task")
+    n_folds = fold_count(str(runs["split"].iloc[0]))
+    return {
+        task: _column(
+            task,
+            str(newest.at[task, "family"]),
+            str(newest.at[task, "group"]) or task,
+            measure,
+            by_label,
+            controls,
+            n_folds,
+        )
+        for task, by_label in _by_task(runs, measure.name).items()
+    }
+
+
+def fold_count(split: str) -> int:
+    """Return the number of folds of a split's name; 0 without folds.
+
+    Examples
+    --------
+    >>> fold_count("5 folds"), fold_count("test")
+    (5, 0)
+    """
+    match = re.fullmatch(r"(\d+) folds", split)
+    return int(match[1]) if match else 0
+
+
+def _by_task(runs: pd.DataFrame, metric: str) -> dict[str, dict[str, list[_Run]]]:
+    """Return the values of a metric of all runs, by task and label."""
+    by_task: dict[str, dict[str, list[_Run]]] = {}
+    names = ["task", "label", "seed", "fold", "status", "reason", "run_id", "flags"]
+    names += ["environment", "subjects", f"{metric}.subjects"]
+    names += [metric, f"{metric}.low", f"{metric}.high"]
+    rows: Iterator[tuple[Any, ...]] = zip(*(runs[name].tolist() for name in names), strict=True)
+    for task, label, seed, fold, status, reason, run_id, flags, environment, *rest in rows:
+        subjects, values, *estimate = rest
+        subject_names, numbers = decode(subjects, values)
+        run = _Run(
+            label=label,
+            seed=int(seed),
+            fold=int(fold),
+            status=status,
+            reason=reason,
+            run_id=run_id,
+            flags=flags,
+            environment=environment,
+            estimate=estimate,
+            names=subject_names,
+            values=numbers,
+        )
+        by_task.setdefault(task, {}).setdefault(label, []).append(run)
+    return by_task
+
+
+def _column(
+    task: str,
+    family: str,
+    group: str,
+    measure: Measure,
+    by_label: Mapping[str, Sequence[_Run]],
+    controls: Mapping[str, str],
+    n_folds: int,
+) -> TaskColumn:
+    complete = {
+        label: runs for label, runs in by_label.items() if not _missing_folds(runs, n_folds)
+    }
+    names, seeds, labels, values = _values(complete)
+    subjects = SubjectValues(names, labels, nan_mean(values))
+    defined: npt.NDArray[np.bool_] = np.logical_not(np.isnan(values).all(axis=1))  # (seeds, k)
+    common = defined.all(axis=1)
+    compared = nan_mean(values[common]) if common.any() else subjects.values
+    estimates = dict(zip(labels, mean_intervals(subjects.values), strict=True))
+    by_seed = {
+        label: {
+            seed: float(value)
+            for seed, value, has in zip(seeds, _means(values[..., k]), defined[:, k], strict=True)
+            if has
+        }
+        for k, label in enumerate(labels)
+    }
     scores = {
         label: _score(
-            sorted(runs, key=lambda run: run.seed),
+            sorted(runs, key=lambda run: (run.seed, run.fold)),
+            _missing_folds(runs, n_folds),
             estimates.get(label),
+            by_seed.get(label),
             subjects,
-            *placed.get(label, (None, math.nan)),
         )
         for label, runs in by_label.items()
     }
-    return scores, subjects
+    reference = _reference_line(scores, controls)
+    return TaskColumn(
+        task=task,
+        family=family,
+        group=group,
+        measure=measure,
+        scores=_with_references(scores, reference, subjects, measure),
+        subjects=subjects,
+        compared=SubjectValues(names, labels, measure.finite(compared)),
+        reference_line=reference,
+    )
 
 
-def _subject_values(
-    by_label: Mapping[str, Sequence[RunScore]],
-) -> tuple[SubjectValues, Array]:
-    """Return values by subject: averaged over seeds, and as `(seeds, subjects, labels)`.
+def _missing_folds(runs: Sequence[_Run], n_folds: int) -> str:
+    """Return which folds of a seed were not run, in words; empty if none is missing."""
+    for seed in sorted({run.seed for run in runs}):
+        present = {run.fold for run in runs if run.seed == seed}
+        missing = [str(fold) for fold in range(1, n_folds + 1) if fold not in present]
+        if missing:
+            return f"fold {', '.join(missing)} of {n_folds} of seed {seed} was not run"
+    return ""
 
-    Without methods that have a failed seed or no values by subject: they cannot be tested.
+
+def _values(
+    by_label: Mapping[str, Sequence[_Run]],
+) -> tuple[tuple[str, ...], list[int], tuple[str, ...], Array]:
+    """Return names, seeds, labels, and values as `(seeds, subjects, labels)`.
+
+    Without methods that have a failed run or no values by subject: they cannot be tested. The
+    folds of a seed have different subjects.
     """
-    labels = [
+    labels = tuple(
         label
         for label, runs in by_label.items()
         if all(run.status == "done" and run.names for run in runs)
-    ]
+    )
     runs = [run for label in labels for run in by_label[label]]
     names = tuple(sorted({name for run_names in {run.names for run in runs} for name in run_names}))
     seeds = sorted({run.seed for run in runs})
@@ -123,39 +294,75 @@ def _subject_values(
         for run in by_label[label]:
             rows = slice(None) if run.names == names else [index[name] for name in run.names]
             values[seeds.index(run.seed), rows, k] = run.values
-    return SubjectValues(names, tuple(labels), nan_mean(values)), values
+    return names, seeds, labels, values
+
+
+def _means(values: Array) -> Array:
+    """Return the mean over subjects for each seed."""
+    return nan_mean(values.T)
 
 
 def _score(
-    runs: Sequence[RunScore],
+    runs: Sequence[_Run],
+    missing_folds: str,
     estimate: Estimate | None,
+    by_seed: Mapping[int, float] | None,
     subjects: SubjectValues,
-    tier: int | None,
-    p: float,
 ) -> Score:
     worst = max(runs, key=lambda run: _SEVERITY.index(run.status))
-    by_seed: dict[int, float] = {}
-    if worst.status != "done":
-        estimate = Estimate(math.nan, math.nan, math.nan, 0)
-    else:
-        by_seed = {run.seed: run.estimate[0] for run in runs}
-        if estimate is None:
-            # NaN if any seed has no number: a mean over the other seeds would flatter.
-            value, low, high = np.mean([run.estimate for run in runs], axis=0).tolist()
-            estimate = Estimate(value, low, high, 0)
+    status, reason = worst.status, worst.reason
+    if status == "done" and missing_folds:
+        status, reason = "incomplete", missing_folds
+    if status != "done":
+        estimate, by_seed = _NO_ESTIMATE, {}
+    elif estimate is None:
+        # NaN if any run has no number: a mean over the others would flatter.
+        value, low, high = np.mean([run.estimate for run in runs], axis=0).tolist()
+        estimate = Estimate(value, low, high, 0)
+        by_run: dict[int, list[float]] = {}
+        for run in runs:
+            by_run.setdefault(run.seed, []).append(run.estimate[0])
+        by_seed = {seed: float(np.mean(numbers)) for seed, numbers in by_run.items()}
     return Score(
         value=estimate.mean,
         low=estimate.low,
         high=estimate.high,
         n=estimate.n,
-        by_seed=by_seed,
-        status=worst.status,
-        reason=worst.reason,
-        tier=tier,
-        p=p,
+        by_seed=by_seed or {},
+        status=status,
+        reason=reason,
         flags={scan: flag for run in runs for scan, flag in run.flags.items()},
         environments=tuple(run.environment for run in runs),
-        runs={run.seed: run.run_id for run in runs},
+        runs={(run.seed, run.fold): run.run_id for run in runs},
         label=runs[0].label,
         subject_values=subjects,
     )
+
+
+def _reference_line(scores: Mapping[str, Score], controls: Mapping[str, str]) -> str | None:
+    """Return the label of the control at 1 on a task's scale; a finite number goes first."""
+    ceilings = [
+        label for label, score in scores.items() if controls[label] == "ceiling" and score.has_value
+    ]
+    return min(ceilings, key=lambda label: (math.isinf(scores[label].value), label), default=None)
+
+
+def _with_references(
+    scores: Mapping[str, Score],
+    reference: str | None,
+    subjects: SubjectValues,
+    measure: Measure,
+) -> dict[str, Score]:
+    """Add the differences to the reference line, where the metric is compared with a rescan."""
+    if measure.ranks or reference not in subjects.labels:
+        return dict(scores)
+    values = subjects.values
+    with np.errstate(invalid="ignore"):
+        differences = values - values[:, [subjects.labels.index(reference)]]
+    estimates = dict(zip(subjects.labels, mean_intervals(measure.finite(differences)), strict=True))
+    return {
+        label: score
+        if label == reference or label not in estimates
+        else replace(score, from_reference=estimates[label])
+        for label, score in scores.items()
+    }

@@ -1,56 +1,46 @@
-"""The leaderboard: boards of all recorded runs."""
+"""The boards of a table of runs, one for each metric."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from harmbench.leaderboard.board import Board, Measure, Row, Score
+from harmbench.leaderboard.board import Board, Row
+from harmbench.leaderboard.families import compare_families
+from harmbench.leaderboard.measure import Measure
 from harmbench.leaderboard.overall import overall
-from harmbench.leaderboard.scores import run_scores, scores_of_task
+from harmbench.leaderboard.ranking_options import RankingOptions
+from harmbench.leaderboard.scores import task_columns
 from harmbench.statistics.estimate import Estimate
 
 # Columns that cells on one board have in common.
 GROUP = ["cohort", "cohort_key", "kind", "preset", "split", "normalization"]
 
-
-def measures(runs: pd.DataFrame, units: Mapping[str, str] | None = None) -> dict[str, Measure]:
-    """Return the metrics that runs hold, by name.
-
-    Directions are read from the runs, so that metrics of plugins that are not installed here
-    can be shown.
-
-    Parameters
-    ----------
-    runs
-        As returned by `harmbench.tracking.reader.runs`.
-    units
-        Units of the metrics that are registered here.
-    """
-    suffix = ".subjects"
-    lower = {name for names in runs["lower_is_better"] for name in names.split(",")}
-    columns = map(str, runs.columns)
-    names = [column.removesuffix(suffix) for column in columns if column.endswith(suffix)]
-    units = units or {}
-    return {name: Measure(name, name not in lower, units.get(name, "")) for name in names}
+_DEFAULT_OPTIONS = RankingOptions()
 
 
 def boards(
-    runs: pd.DataFrame, measures: Sequence[Measure], *, tasks: Sequence[str] | None = None
+    runs: pd.DataFrame,
+    measures: Sequence[Measure],
+    *,
+    tasks: Sequence[str] | None = None,
+    options: RankingOptions = _DEFAULT_OPTIONS,
 ) -> Iterator[Board]:
     """Make boards of recorded runs, newest cohort first.
 
     Parameters
     ----------
     runs
-        As returned by `harmbench.tracking.reader.runs`.
+        The table of runs.
     measures
         Metrics to show.
     tasks
         Tasks to show; all if None.
+    options
+        Choices of the ranking.
 
     Yields
     ------
@@ -64,7 +54,7 @@ def boards(
         runs = runs[runs["task"].isin(tasks)]
     runs = runs.sort_values("started", kind="stable")
     boards_by_age = [
-        (int(cells["started"].max()), _board(cells, measure))
+        (int(cells["started"].max()), _board(cells, measure, options))
         for measure in measures
         if measure.name in runs and runs[measure.name].notna().any()
         for cells in _cells_by_board(runs, measure)
@@ -78,7 +68,7 @@ def _cells_by_board(runs: pd.DataFrame, measure: Measure) -> Iterator[pd.DataFra
     """Yield the newest run of every cell of each board with a number of the metric."""
     runs = _with_edition(runs, measure)
     # Code may have changed: of several runs of a cell the newest counts.
-    runs = runs.drop_duplicates([*GROUP, "edition", "label", "task", "seed"], keep="last")
+    runs = runs.drop_duplicates([*GROUP, "edition", "label", "task", "seed", "fold"], keep="last")
     for _, cells in runs.groupby([*GROUP, "edition"], sort=False):
         if cells[measure.name].notna().any():
             yield cells
@@ -87,65 +77,65 @@ def _cells_by_board(runs: pd.DataFrame, measure: Measure) -> Iterator[pd.DataFra
 def _with_edition(runs: pd.DataFrame, measure: Measure) -> pd.DataFrame:
     """Add column `edition`: the number of newer definitions of the task or the metric.
 
-    Different test data share an edition where no seed has both, as in a task that draws them
-    by seed. Runs without a number of the metric have the newest edition of their question.
+    Different test data share an edition where no seed and fold has both, as in a task that draws
+    them by seed, and in cross-validation. Runs without a number of the metric have the newest
+    edition of their question.
     """
     versions = [by_name.get(measure.name, "") for by_name in runs["metric_versions"]]
     runs = runs.assign(version=versions)
     measured = (runs["version"] != "") | runs[measure.name].notna()
     editions: dict[tuple[Any, ...], int] = {}
     newest: dict[tuple[Any, ...], int] = {}
-    seeds_by_edition: dict[tuple[Any, ...], list[set[int]]] = {}
+    axes_by_edition: dict[tuple[Any, ...], list[set[tuple[int, int]]]] = {}
     names = [*GROUP, "task", "question"]
     for (*task, question, version), cells in (
         runs[measured].iloc[::-1].groupby([*names, "version"], sort=False)
     ):
-        seeds, present = set(cells["seed"]), seeds_by_edition.setdefault(tuple(task), [])
-        edition = next((k for k, others in enumerate(present) if not seeds & others), len(present))
+        axes = set(zip(cells["seed"], cells["fold"], strict=True))
+        present = axes_by_edition.setdefault(tuple(task), [])
+        edition = next((k for k, others in enumerate(present) if not axes & others), len(present))
         if edition == len(present):
             present.append(set())
-        present[edition] |= seeds
+        present[edition] |= axes
         editions[*task, question, version] = edition
         newest.setdefault((*task, question), edition)
     keys = zip(*(runs[name] for name in [*names, "version"]), strict=True)
     return runs.assign(edition=[editions.get(key, newest.get(key[:-1], 0)) for key in keys])
 
 
-def _board(runs: pd.DataFrame, measure: Measure) -> Board:
+def _board(runs: pd.DataFrame, measure: Measure, options: RankingOptions) -> Board:
     group = runs.iloc[-1]
-    tasks = tuple(sorted(runs.loc[runs[measure.name].notna(), "task"].unique()))
+    tasks = sorted(runs.loc[runs[measure.name].notna(), "task"].unique())
     runs = runs[runs["task"].isin(tasks)]
     controls = dict(zip(runs["label"], runs["control"], strict=True))
-    columns = {
-        task: scores_of_task(by_label, measure, controls)
-        for task, by_label in run_scores(runs, measure.name).items()
-    }
-    scores = {task: by_label for task, (by_label, _) in columns.items()}
+    methods = dict(zip(runs["label"], runs["method"], strict=True))
+    by_task = task_columns(runs, measure, controls)
+    columns = {task: by_task[task] for task in tasks}
+    ranked = [
+        label
+        for label, method in methods.items()
+        if measure.ranks and options.ranked(label=label, method=method, control=controls[label])
+    ]
     floor = min((label for label, control in controls.items() if control == "floor"), default=None)
-    standings = overall(
-        {task: subjects for task, (_, subjects) in columns.items()},
-        {
-            task: {label: score.value for label, score in by_label.items()}
-            for task, by_label in scores.items()
-        },
-        [label for label, control in controls.items() if not control],
-        floor,
-        {task: reference_line(by_label, controls) for task, by_label in scores.items()},
-        higher_is_better=measure.higher_is_better,
-        decibels=measure.unit == "dB",
-    )
+    standings = overall(tuple(columns.values()), ranked, floor, options.weights, normalize=True)
     rows = []
-    for label, method in dict(zip(runs["label"], runs["method"], strict=True)).items():
-        rank, normalized = standings.get(label, (None, None))
-        row = Row(
-            label=label,
-            method=method,
-            control=controls[label],
-            scores={task: scores[task][label] for task in tasks if label in scores[task]},
-            rank=rank,
-            normalized=normalized,
+    for label, method in methods.items():
+        standing = standings.get(label)
+        rows.append(
+            Row(
+                label=label,
+                method=method,
+                control=controls[label],
+                ranked=label in ranked,
+                scores={
+                    task: column.scores[label]
+                    for task, column in columns.items()
+                    if label in column.scores
+                },
+                rank=None if standing is None else standing.rank,
+                normalized=None if standing is None else standing.normalized,
+            )
         )
-        rows.append(row)
     return Board(
         cohort=str(group["cohort"]),
         cohort_key=str(group["cohort_key"]),
@@ -155,34 +145,52 @@ def _board(runs: pd.DataFrame, measure: Measure) -> Board:
         normalization=str(group["normalization"]),
         edition=int(group["edition"]),
         measure=measure,
-        tasks=tasks,
-        rows=tuple(sorted(rows, key=_position)),
+        columns=columns,
+        rows=tuple(sorted(rows, key=position)),
+        comparison=compare_families(tuple(columns.values()), ranked, floor, options.margin)
+        if measure.ranks
+        else None,
         bounds=_bounds(runs, measure.name),
     )
 
 
-def reference_line(scores: Mapping[str, Score], controls: Mapping[str, str]) -> str | None:
-    """Return the label of the control at 1 on a task's scale; a finite number goes first."""
-    ceilings = [
-        label for label, score in scores.items() if controls[label] == "ceiling" and score.has_value
-    ]
-    return min(ceilings, key=lambda label: (math.isinf(scores[label].value), label), default=None)
-
-
-def _position(row: Row) -> tuple[int, float, str]:
-    """Return the sort key of a row: ceiling, methods by mean rank, floor."""
-    section = {"ceiling": 0, "floor": 2}.get(row.control, 1)
+def position(row: Row) -> tuple[int, float, str]:
+    """Return the sort key of a row: reference lines, methods by mean rank, variants, floor."""
+    section = {"ceiling": 0, "floor": 3}.get(row.control, 1 if row.ranked else 2)
     return section, row.rank.mean if row.rank is not None else 0.0, row.label
 
 
 def _bounds(runs: pd.DataFrame, metric: str) -> dict[str, dict[str, Estimate]]:
-    """Return the tasks' own reference values, by title and task, of the newest run of each."""
-    estimates: dict[str, dict[str, Estimate]] = {}
-    newest = runs[runs["bounds"].astype(bool)].drop_duplicates("task", keep="last")
+    """Return the tasks' own reference values, by title and task, pooled over folds.
+
+    Of each task and fold the newest run counts.
+    """
+    parts: dict[str, dict[str, list[Estimate]]] = {}
+    newest = runs[runs["bounds"].astype(bool)].drop_duplicates(["task", "fold"], keep="last")
     for task, bounds in zip(newest["task"], newest["bounds"], strict=True):
         for title, numbers in bounds.items():
             if metric in numbers:
                 mean, low, high = (float(numbers[metric][name]) for name in ("mean", "low", "high"))
                 estimate = Estimate(mean, low, high, int(numbers[metric]["n"]))
-                estimates.setdefault(title, {})[str(task)] = estimate
-    return estimates
+                parts.setdefault(title, {}).setdefault(str(task), []).append(estimate)
+    return {
+        title: {task: _pooled(folds) for task, folds in by_task.items()}
+        for title, by_task in parts.items()
+    }
+
+
+def _pooled(folds: Sequence[Estimate]) -> Estimate:
+    """Return the mean over the subjects of all folds; the folds' errors are independent."""
+    if len(folds) == 1:
+        return folds[0]
+    n = np.array([fold.n for fold in folds], dtype=float)
+    weights = n / n.sum() if n.sum() else np.full(len(folds), 1 / len(folds))
+    mean = float(weights @ [fold.mean for fold in folds])
+    below, above = (
+        float(np.sqrt(weights**2 @ np.square(distances)))
+        for distances in (
+            [fold.mean - fold.low for fold in folds],
+            [fold.high - fold.mean for fold in folds],
+        )
+    )
+    return Estimate(mean, mean - below, mean + above, int(n.sum()))

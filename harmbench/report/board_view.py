@@ -9,8 +9,9 @@ from typing import Any
 from harmbench.leaderboard.board import Board, Row
 from harmbench.leaderboard.formatting import number
 from harmbench.leaderboard.groups import LINKED_TASKS, Group
-from harmbench.leaderboard.notes import notes
+from harmbench.leaderboard.notes import notes, standings_notes
 from harmbench.leaderboard.published import references
+from harmbench.leaderboard.standings import Standings
 from harmbench.plugins import Registry
 from harmbench.report.fields import (
     TableField,
@@ -56,36 +57,112 @@ def board_view(
         Whether the page is the front page, which shows part of a large board.
     """
     tasks, rows, left_out = _front_part(board) if front else (board.tasks, board.rows, "")
-    several = len(board.tasks) > 1
+    several = len(board.tasks) > 1 and board.measure.ranks
     normalized = any(row.normalized is not None for row in rows)
+    families = () if board.comparison is None else board.comparison.several
     scales = {task: scale_of(board, task) for task in tasks}
     lines = []
     for row in rows:
         cells = _overall_fields(board, row, several=several, normalized=normalized)
-        for task in tasks:
-            href = f"{root}{group.files[task]}#r{group.labels[row.label]}"
-            score = row.scores.get(task)
-            unusual = score is not None and bool(board.unusual(score))
-            cells.append(score_field(row, score, scales[task], href, unusual=unusual))
+        cells += [
+            estimate_field(
+                family.gain.get(row.label),
+                signed=True,
+                letters=family.letters.get(row.label, ""),
+            )
+            for family in families
+        ]
+        cells += _task_fields(group, board, row, tasks, scales, root)
         cells += [TableField(text=texts.get(row.label, "")) for texts in extra.values()]
         lines.append({"label": row.label, "control": row.role, "cells": cells})
     for title, bound in board.bounds.items():
-        cells = [TableField() for _ in range(2 * several + normalized)]
+        cells = [TableField() for _ in range(2 * several + normalized + len(families))]
         cells += [estimate_field(bound.get(task)) for task in tasks]
         cells += [TableField() for _ in extra]
         lines.append({"label": title, "control": "reference value", "cells": cells})
     remarks = notes(board)
+    columns = _columns(board, tasks, extra, several=several, normalized=normalized)
     return {
         "id": element_id("b", board.metric),
         "metric": board.metric,
         "direction": unit_and_direction(board),
         "caption": board.title,
-        "columns": _columns(board, tasks, extra, several=several, normalized=normalized),
+        "columns": columns,
         "rows": lines,
         "left_out": left_out,
         "whole": f"{root}index.html",
         "notes": remarks[:_FRONT_NOTES] if front else remarks,
     }
+
+
+def standings_view(standings: Standings, extra: Extra) -> dict[str, Any]:
+    """Lay out the ranking over families of tasks.
+
+    Parameters
+    ----------
+    standings
+        The ranking.
+    extra
+        Columns of plugins.
+    """
+    columns = [
+        {"name": "rank", "better": "down", "task": False},
+        *({"name": name, "better": "up", "task": False} for name in standings.families),
+        {"name": "tasks", "better": "up", "task": False},
+        *({"name": heading, "better": "", "task": False} for heading in extra),
+    ]
+    lines = []
+    for row in standings.rows:
+        cells = [estimate_field(row.rank, 1)]
+        for name in standings.families:
+            family = standings.compared(name)
+            if family is None or row.label not in family.labels:
+                rank = row.family_ranks[name]
+                cells.append(TableField(text=f"rank {rank:.1f}"))
+            else:
+                gain, letters = family.standard_gain.get(row.label), family.letters[row.label]
+                cells.append(estimate_field(gain, 1, signed=True, letters=letters))
+        cells.append(
+            TableField(text=f"{row.rank.n}/{len(standings.columns)}", sort=str(row.rank.n))
+        )
+        cells += [TableField(text=texts.get(row.label, "")) for texts in extra.values()]
+        lines.append({"label": row.label, "control": "", "cells": cells})
+    return {
+        "id": "b-standings",
+        "metric": "ranking",
+        "direction": "one vote per family of tasks",
+        "caption": standings.title,
+        "columns": columns,
+        "rows": lines,
+        "left_out": "",
+        "whole": "",
+        "notes": standings_notes(standings),
+    }
+
+
+def _task_fields(
+    group: Group,
+    board: Board,
+    row: Row,
+    tasks: Sequence[str],
+    scales: Mapping[str, tuple[float, float]],
+    root: str,
+) -> list[TableField]:
+    """Return the fields of a method on every task."""
+    fields = []
+    for task in tasks:
+        score = row.scores.get(task)
+        fields.append(
+            score_field(
+                row,
+                score,
+                scales[task],
+                f"{root}{group.files[task]}#r{group.labels[row.label]}",
+                letters=board.letters(row.label, task),
+                unusual=score is not None and bool(board.unusual(score)),
+            )
+        )
+    return fields
 
 
 def _front_part(board: Board) -> tuple[Sequence[str], Sequence[Row], str]:
@@ -126,6 +203,11 @@ def _columns(
         columns.append({"name": "tasks", "better": "up", "task": False})
     if normalized:
         columns.append({"name": "score", "better": "up", "task": False})
+    if board.comparison is not None:
+        columns += [
+            {"name": f"{family.family} (mean)", "better": better, "task": False}
+            for family in board.comparison.several
+        ]
     columns += [{"name": task, "better": better, "task": True} for task in tasks]
     columns += [{"name": heading, "better": "", "task": False} for heading in extra]
     return columns

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from harmbench.leaderboard.board import Board, Row, Score
+from harmbench.leaderboard.board import Board, Row
 from harmbench.leaderboard.formatting import interval, number
 from harmbench.leaderboard.notes import UNUSUAL
+from harmbench.leaderboard.scores import Score
 from harmbench.statistics.estimate import Estimate
 
 # Colours of a column, from `h0` (worst) to `h8` (best) in report.css.
@@ -28,8 +29,8 @@ class TableField:
         CSS classes of its colour or hatching.
     href
         Target of its link.
-    tier
-        Tier, shown before the text.
+    letters
+        Letters of significance, shown after the text.
     note
         Small print below the text.
     """
@@ -38,7 +39,7 @@ class TableField:
     sort: str = ""
     css_class: str = ""
     href: str = ""
-    tier: str = ""
+    letters: str = ""
     note: str = ""
 
 
@@ -90,14 +91,21 @@ def number_field(value: float) -> TableField:
     return TableField() if math.isnan(value) else TableField(text=number(value), sort=repr(value))
 
 
-def estimate_field(estimate: Estimate | None, decimals: int | None = None) -> TableField:
+def estimate_field(
+    estimate: Estimate | None,
+    decimals: int | None = None,
+    *,
+    signed: bool = False,
+    letters: str = "",
+) -> TableField:
     """Return the field of an estimate, with its interval as the note."""
     if estimate is None or math.isnan(estimate.mean):
-        return TableField()
+        return TableField(letters=letters)
     return TableField(
-        text=number(estimate.mean, decimals),
+        text=number(estimate.mean, decimals, signed=signed),
         sort=repr(estimate.mean),
-        note=interval(estimate.low, estimate.high, decimals),
+        letters=letters,
+        note=interval(estimate.low, estimate.high, decimals, signed=signed),
     )
 
 
@@ -108,6 +116,7 @@ def score_field(
     href: str,
     *,
     details: bool = True,
+    letters: str = "",
     unusual: bool = False,
 ) -> TableField:
     """Return the field of a score.
@@ -121,7 +130,9 @@ def score_field(
     href
         Target of the link.
     details
-        Whether to add the interval, the number of seeds and the tier.
+        Whether to add the interval and the number of seeds.
+    letters
+        The method's letters of significance, or empty.
     unusual
         Whether it was computed with other library versions or on another class of device than
         most numbers of the board.
@@ -135,6 +146,8 @@ def score_field(
     note = ""
     if details:
         note = interval(score.low, score.high)
+        if score.from_reference is not None:
+            note = f"Δ{number(score.from_reference.mean, signed=True)} {note}"
         if len(score.seeds) > 1:
             note = f"{note} ×{len(score.seeds)}".strip()
         if score.status != "done":
@@ -146,6 +159,6 @@ def score_field(
         sort=sort,
         css_class="" if step is None else f"h{step}",
         href=href,
-        tier=str(score.tier or "") if details else "",
+        letters=letters,
         note=note,
     )

@@ -15,10 +15,10 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from harmbench.errors import UserError
 from harmbench.leaderboard.groups import Group, TaskPage
+from harmbench.leaderboard.registered import declarations
 from harmbench.plugins import Registry
-from harmbench.report.board_view import Extra, board_view, published_tables
+from harmbench.report.board_view import Extra, board_view, published_tables, standings_view
 from harmbench.report.costs import cost_page
 from harmbench.report.figure import inline
 from harmbench.report.origins import bad_cells, failures_of, origins_of, training_page, unboarded
@@ -27,20 +27,6 @@ from harmbench.report.viewer import LIMIT, palette
 from harmbench.store.provenance import Provenance
 
 _FRONT_BOARDS = 3
-
-
-def registered(
-    registry: Registry, category: str, sources: Sequence[str] = ()
-) -> dict[str, dict[str, str]]:
-    """Return summary, unit and more of the registered tasks or metrics, see `Entry.attributes`.
-
-    Empty if two plugins claim one name.
-    """
-    try:
-        entries = registry.entries(category, tuple(sources))
-    except UserError:
-        return {}
-    return {name: entry.attributes() for name, entry in entries.items()}
 
 
 class Pages:
@@ -97,7 +83,7 @@ class Pages:
         )
         environment.filters |= {"inline": _inline, "soft": _soft}
         self._environment = environment
-        self._metrics = registered(registry, "metrics")
+        self._metrics = declarations(registry)
 
     def _write(self, name: str, template: str, **values: Any) -> None:
         path = self._site / name
@@ -130,10 +116,11 @@ class Pages:
         """Write the front page, with the newest boards of the headline metrics."""
         views = []
         for group in groups[:1]:
-            main = [board for board in group.boards if board.metric in self._headlines]
-            views = [
+            if group.standings is not None:
+                views.append(standings_view(group.standings, self._extra))
+            views += [
                 board_view(group, board, self._extra, f"{group.slug}/", front=True)
-                for board in (main or group.boards)[:_FRONT_BOARDS]
+                for board in group.shown(())[:_FRONT_BOARDS]
             ]
         boarded = {run for group in groups for run in group.runs["run_id"]}
         rest = self._runs[~self._runs["run_id"].isin(boarded)]
@@ -159,6 +146,8 @@ class Pages:
     def group(self, group: Group) -> None:
         """Write the pages of a group, except those of its tasks."""
         views = [board_view(group, board, self._extra, "", front=False) for board in group.boards]
+        if group.standings is not None:
+            views.insert(0, standings_view(group.standings, self._extra))
         common = {"group": group, "phantom": group.kind == "phantom"}
         above = [(group.title, "index.html")]
         self._write(

@@ -12,9 +12,10 @@ import pandas as pd
 
 from harmbench.errors import UserError
 from harmbench.leaderboard.groups import Group, grouped
+from harmbench.leaderboard.registered import declarations
 from harmbench.plugins import Registry
 from harmbench.report.board_view import Extra
-from harmbench.report.pages import Pages, registered
+from harmbench.report.pages import Pages
 from harmbench.tracking import reader
 from harmbench.util.progress import Progress
 
@@ -78,8 +79,7 @@ def write_report(
         raise UserError(
             "nothing is recorded yet; try `harmbench run -m identity -m histogram -t domain3`"
         )
-    units = {name: texts["unit"] for name, texts in registered(registry, "metrics").items()}
-    groups = list(grouped(runs, store.headlines, units))
+    groups = list(grouped(runs, store.headlines, declarations(registry)))
     columns = extra(runs) if extra is not None else {}
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as building:
@@ -109,7 +109,7 @@ def _write_pages(
     pages.front(groups)
     for group in groups:
         pages.group(group)
-        tasks = registered(registry, "tasks", [task.name for task in group.tasks])
+        tasks = declarations(registry, "tasks", [task.name for task in group.tasks])
         for task in progress.track(group.tasks, f"pages of {group.title}"):
             pages.task(group, task, tasks.get(task.name, {}).get("summary", ""))
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harmbench.leaderboard.board import Board, Row, Score
+from harmbench.leaderboard.board import Board, Row
 from harmbench.leaderboard.formatting import count, interval, number
+from harmbench.leaderboard.scores import Score
 from harmbench.report.figure import (
     BLUE,
     COLOURS,

@@ -73,8 +73,7 @@ def _score_rows(board: Board, task: str) -> list[dict[str, Any]]:
             _plain(score.n),
             _plain(len(score.seeds)),
             number_field(score.spread),
-            _plain(score.tier or ""),
-            number_field(score.p),
+            _plain(board.letters(row.label, task)),
         ]
         rows.append({"label": row.label, "control": row.role, "cells": cells})
     return rows

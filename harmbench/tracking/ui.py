@@ -22,6 +22,7 @@ from harmbench.errors import UserError
 from harmbench.leaderboard.board import Board, Row
 from harmbench.leaderboard.formatting import number
 from harmbench.leaderboard.groups import Group, grouped
+from harmbench.leaderboard.standings import Standings
 from harmbench.tracking import reader
 from harmbench.tracking.connection import connect, tracking_uri
 
@@ -67,15 +68,15 @@ class ExperimentPages:
         return f"{address}/#/compare-runs?runs={runs}&experiments={experiments}"
 
 
-def describe(home: Path, units: Mapping[str, str]) -> ExperimentPages:
+def describe(home: Path, declarations: Mapping[str, Mapping[str, str]]) -> ExperimentPages:
     """Write the leaderboard into the experiment's description.
 
     Parameters
     ----------
     home
         Home folder: holds the store unless `$MLFLOW_TRACKING_URI` names one.
-    units
-        Units of metrics.
+    declarations
+        What the registered metrics declare, such as their units.
 
     Raises
     ------
@@ -84,14 +85,14 @@ def describe(home: Path, units: Mapping[str, str]) -> ExperimentPages:
     """
     store = reader.read(home)
     runs = store.runs()
-    groups = list(grouped(runs, store.headlines, units))
+    groups = list(grouped(runs, store.headlines, declarations))
     if not groups:
         raise UserError(
             "no recorded run has a number; try `harmbench run -m identity -m histogram -t domain3`"
         )
     client, experiment = connect(home)
     # MLflow's public tag of descriptions, which its pages show as Markdown.
-    client.set_experiment_tag(experiment, "mlflow.note.content", note(groups, store.headlines))
+    client.set_experiment_tag(experiment, "mlflow.note.content", note(groups))
     newest = groups[0]
     cells = dict(zip(runs["run_id"], runs["cell"], strict=True))
     compared = (_mirror(client, experiment, cells[record]) for record in _compared(newest))
@@ -108,7 +109,7 @@ def _compared(group: Group) -> tuple[str, ...]:
     board = group.first
     task = max(board.tasks, key=lambda task: sum(_has(row, task) for row in board.rows))
     scores = [row.scores[task] for row in board.rows if _has(row, task)]
-    return tuple(score.runs[score.seeds[0]] for score in scores[:_MOST_COMPARED])
+    return tuple(next(iter(score.runs.values())) for score in scores[:_MOST_COMPARED])
 
 
 def _mirror(client: MlflowClient, experiment: str, cell: str) -> str:
@@ -133,22 +134,40 @@ def _query(board: Board) -> dict[str, str]:
     }
 
 
-def note(groups: Sequence[Group], headlines: Sequence[str]) -> str:
+def note(groups: Sequence[Group]) -> str:
     """Write the newest boards as Markdown, as many as MLflow accepts."""
     text = [
         "Written by `harmbench ui`; `harmbench report` shows all of it. Means over subjects and "
-        "seeds; (1) is the best tier: within a tier no method differs significantly from its best.",
+        "seeds; methods that share a letter do not differ significantly.",
     ]
     length = 0
     for group in groups:
-        main = [board for board in group.boards if board.metric in headlines] or group.boards[:1]
-        for board in main:
-            table = _markdown(board)
+        tables = [_markdown(board) for board in group.shown(())]
+        if group.standings is not None:
+            tables.insert(0, _standings(group.standings))
+        for table in tables:
             length += len(table)
             if length > _LONGEST_NOTE:
                 return "\n\n".join([*text, "More boards: `harmbench leaderboard`."])
             text.append(table)
     return "\n\n".join(text)
+
+
+def _standings(standings: Standings) -> str:
+    """Write the ranking over families of tasks."""
+    lines = [["method", "rank", *standings.families]]
+    lines.append(["---", *["---:"] * (len(lines[0]) - 1)])
+    for row in standings.rows[:_MOST_COMPARED]:
+        families = []
+        for name in standings.families:
+            family = standings.compared(name)
+            gain = None if family is None else family.standard_gain.get(row.label)
+            letters = "" if family is None else family.letters.get(row.label, "")
+            value = "" if gain is None else number(gain.mean, 1, signed=True)
+            families.append(f"{value} {letters}".strip())
+        lines.append([row.label, number(row.rank.mean, 1), *families])
+    table = "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines)
+    return f"### {_escaped(standings.title)}\n\n{table}"
 
 
 def _markdown(board: Board) -> str:
@@ -159,7 +178,7 @@ def _markdown(board: Board) -> str:
     lines = [["task", *heads], ["---", *["---:"] * len(heads)]]
     if len(board.tasks) > 1:
         lines.append(["mean rank", *ranks])
-    lines += [[task, *(_text(row, task) for row in rows)] for task in board.tasks]
+    lines += [[task, *(_text(board, row, task) for row in rows)] for task in board.tasks]
     table = "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines)
     return (
         f"### {_escaped(board.measure.axis_title)}: {_escaped(board.cohort)}, "
@@ -168,13 +187,13 @@ def _markdown(board: Board) -> str:
     )
 
 
-def _text(row: Row, task: str) -> str:
+def _text(board: Board, row: Row, task: str) -> str:
     score = row.scores.get(task)
     if score is None:
         return ""
     if math.isnan(score.value):
         return score.status
-    return number(score.value) + (f" ({score.tier})" if score.tier else "")
+    return f"{number(score.value)} {board.letters(row.label, task)}".strip()
 
 
 def _escaped(text: str) -> str:

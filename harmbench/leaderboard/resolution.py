@@ -1,0 +1,52 @@
+"""What the number of subjects can resolve, as sentences below a board."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harmbench.leaderboard.families import Comparison, FamilyComparison, needed
+from harmbench.leaderboard.formatting import count, number
+from harmbench.leaderboard.measure import RELEVANT_DECIBELS
+from harmbench.statistics.max_t import LEVEL
+
+# 2^(1 - n) is at most 5 % from here on.
+FEWEST_SUBJECTS = 6
+
+
+def resolution(comparison: Comparison) -> Iterator[str]:
+    """Say whether the board separates any methods, and if not, how many subjects would."""
+    families = [family for family in comparison.families if len(family.labels) > 1]
+    if not families:
+        return
+    if comparison.smallest_p > LEVEL:
+        yield (
+            f"NO DIFFERENCE CAN BE SIGNIFICANT with {count(comparison.n, 'test subject')}: the "
+            f"smallest possible p is {comparison.smallest_p:.2g}; at least {FEWEST_SUBJECTS} "
+            "subjects are needed"
+        )
+        return
+    if any(family.separated for family in families):
+        return
+    forecasts = [_needed(comparison, family) for family in families]
+    yield "; ".join(
+        [
+            f"NO DIFFERENCE IS SIGNIFICANT with {count(comparison.n, 'test subject')}",
+            *(text for text in forecasts if text),
+        ]
+    )
+
+
+def _needed(comparison: Comparison, family: FamilyComparison) -> str:
+    subjects = needed(comparison, family)
+    if subjects is None:
+        return ""
+    decibels = {column.measure.unit for column in family.columns} == {"dB"}
+    difference = (
+        f"{number(RELEVANT_DECIBELS, 1)} dB"
+        if decibels
+        else "half the floor's standard deviation between subjects"
+    )
+    return (
+        f"{family.family}: about {subjects} subjects would resolve a difference of {difference} "
+        "with 80 % power"
+    )

@@ -1,0 +1,150 @@
+"""The leaderboard proper: methods by families of tasks, each task by its headline metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from harmbench.leaderboard.board import Board
+from harmbench.leaderboard.families import Comparison, FamilyComparison, compare_families
+from harmbench.leaderboard.overall import overall
+from harmbench.leaderboard.ranking_options import RankingOptions
+from harmbench.leaderboard.scores import TaskColumn
+from harmbench.statistics.estimate import Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """The standing of one method.
+
+    Attributes
+    ----------
+    label, method
+        Name with and without the changed settings.
+    rank
+        Mean over families of the mean rank in each, with its 95 % interval over subjects; `n` is
+        the number of tasks with a number.
+    family_ranks
+        Mean rank by family.
+    """
+
+    label: str
+    method: str
+    rank: Estimate
+    family_ranks: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standings:
+    """Methods by families of tasks, of cells with the same data and preset.
+
+    Attributes
+    ----------
+    board
+        A board of the same data, for its title.
+    columns
+        The task columns that count.
+    unranked_tasks
+        Tasks without a number in a metric that ranks.
+    rows
+        Ranked methods, from the best rank to the worst.
+    comparison
+        Differences by family.
+    floor
+        Label of the floor, or None.
+    weights
+        Weight of each family's vote.
+    """
+
+    board: Board = field(repr=False)
+    columns: tuple[TaskColumn, ...] = field(repr=False)
+    unranked_tasks: tuple[str, ...]
+    rows: tuple[Standing, ...]
+    comparison: Comparison = field(repr=False)
+    floor: str | None
+    weights: Mapping[str, float]
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Names of the families that vote."""
+        return tuple(self.weights)
+
+    def compared(self, family: str) -> FamilyComparison | None:
+        """Return the comparison of a family; None without values by subject."""
+        return next((part for part in self.comparison.families if part.family == family), None)
+
+    @property
+    def title(self) -> str:
+        """Cohort and preset in one line."""
+        return f"LEADERBOARD on {self.board.data_title}"
+
+
+def standings(
+    boards: Sequence[Board], runs: pd.DataFrame, options: RankingOptions
+) -> Standings | None:
+    """Rank methods over the families of boards that differ in the metric only.
+
+    Parameters
+    ----------
+    boards
+        One per metric.
+    runs
+        Runs of the boards: they name each task's headline metrics.
+    options
+        Choices of the ranking.
+
+    Returns
+    -------
+    Standings or None
+        None if no task has a number of a ranked method in a headline metric.
+    """
+    headlines = runs.drop_duplicates("task", keep="last").set_index("task")["headline"]
+    by_metric = {board.metric: board for board in boards if board.measure.ranks}
+    columns, unranked = [], []
+    for task in sorted({task for board in boards for task in board.tasks}):
+        names = str(headlines.get(task, "")).split(",")
+        chosen = next(
+            (
+                by_metric[name].columns[task]
+                for name in names
+                if name in by_metric and task in by_metric[name].columns
+            ),
+            None,
+        )
+        if chosen is None:
+            unranked.append(task)
+        else:
+            columns.append(chosen)
+    rows = {row.label: row for board in by_metric.values() for row in board.rows if not row.control}
+    ranked = [
+        label
+        for label, row in rows.items()
+        if options.ranked(label=label, method=row.method, control=row.control)
+    ]
+    floor = next((board.floor for board in boards if board.floor), None)
+    # A margin has the unit of one metric.
+    comparison = compare_families(columns, ranked, floor)
+    results = overall(columns, ranked, floor, options.weights, normalize=False)
+    placed = [
+        Standing(
+            label=label,
+            method=rows[label].method,
+            rank=result.rank,
+            family_ranks=result.family_ranks,
+        )
+        for label, result in results.items()
+        if result.rank is not None
+    ]
+    if not placed:
+        return None
+    return Standings(
+        board=boards[0],
+        columns=tuple(columns),
+        unranked_tasks=tuple(unranked),
+        rows=tuple(sorted(placed, key=lambda row: (row.rank.mean, row.label))),
+        comparison=comparison,
+        floor=floor,
+        weights={family: options.weights.get(family, 1.0) for family in placed[0].family_ranks},
+    )
