@@ -318,11 +318,12 @@ def _family(
 def needed(comparison: Comparison, family: FamilyComparison) -> int | None:
     """Return how many subjects would resolve a relevant difference in a family.
 
-    With 80 % power, for a pair with the median standard deviation; None without a pair.
+    With 80 % power, for half of the pairs of methods; None if no pair was tested.
     """
     pairs = np.triu_indices(len(family.labels), 1)
-    deviations = family.standard_deviation[pairs]
-    deviations = deviations[np.isfinite(deviations) & (deviations > 0)]
-    if not len(deviations) or math.isnan(comparison.critical):
+    deviations, n = family.standard_deviation[pairs], family.n[pairs]
+    tested = np.isfinite(deviations) & (deviations > 0)
+    if not tested.any() or math.isnan(comparison.critical):
         return None
-    return subjects_needed(float(np.median(deviations)), family.relevant, comparison.critical)
+    numbers = subjects_needed(deviations[tested], family.relevant, comparison.critical, n[tested])
+    return int(np.median(numbers))

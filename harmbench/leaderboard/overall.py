@@ -10,9 +10,10 @@ import numpy as np
 
 from harmbench.leaderboard.families import by_family
 from harmbench.leaderboard.scores import TaskColumn
-from harmbench.statistics.estimate import Array, Estimate, percentile_interval, resampled_means
+from harmbench.statistics.estimate import Array, Estimate
 from harmbench.statistics.hypothesis import nan_mean
 from harmbench.statistics.ranking import normalized, ranks
+from harmbench.statistics.resampling import percentile_interval, resampled_means
 
 # Fewer than for a single mean: in every resample all methods are ranked on all tasks.
 RESAMPLES = 2000
@@ -153,7 +154,7 @@ def _spans(column: TaskColumn, floor: str, reference: str) -> bool:
     signed = [column.measure.sign * of_label for of_label in values]
     if column.measure.unit == "dB":
         signed = [-np.power(10.0, -of_label / 10) for of_label in values]
-    both = ~np.isnan(signed[0]) & ~np.isnan(signed[1])
+    both = np.isfinite(signed[0]) & np.isfinite(signed[1])
     low, high = (of_label[both] for of_label in signed)
     if len(high) < 2:
         return False

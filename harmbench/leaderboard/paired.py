@@ -15,9 +15,9 @@ from harmbench.leaderboard.measure import Measure
 from harmbench.leaderboard.resolution import FEWEST_SUBJECTS
 from harmbench.leaderboard.table import GROUP
 from harmbench.statistics.estimate import Array, Estimate, mean_interval
-from harmbench.statistics.hypothesis import holm, nan_mean, paired_differences, sign_flip
+from harmbench.statistics.hypothesis import holm, nan_mean, paired_differences
 from harmbench.statistics.influence import influence
-from harmbench.statistics.max_t import LEVEL
+from harmbench.statistics.max_t import LEVEL, sign_flip
 from harmbench.statistics.subjects import decode
 
 _FEWEST = 4  # characters of a run's id

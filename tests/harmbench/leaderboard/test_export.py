@@ -11,8 +11,8 @@ import pytest
 from harmbench.contracts.cell import CellResult, Status
 from harmbench.errors import UserError
 from harmbench.leaderboard.export import export
-from harmbench.leaderboard.table import measures
 from harmbench.store.results import ResultsStore
+from harmbench.leaderboard.measure import measures
 from harmbench.store.stores import CellStore
 from harmbench.tracking import reader
 from helpers.scored_cells import SUBJECTS, cell, scored
@@ -39,7 +39,7 @@ def runs(keep_home):
 @pytest.mark.parametrize("name", ["scores.parquet", "scores.csv"])
 def test_every_slice_has_a_row_and_every_column_is_explained(runs, keep_home, tmp_path, name):
     done = export(
-        runs, measures(runs, {"psnr": "dB"}), {"psnr": "noise"}, keep_home / "cells",
+        runs, measures(runs, {"psnr": {"unit": "dB"}}), {"psnr": "noise"}, keep_home / "cells",
         tmp_path / name,
     )  # fmt: skip
     assert (done.complete, done.subjects_only, done.left_out) == (1, 1, 1)

@@ -8,10 +8,13 @@ import pytest
 import scipy.stats
 
 from harmbench.errors import UserError
-from harmbench.leaderboard.board import Measure
-from harmbench.leaderboard.paired import compare, side
+from harmbench.leaderboard.measure import Measure
+from harmbench.leaderboard.paired import compare, remarks, side
 
-PSNR, MAE = Measure("psnr", True, "dB"), Measure("mae", False)
+MEASURES = {
+    "psnr": Measure(name="psnr", higher_is_better=True, unit="dB"),
+    "mae": Measure(name="mae", higher_is_better=False),
+}
 
 
 def run(run_id, label="one", **changes):
@@ -20,7 +23,7 @@ def run(run_id, label="one", **changes):
     row = {
         "run_id": run_id, "label": label, "task": "a", "cohort": "tiny", "cohort_key": "c0",
         "kind": "real", "preset": "quick", "split": "test",
-        "normalization": "minmax", "question": "d0", "seed": 0,
+        "normalization": "minmax", "question": "d0", "seed": 0, "fold": 0, "headline": "psnr",
         "status": "done", "reason": "", "started": 1, "metric_versions": {"psnr": "1"},
         "subjects": "[" + ", ".join(f'"{name}"' for name in subjects) + "]",
         "psnr.subjects": ",".join(map(str, subjects.values())), "mae.subjects": "",
@@ -30,7 +33,7 @@ def run(run_id, label="one", **changes):
 
 def difference(*rows, one="one@a", other="other@a"):
     runs = pd.DataFrame(rows)
-    (result,) = compare(side(runs, one), side(runs, other), [PSNR, MAE])
+    (result,) = compare(side(runs, one), side(runs, other), MEASURES)
     return result
 
 
@@ -44,7 +47,14 @@ def test_subjects_in_common_are_compared_and_the_others_named():
     assert result.difference.mean == pytest.approx(gains.mean())
     assert result.difference.n == 6
     assert result.difference.low < gains.mean() < result.difference.high
-    assert result.p == pytest.approx(scipy.stats.wilcoxon(gains, method="exact").pvalue)
+    # All sign vectors whose mean is at least as extreme, counted with SciPy.
+    exact = scipy.stats.permutation_test(
+        (gains,), np.mean, permutation_type="samples", n_resamples=np.inf
+    )
+    assert result.p == pytest.approx(exact.pvalue)
+    # Without p3, the mean of the others is 0.85 instead of 1.208.
+    assert next(iter(result.influence)) == "p3"
+    assert abs(result.influence["p3"]) == pytest.approx(gains.mean() - np.delete(gains, 3).mean())
 
 
 def test_seeds_in_common_are_compared_with_each_other():
@@ -108,3 +118,47 @@ def test_a_method_at_a_task_is_that_of_the_newest_board():
     )
     assert side(runs, "one@a").runs["run_id"].tolist() == ["a2"]
     assert side(runs[:1], "one@a").title == "one on a of tiny"
+
+
+def test_only_headline_metrics_are_corrected_and_the_remarks_say_so():
+    gains = np.array([1.0, 2.0, 0.5, 3.0, 0.25, 1.5, 0.75])
+
+    def psnr_and_mae(run_id, label, shift):
+        values = {f"p{i}": 20.0 + i + shift * gain for i, gain in enumerate(gains)}
+        texts = ",".join(str(value) for value in values.values())
+        versions = {"psnr": "1", "mae": "1"}
+        columns = {"mae.subjects": texts, "metric_versions": versions}
+        return run(run_id, label, subjects=values, **columns)
+
+    runs = pd.DataFrame([psnr_and_mae("aaaa1", "one", 1), psnr_and_mae("bbbb1", "other", 0)])
+    sides = side(runs, "one@a"), side(runs, "other@a")
+    smallest = 2 / 2**7
+    psnr, mae = compare(*sides, MEASURES)
+    # A metric that is no headline changes nothing.
+    assert (psnr.p, mae.p) == pytest.approx((smallest, smallest))
+    assert psnr.significant
+    assert not mae.significant
+    assert (psnr.favours_one, mae.favours_one) == (True, False)
+    lines = "\n".join(remarks([psnr, mae]))
+    assert "Holm-adjusted over the headline metrics of the task (shown here: psnr)" in lines
+    assert "not adjusted, for description only; nothing follows from it: mae" in lines
+    runs["headline"] = "psnr,mae"
+    both = compare(*(side(runs, f"{name}@a") for name in ("one", "other")), MEASURES)
+    assert [entry.p for entry in both] == pytest.approx([2 * smallest] * 2)
+    # The correction does not depend on what is shown.
+    (shown,) = compare(*(side(runs, f"{n}@a") for n in ("one", "other")), MEASURES, ["mae"])
+    assert shown.p == pytest.approx(2 * smallest)
+
+
+def test_folds_of_both_sides_are_compared_fold_by_fold():
+    def fold(run_id, label, number, values):
+        return run(run_id, label, subjects=values, fold=number, question=f"d{number}")
+
+    rows = [
+        fold("a1", "one", 1, {"p": 3.0, "q": 4.0}), fold("a2", "one", 2, {"r": 7.0}),
+        fold("b1", "other", 1, {"p": 1.0, "q": 1.0}), fold("b2", "other", 2, {"r": 3.0}),
+    ]  # fmt: skip
+    result = difference(*rows)
+    assert (result.difference.n, result.difference.mean) == (3, 3.0)
+    # Fold 2 is missing on one side.
+    assert difference(*rows[:3]).difference.n == 2

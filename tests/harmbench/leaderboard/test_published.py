@@ -5,16 +5,43 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from harmbench.leaderboard.board import Board, Measure, Row
+import numpy as np
+
+from harmbench.leaderboard.board import Board, Row
+from harmbench.leaderboard.measure import Measure
 from harmbench.leaderboard.published import printed_of, references
-from harmbench.leaderboard.text import PUBLISHED, board_as_text
+from harmbench.leaderboard.scores import TaskColumn
+from harmbench.leaderboard.text import PUBLISHED, board_table
 from harmbench.plugins import Registry
+from harmbench.statistics.subjects import SubjectValues
+
+
+def column(task, measure):
+    empty = SubjectValues((), (), np.empty((0, 0)))
+    return TaskColumn(
+        task=task,
+        family="scanners",
+        group=task,
+        measure=measure,
+        scores={},
+        subjects=empty,
+        compared=empty,
+        reference_line=None,
+    )
 
 
 def board(metric, *tasks, method="blindharmony"):
     # With other settings it is another row, and the paper's still that of the method.
     rows = tuple(
-        Row(label=label, method=method, control="", scores={}, rank=None, normalized=None)
+        Row(
+            label=label,
+            method=method,
+            control="",
+            ranked=True,
+            scores={},
+            rank=None,
+            normalized=None,
+        )
         for label in (method, f"{method}[a=1]")
     )
     return Board(
@@ -25,9 +52,10 @@ def board(metric, *tasks, method="blindharmony"):
         split="test",
         normalization="minmax",
         edition=0,
-        measure=Measure(metric, True),
-        tasks=tasks,
+        measure=(measure := Measure(name=metric, higher_is_better=True)),
+        columns={task: column(task, measure) for task in tasks},
         rows=rows,
+        comparison=None,
         bounds={},
     )
 
@@ -37,7 +65,7 @@ def test_the_papers_baseline_is_shown_for_the_tasks_of_the_board():
     (printed,) = references(Registry.discover(), result)
     assert printed.label == "blindharmony"
     assert printed.values == {"sim-exp": 29.6, "sim-log": 28.8}
-    lines = board_as_text(result, {}, [printed], 100).splitlines()
+    lines = board_table(result, {}, [printed]).as_text(100).splitlines()
     line = lines[lines.index(f"{PUBLISHED}:") + 1]
     assert "sim-exp 29.6, sim-log 28.8" in line
     assert "Table 3" in line

@@ -10,11 +10,12 @@ import pytest
 import scipy.stats
 
 from harmbench.contracts.cell import CellResult, Status
+from harmbench.leaderboard.measure import measures
 from harmbench.leaderboard.notes import notes
-from harmbench.leaderboard.table import boards, measures
-from harmbench.leaderboard.text import board_as_text
+from harmbench.leaderboard.ranking_options import RankingOptions
+from harmbench.leaderboard.table import boards
+from harmbench.leaderboard.text import board_table
 from harmbench.leaderboard.tidy import tidy
-from harmbench.statistics.estimate import mean_interval
 from harmbench.store.results import ResultsStore
 from harmbench.tracking import reader
 from helpers.scored_cells import SUBJECTS, cell, scored
@@ -65,7 +66,7 @@ def on(store, metric="psnr", **wanted):
     runs = reader.runs(store, [metric])
     result = [
         board
-        for board in boards(runs, list(measures(runs, {"psnr": "dB"}).values()))
+        for board in boards(runs, list(measures(runs, {"psnr": {"unit": "dB"}}).values()))
         if all(getattr(board, name) == value for name, value in wanted.items())
     ]
     assert len(result) == 1
@@ -92,12 +93,12 @@ def test_means_are_over_subjects_who_are_averaged_over_slices_and_seeds(board):
     )
 
 
-def test_intervals_are_those_of_the_mean_over_subjects(board):
+def test_intervals_have_the_width_of_students(board):
     score = row(board, "good").scores["a"]
-    expected = mean_interval(list(score.subjects))
+    half = scipy.stats.sem(BASE) * scipy.stats.t.ppf(0.975, 7)
     assert score.n == 8
-    assert (score.low, score.high) == (expected.low, expected.high)
-    assert expected.low < score.value < expected.high
+    # The values are symmetric, so that a correction for skewness leaves the bounds as they are.
+    assert (score.low, score.high) == pytest.approx((28.5 - half, 28.5 + half), rel=0.02)
 
 
 def test_seeds_are_shown_as_spread(board):
@@ -107,20 +108,22 @@ def test_seeds_are_shown_as_spread(board):
     assert math.isnan(row(board, "good").scores["a"].spread)
 
 
-def test_tiers_are_those_of_the_corrected_signed_rank_test(board):
-    tiers = {
-        task: {row.label: row.scores[task].tier for row in board.methods if task in row.scores}
-        for task in TASKS
-    }
-    assert tiers["a"] == {
-        "specialist": 1, "good": 2, "wobbly": 2, "seeded": 3, "weak": 4, "broken": None,
-    }  # fmt: skip
-    assert tiers["b"] == {"good": 1, "wobbly": 1, "seeded": 2, "weak": 3, "specialist": None}
-    assert row(board, "identity").scores["a"].tier is None
-    wobbly = row(board, "wobbly").scores["b"]
-    # Of three tests it has the largest p, which Holm leaves as it is.
-    assert wobbly.p == pytest.approx(scipy.stats.wilcoxon(WOBBLE, method="exact").pvalue)
-    assert math.isnan(row(board, "good").scores["b"].p)
+def test_methods_that_share_a_letter_do_not_differ_significantly(board):
+    # `specialist` and `broken` lack tasks of the family, so that they are not compared.
+    (family,) = board.comparison.families
+    assert family.tasks == TASKS
+    assert family.labels == ("good", "wobbly", "weak", "seeded")
+    assert family.letters == {"good": "a", "wobbly": "a", "seeded": "b", "weak": "c"}
+    assert set(family.incomplete) == {"specialist", "broken"}
+    assert [family.is_best(label) for label in family.labels] == [True, True, False, False]
+    good, wobbly, weak = (family.labels.index(name) for name in ("good", "wobbly", "weak"))
+    assert family.p[good, wobbly] > 0.5
+    # Constant differences of the same sign: only 2 of 2^8 sign vectors are as extreme.
+    assert family.p[good, weak] == pytest.approx(2 / 2**8)
+    # In units of the floor's standard deviation between subjects.
+    assert family.difference[good, weak] == pytest.approx(4 / BASE.std(ddof=1))
+    assert family.gain["weak"].mean == pytest.approx(1)
+    assert family.standard_gain["weak"].mean == pytest.approx(1 / BASE.std(ddof=1))
 
 
 def test_mean_ranks_count_a_missing_task_as_the_last(board):
@@ -244,7 +247,8 @@ def test_the_exported_board_has_the_same_numbers(board):
     table = tidy(board).set_index(["method", "task"])
     assert len(table) == len(board.rows) * 3
     assert table.loc[("good", "b"), "value"] == 28.5
-    assert table.loc[("good", "b"), "tier"] == 1
+    assert table.loc[("good", "b"), "family_letters"] == "a"
+    assert table.loc[("weak", "b"), "family_gain"] == pytest.approx(1)
     assert table.loc[("specialist", "c"), "status"] == "not run"
     assert table.loc[("specialist", "a"), "mean_rank"] == pytest.approx(13 / 3)
     assert table.loc[("specialist", "a"), "tasks_known"] == 1
@@ -259,16 +263,17 @@ def test_scans_that_a_method_flags_are_named_under_the_board(board):
 def table_of(*rows):
     defaults = {
         "task": "a", "cohort": "tiny", "cohort_key": "c0", "kind": "phantom", "preset": "quick",
-        "split": "test",
+        "split": "test", "fold": 0, "family": "scanners", "group": "", "headline": "psnr",
         "normalization": "minmax", "question": "q", "seed": 0, "control": "", "status": "done",
         "reason": "", "flags": {}, "bounds": {}, "environment": {"torch": "2.13.0"},
-        "subjects": '["p", "q"]', "lower_is_better": "", "method": "m",
+        "subjects": '["p", "q"]', "lower_is_better": "",
         "metric_versions": {"psnr": "1"}, "psnr": 20.0, "psnr.low": 19.0, "psnr.high": 21.0,
         "psnr.subjects": "19,21", "new": math.nan, "new.low": math.nan, "new.high": math.nan,
         "new.subjects": "",
     }  # fmt: skip
     return pd.DataFrame(
-        {**defaults, "run_id": f"r{n}", "started": n, **row} for n, row in enumerate(rows)
+        {**defaults, "run_id": f"r{n}", "started": n, "method": row["label"], **row}
+        for n, row in enumerate(rows)
     )
 
 
@@ -310,5 +315,86 @@ def test_numbers_of_other_libraries_are_marked():
     (board,) = boards_of(table_of({"label": "one"}, {"label": "two"}, other)).values()
     reason = "old on a: computed with torch 2.12.0 instead of 2.13.0"
     assert any(reason in line for line in notes(board))
-    marked = [line for line in board_as_text(board, {}, [], 200).splitlines() if "20.00†" in line]
+    marked = [
+        line for line in board_table(board, {}, []).as_text(200).splitlines() if "20.00†" in line
+    ]
     assert [line[:3] for line in marked] == ["old"]
+
+
+def test_the_folds_of_a_method_are_pooled_over_their_subjects():
+    def fold(number, subjects, values, **changes):
+        return {
+            "label": "one", "split": "2 folds", "fold": number, "question": f"fold {number}",
+            "subjects": subjects, "psnr.subjects": values, **changes,
+        }  # fmt: skip
+
+    parts = [fold(1, '["p", "q"]', "20,22"), fold(2, '["r", "s"]', "30,32")]
+    other = [fold(1, '["p", "q"]', "10,10", label="two")]
+    (board,) = boards_of(table_of(*parts, *other)).values()
+    pooled = row(board, "one").scores["a"]
+    assert (pooled.value, pooled.n, pooled.status) == (26, 4, "done")
+    assert pooled.seeds == (0,)
+    assert set(pooled.runs) == {(0, 1), (0, 2)}
+    incomplete = row(board, "two").scores["a"]
+    assert not incomplete.has_value
+    assert (incomplete.status, incomplete.reason) == (
+        "incomplete", "fold 2 of 2 of seed 0 was not run",
+    )  # fmt: skip
+    assert "2 folds" in board.title
+    # A newer run of one fold replaces that fold alone.
+    (board,) = boards_of(table_of(*parts, fold(2, '["r", "s"]', "34,36"))).values()
+    assert row(board, "one").scores["a"].value == 28
+
+
+def test_variants_are_shown_but_ranked_only_on_request():
+    runs = table_of(
+        {"label": "one"},
+        {"label": "two", "psnr": 18.0, "psnr.subjects": "17,19"},
+        {"label": "one[alpha=1]", "method": "one", "psnr": 19.0, "psnr.subjects": "18,20"},
+    )
+    chosen = list(measures(runs).values())
+    (plain,) = boards(runs, chosen[:1])
+    (asked,) = boards(runs, chosen[:1], options=RankingOptions(variants=True))
+    assert [(row.label, row.role) for row in plain.rows] == [
+        ("one", ""), ("two", ""), ("one[alpha=1]", "variant"),
+    ]  # fmt: skip
+    assert row(plain, "two").rank.mean == 2
+    assert row(plain, "one[alpha=1]").rank is None
+    assert any("--variants" in line for line in notes(plain))
+    assert [row.label for row in asked.rows] == ["one", "one[alpha=1]", "two"]
+    assert row(asked, "two").rank.mean == 3
+
+
+def test_a_diagnostic_metric_is_compared_with_the_rescan_and_ranks_nothing():
+    near, far = {"psnr.subjects": "20,22", "psnr": 21.0}, {"psnr.subjects": "9,11", "psnr": 10.0}
+    runs = table_of(
+        {"label": "rescan", "control": "ceiling"},
+        {"label": "near", **near},
+        {"label": "far", **far},
+    )
+    declared = {"psnr": {"unit": "", "purpose": "diagnostic"}}
+    (board,) = boards(runs, [measures(runs, declared)["psnr"]])
+    assert board.comparison is None
+    assert all(row.rank is None and not row.ranked for row in board.rows)
+    assert row(board, "near").scores["a"].from_reference.mean == 1
+    assert row(board, "far").scores["a"].from_reference.mean == -10
+    assert row(board, "rescan").scores["a"].from_reference is None
+    text = board_table(board, {}, []).as_text(200)
+    assert "21.00 Δ+1.0000" in text
+    assert "not ranked: a value better than that of a rescan is a fault as well" in text
+
+
+def test_a_score_exists_only_where_the_reference_line_is_above_the_floor_by_more_than_its_noise():
+    def board_with(reference):
+        runs = table_of(
+            {"label": "identity", "control": "floor"},
+            {"label": "rescan", "control": "ceiling", **reference},
+            {"label": "one", "psnr": 20.5, "psnr.subjects": "19.5,21.5"},
+        )
+        (board,) = boards(runs, [measures(runs)["psnr"]])
+        return row(board, "one").normalized
+
+    # The rescan's own standard deviation is 1.41.
+    assert board_with({"psnr": 21.0, "psnr.subjects": "20,22"}) is None
+    assert board_with({"psnr": 18.0, "psnr.subjects": "17,19"}) is None
+    assert board_with({"psnr": 22.0, "psnr.subjects": "21,23"}).mean == pytest.approx(0.25)
