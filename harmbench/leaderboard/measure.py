@@ -56,6 +56,11 @@ class Measure:
         return self.purpose is not Purpose.DIAGNOSTIC
 
     @property
+    def decimals(self) -> int | None:
+        """Digits after the point of values and differences; None for the usual number."""
+        return 2 if self.unit == "dB" else None
+
+    @property
     def sign(self) -> float:
         """1 if higher is better, -1 if lower is better."""
         return 1.0 if self.higher_is_better else -1.0

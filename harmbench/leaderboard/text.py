@@ -41,8 +41,12 @@ def board_table(board: Board, extra: Extra, papers: Sequence[Reference]) -> Text
     headings = _headings(board, extra)
     # The tasks' reference values follow the reference lines.
     first = sum(row.control == "ceiling" for row in board.rows)
+    decimals = board.measure.decimals
     for title, estimates in board.bounds.items():
-        texts = [f"{title} °", *(with_interval(estimates.get(task)) for task in board.tasks)]
+        texts = [
+            f"{title} °",
+            *(with_interval(estimates.get(task), decimals) for task in board.tasks),
+        ]
         texts += [""] * (len(headings) - len(texts))
         rows.insert(first, [Field(text) for text in texts])
         faint.insert(first, True)
@@ -96,12 +100,15 @@ def pairs_table(data: Board | Standings) -> TextTable:
     """Lay out the differences between all pairs of ranked methods, by family."""
     comparison = data.comparison
     pairs = [] if comparison is None else list(pairs_of(comparison))
-    unit = f" ({data.measure.unit})" if isinstance(data, Board) and data.measure.unit else ""
+    unit, decimals = "", None
+    if isinstance(data, Board):
+        unit = f" ({data.measure.unit})" if data.measure.unit else ""
+        decimals = data.measure.decimals
     rows = [
         [
             Field(f"{pair['first']} - {pair['second']}"),
             Field(pair["family"]),
-            Field(number(pair["difference"], signed=True)),
+            Field(number(pair["difference"], decimals, signed=True)),
             Field(
                 f"{number(pair['standard_difference'], 2, signed=True)} "
                 f"{interval(pair['standard_low'], pair['standard_high'], 2, signed=True)}"
@@ -164,7 +171,9 @@ def _row(board: Board, row: Row, extra: Extra) -> list[Field]:
     for family in _several(board):
         gain = family.gain.get(row.label)
         families.append(
-            _family_field(family, row.label, gain) if row.label in family.labels else Field()
+            _family_field(family, row.label, gain, board.measure.decimals)
+            if row.label in family.labels
+            else Field()
         )
     return [
         Field(f"{row.label}{_MARKS[row.role]}"),
@@ -182,12 +191,13 @@ def _score(board: Board, row: Row, task: str) -> str:
     score = row.scores.get(task)
     if score is None or not score.has_value:
         return "" if score is None or score.status == "done" else score.status
-    text = number(score.value) + (UNUSUAL if board.unusual(score) else "")
+    decimals = board.measure.decimals
+    text = number(score.value, decimals) + (UNUSUAL if board.unusual(score) else "")
     if letters := board.letters(row.label, task):
         text += f" {letters}"
     if score.from_reference is not None:
-        text += f" Δ{number(score.from_reference.mean, signed=True)}"
-    if bounds := interval(score.low, score.high):
+        text += f" Δ{number(score.from_reference.mean, decimals, signed=True)}"
+    if bounds := interval(score.low, score.high, decimals):
         text += f" {bounds}"
     if len(score.seeds) > 1:
         text += f" ×{len(score.seeds)}"

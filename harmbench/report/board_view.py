@@ -27,6 +27,7 @@ Extra = Mapping[str, Mapping[str, str]]
 # Limits of the front page, so that it opens at once on a phone.
 _FRONT_FIELDS = 1200
 _FRONT_NOTES = 40
+_FRONT_RANKED = 30
 
 
 def element_id(prefix: str, metric: str) -> str:
@@ -67,6 +68,7 @@ def board_view(
         cells += [
             estimate_field(
                 family.gain.get(row.label),
+                board.measure.decimals,
                 signed=True,
                 letters=family.letters.get(row.label, ""),
             )
@@ -95,7 +97,7 @@ def board_view(
     }
 
 
-def standings_view(standings: Standings, extra: Extra) -> dict[str, Any]:
+def standings_view(standings: Standings, extra: Extra, root: str, *, front: bool) -> dict[str, Any]:
     """Lay out the ranking over families of tasks.
 
     Parameters
@@ -104,7 +106,15 @@ def standings_view(standings: Standings, extra: Extra) -> dict[str, Any]:
         The ranking.
     extra
         Columns of plugins.
+    root
+        Path from the page to the group's folder.
+    front
+        Whether the page is the front page, which shows the first rows alone.
     """
+    rows = standings.rows[:_FRONT_RANKED] if front else standings.rows
+    left_out = ""
+    if len(rows) < len(standings.rows):
+        left_out = f"The {len(rows)} best of {len(standings.rows)} methods."
     columns = [
         {"name": "rank", "better": "down", "task": False},
         *({"name": name, "better": "up", "task": False} for name in standings.families),
@@ -112,7 +122,7 @@ def standings_view(standings: Standings, extra: Extra) -> dict[str, Any]:
         *({"name": heading, "better": "", "task": False} for heading in extra),
     ]
     lines = []
-    for row in standings.rows:
+    for row in rows:
         cells = [estimate_field(row.rank, 1)]
         for name in standings.families:
             family = standings.compared(name)
@@ -134,8 +144,8 @@ def standings_view(standings: Standings, extra: Extra) -> dict[str, Any]:
         "caption": standings.title,
         "columns": columns,
         "rows": lines,
-        "left_out": "",
-        "whole": "",
+        "left_out": left_out,
+        "whole": f"{root}index.html",
         "notes": standings_notes(standings),
     }
 

@@ -117,7 +117,9 @@ class Pages:
         views = []
         for group in groups[:1]:
             if group.standings is not None:
-                views.append(standings_view(group.standings, self._extra))
+                views.append(
+                    standings_view(group.standings, self._extra, f"{group.slug}/", front=True)
+                )
             views += [
                 board_view(group, board, self._extra, f"{group.slug}/", front=True)
                 for board in group.shown(())[:_FRONT_BOARDS]
@@ -147,7 +149,7 @@ class Pages:
         """Write the pages of a group, except those of its tasks."""
         views = [board_view(group, board, self._extra, "", front=False) for board in group.boards]
         if group.standings is not None:
-            views.insert(0, standings_view(group.standings, self._extra))
+            views.insert(0, standings_view(group.standings, self._extra, "", front=False))
         common = {"group": group, "phantom": group.kind == "phantom"}
         above = [(group.title, "index.html")]
         self._write(

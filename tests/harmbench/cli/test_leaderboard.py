@@ -38,7 +38,7 @@ def test_runs_are_shown_compared_and_exported(board, tmp_path, monkeypatch):
 
     _, compared, _ = board("compare", "histogram@domain1", "identity@domain1", "--metric", "psnr")
     assert "A: histogram on domain1 of tiny\nB: identity on domain1 of tiny" in compared
-    assert "with 2 test subjects no difference in 1 metric can reach significance" in compared
+    assert "NO DIFFERENCE CAN BE SIGNIFICANT with 2 test subjects" in compared
     monkeypatch.setenv("COLUMNS", "40")
     _, every, _ = board("compare", "histogram@domain1", "identity@domain1", "--cohort", "ti*")
     assert "gm_wm_contrast_error" in every

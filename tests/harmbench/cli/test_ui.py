@@ -45,7 +45,7 @@ def test_the_report_contains_the_recorded_runs(ran, inside, tmp_path):
 
 
 def test_the_experiment_is_described_and_its_runs_are_addressed(ran):
-    pages = describe(ran, {"psnr": "dB"})
+    pages = describe(ran, {"psnr": {"unit": "dB"}})
     client, experiment = connect(ran)
     tags = client.get_experiment(experiment).tags
     assert {name for name in tags if name.startswith("mlflow.")} == {"mlflow.note.content"}

@@ -11,8 +11,8 @@ import pytest
 from harmbench.contracts.cell import CellResult, Status
 from harmbench.errors import UserError
 from harmbench.leaderboard.export import export
-from harmbench.store.results import ResultsStore
 from harmbench.leaderboard.measure import measures
+from harmbench.store.results import ResultsStore
 from harmbench.store.stores import CellStore
 from harmbench.tracking import reader
 from helpers.scored_cells import SUBJECTS, cell, scored

@@ -62,7 +62,9 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
     def row(self, label):
-        return next(row for row in self.rows if row and row[0][0].strip().startswith(label))
+        # The ranking has fewer columns than the boards.
+        rows = (row for row in self.rows if row and row[0][0].strip().startswith(label))
+        return max(rows, key=len)
 
     @property
     def text(self):
