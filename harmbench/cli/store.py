@@ -35,7 +35,7 @@ def _summary() -> None:
         listed = [entry for entry in entries if entry.kind == category]
         size = sum(entry.size for entry in listed)
         click.echo(f"{category:8} {len(listed):6}  {_size(size):>10}")
-    for name in ("cohorts", "registrations", "artifacts"):
+    for name in ("results", "cohorts", "registrations", "artifacts"):
         files = [path for path in (home() / name).rglob("*") if path.is_file()]
         click.echo(f"{name:15} {_size(sum(path.stat().st_size for path in files)):>10}")
     click.echo(f"in {home()}")
@@ -96,7 +96,11 @@ def prune(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Remove entries that meet all given conditions. Records in MLflow are kept."""
+    """Remove entries that meet all given conditions.
+
+    Records are kept: a removed result stays on the boards with its values by subject, but its
+    figure, its slices and its values by slice are lost until a run computes it again.
+    """
     from harmbench.store.maintenance import remove, stored, to_prune
     from harmbench.util.home import home
 

@@ -132,7 +132,7 @@ def head_of(cell: Cell, result: CellResult) -> dict[str, Any]:
 def record_of(
     cell: Cell, result: CellResult, head: Mapping[str, Any], key: str, command: str
 ) -> Record:
-    """Return the record of a cell that has ended now.
+    """Return the record of a cell, of this moment.
 
     Parameters
     ----------

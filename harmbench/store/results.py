@@ -175,8 +175,15 @@ class ResultsWriter:
     ) -> None:
         self.close()
 
-    def append(self, cell: Cell, result: CellResult) -> CellResult:
+    def append(self, cell: Cell, result: CellResult, ended: int | None = None) -> CellResult:
         """Record a cell that has ended, unless the store has the same result.
+
+        Parameters
+        ----------
+        cell, result
+            The cell and its result.
+        ended
+            When it ended, in milliseconds since 1970; now if None.
 
         Returns
         -------
@@ -196,7 +203,8 @@ class ResultsWriter:
             try:
                 if result.folder is None:
                     self._write_files(key, result)
-                self._write(record_of(cell, result, head, key, self._command))
+                record = record_of(cell, result, head, key, self._command)
+                self._write(record if ended is None else replace(record, started=ended))
             except OSError as error:
                 self.close()  # the next record must not continue an incomplete line
                 raise UserError(

@@ -63,13 +63,23 @@ def _create(path: Path) -> None:
 def search(
     client: MlflowClient, experiment: str, query: str = "", *, deleted: bool = False
 ) -> Iterator[Run]:
-    """Yield all runs that match a query, page by page."""
+    """Yield all runs that match a query, page by page.
+
+    Raises
+    ------
+    UserError
+        If the store does not answer.
+    """
     from mlflow.entities import ViewType
+    from mlflow.exceptions import MlflowException
 
     view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
     token = None
     while True:
-        page = client.search_runs([experiment], query, view, _PAGE, page_token=token)
+        try:
+            page = client.search_runs([experiment], query, view, _PAGE, page_token=token)
+        except MlflowException as error:
+            raise _silent(client.tracking_uri, error) from error
         yield from page
         token = page.token
         if not token:
@@ -116,5 +126,9 @@ def connect(home: Path) -> tuple[MlflowClient, str]:
             experiment = client.get_experiment_by_name(EXPERIMENT)
         return client, str(experiment.experiment_id)
     except (mlflow.exceptions.MlflowException, OSError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"the MLflow store at {uri} does not answer: {reason}") from error
+        raise _silent(uri, error) from error
+
+
+def _silent(uri: str, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:300]
+    return UserError(f"the MLflow store at {uri} does not answer: {reason}")

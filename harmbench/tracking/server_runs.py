@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ import pyarrow.parquet as pq
 
 from harmbench.store.columns import AXES
 from harmbench.store.provenance import Provenance
-from harmbench.store.record import SCHEMA, MetricValues, Record
+from harmbench.store.record import SCHEMA, MetricValues, Record, UnknownSchemaError
 from harmbench.store.result_table import LAYOUT, joined, to_table
 from harmbench.tracking.connection import connect, search, shared_uri
 from harmbench.tracking.tags import (
@@ -126,23 +128,29 @@ def _copied(home: Path) -> pa.Table:
 
 
 def _new_runs(client: MlflowClient, experiment: str, before: pa.Table) -> list[Run]:
+    """Return the ended runs that the copy lacks."""
+    runs = [run for query in _queries(before) for run in search(client, experiment, query)]
+    return [run for run in runs if run.info.status != "RUNNING"]
+
+
+def _queries(before: pa.Table) -> Iterator[str]:
+    """Yield filters that select the runs that the copy may lack, without those that it has."""
     query = "tags.role = 'cell'"
-    if len(before):
-        since = pc.max(before[_ENDED]).as_py() - _OVERLAP_MS
-        query += f" AND attributes.end_time > {since}"
-        known = before.filter(pc.greater(before[_ENDED], since))["mlflow_run"].to_pylist()
-        if len(known) <= _MOST_EXCLUDED:
-            ids = ", ".join(f"'{run_id}'" for run_id in known)
-            query += f" AND attributes.run_id NOT IN ({ids})"
-    ended = [run for run in search(client, experiment, query) if run.info.status != "RUNNING"]
-    readable = [run for run in ended if _schema(run) == SCHEMA]
-    if len(readable) < len(ended):
-        _LOG.warning(
-            "warning: %d runs of %s were recorded by another version of harmbench and are left out",
-            len(ended) - len(readable),
-            shared_uri(),
-        )
-    return readable
+    if not len(before):
+        yield query
+        return
+    since = pc.max(before[_ENDED]).as_py() - _OVERLAP_MS
+    recent = before.filter(pc.greater(before[_ENDED], since)).sort_by(_ENDED)
+    for start in range(0, len(recent), _MOST_EXCLUDED):
+        known = recent.slice(start, _MOST_EXCLUDED)
+        ids = ", ".join(f"'{run_id}'" for run_id in known["mlflow_run"].to_pylist())
+        part = f"{query} AND attributes.end_time > {since} AND attributes.run_id NOT IN ({ids})"
+        if start + _MOST_EXCLUDED >= len(recent):
+            yield part
+        else:
+            since = known[_ENDED][-1].as_py()
+            # A run of the next part that ended at the same moment is read again, and replaced.
+            yield f"{part} AND attributes.end_time <= {since}"
 
 
 def _deleted(client: MlflowClient, experiment: str) -> set[str]:
@@ -150,27 +158,39 @@ def _deleted(client: MlflowClient, experiment: str) -> set[str]:
     return {run.info.run_id for run in runs}
 
 
-def _schema(run: Run) -> int | None:
-    try:
-        schema = json.loads(_whole(run, SUMMARY))["schema"]
-    except (ValueError, KeyError):
-        return None
-    return int(schema)
-
-
 def _table(runs: list[Run]) -> pa.Table:
-    ids = [run.info.run_id for run in runs]
+    """Return the table of runs; those that cannot be read are left out, with a line in the log."""
+    read: list[tuple[Run, Record]] = []
+    for run in runs:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            read.append((run, _record(run)))
+    if len(read) < len(runs):
+        _LOG.warning(
+            "warning: %d runs of %s were recorded by another version of harmbench and are left out",
+            len(runs) - len(read),
+            shared_uri(),
+        )
     return to_table(
-        [_record(run) for run in runs],
-        mlflow_run=pa.array(ids, pa.string()),
-        **{_ENDED: pa.array([run.info.end_time for run in runs], pa.int64())},
+        [record for _, record in read],
+        mlflow_run=pa.array([run.info.run_id for run, _ in read], pa.string()),
+        **{_ENDED: pa.array([run.info.end_time for run, _ in read], pa.int64())},
     )
 
 
 def _record(run: Run) -> Record:
-    """Return the record that a run mirrors."""
+    """Return the record that a run mirrors.
+
+    Raises
+    ------
+    UnknownSchemaError
+        If it is of another schema.
+    ValueError, KeyError, TypeError
+        If it is damaged.
+    """
     tags = run.data.tags
     head = json.loads(_whole(run, SUMMARY))
+    if head["schema"] != SCHEMA:
+        raise UnknownSchemaError(head["schema"])
     return Record(
         id=tags.get(RECORD) or run.info.run_id,
         started=run.info.start_time,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 
 from harmbench.contracts.cell import CellResult, Status
 from harmbench.store.results import ResultsStore
@@ -99,10 +100,15 @@ def test_without_an_answer_the_last_one_counts(homes, monkeypatch, caplog):
     record(theirs, (cell("theirs", "a"), at(3.0)), mirror=True)
     record(mine, (cell("mine", "a"), at(1.0)), mirror=False)
     assert len(board(mine)) == 2
-    monkeypatch.setattr("harmbench.tracking.server_runs.connect", unreachable)
-    assert board(mine) == {"mine": ("done", 1.0), "theirs": ("done", 3.0)}
-    assert "does not answer" in caplog.text
-    assert "1 runs are known from before" in caplog.text
+    # Also if it stops answering in the middle.
+    client = MlflowClient(tracking_uri="http://127.0.0.1:9")  # the port that discards
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    for answer in (unreachable, lambda home: (client, "1")):
+        caplog.clear()
+        monkeypatch.setattr("harmbench.tracking.server_runs.connect", answer)
+        assert board(mine) == {"mine": ("done", 1.0), "theirs": ("done", 3.0)}
+        assert "does not answer" in caplog.text
+        assert "1 runs are known from before" in caplog.text
 
 
 def unreachable(home):

@@ -21,7 +21,7 @@ from harmbench.statistics.subjects import decode
 from harmbench.store.result_table import RecordedRuns
 from harmbench.store.results import ResultsStore
 from harmbench.tracking import server_runs
-from harmbench.tracking.connection import connect
+from harmbench.tracking.connection import connect, search
 from harmbench.tracking.recorder import MlflowRecorder
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -158,6 +158,27 @@ def test_files_of_a_run_are_fetched_once(home):
     assert path.read_text() == "boom"
     path.write_text("the copy")
     assert server_runs.artifact(home, row["run_id"], "traceback.txt").read_text() == "the copy"
+
+
+def test_only_new_runs_are_requested_whatever_their_number(home, monkeypatch):
+    requested = []
+
+    def noted(*arguments, deleted=False):
+        for run in search(*arguments, deleted=deleted):
+            if not deleted:
+                requested.append(run.data.tags["cell"])
+            yield run
+
+    monkeypatch.setattr(server_runs, "_MOST_EXCLUDED", 1)
+    monkeypatch.setattr(server_runs, "search", noted)
+    known = set(by_cell(home).index)
+    assert len(known) >= 3
+    requested.clear()
+    assert set(by_cell(home).index) == known
+    assert requested == []
+    mirror(home, (cell("new"), result()))
+    assert set(by_cell(home).index) == known | {"new"}
+    assert requested == ["new"]
 
 
 def test_a_deleted_run_is_gone_and_a_damaged_copy_is_made_again(home, caplog):
