@@ -88,17 +88,17 @@ class PairTests:
 
 
 @lru_cache(maxsize=4)
-def sign_vectors(n: int, seed: int = 0) -> npt.NDArray[np.int8]:
+def sign_vectors(n: int, seed: int = 0, resamples: int = RESAMPLES) -> npt.NDArray[np.int8]:
     """Return sign vectors of n subjects: `(R, n)` of +1 and -1, the first without a flip.
 
     All 2^(n - 1) vectors whose first sign is +1 with up to 14 subjects; a vector and its
-    negative yield the same two-sided statistic. Else the identity and 10,000 random vectors.
+    negative yield the same two-sided statistic. Else the identity and `resamples` random vectors.
     """
     if n <= MOST_EXACT:
         bits = (np.arange(2 ** max(n - 1, 0))[:, None] >> np.arange(max(n - 1, 0))) & 1
         flips = np.concatenate([np.zeros((len(bits), min(n, 1)), dtype=np.int64), bits], axis=1)
     else:
-        flips = numpy_generator(seed, "sign flips", n).integers(2, size=(RESAMPLES + 1, n))
+        flips = numpy_generator(seed, "sign flips", n).integers(2, size=(resamples + 1, n))
         flips[0] = 0
     return (1 - 2 * flips).astype(np.int8)
 
@@ -134,7 +134,7 @@ def sign_flip(differences: npt.ArrayLike, *, seed: int = 0) -> float:
     return float(_step_down(values[:, None], sign_vectors(len(values), seed))[0])
 
 
-def max_t(values: Array, *, seed: int = 0) -> PairTests:
+def max_t(values: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> PairTests:
     """Test all pairs of methods in all families together.
 
     Pairs with fewer than six common subjects can never differ significantly. They are
@@ -147,6 +147,9 @@ def max_t(values: Array, *, seed: int = 0) -> PairTests:
         missing.
     seed
         Of the random signs, which are drawn with more than 14 subjects.
+    resamples
+        Number of random sign vectors. With fewer, the error rate is the same, but the power is
+        lower and p-values are coarser.
 
     Raises
     ------
@@ -164,7 +167,7 @@ def max_t(values: Array, *, seed: int = 0) -> PairTests:
     counts = (~np.isnan(columns)).sum(axis=0)
     mean, error = _moments(columns, counts)
     p = np.full(columns.shape[1], math.nan)
-    signs = sign_vectors(n_subjects, seed)
+    signs = sign_vectors(n_subjects, seed, resamples)
     many = counts >= FEWEST_SUBJECTS
     for group in (many, (counts >= 2) & ~many):
         if group.any():
