@@ -175,7 +175,7 @@ def compare_families(
         families=families,
         critical=tests.critical,
         smallest_p=tests.smallest_p,
-        n=int(tests.n.max(initial=0)),
+        n=tests.subjects,
     )
 
 
@@ -321,9 +321,11 @@ def needed(comparison: Comparison, family: FamilyComparison) -> int | None:
     With 80 % power, for half of the pairs of methods; None if no pair was tested.
     """
     pairs = np.triu_indices(len(family.labels), 1)
-    deviations, n = family.standard_deviation[pairs], family.n[pairs]
+    deviations = family.standard_deviation[pairs]
     tested = np.isfinite(deviations) & (deviations > 0)
     if not tested.any() or math.isnan(comparison.critical):
         return None
-    numbers = subjects_needed(deviations[tested], family.relevant, comparison.critical, n[tested])
+    numbers = subjects_needed(
+        deviations[tested], family.relevant, comparison.critical, comparison.n
+    )
     return int(np.median(numbers))

@@ -56,36 +56,6 @@ def compact_letters(significant: npt.NDArray[np.bool_], order: Sequence[int]) ->
     ]
 
 
-def tiers(significant: npt.NDArray[np.bool_], order: Sequence[int]) -> list[int]:
-    """Return the tier of each method, from 1.
-
-    Tier 1: the best, and all that do not differ significantly from it. The best of
-    the others opens tier 2, and so on. The tests are those of all pairs, so tiers add no error;
-    but a method of tier 2 may be equal to one of tier 1 that is not the best.
-
-    Parameters
-    ----------
-    significant, order
-        As for `compact_letters`.
-
-    Examples
-    --------
-    >>> tiers(np.array([[0, 0, 1], [0, 0, 0], [1, 0, 0]], dtype=bool), [0, 1, 2])
-    [1, 1, 2]
-    """
-    tier = [0] * len(order)
-    remaining = list(order)
-    number = 0
-    while remaining:
-        number += 1
-        best = remaining[0]
-        for method in remaining:
-            if not significant[best, method]:
-                tier[method] = number
-        remaining = [method for method in remaining if significant[best, method]]
-    return tier
-
-
 def _absorbed(columns: list[frozenset[int]]) -> list[frozenset[int]]:
     """Leave out the columns that are part of another one."""
     unique = list(dict.fromkeys(columns))

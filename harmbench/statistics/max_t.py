@@ -55,10 +55,12 @@ class PairTests:
         `(F, k, k)`: two-sided p-value, adjusted over all pairs and families; symmetric. NaN
         on the diagonal and with fewer than two common subjects.
     n
-        `(F, k, k)`: number of common subjects, integer.
+        `(F, k, k)`: number of common subjects, integer; on the diagonal, of the method's own.
+    subjects
+        Largest number of common subjects of any pair; 0 without pairs.
     critical
         95 % quantile of the maximum of `|t|` over all pairs and families, single-step, for a
-        pair with the most subjects; NaN if nothing was tested.
+        pair with the most common subjects; NaN if nothing was tested.
     smallest_p
         Smallest p-value that any pair can reach: 2^(1 - n) of the largest n, or that of
         the number of random sign vectors; NaN if nothing was tested.
@@ -68,6 +70,7 @@ class PairTests:
     standard_error: Array
     p: Array
     n: npt.NDArray[np.int64]
+    subjects: int
     critical: float
     smallest_p: float
 
@@ -82,7 +85,7 @@ class PairTests:
         For a pair with fewer subjects than others, the critical value is Student's at the same
         level.
         """
-        level = stats.t.sf(self.critical, self.n.max(initial=2) - 1)
+        level = stats.t.sf(self.critical, max(self.subjects - 1, 1))
         margin = stats.t.isf(level, np.maximum(self.n - 1, 1)) * self.standard_error
         return self.difference - margin, self.difference + margin
 
@@ -188,7 +191,8 @@ def max_t(values: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> PairTe
         standard_error=square(error, np.where(own > 1, 0.0, math.nan), 1.0),
         p=square(p, np.full((families, k), math.nan), 1.0),
         n=square(counts, own, 1.0).astype(np.int64),
-        critical=_as_t(_critical(columns[:, tested], signs), most) if tested.any() else math.nan,
+        subjects=most,
+        critical=_critical(columns[:, tested], signs, most) if tested.any() else math.nan,
         smallest_p=max(2.0 ** (1 - most), 1 / len(signs)) if tested.any() else math.nan,
     )
 
@@ -226,13 +230,6 @@ def _statistics(columns: Array, signs: npt.NDArray[np.int8]) -> Array:
     return statistics
 
 
-def _as_t(z: float, n: int) -> float:
-    """Return the t of n subjects whose statistic is z."""
-    freedom = n - 1
-    exponent = (z * (8 * freedom + 3) / (8 * freedom + 1)) ** 2 / freedom
-    return math.sqrt(freedom * math.expm1(exponent))
-
-
 def _step_down(columns: Array, signs: npt.NDArray[np.int8]) -> Array:
     """Return the adjusted p-values of all columns: `(m,)`."""
     observed = _statistics(columns, signs[:1])[0]
@@ -249,12 +246,15 @@ def _step_down(columns: Array, signs: npt.NDArray[np.int8]) -> Array:
     return p
 
 
-def _critical(columns: Array, signs: npt.NDArray[np.int8]) -> float:
-    """Return the 95 % quantile of the maximum of `|z|` over all columns.
+def _critical(columns: Array, signs: npt.NDArray[np.int8], n: int) -> float:
+    """Return the 95 % quantile of the maximum of `|t|` over all columns, for n subjects.
 
     The differences are centred first: else large differences, whose flipped sums are all alike,
-    would hide the scatter of the others.
+    would hide the scatter of the others. Fewer than six subjects have too few sign vectors;
+    the quantile is then Student's with Bonferroni's correction.
     """
+    if n < FEWEST_SUBJECTS:
+        return float(stats.t.isf(LEVEL / 2 / columns.shape[1], n - 1))
     centred = columns - np.nanmean(columns, axis=0)
     maxima = np.concatenate(
         [
@@ -262,4 +262,6 @@ def _critical(columns: Array, signs: npt.NDArray[np.int8]) -> float:
             for start in range(0, len(signs), _CHUNK)
         ]
     )
-    return float(np.quantile(maxima, 1 - LEVEL, method="higher"))
+    z, freedom = float(np.quantile(maxima, 1 - LEVEL, method="higher")), n - 1
+    exponent = (z * (8 * freedom + 3) / (8 * freedom + 1)) ** 2 / freedom
+    return math.sqrt(freedom * math.expm1(exponent))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
@@ -16,7 +18,7 @@ def subjects_needed(
     standard_deviation: npt.ArrayLike,
     difference: float,
     critical: float,
-    n: npt.ArrayLike,
+    n: int,
     power: float = 0.8,
 ) -> npt.NDArray[np.int64]:
     """Return the number of subjects with which a paired difference is detected.
@@ -36,7 +38,8 @@ def subjects_needed(
     critical
         `PairTests.critical`.
     n
-        The number of subjects of that test, at least 2; a shape that broadcasts.
+        The number of subjects that the critical value belongs to, at least 2:
+        `PairTests.subjects`.
     power
         The probability of detection, in (0, 1).
 
@@ -53,10 +56,8 @@ def subjects_needed(
     >>> int(subjects_needed(1.0, 0.5, 2.262157, 10))
     34
     """
-    deviations, numbers = np.broadcast_arrays(
-        np.asarray(standard_deviation, dtype=np.float64), np.asarray(n)
-    )
-    level = 2 * stats.t.sf(critical, np.maximum(numbers - 1, 1))
+    deviations = np.asarray(standard_deviation, dtype=np.float64)
+    level = 2 * float(stats.t.sf(critical, max(n - 1, 1)))
     with np.errstate(divide="ignore"):
         effects = difference / deviations
     low = np.full(deviations.shape, FEWEST_SUBJECTS)
@@ -66,11 +67,11 @@ def subjects_needed(
         enough = _power(effects, middle, level) >= power
         high = np.where(enough, middle, high)
         low = np.where(enough, low, np.minimum(middle + 1, high))
-    return np.where(np.isnan(effects) | np.isnan(level), 0, high)
+    return np.where(np.isnan(effects) | math.isnan(level), 0, high)
 
 
 def _power(
-    effects: npt.NDArray[np.float64], n: npt.NDArray[np.int64], level: npt.NDArray[np.float64]
+    effects: npt.NDArray[np.float64], n: npt.NDArray[np.int64], level: float
 ) -> npt.NDArray[np.float64]:
     """Return the probability that `|t|` exceeds the quantile of the level."""
     critical = stats.t.isf(level / 2, n - 1)

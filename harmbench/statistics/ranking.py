@@ -1,4 +1,4 @@
-"""Ranks, tiers and normalised scores of methods."""
+"""Ranks and normalised scores of methods."""
 
 from __future__ import annotations
 
@@ -8,13 +8,6 @@ import numpy as np
 from scipy.stats import rankdata
 
 from harmbench.statistics.estimate import Array
-from harmbench.statistics.hypothesis import (
-    LEVEL,
-    holm,
-    nan_mean,
-    paired_differences,
-    wilcoxon_columns,
-)
 
 
 def ranks(values: Array, *, higher_is_better: bool) -> Array:
@@ -42,51 +35,6 @@ def ranks(values: Array, *, higher_is_better: bool) -> Array:
     policy = "omit" if np.isnan(values).any() else "propagate"
     by_row: Array = rankdata(signed, axis=-1, nan_policy=policy)
     return np.where(np.isnan(values), values.shape[-1], by_row)
-
-
-def tiers(values: Array, *, higher_is_better: bool) -> list[tuple[int, float]]:
-    """Sort methods into tiers without significant differences to the best of the tier.
-
-    The best by mean is tested against every other by the signed-rank test over their common
-    subjects, corrected over the others by Holm's method; those that are worse at the 5 %
-    level are left for the next tier, whose best is the best of them.
-
-    Parameters
-    ----------
-    values
-        `(S, n, k)`: seeds, subjects and methods; NaN where there is no value. Each method
-        has at least one value.
-    higher_is_better
-        Direction of the values.
-
-    Returns
-    -------
-    list of tuple
-        Each method's tier, from 1, and its adjusted p-value against the best of that tier;
-        NaN for the best itself, and for a method without common subjects.
-    """
-    sign = 1.0 if higher_is_better else -1.0
-    means = sign * nan_mean(nan_mean(values))
-    # A mean of opposite infinities is NaN, and ranks last.
-    remaining = sorted(range(values.shape[-1]), key=lambda k: (math.isnan(means[k]), -means[k]))
-    results: dict[int, tuple[int, float]] = {}
-    tier = 0
-    while remaining:
-        tier += 1
-        best, others = remaining[0], remaining[1:]
-        tests = wilcoxon_columns(
-            sign * paired_differences(values[..., [best]], values[..., others])
-        )
-        adjusted = holm([p for p, _ in tests])
-        results[best] = (tier, math.nan)
-        remaining = []
-        for k, p, (_, favours_best) in zip(others, adjusted, tests, strict=True):
-            # Mean and rank sum may disagree: a method that is ahead in ranks is not worse.
-            if p <= LEVEL and favours_best:
-                remaining.append(k)
-            else:
-                results[k] = (tier, float(p))
-    return [results[k] for k in range(values.shape[-1])]
 
 
 def normalized(values: Array, floor: Array, ceiling: Array, *, decibels: bool) -> Array:

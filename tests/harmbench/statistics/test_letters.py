@@ -1,4 +1,4 @@
-"""Letters and tiers, for random outcomes of the tests."""
+"""Letters, for random outcomes of the tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harmbench.statistics.letters import compact_letters, tiers
+from harmbench.statistics.letters import compact_letters
 
 
 @st.composite
@@ -69,16 +69,3 @@ def test_many_letters():
     assert letters[26] == "A"
     assert letters[52] == "a1"
     assert len(set(letters)) == 60
-
-
-@given(outcomes())
-def test_a_tier_is_the_methods_that_do_not_differ_from_its_best(outcome):
-    significant, order = outcome
-    result = tiers(significant, order)
-    assert result[order[0]] == 1
-    assert {*result} == {*range(1, max(result) + 1)}
-    for number in range(1, max(result) + 1):
-        best = next(method for method in order if result[method] >= number)
-        for method in order:
-            if result[method] >= number:
-                assert (result[method] == number) != significant[best, method]

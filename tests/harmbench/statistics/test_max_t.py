@@ -48,6 +48,7 @@ def test_adjusted_p_values_by_definition():
     assert np.isnan(np.diagonal(tests.p, axis1=1, axis2=2)).all()
     assert tests.smallest_p == 2.0**-6
     assert (tests.n == 7).all()
+    assert tests.subjects == 7
 
 
 @given(st.lists(st.integers(-6, 6).map(float), min_size=2, max_size=8))
@@ -125,6 +126,17 @@ def test_a_family_with_few_subjects_costs_the_others_little_power():
     assert width[0] == pytest.approx(tests.critical)
     expected = scipy.stats.t.isf(scipy.stats.t.sf(tests.critical, 19), 5)
     assert width[1] == pytest.approx(expected)
+
+
+def test_few_subjects_have_the_interval_of_bonferroni():
+    values = np.random.default_rng(0).normal(size=(4, 1, 3))
+    tests = max_t(values)
+    assert tests.critical == pytest.approx(scipy.stats.t.isf(0.025 / 3, 3))
+    assert tests.smallest_p == 0.125
+    # A method's own subjects are not common subjects.
+    values[2:, :, 1:] = math.nan
+    assert max_t(values).subjects == 2
+    assert max_t(values).critical == pytest.approx(scipy.stats.t.isf(0.025 / 3, 1))
 
 
 def test_one_pair_has_students_interval_if_differences_are_normal():

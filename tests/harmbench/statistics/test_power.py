@@ -40,7 +40,7 @@ def test_six_subjects_are_the_fewest():
 
 def test_pairs_together():
     deviations = np.array([[math.nan, 0.5], [1.0, 1e6]])
-    needed = subjects_needed(deviations, 0.5, 3.0, np.array([8, 9]))
+    needed = subjects_needed(deviations, 0.5, 3.0, 9)
     assert needed[0, 0] == 0
     assert needed[1, 1] == MOST_SUBJECTS
     assert needed[0, 1] == subjects_needed(0.5, 0.5, 3.0, 9)
