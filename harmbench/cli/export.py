@@ -28,7 +28,7 @@ from harmbench.errors import UserError
 )
 @plugin_option
 def export(output: Path, by: str, plugin: tuple[Path, ...]) -> None:
-    """Write all scores that are recorded in MLflow as one tidy table.
+    """Write all recorded scores as one tidy table.
 
     \b
     harmbench export -o scores.parquet

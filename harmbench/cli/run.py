@@ -1,4 +1,4 @@
-"""`harmbench run`: run methods on tasks, and record the results in MLflow."""
+"""`harmbench run`: run methods on tasks, and record the results."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def compute(
     executor_options: ExecutorOptions | None = None,
     invocation: Invocation | None = None,
 ) -> RunSummary:
-    """Run all cells, print a line for each, and record them in MLflow.
+    """Run all cells, print a line for each, record them, and mirror the records in MLflow.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Values by subject, and their encoding as short texts in the tags of an MLflow run."""
+"""Values by subject, and their encoding as short texts in records."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from harmbench.errors import UserError
 def home() -> Path:
     """Return the home folder: `$HARMBENCH_HOME`, or `~/.harmbench`.
 
-    It holds `cohorts/`, `fits/`, `cells/`, the MLflow store and `plugins/`.
+    It holds `cohorts/`, `fits/`, `cells/`, `results/`, the MLflow store and `plugins/`.
     """
     return Path(os.environ.get("HARMBENCH_HOME") or "~/.harmbench").expanduser().resolve()
 

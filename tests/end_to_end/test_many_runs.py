@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from helpers.many_records import fill
+from many_runs import fill
 
 COMMAND = [Path(sys.executable).with_name("harmbench"), "leaderboard", "--metric", "psnr"]
 
