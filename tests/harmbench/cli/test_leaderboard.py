@@ -7,20 +7,13 @@ import json
 import pandas as pd
 import pytest
 
-from helpers import TINY_COHORT
-
 # MLflow's imports raise deprecation warnings.
 pytestmark = pytest.mark.filterwarnings("default")
 
 
 @pytest.fixture
-def board(inside):
-    """Cells of three methods on two tasks, one of them skipped."""
-    code, _, errors = inside(
-        "run", "-m", "identity", "-m", "histogram", "-m", "oracle", "-t", "domain1",
-        "-t", "site-elsewhere", *TINY_COHORT,
-    )  # fmt: skip
-    assert code == 0, errors
+def board(ran, inside):
+    """The command line, in a home with cells of three methods on two tasks, one skipped."""
     return inside
 
 

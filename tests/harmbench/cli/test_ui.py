@@ -13,21 +13,9 @@ import pytest
 from harmbench.errors import UserError
 from harmbench.tracking.connection import connect
 from harmbench.tracking.ui import describe, serve
-from helpers import TINY_COHORT, words
 
 # MLflow's imports raise deprecation warnings.
 pytestmark = pytest.mark.filterwarnings("default")
-
-
-@pytest.fixture
-def ran(inside, tmp_path):
-    """Cells of three methods on two tasks, one of them skipped."""
-    code, _, errors = inside(
-        *words("run -m identity -m histogram -m oracle -t domain1 -t site-elsewhere"),
-        *TINY_COHORT,
-    )
-    assert code == 0, errors
-    return tmp_path / "home"
 
 
 def test_the_report_contains_the_recorded_runs(ran, inside, tmp_path):

@@ -16,7 +16,8 @@ from harmbench.preprocessing.normalization import NORMALIZATIONS, normalization
 from harmbench.preprocessing.normalization.white_stripe import white_matter_mode
 from harmbench.util.progress import Silent
 
-GRID = Grid("tiny", (6, 24, 28), (12.0, 7.2, 7.2))
+# A slab: the phantom computes all of the tissue that lies in a thick slice.
+GRID = Grid("tiny", (6, 36, 44), (1.2, 4.8, 4.8))
 
 
 def brain(scale: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -39,7 +39,7 @@ TRAINING = """
     torch.manual_seed(0)
     network = torch.nn.Linear(2**12, 1)
     def loss(x):
-        wide = network(x) * torch.linspace(0, 1, 2**20)  # 4 MiB a slice, and kept
+        wide = network(x) * torch.linspace(0, 1, 2**18)  # 1 MiB a slice, and kept
         return wide.square().mean()
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
     if {limit}:
@@ -54,7 +54,7 @@ TRAINING = """
 
 def test_training_continues_with_smaller_parts_when_memory_runs_out():
     free = told_by(TRAINING.format(slices=32, limit=0))
-    tight = told_by(TRAINING.format(slices=32, limit=250))
+    tight = told_by(TRAINING.format(slices=32, limit=70))
     assert "micro_batches" not in free["facts"]
     assert tight["facts"]["micro_batches"] in (2, 4, 8, 16)
     assert tight["facts"]["steps_done"] == 3

@@ -41,6 +41,7 @@ def subjects(tree: Any) -> None:
         tree.add(subject, site)
 
 
+@pytest.mark.usefixtures("one_core")
 def test_a_tree_with_good_and_bad_scans_becomes_a_cohort(tree: Any) -> None:
     image, turned = coarse(), coarse(12)
     tree.add("A", "here", labels=labelled(image), session="m0", run=2)

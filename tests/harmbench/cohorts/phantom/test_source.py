@@ -106,8 +106,8 @@ def test_cohort_is_paired_and_labelled(six):
 
 @pytest.mark.usefixtures("one_core")
 def test_a_confounded_cohort_scans_training_subjects_on_one_side_by_age(tiny, tmp_path):
-    phantom = Phantom("24-confounded")
-    assert phantom.title == "phantom:24-confounded"
+    phantom = Phantom("12-confounded")
+    assert phantom.title == "phantom:12-confounded"
     cohort = Cohort.open(phantom, tiny, tmp_path, Silent())
     train = cohort.table[cohort.table["split"] == "train"]
     ages = {
@@ -119,10 +119,10 @@ def test_a_confounded_cohort_scans_training_subjects_on_one_side_by_age(tiny, tm
         assert cohort.pairs(source, "train") is None
         pairs = cohort.pairs(source, "test")
         assert pairs is not None
-        assert len(pairs[0]) == 12
+        assert len(pairs[0]) == 6
     with pytest.raises(UserError, match="has no folds: only its training subjects are confounded"):
         for_fold(cohort, 1, 3)
-    plain = Phantom("24")
+    plain = Phantom("12")
     assert plain.key(tiny, tmp_path) != phantom.key(tiny, tmp_path)
 
 
