@@ -10,6 +10,7 @@ import click
 from harmbench.cli.options import (
     cohort_options,
     discover,
+    folds_option,
     plugin_option,
     preset_option,
 )
@@ -18,6 +19,8 @@ from harmbench.data.scan_kind import kind_of_scans
 from harmbench.errors import UserError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from harmbench.cohorts.bids.draft import ScannerGroup
     from harmbench.data.cohort import Cohort
     from harmbench.data.cohort_request import CohortRequest
@@ -33,6 +36,7 @@ def data() -> None:
     harmbench data show --cohort bids:/data/study --recipe study.toml -o contact.png
     harmbench data show --cohort oasis3:/data/OASIS3
     harmbench data show --cohort scans.csv --normalize nyul
+    harmbench data split --cohort scans.csv --folds 5 -o folds.csv
     """  # noqa: D301
 
 
@@ -145,6 +149,66 @@ def show(
     click.echo(f"wrote {output}")
 
 
+@data.command()
+@cohort_options
+@preset_option
+@folds_option
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="CSV file to write, with one row per scan.",
+)  # fmt: skip
+@plugin_option
+def split(
+    cohort: CohortRequest,
+    preset: str,
+    folds: int | None,
+    output: Path | None,
+    plugin: tuple[Path, ...],
+) -> None:
+    """Show the split or the fold of each subject, preparing the cohort if need be.
+
+    Numbers of subjects are printed. FILE lists subject, session, domain, split, fold and age of
+    each scan, for training outside harmbench. It can be given back as --split-file.
+    """
+    prepared = _opened(cohort, preset, plugin)
+
+    from harmbench.data.folds import folds_of
+    from harmbench.data.split_file import split_table
+
+    table = split_table(prepared, folds_of(prepared, folds) if folds else {})
+    _print_sizes(prepared, table, folds)
+    if output is None:
+        return
+    with written(output):
+        table.to_csv(output, index=False)
+    click.echo(f"wrote {output}")
+
+
+def _print_sizes(cohort: Cohort, table: pd.DataFrame, folds: int | None) -> None:
+    """Print the number of subjects of each domain in each split or fold."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from harmbench.data.splits import SPLITS
+
+    column, parts = ("fold", range(1, folds + 1)) if folds else ("split", SPLITS)
+    console = Console(highlight=False, markup=False)
+    console.print(
+        f"subjects of cohort {cohort.name}, {cohort.grid.name} grid, {cohort.key[:8]}", style="bold"
+    )
+    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1))
+    grid.add_column("domain")
+    for part in parts:
+        grid.add_column(f"fold {part}" if folds else str(part), justify="right")
+    grid.add_column("all", justify="right")
+    for domain in (cohort.target, *cohort.sources, "any domain"):
+        rows = table if domain == "any domain" else table[table["domain"] == domain]
+        sizes = [rows.loc[rows[column] == part, "subject"].nunique() for part in parts]
+        grid.add_row(domain, *map(str, sizes), str(rows["subject"].nunique()))
+    console.print(grid)
+
+
 def _opened(
     cohort: CohortRequest,
     preset: str,
@@ -155,16 +219,15 @@ def _opened(
     from rich.console import Console
 
     from harmbench.cli.progress_bars import shown
-    from harmbench.data.cohort import Cohort
     from harmbench.data.scans import GRIDS
-    from harmbench.execution.plan.selection import open_source
+    from harmbench.execution.plan.selection import open_cohort, open_source
     from harmbench.util.home import writable_home
 
     if preset not in GRIDS:
         raise UserError.unknown("preset", preset, GRIDS)
     source = open_source(registry, cohort)
     with shown(Console(stderr=True)) as progress:
-        return Cohort.open(source, GRIDS[preset], writable_home(), progress)
+        return open_cohort(source, cohort, GRIDS[preset], writable_home(), progress)
 
 
 def _tell(scanners: list[ScannerGroup], *, error_stream: bool) -> None:

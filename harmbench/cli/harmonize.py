@@ -184,6 +184,11 @@ def harmonize(
 
     with shown(Console(stderr=True)) as progress:
         harmonizer = _harmonizer(where, fit, request, progress)
+        if harmonizer.fold:
+            progress.log(
+                f"note: the fit {harmonizer.fit} is fold {harmonizer.fold} of "
+                f"{harmonizer.split}: it was made without the subjects that this fold tests"
+            )
         options = apply.options(harmonizer, cohort.options)
         if outputs is None:
             figures = not files.no_figure
@@ -243,9 +248,10 @@ def _check_fit(context: click.Context, fit: str | None, method: str | None) -> N
         raise UserError("give either --fit KEY or --method NAME")
     if fit is None:
         return
-    for name in ("task", "cohort", "recipe", "normalize", "n4", "preset", "seed"):
+    for name in ("task", "cohort", "recipe", "normalize", "n4", "split_file", "preset", "seed"):
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise UserError(f"--fit selects the fit: leave out --{name}, or use --method")
+            option = name.replace("_", "-")
+            raise UserError(f"--fit selects the fit: leave out --{option}, or use --method")
 
 
 def _list_fits() -> None:
@@ -260,13 +266,16 @@ def _list_fits() -> None:
     if not fits:
         raise UserError(f"no fits in {home() / 'fits'} yet; `harmbench run` creates them")
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("key", "method", "target", "subjects", "preset", "grid", "seed"):
+    for heading in ("key", "method", "target", "subjects", "split", "preset", "grid", "seed"):
         table.add_column(heading, no_wrap=True)
     for key, fit in fits.items():
         grid = "x".join(str(size) for size in fit["grid"]["shape"])
         subjects = str(len(fit["subjects"]))
+        split = fit.get("split", "test")
+        fold = f", fold {fit['fold']}" if fit.get("fold") else ""
         table.add_row(
-            key, fit["method"], fit["domain"], subjects, fit["preset"], grid, str(fit["seed"])
+            *(key, fit["method"], fit["domain"], subjects, split + fold, fit["preset"]),
+            *(grid, str(fit["seed"])),
         )
     Console().print(table)
 

@@ -123,6 +123,13 @@ _n4_option = click.option(
     is_flag=True,
     help="Correct the bias field of each scan with N4.",
 )
+_split_file_option = click.option(
+    "--split-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="CSV or TSV file with columns subject and split (train, validation or test) or fold, "
+    "instead of the cohort's own split.",
+)
 
 
 def collected(name: str, build: Callable[..., Any], *options: Callable[[F], F]) -> Callable[[F], F]:
@@ -160,9 +167,10 @@ def _cohort_request(
     brain_extraction: str,
     no_brain_mask: bool,
     n4: bool,
+    split_file: Path | None,
 ) -> CohortRequest:
     options = PrepareOptions(brain_extraction, heads=no_brain_mask, n4=n4)
-    return CohortRequest(cohort, recipe, normalize, options)
+    return CohortRequest(cohort, recipe, normalize, options, split_file)
 
 
 # The cohort and how it is prepared; a command receives `cohort`, a `CohortRequest`.
@@ -175,6 +183,7 @@ cohort_options = collected(
     _brain_extraction_option,
     _no_brain_mask_option,
     _n4_option,
+    _split_file_option,
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from harmbench.cohorts.bids.layout import Scan
 from harmbench.cohorts.bids.recipe import DomainCriteria, Labels, Recipe
 from harmbench.cohorts.study.scans import StudyScans
 from harmbench.cohorts.study.source import Study
+from harmbench.data.split_file import checked_folds, checked_splits, one_per_subject
 from harmbench.errors import UserError
 from harmbench.preprocessing.file_names import refuse_dicom
 
 _NEEDED = ("path", "subject", "session", "domain")
-_OPTIONAL = ("mask", "labels")
+_OPTIONAL = ("mask", "labels", "split", "fold", "age")
 # The column of the label volumes, and the tissue of each value, which no recipe can change.
 _LABELS = Labels(
     derivative="labels", suffix="labels", csf=(1,), grey_matter=(2,), white_matter=(3,)
@@ -23,15 +25,16 @@ _LABELS = Labels(
 
 
 class Listed(Study):
-    """Scans from a CSV file with one row per scan: `path,subject,session,domain[,mask,labels]`.
+    """Scans from a CSV file with one row per scan: `path,subject,session,domain`.
 
-    Paths are absolute or relative to the file's folder. The target is the domain called
-    `target`, or else the domain of the first row. Labels are 1 CSF, 2 grey matter and 3 white
-    matter. Scans of one subject in two domains are pairs.
+    It may also have the columns `mask`, `labels`, `split`, `fold` and `age`. Paths are absolute
+    or relative to the file's folder. The target is the domain called `target`, or else the
+    domain of the first row. Labels are 1 CSF, 2 grey matter and 3 white matter. Scans of one
+    subject in two domains are pairs. All rows of a subject have the same split and fold.
     """
 
     name = "csv"
-    summary = "scans from a CSV file; columns path, subject, session, domain[, mask, labels]"
+    summary = "scans from a CSV file; columns path, subject, session, domain[, mask, labels, split]"
 
     def __init__(
         self, argument: str | None = None, recipe: Path | None = None, **preparation: Any
@@ -43,7 +46,18 @@ class Listed(Study):
             raise UserError(f"a CSV file already names its domains: leave out --recipe {recipe}")
         self._file = Path(argument).expanduser()
         self.root = self._file.parent
-        self._domains = self._read()
+        rows = list(self._checked_rows())
+        self._domains = self._read(rows)
+        named = {
+            column: one_per_subject(
+                [(values["subject"], values[column]) for values in rows if column in values],
+                column,
+                str(self._file),
+            )
+            for column in ("split", "fold")
+        }
+        self.splits = checked_splits(named["split"], str(self._file))
+        self.folds = checked_folds(named["fold"], str(self._file))
         names = list(self._domains)
         if "target" in names:
             names.sort(key=lambda name: name != "target")
@@ -79,13 +93,20 @@ class Listed(Study):
                 )
         return StudyScans({name: tuple(self._domains[name]) for name in self.recipe.domains}, {})
 
-    def _read(self) -> dict[str, list[Scan]]:
+    def _checked_rows(self) -> Iterator[dict[str, str]]:
+        """Yield the values of each row; an error message names the line."""
+        for line, row in enumerate(self._rows(), start=2):
+            yield _checked_values(row, self._location(line))
+
+    def _location(self, line: int) -> str:
+        return f"{self._file}, line {line}"
+
+    def _read(self, rows: Sequence[dict[str, str]]) -> dict[str, list[Scan]]:
         """Return the scans of each domain; an error message names the line."""
         domains: dict[str, list[Scan]] = {}
         lines: dict[tuple[str, str, str], int] = {}
-        for line, row in enumerate(self._rows(), start=2):
-            location = f"{self._file}, line {line}"
-            values = _checked_values(row, location)
+        for line, values in enumerate(rows, start=2):
+            location = self._location(line)
             key = (values["domain"], values["subject"], values["session"])
             if key in lines:
                 raise UserError(
@@ -135,7 +156,7 @@ class Listed(Study):
             path=path,
             subject=values["subject"],
             session=values["session"],
-            participant={},
+            participant={"age": values.get("age", "")},
             sidecar=None,
             mask=mask,
             labels=labels,

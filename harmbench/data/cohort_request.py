@@ -26,9 +26,12 @@ class CohortRequest:
         Name of the normalisation of intensities.
     options
         How volumes are prepared.
+    split_file
+        Path of a file with the split or fold of each subject, or None.
     """
 
     name: str = "phantom"
     recipe: Path | None = None
     normalization: str = DEFAULT_NORMALIZATION
     options: PrepareOptions = DEFAULT_PREPARE_OPTIONS
+    split_file: Path | None = None

@@ -31,6 +31,8 @@ class ScanRecord:
         Hash of everything the prepared image depends on.
     split
         `"train"`, `"validation"` or `"test"`.
+    fold
+        Fold of the subject in cross-validation, if the cohort's source names folds; else 0.
     labelled
         Whether tissue labels were written.
     paired
@@ -60,6 +62,7 @@ class ScanRecord:
     partner: str = ""
     gap_days: int | None = None
     age: float | None = None
+    fold: int = 0
     details: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

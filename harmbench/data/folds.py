@@ -70,7 +70,7 @@ def assign_folds(
 
 
 def folds_of(cohort: Cohort, folds: int) -> dict[str, int]:
-    """Return the fold of each subject of a cohort, stratified by its domains and by age.
+    """Return the fold of each subject: as the cohort names it, else by `assign_folds`.
 
     Raises
     ------
@@ -93,6 +93,12 @@ def folds_of(cohort: Cohort, folds: int) -> dict[str, int]:
             f"--folds {folds}: the target '{cohort.target}' of cohort '{cohort.name}' has only "
             f"{n_target} subjects; use at most --folds {n_target}"
         )
+    return _named_folds(cohort, folds) if table["fold"].any() else stratified_folds(cohort, folds)
+
+
+def stratified_folds(cohort: Cohort, folds: int) -> dict[str, int]:
+    """Return the fold of each subject by `assign_folds`, whatever folds the cohort names."""
+    table = cohort.table
     domains: dict[str, set[str]] = {}
     ages: dict[str, float] = {}
     for subject, domain, age in zip(table["subject"], table["domain"], table["age"], strict=True):
@@ -100,6 +106,18 @@ def folds_of(cohort: Cohort, folds: int) -> dict[str, int]:
         if pd.notna(age):
             ages[subject] = min(age, ages.get(subject, age))
     return assign_folds(domains, folds, ages)
+
+
+def _named_folds(cohort: Cohort, folds: int) -> dict[str, int]:
+    """Return the folds that the cohort's table or a split file names."""
+    fold_of = dict(zip(cohort.table["subject"], cohort.table["fold"], strict=True))
+    numbers = set(fold_of.values())
+    if numbers != set(range(1, folds + 1)):
+        raise UserError(
+            f"--folds {folds}: the subjects of cohort '{cohort.name}' are assigned to the folds "
+            f"{', '.join(map(str, sorted(numbers)))}, which is not 1 to {folds}"
+        )
+    return fold_of
 
 
 def for_fold(cohort: Cohort, fold: int, folds: int) -> Cohort:

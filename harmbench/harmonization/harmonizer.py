@@ -72,6 +72,8 @@ class Harmonizer:
         Key of the fit in the store; None for a method that learns nothing.
     target
         The target domain; None where it is not known.
+    split, fold
+        Of the fit, as in `Cell`.
     task, cohort
         The task and cohort that selected the fit, or None.
     normalization, standard
@@ -99,6 +101,8 @@ class Harmonizer:
     normalization: str
     standard: tuple[float, ...]
     prepared: tuple[str, ...]
+    split: str = "test"
+    fold: int = 0
     plugins: tuple[Path, ...]
     home: Path
     device: str
@@ -137,6 +141,8 @@ class Harmonizer:
             "TargetDomain": self.target,
             "Task": self.task,
             "Cohort": self.cohort,
+            "Split": self.split,
+            "Fold": self.fold,
             "Normalization": self.normalization,
             "Grid": canonical(self.grid),
         }
@@ -222,6 +228,8 @@ def from_fit(context: HarmonizeContext, prefix: str, assignments: Sequence[str] 
         task=None,
         cohort=None,
         # Older fits do not record these.
+        split=fit.get("split", "test"),
+        fold=fit.get("fold", 0),
         normalization=fit.get("normalization", DEFAULT_NORMALIZATION),
         standard=tuple(fit.get("standard", ())),
         prepared=tuple(fit.get("prepared", ())),
@@ -230,6 +238,8 @@ def from_fit(context: HarmonizeContext, prefix: str, assignments: Sequence[str] 
 
 def from_request(context: HarmonizeContext, request: Request, progress: Progress) -> Harmonizer:
     """Return the harmonizer of a method, as a cell would use it; fit it if necessary.
+
+    The fit is that of the request's split, never one of a fold of a cross-validation.
 
     Parameters
     ----------

@@ -65,6 +65,7 @@ def scan_records(
     recipe: Recipe,
     digests: StudyDigests,
     splits: Mapping[str, str],
+    folds: Mapping[str, int],
     standard: Standard,
     name_of: Callable[[Path], str],
 ) -> list[ScanRecord]:
@@ -76,8 +77,8 @@ def scan_records(
         The usable scans.
     recipe, digests
         The study's recipe and digests.
-    splits
-        The split of each subject.
+    splits, folds
+        The split of each subject, and its fold if the study names folds.
     standard
         The standard of a learned normalisation, or `()`.
     name_of
@@ -93,6 +94,7 @@ def scan_records(
             key=digests.scan_key(scan.prepared, standard),
             label_key=digests.label_key(scan.scan),
             split=splits[scan.scan.subject],
+            fold=folds.get(scan.scan.subject, 0),
             labelled=scan.prepared.labelled,
             paired=scan.scan.path in paired,
             partner="" if scan.pair is None else scan.pair.partner.session,

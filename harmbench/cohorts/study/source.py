@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from harmbench.cohorts.bids.recipe import Recipe
@@ -31,12 +32,16 @@ class Study(CohortSource):
         The folder that file names are relative to.
     recipe
         Domains, labels, pairs and splits of the study.
+    splits, folds
+        Split and fold by subject, if the listing names them.
     """
 
     normalizations = ("minmax", "percentile", "zscore", "whitestripe", "nyul")
     from_volumes = True
     root: Path
     recipe: Recipe
+    splits: Mapping[str, str] = MappingProxyType({})
+    folds: Mapping[str, int] = MappingProxyType({})
 
     @abstractmethod
     def find(self) -> StudyScans:
@@ -77,7 +82,7 @@ class Study(CohortSource):
             {name: [self.relative(scan.path) for scan in domains[name]] for name in domains},
             result,
         )
-        splits = assign_splits(result.usable, list(domains), self.recipe, grid)
+        splits = self.splits or assign_splits(result.usable, list(domains), self.recipe, grid)
         training = [
             scan
             for scan in result.usable
@@ -91,7 +96,7 @@ class Study(CohortSource):
             target=self.target,
             sources=self.sources,
             records=scan_records(
-                result.usable, self.recipe, digests, splits, standard, self.relative
+                result.usable, self.recipe, digests, splits, self.folds, standard, self.relative
             ),
             left_out=dict(sorted({**self.scans.left_out, **result.left_out}.items())),
             normalization=self.normalization,

@@ -21,7 +21,7 @@ from harmbench.data.tuning import for_tuning
 from harmbench.errors import SharedSubjectsError, one_line
 from harmbench.execution.plan.fit import Fit
 from harmbench.execution.plan.question import Question, ask
-from harmbench.execution.plan.selection import Selection, Variant
+from harmbench.execution.plan.selection import Selection, Variant, open_cohort
 from harmbench.plugins import Registry
 from harmbench.util.hashing import digest
 from harmbench.util.progress import Progress
@@ -125,7 +125,7 @@ def make_plan(registry: Registry, selection: Selection, home: Path, progress: Pr
     before its ablations, so that the first use of a fit comes before the cells that share it.
     """
     request = selection.request
-    cohort = Cohort.open(selection.source, selection.grid, home, progress)
+    cohort = open_cohort(selection.source, request.cohort, selection.grid, home, progress)
     if request.split == "tuning":
         cohort = for_tuning(cohort)
     folds = range(1, request.folds + 1)

@@ -16,10 +16,12 @@ from harmbench.data.cohort import Cohort
 from harmbench.data.cohort_request import CohortRequest
 from harmbench.data.cohort_source import CohortSource
 from harmbench.data.scans import GRIDS, Grid
+from harmbench.data.split_file import read_split_file, with_split_file
 from harmbench.errors import UserError
 from harmbench.execution.plan import settings
 from harmbench.execution.plan.request import Request
 from harmbench.plugins import Entry, Registry, matching
+from harmbench.util.progress import Progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,30 @@ class Selection:
     def is_prepared(self, home: Path) -> bool:
         """Whether the cohort was prepared before."""
         return (Cohort.path(self.source, self.grid, home) / "cohort.json").exists()
+
+
+def open_cohort(
+    source: CohortSource, request: CohortRequest, grid: Grid, home: Path, progress: Progress
+) -> Cohort:
+    """Return a requested cohort with the splits of its split file; prepare it if necessary.
+
+    Parameters
+    ----------
+    source, request
+        The source, and the request that it is of.
+    grid, home, progress
+        As in `Cohort.open`.
+
+    Raises
+    ------
+    UserError
+        If the cohort cannot be prepared, or the split file is wrong.
+    """
+    if request.split_file is None:
+        return Cohort.open(source, grid, home, progress)
+    # Read first: preparing may take hours.
+    file = read_split_file(request.split_file)
+    return with_split_file(Cohort.open(source, grid, home, progress), file)
 
 
 def open_source(registry: Registry, request: CohortRequest) -> CohortSource:

@@ -24,6 +24,7 @@ class Suite(Table):
     tasks: Texts = ()
     cohort: str = ""
     recipe: str = ""
+    split_file: str = ""
     normalize: str = ""
     brain_extraction: str = ""
     no_brain_mask: bool = False
@@ -53,8 +54,8 @@ def read_suite(name: str) -> dict[str, Any]:
     -------
     dict
         Any of `methods`, `tasks`, `seeds` and `set` (tuples), and `cohort`, `recipe`,
-        `normalize`, `brain_extraction`, `no_brain_mask`, `n4`, `preset`, `split` and
-        `folds`; a recipe's path is relative to the file's folder.
+        `split_file`, `normalize`, `brain_extraction`, `no_brain_mask`, `n4`, `preset`, `split`
+        and `folds`; paths of a recipe and a split file are relative to the file's folder.
 
     Raises
     ------
@@ -68,6 +69,7 @@ def read_suite(name: str) -> dict[str, Any]:
         raise UserError.unknown("suite", name, shipped())
     title = f"suite '{name}'"
     suite = Suite.checked(read_toml(path, title), title).model_dump(exclude_unset=True)
-    if "recipe" in suite:
-        suite["recipe"] = Path(name).parent / suite["recipe"]
+    for key in ("recipe", "split_file"):
+        if key in suite:
+            suite[key] = Path(name).parent / suite[key]
     return suite

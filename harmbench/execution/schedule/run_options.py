@@ -55,8 +55,8 @@ class RunOptions:
         }
         cohort = request["cohort"]
         cohort["options"] = PrepareOptions(**cohort["options"])
-        if cohort["recipe"] is not None:
-            cohort["recipe"] = Path(cohort["recipe"])
+        for name in ("recipe", "split_file"):
+            cohort[name] = None if cohort[name] is None else Path(cohort[name])
         request["cohort"] = CohortRequest(**cohort)
         plugins = tuple(map(Path, content.pop("plugins")))
         return cls(request=Request(**request), plugins=plugins, **content)

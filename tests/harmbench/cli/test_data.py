@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from harmbench.cohorts.bids.layout import find_scans, match
@@ -93,6 +94,35 @@ def test_a_phantom_normalised_otherwise_is_another_cohort(inside) -> None:
     assert "identity" in board, err
 
 
+def test_folds_are_shown_and_exported_and_given_back_are_the_same_run(inside, tmp_path) -> None:
+    code, out, err = inside("data", "split", *TINY_COHORT)
+    assert code == 0, err
+    rows = {words[0]: words[1:] for line in out.splitlines() if (words := line.split())}
+    assert rows["goal"] == ["3", "1", "2", "6"]
+    code, out, err = inside("data", "split", *TINY_COHORT, "--folds", "3", "-o", "folds.csv")
+    assert code == 0, err
+    rows = {words[0]: words[1:] for line in out.splitlines() if (words := line.split())}
+    assert rows["goal"] == rows["domain1"] == ["2", "2", "2", "6"]
+    assert rows["any"][-1] == "10"
+    exported = pd.read_csv(tmp_path / "folds.csv")
+    assert list(exported.columns) == ["subject", "session", "domain", "split", "fold"]
+    assert len(exported) == 16
+    assert (exported.groupby("subject")["fold"].nunique() == 1).all()
+    asked = ("run", "-m", "scale", "-t", "sim-exp", *TINY_COHORT, "--folds", "3")
+    code, out, err = inside(*asked)
+    assert code == 0, err
+    assert out.startswith("3 cells: 3 done; 3 fits made")
+    code, out, err = inside(*asked, "--split-file", "folds.csv")
+    assert code == 0, err
+    assert out.startswith("3 cells: 3 cached; 0 fits made")
+    # Other folds, of which the first tests and trains the same subjects.
+    exported["fold"] = exported["fold"].map({1: 1, 2: 2, 3: 2})
+    exported.to_csv(tmp_path / "folds.csv", index=False)
+    code, out, err = inside(*asked[:-1], "2", "--split-file", "folds.csv")
+    assert code == 0, err
+    assert out.startswith("2 cells: 2 done; 1 fit made")
+
+
 def dicom(folder: Path) -> Path:
     (folder / "series").mkdir()
     (folder / "series" / "IM0001").write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 64)
@@ -125,6 +155,12 @@ def dicom(folder: Path) -> Path:
         (("show", *TINY_COHORT, "-o", "sheet.txt"), ".png, .pdf or .svg"),
         (("show", *TINY_COHORT, "-o", "no/sheet.png"), "no folder 'no'"),
         (("recipe", "study", "-o", "a.csv"), "a.csv is there already"),
+        (("split", *TINY_COHORT, "--folds", "7"), "has only 6 subjects; use at most --folds 6"),
+        (("split", *TINY_COHORT, "--split-file", "no.csv"), "there is no split file no.csv"),
+        (
+            ("split", *TINY_COHORT, "--split-file", "a.csv"),
+            "split file a.csv needs a column subject",
+        ),
     ],
     ids=str,
 )

@@ -150,7 +150,13 @@ def test_the_fit_is_that_of_a_cell_and_is_found_again_by_its_key(
     inside, scan, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("COUNTS_LOG", str(tmp_path / "fits.log"))
-    code, _, err = inside("run", "-m", "counts", "-t", "domain1", *TINY_COHORT, *ODD_METHODS)
+    run = ("run", "-m", "counts", "-t", "domain1", *TINY_COHORT, *ODD_METHODS)
+    code, _, err = inside(*run, "--folds", "2")
+    assert code == 0, err
+    of_folds = {path.parent.name for path in (tmp_path / "home").glob("fits/[!.]*/fit.json")}
+    assert len(of_folds) == 2
+    (tmp_path / "fits.log").unlink()
+    code, _, err = inside(*run)
     assert code == 0, err
     arguments = ("harmonize", scan, "--no-figure")
     code, _, err = inside(
@@ -162,6 +168,13 @@ def test_the_fit_is_that_of_a_cell_and_is_found_again_by_its_key(
     listed = inside("harmonize", "--fits")[1]
     assert result["Fit"] in listed
     assert "counts" in listed
+    assert "2 folds, fold 1" in listed
+    assert result["Fit"] not in of_folds
+    assert (result["Split"], result["Fold"]) == ("test", 0)
+    code, _, err = inside(*arguments, "-o", "fold.nii.gz", "--fit", min(of_folds), *ODD_METHODS)
+    assert code == 0, err
+    assert "of 2 folds: it was made without the subjects that this fold tests" in err
+    assert record(tmp_path / "fold.json")["Fold"] in (1, 2)
     code, _, err = inside(
         *arguments,
         "-o",

@@ -11,6 +11,7 @@ import pytest
 from harmbench.cohorts.bids.layout import find_scans
 from harmbench.cohorts.csv_list import Listed
 from harmbench.data.cohort import Cohort
+from harmbench.data.folds import folds_of
 from harmbench.data.scans import Grid
 from harmbench.errors import UserError
 from harmbench.util.progress import Silent
@@ -87,7 +88,45 @@ def test_a_single_domain_and_a_recipe_are_refused(folder: Path) -> None:
     with pytest.raises(UserError, match="leave out --recipe"):
         Listed(path, Path("x.toml"))
     with pytest.raises(UserError, match="expected: path, subject"):
-        Listed(write(folder, columns="path,subject,session,domain,age"))
+        Listed(write(folder, columns="path,subject,session,domain,height"))
+
+
+@pytest.mark.usefixtures("one_core")
+def test_splits_folds_and_ages_of_the_file_are_respected(folder: Path) -> None:
+    splits = {"A": "test", "B": "train", "C": "validation", "D": "test"}
+    ages = {"A": "30", "B": "41.5", "C": "", "D": "n/a"}
+    rows = [
+        f"brain.nii.gz,{subject},1,{domain},{split},{1 + (subject in 'BC')},{ages[subject]}"
+        for domain in ("target", "here")
+        for subject, split in splits.items()
+    ]
+    path = write(folder, *rows, columns="path,subject,session,domain,split,fold,age")
+    cohort = Cohort.open(Listed(path), GRID, folder / "home", Silent())
+    assert dict(zip(cohort.table["subject"], cohort.table["split"], strict=True)) == splits
+    assert folds_of(cohort, 2) == {"A": 1, "B": 2, "C": 2, "D": 1}
+    known = cohort.table[cohort.table["age"].notna()]
+    assert dict(zip(known["subject"], known["age"], strict=True)) == {"A": 30.0, "B": 41.5}
+    with pytest.raises(UserError, match="assigned to the folds 1, 2, which is not 1 to 3"):
+        folds_of(cohort, 3)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("split", ("test", "train"), "subject 'A' has the splits 'test' and 'train'"),
+        ("split", ("dev", "dev"), "subject 'A' has the split 'dev'; expected: train, validation"),
+        ("split", ("", ""), "subject 'A' has the split ''; expected: train"),
+        ("fold", ("1", "2"), "subject 'A' has the folds '1' and '2'"),
+        ("fold", ("0", "0"), "subject 'A' has the fold '0'; expected: a whole number from 1"),
+    ],
+)
+def test_a_wrong_split_names_the_subject(
+    folder: Path, column: str, values: tuple[str, str], message: str
+) -> None:
+    first, second = values
+    rows = (f"brain.nii.gz,A,1,here,{first}", f"brain.nii.gz,A,1,there,{second}")
+    with pytest.raises(UserError, match=message):
+        Listed(write(folder, *rows, columns=f"path,subject,session,domain,{column}"))
 
 
 @pytest.mark.parametrize(

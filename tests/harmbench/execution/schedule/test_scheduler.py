@@ -232,7 +232,8 @@ def test_run_options_survive_a_round_trip_through_json(tmp_path):
     request = Request(
         methods=("a", "b"),
         tasks=("c",),
-        cohort=CohortRequest("bids:/data", Path("r.toml")),
+        cohort=CohortRequest("bids:/data", Path("r.toml"), split_file=Path("s.tsv")),
+        folds=5,
         seeds=(0, 4),
         assignments=("a.x=1",),
     )

@@ -1,0 +1,191 @@
+"""Files that name the split or the fold of each subject."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from harmbench.data.cohort import Cohort
+from harmbench.data.folds import stratified_folds
+from harmbench.data.splits import SPLITS
+from harmbench.errors import UserError
+from harmbench.util.hashing import digest
+
+_SUBJECT = ("subject", "participant_id")
+_MOST_NAMES = 5  # in one error message
+
+
+@dataclass(frozen=True)
+class SplitFile:
+    """The content of a split file.
+
+    Attributes
+    ----------
+    path
+        The file.
+    splits, folds
+        Split and fold by subject; empty if the file has no such column.
+    """
+
+    path: Path
+    splits: Mapping[str, str]
+    folds: Mapping[str, int]
+
+
+def read_split_file(path: Path) -> SplitFile:
+    """Read a CSV or TSV file with one row for each subject or scan.
+
+    Parameters
+    ----------
+    path
+        The file. It has a column `subject` or `participant_id`, whose values may begin with
+        `sub-`, and a column `split`, a column `fold`, or both. Other columns are ignored.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or a value is missing, wrong or contradicts another row.
+    """
+    try:
+        table = pd.read_csv(
+            path.expanduser(),
+            sep="\t" if path.suffix.lower() == ".tsv" else ",",
+            dtype=str,
+            keep_default_na=False,
+            skipinitialspace=True,
+            encoding="utf-8-sig",
+        ).fillna("")
+    except FileNotFoundError as error:
+        raise UserError(f"there is no split file {path}") from error
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"split file {path} cannot be read: {reason}") from error
+    named = [column for column in _SUBJECT if column in table.columns]
+    if not named or not {"split", "fold"} & set(table.columns):
+        raise UserError(
+            f"split file {path} needs a column subject or participant_id, and a column split or "
+            f"fold; it has {', '.join(table.columns)}"
+        )
+    subjects = [name.strip().removeprefix("sub-") for name in table[named[0]]]
+    values = {
+        column: one_per_subject(zip(subjects, table[column], strict=True), column, str(path))
+        for column in ("split", "fold")
+        if column in table.columns
+    }
+    return SplitFile(
+        path=path,
+        splits=checked_splits(values.get("split", {}), str(path)),
+        folds=checked_folds(values.get("fold", {}), str(path)),
+    )
+
+
+def one_per_subject(rows: Iterable[tuple[str, str]], column: str, file: str) -> dict[str, str]:
+    """Return the value of each subject, after checking that its rows agree.
+
+    Parameters
+    ----------
+    rows
+        Subject and value of each row.
+    column, file
+        Names for the error message.
+
+    Raises
+    ------
+    UserError
+        If two rows of a subject contradict each other.
+    """
+    values: dict[str, str] = {}
+    for subject, text in rows:
+        value = text.strip()
+        if values.setdefault(subject, value) != value:
+            raise UserError(
+                f"{file}: subject '{subject}' has the {column}s '{values[subject]}' and "
+                f"'{value}'; all scans of a subject need the same {column}"
+            )
+    return values
+
+
+def checked_splits(splits: Mapping[str, str], file: str) -> dict[str, str]:
+    """Check that every split is one of `SPLITS`."""
+    for subject, split in splits.items():
+        if split not in SPLITS:
+            raise UserError(
+                f"{file}: subject '{subject}' has the split '{split}'; expected: "
+                f"{', '.join(SPLITS)}"
+            )
+    return dict(splits)
+
+
+def checked_folds(folds: Mapping[str, str], file: str) -> dict[str, int]:
+    """Convert folds to whole numbers from 1, and check them."""
+    numbers = {}
+    for subject, fold in folds.items():
+        if not fold.isascii() or not fold.isdigit() or int(fold) < 1:
+            raise UserError(
+                f"{file}: subject '{subject}' has the fold '{fold}'; expected: a whole number "
+                "from 1"
+            )
+        numbers[subject] = int(fold)
+    return numbers
+
+
+def with_split_file(cohort: Cohort, file: SplitFile) -> Cohort:
+    """Return the cohort with the splits and folds of a file.
+
+    The key of the cohort changes if these are not its own splits and `stratified_folds`.
+
+    Raises
+    ------
+    UserError
+        If the file lacks subjects of the cohort, or the cohort's normalisation learned from
+        the training subjects of another split.
+    """
+    if cohort.facts.get("standard"):
+        raise UserError(
+            f"the normalisation '{cohort.normalization}' learned from the training subjects of "
+            "the cohort's own split: choose another --normalize, or leave out --split-file"
+        )
+    subjects = sorted(set(cohort.table["subject"]))
+    for values in (file.splits, file.folds):
+        missing = [subject for subject in subjects if values and subject not in values]
+        if missing:
+            more = len(missing) - _MOST_NAMES
+            raise UserError(
+                f"split file {file.path} lacks the subjects {', '.join(missing[:_MOST_NAMES])}"
+                + (f" and {more} more" if more > 0 else "")
+                + f" of cohort '{cohort.name}'; add a row for each"
+            )
+    table = cohort.table.copy()
+    if file.splits:
+        table["split"] = table["subject"].map(dict(file.splits))
+    if file.folds:
+        table["fold"] = table["subject"].map(dict(file.folds))
+    changed = cohort.with_splits(table, cohort.split)
+    own_splits = table["split"].equals(cohort.table["split"])
+    folds = {subject: file.folds[subject] for subject in subjects if file.folds}
+    own_folds = not folds or folds == stratified_folds(cohort, max(folds.values()))
+    if not (own_splits and own_folds):
+        changed.key = digest("split file", cohort.key, list(table["split"]), folds)
+    return changed
+
+
+def split_table(cohort: Cohort, fold_of: Mapping[str, int]) -> pd.DataFrame:
+    """Return subject, session, domain and split of each scan, and fold and age if known.
+
+    Parameters
+    ----------
+    cohort
+        The cohort; scans of its target and sources are listed.
+    fold_of
+        Fold of each subject; empty without folds.
+    """
+    table = cohort.table[cohort.table["domain"].isin([cohort.target, *cohort.sources])]
+    listed = table[["subject", "session", "domain", "split"]].copy()
+    if fold_of:
+        listed["fold"] = table["subject"].map(dict(fold_of))
+    if table["age"].notna().any():
+        listed["age"] = table["age"]
+    return listed.reset_index(drop=True)
