@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from harmbench.contracts.cell import Cell, CellResult
 from harmbench.errors import UserError
+from harmbench.store.curves import write_curves
 from harmbench.store.record import (
     SCHEMA,
     Record,
@@ -29,7 +30,6 @@ from harmbench.store.record import (
     record_of,
 )
 from harmbench.store.result_table import LAYOUT, joined, to_table
-from harmbench.store.stores import write_curves
 from harmbench.util.files import atomic_write, atomic_write_bytes
 
 _LOG = logging.getLogger(__name__)

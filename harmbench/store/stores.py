@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import hashlib
 import json
 import math
@@ -25,6 +24,7 @@ from harmbench.contracts.cell import Cell, CellResult, Status
 from harmbench.contracts.fit_progress import CurvePoint
 from harmbench.contracts.model import Model
 from harmbench.statistics.estimate import Estimate
+from harmbench.store.curves import read_curves, write_curves
 from harmbench.store.slices import write_slices
 
 # Checksums of all files of a folder, in the format of `sha256sum --check`.
@@ -150,7 +150,7 @@ class FitStore(Store):
             return None
         try:
             description = json.loads((self.path(key) / "fit.json").read_text())
-            curves = _read_curves(self.path(key))
+            curves = read_curves(self.path(key))
             model.load_state_dict(load_file(self.path(key) / "state.safetensors"))
         except (OSError, ValueError, RuntimeError, SafetensorError):
             return None
@@ -252,7 +252,7 @@ class CellStore(Store):
             scores["value"] = scores["value"].astype(float)
             estimates = from_json(content["estimates"])
             facts = content["facts"]
-            curves = _read_curves(folder) if (folder / "curves.csv").exists() else ()
+            curves = read_curves(folder) if (folder / "curves.csv").exists() else ()
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return CellResult(
@@ -307,18 +307,6 @@ def _write_scores(folder: Path, cell: Cell, result: CellResult) -> None:
         "facts": dict(result.facts),
     }
     (folder / "result.json").write_text(json.dumps(content, indent=1))
-
-
-def write_curves(folder: Path, curves: Sequence[CurvePoint]) -> None:
-    """Write curves to `curves.csv` in a folder."""
-    with (folder / "curves.csv").open("w", newline="") as stream:
-        csv.writer(stream).writerows([CurvePoint._fields, *curves])
-
-
-def _read_curves(folder: Path) -> tuple[CurvePoint, ...]:
-    with (folder / "curves.csv").open(newline="") as stream:
-        _, *rows = csv.reader(stream)
-    return tuple(CurvePoint(int(step), name, float(value)) for step, name, value in rows)
 
 
 def _text(value: float) -> float | str:

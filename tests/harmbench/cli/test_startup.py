@@ -5,7 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from harmbench.store.results import ResultsStore
+from helpers.scored_cells import cell, scored
 
 HEAVY = ("torch", "mlflow", "monai", "pandas", "numpy", "matplotlib", "SimpleITK", "nibabel")
 
@@ -35,15 +39,33 @@ HEAVY = ("torch", "mlflow", "monai", "pandas", "numpy", "matplotlib", "SimpleITK
 )
 def test_light_commands_import_nothing_heavy(arguments, tmp_path, monkeypatch):
     monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
+    lines = heavy_imports(arguments.format(folder=tmp_path / "new").split(), HEAVY)
+    assert lines[-1] == "HEAVY []"
+    assert len(lines) > 3
+
+
+@pytest.mark.parametrize("arguments", ["leaderboard", "compare one@a two@a --format csv"])
+def test_boards_import_neither_torch_nor_mlflow(arguments, tmp_path, monkeypatch):
+    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with ResultsStore(tmp_path / "results").writer("harmbench run") as writer:
+        for label in ("one", "two"):
+            writer.append(cell(label, "a"), scored(psnr=np.arange(8.0)))
+    lines = heavy_imports(arguments.split(), ("torch", "mlflow", "monai", "matplotlib"))
+    assert lines[-1] == "HEAVY []"
+    assert len(lines) > 2
+
+
+def heavy_imports(arguments, names):
+    """Call a command in a new process; return its lines, and one with the modules it imported."""
     code = (
         "import sys\n"
         "from harmbench.cli import main\n"
-        f"sys.argv = ['harmbench', *{arguments.format(folder=tmp_path / 'new').split()!r}]\n"
+        f"sys.argv = ['harmbench', *{arguments!r}]\n"
         "try:\n    main()\n"
         "finally:\n"
-        f"    found = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        f"    found = [name for name in {names!r} if name in sys.modules]\n"
         "    print('HEAVY', found)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "HEAVY []"
-    assert len(done.stdout.splitlines()) > 3
+    return done.stdout.splitlines()

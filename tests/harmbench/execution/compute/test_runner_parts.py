@@ -85,7 +85,8 @@ def test_a_stored_part_is_not_fitted_again(bench):
     built = bench("built")
     assert bench.made == ["built"]
     assert bench.fits() == ["base"]
-    assert built.estimates == base.estimates  # `built` harmonises with its part alone
+    # `built` harmonises with its part alone. As text, since NaN is not equal to itself.
+    assert repr(built.estimates) == repr(base.estimates)
 
 
 def test_methods_on_one_part_fit_it_once(bench):
