@@ -86,7 +86,7 @@ def ablate(
     harmbench ablate blindharmony --dry-run                list the cells without running them
 
     If the method has its paper's table, that is shown next to our values. Below each value is
-    the paired difference from the baseline, with the 95 % bootstrap interval over subjects. The
+    the paired difference from the baseline, with the 95 % interval over subjects. The
     floor controls come last. Ablations that change inference only share one fit. Validation
     subjects are scored by default, so that no setting is chosen by test subjects. The exit code
     is that of `run`.
