@@ -138,7 +138,9 @@ class _Batches:
         seeds = torch.randint(2**31, (self._size,), generator=self._generator).tolist()
         images = self._scans.slices(indices)
         white = (self._scans.label_slices(indices) == WHITE).float()
-        pairs = [self._augmentation(*each) for each in zip(images, white, seeds, strict=True)]
+        pairs = [
+            self._augmentation(*arguments) for arguments in zip(images, white, seeds, strict=True)
+        ]
         return tuple(torch.stack(side).to(self._device) for side in zip(*pairs, strict=True))
 
     def state_dict(self) -> dict[str, Any]:

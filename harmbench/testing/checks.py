@@ -81,8 +81,8 @@ class CheckResult:
 
 def why_nothing_applied(results: Sequence[CheckResult]) -> str | None:
     """Return the reason if all checks, or all beyond the registration, were skipped, else None."""
-    skipped = [each for each in results if each.status is CheckStatus.SKIPPED]
-    applied = {each.check for each in results if each.status is not CheckStatus.SKIPPED}
+    skipped = [result for result in results if result.status is CheckStatus.SKIPPED]
+    applied = {result.check for result in results if result.status is not CheckStatus.SKIPPED}
     return skipped[0].text if skipped and applied <= {"registration"} else None
 
 

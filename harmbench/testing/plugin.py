@@ -34,7 +34,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print time and memory of the checked methods and tasks."""
     module = sys.modules.get("harmbench.testing.parametrize")
     checked = getattr(module, "checked", {}).values()
-    lines = [f"{each.name}: {each.costs}" for each in checked if each.costs]
+    lines = [f"{report.name}: {report.costs}" for report in checked if report.costs]
     if lines:
         terminalreporter.section("costs on the tiny cohort of harmbench")
         for line in lines:

@@ -63,7 +63,7 @@ class Conformance:
         UserError
             If there is none.
         """
-        checks = {each.name: each for each in self.checks}
+        checks = {check.name: check for check in self.checks}
         if check not in checks:
             raise UserError.unknown("check", check, checks)
         with _one_thread():
@@ -96,7 +96,7 @@ class Report:
     @property
     def failures(self) -> tuple[CheckResult, ...]:
         """The checks that failed."""
-        return tuple(each for each in self.results if each.status is CheckStatus.FAILED)
+        return tuple(result for result in self.results if result.status is CheckStatus.FAILED)
 
 
 @contextmanager
@@ -186,8 +186,8 @@ def _check(candidate: str | type[Any], category: str, registry: Registry | None)
     report = Report(conformance.name, results, conformance.costs)
     if report.failures:
         texts = [
-            f"{category} '{report.name}', check '{each.check}'\n{each.text}"
-            for each in report.failures
+            f"{category} '{report.name}', check '{failure.check}'\n{failure.text}"
+            for failure in report.failures
         ]
         raise AssertionError("\n\n".join(texts))
     reason = why_nothing_applied(results)

@@ -265,13 +265,13 @@ class Terms(PaperFigure):
         overlap, chance = dice(flat_s, flat_t, within)
         axes[4].set_title(f"Dice {overlap:.2f}, by chance {chance:.2f}", fontsize=10)
         self._scatter(axes[5], x_s, x_t, within)
-        each = [
+        correlations = [
             pearson(a, b, mask)
             for a, b, mask in zip(source.numpy(), target.numpy(), brain, strict=True)
         ]
         axes[5].set_title(
             f"r = {pearson(x_s, x_t, within):.2f} in the brain\n"
-            f"(median of all slices {np.nanmedian(each):.2f})\n"
+            f"(median of all slices {np.nanmedian(correlations):.2f})\n"
             f"cosine of Eq. 1 = {cosine(x_s, x_t):.2f}",
             fontsize=10,
         )

@@ -98,6 +98,6 @@ class NaturalVariation:
         best = int(nats.argmax())
         if nats[best] - nats[0] <= evidence:
             return torch.zeros_like(coefficients)
-        kept = tau2[best] / (values + tau2[best])
-        excess: Tensor = vectors @ (kept * z) / half
+        factors = tau2[best] / (values + tau2[best])
+        excess: Tensor = vectors @ (factors * z) / half
         return excess.to(coefficients)

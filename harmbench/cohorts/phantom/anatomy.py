@@ -78,18 +78,18 @@ class Anatomy(NamedTuple):
     iron: Tensor
 
 
-def bump(lattice: Lattice, place: tuple[Sequence[float], Sequence[float]]) -> Tensor:
+def bump(lattice: Lattice, region: tuple[Sequence[float], Sequence[float]]) -> Tensor:
     """Return a Gaussian `(D, H, W)` of height 1 at a centre, with widths; z, x, y in mm."""
     squares = [
         ((axis - centre) / width) ** 2
-        for axis, centre, width in zip(lattice.mesh(), *place, strict=True)
+        for axis, centre, width in zip(lattice.mesh(), *region, strict=True)
     ]
     return torch.exp(-0.5 * (squares[0] + squares[1] + squares[2]))
 
 
 def build_anatomy(subject: Subject, template: Template, lattice: Lattice) -> Anatomy:
     """Build a subject's head on a lattice; the same arguments give the same bits."""
-    maps = _sample_template(subject, template, _template_places(subject, lattice))
+    maps = _sample_template(subject, template, _template_points(subject, lattice))
     surface = depth(maps[3])
     brain = (0.5 + surface / _EDGE).clamp(0, 1)
     deep = bump(lattice, _DEEP_GREY)
@@ -142,25 +142,25 @@ def _shell(subject: Subject, surface: Tensor, lattice: Lattice) -> tuple[Tensor,
     return fluid, (1 - fluid) * (0.5 + thickness - beyond).clamp(0, 1)
 
 
-def _template_places(subject: Subject, lattice: Lattice) -> Tensor:
+def _template_points(subject: Subject, lattice: Lattice) -> Tensor:
     """Return where in the template each voxel comes from: `(3, D, H, W)`, z, x, y in mm."""
     z, x, y = (axis - middle for axis, middle in zip(lattice.mesh(), _CENTRE, strict=True))
     rows = rotation(subject.turn) / torch.tensor(subject.scale)[:, None]
-    places = torch.stack(
+    points = torch.stack(
         [
             row[0] * z + row[1] * x + row[2] * y + middle
             for row, middle in zip(rows, _CENTRE, strict=True)
         ]
     )
-    places += flow(
+    points += flow(
         [(_LOBES, subject.lobes), (_GYRI, subject.gyri), (_SULCI, subject.sulci)], lattice.axes
     )
     # Pulling towards the ventricles' centre widens them; one to one for any widening < 1.
     centre = (_VENTRICLES[0][0], subject.asymmetry, _VENTRICLES[0][2])
     pull = subject.ventricles * bump(lattice, (centre, _VENTRICLES[1]))
-    for axis, middle in zip(places, centre, strict=True):
+    for axis, middle in zip(points, centre, strict=True):
         axis -= pull * (axis - middle)
-    return places
+    return points
 
 
 def rotation(degrees: Sequence[float]) -> Tensor:
@@ -176,10 +176,10 @@ def rotation(degrees: Sequence[float]) -> Tensor:
     return matrix
 
 
-def _sample_template(subject: Subject, template: Template, places: Tensor) -> Tensor:
+def _sample_template(subject: Subject, template: Template, points: Tensor) -> Tensor:
     """Interpolate the template's maps and the map of lesions, if any, all in [0, 255]."""
     # Only the slab of slices that is asked for is worth converting to float.
-    bottom, top = places[0].aminmax()
+    bottom, top = points[0].aminmax()
     last = template.maps.shape[1] - 2
     first = min(max(math.floor(float(bottom) - template.origin[0]), 0), last)
     end = max(math.ceil(float(top) - template.origin[0]) + 1, first + 2)
@@ -193,4 +193,4 @@ def _sample_template(subject: Subject, template: Template, places: Tensor) -> Te
             (template.origin[0] + first, *template.origin[1:]), maps.shape[1:], strict=True
         )
     )
-    return sample(maps, (z, x, y), places)
+    return sample(maps, (z, x, y), points)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from harmbench.cohorts.phantom.lattice import Axes, coarse_axes, interpolate, places_of, sample
+from harmbench.cohorts.phantom.lattice import Axes, coarse_axes, interpolate, points_of, sample
 from harmbench.cohorts.phantom.smooth_field import SmoothField
 
 _STEP = 4.0  # mm: displacements are integrated on this grid, much finer than their scale
@@ -34,11 +34,11 @@ def flow(velocities: Sequence[tuple[float, SmoothField]], axes: Axes) -> Tensor:
         `(3, D, H, W)` in mm along z, x and y.
     """
     coarse = coarse_axes(axes, _STEP, _MARGIN)
-    places = places_of(coarse)
-    displacement = torch.zeros_like(places)
+    points = points_of(coarse)
+    displacement = torch.zeros_like(points)
     for amplitude, field in velocities:
         displacement += amplitude * field.on(coarse)
     displacement /= 2**_SQUARINGS
     for _ in range(_SQUARINGS):
-        displacement = displacement + sample(displacement, coarse, places + displacement)
+        displacement = displacement + sample(displacement, coarse, points + displacement)
     return interpolate(displacement, coarse, axes)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from harmbench.cohorts.phantom.lattice import Lattice, coarse_axes, interpolate, places_of
+from harmbench.cohorts.phantom.lattice import Lattice, coarse_axes, interpolate, points_of
 from harmbench.cohorts.phantom.noise import noise_level
 from harmbench.cohorts.phantom.pose import CENTRE
 from harmbench.cohorts.phantom.scanner import Scanner
@@ -55,17 +55,17 @@ def session_fields(scanner: Scanner, session: ScanSession, size: float, lattice:
         Voxels, in the space of the template.
     """
     coarse = coarse_axes(lattice.axes, _STEP)
-    places = session.pose.to_scanner(places_of(coarse), size)
-    fixed, own = (field.at(places) for field in session.fields)
+    points = session.pose.to_scanner(points_of(coarse), size)
+    fixed, own = (field.at(points) for field in session.fields)
     b1_ripple = _B1_SCANNER * fixed[0] + _B1_SESSION * own[0]
     ripple = scanner.ripple * fixed[1] + _RECEIVE_SESSION * own[1]
     radius = sum(
-        ((place - centre) / half) ** 2
-        for place, centre, half in zip(places, CENTRE, _HEAD, strict=True)
+        ((coordinate - centre) / half) ** 2
+        for coordinate, centre, half in zip(points, CENTRE, _HEAD, strict=True)
     )
     b1 = session.b1 * (1 + session.transmit * (0.5 - radius)).clamp(min=0.2) * b1_ripple.exp()
-    sensitivity = scanner.coil.sensitivity(places, session.gains)
-    kept = (1 - scanner.coil.corrected) * sensitivity + ripple
-    noise = noise_level(places, scanner.acceleration, scanner.coil.corrected * sensitivity)
-    fields = interpolate(torch.stack([b1, kept.exp(), noise]), coarse, lattice.axes)
+    sensitivity = scanner.coil.sensitivity(points, session.gains)
+    log_receive = (1 - scanner.coil.corrected) * sensitivity + ripple
+    noise = noise_level(points, scanner.acceleration, scanner.coil.corrected * sensitivity)
+    fields = interpolate(torch.stack([b1, log_receive.exp(), noise]), coarse, lattice.axes)
     return Fields(*fields)

@@ -1,4 +1,4 @@
-"""The voxels that are simulated, and how values get from coarse places to fine ones.
+"""The voxels that are simulated, and how values get from coarse points to fine ones.
 
 Arrays are `(D, H, W)` along MNI152 z, x and y, as in `harmbench.data.scans.Grid`.
 """
@@ -47,8 +47,8 @@ class Lattice:
         for start, count, step in zip((z, x, y), grid.shape, grid.spacing, strict=True):
             factor = max(1, round(step / _INTERNAL))
             fine = step / factor
-            places = torch.arange(-cls.margin, count * factor + cls.margin)
-            axes.append((start - (factor - 1) / 2 * fine + places * fine).float())
+            index = torch.arange(-cls.margin, count * factor + cls.margin)
+            axes.append((start - (factor - 1) / 2 * fine + index * fine).float())
             factors.append(factor)
         return cls((axes[0], axes[1], axes[2]), (factors[0], factors[1], factors[2]))
 
@@ -79,15 +79,15 @@ class Lattice:
         return pooled.reshape(*volume.shape[:-3], *pooled.shape[2:])
 
 
-def places_of(axes: Axes) -> Tensor:
-    """Return the places of all voxels of three axes: `(3, D, H, W)` mm along z, x and y."""
+def points_of(axes: Axes) -> Tensor:
+    """Return the positions of all voxels of three axes: `(3, D, H, W)` mm along z, x and y."""
     return torch.stack(torch.meshgrid(*axes, indexing="ij"))
 
 
 def coarse_axes(axes: Axes, step: float, margin: float = 0.0) -> Axes:
-    """Return places at whole multiples of `step` mm that cover `axes` and a margin in mm.
+    """Return points at whole multiples of `step` mm that cover `axes` and a margin in mm.
 
-    Multiples, so that two grids that overlap share their coarse places.
+    Multiples, so that two grids that overlap share their coarse points.
     """
     z, x, y = (
         step
@@ -112,7 +112,7 @@ def interpolate(values: Tensor, coarse: Axes, fine: Axes) -> Tensor:
     return values @ y.T
 
 
-def sample(values: Tensor, axes: Axes, places: Tensor) -> Tensor:
+def sample(values: Tensor, axes: Axes, points: Tensor) -> Tensor:
     """Interpolate `(C, a, b, c)` on regular axes linearly at `(3, D, H, W)` mm, z, x and y.
 
     Returns
@@ -121,8 +121,8 @@ def sample(values: Tensor, axes: Axes, places: Tensor) -> Tensor:
         `(C, D, H, W)`; beyond the axes, the value at the edge.
     """
     # grid_sample wants the last axis first, each in [-1, 1] from first to last voxel.
-    index = torch.empty(1, *places.shape[1:], 3)
-    for number, (place, axis) in enumerate(zip(places, axes, strict=True)):
+    index = torch.empty(1, *points.shape[1:], 3)
+    for number, (coordinate, axis) in enumerate(zip(points, axes, strict=True)):
         length = float(axis[-1] - axis[0])
-        index[0, ..., 2 - number] = (place - float(axis[0])) * (2 / length) - 1
+        index[0, ..., 2 - number] = (coordinate - float(axis[0])) * (2 / length) - 1
     return F.grid_sample(values[None], index, align_corners=True, padding_mode="border")[0]

@@ -11,7 +11,7 @@ from harmbench.cohorts.phantom.pose import CENTRE
 _WIDTH = 45.0  # mm: scale of the rise in the middle of the head
 
 
-def noise_level(places: Tensor, acceleration: float, removed: Tensor) -> Tensor:
+def noise_level(points: Tensor, acceleration: float, removed: Tensor) -> Tensor:
     """Return the standard deviation of the noise relative to the centre without acceleration.
 
     Parallel imaging amplifies noise most in the middle of the head, by the g-factor
@@ -20,18 +20,20 @@ def noise_level(places: Tensor, acceleration: float, removed: Tensor) -> Tensor:
 
     Parameters
     ----------
-    places
+    points
         `(3, D, H, W)` mm along z, x and y in the frame of the scanner.
     acceleration
         Maximum of the g-factor minus 1.
     removed
         `(D, H, W)`: logarithm of the sensitivity that was divided out.
     """
-    squares = sum((place - centre) ** 2 for place, centre in zip(places, CENTRE, strict=True))
+    squares = sum(
+        (coordinate - centre) ** 2 for coordinate, centre in zip(points, CENTRE, strict=True)
+    )
     return (1 + acceleration * torch.exp(-squares / (2 * _WIDTH**2))) * torch.exp(-removed)
 
 
-def draw_noise(seed: int, places: Tensor, voxel: tuple[float, float, float]) -> Tensor:
+def draw_noise(seed: int, points: Tensor, voxel: tuple[float, float, float]) -> Tensor:
     """Draw complex noise that is white on acquired voxels, and interpolate it linearly.
 
     This is what registration does to the noise of a scan: it becomes smooth, and weaker
@@ -41,7 +43,7 @@ def draw_noise(seed: int, places: Tensor, voxel: tuple[float, float, float]) -> 
     ----------
     seed
         Of the draw.
-    places
+    points
         `(3, D, H, W)` mm along z, x and y in the frame of the scanner: where it is wanted.
     voxel
         Acquired voxel size in mm along z, x and y.
@@ -52,12 +54,12 @@ def draw_noise(seed: int, places: Tensor, voxel: tuple[float, float, float]) -> 
         `(2, D, H, W)`: real and imaginary part, of unit variance on the acquired voxels.
     """
     axes: list[Tensor] = []
-    for place, size in zip(places, voxel, strict=True):
-        low, high = place.aminmax()
+    for coordinate, size in zip(points, voxel, strict=True):
+        low, high = coordinate.aminmax()
         first, last = int(torch.floor(low / size)), int(torch.ceil(high / size)) + 1
         axes.append(size * torch.arange(first, last + 1))
     z, x, y = axes
     acquired: Axes = (z, x, y)
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(2, len(z), len(x), len(y), generator=generator)
-    return sample(noise, acquired, places)
+    return sample(noise, acquired, points)

@@ -39,18 +39,18 @@ class Pose:
             "shift_zxy_mm": [round(value, 2) for value in self.shift],
         }
 
-    def to_scanner(self, places: Tensor, size: float) -> Tensor:
+    def to_scanner(self, points: Tensor, size: float) -> Tensor:
         """Map `(3, D, H, W)` mm of the template, z, x and y, to the frame of the scanner.
 
         Parameters
         ----------
-        places
+        points
             In the space of the scans, which registration made the template's.
         size
             Size of the head relative to the template's.
         """
         centre = torch.tensor(CENTRE)[:, None, None, None]
-        turned = torch.einsum("ij,jdhw->idhw", rotation(self.turn), places - centre)
+        turned = torch.einsum("ij,jdhw->idhw", rotation(self.turn), points - centre)
         return size * turned + torch.tensor(self.shift)[:, None, None, None] + centre
 
 

@@ -47,12 +47,12 @@ class Coil:
         """Draw the logarithms of the gains of the loops."""
         return tuple(float(value) for value in self.uneven * generator.standard_normal(self.loops))
 
-    def sensitivity(self, places: Tensor, gains: tuple[float, ...]) -> Tensor:
+    def sensitivity(self, points: Tensor, gains: tuple[float, ...]) -> Tensor:
         """Return the logarithm of the uncorrected sensitivity, zero at the centre.
 
         Parameters
         ----------
-        places
+        points
             `(3, D, H, W)` mm along z, x and y in the frame of the scanner.
         gains
             Logarithm of the gain of each loop.
@@ -63,13 +63,14 @@ class Coil:
             `(D, H, W)`.
         """
         centre = torch.tensor(CENTRE)[:, None, None, None]
-        return self._log_squares(places, gains) - self._log_squares(centre, gains)
+        return self._log_squares(points, gains) - self._log_squares(centre, gains)
 
-    def _log_squares(self, places: Tensor, gains: tuple[float, ...]) -> Tensor:
-        total = torch.zeros(places.shape[1:])
+    def _log_squares(self, points: Tensor, gains: tuple[float, ...]) -> Tensor:
+        total = torch.zeros(points.shape[1:])
         for loop, gain in zip(self._positions(), gains, strict=True):
             squares = sum(
-                (place - position) ** 2 for place, position in zip(places, loop, strict=True)
+                (coordinate - position) ** 2
+                for coordinate, position in zip(points, loop, strict=True)
             )
             total += math.exp(2 * gain) * (1 + squares / self.radius**2) ** -3
         return total.log() / 2

@@ -11,7 +11,7 @@ from torch import Tensor
 from harmbench.cohorts.phantom.anatomy import TISSUE_NAMES, Anatomy
 from harmbench.cohorts.phantom.blur import blur
 from harmbench.cohorts.phantom.fields import Fields, session_fields
-from harmbench.cohorts.phantom.lattice import Lattice, places_of
+from harmbench.cohorts.phantom.lattice import Lattice, points_of
 from harmbench.cohorts.phantom.noise import draw_noise
 from harmbench.cohorts.phantom.relaxation import TISSUES
 from harmbench.cohorts.phantom.scanner import Scanner
@@ -62,9 +62,9 @@ def render(
     white = TISSUES[scanner.tesla]["wm"]
     nominal = float(scanner.sequence.signal(torch.tensor(white.t1), torch.tensor(1.0)))
     level = session.noise * nominal * scanner.sequence.transverse(white)
-    places = session.pose.to_scanner(places_of(lattice.axes), size)
+    points = session.pose.to_scanner(points_of(lattice.axes), size)
     voxel = (up_down, left_right, front_back)
-    noise = level * fields.noise * draw_noise(session.noise_seed, places, voxel)
+    noise = level * fields.noise * draw_noise(session.noise_seed, points, voxel)
     for part in noise:
         blur(part, (scanner.filtering,) * 3, lattice)
     real, imaginary = noise

@@ -108,10 +108,10 @@ def scan_subject(
         scanner_name, session_name = session_of(domain)
         scanner = SCANNERS[scanner_name]
         session = draw_session(name, scanner_name, session_name)
-        place = (scanner_name, session_name)
-        if place not in rendered:
-            rendered[place] = render(anatomy, subject.size, scanner, session, lattice)
-        image, noise_free = rendered[place]
+        visit = (scanner_name, session_name)
+        if visit not in rendered:
+            rendered[visit] = render(anatomy, subject.size, scanner, session, lattice)
+        image, noise_free = rendered[visit]
         volume = lattice.to_grid(noise_free if domain == NOISE_FREE else image)
         mask = extract(anatomy.depth, scanner.extraction, session.mask, lattice)
         volume = torch.where(mask, volume, 0)

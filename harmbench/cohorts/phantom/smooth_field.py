@@ -57,30 +57,30 @@ class SmoothField:
         field = torch.einsum("hj,cdjk->cdhk", x, field)
         return field @ y.T
 
-    def at(self, places: Tensor) -> Tensor:
+    def at(self, points: Tensor) -> Tensor:
         """Evaluate at `(3, D, H, W)` mm, z, x and y: `(C, D, H, W)` float32."""
         nodes = self.coefficients.shape[1:]
         coefficients = torch.from_numpy(self.coefficients).flatten(1)
         firsts: list[Tensor] = []
         weights: list[tuple[Tensor, ...]] = []
-        for place, low, count in zip(places, _BOX_LOW, nodes, strict=True):
-            node = self._node(place, low, count)
+        for coordinate, low, count in zip(points, _BOX_LOW, nodes, strict=True):
+            node = self._node(coordinate, low, count)
             first = node.floor().long() - 1
             firsts.append(first)
             weights.append(tuple(_cubic(node - first - step) for step in range(4)))
-        result = torch.zeros(len(coefficients), *places.shape[1:])
+        result = torch.zeros(len(coefficients), *points.shape[1:])
         for i, j, k in itertools.product(range(4), repeat=3):
             index = ((firsts[0] + i) * nodes[1] + firsts[1] + j) * nodes[2] + firsts[2] + k
             result += weights[0][i] * weights[1][j] * weights[2][k] * coefficients[:, index]
         return result
 
     def _weights(self, axis: Tensor, low: float, count: int) -> Tensor:
-        """Return the `(len(axis), count)` weights of the nodes at the places of an axis."""
+        """Return the `(len(axis), count)` weights of the nodes at the points of an axis."""
         return _cubic(self._node(axis, low, count)[:, None] - torch.arange(count))
 
-    def _node(self, place: Tensor, low: float, count: int) -> Tensor:
-        """Return places in units of nodes; beyond the box, those of its edge."""
-        return ((place - low) / self.spacing).clamp(0, count - 3 - 1e-3) + 1
+    def _node(self, coordinate: Tensor, low: float, count: int) -> Tensor:
+        """Return coordinates in units of nodes; beyond the box, those of its edge."""
+        return ((coordinate - low) / self.spacing).clamp(0, count - 3 - 1e-3) + 1
 
 
 def _cubic(distance: Tensor) -> Tensor:

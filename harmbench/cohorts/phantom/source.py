@@ -169,7 +169,7 @@ class Phantom(CohortSource):
             for item in rows_of
             if split_of(item[0]) == "train" and self.target in dict(item[1])
         ]
-        rows = [(folders[domain], row) for _, places in rows_of for domain, row in places]
+        rows = [(folders[domain], row) for _, domain_rows in rows_of for domain, row in domain_rows]
         standard = normalize_rows(method, training, rows, progress)
         writer.finish(
             name=self.name,
@@ -179,8 +179,8 @@ class Phantom(CohortSource):
             sources=self.sources,
             records=[
                 self._record(subject, domain, row, grid, method.key(standard), details[domain])
-                for subject, places, details in ((*item, scanned[item][0]) for item in rows_of)
-                for domain, row in places
+                for subject, domain_rows, details in ((*item, scanned[item][0]) for item in rows_of)
+                for domain, row in domain_rows
             ],
             left_out={},
             normalization=self.normalization,
@@ -251,13 +251,13 @@ def _scan_into(
         What was drawn, by domain; and of the target's scan, if there is one, what a
         normalisation that learns is to learn from.
     """
-    subject, places = rows_of
+    subject, domain_rows = rows_of
     method = normalization(name)
     scans = scan_subject(
-        subject, template, grid, method.first_pass, [domain for domain, _ in places]
+        subject, template, grid, method.first_pass, [domain for domain, _ in domain_rows]
     )
     try:
-        for domain, row in places:
+        for domain, row in domain_rows:
             write_row(folders[domain], "images", row, scans.images[domain].numpy())
             write_row(folders[domain], "masks", row, scans.masks[domain].numpy())
             write_row(folders[domain], "labels", row, scans.labels.numpy())

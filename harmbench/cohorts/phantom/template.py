@@ -97,8 +97,8 @@ def template_key() -> str:
     UserError
         If the installed nilearn has no such files.
     """
-    found = importlib.util.find_spec("nilearn")
-    folders = () if found is None else found.submodule_search_locations or ()
+    spec = importlib.util.find_spec("nilearn")
+    folders = () if spec is None else spec.submodule_search_locations or ()
     files = sorted(
         path
         for folder in folders

@@ -141,11 +141,11 @@ def _outline(axis: Axes, scans: Scans) -> None:
     """Outline the tissues that an instrument found, over the true ones if they are known."""
     if scans.predicted is None:
         return
-    found = scans.predicted[0, 0].cpu().numpy()
-    drawn = {_PREDICTED: found}
+    predicted = scans.predicted[0, 0].cpu().numpy()
+    drawn = {_PREDICTED: predicted}
     if scans.labels is not None:
         drawn = {_TRUE: scans.labels[0, 0].numpy(), **drawn}
-    for tissue in np.unique(found[found > 0]):
+    for tissue in np.unique(predicted[predicted > 0]):
         for colour, labels in drawn.items():
             inside: Image = upright((labels == tissue).astype(np.float32))
             if inside.any():

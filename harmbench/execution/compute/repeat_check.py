@@ -59,14 +59,14 @@ class RepeatCheck:
         ContractError
             If the output differs.
         """
-        places = list(range(len(self.images)))
-        parts = [places] if self.alone and together else [[place] for place in places]
+        indices = list(range(len(self.images)))
+        parts = [indices] if self.alone and together else [[index] for index in indices]
         for part in parts:
             source = data.test.load(part)
             shown = data.shown(method.needs)
             loaded = None if shown is None else shown.load(part)
             again = harmonized_by(method, source, loaded, seed, device)
-            before = torch.stack([self.images[place] for place in part])
+            before = torch.stack([self.images[index] for index in part])
             violation = batch_dependence(before, again.images, device)
             if violation:
                 raise ContractError(str(violation))

@@ -38,20 +38,20 @@ class Slices:
     in the middle. Where there is no truth it is the darkest, the brightest and the middle.
     """
 
-    kept: dict[str, _Subject] = field(default_factory=dict)
+    subjects: dict[str, _Subject] = field(default_factory=dict)
 
     def add(self, source: Scans, harmonized: Scans, truth: Scans | None) -> None:
         """Keep slices of the first scan of each subject of a batch."""
         chosen = _chosen(source.images.shape[1])
         for i, subject in enumerate(source.subjects):
-            if subject in self.kept:
+            if subject in self.subjects:
                 continue
             inside = source.masks[i]
             if truth is None:
                 values = source.images[i][inside]
             else:
                 values = (source.images[i] - truth.images[i])[inside].abs()
-            self.kept[subject] = _Subject(
+            self.subjects[subject] = _Subject(
                 distance=float(values.mean()) if len(values) else 0.0,
                 subject=subject,
                 source=_bytes(source.images[i, chosen]),
@@ -74,25 +74,27 @@ class Slices:
             mm; `source` and `harmonized` `(P, K, W, H)` uint8, 255 for an intensity of 1 and
             upright; `reference` of the same shape, or `target` `(K, W, H)` of somebody else.
         """
-        ranking = sorted(self.kept.values(), key=lambda one: (one.distance, one.subject))
+        ranking = sorted(
+            self.subjects.values(), key=lambda subject: (subject.distance, subject.subject)
+        )
         count = min(_SUBJECTS, len(ranking))
         subjects = [
             ranking[round(i * (len(ranking) - 1) / max(1, count - 1))] for i in range(count)
         ]
         chosen = _chosen(target.grid.shape[0])
-        found: dict[str, npt.NDArray[Any]] = {
-            "subjects": np.array([one.subject for one in subjects]),
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "subjects": np.array([subject.subject for subject in subjects]),
             "slices": np.array(chosen),
             "positions": np.array(target.grid.positions)[chosen],
-            "source": np.stack([one.source for one in subjects]),
-            "harmonized": np.stack([one.harmonized for one in subjects]),
+            "source": np.stack([subject.source for subject in subjects]),
+            "harmonized": np.stack([subject.harmonized for subject in subjects]),
         }
-        truths = [one.reference for one in subjects if one.reference is not None]
+        truths = [subject.reference for subject in subjects if subject.reference is not None]
         if len(truths) == count:
-            found["reference"] = np.stack(truths)
+            arrays["reference"] = np.stack(truths)
         else:
-            found["target"] = _bytes(target.load([0]).images[0, chosen])
-        return found
+            arrays["target"] = _bytes(target.load([0]).images[0, chosen])
+        return arrays
 
 
 def _chosen(n_slices: int) -> list[int]:

@@ -119,11 +119,11 @@ class _Coupling:
 
     def __call__(self, x: Tensor, *, inverse: bool) -> Tensor:
         """Map `(C, B, H, W)` to the same shape."""
-        changed, kept = x[: self.changed], x[self.changed :]
+        changed, unchanged = x[: self.changed], x[self.changed :]
         outputs = rational_quadratic_value(
-            changed.flatten(1), self.net(kept), **self.options, inverse=inverse
+            changed.flatten(1), self.net(unchanged), **self.options, inverse=inverse
         )
-        return torch.cat((outputs.view(changed.shape), kept))
+        return torch.cat((outputs.view(changed.shape), unchanged))
 
 
 class FrozenFlow:

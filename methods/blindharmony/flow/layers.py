@@ -247,13 +247,13 @@ class SplineCoupling(transforms.PiecewiseRationalQuadraticCouplingTransform):  #
 
     def _couple(self, inputs: Tensor, *, inverse: bool) -> tuple[Tensor, Tensor]:
         x = as_matrix(inputs)
-        changed, kept = x[: self.num_transform_features], x[self.num_transform_features :]
-        parameters = self.transform_net.parameters_of(kept, inputs, len(changed))
+        changed, unchanged = x[: self.num_transform_features], x[self.num_transform_features :]
+        parameters = self.transform_net.parameters_of(unchanged, inputs, len(changed))
         outputs, logabsdet = rational_quadratic(
             changed, parameters.to(inputs.dtype), **self.spline_options, inverse=inverse
         )
         per_image = logabsdet.view(len(changed), len(inputs), -1).sum(dim=(0, 2))
-        return as_images(torch.cat((outputs, kept)), inputs), per_image
+        return as_images(torch.cat((outputs, unchanged)), inputs), per_image
 
     def forward(self, inputs: Tensor, context: Any = None) -> tuple[Tensor, Tensor]:
         """Map x `(B, C, H, W)` to y of the same shape and log |det| `(B,)`."""

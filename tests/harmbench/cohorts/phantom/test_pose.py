@@ -6,9 +6,9 @@ from harmbench.cohorts.phantom.pose import CENTRE, Pose, draw_pose
 
 def test_a_pose_is_rigid_up_to_the_size_of_the_head():
     pose = Pose((10.0, -20.0, 5.0), (3.0, 0.0, -7.0))
-    places = 40 * torch.randn(3, 5, 4, 3, generator=torch.Generator().manual_seed(0))
-    moved = pose.to_scanner(places, 0.9)
-    before, after = (torch.pdist(each.flatten(1).T) for each in (places, moved))
+    points = 40 * torch.randn(3, 5, 4, 3, generator=torch.Generator().manual_seed(0))
+    moved = pose.to_scanner(points, 0.9)
+    before, after = (torch.pdist(each.flatten(1).T) for each in (points, moved))
     torch.testing.assert_close(after, 0.9 * before)
 
 

@@ -9,21 +9,21 @@ COIL = Coil(12, 60.0, 0.0, 0.0)
 
 def column(*offsets: tuple[float, float, float]) -> torch.Tensor:
     """Places at offsets from the centre: `(3, N, 1, 1)`."""
-    places = torch.tensor(CENTRE)[:, None] + torch.tensor(offsets).T
-    return places[:, :, None, None]
+    points = torch.tensor(CENTRE)[:, None] + torch.tensor(offsets).T
+    return points[:, :, None, None]
 
 
 def test_an_array_is_brightest_at_the_surface_and_zero_at_the_centre():
-    places = column((0, 0, 0), (0, 60, 0), (0, -60, 0), (0, 0, 70), (50, 0, 0))
-    values = COIL.sensitivity(places, (0.0,) * 12).flatten()
+    points = column((0, 0, 0), (0, 60, 0), (0, -60, 0), (0, 0, 70), (50, 0, 0))
+    values = COIL.sensitivity(points, (0.0,) * 12).flatten()
     assert values[0].abs() < 1e-6
     assert (values[1:] > 0.2).all()
 
 
 def test_wide_loops_receive_more_evenly():
-    places = column((0, 60, 0))
-    wide = Coil(8, 200.0, 0.0, 0.0).sensitivity(places, (0.0,) * 8)
-    assert abs(float(wide)) < 0.3 * float(COIL.sensitivity(places, (0.0,) * 12))
+    points = column((0, 60, 0))
+    wide = Coil(8, 200.0, 0.0, 0.0).sensitivity(points, (0.0,) * 8)
+    assert abs(float(wide)) < 0.3 * float(COIL.sensitivity(points, (0.0,) * 12))
 
 
 def test_a_single_loop_falls_as_on_its_axis():

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harmbench.cohorts.phantom.lattice import Lattice, places_of
+from harmbench.cohorts.phantom.lattice import Lattice, points_of
 from harmbench.cohorts.phantom.smooth_field import SmoothField
 from harmbench.data.scans import Grid
 
@@ -26,7 +26,7 @@ def test_fields_have_unit_variance_and_are_smooth(seed, spacing):
 
 
 def test_a_field_is_the_same_on_every_grid():
-    """Different steps and extents: the coarse places that both have, have the same values."""
+    """Different steps and extents: the coarse points that both have, have the same values."""
     field = SmoothField.draw(np.random.default_rng(1), 16.0)
     wide = field.on(Lattice.of(Grid("a", (5, 9, 9), (1.2, 1.2, 1.2))).axes)
     narrow = field.on(Lattice.of(Grid("b", (3, 5, 5), (1.2, 1.2, 1.2))).axes)
@@ -36,4 +36,4 @@ def test_a_field_is_the_same_on_every_grid():
 def test_values_at_places_are_those_on_axes_also_beyond_the_box():
     field = SmoothField.draw(np.random.default_rng(2), 30.0, 2)
     axes = (torch.linspace(-90, 130, 6), torch.linspace(-120, 120, 7), torch.linspace(-150, 120, 5))
-    torch.testing.assert_close(field.at(places_of(axes)), field.on(axes), rtol=0, atol=1e-4)
+    torch.testing.assert_close(field.at(points_of(axes)), field.on(axes), rtol=0, atol=1e-4)

@@ -84,9 +84,9 @@ def test_adding_subjects_changes_none(six, tiny, tmp_path):
     for domain in SCANNERS:
         few, many = four.scans(domain), six.scans(domain)
         for scan in few.scans:
-            places = [scans.subjects.index(scan.subject) for scans in (few, many)]
-            assert few.scans[places[0]] == many.scans[places[1]]
-            assert torch.equal(few.load(places[:1]).images, many.load(places[1:]).images)
+            rows = [scans.subjects.index(scan.subject) for scans in (few, many)]
+            assert few.scans[rows[0]] == many.scans[rows[1]]
+            assert torch.equal(few.load(rows[:1]).images, many.load(rows[1:]).images)
     assert four.key != six.key
 
 
