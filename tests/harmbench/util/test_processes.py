@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import torch
 
 from harmbench.errors import UserError
 from harmbench.util.processes import in_processes
+from helpers.interruption import wait_for
 
 
 def square(item, offset):
@@ -66,7 +66,7 @@ def parent(tmp_path):
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         start_new_session=True,
     )
-    wait(lambda: len(list(started.iterdir())) >= 2)
+    wait_for(lambda: len(list(started.iterdir())) >= 2)
     yield process, started
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -79,27 +79,20 @@ def test_workers_end_with_a_parent_that_is_killed(parent):
     process.kill()
     process.wait()
     workers = [int(path.name) for path in started.iterdir()]
-    wait(lambda: not any(alive(worker) for worker in workers))
+    wait_for(lambda: not any(alive(worker) for worker in workers))
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
 @pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["parent", "group"])
 def test_an_interrupt_ends_running_workers_and_keeps_finished_items(parent, send):
     process, started = parent
-    wait(lambda: started.with_suffix(".finished").exists())
+    wait_for(lambda: started.with_suffix(".finished").exists())
     send(process.pid, signal.SIGINT)
     # Python itself ends so after a KeyboardInterrupt that nothing catches.
     assert process.wait(timeout=30) == -signal.SIGINT
     assert started.with_suffix(".finished").read_text() == "0"
     workers = [int(path.name) for path in started.iterdir()]
-    wait(lambda: not any(alive(worker) for worker in workers))
-
-
-def wait(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    wait_for(lambda: not any(alive(worker) for worker in workers))
 
 
 def alive(process: int) -> bool:
