@@ -48,7 +48,7 @@ def compare(
 
     \b
     harmbench compare blindharmony@domain3 histogram@domain3     all seeds
-    harmbench compare 3f2a91c0 77b01d9e                          runs, by their MLflow ids
+    harmbench compare 3f2a91c0 77b01d9e                          runs, by their ids
 
     RUN is the beginning of a run's id, or METHOD@TASK: on the cohort and preset that were run
     last, or on --cohort. The difference is the first minus the second, subject by subject, with

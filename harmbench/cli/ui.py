@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harmbench.cli.options import discover, plugin_option
+
+if TYPE_CHECKING:
+    from harmbench.tracking.ui import ExperimentPages
 
 
 @click.command()
@@ -43,17 +47,24 @@ def ui(host: str, port: int, browser: bool, plugin: tuple[Path, ...]) -> int:
     address = server_address(home())
     if address is not None:
         _open(pages.page(address), browser=browser)
-        click.echo(f"compare: {pages.compare(address)}")
+        _name_comparison(pages, address)
         return 0
     address = f"http://{host}:{port}"
     with serve(home(), host, port) as server:
-        click.echo(f"compare: {pages.compare(address)}")
+        _name_comparison(pages, address)
         _open(pages.page(address), browser=browser)
         click.echo("press Ctrl-C to stop")
         try:
             return server.wait()
         except KeyboardInterrupt:
             return 0
+
+
+def _name_comparison(pages: ExperimentPages, address: str) -> None:
+    if pages.runs:
+        click.echo(f"compare: {pages.compare(address)}")
+    else:
+        click.echo("compare: none of these results is in MLflow")
 
 
 def _open(page: str, *, browser: bool) -> None:

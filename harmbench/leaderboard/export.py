@@ -21,8 +21,8 @@ _BATCH = 200_000
 
 # Columns of a run: type, unit and meaning.
 _RUN = {
-    "run_id": ("string", "", "MLflow's id of the run"),
-    "user": ("string", "", "user name recorded in MLflow"),
+    "run_id": ("string", "", "id of the record in the results store"),
+    "user": ("string", "", "name of the user who recorded it"),
     "started": ("timestamp", "UTC", "when it was recorded"),
     "method": ("string", "", "the method's name"),
     "label": ("string", "", "the name with its changed settings: the unit of comparison"),
@@ -85,7 +85,7 @@ def export(
     """Write one row for every run, subject, scan, slice and metric.
 
     Scores of slices are in the store of cells of the machine that computed them; for other
-    runs each subject's mean is read from MLflow instead.
+    runs each subject's mean is taken from the record instead.
 
     Parameters
     ----------

@@ -44,7 +44,8 @@ class ExperimentPages:
     experiment
         The experiment's id.
     runs
-        Runs to compare: every method once, on the first task of the newest board.
+        Runs to compare: every method once, on the first task of the newest board. Results that
+        are not mirrored in MLflow yet are left out.
     query
         Filter and order of the list of runs, as MLflow's page takes them.
     described

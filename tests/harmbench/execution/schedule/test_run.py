@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from harmbench.contracts.cell import Status
@@ -12,6 +14,7 @@ from harmbench.execution.schedule.executors.options import ExecutorOptions
 from harmbench.execution.schedule.run import forecast, run_cells
 from harmbench.execution.schedule.run_options import RunOptions
 from harmbench.plugins import Registry
+from harmbench.store.results import ResultsStore
 from harmbench.util.progress import Silent
 from helpers import PLUGINS
 
@@ -65,3 +68,31 @@ def test_a_forecast_prepares_nothing_and_agrees_with_the_run(request_and_registr
     assert after.prepared
     assert after.pending == ()
     assert [cell.status for cell in after.cells] == [Status.CACHED, Status.CACHED]
+
+
+def test_every_ended_cell_is_recorded_also_if_only_its_record_was_lost(
+    request_and_registry, tmp_path
+):
+    request, registry = request_and_registry
+    options = RunOptions(request=request, device="cpu")
+    arguments = (registry, select(registry, request), tmp_path, options, ExecutorOptions())
+
+    def run():
+        ids = []
+        summary = run_cells(
+            *arguments,
+            SilentRun(),
+            on_cell=lambda number, total, cell, result: ids.append(result.record),
+        )
+        return {result.status for _, result in summary.results}, ids
+
+    store = ResultsStore(tmp_path / "results")
+    status, ids = run()
+    assert status == {Status.DONE}
+    assert set(store.table()["run_id"].to_pylist()) == set(ids)
+    assert len(set(ids)) == 2
+    # A kill between storing and recording a cell leaves a stored cell without a record.
+    shutil.rmtree(store.folder)
+    for _ in range(2):
+        assert run() == ({Status.CACHED}, ids)
+        assert sorted(store.table()["run_id"].to_pylist()) == sorted(ids)
