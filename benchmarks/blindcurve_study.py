@@ -71,8 +71,8 @@ def fitted(data: FitData, config: BlindCurveConfig, subjects: int = 0) -> tuple[
 
 
 def psnr(scan: Scans, truth: Scans, target: ScanSet) -> float:
-    """Return the mean PSNR in dB over slices."""
-    return PSNR().measure(scan, truth, target).nanmean().item()
+    """Return the PSNR of a scan in dB, over its foreground."""
+    return PSNR().measure(scan, truth, target).item()
 
 
 @torch.no_grad()

@@ -47,30 +47,42 @@ def _image_metrics() -> dict[str, Lazy]:
     image = "harmbench.metrics.image"
     return {
         "psnr": Lazy(
-            f"{image}:PSNR", summary="peak signal-to-noise ratio over the whole slice", unit="dB"
-        ),
-        "psnr_foreground": Lazy(
-            f"{image}:PSNRForeground",
-            summary="peak signal-to-noise ratio within the reference's foreground",
+            f"{image}:PSNR",
+            summary="peak signal-to-noise ratio over the scan's foreground, one mean squared error",
             unit="dB",
+            higher_is_better=True,
+            purpose="RANKING",
+        ),
+        "psnr_slices": Lazy(
+            f"{image}:PSNRSlices",
+            summary="peak signal-to-noise ratio of whole slices, averaged in dB, as in papers",
+            unit="dB",
+            higher_is_better=True,
+            purpose="PUBLISHED",
         ),
         "ssim": Lazy(
             f"{image}:SSIM",
-            summary="structural similarity over the whole slice, as scikit-image defines it",
+            summary="mean of the structural similarity map over the scan's foreground",
+            higher_is_better=True,
+            purpose="DETAIL",
         ),
-        "ssim_foreground": Lazy(
-            f"{image}:SSIMForeground",
-            summary="mean of the structural similarity map over the reference's foreground",
+        "ssim_slices": Lazy(
+            f"{image}:SSIMSlices",
+            summary="structural similarity of whole slices, as in papers and scikit-image",
+            higher_is_better=True,
+            purpose="PUBLISHED",
         ),
-        "mae": Lazy(f"{image}:MAE", summary="mean absolute error over the whole slice"),
-        "mae_foreground": Lazy(
-            f"{image}:MAEForeground",
-            summary="mean absolute error within the reference's foreground",
+        "mae": Lazy(
+            f"{image}:MAE",
+            summary="mean absolute error over the scan's foreground",
+            higher_is_better=False,
+            purpose="DETAIL",
         ),
-        "ncc": Lazy(f"{image}:NCC", summary="normalised cross-correlation over the whole slice"),
-        "ncc_foreground": Lazy(
-            f"{image}:NCCForeground",
-            summary="normalised cross-correlation within the reference's foreground",
+        "ncc": Lazy(
+            f"{image}:NCC",
+            summary="normalised cross-correlation over the scan's foreground",
+            higher_is_better=True,
+            purpose="DETAIL",
         ),
     }
 
@@ -82,16 +94,22 @@ def _distribution_metrics() -> dict[str, Lazy]:
         "wasserstein": Lazy(
             f"{distribution}:Wasserstein",
             summary="distance of the foreground's intensities to the target population's",
+            higher_is_better=False,
+            purpose="DIAGNOSTIC",
         ),
         "gm_wm_contrast": Lazy(
             f"{distribution}:GMWMContrast",
             summary="contrast-to-noise ratio of grey and white matter, where labels exist",
+            higher_is_better=True,
+            purpose="DIAGNOSTIC",
         ),
         "gm_wm_contrast_error": Lazy(
             f"{distribution}:GMWMContrastError",
             summary=(
                 "absolute difference of the grey-white contrast to the target population's mean"
             ),
+            higher_is_better=False,
+            purpose="DIAGNOSTIC",
         ),
     }
 
@@ -103,23 +121,34 @@ def _overlap_metrics() -> dict[str, Lazy]:
         "dice": Lazy(
             f"{overlap}:Dice",
             summary="overlap of predicted and true white matter (Dice coefficient)",
+            higher_is_better=True,
+            purpose="RANKING",
         ),
         "iou": Lazy(
-            f"{overlap}:IoU", summary="intersection over union of predicted and true white matter"
+            f"{overlap}:IoU",
+            summary="intersection over union of predicted and true white matter",
+            higher_is_better=True,
+            purpose="DETAIL",
         ),
         "hd95": Lazy(
             f"{overlap}:HD95",
             summary="95th percentile Hausdorff distance of predicted and true white matter",
             unit="mm",
+            higher_is_better=False,
+            purpose="DETAIL",
         ),
         "surface_distance": Lazy(
             f"{overlap}:SurfaceDistance",
             summary="average symmetric surface distance of predicted and true white matter",
             unit="mm",
+            higher_is_better=False,
+            purpose="DETAIL",
         ),
         "volume_difference": Lazy(
             f"{overlap}:VolumeDifference",
             summary="absolute difference of predicted and true white-matter volume",
             unit="%",
+            higher_is_better=False,
+            purpose="DETAIL",
         ),
     }

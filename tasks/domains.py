@@ -114,10 +114,14 @@ class Domain(Task):
         data = context.data
         if "noise free" not in data.extra or data.references is None:
             return {}
+        # In the masks of the source scans, as methods are scored.
         scored = [
-            self.score(scans, references, data, context.metrics)
-            for scans, references in zip(
-                data.extra["noise free"].batches(), data.references.batches(), strict=True
+            self.score(replace(scans, masks=source.masks), references, data, context.metrics)
+            for scans, source, references in zip(
+                data.extra["noise free"].batches(),
+                data.test.batches(),
+                data.references.batches(),
+                strict=True,
             )
         ]
         return {"target scans without noise": estimates(pd.concat(scored, ignore_index=True))}

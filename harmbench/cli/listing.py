@@ -16,7 +16,12 @@ from harmbench.cli.options import (
 from harmbench.data.cohort_request import CohortRequest
 from harmbench.plugins import KINDS
 
-_EXTRA = {"methods": ("needs", "control"), "metrics": ("unit",), "figures": ("method",)}
+_EXTRA = {
+    "methods": ("needs", "control"),
+    "metrics": ("better", "unit", "purpose"),
+    "figures": ("method",),
+}
+_BETTER = {"True": "higher", "False": "lower"}
 
 
 @click.command("list")
@@ -47,5 +52,7 @@ def listing(category: str, cohort: str, recipe: Path | None, plugin: tuple[Path,
         attributes = entry.attributes()
         arguments = ", ".join(f"{key} {value}" for key, value in entry.lazy.kwargs.items())
         summary = attributes["summary"] + (f" ({arguments})" if arguments else "")
+        attributes["better"] = _BETTER.get(attributes["higher_is_better"], "")
+        attributes["purpose"] = attributes["purpose"].lower()
         table.add_row(name, *(attributes[field] for field in extra), summary, entry.plugin.name)
     Console().print(table)

@@ -19,6 +19,8 @@ from harmbench.execution.schedule.run_options import RunOptions
 from harmbench.plugins import Registry
 from harmbench.tracking.recorded_run import run_and_record
 
+_DETAILS = 3  # numbers in the line of a cell without a headline number
+
 
 def compute(
     registry: Registry,
@@ -113,10 +115,10 @@ def _line(cell: Cell, result: CellResult) -> str:
     line = f"{result.status.value:8} {cell.title}"
     if result.reason:
         return f"{line}: {result.reason}"
-    names = result.facts.get("headline") or ("psnr", "ssim", "wasserstein")
-    scores = [
-        f"{name} {result.estimates[name].mean:.4g}" for name in names if name in result.estimates
-    ]
+    headline = [name for name in result.facts["headline"] if name in result.estimates]
+    # Without truth, there is no headline number: show details instead.
+    names = headline or list(result.estimates)[:_DETAILS]
+    scores = [f"{name} {result.estimates[name].mean:.4g}" for name in names]
     flagged = len(result.facts.get("flags", ()))
     return f"{line}: {', '.join(scores)}" + (
         f" ({flagged} of {result.facts['test_scans']} scans flagged)" if flagged else ""

@@ -43,7 +43,8 @@ class Task(ABC):
         the cells of this task as they are.
     headline
         Headline metrics, most important first: shown in the one line of a cell. The first one
-        that a cell has ranks the methods.
+        that a cell has ranks the methods; a cell with none, such as one without truth, has no
+        rank. Metrics of the purpose `DIAGNOSTIC` cannot be headlines.
     expected_failures
         Checks of `harmbench check` that fail, each with the reason.
     """
@@ -56,7 +57,7 @@ class Task(ABC):
     instruments: ClassVar[Mapping[str, type[Instrument]]] = {}
     measures: ClassVar[Mapping[str, bool]] = {}
     uses_metrics: ClassVar[bool] = True
-    headline: ClassVar[Sequence[str]] = ("psnr", "ssim", "wasserstein")
+    headline: ClassVar[Sequence[str]] = ("psnr", "ssim")
     expected_failures: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod

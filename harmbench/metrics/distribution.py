@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from harmbench.contracts.metric import Metric
+from harmbench.contracts.purpose import Purpose
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Scans
 
@@ -138,6 +139,7 @@ class Wasserstein(Metric):
     name = "wasserstein"
     summary = "distance of the foreground's intensities to the target population's"
     higher_is_better = False
+    purpose = Purpose.DIAGNOSTIC
 
     def applies(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> bool:
         """Return True: only the target population is needed."""
@@ -161,6 +163,7 @@ class GMWMContrast(Metric):
 
     name = "gm_wm_contrast"
     summary = "contrast-to-noise ratio of grey and white matter, where labels exist"
+    purpose = Purpose.DIAGNOSTIC
 
     def applies(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> bool:
         """Return whether the scans are labelled."""

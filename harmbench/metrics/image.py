@@ -1,21 +1,22 @@
-"""Image metrics against a reference, for every slice.
+"""Image metrics against a reference.
 
-Each has two variants: over the whole slice, as in the paper's tables, and within the
-reference's foreground, where background zeros cannot improve the value. All are computed in
-float64, and all are NaN on a slice whose reference has no foreground: two empty slices
-agree trivially, and their infinite PSNR would dominate a subject's mean.
+A metric without a suffix is one number per scan, over the voxels that are foreground in the
+reference and in the source. The variants `_slices` are the definitions of the papers: one number
+per whole slice, zeros of the background included. All are computed in float64, and all are NaN
+where there is nothing to compare: two empty slices agree trivially, and their infinite PSNR would
+dominate a subject's mean.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from harmbench.contracts.metric import Metric
+from harmbench.contracts.purpose import Purpose
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Scans
 
@@ -24,9 +25,9 @@ _K1, _K2 = 0.01, 0.03
 
 
 def mean_within(values: Tensor, region: Tensor) -> Tensor:
-    """Average `(..., H, W)` over the pixels of a bool region; NaN where there are none."""
-    total = torch.where(region, values, 0).sum(dim=(-2, -1))
-    return total / region.sum(dim=(-2, -1))
+    """Average scans `(N, S, H, W)` over the voxels of a bool region: `(N,)`; NaN without any."""
+    total = torch.where(region, values, 0).sum(dim=(1, 2, 3))
+    return total / region.sum(dim=(1, 2, 3))
 
 
 def psnr(x: Tensor, y: Tensor, region: Tensor) -> Tensor:
@@ -35,14 +36,15 @@ def psnr(x: Tensor, y: Tensor, region: Tensor) -> Tensor:
     Parameters
     ----------
     x, y
-        `(..., H, W)` in [0, 1].
+        `(N, S, H, W)` in [0, 1].
     region
-        `(..., H, W)` bool: the pixels that count.
+        `(N, S, H, W)` bool: the voxels that count. One mean squared error is taken over all of
+        them, so a single exact slice does not make the value infinite.
 
     Returns
     -------
     Tensor
-        `(...)`; infinite where the images are equal.
+        `(N,)`; infinite where the scans are equal.
     """
     return -10 * torch.log10(mean_within((x - y).square(), region))
 
@@ -58,11 +60,11 @@ def ncc(x: Tensor, y: Tensor, region: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        `(...)` in [-1, 1]. NaN where the reference is constant, since no image can
+        `(N,)` in [-1, 1]. NaN where the reference is constant, since no image can
         correlate with it; 0 where only the harmonised image is constant.
     """
-    dx = x - mean_within(x, region)[..., None, None]
-    dy = y - mean_within(y, region)[..., None, None]
+    dx = x - mean_within(x, region)[:, None, None, None]
+    dy = y - mean_within(y, region)[:, None, None, None]
     covariance = mean_within(dx * dy, region)
     spread = mean_within(dx.square(), region).sqrt() * mean_within(dy.square(), region).sqrt()
     r = (covariance / spread).clamp(-1, 1)
@@ -72,8 +74,8 @@ def ncc(x: Tensor, y: Tensor, region: Tensor) -> Tensor:
 
 def _constant(x: Tensor, region: Tensor) -> Tensor:
     """Return where `x` is constant; exact, unlike a test on a variance with rounding errors."""
-    high = x.masked_fill(~region, -torch.inf).amax(dim=(-2, -1))
-    low = x.masked_fill(~region, torch.inf).amin(dim=(-2, -1))
+    high = x.masked_fill(~region, -torch.inf).amax(dim=(1, 2, 3))
+    low = x.masked_fill(~region, torch.inf).amin(dim=(1, 2, 3))
     return high <= low
 
 
@@ -128,24 +130,54 @@ def ssim(x: Tensor, y: Tensor, region: Tensor) -> Tensor:
 
 
 class ImageMetric(Metric):
-    """A comparison of every slice with its reference.
+    """A comparison of every scan with its reference, over the foreground of both."""
 
-    Attributes
-    ----------
-    foreground
-        Whether only the reference's foreground counts.
-    """
-
-    foreground: ClassVar[bool] = False
+    version = "2"
 
     @staticmethod
     @abstractmethod
     def compare(x: Tensor, y: Tensor, region: Tensor, /) -> Tensor:
-        """Compare harmonised and reference slices, both `(N, S, H, W)` float64, in a region."""
+        """Compare harmonised and reference scans, both `(N, S, H, W)` float64, in a region."""
 
     def applies(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> bool:
         """Return whether there are references."""
         return references is not None
+
+    def measure(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> Tensor:
+        """Measure every scan.
+
+        Parameters
+        ----------
+        harmonized
+            With the masks of the source scans, which harmbench restores after a method has run:
+            a method does not choose the voxels that it is scored on.
+        references
+            The truth. Voxels outside either mask do not count: what brain extraction cut from
+            one of the two scans no method can restore.
+        target
+            Not used.
+
+        Returns
+        -------
+        Tensor
+            `(N,)` float64; NaN where source and reference have no common foreground.
+
+        Raises
+        ------
+        ValueError
+            If there are no references.
+        """
+        if references is None:
+            raise ValueError(f"{self.name} needs references")
+        region = references.masks & harmonized.masks
+        return self.compare(harmonized.images.double(), references.images.double(), region)
+
+
+class SliceMetric(ImageMetric):
+    """A comparison of every whole slice with its reference, as in the papers' tables."""
+
+    purpose = Purpose.PUBLISHED
+    version = "1"
 
     def measure(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> Tensor:
         """Measure every slice.
@@ -162,74 +194,67 @@ class ImageMetric(Metric):
         """
         if references is None:
             raise ValueError(f"{self.name} needs references")
-        region = references.masks
-        if not self.foreground:
-            region = region.any(dim=-1).any(dim=-1)[..., None, None].expand_as(region)
-        return self.compare(harmonized.images.double(), references.images.double(), region)
+        N, S = references.masks.shape[:2]
+        region = references.masks.flatten(2).any(dim=-1)[..., None, None]
+        # Each slice is a scan of one slice.
+        x, y, whole = (
+            tensor.flatten(0, 1)[:, None]
+            for tensor in (
+                harmonized.images.double(),
+                references.images.double(),
+                region.expand_as(references.masks),
+            )
+        )
+        return self.compare(x, y, whole).reshape(N, S)
 
 
 class PSNR(ImageMetric):
-    """Peak signal-to-noise ratio; see `psnr`."""
+    """Peak signal-to-noise ratio over the foreground of a scan; see `psnr`."""
 
     name = "psnr"
-    summary = "peak signal-to-noise ratio over the whole slice"
+    summary = "peak signal-to-noise ratio over the scan's foreground, one mean squared error"
+    unit = "dB"
+    purpose = Purpose.RANKING
+    compare = staticmethod(psnr)
+
+
+class PSNRSlices(SliceMetric):
+    """Mean over slices of the peak signal-to-noise ratio of whole slices; see `psnr`."""
+
+    name = "psnr_slices"
+    summary = "peak signal-to-noise ratio of whole slices, averaged in dB, as in papers"
     unit = "dB"
     compare = staticmethod(psnr)
 
 
-class PSNRForeground(PSNR):
-    """Peak signal-to-noise ratio within the foreground; see `psnr`."""
-
-    name = "psnr_foreground"
-    summary = "peak signal-to-noise ratio within the reference's foreground"
-    unit = "dB"
-    foreground = True
-
-
 class SSIM(ImageMetric):
-    """Structural similarity; see `ssim_map`."""
+    """Structural similarity over the foreground of a scan; see `ssim_map`."""
 
     name = "ssim"
-    summary = "structural similarity over the whole slice, as scikit-image defines it"
+    summary = "mean of the structural similarity map over the scan's foreground"
     compare = staticmethod(ssim)
 
 
-class SSIMForeground(SSIM):
-    """Structural similarity within the foreground; see `ssim_map`."""
+class SSIMSlices(SliceMetric):
+    """Structural similarity of whole slices; see `ssim_map`."""
 
-    name = "ssim_foreground"
-    summary = "mean of the structural similarity map over the reference's foreground"
-    foreground = True
+    name = "ssim_slices"
+    summary = "structural similarity of whole slices, as in papers and scikit-image"
+    compare = staticmethod(ssim)
 
 
 class MAE(ImageMetric):
-    """Mean absolute error; see `mae`."""
+    """Mean absolute error over the foreground of a scan; see `mae`."""
 
     name = "mae"
-    summary = "mean absolute error over the whole slice"
+    summary = "mean absolute error over the scan's foreground"
     higher_is_better = False
     compare = staticmethod(mae)
 
 
-class MAEForeground(MAE):
-    """Mean absolute error within the foreground; see `mae`."""
-
-    name = "mae_foreground"
-    summary = "mean absolute error within the reference's foreground"
-    foreground = True
-
-
 class NCC(ImageMetric):
-    """Normalised cross-correlation; see `ncc`."""
+    """Normalised cross-correlation over the foreground of a scan; see `ncc`."""
 
     name = "ncc"
-    summary = "normalised cross-correlation over the whole slice"
+    summary = "normalised cross-correlation over the scan's foreground"
     compare = staticmethod(ncc)
-
-
-class NCCForeground(NCC):
-    """Normalised cross-correlation within the foreground; see `ncc`."""
-
-    name = "ncc_foreground"
-    summary = "normalised cross-correlation within the reference's foreground"
-    foreground = True

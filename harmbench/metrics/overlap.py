@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from harmbench.contracts.metric import Metric
+from harmbench.contracts.purpose import Purpose
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Grid, Scans
 from harmbench.metrics.distribution import WHITE
@@ -66,6 +67,7 @@ class Dice(OverlapMetric):
 
     name = "dice"
     summary = "overlap of predicted and true white matter (Dice coefficient)"
+    purpose = Purpose.RANKING
 
     def compare(self, predicted: Tensor, true: Tensor, grid: Grid) -> float:
         """Return the coefficient."""

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from harmbench.contracts.cell import Status
+from harmbench.contracts.purpose import Purpose
 from harmbench.data.scans import Scans
 from harmbench.errors import one_line
 from harmbench.statistics.estimate import by_subject
@@ -106,10 +107,26 @@ def measures(candidate: TaskCandidate) -> None:
             f"no direction for {', '.join(unknown)}",
             f"declare measures = {{'{unknown[0]}': True}}, or False if lower is better",
         )
-    if not names & set(candidate.task.headline):
+
+
+@SCORE_CHECKS.add("headline")
+def headline(candidate: TaskCandidate) -> None:
+    """Its headline has a score of a cell, if any may rank methods, and no diagnostic metric."""
+    chosen = tuple(candidate.task.headline)
+    diagnostic = {m.name for m in candidate.metrics if m.purpose is Purpose.DIAGNOSTIC}
+    wrong = [name for name in chosen if name in diagnostic]
+    if wrong:
         raise CheckFailure(
-            f"at least one of {', '.join(sorted(names))} in the headline",
-            f"headline = {tuple(candidate.task.headline)}",
+            "no headline metric of the purpose DIAGNOSTIC",
+            f"headline = {chosen}",
+            f"remove '{wrong[0]}' from headline: it is compared with a rescan, and cannot rank",
+        )
+    _well_formed(candidate)
+    scored = set(candidate.estimates) - diagnostic
+    if scored and not scored & set(chosen):
+        raise CheckFailure(
+            f"at least one of {', '.join(sorted(scored))} in the headline",
+            f"headline = {chosen}",
             "set headline to the most important scores, most important first",
         )
 

@@ -13,7 +13,7 @@ from typing import Any
 from harmbench.errors import UserError
 
 # Attributes that listings show.
-SHOWN = ("summary", "needs", "control", "unit", "method")
+SHOWN = ("summary", "needs", "control", "unit", "higher_is_better", "purpose", "method")
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Lazy:
         Of a method: the name of its `Needs`, such as `"TARGET"`, and its `control`.
     published
         Of a method: its paper's table, `"module:TABLE"`, best in a module without torch.
-    unit
-        Of a metric.
+    unit, higher_is_better, purpose
+        Of a metric; the purpose by its name, such as `"DETAIL"`.
     method
         Of a figure.
     """
@@ -49,6 +49,8 @@ class Lazy:
     control: str | None = None
     published: str | None = None
     unit: str = ""
+    higher_is_better: bool | None = None
+    purpose: str | None = None
     method: str | None = None
 
     def load(self) -> Any:
@@ -93,7 +95,8 @@ class Lazy:
 def shown_attributes(source: Any) -> dict[str, str]:
     """Return the attributes that listings show, of a class or its declaration.
 
-    Enums are returned by name; attributes that are missing or no text are empty.
+    Enums are returned by name and truth values as `"True"` or `"False"`; attributes that are
+    missing, or neither these nor text, are empty.
     """
     return {name: _text(getattr(source, name, None)) for name in SHOWN}
 
@@ -101,4 +104,6 @@ def shown_attributes(source: Any) -> dict[str, str]:
 def _text(value: Any) -> str:
     if isinstance(value, Enum):
         return value.name
+    if isinstance(value, bool):
+        return str(value)
     return value if isinstance(value, str) else ""

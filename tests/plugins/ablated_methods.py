@@ -32,7 +32,7 @@ class Curved(Method):
         source="A paper, Table 9",
         data="other brains",
         values={
-            "psnr": {
+            "psnr_slices": {
                 "Baseline": {"sim-gamma1.5": 30.2, "sim-log": 29.0},
                 "power = 1": {"sim-gamma1.5": 20.1},
             }

@@ -219,8 +219,13 @@ class HidesItsDirection(Sound):
 
 
 class HasAnotherHeadline(Sound):
-    fails = "measures"
+    fails = "headline"
     headline = ("psnr",)
+
+
+class RanksByADiagnostic(Sound):
+    fails = "headline"
+    headline = ("error", "wasserstein")
 
 
 class WritesIntoItsInput(Sound):
@@ -285,6 +290,7 @@ BROKEN = (
     WritesNumbersAsText,
     HidesItsDirection,
     HasAnotherHeadline,
+    RanksByADiagnostic,
     WritesIntoItsInput,
     ComparesWithinABatch,
     PraisesErrors,

@@ -58,7 +58,9 @@ class Keyframes:
         self, scores: pd.DataFrame, ranked_by: Sequence[str]
     ) -> tuple[_Frame, str, str]:
         """Return the frame of the median subject, the subject, and its value as text."""
-        metric = next((name for name in ranked_by if (scores["metric"] == name).any()), "")
+        # Without truth, a cell has no headline metric: rank by the first of its other metrics.
+        measured = scores["metric"].unique()
+        metric = next((name for name in (*ranked_by, *measured) if name in measured), "")
         ranking = (
             scores[scores["metric"] == metric].groupby("subject")["value"].mean().sort_values()
         )
@@ -87,7 +89,7 @@ class Keyframes:
         data
             What the task chose.
         ranked_by
-            Metrics; subjects are ranked by the first that there is.
+            Metrics; subjects are ranked by the first one in `scores`, or else by any.
         annotated
             Returns scans of one slice with what an instrument made of them; see `Scorer`.
         """

@@ -34,9 +34,9 @@ def test_variants_share_a_fit_and_the_table_contains_stored_results(inside, tmp_
     for path in (tmp_path / "home" / "cells").glob("*/result.json"):
         cell = json.loads(path.read_text())
         scores = pd.read_csv(path.with_name("scores.csv"))
-        scores = scores[scores["metric"] == "psnr"]
+        scores = scores[scores["metric"] == "psnr_slices"]
         stored[cell["cell"]["label"], cell["cell"]["task"]] = (
-            cell["estimates"]["psnr"],
+            cell["estimates"]["psnr_slices"],
             scores.groupby("subject")["value"].mean(),
         )
     labels = {
@@ -67,10 +67,14 @@ def test_variants_share_a_fit_and_the_table_contains_stored_results(inside, tmp_
 
     code, table, err = inside(*arguments)
     assert "8 cells: 8 cached; 0 fits made; 0 newly recorded" in err
-    assert "psnr in dB (higher is better) of curved on cohort tiny [real scans], quick" in table
+    assert (
+        "psnr_slices in dB (higher is better) of curved on cohort tiny [real scans], quick" in table
+    )
     heading = next(line for line in table.splitlines() if "sim-exp" in line)
     assert heading.split() == ["sim-gamma1.5", "sim-exp"]  # what the paper has comes first
-    assert ["psnr", "ours", "paper's", "ours"] in [line.split() for line in table.splitlines()]
+    assert ["psnr_slices", "ours", "paper's", "ours"] in [
+        line.split() for line in table.splitlines()
+    ]
     value = stored["curved[power=1]", "sim-gamma1.5"][0]["mean"]
     line = next(line for line in table.splitlines() if line.strip().startswith("power = 1"))
     assert line.split()[3:5] == [f"{value:.2f}", "20.1"]
@@ -122,7 +126,7 @@ def test_a_variant_that_fails_has_no_number_and_its_reason_below(inside):
 def test_a_metric_without_values_is_reported(inside):
     code, table, _ = inside("ablate", "curved", "-t", "site-elsewhere", *ABLATED)
     assert code == 0
-    assert "psnr: no cell has a number" in table
+    assert "psnr_slices: no cell has a number" in table
 
 
 @pytest.mark.parametrize(

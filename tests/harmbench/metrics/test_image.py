@@ -11,15 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from harmbench.contracts.purpose import Purpose
 from harmbench.data.scans import Scans
 from harmbench.metrics import image
 
 KINDS = ("noise", "constant", "tiny contrast", "bright", "steps", "empty")
 EVERY = [
-    getattr(image, name + suffix)()
-    for name in ("PSNR", "SSIM", "MAE", "NCC")
-    for suffix in ("", "Foreground")
-]
+    image.PSNR(), image.PSNRSlices(), image.SSIM(), image.SSIMSlices(), image.MAE(), image.NCC(),
+]  # fmt: skip
+OF_SCANS = [metric for metric in EVERY if not isinstance(metric, image.SliceMetric)]
+OF_SLICES = [metric for metric in EVERY if isinstance(metric, image.SliceMetric)]
 
 
 def slice_of(kind: str, shape: tuple[int, int], random: np.random.Generator) -> np.ndarray:
@@ -49,76 +50,106 @@ def scans(images: torch.Tensor, masks: torch.Tensor | None = None) -> Scans:
 
 
 @st.composite
-def couples(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Three couples of slices of one size, and a foreground for each."""
+def couples(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A couple of scans of three slices of one size, and a mask of each."""
     shape = (draw(st.integers(7, 20)), draw(st.integers(7, 20)))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     kinds = [draw(st.sampled_from(KINDS)) for _ in range(6)]
     x, y = (np.stack([slice_of(k, shape, random) for k in half]) for half in (kinds[:3], kinds[3:]))
     if draw(st.booleans()):
         y = (x + 1e-3 * y).clip(0, 1)
-    masks = random.random(x.shape) < 0.6
-    masks[:, 3, 3] = True
-    return x, y, masks
+    masks = random.random((2, *x.shape)) < 0.6
+    masks[..., 3, 3] = True
+    return x, y, masks[0], masks[1]
 
 
-def measured(metric: image.ImageMetric, x: np.ndarray, y: np.ndarray, m: np.ndarray) -> np.ndarray:
-    first, second, masks = (torch.from_numpy(a)[None] for a in (x, y, m))
-    # The harmonised scan's own mask is another one, and must not matter.
-    return metric.measure(scans(first), scans(second, masks), None)[0].numpy()
+def measured(
+    metric: image.ImageMetric, x: np.ndarray, y: np.ndarray, own: np.ndarray, true: np.ndarray
+) -> np.ndarray:
+    first, second, source, reference = (torch.from_numpy(a)[None] for a in (x, y, own, true))
+    return metric.measure(scans(first, source), scans(second, reference), None)[0].numpy()
 
 
 @settings(max_examples=60)
 @given(couples())
-def test_ssim_is_skimages(couple: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-    x, y, masks = couple
-    whole = measured(image.SSIM(), x, y, masks)
-    foreground = measured(image.SSIMForeground(), x, y, masks)
+def test_ssim_is_skimages(couple: tuple[np.ndarray, ...]) -> None:
+    x, y, own, true = couple
+    slices = measured(image.SSIMSlices(), *couple)
+    maps = []
     for i, (a, b) in enumerate(zip(x.astype(float), y.astype(float), strict=True)):
         mean, full = structural_similarity(a, b, data_range=1, full=True)
-        assert whole[i] == pytest.approx(mean, abs=1e-5)
-        inner = masks[i, 3:-3, 3:-3]
-        assert foreground[i] == pytest.approx(full[3:-3, 3:-3][inner].mean(), abs=1e-5)
+        assert slices[i] == pytest.approx(mean, abs=1e-5)
+        maps.append(full)
+    inner = np.s_[:, 3:-3, 3:-3]
+    expected = np.stack(maps)[inner][(own & true)[inner]].mean()
+    assert measured(image.SSIM(), *couple) == pytest.approx(expected, abs=1e-5)
 
 
 @settings(max_examples=60)
 @given(couples())
-def test_errors_by_their_definitions(couple: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-    x, y, masks = couple
-    names = ("PSNR", "PSNRForeground", "MAE", "MAEForeground")
-    result = {name: measured(getattr(image, name)(), x, y, masks) for name in names}
-    for i, (a, b) in enumerate(zip(x.astype(float), y.astype(float), strict=True)):
-        inside = (a[masks[i]], b[masks[i]])
-        for suffix, (p, q) in (("", (a, b)), ("Foreground", inside)):
-            assert result["MAE" + suffix][i] == pytest.approx(np.abs(p - q).mean(), abs=1e-12)
-            if (p == q).all():
-                assert result["PSNR" + suffix][i] == math.inf
-            else:
-                expected = peak_signal_noise_ratio(p, q, data_range=1)
-                assert result["PSNR" + suffix][i] == pytest.approx(expected, abs=1e-6)
+def test_errors_are_skimages_and_numpys(couple: tuple[np.ndarray, ...]) -> None:
+    x, y, own, true = couple
+    slices = measured(image.PSNRSlices(), *couple)
+    inside = own & true
+    regions = [(slices[i], a, b) for i, (a, b) in enumerate(zip(x, y, strict=True))]
+    for value, p, q in (*regions, (measured(image.PSNR(), *couple), x[inside], y[inside])):
+        if (p == q).all():
+            assert value == math.inf
+        else:
+            expected = peak_signal_noise_ratio(q.astype(float), p.astype(float), data_range=1)
+            assert value == pytest.approx(expected, abs=1e-6)
+    expected = np.abs(x[inside].astype(float) - y[inside]).mean()
+    assert measured(image.MAE(), *couple) == pytest.approx(expected, abs=1e-12)
 
 
 @settings(max_examples=60)
 @given(couples())
-def test_ncc_is_pearsons(couple: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-    x, y, masks = couple
-    whole = measured(image.NCC(), x, y, masks)
-    foreground = measured(image.NCCForeground(), x, y, masks)
-    for i, (a, b) in enumerate(zip(x.astype(float), y.astype(float), strict=True)):
-        inside = (a[masks[i]], b[masks[i]])
-        for value, (p, q) in ((whole[i], (a.ravel(), b.ravel())), (foreground[i], inside)):
-            if np.ptp(q) == 0:
-                assert math.isnan(value)
-            elif np.ptp(p) == 0:
-                assert value == 0
-            else:
-                assert value == pytest.approx(np.corrcoef(p, q)[0, 1], abs=1e-6)
+def test_ncc_is_pearsons(couple: tuple[np.ndarray, ...]) -> None:
+    x, y, own, true = couple
+    p, q = (a[own & true].astype(float) for a in (x, y))
+    value = measured(image.NCC(), *couple)
+    if np.ptp(q) == 0:
+        assert math.isnan(value)
+    elif np.ptp(p) == 0:
+        assert value == 0
+    else:
+        assert value == pytest.approx(np.corrcoef(p, q)[0, 1], abs=1e-6)
+
+
+def test_one_exact_slice_makes_the_psnr_of_slices_infinite_alone() -> None:
+    y = torch.rand(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    x = (y + 0.1).clone()
+    x[:, 2] = y[:, 2]
+    assert image.PSNRSlices().measure(scans(x), scans(y), None).mean().item() == math.inf
+    # Three slices of four have a squared error of 0.01.
+    expected = -10 * math.log10(0.01 * 3 / 4)
+    assert image.PSNR().measure(scans(x), scans(y), None).item() == pytest.approx(
+        expected, abs=1e-4
+    )
+
+
+@pytest.mark.parametrize("metric", OF_SCANS, ids=lambda metric: metric.name)
+@pytest.mark.parametrize("cut", ["source", "reference"])
+def test_only_the_common_foreground_counts(metric: image.ImageMetric, cut: str) -> None:
+    random = torch.Generator().manual_seed(1)
+    x, y = (torch.rand(1, 2, 20, 20, generator=random) for _ in range(2))
+    whole = torch.ones_like(x, dtype=torch.bool)
+    part = whole.clone()
+    part[..., :8] = False
+    masks = (part, whole) if cut == "source" else (whole, part)
+    value = metric.measure(scans(x, masks[0]), scans(y, masks[1]), None)
+    # A window of SSIM at the edge of the region reaches 3 pixels beyond it.
+    spoilt = torch.where(torch.arange(20) < 5, 1 - x, x)
+    torch.testing.assert_close(
+        metric.measure(scans(spoilt, masks[0]), scans(y, masks[1]), None), value
+    )
+    assert metric.measure(scans(spoilt), scans(y), None) != metric.measure(scans(x), scans(y), None)
 
 
 def test_float32_scans_agree_with_skimage_too(small_cohort) -> None:
     first, second = small_cohort.pairs("domain1", "test")
     x, y = first.load([0, 1]), second.load([0, 1])
-    result = image.SSIM().measure(x, y, second)
+    result = image.SSIMSlices().measure(x, y, second)
     expected = [
         [
             structural_similarity(a.numpy(), b.numpy(), data_range=1)
@@ -130,7 +161,7 @@ def test_float32_scans_agree_with_skimage_too(small_cohort) -> None:
     np.testing.assert_allclose(result.numpy(), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", OF_SLICES, ids=lambda metric: metric.name)
 def test_slice_without_foreground_does_not_count(metric: image.ImageMetric) -> None:
     random = np.random.default_rng(0)
     x = torch.from_numpy(random.random((2, 3, 9, 11), dtype=np.float32))
@@ -139,6 +170,17 @@ def test_slice_without_foreground_does_not_count(metric: image.ImageMetric) -> N
     values = metric.measure(scans(x), scans(x.flip(-1), masks), None)
     assert values.shape == (2, 3)
     assert torch.isnan(values).nonzero().tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize("metric", OF_SCANS, ids=lambda metric: metric.name)
+def test_scan_without_common_foreground_does_not_count(metric: image.ImageMetric) -> None:
+    random = np.random.default_rng(0)
+    x = torch.from_numpy(random.random((2, 3, 9, 11), dtype=np.float32))
+    masks = torch.ones_like(x, dtype=torch.bool)
+    masks[1, :, :5] = False
+    values = metric.measure(scans(x, masks), scans(x.flip(-1), masks.flip(-2).logical_not()), None)
+    assert values.shape == (2,)
+    assert torch.isnan(values).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.name)
@@ -168,16 +210,6 @@ def test_direction_of_the_good(metric: image.ImageMetric) -> None:
     assert (better > worse) == metric.higher_is_better
 
 
-def test_the_foreground_is_all_that_counts_within_it() -> None:
-    y = torch.rand(1, 1, 20, 20, generator=torch.Generator().manual_seed(0))
-    masks = torch.zeros_like(y, dtype=torch.bool)
-    masks[..., 8:12, 8:12] = True
-    x = torch.where(masks, y, 1 - y)
-    assert image.PSNRForeground().measure(scans(x), scans(y, masks), None).item() == math.inf
-    assert image.MAEForeground().measure(scans(x), scans(y, masks), None).item() == 0
-    assert image.PSNR().measure(scans(x), scans(y, masks), None).item() < 10
-
-
 def test_needs_references_and_room_for_the_window() -> None:
     x = scans(torch.rand(1, 1, 6, 9))
     assert not image.PSNR().applies(x, None, None)
@@ -189,8 +221,20 @@ def test_needs_references_and_room_for_the_window() -> None:
 
 
 def test_table_names_subject_scan_and_slice() -> None:
-    x = scans(torch.rand(2, 3, 8, 8))
-    table = image.MAE().table(x, scans(torch.zeros(2, 3, 8, 8)), None)
+    x, y = scans(torch.rand(2, 3, 8, 8)), scans(torch.zeros(2, 3, 8, 8))
+    table = image.PSNRSlices().table(x, y, None)
     assert table["subject"].tolist() == ["p0"] * 3 + ["p1"] * 3
     assert table["slice"].tolist() == [0, 1, 2] * 2
-    assert table["value"][4] == pytest.approx(x.images[1, 1].mean().item(), abs=1e-6)
+    table = image.MAE().table(x, y, None)
+    assert table["subject"].tolist() == ["p0", "p1"]
+    assert table["slice"].tolist() == [-1, -1]
+    assert table["value"][1] == pytest.approx(x.images[1].mean().item(), abs=1e-6)
+
+
+def test_psnr_ranks_and_slices_are_for_comparison_with_papers() -> None:
+    purposes = {metric.name: metric.purpose for metric in EVERY}
+    assert purposes == {
+        "psnr": Purpose.RANKING, "psnr_slices": Purpose.PUBLISHED,
+        "ssim": Purpose.DETAIL, "ssim_slices": Purpose.PUBLISHED,
+        "mae": Purpose.DETAIL, "ncc": Purpose.DETAIL,
+    }  # fmt: skip

@@ -376,12 +376,12 @@ def test_published_numbers_are_separate_from_ours(tmp_path, monkeypatch):
     home = tmp_path / "home"
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     writer = ResultsStore(home / "results").writer("harmbench run")
-    writer.append(cell("blindharmony", "sim-exp"), scored(psnr=BASE))
+    writer.append(cell("blindharmony", "sim-exp"), scored(psnr_slices=BASE))
     writer.close()
     write_report(tmp_path / "report", home, Registry.discover(), Silent(), lambda runs: {})
     pages = [path.read_text() for path in (tmp_path / "report").glob("*/index.html")]
     (page,) = [page for page in pages if "as published" in page]
-    ours, apart = page.split("psnr as published")
+    ours, apart = page.split("psnr_slices as published")
     assert "Jeong et al." in apart
     assert re.search(r"<td>29\.60?</td>", apart)
     assert "29.6" not in ours
