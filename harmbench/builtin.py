@@ -30,7 +30,8 @@ def register_cohorts() -> dict[str, Lazy]:
         "csv": Lazy(
             "harmbench.cohorts.csv_list:Listed",
             summary=(
-                "scans from a CSV file; columns path, subject, session, domain[, mask, labels]"
+                "scans from a CSV file; columns path, subject, session, "
+                "domain[, mask, labels, split]"
             ),
         ),
     }
@@ -51,38 +52,38 @@ def _image_metrics() -> dict[str, Lazy]:
             summary="peak signal-to-noise ratio over the scan's foreground, one mean squared error",
             unit="dB",
             higher_is_better=True,
-            purpose="RANKING",
+            purpose="ranking",
         ),
         "psnr_slices": Lazy(
             f"{image}:PSNRSlices",
             summary="peak signal-to-noise ratio of whole slices, averaged in dB, as in papers",
             unit="dB",
             higher_is_better=True,
-            purpose="PUBLISHED",
+            purpose="published",
         ),
         "ssim": Lazy(
             f"{image}:SSIM",
             summary="mean of the structural similarity map over the scan's foreground",
             higher_is_better=True,
-            purpose="DETAIL",
+            purpose="detail",
         ),
         "ssim_slices": Lazy(
             f"{image}:SSIMSlices",
             summary="structural similarity of whole slices, as in papers and scikit-image",
             higher_is_better=True,
-            purpose="PUBLISHED",
+            purpose="published",
         ),
         "mae": Lazy(
             f"{image}:MAE",
             summary="mean absolute error over the scan's foreground",
             higher_is_better=False,
-            purpose="DETAIL",
+            purpose="detail",
         ),
         "ncc": Lazy(
             f"{image}:NCC",
             summary="normalised cross-correlation over the scan's foreground",
             higher_is_better=True,
-            purpose="DETAIL",
+            purpose="detail",
         ),
     }
 
@@ -95,13 +96,13 @@ def _distribution_metrics() -> dict[str, Lazy]:
             f"{distribution}:Wasserstein",
             summary="distance of the foreground's intensities to the target population's",
             higher_is_better=False,
-            purpose="DIAGNOSTIC",
+            purpose="diagnostic",
         ),
         "gm_wm_contrast": Lazy(
             f"{distribution}:GMWMContrast",
             summary="contrast-to-noise ratio of grey and white matter, where labels exist",
             higher_is_better=True,
-            purpose="DIAGNOSTIC",
+            purpose="diagnostic",
         ),
         "gm_wm_contrast_error": Lazy(
             f"{distribution}:GMWMContrastError",
@@ -109,7 +110,7 @@ def _distribution_metrics() -> dict[str, Lazy]:
                 "absolute difference of the grey-white contrast to the target population's mean"
             ),
             higher_is_better=False,
-            purpose="DIAGNOSTIC",
+            purpose="diagnostic",
         ),
     }
 
@@ -122,33 +123,33 @@ def _overlap_metrics() -> dict[str, Lazy]:
             f"{overlap}:Dice",
             summary="overlap of predicted and true white matter (Dice coefficient)",
             higher_is_better=True,
-            purpose="RANKING",
+            purpose="ranking",
         ),
         "iou": Lazy(
             f"{overlap}:IoU",
             summary="intersection over union of predicted and true white matter",
             higher_is_better=True,
-            purpose="DETAIL",
+            purpose="detail",
         ),
         "hd95": Lazy(
             f"{overlap}:HD95",
             summary="95th percentile Hausdorff distance of predicted and true white matter",
             unit="mm",
             higher_is_better=False,
-            purpose="DETAIL",
+            purpose="detail",
         ),
         "surface_distance": Lazy(
             f"{overlap}:SurfaceDistance",
             summary="average symmetric surface distance of predicted and true white matter",
             unit="mm",
             higher_is_better=False,
-            purpose="DETAIL",
+            purpose="detail",
         ),
         "volume_difference": Lazy(
             f"{overlap}:VolumeDifference",
             summary="absolute difference of predicted and true white-matter volume",
             unit="%",
             higher_is_better=False,
-            purpose="DETAIL",
+            purpose="detail",
         ),
     }

@@ -53,6 +53,5 @@ def listing(category: str, cohort: str, recipe: Path | None, plugin: tuple[Path,
         arguments = ", ".join(f"{key} {value}" for key, value in entry.lazy.kwargs.items())
         summary = attributes["summary"] + (f" ({arguments})" if arguments else "")
         attributes["better"] = _BETTER.get(attributes["higher_is_better"], "")
-        attributes["purpose"] = attributes["purpose"].lower()
         table.add_row(name, *(attributes[field] for field in extra), summary, entry.plugin.name)
     Console().print(table)

@@ -7,7 +7,7 @@ import importlib.util
 import sys
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any
 
 from harmbench.errors import UserError
@@ -36,7 +36,7 @@ class Lazy:
     published
         Of a method: its paper's table, `"module:TABLE"`, best in a module without torch.
     unit, higher_is_better, purpose
-        Of a metric; the purpose by its name, such as `"DETAIL"`.
+        Of a metric; the purpose by its value, such as `"detail"`.
     method
         Of a figure.
     """
@@ -95,13 +95,15 @@ class Lazy:
 def shown_attributes(source: Any) -> dict[str, str]:
     """Return the attributes that listings show, of a class or its declaration.
 
-    Enums are returned by name and truth values as `"True"` or `"False"`; attributes that are
-    missing, or neither these nor text, are empty.
+    Enums of text are returned by value, others by name, and truth values as `"True"` or
+    `"False"`; attributes that are missing, or neither these nor text, are empty.
     """
     return {name: _text(getattr(source, name, None)) for name in SHOWN}
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, StrEnum):
+        return value.value
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, bool):

@@ -112,7 +112,7 @@ def test_a_built_in_registration_declares_the_attributes_of_its_class(category, 
     assert lazy.control == getattr(cls, "control", None)
     assert lazy.unit == getattr(cls, "unit", "")
     assert lazy.higher_is_better is getattr(cls, "higher_is_better", None)
-    assert lazy.purpose == (cls.purpose.name if category == "metrics" else None)
+    assert lazy.purpose == (cls.purpose.value if category == "metrics" else None)
     assert lazy.method == getattr(cls, "method", None)
     assert lazy.needs == (cls.needs.name if category == "methods" else None)
     published = None if lazy.published is None else Lazy(lazy.published).load()
