@@ -265,18 +265,13 @@ def _list_fits() -> None:
     fits = stored_fits(home())
     if not fits:
         raise UserError(f"no fits in {home() / 'fits'} yet; `harmbench run` creates them")
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("key", "method", "target", "subjects", "split", "preset", "grid", "seed"):
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1))
+    for heading in ("key", "method", "target", "subjects", "split", "preset", "seed"):
         table.add_column(heading, no_wrap=True)
     for key, fit in fits.items():
-        grid = "x".join(str(size) for size in fit["grid"]["shape"])
-        subjects = str(len(fit["subjects"]))
-        split = fit.get("split", "test")
-        fold = f", fold {fit['fold']}" if fit.get("fold") else ""
-        table.add_row(
-            *(key, fit["method"], fit["domain"], subjects, split + fold, fit["preset"]),
-            *(grid, str(fit["seed"])),
-        )
+        split = f"{fit['fold']} of {fit['split']}" if fit.get("fold") else fit.get("split", "test")
+        subjects, seed = str(len(fit["subjects"])), str(fit["seed"])
+        table.add_row(key, fit["method"], fit["domain"], subjects, split, fit["preset"], seed)
     Console().print(table)
 
 

@@ -168,7 +168,7 @@ def test_the_fit_is_that_of_a_cell_and_is_found_again_by_its_key(
     listed = inside("harmonize", "--fits")[1]
     assert result["Fit"] in listed
     assert "counts" in listed
-    assert "2 folds, fold 1" in listed
+    assert "1 of 2 folds" in listed
     assert result["Fit"] not in of_folds
     assert (result["Split"], result["Fold"]) == ("test", 0)
     code, _, err = inside(*arguments, "-o", "fold.nii.gz", "--fit", min(of_folds), *ODD_METHODS)

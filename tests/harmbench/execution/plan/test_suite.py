@@ -18,12 +18,17 @@ def test_both_shipped_suites_are_valid():
 
 def test_the_recipe_path_starts_at_the_folder_of_the_suite_file(tmp_path):
     path = tmp_path / "mine.toml"
-    path.write_text('methods = ["unet"]\nseeds = [0, 3]\nrecipe = "study.toml"\nn4 = true\n')
+    path.write_text(
+        'methods = ["unet"]\nseeds = [0, 3]\nrecipe = "study.toml"\nn4 = true\n'
+        'folds = 5\nsplit_file = "splits.csv"\n'
+    )
     assert read_suite(str(path)) == {
         "methods": ("unet",),
         "seeds": (0, 3),
         "recipe": tmp_path / "study.toml",
         "n4": True,
+        "folds": 5,
+        "split_file": tmp_path / "splits.csv",
     }
 
 
