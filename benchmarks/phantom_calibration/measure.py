@@ -62,7 +62,7 @@ def opened(name: str, recipe: Path) -> Cohort:
     request = CohortRequest(
         name, recipe if name.startswith("bids:") else None, normalization=NORMALIZATION
     )
-    source = open_source(Registry.discover(), request)
+    source = open_source(Registry.discover(), request, "paper")
     return Cohort.open(source, GRID, writable_home(), Silent())
 
 

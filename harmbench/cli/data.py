@@ -225,7 +225,7 @@ def _opened(
 
     if preset not in GRIDS:
         raise UserError.unknown("preset", preset, GRIDS)
-    source = open_source(registry, cohort)
+    source = open_source(registry, cohort, preset)
     with shown(Console(stderr=True)) as progress:
         return open_cohort(source, cohort, GRIDS[preset], writable_home(), progress)
 

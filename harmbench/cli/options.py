@@ -99,11 +99,11 @@ recipe_option = click.option(
 )
 _normalize_option = click.option(
     "--normalize",
-    default="minmax",
-    show_default=True,
+    default=None,
     metavar="NAME",
-    help="Normalisation of intensities to [0, 1]: minmax (of each slice, as in the paper), "
-    "percentile, zscore, whitestripe or nyul.",
+    help="Normalisation of intensities to [0, 1]: minmax (of each slice, as in the paper; the "
+    "default of --preset paper), percentile (of the volume; the default otherwise), zscore, "
+    "whitestripe or nyul.",
 )
 _brain_extraction_option = click.option(
     "--brain-extraction",
@@ -163,7 +163,7 @@ def _cohort_request(
     *,
     cohort: str,
     recipe: Path | None,
-    normalize: str,
+    normalize: str | None,
     brain_extraction: str,
     no_brain_mask: bool,
     n4: bool,

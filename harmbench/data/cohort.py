@@ -14,7 +14,7 @@ import pandas as pd
 
 from harmbench.data.cohort_source import CohortSource
 from harmbench.data.cohort_writer import CohortWriter, ScanRecord
-from harmbench.data.prepare_options import DEFAULT_NORMALIZATION
+from harmbench.data.prepare_options import MINMAX
 from harmbench.data.scan_set import ScanKey, ScanSet
 from harmbench.data.scans import Grid
 from harmbench.util.files import hold_lock
@@ -63,7 +63,7 @@ class Cohort:
         self.sources: tuple[str, ...] = tuple(description["sources"])
         self.left_out: dict[str, str] = description["left_out"]
         self.grid = Grid.of(description["grid"])
-        self.normalization: str = description.get("normalization", DEFAULT_NORMALIZATION)
+        self.normalization: str = description.get("normalization", MINMAX)
         self.facts: dict[str, Any] = description.get("facts", {})
         # Through the record, so that cohorts prepared before a column came have it, too.
         self.table = pd.DataFrame(

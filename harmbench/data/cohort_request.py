@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harmbench.data.prepare_options import (
-    DEFAULT_NORMALIZATION,
     DEFAULT_PREPARE_OPTIONS,
     PrepareOptions,
 )
@@ -23,7 +22,8 @@ class CohortRequest:
     recipe
         Path of a recipe, or None.
     normalization
-        Name of the normalisation of intensities.
+        Name of the normalisation of intensities; None for that of the preset
+        (`default_normalization`).
     options
         How volumes are prepared.
     split_file
@@ -32,6 +32,6 @@ class CohortRequest:
 
     name: str = "phantom"
     recipe: Path | None = None
-    normalization: str = DEFAULT_NORMALIZATION
+    normalization: str | None = None
     options: PrepareOptions = DEFAULT_PREPARE_OPTIONS
     split_file: Path | None = None

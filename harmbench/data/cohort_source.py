@@ -10,8 +10,8 @@ from torch import Tensor
 
 from harmbench.data.cohort_writer import CohortWriter
 from harmbench.data.prepare_options import (
-    DEFAULT_NORMALIZATION,
     DEFAULT_PREPARE_OPTIONS,
+    MINMAX,
     PrepareOptions,
 )
 from harmbench.data.scans import Grid
@@ -33,7 +33,7 @@ class CohortSource(ABC):
         Path of the recipe given by `--recipe`, or None.
 
     normalization
-        Name of the normalisation to use, one of `normalizations`. If it is not the default,
+        Name of the normalisation to use, one of `normalizations`. Unless it is `"minmax"`,
         it is part of `key` and of the key of each scan.
     prepare_options
         How volumes are prepared; other than the default only if `from_volumes`.
@@ -46,6 +46,8 @@ class CohortSource(ABC):
         Names of the target domain and of the source domains.
     normalizations
         Names of the normalisations that it can prepare its scans by.
+    default_normalization
+        The normalisation that the preset uses without a choice; `label` does not name it.
     from_volumes
         Whether scans are prepared from volumes on disk, so that `prepare_options` apply.
 
@@ -57,8 +59,9 @@ class CohortSource(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    normalizations: ClassVar[tuple[str, ...]] = (DEFAULT_NORMALIZATION,)
+    normalizations: ClassVar[tuple[str, ...]] = (MINMAX,)
     from_volumes: ClassVar[bool] = False
+    default_normalization: str = MINMAX
     target: str
     sources: tuple[str, ...]
 
@@ -67,7 +70,7 @@ class CohortSource(ABC):
         argument: str | None = None,
         recipe: Path | None = None,
         *,
-        normalization: str = DEFAULT_NORMALIZATION,
+        normalization: str = MINMAX,
         prepare_options: PrepareOptions = DEFAULT_PREPARE_OPTIONS,
     ) -> None:
         if normalization not in self.normalizations:
@@ -91,7 +94,7 @@ class CohortSource(ABC):
     def label(self) -> str:
         """The title, with the preparation if it is not the default: `phantom+nyul`."""
         chosen = self.normalization
-        normalized = () if chosen == DEFAULT_NORMALIZATION else (chosen,)
+        normalized = () if chosen == self.default_normalization else (chosen,)
         return "+".join((self.title, *normalized, *self.prepare_options.labels))
 
     @abstractmethod

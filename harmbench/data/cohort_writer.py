@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from harmbench.data.prepare_options import DEFAULT_NORMALIZATION
+from harmbench.data.prepare_options import MINMAX
 from harmbench.data.scan_files import DTYPES, array_path
 from harmbench.data.scans import Grid
 
@@ -135,7 +135,7 @@ class CohortWriter:
         sources: Sequence[str],
         records: Iterable[ScanRecord],
         left_out: Mapping[str, str],
-        normalization: str = DEFAULT_NORMALIZATION,
+        normalization: str = MINMAX,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         """Write the table and the description.

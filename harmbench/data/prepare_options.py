@@ -54,4 +54,14 @@ class PrepareOptions:
 DEFAULT_PREPARE_OPTIONS = PrepareOptions()
 
 
-DEFAULT_NORMALIZATION = "minmax"  # the paper's
+MINMAX, PERCENTILE = "minmax", "percentile"
+
+
+def default_normalization(preset: str) -> str:
+    """Return the normalisation of a preset without `--normalize`.
+
+    The paper scales each slice by its own maximum, a single noisy voxel. The gain of a slice then
+    differs between two scans of one subject, which no method can correct; so all other presets
+    scale the volume as a whole.
+    """
+    return MINMAX if preset == "paper" else PERCENTILE

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from harmbench.contracts.method import Method
-from harmbench.data.prepare_options import DEFAULT_NORMALIZATION, PrepareOptions
+from harmbench.data.prepare_options import MINMAX, PrepareOptions, default_normalization
 from harmbench.data.scans import GRIDS, Grid
 from harmbench.errors import UserError
 from harmbench.execution.compute.fitted import (
@@ -230,7 +230,7 @@ def from_fit(context: HarmonizeContext, prefix: str, assignments: Sequence[str] 
         # Older fits do not record these.
         split=fit.get("split", "test"),
         fold=fit.get("fold", 0),
-        normalization=fit.get("normalization", DEFAULT_NORMALIZATION),
+        normalization=fit.get("normalization", MINMAX),
         standard=tuple(fit.get("standard", ())),
         prepared=tuple(fit.get("prepared", ())),
     )
@@ -304,13 +304,13 @@ def _unfitted(
     context: HarmonizeContext, name: str, cls: type[Method], request: Request
 ) -> Harmonizer:
     """Return the harmonizer of a method that learns nothing; no cohort is opened."""
-    if normalization(request.cohort.normalization).learns:
-        raise UserError(
-            f"'{name}' has no fit to take the standard of the normalisation "
-            f"'{request.cohort.normalization}' from"
-        )
     if request.preset not in GRIDS:
         raise UserError.unknown("preset", request.preset, GRIDS)
+    chosen = request.cohort.normalization or default_normalization(request.preset)
+    if normalization(chosen).learns:
+        raise UserError(
+            f"'{name}' has no fit to take the standard of the normalisation '{chosen}' from"
+        )
     values = settings.parse(request.assignments).get(name, {})
     return _harmonizer(
         context,
@@ -324,7 +324,7 @@ def _unfitted(
         target=None,
         task=None,
         cohort=None,
-        normalization=request.cohort.normalization,
+        normalization=chosen,
         standard=(),
         prepared=request.cohort.options.labels,
     )

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from harmbench.contracts.method import Method
-from harmbench.data.prepare_options import DEFAULT_NORMALIZATION
+from harmbench.data.prepare_options import MINMAX
 from harmbench.data.scans import Scans
 from harmbench.errors import BadScanError, ContractError, HarmbenchError, one_line
 from harmbench.execution.compute.apply import harmonized_by
@@ -70,7 +70,7 @@ def _normalized(harmonizer: Harmonizer, stack: Stack, slices: list[int], white: 
     images = stack.images[slices]
     normalize = normalization(harmonizer.normalization)
     normalized: Array = normalize(images, stack.masks[slices], harmonizer.standard)
-    if harmonizer.normalization == DEFAULT_NORMALIZATION:
+    if harmonizer.normalization == MINMAX:
         grid = range(stack.first, stack.first + harmonizer.grid.shape[0])
         for i, k in enumerate(slices):
             if k not in grid and white[k] > 0:

@@ -28,7 +28,11 @@ _RUN = {
     "label": ("string", "", "the name with its changed settings: the unit of comparison"),
     "control": ("string", "", "'floor' or 'ceiling' for a control, empty for a ranked method"),
     "task": ("string", "", "the task's name"),
-    "cohort": ("string", "", "the data set, with its normalisation unless that is 'minmax'"),
+    "cohort": (
+        "string",
+        "",
+        "the data set, with its normalisation unless it is the default",
+    ),
     "cohort_key": ("string", "", "hash of the cohort's content: numbers of two never mix"),
     "kind": ("string", "", "'phantom': simulated heads, NOT real scans; or 'real'"),
     "preset": ("string", "", "'quick' or 'paper': grid and settings"),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from harmbench.data.cohort_writer import write_row
-from harmbench.data.prepare_options import DEFAULT_NORMALIZATION
+from harmbench.data.prepare_options import MINMAX
 from harmbench.data.scans import Grid
 from harmbench.errors import BadScanError, UserError
 from harmbench.preprocessing.bias_field import correct_bias_field
@@ -60,7 +60,7 @@ class ScanJob:
     row: int
     grid: Grid
     home: Path
-    normalization: str = DEFAULT_NORMALIZATION
+    normalization: str = MINMAX
     partner: BrainSource | None = None
     n4: bool = False
 

@@ -19,7 +19,7 @@ from harmbench.cohorts.phantom.spin_echo import SpinEcho
 from harmbench.cohorts.phantom.streams import subject_seed
 from harmbench.cohorts.phantom.subject import draw_subject
 from harmbench.cohorts.phantom.template import Template
-from harmbench.data.prepare_options import DEFAULT_NORMALIZATION
+from harmbench.data.prepare_options import MINMAX
 from harmbench.data.scans import Grid, minmax
 from harmbench.preprocessing.normalization import NORMALIZATIONS
 from harmbench.preprocessing.normalization.base import Normalize
@@ -79,7 +79,7 @@ def scan_subject(
     name: str,
     template: Template,
     grid: Grid,
-    normalize: Normalize = NORMALIZATIONS[DEFAULT_NORMALIZATION],
+    normalize: Normalize = NORMALIZATIONS[MINMAX],
     domains: Iterable[str] = tuple(SCANNERS),
 ) -> SubjectScans:
     """Scan a subject on scanners.

@@ -15,6 +15,7 @@ from harmbench.contracts.published import BASELINE
 from harmbench.data.cohort import Cohort
 from harmbench.data.cohort_request import CohortRequest
 from harmbench.data.cohort_source import CohortSource
+from harmbench.data.prepare_options import default_normalization
 from harmbench.data.scans import GRIDS, Grid
 from harmbench.data.split_file import read_split_file, with_split_file
 from harmbench.errors import UserError
@@ -101,8 +102,11 @@ def open_cohort(
     return with_split_file(Cohort.open(source, grid, home, progress), file)
 
 
-def open_source(registry: Registry, request: CohortRequest) -> CohortSource:
+def open_source(registry: Registry, request: CohortRequest, preset: str) -> CohortSource:
     """Return the source of a requested cohort.
+
+    Without a choice, scans are normalised as is usual for the preset, or if the source cannot do
+    that, by the source's first normalisation.
 
     Raises
     ------
@@ -114,12 +118,16 @@ def open_source(registry: Registry, request: CohortRequest) -> CohortSource:
     cls = entry.load()
     if not (isinstance(cls, type) and issubclass(cls, CohortSource)):
         raise UserError(f"the plugin registers '{name}' as a cohort; it is no CohortSource")
+    default = default_normalization(preset)
+    if default not in cls.normalizations:
+        default = cls.normalizations[0]
     source: CohortSource = entry.build(
         argument,
         request.recipe,
-        normalization=request.normalization,
+        normalization=request.normalization or default,
         prepare_options=request.options,
     )
+    source.default_normalization = default
     return source
 
 
@@ -146,7 +154,7 @@ def select(registry: Registry, request: Request) -> Selection:
     for name in assignments:
         if name in method_entries and name not in names:
             raise UserError(f"--set {name}: the method '{name}' is not among those to run")
-    source = open_source(registry, request.cohort)
+    source = open_source(registry, request.cohort, request.preset)
     task_entries = registry.entries("tasks", source.sources)
     tasks = {name: task_entries[name] for name in matching("task", request.tasks, task_entries)}
     instruments = _instruments(tasks) if assignments.keys() - names else {}

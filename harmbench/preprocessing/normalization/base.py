@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from harmbench.data.prepare_options import DEFAULT_NORMALIZATION
+from harmbench.data.prepare_options import MINMAX
 from harmbench.preprocessing.nifti_read import Array
 from harmbench.util.hashing import digest
 
@@ -71,9 +71,9 @@ class Normalization(ABC):
     def key(self, standard: Standard) -> tuple[str, ...]:
         """Return the values to hash into a scan's key.
 
-        The default normalisation adds nothing.
+        `minmax` adds nothing.
         """
-        if self.name == DEFAULT_NORMALIZATION:
+        if self.name == MINMAX:
             return ()
         return (digest("normalization", self.name, self.version, standard),)
 

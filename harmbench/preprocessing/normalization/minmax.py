@@ -1,4 +1,4 @@
-"""Normalisation `minmax`: the default."""
+"""Normalisation `minmax`, as in the paper."""
 
 from __future__ import annotations
 

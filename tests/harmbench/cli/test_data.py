@@ -88,9 +88,9 @@ def test_a_cohort_is_prepared_and_shown(inside, tmp_path) -> None:
 @pytest.mark.filterwarnings("default")  # MLflow warns about its own code
 def test_a_phantom_normalised_otherwise_is_another_cohort(inside) -> None:
     asked = ("run", "-m", "identity", "-t", "domain1", "--cohort", "phantom:4")
-    _, done, err = inside(*asked, "--normalize", "percentile")
+    _, done, err = inside(*asked, "--normalize", "minmax")
     assert done.startswith("1 cell: 1 done; "), err
-    _, board, err = inside("leaderboard", "--cohort", "phantom:4+percentile", "--metric", "psnr")
+    _, board, err = inside("leaderboard", "--cohort", "phantom:4+minmax", "--metric", "psnr")
     assert "identity" in board, err
 
 
