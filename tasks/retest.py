@@ -68,21 +68,44 @@ def icc(volumes: Array) -> Array:
     return ratio
 
 
-def variation(volumes: Array) -> Array:
-    """Return the coefficient of variation of each subject's volumes `(n, k)`, in per cent: `(n,)`.
+def squared_variation(volumes: Array) -> Array:
+    """Return the squared coefficient of variation of each subject, in per cent squared.
 
-    The sample standard deviation over the mean.
+    Parameters
+    ----------
+    volumes
+        `(..., n, k)`: n subjects, measured k times each.
+
+    Returns
+    -------
+    Array
+        `(..., n)`: the sample variance over the squared mean.
     """
-    values: Array = 100 * volumes.std(axis=-1, ddof=1) / volumes.mean(axis=-1)
+    values: Array = 1e4 * volumes.var(axis=-1, ddof=1) / volumes.mean(axis=-1) ** 2
+    return values
+
+
+def variation(volumes: Array) -> Array:
+    """Return the within-subject coefficient of variation of `(..., n, k)`, in per cent: `(...)`.
+
+    The root mean square over subjects (Bland and Altman, BMJ 1996;313:106): variances can be
+    averaged, and a mean of the coefficients of few measurements would be too small.
+    """
+    values: Array = np.sqrt(squared_variation(volumes).mean(axis=-1))
     return values
 
 
 def agreement(volumes: Array) -> dict[str, Estimate]:
-    """Estimate both scores of subjects measured twice: `(n, 2)`.
+    """Estimate the scores of subjects measured twice: `(n, 2)`.
 
-    The interval of the ICC is the bootstrap interval over subjects, like those of all means.
+    Coefficient of variation and ICC are numbers of all subjects together, with a bootstrap
+    interval over subjects. The squared coefficient is a mean over subjects, so methods can be
+    tested on it.
     """
-    estimates = {"wm_volume_cv": mean_interval(variation(volumes))}
+    estimates = {
+        "wm_volume_cv_squared": mean_interval(squared_variation(volumes)),
+        "wm_volume_cv": bootstrap_statistic(volumes, variation),
+    }
     if len(volumes) > 2:
         estimates["wm_volume_icc"] = bootstrap_statistic(volumes, icc)
     return estimates
@@ -143,7 +166,7 @@ class RetestScorer(Scorer):
             list(column) for column in zip(*self._rows, strict=True)
         )
         columns = {
-            "wm_volume_cv": variation(self._pairs(on_source, on_target)),
+            "wm_volume_cv_squared": squared_variation(self._pairs(on_source, on_target)),
             "wm_volume": on_source,
             "wm_volume_target": on_target,
         }
@@ -178,10 +201,13 @@ class RetestScorer(Scorer):
 class Retest(Task):
     """Measure white matter on a harmonised scan and on the target's scan of the same subject.
 
-    The scores are the coefficient of variation within a subject, in per cent, as a mean over
-    subjects, and the ICC of all subjects. Where subjects were scanned twice on the target
-    scanner, the agreement of these two scans is recorded with every cell: no method can be
-    expected to do better. Neither labels of the source nor scans in one space are needed.
+    The scores are the coefficient of variation within a subject, in per cent, as root mean square
+    over subjects, its square, and the ICC of all subjects. Where subjects were scanned twice on
+    the target scanner, the agreement of these two scans is recorded with every cell, and the
+    control `rescan` compares the repeat with the target scan: no method can be expected to do
+    better. The target scan is the comparator and no truth: its agreement with itself is perfect
+    for any method of measurement, so the task has no oracle. Neither labels of the source nor
+    scans in one space are needed.
 
     Parameters
     ----------
@@ -192,9 +218,14 @@ class Retest(Task):
     summary = "white-matter volume of harmonised scans against the target's of the same subjects"
     family = Family.DOWNSTREAM
     instruments: ClassVar[Mapping[str, type[Instrument]]] = {SEGMENTER: Segmenter}
-    measures: ClassVar[Mapping[str, bool]] = {"wm_volume_cv": False, "wm_volume_icc": True}
+    version = "2"
+    measures: ClassVar[Mapping[str, bool]] = {
+        "wm_volume_cv_squared": False,
+        "wm_volume_cv": False,
+        "wm_volume_icc": True,
+    }
     uses_metrics = False
-    headline = ("wm_volume_cv", "wm_volume_icc")
+    headline = ("wm_volume_cv_squared", "wm_volume_cv", "wm_volume_icc")
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -226,7 +257,7 @@ class Retest(Task):
         return replace(
             data,
             test=test,
-            references=target if data.references is not None else None,
+            references=None,
             repeats=repeats,
             no_repeats=no_repeats,
             labelled=labelled,

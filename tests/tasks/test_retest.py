@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harmbench.errors import SkipCell
-from harmbench_tasks.retest import Retest, agreement, icc, variation
+from harmbench_tasks.retest import Retest, agreement, icc, squared_variation, variation
 
 # Table 2 of Shrout and Fleiss 1979: six targets rated by four judges.
 RATINGS = np.array(
@@ -35,13 +35,22 @@ def test_icc_measures_agreement_and_not_correlation() -> None:
     assert icc(many).tolist() == [float(icc(same)), float(icc(moved))]
 
 
-def test_variation_is_the_deviation_of_a_subject_over_the_mean() -> None:
-    assert variation(np.array([[90.0, 110.0], [5, 5]])).tolist() == [pytest.approx(200**0.5), 0]
+def test_variation_is_the_root_mean_square_over_subjects() -> None:
+    # By hand: the sample variances are 200, 0 and 2; the means 100, 5 and 10.
+    volumes = np.array([[90.0, 110.0], [5, 5], [9, 11]])
+    assert squared_variation(volumes).tolist() == pytest.approx([200, 0, 200])
+    assert float(variation(volumes)) == pytest.approx((400 / 3) ** 0.5)
+    assert variation(np.stack([volumes, 3 * volumes])).tolist() == pytest.approx(
+        [(400 / 3) ** 0.5] * 2
+    )
+    result = agreement(volumes)
+    assert result["wm_volume_cv"].mean == pytest.approx(result["wm_volume_cv_squared"].mean ** 0.5)
+    assert result["wm_volume_cv"].low <= result["wm_volume_cv"].mean <= result["wm_volume_cv"].high
 
 
 def test_few_subjects_have_no_icc() -> None:
     volumes = np.array([[500.0, 510.0], [450.0, 440.0], [600.0, 590.0]])
-    assert set(agreement(volumes[:2])) == {"wm_volume_cv"}
+    assert set(agreement(volumes[:2])) == {"wm_volume_cv", "wm_volume_cv_squared"}
     result = agreement(volumes)
     assert result["wm_volume_icc"].mean == float(icc(volumes))
     assert result["wm_volume_icc"].n == result["wm_volume_cv"].n == 3
@@ -56,14 +65,15 @@ def test_volumes_are_those_of_the_segmented_voxels(small_cohort, context) -> Non
     scoring = context(data)
     scorer = task.scorer(scoring)
     for position in range(len(data.test)):
-        truth = data.references.load([position])
+        truth = data.extra["target"].load([position])
         scorer.add(data.test.load([position]), truth, truth)
     table = scorer.table()
     values = table.pivot(index="subject", columns="metric", values="value")
-    voxels = int((data.references.load([0]).images > 0.72).sum())
+    voxels = int((data.extra["target"].load([0]).images > 0.72).sum())
     assert values.loc["p1", "wm_volume"] == pytest.approx(voxels * 8 * 5 * 4 / 1000)
     assert (values["wm_volume"] == values["wm_volume_target"]).all()
-    assert (values["wm_volume_cv"] == 0).all()
+    assert (values["wm_volume_cv_squared"] == 0).all()
+    assert data.references is None  # the comparator is no truth
     assert scorer.estimates(table)["wm_volume_cv"].mean == 0
     bounds = task.bounds(scoring)
     assert list(bounds) == ["source as it is", "repeat on the target's scanner"]
