@@ -46,7 +46,11 @@ CURVE_CONCENTRATION = 4.0  # of the Dirichlet distribution of its steps; higher 
 
 @dataclass(frozen=True)
 class FormulaCurve:
-    """One global curve for all slices, between two min-max scalings (supplement, section 1).
+    """One global curve for all slices, scaled to map 0 to 0 and 1 to 1.
+
+    On slices that were min-max scaled, this is the paper's shift between two min-max scalings
+    (supplement, section 1). On volumes that were scaled as a whole it stays one curve for all
+    slices, also for those that do not reach 1.
 
     Attributes
     ----------
@@ -66,14 +70,11 @@ class FormulaCurve:
 
     def __call__(self, images: Tensor, masks: Tensor, scan: Tensor, index: Tensor) -> Tensor:
         """Shift slices `(B, H, W)`; see `harmbench.data.scan_set.Transform`."""
-        x = minmax(images)
         if self.formula == "exp":
-            y = torch.exp(x)
-        elif self.formula == "log":
-            y = torch.log1p(3 * x)
-        else:
-            y = x**self.gamma
-        return back_to_range(y, images)
+            return torch.expm1(images) / math.expm1(1)
+        if self.formula == "log":
+            return torch.log1p(3 * images) / math.log1p(3)
+        return images**self.gamma
 
 
 def bernstein(x: Tensor, steps: Tensor) -> Tensor:

@@ -65,16 +65,15 @@ def test_curves_by_their_formulas(curve: FormulaCurve, middle: float) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.sampled_from(CURVES), st.integers(0, 2**32 - 1))
-def test_curves_keep_order_range_and_empty_slices(curve: FormulaCurve, seed: int) -> None:
+def test_one_curve_for_all_slices_keeps_order_0_and_1(curve: FormulaCurve, seed: int) -> None:
     images = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(seed))
     images[0] = 0
     images[1] = 0.2 + 0.5 * images[1]  # as of a volume that was scaled as a whole
+    images[2, 0, 0] = 1
     shifted = apply(curve, images)
     assert (shifted[0] == 0).all()
-    for before, after in zip(images[1:], shifted[1:], strict=True):
-        torch.testing.assert_close(after.min(), before.min())
-        torch.testing.assert_close(after.max(), before.max())
-        assert (after.flatten()[before.flatten().argsort()].diff() >= 0).all()
+    assert shifted.max() == 1
+    assert (shifted.flatten()[images.flatten().argsort()].diff() >= 0).all()
 
 
 def test_gamma_is_undone_by_its_inverse() -> None:
