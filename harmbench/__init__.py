@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from harmbench.statistics.estimate import bootstrap_statistic as bootstrap_statistic
     from harmbench.statistics.estimate import estimates as estimates
     from harmbench.statistics.estimate import mean_interval as mean_interval
+    from harmbench.statistics.resampling import bootstrap_draws as bootstrap_draws
     from harmbench.training.as_method import as_method as as_method
     from harmbench.training.batches import Batches as Batches
     from harmbench.training.batches import SliceBatches as SliceBatches
@@ -111,6 +112,7 @@ _LAZY = {
     "as_method": "harmbench.training.as_method",
     "at_inference": "harmbench.contracts.model",
     "autocast": "harmbench.util.precision",
+    "bootstrap_draws": "harmbench.statistics.resampling",
     "bootstrap_statistic": "harmbench.statistics.estimate",
     "derive": "harmbench.util.seeds",
     "estimate_bias_field": "harmbench.preprocessing.bias_field",
@@ -172,6 +174,7 @@ __all__ = [
     "as_method",
     "at_inference",
     "autocast",
+    "bootstrap_draws",
     "bootstrap_statistic",
     "derive",
     "digest",

@@ -23,6 +23,7 @@ from harmbench import (
     SkipCell,
     Task,
     TaskData,
+    bootstrap_draws,
     bootstrap_statistic,
     digest,
     seeded,
@@ -290,10 +291,18 @@ class SiteScorer(Scorer):
 
     def estimates(self, scores: pd.DataFrame) -> dict[str, Estimate]:
         """Return the balanced accuracy: the mean of both sides, whatever their numbers of scans."""
-        side = scores["scan"].str.partition("/")[0]
-        subjects = scores.groupby(["subject", side])["value"].mean().unstack()
-        columns = subjects.reindex(columns=["source", "target"]).to_numpy(dtype=np.float64)
-        return {"site_accuracy": bootstrap_statistic(columns, balanced)}
+        return {"site_accuracy": bootstrap_statistic(_by_side(scores), balanced)}
+
+    def draws(self, scores: pd.DataFrame) -> dict[str, Array]:
+        """Return bootstrap draws of it, for paired comparisons of methods."""
+        return {"site_accuracy": bootstrap_draws(_by_side(scores), balanced)}
+
+
+def _by_side(scores: pd.DataFrame) -> Array:
+    """Return the accuracy of each subject's source and target scans: `(n, 2)`."""
+    side = scores["scan"].str.partition("/")[0]
+    subjects = scores.groupby(["subject", side])["value"].mean().unstack()
+    return subjects.reindex(columns=["source", "target"]).to_numpy(dtype=np.float64)
 
 
 class ClassifySite(Task):

@@ -22,6 +22,7 @@ from harmbench import (
     SkipCell,
     Task,
     TaskData,
+    bootstrap_draws,
     bootstrap_statistic,
     mean_interval,
 )
@@ -182,11 +183,15 @@ class RetestScorer(Scorer):
 
     def estimates(self, scores: pd.DataFrame) -> dict[str, Estimate]:
         """Return coefficient of variation and ICC; a volume by itself is neither good nor bad."""
-        on_source, on_target = (
-            list(scores[scores["metric"] == name]["value"])
-            for name in ("wm_volume", "wm_volume_target")
-        )
-        return agreement(self._pairs(on_source, on_target))
+        return agreement(_volumes(scores))
+
+    def draws(self, scores: pd.DataFrame) -> dict[str, Array]:
+        """Return bootstrap draws of both, for paired comparisons of methods."""
+        volumes = _volumes(scores)
+        draws = {"wm_volume_cv": bootstrap_draws(volumes, variation)}
+        if len(volumes) > 2:
+            draws["wm_volume_icc"] = bootstrap_draws(volumes, icc)
+        return draws
 
     def annotated(self, scans: Scans) -> Scans:
         """Return scans with the white matter that the segmenter finds."""
@@ -196,6 +201,12 @@ class RetestScorer(Scorer):
     @staticmethod
     def _pairs(on_source: Sequence[float], on_target: Sequence[float]) -> Array:
         return np.array([on_source, on_target], dtype=np.float64).T
+
+
+def _volumes(scores: pd.DataFrame) -> Array:
+    """Return the subjects' volumes in order of name, harmonised and on the target: `(n, 2)`."""
+    volumes = scores.pivot(index="subject", columns="metric", values="value").sort_index()
+    return volumes[["wm_volume", "wm_volume_target"]].to_numpy(dtype=np.float64)
 
 
 class Retest(Task):

@@ -12,7 +12,7 @@ import torch
 
 from harmbench.contracts.metric import Metric
 from harmbench.data.scans import Scans
-from harmbench.statistics.estimate import Estimate, estimates
+from harmbench.statistics.estimate import Array, Estimate, estimates
 from harmbench.util.progress import Progress
 
 if TYPE_CHECKING:
@@ -88,6 +88,24 @@ class Scorer(ABC):
             What `table` returned.
         """
         return estimates(scores)
+
+    def draws(self, scores: pd.DataFrame) -> Mapping[str, Array]:
+        """Return bootstrap draws of the metrics of the whole cohort, by name; none by default.
+
+        Such a metric, as an ICC, is no mean over subjects. Two methods are compared by the
+        differences of their draws, which `harmbench.bootstrap_draws` makes of the same resamples.
+
+        Parameters
+        ----------
+        scores
+            What `table` returned.
+
+        Returns
+        -------
+        Mapping
+            `(R,)` by metric; of the subjects in order of name.
+        """
+        return {}
 
     def annotated(self, scans: Scans) -> Scans:
         """Return scans with the output of an instrument, for figures; unchanged by default.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,8 @@ from harmbench.statistics.estimate import Array, Estimate, mean_interval
 from harmbench.statistics.hypothesis import holm, nan_mean, paired_differences
 from harmbench.statistics.influence import influence
 from harmbench.statistics.max_t import LEVEL, sign_flip
-from harmbench.statistics.subjects import decode
+from harmbench.statistics.resampling import paired_difference
+from harmbench.statistics.subjects import decode, decode_draws
 
 _FEWEST = 4  # characters of a run's id
 _MOST_INFLUENTIAL = 3  # subjects that are named
@@ -182,8 +184,9 @@ def remarks(differences: Sequence[Difference]) -> list[str]:
         )
     if headlines:
         lines.append(
-            "p: sign-flip permutation test over subjects, Holm-adjusted over the headline "
-            f"metrics of the task (shown here: {', '.join(headlines)})"
+            "p: sign-flip permutation test over subjects (a paired bootstrap for metrics of the "
+            "whole cohort), Holm-adjusted over the headline metrics of the task (shown here: "
+            f"{', '.join(headlines)})"
         )
     if others:
         lines.append(
@@ -251,9 +254,10 @@ def _difference(
     ]
     if len(set(versions)) > 1:
         return None
+    headline = measure.name in headlines and measure.ranks
     tables = [_subjects(runs, measure.name, axes) for runs in (one.runs, other.runs)]
     if any(not table for table in tables):
-        return None
+        return _difference_of_cohorts(one, other, measure, headline=headline)
     first, second = (set().union(*(subjects.keys() for subjects in table)) for table in tables)
     common = sorted(first & second)
     values = [
@@ -268,10 +272,39 @@ def _difference(
         other=_mean(values[1], differences),
         difference=mean_interval(differences),
         p=sign_flip(finite),
-        headline=measure.name in headlines and measure.ranks,
+        headline=headline,
         influence=_most_influential(common, finite),
         only_one=tuple(sorted(first - second)),
         only_other=tuple(sorted(second - first)),
+    )
+
+
+def _difference_of_cohorts(
+    one: Side, other: Side, measure: Measure, *, headline: bool
+) -> Difference | None:
+    """Return the difference in a metric of the whole cohort, by a paired bootstrap over subjects.
+
+    None without draws of one common run, of the same number of subjects. The draws of
+    several seeds or folds are not combined.
+    """
+    if not len(one.runs) == len(other.runs) == 1:
+        return None
+    runs = (one.runs.iloc[0], other.runs.iloc[0])
+    texts = [run["draws"].get(measure.name, "") for run in runs]
+    if not all(texts) or runs[0]["subjects"] != runs[1]["subjects"]:
+        return None
+    means = [float(run[measure.name]) for run in runs]
+    low, high, p = paired_difference(*map(decode_draws, texts))
+    return Difference(
+        measure=measure,
+        one=means[0],
+        other=means[1],
+        difference=Estimate(means[0] - means[1], low, high, len(json.loads(runs[0]["subjects"]))),
+        p=p,
+        headline=headline,
+        influence={},
+        only_one=(),
+        only_other=(),
     )
 
 

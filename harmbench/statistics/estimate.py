@@ -17,6 +17,7 @@ from scipy import stats
 
 from harmbench.statistics.resampling import (
     COVERAGE,
+    RESAMPLES,
     bootstrap_draws,
     order_statistics,
     resampling_counts,
@@ -181,7 +182,7 @@ def bootstrap_statistic(
     value = float(statistic(subjects[None])[0])
     if n == 1:
         return Estimate(value, math.nan, math.nan, n)
-    draws = bootstrap_draws(subjects, statistic, seed)
+    draws = bootstrap_draws(subjects, statistic, seed, RESAMPLES)
     draws = draws[~np.isnan(draws)]
     if not len(draws):
         return Estimate(value, math.nan, math.nan, n)

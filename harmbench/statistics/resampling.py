@@ -15,6 +15,8 @@ from harmbench.util.seeds import numpy_generator
 Array = npt.NDArray[np.float64]
 
 RESAMPLES = 10_000
+# Draws that are stored with a cell, for comparisons of methods.
+DRAWS = 1000
 COVERAGE = 0.95
 
 
@@ -85,8 +87,13 @@ def order_statistics(draws: Array, low: float, high: float) -> tuple[float, floa
     return float(ordered[indices[0]]), float(ordered[indices[1]])
 
 
-def bootstrap_draws(subjects: Array, statistic: Callable[[Array], Array], seed: int = 0) -> Array:
-    """Return a statistic of 10,000 bootstrap resamples of the subjects.
+def bootstrap_draws(
+    subjects: Array,
+    statistic: Callable[[Array], Array],
+    seed: int = 0,
+    resamples: int = DRAWS,
+) -> Array:
+    """Return a statistic of bootstrap resamples of the subjects.
 
     The resamples depend on the number of subjects and the seed only. So the draws of two
     methods, of the same subjects in the same order, are paired.
@@ -99,14 +106,16 @@ def bootstrap_draws(subjects: Array, statistic: Callable[[Array], Array], seed: 
         Maps resamples `(R, n, k)` to their values `(R,)`; NaN where it is not defined.
     seed
         Of the resamples.
+    resamples
+        Their number R.
 
     Returns
     -------
     Array
-        `(10000,)`.
+        `(R,)`.
     """
     n = len(subjects)
-    drawn = numpy_generator(seed, "bootstrap", n).integers(n, size=(RESAMPLES, n))
+    drawn = numpy_generator(seed, "bootstrap", n).integers(n, size=(resamples, n))
     return statistic(subjects[drawn])
 
 

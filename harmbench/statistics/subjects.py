@@ -93,3 +93,13 @@ def decode(subjects: str, values: str) -> tuple[tuple[str, ...], Array]:
 @lru_cache(maxsize=1024)
 def _names(subjects: str) -> tuple[str, ...]:
     return tuple(json.loads(subjects))
+
+
+def encode_draws(draws: Array) -> str:
+    """Encode bootstrap draws `(R,)` as a short text."""
+    return ",".join(f"{value:.5g}" for value in draws)
+
+
+def decode_draws(text: str) -> Array:
+    """Decode what `encode_draws` returned."""
+    return np.array(list(map(float, text.split(","))))

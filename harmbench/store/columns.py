@@ -48,5 +48,5 @@ TEXTS = (
     "question",
 )
 # Facts that are tables: `bounds` by title and metric, `flags` by scan, declared versions by metric,
-# and versions of libraries.
-TABLES = ("bounds", "flags", "metric_versions", "environment")
+# versions of libraries, and bootstrap draws of metrics of the whole cohort by metric.
+TABLES = ("bounds", "flags", "metric_versions", "environment", "draws")

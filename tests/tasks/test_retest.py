@@ -75,6 +75,7 @@ def test_volumes_are_those_of_the_segmented_voxels(small_cohort, context) -> Non
     assert (values["wm_volume_cv_squared"] == 0).all()
     assert data.references is None  # the comparator is no truth
     assert scorer.estimates(table)["wm_volume_cv"].mean == 0
+    assert (scorer.draws(table)["wm_volume_cv"] == 0).all()
     bounds = task.bounds(scoring)
     assert list(bounds) == ["source as it is", "repeat on the target's scanner"]
     assert bounds["source as it is"]["wm_volume_cv"].mean > 10

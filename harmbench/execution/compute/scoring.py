@@ -20,6 +20,7 @@ from harmbench.execution.compute.keyframes import Keyframes
 from harmbench.execution.compute.repeat_check import RepeatCheck
 from harmbench.execution.compute.slices import Slices
 from harmbench.execution.plan.plan import PlannedCell
+from harmbench.statistics.subjects import encode_draws
 from harmbench.store.stores import BoundsStore, CellStore, to_json
 from harmbench.util import device as devices
 from harmbench.util import memory
@@ -66,6 +67,7 @@ def score_cell(
         "harmonize_seconds_per_scan": facts.harmonizing / max(1, len(data.test)),
         "cell_seconds": time.perf_counter() - began,
         "bounds": bounds,
+        "draws": {name: encode_draws(values) for name, values in scorer.draws(scores).items()},
         **_context_facts(planned, task, context),
     }
     if stored is not None:

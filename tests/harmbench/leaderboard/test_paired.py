@@ -10,6 +10,8 @@ import scipy.stats
 from harmbench.errors import UserError
 from harmbench.leaderboard.measure import Measure
 from harmbench.leaderboard.paired import compare, remarks, side
+from harmbench.statistics.resampling import bootstrap_draws
+from harmbench.statistics.subjects import encode_draws
 
 MEASURES = {
     "psnr": Measure(name="psnr", higher_is_better=True, unit="dB"),
@@ -24,6 +26,7 @@ def run(run_id, label="one", **changes):
         "run_id": run_id, "label": label, "task": "a", "cohort": "tiny", "cohort_key": "c0",
         "kind": "real", "preset": "quick", "split": "test",
         "normalization": "minmax", "question": "d0", "seed": 0, "fold": 0, "headline": "psnr",
+        "draws": {},
         "status": "done", "reason": "", "started": 1, "metric_versions": {"psnr": "1"},
         "subjects": "[" + ", ".join(f'"{name}"' for name in subjects) + "]",
         "psnr.subjects": ",".join(map(str, subjects.values())), "mae.subjects": "",
@@ -162,3 +165,35 @@ def test_folds_of_both_sides_are_compared_fold_by_fold():
     assert (result.difference.n, result.difference.mean) == (3, 3.0)
     # Fold 2 is missing on one side.
     assert difference(*rows[:3]).difference.n == 2
+
+
+def test_metrics_of_a_whole_cohort_are_compared_by_a_paired_bootstrap():
+    random = np.random.default_rng(0)
+    subjects = {f"p{i}": 0.0 for i in range(20)}
+    pairs = random.normal(size=(20, 1)) + 0.1 * random.normal(size=(20, 2))
+    worse = pairs + np.array([[0.0, 1.0]]) * random.normal(size=(20, 1))
+
+    def correlation(volumes):
+        first, second = np.moveaxis(volumes - volumes.mean(axis=-2, keepdims=True), -1, 0)
+        products = (first * second).sum(-1)
+        return products / np.sqrt((first**2).sum(-1) * (second**2).sum(-1))
+
+    def cohort_run(run_id, label, values, n=20):
+        draws = bootstrap_draws(values[:n], correlation, resamples=1000)
+        names = dict(list(subjects.items())[:n])
+        return run(
+            run_id, label, subjects=names, psnr=float(correlation(values)), headline="psnr",
+            draws={"psnr": encode_draws(draws)},
+        ) | {"psnr.subjects": ""}  # fmt: skip
+
+    good, bad = cohort_run("aaaa1", "one", pairs), cohort_run("bbbb1", "other", worse)
+    result = difference(good, bad)
+    assert result.difference.mean == pytest.approx(good["psnr"] - bad["psnr"])
+    assert 0 < result.difference.low < result.difference.mean < result.difference.high
+    assert result.p < 0.02
+    assert result.difference.n == 20
+    same = difference(good, {**good, "label": "other", "run_id": "bbbb1"})
+    assert (same.difference.low, same.difference.high, same.p) == (0, 0, 1)
+    # Draws of other subjects are not paired.
+    with pytest.raises(UserError, match="share no metric"):
+        difference(good, cohort_run("bbbb1", "other", worse, n=19))

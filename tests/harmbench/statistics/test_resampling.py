@@ -47,7 +47,7 @@ def test_two_methods_are_compared_on_the_same_resamples():
     )
     low, high, p = paired_difference(first, second)
     assert 0 < low < high < 0.1
-    assert p < 0.001
+    assert p < 0.005
     # Unpaired, the scatter between resamples hides the difference.
     shuffled = paired_difference(first, second[::-1])
     assert shuffled[0] < 0 < shuffled[1]
