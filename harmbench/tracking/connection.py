@@ -111,11 +111,12 @@ def connect(home: Path) -> tuple[MlflowClient, str]:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     uri = tracking_uri(home)
-    local = not shared_uri()
     home.mkdir(parents=True, exist_ok=True)
-    location = (home / "artifacts").as_uri() if local else None
+    path = _file(uri)
+    # MLflow's default is a folder of the current directory.
+    location = None if path is None else (path.absolute().parent / "artifacts").as_uri()
     try:
-        if (path := _file(uri)) is not None:
+        if path is not None:
             _create(path)
         client = MlflowClient(tracking_uri=uri)
         experiment = client.get_experiment_by_name(EXPERIMENT)

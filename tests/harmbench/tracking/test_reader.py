@@ -127,3 +127,5 @@ def test_files_come_from_the_home_or_from_the_shared_store(homes):
         assert path.read_text() == "line 1"
         assert path.is_relative_to(mine)
         assert cell_file(mine, row["cell"], row["run_id"], "curves.csv") is None
+    # The files of the shared store lie beside it, not in the current directory.
+    assert list((mine.parent / "shared" / "artifacts").glob("*/artifacts/traceback.txt"))
