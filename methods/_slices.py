@@ -51,3 +51,12 @@ def translate(scans: Scans, translator: Callable[[Tensor], Tensor], slices_at_on
             translated = translator(part[:, None])[:, 0].clamp(0, 1)
             part.copy_(torch.where(foreground, translated, part))
     return scans.with_images(images)
+
+
+def scaled_by_slice(scans: ScanSet) -> bool:
+    """Return whether every slice with foreground reaches 1: min-max scaled one by one."""
+    for scan in scans.batches():
+        highest = scan.images[0].amax(dim=(-2, -1))[scan.masks[0].any(dim=-1).any(dim=-1)]
+        if not bool((highest > 1 - 1e-4).all()):
+            return False
+    return True

@@ -8,7 +8,7 @@ Lengths are in mm, so the shift does not depend on the grid.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from harmbench import Grid, ScanSet, derive, digest, numpy_generator
 
-from .ranges import back_to_range
+from .ranges import SLICEWISE, RestoredRange, SliceRange, restored_range
 
 N_LOOPS = 8  # receive coils, on a cylinder around the head
 LOOP_RADIUS = 90.0  # mm
@@ -189,19 +189,22 @@ class ScannerShift:
         Parameters of the scanner, and of each scan.
     labels
         The same scans with tissue labels; None to change the contrast by a curve.
+    range
+        Restores the range of intensities.
     """
 
     grid: Grid
     scanner: ShiftScanner
     sessions: tuple[ShiftSession, ...]
     labels: ScanSet | None
+    range: RestoredRange = field(default_factory=SliceRange)
 
     @property
     def digest(self) -> str:
         """Content hash of the drawn parameters and of the labels."""
         labels = None if self.labels is None else self.labels.digest
         parameters = [asdict(self.scanner), *map(asdict, self.sessions)]
-        return digest("scanner shift", self.grid, parameters, labels)
+        return digest("scanner shift", self.grid, parameters, labels, self.range.name)
 
     def positions(self, session: ShiftSession, index: Tensor) -> Tensor:
         """Return the voxels of B slices in the scanner's frame, in mm: `(B, H, W, 3)`."""
@@ -223,11 +226,16 @@ class ScannerShift:
 
     def __call__(self, images: Tensor, masks: Tensor, scan: Tensor, index: Tensor) -> Tensor:
         """Shift slices `(B, H, W)`."""
+        shifted = self.unscaled(images, masks, scan, index)
+        return self.range(shifted, images, scan, self.unscaled)
+
+    def unscaled(self, images: Tensor, masks: Tensor, scan: Tensor, index: Tensor) -> Tensor:
+        """Return the shifted slices before their range is restored: `(B, H, W)`."""
         shifted = torch.empty_like(images)
         for number in sorted(set(scan.tolist())):
             chosen = scan == number
             shifted[chosen] = self._shifted(images[chosen], masks[chosen], number, index[chosen])
-        return back_to_range(shifted, images)
+        return shifted
 
     def _shifted(self, images: Tensor, masks: Tensor, number: int, index: Tensor) -> Tensor:
         """Shift slices of one scan."""
@@ -282,7 +290,9 @@ def _normal(seed: int, name: str, index: int, shape: torch.Size) -> Tensor:
     return torch.from_numpy(random.standard_normal(tuple(shape), dtype=np.float32))
 
 
-def draw_shift(scans: ScanSet, seed: int, task: str, *, tissues: bool) -> ScannerShift:
+def draw_shift(
+    scans: ScanSet, seed: int, task: str, *, tissues: bool, normalization: str = SLICEWISE
+) -> ScannerShift:
     """Draw the shift of scans: one scanner, and a session for each scan.
 
     Parameters
@@ -293,6 +303,8 @@ def draw_shift(scans: ScanSet, seed: int, task: str, *, tissues: bool) -> Scanne
         Base seed and the task's name.
     tissues
         Whether the contrast is changed tissue by tissue; the scans have labels then.
+    normalization
+        Name of the normalisation of the scans.
     """
     scanner = draw_scanner(seed, task)
     sessions = tuple(
@@ -300,7 +312,13 @@ def draw_shift(scans: ScanSet, seed: int, task: str, *, tissues: bool) -> Scanne
         for scan in scans.scans
     )
     labels = scans if tissues else None
-    return ScannerShift(grid=scans.grid, scanner=scanner, sessions=sessions, labels=labels)
+    return ScannerShift(
+        grid=scans.grid,
+        scanner=scanner,
+        sessions=sessions,
+        labels=labels,
+        range=restored_range(scans, normalization),
+    )
 
 
 def as_json(shift: ScannerShift, scans: ScanSet) -> dict[str, Any]:

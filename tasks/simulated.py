@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -26,11 +26,10 @@ from harmbench import (
     Transform,
     digest,
     disjoint_subjects,
-    minmax,
     numpy_generator,
 )
 
-from .ranges import back_to_range
+from .ranges import SLICEWISE, RestoredRange, SliceRange, restored_range
 
 # The methods have cosine fields of their own: this generator defines the task's test scans, so
 # that no change of a method may change it. `docs/compared.md` names the overlap.
@@ -133,16 +132,19 @@ class BiasShift:
         Coefficients of the cosines `TERMS`, for each scan.
     curves
         Steps of the Bernstein polynomial, for each scan.
+    range
+        Restores the range of intensities.
     """
 
     n_slices: int
     fields: tuple[tuple[float, ...], ...]
     curves: tuple[tuple[float, ...], ...]
+    range: RestoredRange = field(default_factory=SliceRange)
 
     @property
     def digest(self) -> str:
         """Content hash of the drawn parameters."""
-        return digest("bias", TERMS, self.n_slices, self.fields, self.curves)
+        return digest("bias", TERMS, self.n_slices, self.fields, self.curves, self.range.name)
 
     def field(self, shape: torch.Size, scan: Tensor, index: Tensor) -> Tensor:
         """Return the field on B slices, in [1 / 1.4, 1.4]: `(B, H, W)`."""
@@ -155,12 +157,16 @@ class BiasShift:
 
     def __call__(self, images: Tensor, masks: Tensor, scan: Tensor, index: Tensor) -> Tensor:
         """Shift slices `(B, H, W)`; see `harmbench.data.scan_set.Transform`."""
+        y = self.unscaled(images, masks, scan, index)
+        return self.range(y, images, scan, self.unscaled)
+
+    def unscaled(self, images: Tensor, masks: Tensor, scan: Tensor, index: Tensor) -> Tensor:
+        """Return the shifted slices before their range is restored: `(B, H, W)`, up to 1.4."""
         steps = torch.tensor([self.curves[i] for i in scan.tolist()])
-        y = bernstein(minmax(images), steps) * self.field(images.shape, scan, index)
-        return back_to_range(y, images)
+        return bernstein(images, steps) * self.field(images.shape, scan, index)
 
 
-def draw_bias(scans: ScanSet, seed: int, task: str) -> BiasShift:
+def draw_bias(scans: ScanSet, seed: int, task: str, normalization: str = SLICEWISE) -> BiasShift:
     """Draw a shift for every scan, each from a stream of its own subject and session.
 
     Cosines of total degree d have standard deviation 1 / d before the field is scaled to
@@ -176,14 +182,19 @@ def draw_bias(scans: ScanSet, seed: int, task: str) -> BiasShift:
         fields.append(tuple((coefficients * math.log(STRENGTH) / float(peak)).tolist()))
         steps = random.dirichlet(np.full(CURVE_DEGREE, CURVE_CONCENTRATION))
         curves.append(tuple(steps.tolist()))
-    return BiasShift(scans.grid.shape[0], tuple(fields), tuple(curves))
+    return BiasShift(
+        scans.grid.shape[0],
+        tuple(fields),
+        tuple(curves),
+        restored_range(scans, normalization),
+    )
 
 
 class Simulated(Task):
     """Undo a simulated shift of target scans; the truth is the scan without the shift."""
 
     @abstractmethod
-    def draw(self, scans: ScanSet, seed: int, *, labelled: bool) -> Transform:
+    def draw(self, scans: ScanSet, seed: int, *, labelled: bool, normalization: str) -> Transform:
         """Draw the shift of these scans.
 
         Parameters
@@ -194,6 +205,8 @@ class Simulated(Task):
             Base seed.
         labelled
             Whether all target scans for training and testing have tissue labels.
+        normalization
+            Name of the normalisation of the scans.
         """
 
     @abstractmethod
@@ -215,15 +228,19 @@ class Simulated(Task):
             )
         source, target = disjoint_subjects(train, train)
         labelled = train.labelled and test.labelled
-        shift = self.draw(test, seed, labelled=labelled)
+
+        def drawn(scans: ScanSet) -> Transform:
+            return self.draw(scans, seed, labelled=labelled, normalization=cohort.normalization)
+
+        shift = drawn(test)
         return TaskData(
             target=target,
             validation=validation,
             test=test.with_transform(shift),
             references=test,
             no_repeats="the truth is the scan before the shift, which no rescan is",
-            source=source.with_transform(self.draw(source, seed, labelled=labelled)),
-            pairs=(train.with_transform(self.draw(train, seed, labelled=labelled)), train),
+            source=source.with_transform(drawn(source)),
+            pairs=(train.with_transform(drawn(train)), train),
             parameters={**self.describe(test, shift), "digest": shift.digest},
         )
 
@@ -235,7 +252,9 @@ class GlobalCurve(Simulated):
     group = "global curve"
     curve: FormulaCurve
 
-    def draw(self, scans: ScanSet, seed: int, *, labelled: bool) -> FormulaCurve:
+    def draw(
+        self, scans: ScanSet, seed: int, *, labelled: bool, normalization: str
+    ) -> FormulaCurve:
         """Return the curve."""
         return self.curve
 
@@ -277,9 +296,9 @@ class Bias(Simulated):
     summary = "undo a smooth bias field and a random curve of each scan's own"
     family = Family.BIAS
 
-    def draw(self, scans: ScanSet, seed: int, *, labelled: bool) -> BiasShift:
+    def draw(self, scans: ScanSet, seed: int, *, labelled: bool, normalization: str) -> BiasShift:
         """Draw a field and a curve for every scan."""
-        return draw_bias(scans, seed, self.name)
+        return draw_bias(scans, seed, self.name, normalization)
 
     def describe(self, scans: ScanSet, shift: BiasShift) -> dict[str, Any]:
         """Return the drawn parameters, by `"subject/session"`."""

@@ -22,9 +22,11 @@ class SimulatedScanner(Simulated):
     summary = "undo the field, tissue contrast, blur and noise of a simulated scanner"
     family = Family.SCANNERS
 
-    def draw(self, scans: ScanSet, seed: int, *, labelled: bool) -> ScannerShift:
+    def draw(
+        self, scans: ScanSet, seed: int, *, labelled: bool, normalization: str
+    ) -> ScannerShift:
         """Draw the scanner, and a session for every scan."""
-        return draw_shift(scans, seed, self.name, tissues=labelled)
+        return draw_shift(scans, seed, self.name, tissues=labelled, normalization=normalization)
 
     def describe(self, scans: ScanSet, shift: ScannerShift) -> dict[str, Any]:
         """Return the drawn parameters."""

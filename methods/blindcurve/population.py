@@ -9,6 +9,7 @@ from torch import Tensor
 
 from harmbench import ScanSet
 
+from .._slices import scaled_by_slice
 from .maps import Curve, ascending, foreground_quantiles, levels
 
 
@@ -68,12 +69,10 @@ class LearnedPopulation:
 def learn_population(target: ScanSet, knots: int, components: int) -> LearnedPopulation:
     """Learn the population's quantiles, at `knots` + 1 levels, and their variation."""
     at = levels(knots)
-    of_scans, slicewise = [], True
+    of_scans = []
     for scan in target.batches():
         image, mask = scan.images[0], scan.masks[0]
         of_scans.append(foreground_quantiles(image[mask], at) if bool(mask.any()) else None)
-        highest = image.amax(dim=(-2, -1))[mask.any(dim=-1).any(dim=-1)]
-        slicewise &= bool((highest > 1 - 1e-4).all())
     present = [row for row in of_scans if row is not None]
     mean = torch.stack(present).mean(dim=0)
     quantiles = torch.stack([mean if row is None else row for row in of_scans])
@@ -86,7 +85,9 @@ def learn_population(target: ScanSet, knots: int, components: int) -> LearnedPop
     padded[:count] = scaled
     subjects = sorted(set(target.subjects))
     subject_of_scan = torch.tensor([subjects.index(subject) for subject in target.subjects])
-    return LearnedPopulation(Population(mean, padded), quantiles, subject_of_scan, slicewise)
+    return LearnedPopulation(
+        Population(mean, padded), quantiles, subject_of_scan, scaled_by_slice(target)
+    )
 
 
 def voxel_share(at: Tensor) -> Tensor:

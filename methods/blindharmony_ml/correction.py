@@ -34,10 +34,21 @@ def monotone(x: Tensor, knots: Tensor, heights: Tensor, slopes: Tensor) -> tuple
     return positions.heights(), positions.log_slopes()
 
 
-def with_field(image: Tensor, field: Tensor) -> Tensor:
-    """Multiply slices `(s, H, W)` by a field; each keeps its maximum.
+def with_field(image: Tensor, field: Tensor, *, slicewise: bool) -> Tensor:
+    """Multiply slices `(s, H, W)` of a scan by a field.
 
-    Slices of the target were min-max scaled after the scanner's field, so a field does not
-    determine their maxima.
+    The target's scans were scaled after the scanner's field: slice by slice, so that a field does
+    not determine the slices' maxima, or as volumes, so that it does not determine their mean.
+
+    Parameters
+    ----------
+    image, field
+        `(s, H, W)`: not negative, and positive.
+    slicewise
+        Whether every slice keeps its maximum; else all slices together keep their mean, up to
+        values that are clipped at 1.
     """
-    return with_maxima_of(image, image * field)
+    changed = image * field
+    if slicewise:
+        return with_maxima_of(image, changed)
+    return (changed * (image.mean() / changed.mean().clamp_min(1e-6))).clamp_max(1)

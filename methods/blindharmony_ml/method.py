@@ -13,6 +13,7 @@ from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans, ScanSet,
 
 from .._cosine_field import Cosines
 from .._quantiles import evenly_spaced_quantiles
+from .._slices import scaled_by_slice
 from ..blindharmony.method import BlindHarmony
 from ..histogram import Histogram, HistogramConfig, match
 from .config import ABLATIONS, PRESETS, LikelihoodConfig
@@ -66,6 +67,7 @@ class BlindHarmonyLikelihood(Method):
     curve_mean: Tensor
     gain: Tensor
     seed: Tensor
+    slicewise: Tensor
 
     def __init__(self, grid: Grid, config: Any = None) -> None:
         super().__init__(grid, config)
@@ -80,6 +82,7 @@ class BlindHarmonyLikelihood(Method):
         self.register_buffer("curve_mean", torch.zeros(2 * self.config.curve_bins + 1))
         self.register_buffer("gain", torch.ones(()))
         self.register_buffer("seed", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("slicewise", torch.ones((), dtype=torch.bool))
 
     @classmethod
     def parts(cls, config: Any) -> Mapping[str, tuple[type[Method], Any]]:
@@ -92,6 +95,7 @@ class BlindHarmonyLikelihood(Method):
     def fit(self, data: FitData, progress: FitProgress) -> None:
         """Learn from the target's own scans how far the estimates are to be applied."""
         self.seed.fill_(data.seed)
+        self.slicewise.fill_(scaled_by_slice(data.target))
         fields, curves = [], []
         own = (data.target, data.validation)
         total = sum(map(len, own))
@@ -148,7 +152,11 @@ class BlindHarmonyLikelihood(Method):
                     torch.arange(len(start), device=c.device), self.grid.shape
                 )
                 field = torch.einsum("p,pshw->shw", c, everywhere).exp()
-                result = match(with_field(start, field), mask, self.histogram.knots)
+                result = match(
+                    with_field(start, field, slicewise=bool(self.slicewise)),
+                    mask,
+                    self.histogram.knots,
+                )
         if config.curve and float(self.gain) > 0:
             curve = torch.cat(likelihood.curve(result))
             curved = self.curved(result[mask], curve, float(self.gain))
@@ -185,6 +193,7 @@ class BlindHarmonyLikelihood(Method):
             basis=self.cosines.basis(index, self.grid.shape),
             degrees=self.cosines.degrees.to(start),
             knots=self._curve_knots(),
+            slicewise=bool(self.slicewise),
             config=self.config,
         )
 
@@ -224,6 +233,7 @@ class _Likelihood:
     basis: Tensor
     degrees: Tensor
     knots: Tensor
+    slicewise: bool
     config: LikelihoodConfig
 
     def field(self) -> Tensor:
@@ -270,7 +280,8 @@ class _Likelihood:
         prior = (heights.square().sum() + slopes.square().sum()) / config.curve_deviation**2
         for c in field:
             before = corrected
-            corrected = with_field(before, torch.einsum("p,pshw->shw", c, self.basis).exp())
+            natural = torch.einsum("p,pshw->shw", c, self.basis).exp()
+            corrected = with_field(before, natural, slicewise=self.slicewise)
             ratio = corrected[self.mask].clamp_min(1e-4) / before[self.mask].clamp_min(1e-4)
             log_det = log_det + ratio.log().sum()
             prior = prior + (c * self.degrees).square().sum() / config.field_deviation**2

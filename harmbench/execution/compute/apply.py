@@ -80,7 +80,8 @@ def harmonized_by(
     Returns
     -------
     Scans
-        The output images, with names, masks and labels of `source`.
+        The output images, with names, masks and labels of `source`. A control that returns a
+        target scan is not scored outside the mask of that scan either, where it is zero.
 
     Raises
     ------
@@ -110,7 +111,8 @@ def harmonized_by(
     )
     if violation:
         raise ContractError(str(violation))
-    return dataclasses.replace(source, images=images.clamp(0, 1), flags=output.flags)
+    masks = source.masks if shown is None else source.masks & shown.masks
+    return dataclasses.replace(source, images=images.clamp(0, 1), masks=masks, flags=output.flags)
 
 
 def _background_violation(method: Method, images: torch.Tensor, source: Scans) -> Violation | None:

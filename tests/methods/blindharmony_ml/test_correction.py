@@ -107,19 +107,30 @@ def test_a_field_keeps_each_slices_maximum_and_all_zeros(seed):
     )
     image[2] = 0
     field = torch.randn(4, 6, 5, generator=generator).exp()
-    result = with_field(image, field)
+    result = with_field(image, field, slicewise=True)
     assert torch.equal(result == 0, image == 0)
     torch.testing.assert_close(result.amax(dim=(1, 2)), image.amax(dim=(1, 2)))
     ratio = (result / (image * field))[0][image[0] > 0]
     torch.testing.assert_close(ratio, ratio[:1].expand_as(ratio))
-    torch.testing.assert_close(with_field(image, 7 * field), result)
+    torch.testing.assert_close(with_field(image, 7 * field, slicewise=True), result)
+
+
+def test_a_field_along_the_slices_of_a_volume_is_removed() -> None:
+    image = 0.1 + 0.4 * torch.rand(4, 5, 5)
+    along = torch.tensor([0.8, 0.9, 1.1, 1.2])[:, None, None].expand(4, 5, 5)
+    disturbed = with_field(image, along, slicewise=False)
+    restored = with_field(disturbed, 1 / along, slicewise=False)
+    torch.testing.assert_close(restored, image)
+    assert float(disturbed.mean()) == pytest.approx(float(image.mean()))
+    # Scaled slice by slice, such a field would leave no trace.
+    torch.testing.assert_close(with_field(image, along, slicewise=True), image)
 
 
 def test_gradients_pass_a_field_even_where_a_slice_is_empty():
     image = torch.rand(2, 4, 4)
     image[1] = 0
     strength = torch.zeros((), requires_grad=True)
-    result = with_field(image, (strength * torch.rand(2, 4, 4)).exp())
+    result = with_field(image, (strength * torch.rand(2, 4, 4)).exp(), slicewise=True)
     (gradient,) = torch.autograd.grad(result.square().sum(), strength)
     assert gradient.isfinite()
     assert gradient != 0

@@ -86,7 +86,7 @@ def source(truth):
     """Scans of another scanner: another curve, and a strong field from left to right."""
     cosines = Cosines(1)
     field = (0.5 * cosines.basis(torch.arange(S), GRID.shape)[cosines.terms.index((0, 1, 0))]).exp()
-    images = torch.stack([with_field(image, field) for image in truth.images])
+    images = torch.stack([with_field(image, field, slicewise=True) for image in truth.images])
     return truth.with_images(minmax(images.square()))
 
 
@@ -226,6 +226,7 @@ def test_log_posterior_changes_variables_as_autograd_does():
             basis=cosines.basis(torch.arange(2), shape).double(),
             degrees=cosines.degrees.double(),
             knots=torch.linspace(0, 1, 5, dtype=torch.float64),
+            slicewise=True,
             config=dataclasses.replace(CONFIG, jacobian=jacobian),
         )
         for jacobian in (True, False)
@@ -238,7 +239,7 @@ def test_log_posterior_changes_variables_as_autograd_does():
         knots = both[0].knots
         y, _ = monotone(values, knots, knots.diff().log() + heights, slopes)
         field = torch.einsum("p,pshw->shw", c, both[0].basis).exp()
-        return with_field(image.masked_scatter(mask, y), field)[mask]
+        return with_field(image.masked_scatter(mask, y), field, slicewise=True)[mask]
 
     jacobian = torch.autograd.functional.jacobian(corrected, image[mask])
     torch.testing.assert_close(with_it - without, torch.linalg.slogdet(jacobian).logabsdet)
