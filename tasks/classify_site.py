@@ -310,9 +310,10 @@ class ClassifySite(Task):
 
     A fresh classifier is trained on each method's own output, cross-validated by subject. Its
     balanced accuracy over slices is 0.5 where no difference between the scanners is left that it
-    could detect. Where the subjects of the two scanners differ, it may also distinguish the
-    subjects, so the accuracy is then an upper bound of the remaining difference between the
-    scanners.
+    could detect. Rescans of the target's own scanner may reach more than 0.5, so the accuracy is
+    compared with that of the control `rescan`, and ranks nothing. Where the subjects of the two
+    scanners differ, it may also distinguish the subjects, so the accuracy is then an upper bound
+    of the remaining difference between the scanners.
 
     Parameters
     ----------
@@ -324,7 +325,8 @@ class ClassifySite(Task):
     family = Family.SCANNERS
     measures: ClassVar[Mapping[str, bool]] = {"site_accuracy": False}
     uses_metrics = False
-    headline = ("site_accuracy",)
+    diagnostics = ("site_accuracy",)
+    headline = ()
 
     def __init__(self, source: str) -> None:
         self.source = source

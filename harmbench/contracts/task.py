@@ -38,6 +38,8 @@ class Task(ABC):
         fitted once for a target, seed and preset, and shared by all cells.
     measures
         Scores that no registered metric computes: by name, whether higher is better.
+    diagnostics
+        Names of those scores that rank nothing, since they are compared with a rescan.
     uses_metrics
         Whether the scorer computes registered metrics. If not, a newly registered metric leaves
         the cells of this task as they are.
@@ -56,6 +58,7 @@ class Task(ABC):
     group: str = ""
     instruments: ClassVar[Mapping[str, type[Instrument]]] = {}
     measures: ClassVar[Mapping[str, bool]] = {}
+    diagnostics: ClassVar[Sequence[str]] = ()
     uses_metrics: ClassVar[bool] = True
     headline: ClassVar[Sequence[str]] = ("psnr", "ssim")
     expected_failures: ClassVar[Mapping[str, str]] = {}

@@ -80,8 +80,8 @@ def measures(
 ) -> dict[str, Measure]:
     """Return the metrics that runs hold, by name.
 
-    Directions are read from the runs, so that metrics of plugins that are not installed here
-    can be shown.
+    Directions, and which metrics are diagnostic, are read from the runs, so that metrics of
+    plugins that are not installed here can be shown.
 
     Parameters
     ----------
@@ -92,6 +92,7 @@ def measures(
     """
     suffix = ".subjects"
     lower = {name for names in runs["lower_is_better"] for name in names.split(",")}
+    diagnostic = {name for names in runs["diagnostic"] for name in names.split(",")}
     columns = map(str, runs.columns)
     names = [column.removesuffix(suffix) for column in columns if column.endswith(suffix)]
     declarations = declarations or {}
@@ -100,7 +101,9 @@ def measures(
             name=name,
             higher_is_better=name not in lower,
             unit=declarations.get(name, {}).get("unit", ""),
-            purpose=Purpose(declarations.get(name, {}).get("purpose") or Purpose.DETAIL),
+            purpose=Purpose.DIAGNOSTIC
+            if name in diagnostic
+            else Purpose(declarations.get(name, {}).get("purpose") or Purpose.DETAIL),
         )
         for name in names
     }

@@ -16,7 +16,8 @@ import pandas as pd
 from harmbench.leaderboard.measure import Measure
 from harmbench.statistics.estimate import Array, Estimate, mean_intervals
 from harmbench.statistics.hypothesis import nan_mean
-from harmbench.statistics.subjects import SubjectValues, decode
+from harmbench.statistics.resampling import paired_difference
+from harmbench.statistics.subjects import SubjectValues, decode, decode_draws
 
 _SEVERITY = ("done", "incomplete", "skipped", "diverged", "failed")
 _NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, 0)
@@ -142,6 +143,7 @@ class _Run:
     estimate: Sequence[float]
     names: tuple[str, ...]
     values: Array
+    draws: str
 
 
 def task_columns(
@@ -190,11 +192,11 @@ def _by_task(runs: pd.DataFrame, metric: str) -> dict[str, dict[str, list[_Run]]
     """Return the values of a metric of all runs, by task and label."""
     by_task: dict[str, dict[str, list[_Run]]] = {}
     names = ["task", "label", "seed", "fold", "status", "reason", "run_id", "flags"]
-    names += ["environment", "subjects", f"{metric}.subjects"]
+    names += ["environment", "draws", "subjects", f"{metric}.subjects"]
     names += [metric, f"{metric}.low", f"{metric}.high"]
     rows: Iterator[tuple[Any, ...]] = zip(*(runs[name].tolist() for name in names), strict=True)
     for task, label, seed, fold, status, reason, run_id, flags, environment, *rest in rows:
-        subjects, values, *estimate = rest
+        draws, subjects, values, *estimate = rest
         subject_names, numbers = decode(subjects, values)
         run = _Run(
             label=label,
@@ -208,6 +210,7 @@ def _by_task(runs: pd.DataFrame, metric: str) -> dict[str, dict[str, list[_Run]]
             estimate=estimate,
             names=subject_names,
             values=numbers,
+            draws=draws.get(metric, ""),
         )
         by_task.setdefault(task, {}).setdefault(label, []).append(run)
     return by_task
@@ -255,7 +258,7 @@ def _column(
         family=family,
         group=group,
         measure=measure,
-        scores=_with_references(scores, reference, subjects, measure),
+        scores=_with_references(scores, by_label, reference, subjects, measure),
         subjects=subjects,
         compared=SubjectValues(names, labels, measure.finite(compared)),
         reference_line=reference,
@@ -349,20 +352,44 @@ def _reference_line(scores: Mapping[str, Score], controls: Mapping[str, str]) ->
 
 def _with_references(
     scores: Mapping[str, Score],
+    by_label: Mapping[str, Sequence[_Run]],
     reference: str | None,
     subjects: SubjectValues,
     measure: Measure,
 ) -> dict[str, Score]:
     """Add the differences to the reference line, where the metric is compared with a rescan."""
-    if measure.ranks or reference not in subjects.labels:
+    if measure.ranks or reference is None:
         return dict(scores)
-    values = subjects.values
-    with np.errstate(invalid="ignore"):
-        differences = values - values[:, [subjects.labels.index(reference)]]
-    estimates = dict(zip(subjects.labels, mean_intervals(measure.finite(differences)), strict=True))
+    differences: dict[str, Estimate] = {}
+    if reference in subjects.labels:
+        values = subjects.values
+        with np.errstate(invalid="ignore"):
+            gaps = values - values[:, [subjects.labels.index(reference)]]
+        estimates = mean_intervals(measure.finite(gaps))
+        differences = dict(zip(subjects.labels, estimates, strict=True))
+    else:
+        differences = {
+            label: _difference_of_cohorts(score, scores[reference], runs, by_label[reference])
+            for (label, score), runs in zip(scores.items(), by_label.values(), strict=True)
+            if score.has_value
+        }
     return {
         label: score
-        if label == reference or label not in estimates
-        else replace(score, from_reference=estimates[label])
+        if label == reference or label not in differences
+        else replace(score, from_reference=differences[label])
         for label, score in scores.items()
     }
+
+
+def _difference_of_cohorts(
+    score: Score, reference: Score, runs: Sequence[_Run], references: Sequence[_Run]
+) -> Estimate:
+    """Return the difference in a metric of the whole cohort; its interval is of paired draws.
+
+    Without an interval if either side has several seeds or folds.
+    """
+    low = high = math.nan
+    draws = [run.draws for run in (*runs, *references)]
+    if len(draws) == 2 and all(draws):
+        low, high, _ = paired_difference(*map(decode_draws, draws))
+    return Estimate(score.value - reference.value, low, high, 0)

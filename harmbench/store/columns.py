@@ -43,6 +43,7 @@ TEXTS = (
     "reason",
     "device",
     "lower_is_better",
+    "diagnostic",
     "headline",
     "normalization",
     "question",

@@ -194,6 +194,7 @@ def _texts(cell: Cell, result: CellResult) -> dict[str, str]:
         "reason": result.reason[:_LONGEST_REASON],
         "device": str(result.facts.get("device", "")),
         "lower_is_better": ",".join(result.facts.get("lower_is_better", ())),
+        "diagnostic": ",".join(result.facts.get("diagnostic", ())),
         "headline": ",".join(result.facts.get("headline", ())),
         "normalization": cell.normalization,
         "question": cell.question,

@@ -208,7 +208,10 @@ class CellStore(Store):
         assert added.scores is not None
         names = set(added.facts["metrics"])
         other_scores = stored.scores[~stored.scores["metric"].isin(names)]
-        lower = {*stored.facts["lower_is_better"]} - names | {*added.facts["lower_is_better"]}
+        lists = {
+            name: sorted({*stored.facts[name]} - names | {*added.facts[name]})
+            for name in ("lower_is_better", "diagnostic")
+        }
         bounds = {
             title: {
                 **{name: n for name, n in numbers.items() if name not in names},
@@ -226,7 +229,7 @@ class CellStore(Store):
             folder=stored.folder,
             facts={
                 **stored.facts,
-                "lower_is_better": sorted(lower),
+                **lists,
                 "bounds": bounds,
                 "metrics": {**stored.facts["metrics"], **added.facts["metrics"]},
             },

@@ -114,6 +114,7 @@ def headline(candidate: TaskCandidate) -> None:
     """Its headline has a score of a cell, if any may rank methods, and no diagnostic metric."""
     chosen = tuple(candidate.task.headline)
     diagnostic = {m.name for m in candidate.metrics if m.purpose is Purpose.DIAGNOSTIC}
+    diagnostic |= set(candidate.task.diagnostics)
     wrong = [name for name in chosen if name in diagnostic]
     if wrong:
         raise CheckFailure(

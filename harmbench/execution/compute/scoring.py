@@ -11,6 +11,7 @@ import pandas as pd
 
 from harmbench.contracts.cell import CellResult, Status
 from harmbench.contracts.method import Method
+from harmbench.contracts.purpose import Purpose
 from harmbench.contracts.scorer import Scorer, ScoringContext
 from harmbench.contracts.task import Task
 from harmbench.data.scans import Scans
@@ -91,6 +92,10 @@ def _context_facts(planned: PlannedCell, task: Task, context: ScoringContext) ->
     directions = registered | dict(task.measures)
     return {
         "lower_is_better": [name for name, higher in directions.items() if not higher],
+        "diagnostic": [
+            *(metric.name for metric in context.metrics if metric.purpose is Purpose.DIAGNOSTIC),
+            *task.diagnostics,
+        ],
         "headline": list(task.headline),
         "metrics": {
             metric.name: {"version": metric.version, "key": planned.metric_keys[metric.name]}

@@ -265,7 +265,8 @@ def table_of(*rows):
         "task": "a", "cohort": "tiny", "cohort_key": "c0", "kind": "phantom", "preset": "quick",
         "split": "test", "fold": 0, "family": "scanners", "group": "", "headline": "psnr",
         "normalization": "minmax", "question": "q", "seed": 0, "control": "", "status": "done",
-        "reason": "", "flags": {}, "bounds": {}, "environment": {"torch": "2.13.0"},
+        "reason": "", "flags": {}, "bounds": {}, "draws": {}, "diagnostic": "",
+        "environment": {"torch": "2.13.0"},
         "subjects": '["p", "q"]', "lower_is_better": "",
         "metric_versions": {"psnr": "1"}, "psnr": 20.0, "psnr.low": 19.0, "psnr.high": 21.0,
         "psnr.subjects": "19,21", "new": math.nan, "new.low": math.nan, "new.high": math.nan,
@@ -398,3 +399,23 @@ def test_a_score_exists_only_where_the_reference_line_is_above_the_floor_by_more
     assert board_with({"psnr": 21.0, "psnr.subjects": "20,22"}) is None
     assert board_with({"psnr": 18.0, "psnr.subjects": "17,19"}) is None
     assert board_with({"psnr": 22.0, "psnr.subjects": "21,23"}).mean == pytest.approx(0.25)
+
+
+def test_a_diagnostic_metric_of_the_whole_cohort_is_compared_by_paired_draws():
+    def accuracy(label, value, draws, **changes):
+        return {
+            "label": label, "psnr": value, "psnr.subjects": "", "diagnostic": "psnr",
+            "draws": {"psnr": ",".join(map(str, draws))}, **changes,
+        }  # fmt: skip
+
+    base = np.linspace(0.5, 0.6, 101)
+    runs = table_of(
+        accuracy("rescan", 0.55, base, control="ceiling"),
+        accuracy("one", 0.75, base + np.linspace(0.1, 0.3, 101)),
+    )
+    (board,) = boards(runs, [measures(runs)["psnr"]])
+    assert not board.measure.ranks
+    difference = row(board, "one").scores["a"].from_reference
+    assert difference.mean == pytest.approx(0.2)
+    assert (difference.low, difference.high) == pytest.approx((0.104, 0.296), abs=0.003)
+    assert row(board, "one").rank is None
