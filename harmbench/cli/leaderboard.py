@@ -88,7 +88,7 @@ def leaderboard(
     a table. Missing numbers are blank, with the reason below the table.
     """  # noqa: D301
     registry = discover(plugin)
-    from harmbench.leaderboard.groups import grouped
+    from harmbench.leaderboard.groups import grouped, headline_metrics
     from harmbench.leaderboard.ranking_options import RankingOptions, parse_weights
     from harmbench.leaderboard.registered import (
         declarations,
@@ -111,7 +111,11 @@ def leaderboard(
     options = RankingOptions(
         variants=variants, weights=parse_weights(weights, families), margin=margin
     )
-    groups = list(grouped(runs, shown, declarations(registry), tasks=chosen, options=options))
+    declared = declarations(registry)
+    # Boards of metrics that are not shown take as long as the others.
+    measured = names or headline_metrics(runs, declared) or shown
+    runs = runs.drop(columns=[f"{name}.subjects" for name in shown if name not in measured])
+    groups = list(grouped(runs, measured, declared, tasks=chosen, options=options))
     if not any(group.shown(names) for group in groups):
         raise UserError(f"no recorded run has a number for {', '.join(shown)}")
     if style in ("csv", "json"):

@@ -32,6 +32,8 @@ class Row:
         Mean over families of its mean rank in each, with its 95 % interval over subjects; `n` is
         the number of tasks with a number. A task without one counts as the last rank. None for a
         row that is not ranked.
+    family_ranks
+        Mean rank by family; empty for a row that is not ranked.
     normalized
         Mean score over the `n` tasks that have a floor (0) and a reference line (1); a task
         without a number counts as 0. None where no task has both, and for a row that is not
@@ -44,6 +46,7 @@ class Row:
     ranked: bool
     scores: Mapping[str, Score]
     rank: Estimate | None
+    family_ranks: Mapping[str, float]
     normalized: Estimate | None
 
     @property

@@ -20,6 +20,8 @@ from harmbench.leaderboard.table import GROUP, boards
 # Statuses of cells without a number.
 BAD = ("failed", "diverged", "skipped")
 _DEFAULT_OPTIONS = RankingOptions()
+# What registered metrics declare, by name: see `registered.declarations`.
+Declarations = Mapping[str, Mapping[str, str]]
 # Task links on every page; the group's page has all.
 LINKED_TASKS = 40
 
@@ -147,10 +149,22 @@ class Slugs:
         return unique
 
 
+def headline_metrics(runs: pd.DataFrame, declarations: Declarations) -> list[str]:
+    """Return the metrics that rank the tasks: of each task the first headline with a number."""
+    by_name = measures(runs, declarations)
+    chosen: dict[str, None] = {}
+    for headline, cells in runs.groupby("headline", sort=False):
+        names = [n for n in str(headline).split(",") if n in by_name and by_name[n].ranks]
+        for _, of_task in cells.groupby("task", sort=False):
+            recorded = (name for name in names if of_task[name].notna().any())
+            chosen.update(dict.fromkeys(list(recorded)[:1]))
+    return list(chosen)
+
+
 def grouped(
     runs: pd.DataFrame,
     headlines: Sequence[str],
-    declarations: Mapping[str, Mapping[str, str]],
+    declarations: Declarations,
     *,
     tasks: Sequence[str] | None = None,
     options: RankingOptions = _DEFAULT_OPTIONS,

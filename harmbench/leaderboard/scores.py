@@ -97,7 +97,7 @@ class Score:
         return float(np.std(values, ddof=1))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class TaskColumn:
     """One task in one metric: all methods' scores, and the values by subject behind them.
 

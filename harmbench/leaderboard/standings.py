@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from harmbench.leaderboard.board import Board
+from harmbench.leaderboard.board import Board, Row
 from harmbench.leaderboard.families import Comparison, FamilyComparison, compare_families
-from harmbench.leaderboard.overall import overall
+from harmbench.leaderboard.overall import Overall, overall
 from harmbench.leaderboard.ranking_options import RankingOptions
 from harmbench.leaderboard.scores import TaskColumn
 from harmbench.statistics.estimate import Estimate
@@ -124,9 +124,15 @@ def standings(
         if options.ranked(label=label, method=row.method, control=row.control)
     ]
     floor = next((board.floor for board in boards if board.floor), None)
-    # A margin has the unit of one metric.
-    comparison = compare_families(columns, ranked, floor)
-    results = overall(columns, ranked, floor, options.weights, normalize=False)
+    results: Mapping[str, Row | Overall]
+    whole = next((b for b in by_metric.values() if [*b.columns.values()] == columns), None)
+    if whole is not None and whole.comparison is not None:
+        # All tasks count by one metric: its board has been ranked already.
+        comparison, results = whole.comparison, {row.label: row for row in whole.rows}
+    else:
+        # A margin has the unit of one metric.
+        comparison = compare_families(columns, ranked, floor)
+        results = overall(columns, ranked, floor, options.weights, normalize=False)
     placed = [
         Standing(
             label=label,

@@ -133,6 +133,7 @@ def _board(runs: pd.DataFrame, measure: Measure, options: RankingOptions) -> Boa
                     if label in column.scores
                 },
                 rank=None if standing is None else standing.rank,
+                family_ranks={} if standing is None else standing.family_ranks,
                 normalized=None if standing is None else standing.normalized,
             )
         )

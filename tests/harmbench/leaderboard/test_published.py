@@ -40,6 +40,7 @@ def board(metric, *tasks, method="blindharmony"):
             ranked=True,
             scores={},
             rank=None,
+            family_ranks={},
             normalized=None,
         )
         for label in (method, f"{method}[a=1]")
