@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/harmbench run --cohort phantom:16 -t domain3 -m identity -m rescan \
 		-m histogram -m mean-ratio -m blindharmony -m blindharmony-ml
-	$(BIN)/harmbench leaderboard --task domain3 --metric psnr --metric ssim
+	$(BIN)/harmbench leaderboard
 
 test: $(STAMP)
 	$(PYTEST) -m "not slow"

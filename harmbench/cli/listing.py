@@ -13,6 +13,7 @@ from harmbench.cli.options import (
     recipe_option,
     source_names,
 )
+from harmbench.contracts.control_roles import BUILT_IN
 from harmbench.data.cohort_request import CohortRequest
 from harmbench.plugins import KINDS
 
@@ -36,7 +37,8 @@ def listing(category: str, cohort: str, recipe: Path | None, plugin: tuple[Path,
     harmbench list methods
     harmbench list tasks --cohort bids:/data/study --recipe study.toml
 
-    Tasks depend on the cohort: give --cohort and --recipe to list those of your data.
+    The plugin is shown if any is not built in. Tasks depend on the cohort: give --cohort and
+    --recipe to list those of your data.
     """  # noqa: D301
     from rich import box
     from rich.console import Console
@@ -44,14 +46,18 @@ def listing(category: str, cohort: str, recipe: Path | None, plugin: tuple[Path,
 
     registry = discover(plugin)
     sources = source_names(registry, CohortRequest(cohort, recipe)) if category == "tasks" else ()
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     extra = _EXTRA.get(category, ())
-    for heading in ("name", *extra, "summary", "plugin"):
+    entries = registry.entries(category, sources)
+    # Where everything is built in, the summaries need the space.
+    plugins = any(entry.plugin.distribution != BUILT_IN for entry in entries.values())
+    for heading in ("name", *extra, "summary", *(("plugin",) if plugins else ())):
         table.add_column(heading, no_wrap=heading == "name", overflow="fold")
-    for name, entry in sorted(registry.entries(category, sources).items()):
+    for name, entry in sorted(entries.items()):
         attributes = entry.attributes()
         arguments = ", ".join(f"{key} {value}" for key, value in entry.lazy.kwargs.items())
         summary = attributes["summary"] + (f" ({arguments})" if arguments else "")
         attributes["better"] = _BETTER.get(attributes["higher_is_better"], "")
-        table.add_row(name, *(attributes[field] for field in extra), summary, entry.plugin.name)
+        texts = [name, *(attributes[field] for field in extra), summary]
+        table.add_row(*texts, *((entry.plugin.name,) if plugins else ()))
     Console().print(table)

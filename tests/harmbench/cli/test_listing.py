@@ -1,0 +1,26 @@
+"""`harmbench list`: what each listing shows, in the width of a terminal."""
+
+from __future__ import annotations
+
+from helpers import PLUGINS
+
+
+def test_metrics_are_listed_with_direction_unit_and_purpose(inside, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, _ = inside("list", "metrics")
+    assert code == 0
+    rows = {line.split()[0]: line for line in out.splitlines() if line and line[0].isalpha()}
+    assert rows["psnr"].split()[1:4] == ["higher", "dB", "ranking"]
+    assert rows["psnr_slices"].split()[1:4] == ["higher", "dB", "published"]
+    assert rows["wasserstein"].split()[1:3] == ["lower", "diagnostic"]
+    assert "mean squared error" in rows["psnr"]
+
+
+def test_plugins_are_named_where_one_is_not_built_in(inside, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    _, built_in, _ = inside("list", "methods")
+    assert "plugin" not in built_in
+    _, both, _ = inside("list", "methods", "--plugin", PLUGINS / "ablated_methods.py")
+    (row,) = (line for line in both.splitlines() if line.startswith("curved"))
+    assert "ablated_methods" in row
+    assert "plugin" in both.splitlines()[0]
