@@ -51,10 +51,10 @@ class Row:
 
     @property
     def role(self) -> str:
-        """Why it is not ranked: `"floor"`, `"reference line"`, `"variant"`; empty if it is."""
+        """Why a ranking leaves it out: `"floor"`, `"reference line"`, `"variant"`; or empty."""
         if self.control:
             return "reference line" if self.control == "ceiling" else self.control
-        return "" if self.ranked else "variant"
+        return "variant" if not self.ranked and self.label != self.method else ""
 
     @property
     def n_scored(self) -> int:

@@ -377,6 +377,7 @@ def test_a_diagnostic_metric_is_compared_with_the_rescan_and_ranks_nothing():
     (board,) = boards(runs, [measures(runs, declared)["psnr"]])
     assert board.comparison is None
     assert all(row.rank is None and not row.ranked for row in board.rows)
+    assert {row.label: row.role for row in board.methods} == {"near": "", "far": ""}
     assert row(board, "near").scores["a"].from_reference.mean == 1
     assert row(board, "far").scores["a"].from_reference.mean == -10
     assert row(board, "rescan").scores["a"].from_reference is None
