@@ -50,8 +50,9 @@ class FamilyComparison:
         p-value, simultaneous 95 % interval and number of common subjects.
     standard_deviation
         `(k, k)`: of the paired differences between subjects.
-    relevant
-        A relevant standardised difference: 0.5 dB, or half the floor's standard deviation.
+    relevant, relevant_words
+        A relevant standardised difference, and in words: the stated margin, 0.5 dB, or half the
+        floor's standard deviation.
     equivalent
         `(k, k)` bool: pairs that are equivalent within the stated margin; None without a margin.
     """
@@ -70,6 +71,7 @@ class FamilyComparison:
     n: Array
     standard_deviation: Array
     relevant: float
+    relevant_words: str
     equivalent: Array | None
 
     @property
@@ -290,10 +292,7 @@ def _family(
     texts = compact_letters(significant, order)
     low, high = (bound[part][0] for bound in tests.interval)
     n = tests.n[part][0]
-    decibels = {column.measure.unit for column in draft.columns} == {"dB"}
-    unit = draft.unit
-    if decibels and math.isnan(unit):
-        unit = 1.0
+    relevant, words = _relevant(draft, margin)
     return FamilyComparison(
         family=draft.family,
         columns=draft.columns,
@@ -308,11 +307,22 @@ def _family(
         high=high,
         n=n,
         standard_deviation=tests.standard_error[part][0] * np.sqrt(n),
-        relevant=RELEVANT_DECIBELS * unit if decibels else RELEVANT_STANDARD,
+        relevant=relevant,
+        relevant_words=words,
         equivalent=None
         if margin is None or math.isnan(draft.unit)
         else equivalent(tests, margin * draft.unit)[part][0],
     )
+
+
+def _relevant(draft: _Draft, margin: float | None) -> tuple[float, str]:
+    """Return a relevant difference, standardised and in words."""
+    unit = draft.columns[0].measure.unit
+    if margin is None and unit == "dB":
+        margin = RELEVANT_DECIBELS
+    if margin is None or math.isnan(draft.unit):
+        return RELEVANT_STANDARD, "half the floor's standard deviation between subjects"
+    return margin * draft.unit, f"{margin:g} {unit}".strip()
 
 
 def needed(comparison: Comparison, family: FamilyComparison) -> int | None:

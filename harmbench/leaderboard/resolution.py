@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harmbench.leaderboard.families import Comparison, FamilyComparison, needed
-from harmbench.leaderboard.formatting import count, number
-from harmbench.leaderboard.measure import RELEVANT_DECIBELS
+from harmbench.leaderboard.formatting import count
 from harmbench.statistics.max_t import LEVEL
 
 # 2^(1 - n) is at most 5 % from here on.
@@ -40,13 +39,7 @@ def _needed(comparison: Comparison, family: FamilyComparison) -> str:
     subjects = needed(comparison, family)
     if subjects is None:
         return ""
-    decibels = {column.measure.unit for column in family.columns} == {"dB"}
-    difference = (
-        f"{number(RELEVANT_DECIBELS, 1)} dB"
-        if decibels
-        else "half the floor's standard deviation between subjects"
-    )
     return (
-        f"{family.family}: about {subjects} subjects would resolve a difference of {difference} "
-        "with 80 % power"
+        f"{family.family}: about {subjects} subjects would resolve a difference of "
+        f"{family.relevant_words} with 80 % power"
     )

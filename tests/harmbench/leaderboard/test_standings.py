@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from harmbench.leaderboard.groups import grouped
-from harmbench.leaderboard.notes import standings_notes
+from harmbench.leaderboard.notes import notes, standings_notes
 from harmbench.leaderboard.ranking_options import RankingOptions
 from harmbench.leaderboard.text import pairs_table, standings_table
 from harmbench.leaderboard.tidy import tidy_pairs
@@ -191,3 +192,20 @@ def test_equivalence_is_claimed_only_with_a_margin():
     wide, narrow = (board_of(gains, margin=margin).comparison.families for margin in (1.0, 0.01))
     assert all(family.equivalent[0, 1] for family in wide)
     assert not any(family.equivalent[0, 1] for family in narrow)
+
+
+def test_the_forecast_of_subjects_is_for_the_stated_margin():
+    equal = {"one": dict.fromkeys(TASKS, 1.0), "two": dict.fromkeys(TASKS, 1.0)}
+
+    def forecast(**options):
+        (group,) = grouped(table(equal), ["psnr"], DECLARED, options=RankingOptions(**options))
+        first = notes(group.boards[0])[0]
+        number = re.search(
+            r"curves: about (\d+) subjects would resolve a difference of (\S+) dB", first
+        )
+        return int(number[1]), number[2]
+
+    (usual, half), (strict, tenth) = forecast(), forecast(margin=0.1)
+    assert (half, tenth) == ("0.5", "0.1")
+    assert strict > 5 * usual or usual == 6
+    assert strict > usual
