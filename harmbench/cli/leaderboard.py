@@ -113,9 +113,8 @@ def leaderboard(
     )
     declared = declarations(registry)
     # Boards of metrics that are not shown take as long as the others.
-    measured = names or headline_metrics(runs, declared) or shown
-    runs = runs.drop(columns=[f"{name}.subjects" for name in shown if name not in measured])
-    groups = list(grouped(runs, measured, declared, tasks=chosen, options=options))
+    metrics = names or headline_metrics(runs, declared) or shown
+    groups = list(grouped(runs, metrics, declared, metrics=metrics, tasks=chosen, options=options))
     if not any(group.shown(names) for group in groups):
         raise UserError(f"no recorded run has a number for {', '.join(shown)}")
     if style in ("csv", "json"):

@@ -75,7 +75,7 @@ def folds_of(cohort: Cohort, folds: int) -> dict[str, int]:
     Raises
     ------
     UserError
-        If the cohort cannot be divided into so many folds.
+        If the cohort cannot be divided into this number of folds.
     """
     if folds < 2:
         raise UserError(f"--folds {folds}: cross-validation needs at least two folds")
@@ -138,7 +138,7 @@ def for_fold(cohort: Cohort, fold: int, folds: int) -> Cohort:
     Raises
     ------
     UserError
-        If the cohort cannot be divided into so many folds.
+        If the cohort cannot be divided into this number of folds.
     """
     fold_of = folds_of(cohort, folds)
     rest = cohort.table[cohort.table["subject"].map(fold_of) != fold]

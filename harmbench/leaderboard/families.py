@@ -217,16 +217,18 @@ def _draft(
     baseline = floor if floor in complete else None
     shown = labels if baseline is None else (*labels, baseline)
     scales = {column.task: _scale(column, floor, labels) for column in columns}
-    plain = _mean_over_groups(present, names, shown, dict.fromkeys(scales, 1.0), signed=False)
     standard = _mean_over_groups(present, names, shown, scales, signed=True)
     one_metric = len({column.measure.name for column in columns}) == 1
-    gains: dict[str, Estimate] = {}
-    standard_gains: dict[str, Estimate] = {}
-    if baseline is not None:
-        gains, standard_gains = (
-            dict(zip(labels, mean_intervals(values[:, :-1] - values[:, -1:]), strict=True))
-            for values in (plain, standard)
-        )
+
+    def gains(values: Array) -> dict[str, Estimate]:
+        if baseline is None:
+            return {}
+        return dict(zip(labels, mean_intervals(values[:, :-1] - values[:, -1:]), strict=True))
+
+    gain: dict[str, Estimate] = {}
+    if one_metric:
+        unscaled = dict.fromkeys(scales, 1.0)
+        gain = gains(_mean_over_groups(present, names, shown, unscaled, signed=False))
     return _Draft(
         family=family,
         columns=tuple(columns),
@@ -234,8 +236,8 @@ def _draft(
         labels=labels,
         incomplete=tuple(label for label in ranked if label not in complete),
         standard=standard[:, : len(labels)],
-        gain=gains if one_metric else {},
-        standard_gain=standard_gains,
+        gain=gain,
+        standard_gain=gains(standard),
         unit=float(np.mean([1 / scale for scale in scales.values()])) if one_metric else math.nan,
     )
 

@@ -166,6 +166,7 @@ def grouped(
     headlines: Sequence[str],
     declarations: Declarations,
     *,
+    metrics: Sequence[str] | None = None,
     tasks: Sequence[str] | None = None,
     options: RankingOptions = _DEFAULT_OPTIONS,
 ) -> Iterator[Group]:
@@ -179,6 +180,8 @@ def grouped(
         Metrics that come first.
     declarations
         What the registered metrics declare, such as their units.
+    metrics
+        Metrics to make boards of; all if None.
     tasks
         Tasks to show; all if None.
     options
@@ -191,7 +194,11 @@ def grouped(
     """
     if runs.empty:
         return
-    by_name = measures(runs, declarations)
+    by_name = {
+        name: measure
+        for name, measure in measures(runs, declarations).items()
+        if metrics is None or name in metrics
+    }
     order = [name for name in headlines if name in by_name]
     order += [name for name in by_name if name not in order]
     chosen = [by_name[name] for name in order]

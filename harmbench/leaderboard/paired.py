@@ -13,12 +13,11 @@ import pandas as pd
 from harmbench.errors import UserError
 from harmbench.leaderboard.formatting import count, number
 from harmbench.leaderboard.measure import Measure
-from harmbench.leaderboard.resolution import FEWEST_SUBJECTS
 from harmbench.leaderboard.table import GROUP
 from harmbench.statistics.estimate import Array, Estimate, mean_interval
 from harmbench.statistics.hypothesis import holm, nan_mean, paired_differences
 from harmbench.statistics.influence import influence
-from harmbench.statistics.max_t import LEVEL, sign_flip
+from harmbench.statistics.max_t import FEWEST_SUBJECTS, LEVEL, sign_flip
 from harmbench.statistics.resampling import paired_difference
 from harmbench.statistics.subjects import decode, decode_draws
 

@@ -6,10 +6,7 @@ from collections.abc import Iterator
 
 from harmbench.leaderboard.families import Comparison, FamilyComparison, needed
 from harmbench.leaderboard.formatting import count
-from harmbench.statistics.max_t import LEVEL
-
-# 2^(1 - n) is at most 5 % from here on.
-FEWEST_SUBJECTS = 6
+from harmbench.statistics.max_t import FEWEST_SUBJECTS, LEVEL
 
 
 def resolution(comparison: Comparison) -> Iterator[str]:

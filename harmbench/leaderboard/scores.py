@@ -225,10 +225,10 @@ def _column(
     controls: Mapping[str, str],
     n_folds: int,
 ) -> TaskColumn:
-    complete = {
-        label: runs for label, runs in by_label.items() if not _missing_folds(runs, n_folds)
-    }
-    names, seeds, labels, values = _values(complete)
+    missing = {label: _missing_folds(runs, n_folds) for label, runs in by_label.items()}
+    names, seeds, labels, values = _values(
+        {label: runs for label, runs in by_label.items() if not missing[label]}
+    )
     subjects = SubjectValues(names, labels, nan_mean(values))
     defined: npt.NDArray[np.bool_] = np.logical_not(np.isnan(values).all(axis=1))  # (seeds, k)
     common = defined.all(axis=1)
@@ -245,7 +245,7 @@ def _column(
     scores = {
         label: _score(
             sorted(runs, key=lambda run: (run.seed, run.fold)),
-            _missing_folds(runs, n_folds),
+            missing[label],
             estimates.get(label),
             by_seed.get(label),
             subjects,

@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 import pyarrow as pa
@@ -30,6 +29,7 @@ from harmbench.store.record import (
     record_of,
 )
 from harmbench.store.result_table import LAYOUT, joined, to_table
+from harmbench.util.closed_on_exit import ClosedOnExit
 from harmbench.util.files import atomic_write, atomic_write_bytes
 
 _LOG = logging.getLogger(__name__)
@@ -147,7 +147,7 @@ class ResultsStore:
             _LOG.info("%s cannot be written: %s", self._cache, error)
 
 
-class ResultsWriter:
+class ResultsWriter(ClosedOnExit):
     """Appends records to a new file of a results store, created with the first record.
 
     Parameters
@@ -163,17 +163,6 @@ class ResultsWriter:
         self._command = command
         self._known: set[str] | None = None
         self._stream: IO[bytes] | None = None
-
-    def __enter__(self) -> ResultsWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def append(self, cell: Cell, result: CellResult, ended: int | None = None) -> CellResult:
         """Record a cell that has ended, unless the store has the same result.

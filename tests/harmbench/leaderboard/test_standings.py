@@ -1,4 +1,4 @@
-"""The ranking over families: one vote per family, whoever and whatever else is entered."""
+"""The ranking over families: one vote per family, whatever else is entered."""
 
 from __future__ import annotations
 
@@ -131,9 +131,9 @@ def test_a_missing_cell_ranks_last_only_where_a_rival_has_a_number():
     assert any(
         "bias: not tested" in line and "steady" in line for line in standings_notes(standings)
     )
-    nobody = standings_of(runs[(runs["task"] != "field") | (runs["label"] == "identity")])
-    assert nobody.families == ("curves", "scanners")
-    assert ranks(nobody)["steady"] == pytest.approx(1.5)
+    without_field = standings_of(runs[(runs["task"] != "field") | (runs["label"] == "identity")])
+    assert without_field.families == ("curves", "scanners")
+    assert ranks(without_field)["steady"] == pytest.approx(1.5)
 
 
 def test_weights_change_the_votes_of_families():

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from types import TracebackType
-from typing import Self
+from abc import abstractmethod
 
 from harmbench.execution.compute.job_result import JobResult
 from harmbench.execution.schedule.jobs import Job
+from harmbench.util.closed_on_exit import ClosedOnExit
 
 
-class Executor(ABC):
+class Executor(ClosedOnExit):
     """Computes jobs and reports the result of each.
 
     A result is in the stores before it is reported. At the end of the context manager, no
@@ -30,16 +29,5 @@ class Executor(ABC):
     def ended(self, seconds: float) -> list[tuple[Job, JobResult]]:
         """Return the jobs that have ended, after waiting for one for at most `seconds`."""
 
-    def close(self) -> None:  # noqa: B027 - `Serial` has nothing to stop
+    def close(self) -> None:
         """Stop all running jobs; results that are stored already are kept."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
