@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from harmbench.cohorts.bids.layout import brain_mask
 from harmbench.errors import UserError
+from harmbench.harmonization.derivative import describe
 from harmbench.harmonization.harmonizer import Harmonizer
 from harmbench.harmonization.output_paths import OutputPaths
 from harmbench.harmonization.scan import (
@@ -29,14 +27,12 @@ from harmbench.preprocessing.brain_tools import find_extractor
 from harmbench.preprocessing.file_names import refuse_dicom, with_ending
 from harmbench.preprocessing.masking import BrainSource
 from harmbench.util.file_digests import remembered_digests
-from harmbench.util.files import atomic_write_bytes
 from harmbench.util.processes import in_processes
 from harmbench.util.progress import Progress
 
 _VOLUME = re.compile(r"\.nii(\.gz)?$")
 _T1W = re.compile(r"_T1w\.nii(\.gz)?$")
 _NO_RAW_DATA = ("derivatives", "sourcedata")
-_DESCRIPTION = "dataset_description.json"
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,7 @@ def job_of(
 ) -> HarmonizeJob:
     """Return the job of a single scan; `mask` is its brain mask or None."""
     digests = remembered_digests([scan] if mask is None else [scan, mask], home)
-    return _job(scan, mask, str(scan), outputs, digests, options)
+    return _job(scan, mask, scan.name, outputs, digests, options)
 
 
 def jobs_in(
@@ -209,54 +205,3 @@ def _check_names(jobs: list[HarmonizeJob]) -> None:
                     f"the outputs of {taken[output].name} and {job.path.name} would both be "
                     f"called {output.name}; rename one of the two scans"
                 )
-
-
-def describe(out: Path, folder: Path, harmonizer: Harmonizer, *, force: bool) -> None:
-    """Write the derivative's `dataset_description.json` if it does not exist.
-
-    Raises
-    ------
-    UserError
-        If the folder is another data set, or holds scans of another fit and `force` is False.
-    """
-    path = out / _DESCRIPTION
-    if path.exists():
-        try:
-            generator: dict[str, Any] = json.loads(path.read_text())["GeneratedBy"][0]
-            ours = generator["Name"] == "harmbench"
-        except (OSError, ValueError, KeyError, IndexError, TypeError):
-            generator, ours = {}, False
-        if not ours:
-            raise UserError(f"'{out}' is a data set not made by harmbench; choose another folder")
-        if generator.get("Harmonizer") == harmonizer.key:
-            return
-        if not force:
-            raise UserError(
-                f"'{out}' holds scans of another fit: {generator.get('Description')}; choose "
-                "another folder, or give --force to replace them"
-            )
-    description = _description(folder, harmonizer)
-    try:
-        atomic_write_bytes(path, json.dumps(description, indent=1).encode())
-    except OSError as error:
-        raise UserError(f"'{out}' cannot be written to: {error.strerror}") from None
-
-
-def _description(folder: Path, harmonizer: Harmonizer) -> dict[str, Any]:
-    raw = folder.resolve().as_uri()
-    return {
-        "Name": f"T1w scans harmonised by {harmonizer.title}",
-        "BIDSVersion": "1.10.0",
-        "DatasetType": "derivative",
-        "GeneratedBy": [
-            {
-                "Name": "harmbench",
-                "Version": version("harmbench"),
-                "Description": f"{harmonizer.title}, fit {harmonizer.fit or 'none'}",
-                "Harmonizer": harmonizer.key,
-                **harmonizer.record,
-            }
-        ],
-        "SourceDatasets": [{"URL": raw}],
-        "DatasetLinks": {"raw": raw},
-    }

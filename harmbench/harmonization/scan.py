@@ -23,14 +23,19 @@ from harmbench.harmonization.whole_brain import change_in_scan, whole_stack
 from harmbench.harmonization.windows import by_windows
 from harmbench.preprocessing.bias_field import VERSION as N4_VERSION
 from harmbench.preprocessing.bias_field import correct_bias_field
+from harmbench.preprocessing.brain import Brain
 from harmbench.preprocessing.file_names import with_ending
 from harmbench.preprocessing.masking import BrainSource, mask_scan
+from harmbench.preprocessing.nifti_read import Volume
 from harmbench.preprocessing.nifti_write import load_native
 from harmbench.preprocessing.registration import DOUBTFUL_CORRELATION
 from harmbench.preprocessing.registration_cache import cached_registration
 from harmbench.util.files import atomic_write_bytes, hold_lock
 from harmbench.util.hashing import bytes_digest, digest, file_digest
 from harmbench.util.progress import Progress
+
+# A brain-extracted scan has at most this fraction of its brain's volume outside the mask.
+_MOST_OUTSIDE = 0.05
 
 
 @dataclass(frozen=True)
@@ -130,11 +135,11 @@ def harmonize_file(job: HarmonizeJob, harmonizer: Harmonizer) -> HarmonizedScan:
         record, contents = _harmonized(job, harmonizer)
     except (BadScanError, DivergedError) as error:
         return HarmonizedScan(error=str(error))
-    record = {"Key": _key(job, harmonizer), **record, **harmonizer.record}
     description = {
         "Description": f"T1w scan harmonised by {harmonizer.title}",
         "Sources": [job.source],
-        "Harmonization": record,
+        "SkullStripped": record.pop("SkullStripped"),
+        "Harmonization": {"Key": _key(job, harmonizer), **record, **harmonizer.record},
     }
     contents[outputs.sidecar] = json.dumps(description, indent=1).encode()
     try:
@@ -231,6 +236,7 @@ def _harmonized(
         title = f"{job.path.name}, {harmonizer.title}"
         contents[outputs.figure] = before_after(native.volume, after, changed, title)
     record = {
+        "SkullStripped": not job.brain.heads and _is_stripped(native.volume, brain),
         "SoftwareVersion": version("harmbench"),
         "SourceDigest": job.content,
         "OutputDigest": bytes_digest(contents[outputs.scan]),
@@ -246,6 +252,12 @@ def _harmonized(
         "Flags": flags,
     }
     return record, contents
+
+
+def _is_stripped(volume: Volume, brain: Brain) -> bool:
+    """Whether next to nothing of a volume lies outside its brain."""
+    size = np.count_nonzero(brain.mask)
+    return bool(np.count_nonzero(volume.data) - size < _MOST_OUTSIDE * size)
 
 
 def _subject(path: Path) -> tuple[str, str]:

@@ -217,7 +217,9 @@ def test_a_folder_becomes_a_derivative_without_the_bad_scan(inside, study, tmp_p
     files = {path.relative_to(result).as_posix() for path in result.rglob("*") if path.is_file()}
     stems = [f"sub-{subject}/anat/sub-{subject}_desc-harmonized_" for subject in "ac"]
     endings = ("T1w.nii.gz", "T1w.json", "T1w.png", "mask.nii.gz")
-    assert files == {"dataset_description.json"} | {s + e for s in stems for e in endings}
+    assert files == {"dataset_description.json", ".bidsignore"} | {
+        s + e for s in stems for e in endings
+    }
     description = json.loads((result / "dataset_description.json").read_text())
     assert description["DatasetType"] == "derivative"
     assert description["GeneratedBy"][0]["Name"] == "harmbench"
