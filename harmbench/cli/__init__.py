@@ -110,7 +110,10 @@ def main() -> None:
     gc.set_threshold(20_000)
     try:
         status = cli.main(prog_name="harmbench", standalone_mode=False)
-    except click.exceptions.Abort:
+    except click.exceptions.Abort as abort:
+        if isinstance(abort.__cause__, EOFError):
+            # click aborts at any EOFError, but a file that ends early is no interrupt.
+            raise abort.__cause__ from None
         click.echo(
             "interrupted: finished cells are kept; run the same command (or `harmbench resume`) "
             "to continue",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +16,9 @@ from harmbench.errors import UserError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment, Run
 
+_LOG = logging.getLogger(__name__)
 EXPERIMENT = "harmbench"
 _SQLITE = "sqlite:///"
 _PAGE = 1000
@@ -97,7 +99,7 @@ def connect(home: Path) -> tuple[MlflowClient, str]:
     Raises
     ------
     UserError
-        If the store does not answer.
+        If the store does not answer, or the experiment of a shared store is deleted.
     """
     # Read when mlflow is imported: no telemetry is sent.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -114,7 +116,7 @@ def connect(home: Path) -> tuple[MlflowClient, str]:
     home.mkdir(parents=True, exist_ok=True)
     path = _file(uri)
     # MLflow's default is a folder of the current directory.
-    location = None if path is None else (path.absolute().parent / "artifacts").as_uri()
+    location = None if path is None else _artifacts(path)
     try:
         if path is not None:
             _create(path)
@@ -125,11 +127,63 @@ def connect(home: Path) -> tuple[MlflowClient, str]:
             with contextlib.suppress(mlflow.exceptions.MlflowException):
                 client.create_experiment(EXPERIMENT, artifact_location=location)
             experiment = client.get_experiment_by_name(EXPERIMENT)
+        if experiment.lifecycle_stage == "deleted":
+            _restore(client, experiment)
+        if path is not None and not shared_uri():
+            _relocate(path, experiment)
         return client, str(experiment.experiment_id)
     except (mlflow.exceptions.MlflowException, OSError) as error:
         raise _silent(uri, error) from error
 
 
+def _restore(client: MlflowClient, experiment: Experiment) -> None:
+    """Restore a deleted experiment of the home's own store.
+
+    Raises
+    ------
+    UserError
+        If the store is shared: somebody else may have deleted it on purpose.
+    """
+    number = experiment.experiment_id
+    if shared_uri():
+        raise UserError(
+            f"the experiment '{EXPERIMENT}' in {client.tracking_uri} was deleted; restore it by "
+            f"`mlflow experiments restore --experiment-id {number}`"
+        )
+    client.restore_experiment(number)
+    _LOG.warning("warning: the MLflow experiment '%s' was deleted, and is restored", EXPERIMENT)
+
+
+def _relocate(path: Path, experiment: Experiment) -> None:
+    """Let the artifacts of a home's own store lie in the home, wherever it was moved to.
+
+    MLflow stores absolute addresses and has no function that changes them.
+    """
+    before, after = experiment.artifact_location, _artifacts(path)
+    if before == after:
+        return
+    with contextlib.closing(sqlite3.connect(path, timeout=60)) as database, database:
+        database.execute(
+            "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
+            (after, int(experiment.experiment_id)),
+        )
+        database.execute(
+            "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) "
+            "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+            (after, len(before) + 1, int(experiment.experiment_id), len(before) + 1, f"{before}/"),
+        )
+
+
+def _artifacts(path: Path) -> str:
+    """Return the address of the artifacts of a sqlite store."""
+    return (path.absolute().parent / "artifacts").as_uri()
+
+
 def _silent(uri: str, error: Exception) -> UserError:
     reason = " ".join(str(error).split())[:300]
+    if "migrate-filestore" in reason:
+        return UserError(
+            f"MLflow no longer writes to folders such as {uri}: unset MLFLOW_TRACKING_URI to use "
+            "the home's store, or convert the folder by `mlflow migrate-filestore`"
+        )
     return UserError(f"the MLflow store at {uri} does not answer: {reason}")

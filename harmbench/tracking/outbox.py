@@ -112,7 +112,7 @@ class Outbox:
                     self._recorder.record(cell, result, command)
             except Exception as error:  # errors of networks, servers and databases vary
                 self._paused_until = time.monotonic() + _PAUSE_SECONDS
-                reason = " ".join(str(error).split())[:200]
+                reason = " ".join(str(error).split())[:300]
                 self._on_delay(
                     f"MLflow did not accept {cell.title}: {reason}. The record is kept, and sent "
                     "by the next run or by `harmbench sync`"

@@ -22,6 +22,11 @@ def read(home: Path) -> RecordedRuns:
 
     Each cell counts once. If the shared store does not answer, its runs are those of the last
     answer, with a line in the log.
+
+    Raises
+    ------
+    UserError
+        If the shared store does not answer, and no results are known.
     """
     own = ResultsStore(home / "results").table()
     if not shared_uri():
@@ -30,6 +35,8 @@ def read(home: Path) -> RecordedRuns:
         others = server_runs.table(home)
     except UserError as error:
         others = server_runs.last_table(home)
+        if not len(own) and not len(others):
+            raise
         _LOG.warning("warning: %s; %d runs are known from before", error, len(others))
     return RecordedRuns(own, others)
 

@@ -23,7 +23,8 @@ def writable_home() -> Path:
     Raises
     ------
     UserError
-        If it cannot be created or written to.
+        If it or one of its folders cannot be written to. Links are not checked: they may lead
+        to prepared data that several users read.
     """
     folder = home()
     try:
@@ -34,4 +35,7 @@ def writable_home() -> Path:
         raise UserError(
             f"the home folder {folder} is not writable: {error.strerror}; set HARMBENCH_HOME"
         ) from None
+    for part in folder.iterdir():
+        if part.is_dir() and not part.is_symlink() and not os.access(part, os.W_OK):
+            raise UserError(f"the folder {part} is not writable; set HARMBENCH_HOME")
     return folder

@@ -16,7 +16,7 @@ import sys
 import sysconfig
 import textwrap
 import tokenize
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def module_code(name: str) -> str:
 def _class_code(cls: type) -> str:
     modules = dict.fromkeys(base.__module__ for base in cls.__mro__)
     roots = [name for name in modules if _file(name) is not None]
-    files = _closure(roots)
+    files = _closure(roots, {name.partition(".")[0] for name in roots})
     module = cls.__module__
     path = _file(module)
     if path is None:
@@ -97,14 +97,17 @@ def _hash(files: dict[str, Path]) -> str:
     return digest(sorted(sources))
 
 
-def _closure(names: Iterable[str]) -> dict[str, Path]:
-    """Return the source files of modules and of all modules that they import, by module."""
+def _closure(names: Iterable[str], packages: Collection[str] = ()) -> dict[str, Path]:
+    """Return the source files of modules and of all modules that they import, by module.
+
+    Installed modules are libraries, and left out, except those of `packages`.
+    """
     files: dict[str, Path] = {}
     waiting = list(names)
     while waiting:
         name = waiting.pop()
         path = _file(name)
-        if name in files or path is None or not _counts(name, path):
+        if name in files or path is None or not _counts(name, path, packages):
             continue
         files[name] = path
         waiting += _imports(name, path, path.stat().st_mtime_ns)
@@ -112,10 +115,10 @@ def _closure(names: Iterable[str]) -> dict[str, Path]:
     return files
 
 
-def _counts(name: str, path: Path) -> bool:
+def _counts(name: str, path: Path, packages: Collection[str]) -> bool:
     if any(name == other or name.startswith(f"{other}.") for other in _NOT_COMPUTING):
         return False
-    if name.partition(".")[0] in _OWN:
+    if name.partition(".")[0] in (*_OWN, *packages):
         return True
     return _INSTALLED.isdisjoint(path.parts) and not path.is_relative_to(_STANDARD_LIBRARY)
 

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 
+import harmbench.cli
 from helpers import PLUGINS, TINY_COHORT, words
 
 RUN = (*words("run -m identity -t sim-exp"), *TINY_COHORT)
+
+# A command that ends at an unexpected end of its input, or at the user's Ctrl-C.
+ENDS = """
+import click
+from harmbench import hookimpl
+
+@click.command()
+@click.argument("error")
+def ends(error):
+    raise {"eof": EOFError("ended early"), "ctrl-c": KeyboardInterrupt()}[error]
+
+@hookimpl
+def register_commands(group):
+    group.add_command(ends)
+"""
 
 
 @pytest.mark.parametrize(
@@ -51,6 +70,31 @@ def test_each_mistake_has_a_one_line_error(mistake, arguments, message):
 def test_a_home_that_cannot_be_created_is_named(mistake, tmp_path, monkeypatch):
     (tmp_path / "home").write_text("in the way")
     assert f"{tmp_path / 'home'} is not writable" in mistake(*RUN)
+
+
+def test_a_folder_of_the_home_that_cannot_be_written_to_is_named(mistake, tmp_path, monkeypatch):
+    fits = tmp_path / "home" / "fits"
+    fits.mkdir(parents=True)
+    # Permissions do not stop root, so the answer of the system is replaced.
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != fits and access(path, mode))
+    assert f"{fits} is not writable" in mistake(*RUN)
+
+
+def test_an_end_of_file_within_the_program_is_no_interrupt(tmp_path, monkeypatch, capsys):
+    (tmp_path / "home" / "plugins").mkdir(parents=True)
+    (tmp_path / "home" / "plugins" / "ends.py").write_text(ENDS)
+    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(harmbench.cli.cli, "_loaded", False)
+    monkeypatch.setattr(harmbench.cli.cli, "commands", dict(harmbench.cli.cli.commands))
+    monkeypatch.setattr(sys, "argv", ["harmbench", "ends", "eof"])
+    with pytest.raises(EOFError, match="ended early"):
+        harmbench.cli.main()
+    assert "interrupted" not in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["harmbench", "ends", "ctrl-c"])
+    with pytest.raises(SystemExit, match="130"):
+        harmbench.cli.main()
+    assert "interrupted" in capsys.readouterr().err
 
 
 def test_a_suite_says_how_scans_are_prepared_unless_the_command_does(mistake, tmp_path):

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from harmbench.errors import UserError
 from harmbench.tracking.connection import connect
+
+# MLflow's imports raise deprecation warnings.
+pytestmark = pytest.mark.filterwarnings("default")
 
 
 @pytest.mark.parametrize(
@@ -41,3 +47,52 @@ def test_an_incompletely_created_store_is_created_again(tmp_path, monkeypatch, s
     run = client.create_run(experiment, run_name="first")
     assert client.get_run(run.info.run_id).info.run_name == "first"
     assert client.get_experiment(experiment).artifact_location == (home / "artifacts").as_uri()
+
+
+def test_the_deleted_experiment_of_a_home_is_restored(tmp_path, monkeypatch, home_with_store):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    home = home_with_store(tmp_path / "home")
+    client, experiment = connect(home)
+    run = client.create_run(experiment)
+    client.delete_experiment(experiment)
+    client, again = connect(home)
+    assert again == experiment
+    assert client.get_run(run.info.run_id).info.lifecycle_stage == "active"
+    client.create_run(experiment)
+
+
+def test_the_deleted_experiment_of_a_shared_store_is_named_with_its_cure(
+    tmp_path, monkeypatch, home_with_store
+):
+    uri = f"sqlite:///{home_with_store(tmp_path / 'shared') / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    client, experiment = connect(tmp_path / "home")
+    client.delete_experiment(experiment)
+    with pytest.raises(UserError, match=f"restore it by .*--experiment-id {experiment}"):
+        connect(tmp_path / "home")
+    assert client.get_experiment(experiment).lifecycle_stage == "deleted"
+
+
+def test_a_moved_home_writes_nothing_to_its_old_location(tmp_path, monkeypatch, home_with_store):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    before, after = home_with_store(tmp_path / "before"), tmp_path / "after"
+    client, experiment = connect(before)
+    old = client.create_run(experiment).info.run_id
+    client.log_text(old, "first", "note.txt")
+    shutil.move(before, after)
+    client, experiment = connect(after)
+    new = client.create_run(experiment).info.run_id
+    client.log_text(new, "second", "note.txt")
+    assert not before.exists()
+    for run, text in ((old, "first"), (new, "second")):
+        (path,) = (after / "artifacts" / run).rglob("note.txt")
+        assert path.read_text() == text
+        assert Path(client.download_artifacts(run, "note.txt")).read_text() == text
+
+
+def test_a_folder_as_store_is_refused_with_the_cure(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
+    with pytest.raises(UserError, match="unset MLFLOW_TRACKING_URI.*migrate-filestore") as caught:
+        connect(tmp_path / "home")
+    assert len(str(caught.value)) < 250

@@ -7,6 +7,7 @@ import pytest
 from mlflow import MlflowClient
 
 from harmbench.contracts.cell import CellResult, Status
+from harmbench.errors import UserError
 from harmbench.store.results import ResultsStore
 from harmbench.tracking.connection import connect
 from harmbench.tracking.reader import cell_file, read, runs
@@ -129,3 +130,13 @@ def test_files_come_from_the_home_or_from_the_shared_store(homes):
         assert cell_file(mine, row["cell"], row["run_id"], "curves.csv") is None
     # The files of the shared store lie beside it, not in the current directory.
     assert list((mine.parent / "shared" / "artifacts").glob("*/artifacts/traceback.txt"))
+
+
+def test_a_shared_store_that_was_deleted_is_not_taken_for_an_empty_one(homes):
+    mine, theirs = homes
+    record(theirs, (cell("theirs", "a"), at(3.0)), mirror=True)
+    client, experiment = connect(theirs)
+    client.delete_experiment(experiment)
+    with pytest.raises(UserError, match="was deleted; restore it"):
+        read(mine)
+    assert board(theirs) == {"theirs": ("done", 3.0)}  # its own results need no server

@@ -28,24 +28,25 @@ def factor():
 PRINT = """
 import sys
 sys.path.insert(0, {root!r})
-import pack.method
+import importlib
 from harmbench.util.source_code import code_version
-print(code_version(pack.method.Method))
+print(code_version(importlib.import_module({module!r}).Method))
 """
 
 
-@pytest.fixture
-def package(tmp_path):
-    folder = tmp_path / "pack"
-    folder.mkdir()
+@pytest.fixture(params=["src", "site-packages"])
+def package(request, tmp_path):
+    """A package as an editable install sees it, and one that is copied among the libraries."""
+    folder = tmp_path / request.param / "pack"
+    folder.mkdir(parents=True)
     for name, text in {"__init__": "", "method": METHOD, "helper": HELPER, "other": ""}.items():
         (folder / f"{name}.py").write_text(text)
     return folder
 
 
-def version_of(package):
+def version_of(package, module="pack.method"):
     """The version as a new process sees it."""
-    program = PRINT.format(root=str(package.parent))
+    program = PRINT.format(root=str(package.parent), module=module)
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
@@ -60,6 +61,20 @@ def test_the_code_of_an_imported_helper_and_of_files_loaded_by_name_counts(packa
     (package / "loaded_by_name.py").write_text("weights = [1, 2]\n")
     third = version_of(package)
     assert len({first, second, third}) == 3
+
+
+def test_a_module_of_its_own_and_another_folder_of_the_package_count(package):
+    (package / "inner").mkdir()
+    inner = METHOD.replace("from .", "from pack.").replace("pack. import", "pack import")
+    (package / "inner" / "__init__.py").touch()
+    (package / "inner" / "method.py").write_text(inner)
+    alone = package.parent / "alone.py"
+    alone.write_text(inner)
+    first = [version_of(package, module) for module in ("pack.inner.method", "alone")]
+    (package / "helper.py").write_text(HELPER.replace("0.9", "0.1"))
+    alone.write_text(inner.replace("image *", "image / 2 *"))
+    second = [version_of(package, module) for module in ("pack.inner.method", "alone")]
+    assert all(before != after for before, after in zip(first, second, strict=True))
 
 
 def test_comments_docstrings_and_blank_lines_do_not_count(package):

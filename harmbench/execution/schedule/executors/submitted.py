@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 1.0
 # A job that the cluster lost is sent once more.
 _ATTEMPTS = 2
+# submitit's default of 3 is too small for long fits, and with a time limit below ten minutes it
+# counts preemptions too. A limit is needed: a fit may never reach its first checkpoint.
+_MOST_TIMEOUTS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +123,9 @@ class Submitted(Executor):
         self._resources = resources
         self._submitit = submitit
         try:
-            self._cluster = submitit.AutoExecutor(folder / "jobs", cluster=cluster)
+            self._cluster = submitit.AutoExecutor(
+                folder / "jobs", cluster=cluster, **{f"{cluster}_max_num_timeout": _MOST_TIMEOUTS}
+            )
         except RuntimeError as error:
             raise UserError(f"there is no {cluster} cluster here: {error}") from None
         self._unsent: list[Job] = []
