@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from harmbench.contracts.scorer import ScoringContext as ScoringContext
     from harmbench.contracts.task import Task as Task
     from harmbench.contracts.task_data import TaskData as TaskData
+    from harmbench.contracts.volume_method import HarmonizedVolume as HarmonizedVolume
+    from harmbench.contracts.volume_method import VolumeMethod as VolumeMethod
     from harmbench.data.cohort import Cohort as Cohort
     from harmbench.data.cohort_request import CohortRequest as CohortRequest
     from harmbench.data.cohort_source import CohortSource as CohortSource
@@ -58,6 +60,12 @@ if TYPE_CHECKING:
     from harmbench.data.scans import Scans as Scans
     from harmbench.data.scans import minmax as minmax
     from harmbench.data.splits import split_subjects as split_subjects
+    from harmbench.data.volumes import Frame as Frame
+    from harmbench.data.volumes import VolumeScan as VolumeScan
+    from harmbench.data.volumes import VolumeSet as VolumeSet
+    from harmbench.data.volumes import VolumeSource as VolumeSource
+    from harmbench.data.volumes import VolumeSpace as VolumeSpace
+    from harmbench.data.volumes import VolumeTransform as VolumeTransform
     from harmbench.preprocessing.bias_field import estimate_bias_field as estimate_bias_field
     from harmbench.preprocessing.normalization.white_stripe import (
         white_matter_mode as white_matter_mode,
@@ -109,6 +117,14 @@ _LAZY = {
     "Task": "harmbench.contracts.task",
     "TaskData": "harmbench.contracts.task_data",
     "Transform": "harmbench.data.scan_set",
+    "Frame": "harmbench.data.volumes",
+    "HarmonizedVolume": "harmbench.contracts.volume_method",
+    "VolumeMethod": "harmbench.contracts.volume_method",
+    "VolumeScan": "harmbench.data.volumes",
+    "VolumeSet": "harmbench.data.volumes",
+    "VolumeSource": "harmbench.data.volumes",
+    "VolumeSpace": "harmbench.data.volumes",
+    "VolumeTransform": "harmbench.data.volumes",
     "as_method": "harmbench.training.as_method",
     "at_inference": "harmbench.contracts.model",
     "autocast": "harmbench.util.precision",
@@ -146,8 +162,10 @@ __all__ = [
     "FigureContext",
     "FitData",
     "FitProgress",
+    "Frame",
     "Grid",
     "HarmbenchError",
+    "HarmonizedVolume",
     "Instrument",
     "Lazy",
     "Method",
@@ -171,6 +189,12 @@ __all__ = [
     "TaskData",
     "Transform",
     "UserError",
+    "VolumeMethod",
+    "VolumeScan",
+    "VolumeSet",
+    "VolumeSource",
+    "VolumeSpace",
+    "VolumeTransform",
     "as_method",
     "at_inference",
     "autocast",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -24,12 +25,17 @@ from harmbench import (
     Task,
     TaskData,
     Transform,
+    VolumeTransform,
     digest,
     disjoint_subjects,
     numpy_generator,
 )
 
 from .ranges import SLICEWISE, RestoredRange, SliceRange, restored_range
+
+Array = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+Affine = npt.NDArray[np.float64]
 
 # The methods have cosine fields of their own: this generator defines the task's test scans, so
 # that no change of a method may change it. `docs/compared.md` names the overlap.
@@ -44,7 +50,7 @@ CURVE_CONCENTRATION = 4.0  # of the Dirichlet distribution of its steps; higher 
 
 
 @dataclass(frozen=True)
-class FormulaCurve:
+class FormulaCurve(VolumeTransform):
     """One global curve for all slices, scaled to map 0 to 0 and 1 to 1.
 
     On slices that were min-max scaled, this is the paper's shift between two min-max scalings
@@ -74,6 +80,11 @@ class FormulaCurve:
         if self.formula == "log":
             return torch.log1p(3 * images) / math.log1p(3)
         return images**self.gamma
+
+    def on_volume(self, image: Array, mask: Mask, to_index: Affine, scan: int) -> Array:
+        """Shift a volume; see `harmbench.VolumeTransform`."""
+        index = torch.zeros(len(image), dtype=torch.int64)
+        return self(torch.from_numpy(image), torch.from_numpy(mask), index, index).numpy()
 
 
 def bernstein(x: Tensor, steps: Tensor) -> Tensor:
@@ -118,7 +129,7 @@ def _dense(coefficients: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class BiasShift:
+class BiasShift(VolumeTransform):
     """A curve and a smooth multiplicative 3-D field of each scan's own: `field * curve(x)`.
 
     The field is exp of a sum of cosines over the scan's volume, so it is positive and
@@ -126,8 +137,8 @@ class BiasShift:
 
     Attributes
     ----------
-    n_slices
-        Slices a scan has.
+    shape
+        Of the grid: slices, rows and columns.
     fields
         Coefficients of the cosines `TERMS`, for each scan.
     curves
@@ -136,7 +147,7 @@ class BiasShift:
         Restores the range of intensities.
     """
 
-    n_slices: int
+    shape: tuple[int, int, int]
     fields: tuple[tuple[float, ...], ...]
     curves: tuple[tuple[float, ...], ...]
     range: RestoredRange = field(default_factory=SliceRange)
@@ -144,13 +155,13 @@ class BiasShift:
     @property
     def digest(self) -> str:
         """Content hash of the drawn parameters."""
-        return digest("bias", TERMS, self.n_slices, self.fields, self.curves, self.range.name)
+        return digest("bias", TERMS, self.shape[0], self.fields, self.curves, self.range.name)
 
     def field(self, shape: torch.Size, scan: Tensor, index: Tensor) -> Tensor:
         """Return the field on B slices, in [1 / 1.4, 1.4]: `(B, H, W)`."""
         _, H, W = shape
         cube = _dense(torch.tensor([self.fields[i] for i in scan.tolist()]))
-        across = cosines((index + 0.5) / self.n_slices)
+        across = cosines((index + 0.5) / self.shape[0])
         rows, columns = (cosines((torch.arange(n) + 0.5) / n) for n in (H, W))
         plane = torch.einsum("bs,bsij->bij", across, cube)
         return torch.exp(rows @ plane @ columns.T)
@@ -159,6 +170,30 @@ class BiasShift:
         """Shift slices `(B, H, W)`; see `harmbench.data.scan_set.Transform`."""
         y = self.unscaled(images, masks, scan, index)
         return self.range(y, images, scan, self.unscaled)
+
+    def on_volume(self, image: Array, mask: Mask, to_index: Affine, scan: int) -> Array:
+        """Shift a volume; see `harmbench.VolumeTransform`.
+
+        The field continues beyond the grid as its cosines do.
+        """
+        cube = _dense(torch.tensor(self.fields[scan])[None])[0].double()
+        shape = torch.tensor(self.shape, dtype=torch.float64)
+        matrix = torch.from_numpy(to_index)
+        steps = torch.tensor([self.curves[scan]])
+        shifted = torch.from_numpy(image).clone()
+        # Slab by slab, so that memory does not grow with the volume.
+        for x, plane in enumerate(shifted):
+            inside = torch.from_numpy(mask[x])
+            y, z = inside.nonzero(as_tuple=True)
+            if not len(y):
+                continue
+            points = torch.stack([torch.full_like(y, x), y, z, torch.ones_like(y)]).double()
+            positions = ((matrix @ points)[:3].T + 0.5) / shape
+            waves = torch.cos(torch.pi * positions[..., None] * torch.arange(DEGREE + 1))
+            log_field = torch.einsum("ijk,ni,nj,nk->n", cube, *waves.unbind(1))
+            curve = bernstein(plane[inside][None, None], steps)[0, 0]
+            plane[inside] = curve * log_field.exp().float()
+        return shifted.numpy()
 
     def unscaled(self, images: Tensor, masks: Tensor, scan: Tensor, index: Tensor) -> Tensor:
         """Return the shifted slices before their range is restored: `(B, H, W)`, up to 1.4."""
@@ -183,7 +218,7 @@ def draw_bias(scans: ScanSet, seed: int, task: str, normalization: str = SLICEWI
         steps = random.dirichlet(np.full(CURVE_DEGREE, CURVE_CONCENTRATION))
         curves.append(tuple(steps.tolist()))
     return BiasShift(
-        scans.grid.shape[0],
+        scans.grid.shape,
         tuple(fields),
         tuple(curves),
         restored_range(scans, normalization),

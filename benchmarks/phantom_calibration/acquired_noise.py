@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from harmbench.preprocessing.nifti_read import Volume, load_volume
-from harmbench.preprocessing.resampling import grid_affine, resample
+from harmbench.preprocessing.nifti_read import load_volume
+from harmbench.util.resample import resample
 from phantom_calibration import tissues
 from phantom_calibration.template import GRID
 
@@ -30,8 +30,10 @@ def acquired_noise(
     volume = load_volume(path)
     to_grid = np.linalg.inv(mni_to_scan) @ volume.affine
     shape = volume.data.shape
-    tissue = Volume(white.astype(np.float32), grid_affine(GRID))
-    inside = resample(tissue, to_grid, (shape[0], shape[1], shape[2])) > 0.9
+    inside = (
+        resample(white.astype(np.float32), GRID.affine, to_grid, (shape[0], shape[1], shape[2]))
+        > 0.9
+    )
     finest, coarse = (tissues.noise(volume.data, inside, step) for step in (1, 2))
     return {
         "acquired_snr": float(volume.data[inside].mean()) / coarse,

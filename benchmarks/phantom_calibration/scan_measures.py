@@ -9,7 +9,6 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from harmbench.preprocessing.nifti_read import Array
-from harmbench.preprocessing.resampling import grid_affine
 from phantom_calibration import bias_fields, shapes, tissues
 from phantom_calibration.template import GRID, tissue_priors
 from phantom_calibration.tissues import CSF, GREY, WHITE
@@ -62,7 +61,7 @@ def measure_scan(
     identity
         Domain, subject and session.
     """
-    flat, log_field = bias_fields.corrected(image, mask, grid_affine(GRID))
+    flat, log_field = bias_fields.corrected(image, mask, GRID.affine)
     tissue = tissues.segment(flat, mask, tissue_priors())
     values = {
         **_contrast(image, flat, tissue, labels),

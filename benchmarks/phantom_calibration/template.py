@@ -9,8 +9,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from harmbench.data.scans import Grid
-from harmbench.preprocessing.nifti_read import Array, Volume
-from harmbench.preprocessing.resampling import grid_affine, resample
+from harmbench.preprocessing.nifti_read import Array
+from harmbench.util.resample import resample
 
 # The whole brain at the paper's resolution. Real scans are resampled to it by the affine
 # registration, phantom scans are rendered on it.
@@ -33,8 +33,9 @@ def _maps() -> tuple[Array, Array, Array]:
     )
     grey, white, brain = (
         resample(
-            Volume(np.asarray(image.dataobj, dtype=np.float32), image.affine),
-            grid_affine(GRID),
+            np.asarray(image.dataobj, dtype=np.float32),
+            image.affine,
+            GRID.affine,
             GRID.shape,
         )
         for image in images

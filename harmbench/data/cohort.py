@@ -6,7 +6,8 @@ import copy
 import json
 import shutil
 import tempfile
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,10 +18,13 @@ from harmbench.data.cohort_writer import CohortWriter, ScanRecord
 from harmbench.data.prepare_options import MINMAX
 from harmbench.data.scan_set import ScanKey, ScanSet
 from harmbench.data.scans import Grid
+from harmbench.data.volumes import VolumeSource
 from harmbench.util.files import hold_lock
 from harmbench.util.hashing import digest
 from harmbench.util.progress import Progress
 from harmbench.util.source_code import code_version
+
+_COLUMNS = [column.name for column in fields(ScanRecord)]
 
 
 class Cohort:
@@ -71,6 +75,7 @@ class Cohort:
         )
         self.split = "test"
         self.fold = 0
+        self._volume: Callable[[ScanRecord], VolumeSource | None] = _no_volume
 
     @classmethod
     def open(cls, source: CohortSource, grid: Grid, home: Path, progress: Progress) -> Self:
@@ -87,7 +92,10 @@ class Cohort:
             with hold_lock(lock, notice, progress):
                 if not (directory / "cohort.json").exists():
                     cls._build(source, grid, home, directory, progress)
-        return cls(directory, source.label, code=code_version(type(source)))
+        cohort = cls(directory, source.label, code=code_version(type(source)))
+        standard = tuple(cohort.facts.get("standard", ()))
+        cohort._volume = lambda scan: source.volume(scan, standard, grid, home)
+        return cohort
 
     @staticmethod
     def _build(
@@ -168,4 +176,19 @@ class Cohort:
             scans=[ScanKey(*keys) for keys in zip(*(table[name] for name in names), strict=True)],
             rows=[int(row) for row in table["row"]],
             labelled=bool(len(table)) and bool(table["labelled"].all()),
+            volumes=self._volumes(table),
         )
+
+    def _volumes(self, table: pd.DataFrame) -> list[VolumeSource]:
+        """Return the whole scans of rows of the table; none if there are only the slices."""
+        records = [
+            ScanRecord(**{str(name): value for name, value in row.items()})
+            for row in table[_COLUMNS].to_dict("records")
+        ]
+        volumes = [self._volume(record) for record in records]
+        return [volume for volume in volumes if volume is not None]
+
+
+def _no_volume(scan: ScanRecord) -> VolumeSource | None:
+    """Return None: a cohort that was opened without its source has the prepared slices only."""
+    return None

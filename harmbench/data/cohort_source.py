@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from torch import Tensor
 
-from harmbench.data.cohort_writer import CohortWriter
+from harmbench.data.cohort_writer import CohortWriter, ScanRecord
 from harmbench.data.prepare_options import (
     DEFAULT_PREPARE_OPTIONS,
     MINMAX,
     PrepareOptions,
 )
 from harmbench.data.scans import Grid
+from harmbench.data.volumes import VolumeSource
 from harmbench.errors import UserError
 from harmbench.util.progress import Progress
 
@@ -127,6 +129,27 @@ class CohortSource(ABC):
         UserError
             If too few usable scans remain for a cohort.
         """
+
+    def volume(
+        self, scan: ScanRecord, standard: Sequence[float], grid: Grid, home: Path
+    ) -> VolumeSource | None:
+        """Return a whole scan, for methods that work on volumes.
+
+        Parameters
+        ----------
+        scan
+            A row of the prepared cohort.
+        standard
+            The standard of a learned normalisation, or `()`.
+        grid, home
+            As in `key`.
+
+        Returns
+        -------
+        VolumeSource or None
+            None if there is no volume but the prepared slices.
+        """
+        return None
 
     def t2_weighted(self, subject: str, grid: Grid) -> Tensor | None:
         """Return a T2-weighted image of a subject, prepared as the target's scan of that subject.

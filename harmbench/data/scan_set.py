@@ -7,12 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from harmbench.data.prepared_volume import PreparedVolume
 from harmbench.data.scan_files import ScanFiles, read_scans, read_slices
 from harmbench.data.scans import Grid, Scans
+from harmbench.data.transformed_volume import TransformedVolume
+from harmbench.data.volumes import VolumeSet, VolumeSource, VolumeSpace, VolumeTransform
 from harmbench.util.hashing import digest
 from harmbench.util.source_code import code_version
 
@@ -82,6 +86,8 @@ class ScanSet:
     _transform: Transform | None = field(default=None, repr=False)
     # Position of each scan when the transform was set: its parameters belong to positions.
     _positions: tuple[int, ...] = field(default=(), repr=False)
+    # The whole scans; empty where a scan has no volume but its prepared slices.
+    _volumes: tuple[VolumeSource, ...] = field(default=(), repr=False)
 
     @classmethod
     def stored(
@@ -93,6 +99,7 @@ class ScanSet:
         scans: Sequence[ScanKey],
         rows: Sequence[int] | None = None,
         labelled: bool = False,
+        volumes: Sequence[VolumeSource] = (),
     ) -> Self:
         """Return scans of a domain's folder, as `CohortWriter.begin_domain` makes it.
 
@@ -106,10 +113,18 @@ class ScanSet:
             Number of each scan in the folder; 0 to N - 1 if None.
         labelled
             Whether all scans have labels.
+        volumes
+            The whole scans, in the same order; none if there are only the prepared slices.
         """
         rows = range(len(scans)) if rows is None else rows
         files = tuple(ScanFiles.of(folder, row, labelled=labelled) for row in rows)
-        return cls(domain=domain, grid=grid, scans=tuple(scans), _files=files)
+        return cls(
+            domain=domain,
+            grid=grid,
+            scans=tuple(scans),
+            _files=files,
+            _volumes=tuple(volumes),
+        )
 
     def __len__(self) -> int:
         return len(self.scans)
@@ -169,6 +184,7 @@ class ScanSet:
             scans=tuple(self.scans[i] for i in places),
             _files=tuple(self._files[i] for i in places),
             _positions=tuple(self._positions[i] for i in places) if self._transform else (),
+            _volumes=tuple(self._volumes[i] for i in places) if self._volumes else (),
         )
 
     def load(self, places: Sequence[int]) -> Scans:
@@ -190,6 +206,60 @@ class ScanSet:
             positions=torch.tensor(self.grid.positions, dtype=torch.float32),
             labels=labels,
         )
+
+    def volumes(self, space: VolumeSpace) -> VolumeSet:
+        """Return the whole scans in the same order, each read when it is used.
+
+        Scans of a cohort without volumes on disk are stacks of their prepared slices.
+
+        Parameters
+        ----------
+        space
+            The space that they are read in, such as the method's own.
+
+        Raises
+        ------
+        ValueError
+            If `no_volumes` gives a reason.
+        """
+        reason = self.no_volumes(space)
+        if reason is not None:
+            raise ValueError(f"the scans of '{self.domain}' {reason}")
+        names = [
+            {"subject": scan.subject, "session": scan.session, "domain": self.domain}
+            for scan in self.scans
+        ]
+        return VolumeSet(space, [self._volume(place) for place in range(len(self))], names)
+
+    def no_volumes(self, space: VolumeSpace) -> str | None:
+        """Return why the scans cannot be read as volumes of a space; None if they can."""
+        if space.head:
+            without = sum(not volume.has_head for volume in self._volumes)
+            if not self._volumes or without:
+                return f"are brain-extracted: {without or len(self)} of {len(self)}"
+        if self._volumes and not isinstance(self._transform, VolumeTransform | None):
+            return "have a shift that is defined on slices only"
+        if space.head and self._transform is not None:
+            return "have a shift that is defined inside the brain only"
+        return None
+
+    def _volume(self, place: int) -> VolumeSource:
+        if not self._volumes:
+            return PreparedVolume(grid=self.grid, _load=lambda: self._stack(place))
+        if self._transform is None:
+            return self._volumes[place]
+        assert isinstance(self._transform, VolumeTransform)
+        return TransformedVolume(
+            grid=self.grid,
+            _source=self._volumes[place],
+            _transform=self._transform,
+            _scan=self._positions[place],
+        )
+
+    def _stack(self, place: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """Read the slices of a scan, `(S, H, W)`, and its mask."""
+        scans = self.load([place])
+        return scans.images[0].numpy(), scans.masks[0].numpy()
 
     def batches(self, size: int = 1) -> Iterator[Scans]:
         """Read all scans in order, `size` at a time, so that memory does not grow with N."""

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from harmbench.data.volumes import VolumeSet
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,13 @@ class Grid:
             self.positions[0],
         )
 
+    @property
+    def affine(self) -> npt.NDArray[np.float64]:
+        """`(4, 4)`: from index (slice, row, column) to MNI152 x, y, z in mm."""
+        ds, dh, dw = self.spacing
+        x, y, z = self.origin
+        return np.array([[0, dh, 0, x], [0, 0, dw, y], [ds, 0, 0, z], [0, 0, 0, 1]], np.float64)
+
 
 # 1.2 mm and 50 slices a session: supplement, section 1 and the evaluation protocol.
 # The quick grid keeps the same 50 slices and halves the resolution within them.
@@ -94,6 +106,8 @@ class Scans:
     flags
         What a method warns of about each scan, such as another contrast: length N, empty
         where there is nothing to say; None of a method that does not look.
+    volumes
+        The whole scans, for methods that work on volumes; None for all others.
     """
 
     images: Tensor
@@ -106,6 +120,7 @@ class Scans:
     repeat: Tensor | None = None
     predicted: Tensor | None = None
     flags: tuple[str, ...] | None = None
+    volumes: VolumeSet | None = None
 
     def __len__(self) -> int:
         return len(self.images)

@@ -19,8 +19,7 @@ from harmbench.errors import BadScanError, DivergedError, UserError
 from harmbench.harmonization.figure import before_after
 from harmbench.harmonization.harmonizer import Harmonizer
 from harmbench.harmonization.output_paths import OutputPaths
-from harmbench.harmonization.whole_brain import change_in_scan, whole_stack
-from harmbench.harmonization.windows import by_windows
+from harmbench.harmonization.scan_change import ReadScan, scan_change
 from harmbench.preprocessing.bias_field import VERSION as N4_VERSION
 from harmbench.preprocessing.bias_field import correct_bias_field
 from harmbench.preprocessing.brain import Brain
@@ -216,15 +215,27 @@ def _harmonized(
     job: HarmonizeJob, harmonizer: Harmonizer
 ) -> tuple[dict[str, Any], dict[Path, bytes]]:
     """Harmonise the scan: its record, and the content of each output except the sidecar."""
-    blend, n4 = job.options.blend, job.options.prepare_options.n4
+    n4 = job.options.prepare_options.n4
     native = load_native(job.path)
     scan = mask_scan(native.volume, job.brain, harmonizer.home)
     brain = scan.brain
     registration = cached_registration(scan.content, harmonizer.home, brain)
     corrected, bias = correct_bias_field(brain) if n4 else (brain, None)
-    stack = whole_stack(corrected, registration, harmonizer.grid, all_slices=job.options.all_slices)
-    change, flags = by_windows(harmonizer, stack, *_subject(job.path))
-    added, changed = change_in_scan(change, stack, native.volume, brain, registration, blend)
+    subject, session = _subject(job.path)
+    change = scan_change(
+        harmonizer,
+        ReadScan(
+            source=job.brain,
+            volume=native.volume,
+            brain=corrected,
+            registration=registration,
+            subject=subject,
+            session=session,
+        ),
+        blend=job.options.blend,
+        all_slices=job.options.all_slices,
+    )
+    added, changed = change.added, change.changed
     if bias is not None:
         added[brain.box] *= bias
     content, after, clipped = native.with_change(added)
@@ -243,13 +254,11 @@ def _harmonized(
         "BrainExtraction": scan.extraction,
         "BiasCorrection": "N4" if n4 else None,
         "TemplateCorrelation": round(registration.correlation, 4),
-        "SlicesHarmonized": int(stack.masks.any(axis=(1, 2)).sum()),
-        "SlicesBeyondGrid": len(stack.images) - harmonizer.grid.shape[0],
         "VoxelsChanged": int(np.count_nonzero(changed)),
         "BrainVoxelsNotSeen": int(np.count_nonzero(brain.mask & ~changed[brain.box])),
         "VoxelsClipped": clipped,
-        "BlendMillimetres": blend,
-        "Flags": flags,
+        **change.facts,
+        "Flags": change.flags,
     }
     return record, contents
 

@@ -14,7 +14,8 @@ from harmbench.data.scans import Grid
 from harmbench.preprocessing.brain import Brain
 from harmbench.preprocessing.nifti_read import Array, Volume
 from harmbench.preprocessing.registration import Registration
-from harmbench.preprocessing.resampling import grid_affine, resample, resample_brain
+from harmbench.preprocessing.resampling import resample_brain
+from harmbench.util.resample import resample
 
 Mask = npt.NDArray[np.bool_]
 
@@ -221,12 +222,10 @@ def change_in_scan(
         `(X, Y, Z)`, as `volume`: the values to add; and the voxels that the method's output
         covers, bool. Elsewhere the added values are exactly zero.
     """
-    affine = np.array(registration.matrix) @ grid_affine(stack.grid)
+    affine = np.array(registration.matrix) @ stack.grid.affine
 
     def to_scan(data: npt.NDArray[np.generic]) -> Array:
-        return resample(
-            Volume(data.astype(np.float32), affine), brain.image.affine, brain.mask.shape
-        )
+        return resample(data.astype(np.float32), affine, brain.image.affine, brain.mask.shape)
 
     # As in preprocessing: at the edge, the mean over neighbours inside the mask.
     support = to_scan(stack.masks)

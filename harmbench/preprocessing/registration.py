@@ -13,7 +13,7 @@ from harmbench.errors import BadScanError
 from harmbench.preprocessing.brain import MAX_BRAIN_LITRES, Brain, crop_brain
 from harmbench.preprocessing.initial_pose import brain_pose
 from harmbench.preprocessing.nifti_read import Volume
-from harmbench.preprocessing.resampling import resample
+from harmbench.util.resample import resample
 
 # 47 real brains score 0.44 to 0.79. Five of them stored upside down, whose registration
 # must fail, score 0.28 to 0.34; stored back to front 0.19 to 0.42; a ball of noise 0.27.
@@ -180,7 +180,7 @@ def _correlation(
     inside: npt.NDArray[np.bool_],
 ) -> float:
     """Return the correlation of a moved volume with a fixed one, inside its brain."""
-    moved = resample(moving, matrix @ fixed.affine, fixed.data.shape)
+    moved = resample(moving.data, moving.affine, matrix @ fixed.affine, fixed.data.shape)
     return float(np.corrcoef(moved[inside], fixed.data[inside])[0, 1])
 
 
@@ -244,7 +244,7 @@ def _isotropic(volume: Volume, spacing: float, margin: float) -> Volume:
     upright = np.diag([spacing, spacing, spacing, 1.0])
     upright[:3, 3] = low
     nx, ny, nz = (int(n) for n in np.ceil((high - low) / spacing) + 1)
-    return Volume(resample(Volume(data, affine), upright, (nx, ny, nz)), upright)
+    return Volume(resample(data, affine, upright, (nx, ny, nz)), upright)
 
 
 def _itk(volume: Volume) -> Any:

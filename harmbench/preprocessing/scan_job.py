@@ -15,7 +15,7 @@ from harmbench.data.scans import Grid
 from harmbench.errors import BadScanError, UserError
 from harmbench.preprocessing.bias_field import correct_bias_field
 from harmbench.preprocessing.masking import BrainSource, HeadError, MaskedScan, mask_scan
-from harmbench.preprocessing.nifti_read import Array, load_labels, load_volume
+from harmbench.preprocessing.nifti_read import Array, Volume, load_labels, load_volume
 from harmbench.preprocessing.normalization import normalization
 from harmbench.preprocessing.registration import DOUBTFUL_CORRELATION, Registration
 from harmbench.preprocessing.registration_cache import (
@@ -26,6 +26,9 @@ from harmbench.preprocessing.resampling import resample_brain, resample_labels
 
 # The values of a label volume that are CSF, grey matter and white matter.
 Tissues = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+
+# A file holds a head if this many times the brain's voxels are not zero outside the brain.
+_HEAD = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +112,8 @@ def run_job(job: ScanJob) -> PreparedScan:
         If the prepared scan cannot be stored.
     """
     try:
-        scan = mask_scan(load_volume(job.source.path), job.source, job.home)
+        volume = load_volume(job.source.path)
+        scan = mask_scan(volume, job.source, job.home)
         to_template = cached_registration(scan.content, job.home, scan.brain)
         brain = correct_bias_field(scan.brain)[0] if job.n4 else scan.brain
     except BadScanError as error:
@@ -139,7 +143,7 @@ def run_job(job: ScanJob) -> PreparedScan:
         label_error=label_error,
         pair_error=pair_error,
         landmarks=normalize.landmarks(image, mask),
-        details=_details(job, scan, to_template, to_partner),
+        details=_details(job, volume, scan, to_template, to_partner),
     )
 
 
@@ -173,14 +177,19 @@ def _read_tissues(
 
 
 def _details(
-    job: ScanJob, scan: MaskedScan, to_template: Registration, to_partner: Registration | None
+    job: ScanJob,
+    volume: Volume,
+    scan: MaskedScan,
+    to_template: Registration,
+    to_partner: Registration | None,
 ) -> dict[str, Any]:
     """Return processing steps and measurements for the cohort's table."""
-    volume = scan.volume
+    outside = np.count_nonzero(volume.data) - np.count_nonzero(scan.volume.data)
     litres = round(np.count_nonzero(scan.brain.mask) * volume.voxel_volume / 1e6, 4)
     return {
         "shape": list(volume.data.shape),
         "voxel_size": [round(size, 4) for size in volume.voxel_size],
+        "has_head": bool(outside > _HEAD * np.count_nonzero(scan.brain.mask)),
         "head_litres" if job.source.heads else "brain_litres": litres,
         "mask": None if job.source.mask is None else job.source.mask.name,
         "brain_extraction": scan.extraction,

@@ -26,7 +26,7 @@ from harmbench.data.cohort import Cohort
 from harmbench.data.disjoint import disjoint_subjects
 from harmbench.data.scans import Grid, Scans
 from harmbench.errors import BlindnessError, UserError, one_line
-from harmbench.execution.compute.apply import received_by
+from harmbench.execution.compute.apply import received_by, volumes_for
 from harmbench.execution.compute.invariants import absolute_difference
 from harmbench.execution.compute.runner import Runner
 from harmbench.execution.plan.fit import Fit
@@ -267,7 +267,10 @@ class MethodCandidate:
         """Return the scans that the method receives, with the target scans that a control needs."""
         shown = self.data.shown(self.method.needs)
         if shown is None:
-            return received_by(self.fitted, scans, None, SEED, CPU)
+            test = self.data.test
+            order = [test.subjects.index(subject) for subject in scans.subjects]
+            volumes = volumes_for(self.fitted, test.subset(order))
+            return received_by(self.fitted, scans, None, SEED, CPU, volumes)
         order = [shown.subjects.index(subject) for subject in scans.subjects]
         return received_by(self.fitted, scans, shown.load(order), SEED, CPU)
 

@@ -18,7 +18,6 @@ from harmbench.data.cohort import Cohort
 from harmbench.data.scans import GRIDS, Grid
 from harmbench.errors import UserError
 from harmbench.preprocessing.normalization.base import unscaled
-from harmbench.preprocessing.resampling import grid_affine
 from harmbench.util.progress import Silent
 
 WHOLE = Grid("whole", (36, 40, 48), (4.0, 4.0, 4.0), (0.0, -17.0, 8.0))
@@ -52,7 +51,7 @@ def write(root: Path, subject: str, day: int, image: np.ndarray, domain: str, ru
     stem = f"sub-{subject}_ses-d{day:04d}_run-{run:02d}_T1w"
     path = root / f"sub-{subject}" / f"ses-d{day:04d}" / "anat" / f"{stem}.nii.gz"
     path.parent.mkdir(parents=True, exist_ok=True)
-    affine = pose(domain) @ grid_affine(WHOLE)
+    affine = pose(domain) @ WHOLE.affine
     nib.save(nib.Nifti1Image((image * 60000).astype(np.int16), affine), path)
     model, tesla, serial = SIDECARS[domain]
     fields = {

@@ -104,7 +104,7 @@ def test_bias_by_its_formula() -> None:
     orders = ((0, 0, 1), (2, 1, 0))
     fields = tuple(tuple(0.3 * (term == order) for term in TERMS) for order in orders)
     curves = ((0.2,) * 5, (0.6, 0.1, 0.1, 0.1, 0.1))
-    shift = BiasShift(5, fields, curves)
+    shift = BiasShift((5, 32, 48), fields, curves)
     images = torch.rand(2, 4, 6, generator=torch.Generator().manual_seed(0))
     images[:, 0, 0] = 0
     scan, index = torch.tensor([1, 0]), torch.tensor([4, 2])
@@ -211,11 +211,11 @@ def test_draws_depend_on_seed_subject_and_session_alone(small_cohort) -> None:
 
 def test_digests_follow_content() -> None:
     assert len({curve.digest for curve in CURVES}) == len(CURVES)
-    shift = BiasShift(6, ((0.1,) * 19,), ((0.2,) * 5,))
-    same = BiasShift(6, ((0.1,) * 19,), ((0.2,) * 5,))
+    shift = BiasShift((6, 32, 48), ((0.1,) * 19,), ((0.2,) * 5,))
+    same = BiasShift((6, 32, 48), ((0.1,) * 19,), ((0.2,) * 5,))
     assert shift.digest == same.digest
     changed = (
-        dataclasses.replace(shift, n_slices=7),
+        dataclasses.replace(shift, shape=(7, 32, 48)),
         dataclasses.replace(shift, fields=((0.1,) * 18 + (0.2,),)),
         dataclasses.replace(shift, curves=((0.2, 0.2, 0.2, 0.1, 0.3),)),
     )

@@ -17,8 +17,9 @@ from harmbench.preprocessing.brain_tools import find_extractor
 if TYPE_CHECKING:
     from harmbench.cohorts.study.digests import StudyDigests
     from harmbench.cohorts.study.preparation import UsableScan
-    from harmbench.data.cohort_writer import CohortWriter
+    from harmbench.data.cohort_writer import CohortWriter, ScanRecord
     from harmbench.data.scans import Grid
+    from harmbench.data.volumes import VolumeSource
     from harmbench.preprocessing.normalization.base import Standard
     from harmbench.util.progress import Progress
 
@@ -101,6 +102,30 @@ class Study(CohortSource):
             left_out=dict(sorted({**self.scans.left_out, **result.left_out}.items())),
             normalization=self.normalization,
             facts=cohort_facts(self.recipe, self.scans.unassigned, standard),
+        )
+
+    def volume(
+        self, scan: ScanRecord, standard: Sequence[float], grid: Grid, home: Path
+    ) -> VolumeSource | None:
+        """Return a whole scan; see `CohortSource.volume`."""
+        from harmbench.preprocessing.acquired_volume import AcquiredVolume
+        from harmbench.preprocessing.registration import Registration
+
+        (found,) = [
+            each
+            for each in self.scans.domains[scan.domain]
+            if (each.subject, each.session) == (scan.subject, scan.session)
+        ]
+        matrix = tuple(tuple(row) for row in scan.details["mni_to_scan"])
+        return AcquiredVolume(
+            source=self._digests(grid, home).brain_source(found),
+            registration=Registration(matrix, scan.details["correlation"]),
+            grid=grid,
+            home=home,
+            normalization=self.normalization,
+            standard=tuple(standard),
+            n4=self.prepare_options.n4,
+            stripped=not scan.details["has_head"],
         )
 
     def relative(self, path: Path) -> str:

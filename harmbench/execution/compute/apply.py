@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from harmbench.contracts.method import Method
 from harmbench.contracts.needs import Needs
+from harmbench.contracts.volume_method import VolumeMethod
+from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Scans
+from harmbench.data.volumes import VolumeSet
 from harmbench.errors import ContractError, DivergedError
 from harmbench.execution.compute.invariants import (
     Violation,
@@ -33,8 +37,18 @@ def with_shown(scans: Scans, needs: Needs, images: Tensor) -> Scans:
     return dataclasses.replace(scans, repeat=images)
 
 
+def volumes_for(method: Method, scans: ScanSet) -> VolumeSet | None:
+    """Return the whole scans of a scan set in the method's space; None for slice methods."""
+    return scans.volumes(method.space) if isinstance(method, VolumeMethod) else None
+
+
 def received_by(
-    method: Method, source: Scans, shown: Scans | None, seed: int, device: torch.device
+    method: Method,
+    source: Scans,
+    shown: Scans | None,
+    seed: int,
+    device: torch.device,
+    volumes: VolumeSet | None = None,
 ) -> Scans:
     """Return the scans that a method receives.
 
@@ -43,16 +57,20 @@ def received_by(
 
     Parameters
     ----------
-    method, source, shown, seed, device
+    method, source, shown, seed, device, volumes
         As of `harmonized_by`.
     """
-    names = zip(source.subjects, source.sessions, strict=True)
+    subjects = tuple(pseudonym(seed, subject) for subject in source.subjects)
+    sessions = tuple(
+        pseudonym(seed, *names) for names in zip(source.subjects, source.sessions, strict=True)
+    )
     received = Scans(
         images=source.images.to(device, copy=True),
         masks=source.masks.to(device, copy=True),
-        subjects=tuple(pseudonym(seed, subject) for subject in source.subjects),
-        sessions=tuple(pseudonym(seed, *both) for both in names),
+        subjects=subjects,
+        sessions=sessions,
         positions=source.positions.to(device, copy=True),
+        volumes=volumes and _renamed(volumes, subjects, sessions),
     )
     if not method.needs.control_only:
         return received
@@ -60,8 +78,22 @@ def received_by(
     return with_shown(received, method.needs, shown.images.to(device, copy=True))
 
 
+def _renamed(volumes: VolumeSet, subjects: Sequence[str], sessions: Sequence[str]) -> VolumeSet:
+    return volumes.renamed(
+        [
+            {"subject": subject, "session": session}
+            for subject, session in zip(subjects, sessions, strict=True)
+        ]
+    )
+
+
 def harmonized_by(
-    method: Method, source: Scans, shown: Scans | None, seed: int, device: torch.device
+    method: Method,
+    source: Scans,
+    shown: Scans | None,
+    seed: int,
+    device: torch.device,
+    volumes: VolumeSet | None = None,
 ) -> Scans:
     """Harmonise a batch.
 
@@ -76,6 +108,8 @@ def harmonized_by(
     seed
         Base seed of pseudonyms and of the stream that a method may draw from; the stream
         depends on the scans.
+    volumes
+        The whole scans, for a method that works on volumes: `volumes_for`.
 
     Returns
     -------
@@ -91,7 +125,7 @@ def harmonized_by(
         If the output has not the input's shape, leaves [0, 1] or changes the background, or if
         the input was changed in place.
     """
-    received = received_by(method, source, shown, seed, device)
+    received = received_by(method, source, shown, seed, device, volumes)
     # A method may return the very object that it received: check the original tensors.
     inputs = dataclasses.replace(received)
     with torch.no_grad(), seeded(seed, "harmonize", *source.subjects, *source.sessions):

@@ -15,7 +15,7 @@ from harmbench.contracts.purpose import Purpose
 from harmbench.contracts.scorer import Scorer, ScoringContext
 from harmbench.contracts.task import Task
 from harmbench.data.scans import Scans
-from harmbench.execution.compute.apply import harmonized_by
+from harmbench.execution.compute.apply import harmonized_by, volumes_for
 from harmbench.execution.compute.cell_facts import CellFacts
 from harmbench.execution.compute.keyframes import Keyframes
 from harmbench.execution.compute.repeat_check import RepeatCheck
@@ -137,7 +137,8 @@ def _harmonized(
         shown = None if for_control is None else for_control.load(part)
         began = time.perf_counter()
         try:
-            harmonized = harmonized_by(method, source, shown, context.seed, device)
+            volumes = volumes_for(method, data.test.subset(part))
+            harmonized = harmonized_by(method, source, shown, context.seed, device, volumes)
         except Exception as error:
             if not memory.ran_out(error) or len(part) == 1:
                 raise

@@ -14,8 +14,10 @@ from harmbench.contracts.metric import Metric
 from harmbench.contracts.needs import Needs
 from harmbench.contracts.task import Task
 from harmbench.contracts.task_data import TaskData
+from harmbench.contracts.volume_method import VolumeMethod
 from harmbench.data.cohort import Cohort
 from harmbench.data.folds import for_fold
+from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Grid
 from harmbench.data.tuning import for_tuning
 from harmbench.errors import SharedSubjectsError, one_line
@@ -144,7 +146,7 @@ def make_plan(registry: Registry, selection: Selection, home: Path, progress: Pr
 def _planned(question: Question, variant: Variant, metric_keys: Mapping[str, str]) -> PlannedCell:
     data, skip, fault, fit = question.data, question.skip, question.fault, None
     if data is not None and skip is None:
-        skip = unmet(variant.method.needs, data)
+        skip = unmet(variant.method.needs, data) or unmet_space(variant.method, data)
         if skip is None and variant.method.learns():
             try:
                 fit = question.fit_of(variant)
@@ -170,6 +172,24 @@ def _working_metrics(registry: Registry) -> Iterator[Metric]:
             yield entry.build()
         except Exception as error:
             registry.report(f"metric '{entry.name}' is left out: {one_line(error)}")
+
+
+def unmet_space(method: type[Method], data: TaskData) -> str | None:
+    """Say why scans cannot be read in the space of a volume method; None if they can."""
+    if not issubclass(method, VolumeMethod):
+        return None
+    used: list[ScanSet | None] = [data.test]
+    if method.learns():
+        used.append(data.target)
+    if method.needs is Needs.UNPAIRED:
+        used.append(data.source)
+    if method.needs is Needs.PAIRED:
+        used += data.pairs or ()
+    for scans in used:
+        reason = None if scans is None else scans.no_volumes(method.space)
+        if scans is not None and reason is not None:
+            return f"needs {method.space}, and the scans of '{scans.domain}' {reason}"
+    return None
 
 
 def unmet(needs: Needs, data: TaskData) -> str | None:

@@ -4,8 +4,6 @@ from phantom_calibration import bias_fields
 from phantom_calibration.template import GRID
 from scipy import ndimage
 
-from harmbench.preprocessing.resampling import grid_affine
-
 
 def random_fields(subjects, common, individual, scans=1):
     """Return log fields (N, V): one for all plus one a subject, of these deviations."""
@@ -59,7 +57,7 @@ def test_a_known_field_is_recovered_by_n4():
     noise = np.random.default_rng(1).normal(0, 0.02, GRID.shape)
     image = (np.where(mask, tissue * np.exp(field) + noise, 0)).astype(np.float32)
 
-    flat, log_field = bias_fields.corrected(image, mask, grid_affine(GRID))
+    flat, log_field = bias_fields.corrected(image, mask, GRID.affine)
 
     inside = radius < 0.75
     error = (log_field - field)[inside]

@@ -20,7 +20,7 @@ from harmbench.preprocessing.brain import crop_brain
 from harmbench.preprocessing.nifti_read import Volume
 from harmbench.preprocessing.normalization import NORMALIZATIONS
 from harmbench.preprocessing.registration import Registration
-from harmbench.preprocessing.resampling import grid_affine, resample_brain
+from harmbench.preprocessing.resampling import resample_brain
 from helpers.volumes import sampled
 
 GRID = Grid("coarse", (8, 44, 54), (5.0, 4.0, 4.0))
@@ -113,7 +113,7 @@ def test_a_change_is_mapped_back_to_its_position(head):
     brain = crop_brain(volume)
     stack = whole_stack(brain, registration, GRID)
     index = np.stack([*np.indices(stack.images.shape), np.ones(stack.images.shape)])
-    x, y, z = np.einsum("ij,j...->i...", grid_affine(stack.grid), index)[:3]
+    x, y, z = np.einsum("ij,j...->i...", stack.grid.affine, index)[:3]
     change = (2 * x - 3 * y + 5 * z + 7).astype(np.float32)
     added, changed = change_in_scan(change, stack, volume, brain, registration, blend=3.0)
 
