@@ -123,6 +123,21 @@ class Cohort:
         cohort.table, cohort.split, cohort.fold = table, split, fold
         return cohort
 
+    @property
+    def voxel_sizes(self) -> dict[tuple[str, str, str], tuple[float, ...]]:
+        """Voxel size in mm of each scan as it was acquired, by domain, subject and session.
+
+        Scans without a record of it are left out.
+        """
+        sizes = {}
+        columns = (self.table[name] for name in ("domain", "subject", "session", "details"))
+        for domain, subject, session, details in zip(*columns, strict=True):
+            scanner = details.get("scanner") or {}
+            size = details.get("voxel_size") or scanner.get("VoxelSize")
+            if size is not None:
+                sizes[domain, subject, session] = tuple(size)
+        return sizes
+
     def scans(self, domain: str, split: str | None = None, *, labelled: bool = False) -> ScanSet:
         """Return the scans of a domain, of one split or of all; if asked, those with labels."""
         table = self.table[self.table["domain"] == domain]

@@ -16,6 +16,7 @@ import numpy as np
 
 from harmbench.data.prepare_options import DEFAULT_PREPARE_OPTIONS, PrepareOptions
 from harmbench.errors import BadScanError, DivergedError, UserError
+from harmbench.harmonization.familiarity import familiarity, warning_of
 from harmbench.harmonization.figure import before_after
 from harmbench.harmonization.harmonizer import Harmonizer
 from harmbench.harmonization.output_paths import OutputPaths
@@ -108,6 +109,9 @@ class HarmonizedScan:
         """Reasons to inspect the result, or None."""
         correlation = self.record.get("TemplateCorrelation", 1.0)
         reasons = list(self.record.get("Flags", ()))
+        unlike = warning_of(self.record.get("Familiarity"))
+        if unlike is not None:
+            reasons.append(unlike)
         if correlation < DOUBTFUL_CORRELATION:
             reasons.insert(
                 0,
@@ -236,6 +240,7 @@ def _harmonized(
         all_slices=job.options.all_slices,
     )
     added, changed = change.added, change.changed
+    known = familiarity(harmonizer, corrected, registration, native.volume.voxel_size)
     if bias is not None:
         added[brain.box] *= bias
     content, after, clipped = native.with_change(added)
@@ -259,6 +264,7 @@ def _harmonized(
         "VoxelsClipped": clipped,
         **change.facts,
         "Flags": change.flags,
+        "Familiarity": None if known is None else known.record,
     }
     return record, contents
 

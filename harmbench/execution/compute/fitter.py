@@ -14,6 +14,7 @@ from harmbench.contracts.model import Model, n_parameters
 from harmbench.errors import DivergedError
 from harmbench.execution.compute.cell_facts import CellFacts
 from harmbench.execution.compute.fitted import build
+from harmbench.execution.compute.seen import seen_scans
 from harmbench.execution.plan.fit import Fit
 from harmbench.store.stores import FitStore
 from harmbench.util import device as devices
@@ -137,6 +138,7 @@ class Fitter:
             "normalization": fit.normalization,
             "standard": fit.standard,
             "prepared": fit.prepared,
+            "seen": seen_scans(fit),
             "device": devices.describe(self.device),
             **costs,
         }, facts.curves

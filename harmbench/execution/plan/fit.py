@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -41,6 +42,9 @@ class Fit:
         method would see the source through it.
     split, fold
         As of the cell; not part of the key, since the data's digest covers them.
+    voxel_sizes
+        Voxel size in mm of each scan as it was acquired, by domain, subject and session, as far
+        as it is recorded. Stored with the fit for comparison with other scans.
     """
 
     name: str
@@ -57,6 +61,9 @@ class Fit:
     users: tuple[type[Model], ...] = ()
     split: str = "test"
     fold: int = 0
+    voxel_sizes: Mapping[tuple[str, str, str], Sequence[float]] = field(
+        default_factory=dict, repr=False
+    )
 
     @property
     def title(self) -> str:

@@ -250,4 +250,5 @@ def _fit(
         normalization=cohort.normalization,
         standard=tuple(cohort.facts.get("standard", ())),
         prepared=selection.request.cohort.options.labels,
+        voxel_sizes=cohort.voxel_sizes,
     )

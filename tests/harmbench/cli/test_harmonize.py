@@ -171,6 +171,8 @@ def test_the_fit_is_that_of_a_cell_and_is_found_again_by_its_key(
     assert "1 of 2 folds" in listed
     assert result["Fit"] not in of_folds
     assert (result["Split"], result["Fold"]) == ("test", 0)
+    compared = result["Familiarity"]
+    assert (compared["Domain"], compared["OfTargetOnly"]) == ("goal", True)
     code, _, err = inside(*arguments, "-o", "fold.nii.gz", "--fit", min(of_folds), *ODD_METHODS)
     assert code == 0, err
     assert "of 2 folds: it was made without the subjects that this fold tests" in err
