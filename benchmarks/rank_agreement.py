@@ -41,7 +41,7 @@ def values_of(runs: pd.DataFrame, side: str) -> dict[str, pd.DataFrame]:
     cohort, metric, tasks = side.rsplit(":", 2)
     sign = 1 if measures(runs)[metric].higher_is_better else -1
     runs = runs[(runs["cohort"] == cohort) & (runs["control"] == "") & (runs["status"] == "done")]
-    runs = runs.drop_duplicates(["label", "task", "seed"], keep="last")
+    runs = runs.drop_duplicates(["label", "task", "seed", "fold"], keep="last")
     tables = {
         str(label): pd.DataFrame(
             {

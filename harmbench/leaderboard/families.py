@@ -41,7 +41,7 @@ class FamilyComparison:
     incomplete
         Ranked methods that are not compared, since they lack a column.
     letters
-        By label: methods that share a letter do not differ significantly.
+        By label: methods that share a letter do not differ significantly. Empty for one method.
     gain, standard_gain
         By label: mean difference to the floor, in the metric's unit if all columns have the same
         metric, and standardised. Empty without a floor.
@@ -292,6 +292,8 @@ def _family(
     means = nan_mean(draft.standard)
     order = sorted(range(len(methods)), key=lambda k: -means[k])
     texts = compact_letters(significant, order)
+    # A method alone has nothing to differ from.
+    letters = dict(zip(draft.labels, texts, strict=True)) if len(texts) > 1 else {}
     low, high = (bound[part][0] for bound in tests.interval)
     n = tests.n[part][0]
     relevant, words = _relevant(draft, margin)
@@ -300,7 +302,7 @@ def _family(
         columns=draft.columns,
         labels=draft.labels,
         incomplete=draft.incomplete,
-        letters=dict(zip(draft.labels, texts, strict=True)),
+        letters=letters,
         gain=draft.gain,
         standard_gain=draft.standard_gain,
         difference=tests.difference[part][0],

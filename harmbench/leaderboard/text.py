@@ -88,7 +88,7 @@ def _family_field(
     family: FamilyComparison, label: str, gain: Estimate | None, decimals: int | None = None
 ) -> Field:
     """Return a method's mean difference to the floor with its letters."""
-    letters = family.letters.get(label, "") if len(family.labels) > 1 else ""
+    letters = family.letters.get(label, "")
     if gain is None:
         return Field(letters, best=family.is_best(label))
     bounds = interval(gain.low, gain.high, decimals, signed=True)

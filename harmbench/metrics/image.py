@@ -167,10 +167,15 @@ class ImageMetric(Metric):
         ValueError
             If there are no references.
         """
-        if references is None:
-            raise ValueError(f"{self.name} needs references")
+        references = self.required(references)
         region = references.masks & harmonized.masks
         return self.compare(harmonized.images.double(), references.images.double(), region)
+
+    def required(self, references: Scans | None) -> Scans:
+        """Return the references; see `measure`."""
+        if references is None:
+            raise ValueError(f"{self.name} needs references")
+        return references
 
 
 class SliceMetric(ImageMetric):
@@ -192,8 +197,7 @@ class SliceMetric(ImageMetric):
         ValueError
             If there are no references.
         """
-        if references is None:
-            raise ValueError(f"{self.name} needs references")
+        references = self.required(references)
         N, S = references.masks.shape[:2]
         region = references.masks.flatten(2).any(dim=-1)[..., None, None]
         # Each slice is a scan of one slice.

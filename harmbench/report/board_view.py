@@ -130,7 +130,8 @@ def standings_view(standings: Standings, extra: Extra, root: str, *, front: bool
                 rank = row.family_ranks[name]
                 cells.append(TableField(text=f"rank {rank:.1f}"))
             else:
-                gain, letters = family.standard_gain.get(row.label), family.letters[row.label]
+                gain = family.standard_gain.get(row.label)
+                letters = family.letters.get(row.label, "")
                 cells.append(estimate_field(gain, 1, signed=True, letters=letters))
         cells.append(
             TableField(text=f"{row.rank.n}/{len(standings.columns)}", sort=str(row.rank.n))

@@ -21,7 +21,7 @@ class BlindCurveConfig:
         For a value outside of its range.
     """
 
-    # The family of disturbances; see `disturb.Family`.
+    # The family of disturbances; see `disturb.DisturbanceFamily`.
     field_strength: float = 1.6
     curve_power: float = 0.25
     curve_concentration: float = 5.0

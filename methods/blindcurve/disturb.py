@@ -21,7 +21,7 @@ _STEPS = 5  # of the random curve
 
 
 @dataclass(frozen=True, kw_only=True)
-class Family:
+class DisturbanceFamily:
     """The distribution of disturbances.
 
     Attributes
@@ -45,9 +45,9 @@ class Family:
     blur: float
 
 
-def disturbance_family(config: BlindCurveConfig, *, fields: bool) -> Family:
+def disturbance_family(config: BlindCurveConfig, *, fields: bool) -> DisturbanceFamily:
     """Return the family of disturbances of these settings, with or without fields."""
-    return Family(
+    return DisturbanceFamily(
         field_strength=config.field_strength if fields else 1.0,
         curve_power=config.curve_power,
         curve_concentration=config.curve_concentration,
@@ -80,7 +80,7 @@ class Disturbance:
     noise_seed: int
 
 
-def draw(random: np.random.Generator, family: Family, cosines: Cosines) -> Disturbance:
+def draw(random: np.random.Generator, family: DisturbanceFamily, cosines: Cosines) -> Disturbance:
     """Draw a disturbance; a cosine of degree d has deviation 1 / d before scaling."""
     field = random.standard_normal(len(cosines.terms)) / cosines.degrees.numpy()
     coefficients = torch.from_numpy(field).float()
@@ -98,7 +98,13 @@ def draw(random: np.random.Generator, family: Family, cosines: Cosines) -> Distu
 
 
 def draw_disturbances(
-    scans: int, count: int, family: Family, cosines: Cosines, *, seed: int, names: tuple[str, str]
+    scans: int,
+    count: int,
+    family: DisturbanceFamily,
+    cosines: Cosines,
+    *,
+    seed: int,
+    names: tuple[str, str],
 ) -> Iterator[tuple[int, Disturbance, np.random.Generator]]:
     """Draw `count` disturbances for `scans` scans in turn, each from its own random stream.
 

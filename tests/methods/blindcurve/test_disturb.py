@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from harmbench_methods._cosine_field import Cosines
-from harmbench_methods.blindcurve.disturb import Disturbance, Family, disturbed, draw
+from harmbench_methods.blindcurve.disturb import Disturbance, DisturbanceFamily, disturbed, draw
 
 COSINES = Cosines(3)
-FAMILY = Family(field_strength=1.5, curve_power=0.3, curve_concentration=5.0, noise=0.05, blur=0.6)
+FAMILY = DisturbanceFamily(
+    field_strength=1.5, curve_power=0.3, curve_concentration=5.0, noise=0.05, blur=0.6
+)
 NOTHING = Disturbance(
     steps=(0.2,) * 5,
     exponent=1.0,
