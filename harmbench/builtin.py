@@ -40,7 +40,7 @@ def register_cohorts() -> dict[str, Lazy]:
 @hookimpl
 def register_metrics() -> dict[str, Lazy]:
     """Image metrics against a reference, intensities against the population, and overlap."""
-    return _image_metrics() | _distribution_metrics() | _overlap_metrics()
+    return _image_metrics() | _anatomy_metrics() | _distribution_metrics() | _overlap_metrics()
 
 
 def _image_metrics() -> dict[str, Lazy]:
@@ -84,6 +84,45 @@ def _image_metrics() -> dict[str, Lazy]:
             summary="normalised cross-correlation over the scan's foreground",
             higher_is_better=True,
             purpose="detail",
+        ),
+    }
+
+
+def _anatomy_metrics() -> dict[str, Lazy]:
+    """Metrics of structure against the truth and against the scan's own source."""
+    anatomy = "harmbench.metrics.anatomy"
+    return {
+        "nmi": Lazy(
+            f"{anatomy}:NMI",
+            summary="normalised mutual information with the reference, in the scan's foreground",
+            higher_is_better=True,
+            purpose="detail",
+        ),
+        "sharpness": Lazy(
+            f"{anatomy}:Sharpness",
+            summary="sharpness relative to the reference: 1 is equal, less is blurred",
+            higher_is_better=True,
+            purpose="diagnostic",
+        ),
+        "nmi_source": Lazy(
+            f"{anatomy}:NMISource",
+            summary=(
+                "normalised mutual information with the scan's own source: is its anatomy kept?"
+            ),
+            higher_is_better=True,
+            purpose="diagnostic",
+        ),
+        "gradient_correlation_source": Lazy(
+            f"{anatomy}:GradientCorrelationSource",
+            summary="correlation of gradient magnitudes with the scan's own source",
+            higher_is_better=True,
+            purpose="diagnostic",
+        ),
+        "hallucination": Lazy(
+            f"{anatomy}:Hallucination",
+            summary="edges of the harmonised scan that are neither in its source nor in the truth",
+            higher_is_better=False,
+            purpose="diagnostic",
         ),
     }
 

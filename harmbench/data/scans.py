@@ -106,6 +106,8 @@ class Scans:
     flags
         What a method warns of about each scan, such as another contrast: length N, empty
         where there is nothing to say; None of a method that does not look.
+    source
+        `(N, S, H, W)` float32, of harmonised scans that are scored: their source.
     volumes
         The whole scans, for methods that work on volumes; None for all others.
     """
@@ -120,6 +122,7 @@ class Scans:
     repeat: Tensor | None = None
     predicted: Tensor | None = None
     flags: tuple[str, ...] | None = None
+    source: Tensor | None = None
     volumes: VolumeSet | None = None
 
     def __len__(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -54,7 +55,7 @@ def score_cell(
             for source, harmonized, truth in _harmonized(planned, method, context, indices, facts):
                 facts.flag(harmonized)
                 repeats.add(harmonized)
-                scorer.add(source, harmonized, truth)
+                scorer.add(source, replace(harmonized, source=source.images), truth)
                 keyframes.add(source, harmonized, truth)
                 slices.add(source, harmonized, truth)
                 # Not in memory while the method harmonises the next scans.
