@@ -28,8 +28,8 @@ from harmbench.preprocessing.file_names import with_ending
 from harmbench.preprocessing.masking import BrainSource, mask_scan
 from harmbench.preprocessing.nifti_read import Volume
 from harmbench.preprocessing.nifti_write import load_native
-from harmbench.preprocessing.registration import DOUBTFUL_CORRELATION
 from harmbench.preprocessing.registration_cache import cached_registration
+from harmbench.preprocessing.registration_quality import DOUBTFUL_CORRELATION
 from harmbench.util.files import atomic_write_bytes, hold_lock
 from harmbench.util.hashing import bytes_digest, digest, file_digest
 from harmbench.util.progress import Progress
@@ -259,6 +259,8 @@ def _harmonized(
         "BrainExtraction": scan.extraction,
         "BiasCorrection": "N4" if n4 else None,
         "TemplateCorrelation": round(registration.correlation, 4),
+        "TemplateScales": [round(scale, 4) for scale in registration.scales],
+        "RegistrationStarts": registration.starts,
         "VoxelsChanged": int(np.count_nonzero(changed)),
         "BrainVoxelsNotSeen": int(np.count_nonzero(brain.mask & ~changed[brain.box])),
         "VoxelsClipped": clipped,

@@ -1,4 +1,4 @@
-"""Approximate pose of the brain in a head, by a search over poses: the start of registration."""
+"""Approximate pose of a brain by a search over poses: the start of registration."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ _SIGMA = 5.0  # mm; smoothing that compensates for the steps between poses
 _SCALES = (0.85, 0.93, 1.01)
 _PITCHES = (-24, -12, 0, 12, 24)  # degrees
 _SHIFTS = range(-30, 31, 10)  # mm, anterior and superior
+
+# Optimisation converges from at least 20 degrees on either side of each pose, so together
+# they reach 60 degrees. A brain that is turned further has a wrong header; to turn it by 180
+# degrees could exchange left and right.
+_ROTATIONS = (-40, -20, 0, 20, 40)  # degrees, pitch, roll and yaw of a brain
+_BRAIN_SIGMA = 8.0  # mm
+_DISTINCT = 30.0  # degrees between two poses that are worth a try each
 
 
 def brain_pose(
@@ -66,6 +73,60 @@ def brain_pose(
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = rotation, head_centre - rotation @ centre
     return matrix
+
+
+def brain_rotations(
+    brain: Volume,
+    brain_centre: npt.NDArray[np.float64],
+    scale: float,
+    template: Volume,
+    centre: tuple[float, float, float],
+) -> list[Affine]:
+    """Find the rotations with which the template's brain correlates best with a brain.
+
+    Parameters
+    ----------
+    brain, brain_centre, scale
+        A brain on an axis-aligned lattice, with background around it; its centre in mm; and
+        its size relative to the template.
+    template, centre
+        The template's brain, zero outside; and its centre in mm.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        `(3, 3)` rotations with a positive correlation, best first, at least 30 degrees apart.
+    """
+    from scipy import ndimage
+    from scipy.spatial.transform import Rotation
+
+    smooth = ndimage.gaussian_filter(brain.data, [_BRAIN_SIGMA / x for x in brain.voxel_size])
+    # Unlike a head, a brain has its own outline: compare it, too.
+    thinned = np.zeros(template.data.shape, dtype=bool)
+    thinned[::_TEMPLATE_STRIDE, ::_TEMPLATE_STRIDE, ::_TEMPLATE_STRIDE] = True
+    indices = np.argwhere(thinned & ndimage.binary_dilation(template.data > 0, iterations=2))
+    points = indices @ template.affine[:3, :3].T + template.affine[:3, 3] - centre
+    sigma = [_BRAIN_SIGMA / x for x in template.voxel_size]
+    template_values = ndimage.gaussian_filter(template.data, sigma)[tuple(indices.T)]
+    to_voxels = np.linalg.inv(brain.affine)
+
+    def correlation(rotation: Rotation) -> float:
+        positions = scale * rotation.apply(points) + brain_centre
+        voxels = to_voxels[:3, :3] @ positions.T + to_voxels[:3, 3:]
+        values = ndimage.map_coordinates(smooth, voxels, order=1, mode="constant")
+        return float(np.corrcoef(values, template_values)[0, 1]) if values.std() > 0 else -1.0
+
+    rotations = [
+        Rotation.from_euler("xyz", angles, degrees=True) for angles in product(_ROTATIONS, repeat=3)
+    ]
+    correlations = [correlation(rotation) for rotation in rotations]
+    chosen: list[Rotation] = []
+    for index in np.argsort(correlations)[::-1]:
+        rotation = rotations[index]
+        apart = [np.degrees((other.inv() * rotation).magnitude()) for other in chosen]
+        if correlations[index] > 0 and all(angle >= _DISTINCT for angle in apart):
+            chosen.append(rotation)
+    return [rotation.as_matrix() for rotation in chosen]
 
 
 def _approximate_centre(head: Volume, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from harmbench.errors import BadScanError
-from harmbench.preprocessing.brain import MAX_BRAIN_LITRES, Brain, crop_brain
-from harmbench.preprocessing.initial_pose import brain_pose
+from harmbench.preprocessing.brain import MAX_BRAIN_LITRES, Brain
+from harmbench.preprocessing.initial_pose import brain_pose, brain_rotations
 from harmbench.preprocessing.nifti_read import Volume
-from harmbench.util.resample import resample
+from harmbench.preprocessing.registration_images import (
+    FINE,
+    MARGIN,
+    UNIT,
+    Template,
+    evened,
+    isotropic,
+    itk_image,
+    itk_mask,
+    load_template,
+    smoothed,
+    transform_matrix,
+)
+from harmbench.preprocessing.registration_quality import (
+    DOUBTFUL_CORRELATION,
+    MIN_CORRELATION,
+    axis_scales,
+    correlation,
+    implausibility,
+    local_correlation,
+)
 
-# 47 real brains score 0.44 to 0.79. Five of them stored upside down, whose registration
-# must fail, score 0.28 to 0.34; stored back to front 0.19 to 0.42; a ball of noise 0.27.
-# A score in between may be a brain that is unlike the template, so such scans are reported
-# but not left out.
-MIN_CORRELATION = 0.3
-DOUBTFUL_CORRELATION = 0.43
 # Two scans of one subject are far more alike than a scan and the template.
 MIN_PAIR_CORRELATION = 0.4
 
-_COARSE, _FINE = 4.0, 3.0  # mm, of the images that are registered
-_MARGIN = 40.0  # mm of background around the moving brain, so that the template stays inside it
+_MOVING_MARGIN = 40.0  # mm around the moving brain, so that the template stays inside it
+_STARTS = 2  # poses that are tried before a brain is doubtful or rejected
 _SEED = 20  # of the samples at which mutual information is estimated
 
 
@@ -38,69 +52,128 @@ class Registration:
     matrix
         `(4, 4)` as nested tuples: from MNI152 to the scan's own millimetres.
     correlation
-        Pearson's correlation with the template after registration, at least 6 mm inside the
-        template's brain: near the edge even a ball correlates with a brain.
+        Of a registration to the template: the mean correlation with the template in windows
+        of about 3 cm. Of one to a partner: Pearson's correlation with the partner. Both at
+        least 6 mm inside the fixed brain: near the edge even a ball correlates with a brain.
+    starts
+        The number of poses that the optimiser started from: more than one if the result of
+        the first was doubtful or implausible.
     """
 
     matrix: tuple[tuple[float, ...], ...]
     correlation: float
+    starts: int = 1
+
+    @property
+    def scales(self) -> tuple[float, float, float]:
+        """Size of the brain relative to the template along its three axes, largest first."""
+        x, y, z = axis_scales(np.array(self.matrix))
+        return float(x), float(y), float(z)
 
 
 def register(brain: Brain) -> Registration:
     """Register a brain, or a head, to the MNI152 template by an affine transform.
 
-    Centre and size from moments; then a similarity and an affine transform by correlation
-    of smooth images, which is robust; then the affine transform by Mattes' mutual
-    information, which tolerates another contrast. For a head the start is a search over
-    poses, and only the brain is compared. Repeatable to the bit.
+    Centre and size from moments, rotation from a search; then a similarity and an affine
+    transform by correlation of smooth images, which is robust; then the affine transform by
+    Mattes' mutual information, which tolerates another contrast. For a head the search is
+    over whole poses, and only the brain is compared. If the result is doubtful or
+    implausible, another rotation is tried, and the better result is kept. Repeatable
+    to the bit.
 
     Raises
     ------
     BadScanError
-        If the correlation with the template is too low, or the optimiser fails.
+        If the correlation with the template is too low, the affine transform implausible, or
+        the optimiser fails.
     """
     import SimpleITK as sitk
-    from scipy import ndimage
 
     # Several threads sum in varying order, so results differ in their last bits. The
     # setting of the registration object alone does not reach its metric.
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-    template = _template()
-    moving = _isotropic(brain.image, _FINE, _MARGIN)
-    smooth = _itk(Volume(ndimage.gaussian_filter(moving.data, 4.0 / _FINE), moving.affine))
+    template = load_template()
+    raw = isotropic(brain.image, FINE, _MOVING_MARGIN)
+    moving = evened(raw)
+    best: Registration | None = None
+    reason = "the template resembles it in no pose"
+    count = 0
+    for start in _starts(brain, moving, template):
+        count += 1
+        matrix = _affine(moving, start, template, head=_is_head(brain))
+        score = local_correlation(raw, matrix, template.volume, template.inside)
+        implausible = implausibility(matrix)
+        if implausible is not None:
+            reason = implausible
+        elif best is None or score > best.correlation:
+            best = Registration(_nested(matrix), score)
+            if score >= DOUBTFUL_CORRELATION:
+                break
+    if best is not None:
+        if best.correlation >= MIN_CORRELATION:
+            return replace(best, starts=count)
+        reason = (
+            f"correlation {best.correlation:.2f} with the template (expected >= {MIN_CORRELATION})"
+        )
+    raise BadScanError(
+        f"registration to MNI152 failed: {reason}; check that it is a T1w brain in the right "
+        "orientation, with the right voxel sizes"
+    )
 
-    similarity = sitk.Similarity3DTransform()
-    similarity.SetCenter(template.centre)
-    size = np.count_nonzero(brain.mask) * brain.image.voxel_volume
-    head = size > MAX_BRAIN_LITRES * 1e6
-    if head:
+
+def _is_head(brain: Brain) -> bool:
+    return _size(brain) > MAX_BRAIN_LITRES * 1e6
+
+
+def _size(brain: Brain) -> float:
+    """Return the volume of a brain in mm^3."""
+    return np.count_nonzero(brain.mask) * brain.image.voxel_volume
+
+
+def _starts(brain: Brain, moving: Volume, template: Template) -> Iterator[Any]:
+    """Yield the similarity transforms to start from, most promising first."""
+    import SimpleITK as sitk
+    from scipy import ndimage
+
+    if _is_head(brain):
         pose = brain_pose(moving, moving.data > 0, template.volume, template.centre)
-        similarity.SetMatrix(pose[:3, :3].ravel().tolist(), 1e-6)
-        start = pose @ [*template.centre, 1]
+        matrices = [pose[:3, :3]]
+        centre = (pose @ [*template.centre, 1])[:3]
     else:
-        start = brain.image.affine @ [*ndimage.center_of_mass(brain.mask), 1]
-        similarity.SetScale((size / template.size) ** (1 / 3))
-    similarity.SetTranslation([start[i] - template.centre[i] for i in range(3)])
-    coarse, fine = template.brain_masks if head else (template.coarse_mask, template.fine_mask)
-    _optimize(template.smooth, smooth, coarse, similarity, step=2.0)
+        centre = (brain.image.affine @ [*ndimage.center_of_mass(brain.mask), 1])[:3]
+        scale = (_size(brain) / template.size) ** (1 / 3)
+        rotations = brain_rotations(moving, centre, scale, template.volume, template.centre)
+        matrices = [scale * rotation for rotation in rotations[:_STARTS]]
+    for matrix in matrices:
+        similarity = sitk.Similarity3DTransform()
+        similarity.SetCenter((np.array(template.centre) / UNIT).tolist())
+        similarity.SetMatrix(matrix.ravel().tolist(), 1e-6)
+        similarity.SetTranslation(((centre - template.centre) / UNIT).tolist())
+        yield similarity
 
+
+def _affine(
+    moving: Volume, similarity: Any, template: Template, *, head: bool
+) -> npt.NDArray[np.float64]:
+    """Return the affine transform that the optimiser reaches from a similarity transform.
+
+    The correlation that it maximises is squared, so from an anti-correlation it would get
+    worse. The starts are positive, and the steps too short to leap to another sign.
+    """
+    import SimpleITK as sitk
+
+    smooth = itk_image(smoothed(moving))
+    coarse, fine = template.brain_masks if head else (template.coarse_mask, template.fine_mask)
+    _optimize(template.smooth, smooth, coarse, similarity, step=4.0, min_step=0.2)
     affine = sitk.AffineTransform(3)
     affine.SetCenter(similarity.GetCenter())
     affine.SetMatrix(similarity.GetMatrix())
     affine.SetTranslation(similarity.GetTranslation())
     if not head:
-        _optimize(template.smooth, smooth, coarse, affine, step=1.0)
-    _optimize(template.fine, _itk(moving), fine, affine, step=0.4, information=True)
-
-    matrix = _matrix(affine)
-    correlation = _correlation(moving, matrix, template.volume, template.inside)
-    if not correlation >= MIN_CORRELATION:
-        raise BadScanError(
-            f"registration to MNI152 failed: correlation {correlation:.2f} with the template "
-            f"(expected >= {MIN_CORRELATION}); check that it is a T1w brain in the right "
-            "orientation"
-        )
-    return Registration(_nested(matrix), correlation)
+        _optimize(template.smooth, smooth, coarse, affine, step=1.0, min_step=0.05)
+    fixed, image = template.fine, itk_image(moving)
+    _optimize(fixed, image, fine, affine, step=0.4, min_step=0.02, information=True)
+    return transform_matrix(affine)
 
 
 def register_rigidly(
@@ -135,148 +208,52 @@ def register_rigidly(
     from scipy import ndimage
 
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-    moving = _isotropic(brain.image, _FINE, _MARGIN)
-    fixed = _isotropic(partner.image, _FINE, 2 * _COARSE)
+    moving = isotropic(brain.image, FINE, _MOVING_MARGIN)
+    fixed = isotropic(partner.image, FINE, MARGIN)
     to_mni = np.array(partner_to.matrix)
     start = np.array(brain_to.matrix) @ np.linalg.inv(to_mni)
     left, _, right = np.linalg.svd(start[:3, :3])
     rotation = left @ np.diag([1, 1, np.linalg.det(left @ right)]) @ right
     centre = (partner.image.affine @ [*ndimage.center_of_mass(partner.mask), 1])[:3]
+    translation = start[:3, :3] @ centre + start[:3, 3] - centre
 
     rigid = sitk.Euler3DTransform()
-    rigid.SetCenter(centre.tolist())
+    rigid.SetCenter((centre / UNIT).tolist())
     rigid.SetMatrix(rotation.ravel().tolist(), 1e-6)
-    rigid.SetTranslation((start[:3, :3] @ centre + start[:3, 3] - centre).tolist())
-    mask = _dilated_mask(fixed)
-    _optimize(_itk(fixed), _itk(moving), mask, rigid, step=1.0, information=True)
-
-    matrix = _matrix(rigid)
+    rigid.SetTranslation((translation / UNIT).tolist())
+    mask = itk_mask(fixed, 2)
+    _optimize(
+        itk_image(fixed), itk_image(moving), mask, rigid, step=1.0, min_step=0.02, information=True
+    )
+    matrix = transform_matrix(rigid)
     inside = ndimage.binary_erosion(fixed.data > 0, iterations=2)
-    correlation = _correlation(moving, matrix, fixed, inside)
-    if not correlation >= MIN_PAIR_CORRELATION:
+    score = correlation(moving, matrix, fixed, inside)
+    if not score >= MIN_PAIR_CORRELATION:
         raise BadScanError(
-            f"rigid registration to the partner failed: correlation {correlation:.2f} "
+            f"rigid registration to the partner failed: correlation {score:.2f} "
             f"(expected >= {MIN_PAIR_CORRELATION}); check that both are the same subject"
         )
-    return Registration(_nested(matrix @ to_mni), correlation)
-
-
-def _matrix(transform: Any) -> npt.NDArray[np.float64]:
-    """Return a linear transform of SimpleITK as a `(4, 4)` matrix."""
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.reshape(transform.GetMatrix(), (3, 3))
-    matrix[:3, 3] = transform.TransformPoint((0.0, 0.0, 0.0))
-    return matrix
+    return Registration(_nested(matrix @ to_mni), score)
 
 
 def _nested(matrix: npt.NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(float(x) for x in row) for row in matrix)
 
 
-def _correlation(
-    moving: Volume,
-    matrix: npt.NDArray[np.float64],
-    fixed: Volume,
-    inside: npt.NDArray[np.bool_],
-) -> float:
-    """Return the correlation of a moved volume with a fixed one, inside its brain."""
-    moved = resample(moving.data, moving.affine, matrix @ fixed.affine, fixed.data.shape)
-    return float(np.corrcoef(moved[inside], fixed.data[inside])[0, 1])
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Template:
-    """The template as images for SimpleITK, and its measurements."""
-
-    volume: Volume
-    inside: npt.NDArray[np.bool_]
-    smooth: Any
-    coarse_mask: Any
-    fine: Any
-    fine_mask: Any
-    brain_masks: tuple[Any, Any]
-    centre: tuple[float, float, float]
-    size: float
-
-
-@lru_cache(maxsize=1)
-def _template() -> _Template:
-    """Load the skull-stripped T1 template that the nilearn package contains."""
-    from nilearn.datasets import load_mni152_template
-    from scipy import ndimage
-
-    image = load_mni152_template(resolution=1)
-    brain = crop_brain(Volume(np.asarray(image.dataobj, dtype=np.float32), image.affine))
-    coarse = _isotropic(brain.image, _COARSE, 2 * _COARSE)
-    fine = _isotropic(brain.image, _FINE, 2 * _COARSE)
-    smooth = Volume(ndimage.gaussian_filter(coarse.data, 4.0 / _COARSE), coarse.affine)
-    x, y, z, _ = brain.image.affine @ [*ndimage.center_of_mass(brain.mask), 1]
-    return _Template(
-        volume=fine,
-        inside=ndimage.binary_erosion(fine.data > 0, iterations=2),
-        smooth=_itk(smooth),
-        coarse_mask=_dilated_mask(coarse),
-        fine=_itk(fine),
-        fine_mask=_dilated_mask(fine),
-        brain_masks=(_dilated_mask(coarse, 0), _dilated_mask(fine, 0)),
-        centre=(float(x), float(y), float(z)),
-        size=np.count_nonzero(brain.mask) * brain.image.voxel_volume,
-    )
-
-
-def _isotropic(volume: Volume, spacing: float, margin: float) -> Volume:
-    """Resample a brain onto an axis-aligned lattice of equal spacing with a margin around it."""
-    # Without this, bright vessels would take most of the range of the histogram.
-    bright = np.percentile(volume.data[volume.data > 0], 99)
-    data = np.minimum(volume.data, bright)
-    # Average blocks of voxels first: much faster than interpolating as many samples.
-    blocks = np.maximum(1, np.floor(spacing / np.array(volume.voxel_size))).astype(int)
-    a, b, c = blocks
-    data = np.pad(data, [(0, -size % n) for size, n in zip(data.shape, blocks, strict=True)])
-    x, y, z = np.floor_divide(data.shape, blocks)
-    data = data.reshape(x, a, y, b, z, c).mean(axis=(1, 3, 5))
-    affine = volume.affine @ np.diag([*blocks.astype(float), 1.0])
-    affine[:3, 3] = (volume.affine @ [*(blocks - 1) / 2, 1])[:3]
-
-    corners = np.stack(np.meshgrid(*[[0, n - 1] for n in data.shape])).reshape(3, -1)
-    corners = affine[:3, :3] @ corners + affine[:3, 3:]
-    low, high = corners.min(axis=1) - margin, corners.max(axis=1) + margin
-    upright = np.diag([spacing, spacing, spacing, 1.0])
-    upright[:3, 3] = low
-    nx, ny, nz = (int(n) for n in np.ceil((high - low) / spacing) + 1)
-    return Volume(resample(data, affine, upright, (nx, ny, nz)), upright)
-
-
-def _itk(volume: Volume) -> Any:
-    """Convert an axis-aligned volume to a SimpleITK image.
-
-    SimpleITK's axes point to the left and back. Ours are passed on unchanged, which makes
-    no difference because all images are treated alike.
-    """
-    import SimpleITK as sitk
-
-    image = sitk.GetImageFromArray(volume.data.T)
-    image.SetSpacing(volume.voxel_size)
-    image.SetOrigin(volume.affine[:3, 3].tolist())
-    return image
-
-
-def _dilated_mask(volume: Volume, voxels: int = 2) -> Any:
-    """Return the brain mask, dilated by about `voxels`, as a SimpleITK image."""
-    import SimpleITK as sitk
-    from scipy import ndimage
-
-    mask = volume.data > 0
-    if voxels:
-        mask = ndimage.binary_dilation(mask, iterations=voxels)
-    values = mask.astype(np.float32)
-    return sitk.Cast(_itk(Volume(values, volume.affine)), sitk.sitkUInt8)
-
-
 def _optimize(
-    fixed: Any, moving: Any, mask: Any, transform: Any, *, step: float, information: bool = False
+    fixed: Any,
+    moving: Any,
+    mask: Any,
+    transform: Any,
+    *,
+    step: float,
+    min_step: float,
+    information: bool = False,
 ) -> None:
-    """Improve `transform` in place; the first step moves voxels by about `step` mm."""
+    """Improve `transform` in place by steps that move voxels by about `step` mm at most.
+
+    The step is halved or so whenever the gradient turns back, down to `min_step` mm.
+    """
     import SimpleITK as sitk
 
     method = sitk.ImageRegistrationMethod()
@@ -288,9 +265,11 @@ def _optimize(
         method.SetMetricAsCorrelation()
     method.SetMetricFixedMask(mask)
     method.SetInterpolator(sitk.sitkLinear)
+    # The step is a length in the space of the parameters. In `UNIT`s, a brain has a radius
+    # of about one, so every parameter moves voxels by about as much as it changes.
     method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=step,
-        minStep=step / 40,
+        learningRate=step / UNIT,
+        minStep=min_step / UNIT,
         numberOfIterations=100,
         relaxationFactor=0.6,
         gradientMagnitudeTolerance=1e-8,

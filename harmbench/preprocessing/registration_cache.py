@@ -83,7 +83,7 @@ def _cached(home: Path, name: str, compute: Callable[[], Registration]) -> Regis
     try:
         stored = json.loads(path.read_text())
         matrix = tuple(tuple(float(value) for value in row) for row in stored["matrix"])
-        return Registration(matrix, float(stored["correlation"]))
+        return Registration(matrix, float(stored["correlation"]), int(stored["starts"]))
     except (OSError, ValueError, KeyError):
         pass
     registration = compute()

@@ -17,11 +17,12 @@ from harmbench.preprocessing.bias_field import correct_bias_field
 from harmbench.preprocessing.masking import BrainSource, HeadError, MaskedScan, mask_scan
 from harmbench.preprocessing.nifti_read import Array, Volume, load_labels, load_volume
 from harmbench.preprocessing.normalization import normalization
-from harmbench.preprocessing.registration import DOUBTFUL_CORRELATION, Registration
+from harmbench.preprocessing.registration import Registration
 from harmbench.preprocessing.registration_cache import (
     cached_pair_registration,
     cached_registration,
 )
+from harmbench.preprocessing.registration_quality import DOUBTFUL_CORRELATION
 from harmbench.preprocessing.resampling import resample_brain, resample_labels
 
 # The values of a label volume that are CSF, grey matter and white matter.
@@ -198,6 +199,8 @@ def _details(
         "normalization": job.normalization,
         "mni_to_scan": (to_partner or to_template).matrix,
         "correlation": round(to_template.correlation, 4),
+        "scales": [round(scale, 4) for scale in to_template.scales],
+        "registration_starts": to_template.starts,
         "doubtful": to_template.correlation < DOUBTFUL_CORRELATION,
         "pair_correlation": None if to_partner is None else round(to_partner.correlation, 4),
     }

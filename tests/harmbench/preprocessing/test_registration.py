@@ -12,11 +12,14 @@ import pytest
 from harmbench.errors import BadScanError
 from harmbench.preprocessing.brain import crop_brain
 from harmbench.preprocessing.nifti_read import Volume, load_volume
-from harmbench.preprocessing.registration import DOUBTFUL_CORRELATION, register
+from harmbench.preprocessing.registration import register
+from harmbench.preprocessing.registration_quality import DOUBTFUL_CORRELATION
+from helpers import BRAINS
 from helpers.volumes import coarse, sampled, template, volume_of
 
 PSR = np.array([[0, 0, 1], [-1, 0, 0], [0, 1, 0]])
 LAS = np.diag([-1, 1, 1])
+CASE = BRAINS.parent / "cases" / "healthy_brain_that_fails_registration_T1w.nii.gz"
 
 
 def turn(axis: int, degrees: float) -> np.ndarray:
@@ -58,6 +61,9 @@ def test_a_turned_anisotropic_brain_registers_back(
     assert apart.mean() < 1.0
     assert apart.max() < 1.5
     assert registration.correlation > 0.9
+    assert registration.starts == 1
+    # The brain is 8 % smaller along one axis than the template, and 6 % larger along another.
+    assert registration.scales == pytest.approx((1 / 0.94, 1 / 1.02, 1 / 1.08), abs=0.02)
     # Left is left: mirrored, half of the brain would be apart by as much as it is wide.
     assert np.linalg.det(registration.matrix) > 0
 
@@ -79,6 +85,61 @@ def test_a_brain_upside_down_in_its_file_is_at_least_doubtful() -> None:
     volume = volume_of(coarse())
     upside_down = replace(volume, data=volume.data[:, :, ::-1].copy())
     assert _score(upside_down) < DOUBTFUL_CORRELATION < _score(volume)
+
+
+def positions_apart(one: np.ndarray, other: np.ndarray) -> float:
+    """Mean distance in mm, over the template's brain, of its points by two transforms."""
+    points = np.argwhere(template()[0] > 0.3)[::997]
+    points = template()[1] @ np.c_[points, np.ones(len(points))].T
+    return float(np.linalg.norm(((one - other) @ points)[:3], axis=0).mean())
+
+
+@pytest.mark.parametrize("angles", [(40, 0, 0), (0, -40, 0), (40, -40, 40)], ids=str)
+def test_a_brain_that_is_turned_by_40_degrees_registers(angles: tuple[int, int, int]) -> None:
+    volume = volume_of(coarse())
+    movement = turn(2, angles[2]) @ turn(1, angles[1]) @ turn(0, angles[0])
+    movement[:3, 3] = 60, -60, 60
+    upright = register(crop_brain(volume))
+    turned = register(crop_brain(replace(volume, affine=movement @ volume.affine)))
+    moved = movement @ np.array(upright.matrix)
+    assert positions_apart(moved, np.array(turned.matrix)) < 1.5
+
+
+def test_a_bias_field_hardly_moves_a_brain() -> None:
+    volume = volume_of(coarse())
+    gain = np.linspace(1, 2.5, volume.data.shape[1], dtype=np.float32)[:, None]
+    biased = register(crop_brain(replace(volume, data=volume.data * gain)))
+    assert positions_apart(np.eye(4), np.array(biased.matrix)) < 1.0
+
+
+def test_a_brain_with_wrong_voxel_sizes_is_refused() -> None:
+    volume = volume_of(coarse())
+    squeezed = np.diag([1, 1, 0.5, 1.0]) @ volume.affine
+    with pytest.raises(BadScanError, match=r"registration to MNI152 failed: .*voxel sizes"):
+        register(crop_brain(replace(volume, affine=squeezed)))
+
+
+def test_inverted_contrast_is_refused() -> None:
+    volume = volume_of(coarse())
+    data = np.where(volume.data > 0, 1.05 * volume.data.max() - volume.data, 0)
+    with pytest.raises(BadScanError, match="registration to MNI152 failed"):
+        register(crop_brain(replace(volume, data=data.astype(np.float32))))
+
+
+@pytest.mark.skipif(not CASE.exists(), reason="../shared/cases is absent")
+@pytest.mark.parametrize("flip", [False, True], ids=["stored", "flipped"])
+def test_a_brain_from_which_long_steps_leapt_registers(flip: bool) -> None:
+    """The first long step from its good start once led to a quarter of its size."""
+    brain = crop_brain(load_volume(CASE))
+    if flip:
+        data, affine = np.flip(brain.image.data, 0), brain.image.affine.copy()
+        affine[:3, 3] += affine[:3, 0] * (data.shape[0] - 1)
+        affine[:3, 0] *= -1
+        brain = crop_brain(Volume(np.ascontiguousarray(data), affine))
+    registration = register(brain)
+    assert registration.correlation > DOUBTFUL_CORRELATION
+    assert registration.starts == 1
+    assert min(registration.scales) > 0.75
 
 
 def _score(volume: Volume) -> float:
