@@ -107,7 +107,7 @@ _apply_options = collected(
         "--jobs",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Number of processes for a folder. Default: one per processor.",
+        help="Processes for a folder, as far as memory allows. Default: one per processor.",
     ),
     click.option("--force", is_flag=True, help="Replace outputs of another fit or other options."),
 )

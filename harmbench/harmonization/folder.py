@@ -26,8 +26,10 @@ from harmbench.harmonization.scan import (
 from harmbench.preprocessing.brain_tools import find_extractor
 from harmbench.preprocessing.file_names import refuse_dicom, with_ending
 from harmbench.preprocessing.masking import BrainSource
+from harmbench.preprocessing.memory_need import HARMONIZE_BYTES_PER_VOXEL, memory_need
+from harmbench.util.available_memory import affordable
 from harmbench.util.file_digests import remembered_digests
-from harmbench.util.processes import in_processes
+from harmbench.util.processes import in_processes, processors
 from harmbench.util.progress import Progress
 
 _VOLUME = re.compile(r"\.nii(\.gz)?$")
@@ -72,7 +74,7 @@ def harmonize_folder(
     figures
         Whether to draw each scan before and after.
     processes
-        Number of processes; None for one per processor.
+        Number of processes; None for one per processor. Fewer run if memory is short.
 
     Raises
     ------
@@ -86,7 +88,9 @@ def harmonize_folder(
         existing = [(job, finished_result(job, harmonizer)) for job in jobs]
         finished = [(job, result) for job, result in existing if result is not None]
         remaining = [job for job, result in existing if result is None]
-        computed = in_processes(harmonize_file, remaining, harmonizer, most=processes)
+        needs = [memory_need(job.brain, HARMONIZE_BYTES_PER_VOXEL) for job in remaining]
+        count = affordable(needs, processes or processors(), progress)
+        computed = in_processes(harmonize_file, remaining, harmonizer, most=count)
         with contextlib.closing(computed):
             results = progress.track(chain(finished, computed), "harmonising scans", len(jobs))
             counts = Counter(_logged(job, result, progress) for job, result in results)

@@ -11,8 +11,10 @@ from harmbench.cohorts.bids.layout import Scan
 from harmbench.cohorts.bids.pairs import Pair
 from harmbench.cohorts.study.jobs import StudyJob
 from harmbench.errors import UserError
+from harmbench.preprocessing.memory_need import PREPARE_BYTES_PER_VOXEL, memory_need
 from harmbench.preprocessing.scan_job import PreparedScan, ScanJob, run_job
-from harmbench.util.processes import in_processes
+from harmbench.util.available_memory import affordable
+from harmbench.util.processes import in_processes, processors
 from harmbench.util.progress import Progress
 
 _MOST_REASONS = 3  # in one error message
@@ -76,7 +78,9 @@ def prepare_scans(
     usable: list[UsableScan] = []
     left_out: dict[str, str] = {}
     heads: set[str] = set()
-    finished = in_processes(run_job, list(by_job))
+    needs = [memory_need(job.source, PREPARE_BYTES_PER_VOXEL) for job in by_job]
+    count = affordable(needs, processors(), progress)
+    finished = in_processes(run_job, list(by_job), most=count)
     with contextlib.closing(finished):
         for job, prepared in progress.track(finished, "preparing scans", len(by_job)):
             planned = by_job[job]
