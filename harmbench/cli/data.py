@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harmbench.cli.export_inputs import export_inputs
 from harmbench.cli.options import (
     cohort_options,
     discover,
@@ -37,7 +38,11 @@ def data() -> None:
     harmbench data show --cohort oasis3:/data/OASIS3
     harmbench data show --cohort scans.csv --normalize nyul
     harmbench data split --cohort scans.csv --folds 5 -o folds.csv
+    harmbench data export-inputs inputs -t domain3
     """  # noqa: D301
+
+
+data.add_command(export_inputs)
 
 
 @data.command()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harmbench.contracts.fit_data import FitData
@@ -61,6 +61,27 @@ class TaskData:
     def shown(self, needs: Needs) -> ScanSet | None:
         """Return the target scans of the test subjects that a control is given, or None."""
         return {Needs.REPEAT: self.repeats, Needs.TRUTH: self.references}.get(needs)
+
+    def of_test_scans(self, places: Sequence[int]) -> TaskData:
+        """Return the data with the test scans at `places` only.
+
+        Truth, repeats, and extra scans of the same subjects in the same order follow them.
+        """
+
+        def chosen(scans: ScanSet | None) -> ScanSet | None:
+            return None if scans is None else scans.subset(places)
+
+        subjects = self.test.subjects
+        return replace(
+            self,
+            test=self.test.subset(places),
+            references=chosen(self.references),
+            repeats=chosen(self.repeats),
+            extra={
+                name: scans.subset(places) if scans.subjects == subjects else scans
+                for name, scans in self.extra.items()
+            },
+        )
 
     def fit_data(self, seed: int) -> FitData:
         """Return the fit data, before it is restricted to what a model is entitled to."""

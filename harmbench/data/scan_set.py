@@ -88,6 +88,8 @@ class ScanSet:
     _positions: tuple[int, ...] = field(default=(), repr=False)
     # The whole scans; empty where a scan has no volume but its prepared slices.
     _volumes: tuple[VolumeSource, ...] = field(default=(), repr=False)
+    # What is read instead of the whole scans: images of a submission.
+    _substitutes: tuple[VolumeSource, ...] = field(default=(), repr=False)
 
     @classmethod
     def stored(
@@ -169,6 +171,18 @@ class ScanSet:
             raise ValueError(f"the scans of '{self.domain}' have a transform, which is final")
         return replace(self, _transform=transform, _positions=tuple(range(len(self))))
 
+    @property
+    def is_shifted(self) -> bool:
+        """Whether the images are simulated: scans with a transform."""
+        return self._transform is not None
+
+    def with_volumes(self, volumes: Sequence[VolumeSource]) -> Self:
+        """Return the same scans with other whole volumes, one for each scan in order.
+
+        The slices and the digest stay: images of a submission are read in place of the scans.
+        """
+        return replace(self, _substitutes=tuple(volumes))
+
     def without_labels(self) -> Self:
         """Return the same scans without their labels, in content and in digest."""
         return replace(
@@ -185,6 +199,7 @@ class ScanSet:
             _files=tuple(self._files[i] for i in places),
             _positions=tuple(self._positions[i] for i in places) if self._transform else (),
             _volumes=tuple(self._volumes[i] for i in places) if self._volumes else (),
+            _substitutes=tuple(self._substitutes[i] for i in places) if self._substitutes else (),
         )
 
     def load(self, places: Sequence[int]) -> Scans:
@@ -233,6 +248,8 @@ class ScanSet:
 
     def no_volumes(self, space: VolumeSpace) -> str | None:
         """Return why the scans cannot be read as volumes of a space; None if they can."""
+        if self._substitutes:
+            return None
         if space.head:
             without = sum(not volume.has_head for volume in self._volumes)
             if not self._volumes or without:
@@ -243,9 +260,24 @@ class ScanSet:
             return "have a shift that is defined inside the brain only"
         return None
 
+    def prepared_volume(self, place: int) -> VolumeSource:
+        """Return the volume that is the stack of a scan's prepared slices."""
+        return PreparedVolume(grid=self.grid, _load=lambda: self._stack(place))
+
+    def acquired_volume(self, place: int) -> VolumeSource | None:
+        """Return the whole scan in the acquired space.
+
+        None if there is no volume on disk, or if the shift is defined on slices only.
+        """
+        if not self._volumes or self.no_volumes(VolumeSpace()) is not None:
+            return None
+        return self._volume(place)
+
     def _volume(self, place: int) -> VolumeSource:
+        if self._substitutes:
+            return self._substitutes[place]
         if not self._volumes:
-            return PreparedVolume(grid=self.grid, _load=lambda: self._stack(place))
+            return self.prepared_volume(place)
         if self._transform is None:
             return self._volumes[place]
         assert isinstance(self._transform, VolumeTransform)

@@ -35,6 +35,11 @@ class TransformedVolume(VolumeSource):
         """False: the shift is defined inside the brain."""
         return False
 
+    @property
+    def file_name(self) -> str:
+        """Name of the file of the unshifted scan."""
+        return self._source.file_name
+
     def open(self, space: VolumeSpace) -> OpenVolume:
         """Read and shift the volume; see `VolumeSource.open`."""
         volume = self._source.open(space)

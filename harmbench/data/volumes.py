@@ -123,6 +123,11 @@ class VolumeSource(ABC):
     def has_head(self) -> bool:
         """Whether the volume contains more than the brain."""
 
+    @property
+    def file_name(self) -> str:
+        """Name of the file of the scan; empty where the scan has no volume on disk."""
+        return ""
+
     @abstractmethod
     def open(self, space: VolumeSpace) -> OpenVolume:
         """Read the volume.

@@ -66,6 +66,11 @@ class AcquiredVolume(VolumeSource):
         """Whether the volume contains more than the brain."""
         return not self.stripped
 
+    @property
+    def file_name(self) -> str:
+        """Name of the file of the scan."""
+        return self.source.path.name
+
     def open(self, space: VolumeSpace) -> OpenVolume:
         """Read the volume.
 

@@ -1,6 +1,7 @@
 """Step 1 of preprocessing: read a volume from its NIfTI file, and check it.
 
-`nifti_write.py` writes volumes; no other module of preprocessing imports nibabel.
+`nifti_write.py` changes files and `nifti_create.py` creates them; no other module of preprocessing
+imports nibabel.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +15,13 @@ from harmbench.contracts.task import Task
 from harmbench.contracts.task_data import TaskData
 from harmbench.contracts.volume_method import VolumeMethod
 from harmbench.data.cohort import Cohort
-from harmbench.data.folds import for_fold
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Grid
-from harmbench.data.tuning import for_tuning
 from harmbench.errors import SharedSubjectsError, one_line
 from harmbench.execution.plan.fit import Fit
-from harmbench.execution.plan.question import Question, ask
-from harmbench.execution.plan.selection import Selection, Variant, open_cohort
+from harmbench.execution.plan.question import Question
+from harmbench.execution.plan.questions import Questions
+from harmbench.execution.plan.selection import Selection, Variant
 from harmbench.plugins import Registry
 from harmbench.util.hashing import digest
 from harmbench.util.progress import Progress
@@ -126,21 +124,15 @@ def make_plan(registry: Registry, selection: Selection, home: Path, progress: Pr
     Cells are ordered task by task within a seed and fold, with methods in the order given and each
     before its ablations, so that the first use of a fit comes before the cells that share it.
     """
-    request = selection.request
-    cohort = open_cohort(selection.source, request.cohort, selection.grid, home, progress)
-    if request.split == "tuning":
-        cohort = for_tuning(cohort)
-    folds = range(1, request.folds + 1)
-    views = [for_fold(cohort, fold, request.folds) for fold in folds] or [cohort]
+    questions = Questions.open(selection, home, progress)
     metrics = tuple(_working_metrics(registry))
     metric_keys = {metric.name: digest(code_version(type(metric))) for metric in metrics}
-    planned_cells = []
-    for seed, view, entry in itertools.product(request.seeds, views, selection.tasks.values()):
-        question = ask(entry, selection, view, seed=seed)
-        planned_cells += [
-            _planned(question, variant, metric_keys) for variant in selection.variants
-        ]
-    return Plan(tuple(planned_cells), metrics, cohort)
+    cells = [
+        _planned(question, variant, metric_keys)
+        for question in questions
+        for variant in selection.variants
+    ]
+    return Plan(tuple(cells), metrics, questions.cohort)
 
 
 def _planned(question: Question, variant: Variant, metric_keys: Mapping[str, str]) -> PlannedCell:

@@ -1,0 +1,48 @@
+"""All questions of a request: every task in every fold and with every seed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harmbench.data.cohort import Cohort
+from harmbench.data.folds import for_fold
+from harmbench.data.tuning import for_tuning
+from harmbench.execution.plan.question import Question, ask
+from harmbench.execution.plan.selection import Selection, open_cohort
+from harmbench.util.progress import Progress
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The questions of a selection, on its prepared cohort.
+
+    Attributes
+    ----------
+    selection
+        The selection.
+    cohort
+        The cohort with the splits of the request; its own splits if there are folds.
+    """
+
+    selection: Selection
+    cohort: Cohort
+
+    @classmethod
+    def open(cls, selection: Selection, home: Path, progress: Progress) -> Questions:
+        """Open the cohort, preparing it if necessary."""
+        request = selection.request
+        cohort = open_cohort(selection.source, request.cohort, selection.grid, home, progress)
+        return cls(selection, for_tuning(cohort) if request.split == "tuning" else cohort)
+
+    def __iter__(self) -> Iterator[Question]:
+        """Set up every task, task by task within a seed and fold."""
+        request = self.selection.request
+        folds = range(1, request.folds + 1)
+        views = [for_fold(self.cohort, fold, request.folds) for fold in folds] or [self.cohort]
+        for seed, view, entry in itertools.product(
+            request.seeds, views, self.selection.tasks.values()
+        ):
+            yield ask(entry, self.selection, view, seed=seed)

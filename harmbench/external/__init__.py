@@ -1,0 +1,1 @@
+"""Methods and images from outside: commands, and submissions."""
