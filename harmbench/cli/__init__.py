@@ -23,6 +23,7 @@ from harmbench.cli import (
     report,
     resume,
     run,
+    score,
     store,
     sync,
     ui,
@@ -72,6 +73,7 @@ def cli() -> None:
     harmbench check my-method                             check it against the contract
     harmbench report -o report/                           write static pages to share
     harmbench ui                                          open MLflow's pages
+    harmbench score images -t domain3 --name my-tool      score images made elsewhere
     harmbench data show --cohort oasis3:/data/OASIS3      inspect your own study
     harmbench harmonize scan.nii.gz -o out.nii.gz --fit 3f2a    harmonise your own scan
 
@@ -82,6 +84,7 @@ def cli() -> None:
 
 for command in (
     run.run,
+    score.score,
     resume.resume,
     sync.sync,
     store.store,

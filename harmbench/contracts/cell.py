@@ -64,6 +64,9 @@ class Cell:
         Name of the cohort's intensity normalisation.
     instruments
         Keys of the instruments' fits, by the task's names for them.
+    submission
+        Of images that were harmonised elsewhere: author, date, reference, digest of all images,
+        digests of the images by "subject/session", and the missing scans; empty for a method.
     """
 
     method: str
@@ -87,6 +90,7 @@ class Cell:
     question: str = ""
     normalization: str = ""
     instruments: Mapping[str, str] = field(default_factory=dict)
+    submission: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:

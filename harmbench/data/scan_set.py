@@ -183,6 +183,11 @@ class ScanSet:
         """
         return replace(self, _substitutes=tuple(volumes))
 
+    @property
+    def substitutes(self) -> tuple[VolumeSource, ...]:
+        """The volumes of `with_volumes`; empty without them."""
+        return self._substitutes
+
     def without_labels(self) -> Self:
         """Return the same scans without their labels, in content and in digest."""
         return replace(

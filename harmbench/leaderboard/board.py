@@ -38,6 +38,9 @@ class Row:
         Mean score over the `n` tasks that have a floor (0) and a reference line (1); a task
         without a number counts as 0. None where no task has both, and for a row that is not
         ranked.
+    submission
+        Author, date, reference and digest of images that were harmonised elsewhere; empty for a
+        method.
     """
 
     label: str
@@ -48,6 +51,7 @@ class Row:
     rank: Estimate | None
     family_ranks: Mapping[str, float]
     normalized: Estimate | None
+    submission: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def role(self) -> str:
@@ -58,8 +62,8 @@ class Row:
 
     @property
     def n_scored(self) -> int:
-        """Number of tasks with a value."""
-        return sum(score.has_value for score in self.scores.values())
+        """Number of tasks with a value that counts."""
+        return sum(score.counts for score in self.scores.values())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,12 @@ _RUN = {
     "method": ("string", "", "the method's name"),
     "label": ("string", "", "the name with its changed settings: the unit of comparison"),
     "control": ("string", "", "'floor' or 'ceiling' for a control, empty for a ranked method"),
+    "submission": (
+        "string",
+        "",
+        "of images that were harmonised elsewhere: author, date, reference, digests and missing "
+        "scans as JSON; empty for a method",
+    ),
     "task": ("string", "", "the task's name"),
     "cohort": (
         "string",
@@ -142,7 +148,8 @@ def _frames(
             values = _subjects(run, metrics)
         counts["rows"] += len(values)
         started = pd.to_datetime(run["started"], unit="ms", utc=True)
-        columns = {name: run[name] for name in _RUN} | {"started": started}
+        origin = json.dumps(run["submission"]) if run["submission"] else ""
+        columns = {name: run[name] for name in _RUN} | {"started": started, "submission": origin}
         yield values.assign(**columns)[[*_RUN, *_VALUE]]
 
 

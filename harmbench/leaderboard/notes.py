@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from harmbench.leaderboard.board import Board, Row
 from harmbench.leaderboard.families import Comparison, FamilyComparison
@@ -10,7 +10,7 @@ from harmbench.leaderboard.formatting import count
 from harmbench.leaderboard.measure import Measure
 from harmbench.leaderboard.overall import RESAMPLES
 from harmbench.leaderboard.resolution import resolution
-from harmbench.leaderboard.standings import Standings
+from harmbench.leaderboard.standings import Standing, Standings
 from harmbench.statistics.max_t import LEVEL
 
 # Marks numbers that were computed with other library versions, or on another class of device.
@@ -52,6 +52,7 @@ def standings_notes(standings: Standings) -> list[str]:
             f"+1.2: better than {standings.floor} by 1.2 of its standard deviations between "
             "subjects, mean over the family's tasks, and its 95 % interval over subjects"
         )
+    lines += _submitted(standings.rows)
     lines += _letters(standings.comparison)
     voted = [f"{name} {weight:g}" for name, weight in standings.weights.items() if weight != 1]
     weights = f" (weights: {', '.join(voted)}, others 1)" if voted else ""
@@ -106,6 +107,7 @@ def _legend(board: Board) -> Iterator[str]:
         yield "* control: reference only, not ranked"
     if any(row.role == "variant" for row in board.rows):
         yield "‡ variant with changed settings: not ranked; --variants ranks it"
+    yield from _submitted(board.rows)
     if board.bounds:
         yield "° reference value, measured by the task itself: not a method"
     scores = [score for row in board.rows for score in row.scores.values()]
@@ -118,6 +120,17 @@ def _legend(board: Board) -> Iterator[str]:
         )
     if any(len(score.seeds) > 1 for score in scores):
         yield "×3 ±0.1: 3 seeds, and the standard deviation over seeds of the mean over subjects"
+
+
+def _submitted(rows: Sequence[Row | Standing]) -> Iterator[str]:
+    for row in rows:
+        if row.submission:
+            names = ("author", "date", "reference")
+            origin = [row.submission[name] for name in names if row.submission.get(name)]
+            images = f"images {row.submission['digest'][:8]}"
+            yield (
+                f"§ {row.label}: submitted, harmonised elsewhere ({', '.join([*origin, images])})"
+            )
 
 
 def _comparison(board: Board) -> Iterator[str]:
@@ -232,7 +245,7 @@ def _missing(board: Board) -> Iterator[str]:
         absent = [task for task in board.tasks if task not in row.scores]
         reasons: dict[tuple[str, str], list[str]] = {}
         for task, score in row.scores.items():
-            if not score.has_value:
+            if not score.counts:
                 status = "no number" if score.status == "done" else score.status
                 reasons.setdefault((status, score.reason), []).append(task)
         if absent:
@@ -240,6 +253,7 @@ def _missing(board: Board) -> Iterator[str]:
         if reasons:
             yield f"{row.label} has {_number_of_tasks(row, board)}"
         for (status, reason), tasks in reasons.items():
+            status = f"{status}, shown and not ranked" if status == "partial" else status
             why = f": {reason}" if reason else ""
             yield f"{row.label} on {', '.join(tasks)}: {status}{why}"
 

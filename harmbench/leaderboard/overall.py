@@ -71,7 +71,7 @@ def overall(
     ranked_columns = [
         column
         for column in columns
-        if any(label in column.scores and column.scores[label].has_value for label in labels)
+        if any(label in column.scores and column.scores[label].counts for label in labels)
     ]
     families = by_family(ranked_columns)
     if not families or not labels:
@@ -168,7 +168,10 @@ def _means(column: TaskColumn, labels: Sequence[str]) -> Array:
     """
     subjects = column.subjects
     observed = [
-        column.scores[label].value if label in column.scores else math.nan for label in labels
+        column.scores[label].value
+        if label in column.scores and column.scores[label].counts
+        else math.nan
+        for label in labels
     ]
     means = np.array([observed] * (1 + RESAMPLES))
     indices = [k for k, label in enumerate(labels) if label in subjects.labels]

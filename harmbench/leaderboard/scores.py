@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from harmbench.leaderboard.measure import Measure
+from harmbench.leaderboard.run_values import (
+    Run,
+    fold_count,
+    missing_folds_of,
+    missing_images,
+    runs_by_task,
+)
 from harmbench.statistics.estimate import Array, Estimate, mean_intervals
 from harmbench.statistics.hypothesis import nan_mean
 from harmbench.statistics.resampling import paired_difference
-from harmbench.statistics.subjects import SubjectValues, decode, decode_draws
+from harmbench.statistics.subjects import SubjectValues, decode_draws
 
-_SEVERITY = ("done", "incomplete", "skipped", "diverged", "failed")
+_SEVERITY = ("done", "partial", "incomplete", "skipped", "diverged", "failed")
 _NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, 0)
 
 
@@ -41,7 +46,8 @@ class Score:
         Mean over subjects for each seed.
     status
         The worst status among seeds and folds, so that a failed one stays visible;
-        `"incomplete"` if a fold was not run.
+        `"incomplete"` if a fold was not run, and `"partial"` if a submission lacks images of test
+        scans: its value is shown, and neither ranked nor tested.
     reason
         Why there is no number.
     flags
@@ -82,6 +88,11 @@ class Score:
     def has_value(self) -> bool:
         """Whether the value is a number; infinity counts as one."""
         return not math.isnan(self.value)
+
+    @property
+    def counts(self) -> bool:
+        """Whether the value is a number of all test scans, and so takes part in the ranking."""
+        return self.has_value and self.status != "partial"
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -128,24 +139,6 @@ class TaskColumn:
     reference_line: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Run:
-    """One recorded run's values of one metric."""
-
-    label: str
-    seed: int
-    fold: int
-    status: str
-    reason: str
-    run_id: str
-    flags: Mapping[str, str]
-    environment: Mapping[str, str]
-    estimate: Sequence[float]
-    names: tuple[str, ...]
-    values: Array
-    draws: str
-
-
 def task_columns(
     runs: pd.DataFrame, measure: Measure, controls: Mapping[str, str]
 ) -> dict[str, TaskColumn]:
@@ -172,48 +165,8 @@ def task_columns(
             controls,
             n_folds,
         )
-        for task, by_label in _by_task(runs, measure.name).items()
+        for task, by_label in runs_by_task(runs, measure.name).items()
     }
-
-
-def fold_count(split: str) -> int:
-    """Return the number of folds of a split's name; 0 without folds.
-
-    Examples
-    --------
-    >>> fold_count("5 folds"), fold_count("test")
-    (5, 0)
-    """
-    match = re.fullmatch(r"(\d+) folds", split)
-    return int(match[1]) if match else 0
-
-
-def _by_task(runs: pd.DataFrame, metric: str) -> dict[str, dict[str, list[_Run]]]:
-    """Return the values of a metric of all runs, by task and label."""
-    by_task: dict[str, dict[str, list[_Run]]] = {}
-    names = ["task", "label", "seed", "fold", "status", "reason", "run_id", "flags"]
-    names += ["environment", "draws", "subjects", f"{metric}.subjects"]
-    names += [metric, f"{metric}.low", f"{metric}.high"]
-    rows: Iterator[tuple[Any, ...]] = zip(*(runs[name].tolist() for name in names), strict=True)
-    for task, label, seed, fold, status, reason, run_id, flags, environment, *rest in rows:
-        draws, subjects, values, *estimate = rest
-        subject_names, numbers = decode(subjects, values)
-        run = _Run(
-            label=label,
-            seed=int(seed),
-            fold=int(fold),
-            status=status,
-            reason=reason,
-            run_id=run_id,
-            flags=flags,
-            environment=environment,
-            estimate=estimate,
-            names=subject_names,
-            values=numbers,
-            draws=draws.get(metric, ""),
-        )
-        by_task.setdefault(task, {}).setdefault(label, []).append(run)
-    return by_task
 
 
 def _column(
@@ -221,13 +174,18 @@ def _column(
     family: str,
     group: str,
     measure: Measure,
-    by_label: Mapping[str, Sequence[_Run]],
+    by_label: Mapping[str, Sequence[Run]],
     controls: Mapping[str, str],
     n_folds: int,
 ) -> TaskColumn:
-    missing = {label: _missing_folds(runs, n_folds) for label, runs in by_label.items()}
+    missing = {label: missing_folds_of(runs, n_folds) for label, runs in by_label.items()}
+    partial = {label for label, runs in by_label.items() if any(run.missing for run in runs)}
     names, seeds, labels, values = _values(
-        {label: runs for label, runs in by_label.items() if not missing[label]}
+        {
+            label: runs
+            for label, runs in by_label.items()
+            if not missing[label] and label not in partial
+        }
     )
     subjects = SubjectValues(names, labels, nan_mean(values))
     defined: npt.NDArray[np.bool_] = np.logical_not(np.isnan(values).all(axis=1))  # (seeds, k)
@@ -251,7 +209,9 @@ def _column(
             subjects,
         )
         for label, runs in by_label.items()
+        if label not in partial
     }
+    scores |= {label: _partial_score(by_label[label], missing[label]) for label in partial}
     reference = _reference_line(scores, controls)
     return TaskColumn(
         task=task,
@@ -265,18 +225,8 @@ def _column(
     )
 
 
-def _missing_folds(runs: Sequence[_Run], n_folds: int) -> str:
-    """Return which folds of a seed were not run, in words; empty if none is missing."""
-    for seed in sorted({run.seed for run in runs}):
-        present = {run.fold for run in runs if run.seed == seed}
-        missing = [str(fold) for fold in range(1, n_folds + 1) if fold not in present]
-        if missing:
-            return f"fold {', '.join(missing)} of {n_folds} of seed {seed} was not run"
-    return ""
-
-
 def _values(
-    by_label: Mapping[str, Sequence[_Run]],
+    by_label: Mapping[str, Sequence[Run]],
 ) -> tuple[tuple[str, ...], list[int], tuple[str, ...], Array]:
     """Return names, seeds, labels, and values as `(seeds, subjects, labels)`.
 
@@ -306,7 +256,7 @@ def _means(values: Array) -> Array:
 
 
 def _score(
-    runs: Sequence[_Run],
+    runs: Sequence[Run],
     missing_folds: str,
     estimate: Estimate | None,
     by_seed: Mapping[int, float] | None,
@@ -316,7 +266,11 @@ def _score(
     status, reason = worst.status, worst.reason
     if status == "done" and missing_folds:
         status, reason = "incomplete", missing_folds
-    if status != "done":
+    if status == "done" and (
+        images := [*dict.fromkeys(name for run in runs for name in run.missing)]
+    ):
+        status, reason = "partial", missing_images(images)
+    if status not in ("done", "partial"):
         estimate, by_seed = _NO_ESTIMATE, {}
     elif estimate is None:
         # NaN if any run has no number: a mean over the others would flatter.
@@ -342,6 +296,19 @@ def _score(
     )
 
 
+def _partial_score(runs: Sequence[Run], missing_folds: str) -> Score:
+    """Return the score of a submission that lacks images, by itself: it is not compared."""
+    names, seeds, labels, values = _values({runs[0].label: runs})
+    subjects = SubjectValues(names, labels, nan_mean(values))
+    estimate, by_seed = None, None
+    if labels:
+        (estimate,) = mean_intervals(subjects.values)
+        means = _means(values[..., 0])
+        by_seed = {seed: float(mean) for seed, mean in zip(seeds, means, strict=True)}
+    ordered = sorted(runs, key=lambda run: (run.seed, run.fold))
+    return _score(ordered, missing_folds, estimate, by_seed, subjects)
+
+
 def _reference_line(scores: Mapping[str, Score], controls: Mapping[str, str]) -> str | None:
     """Return the label of the control at 1 on a task's scale; a finite number goes first."""
     ceilings = [
@@ -352,7 +319,7 @@ def _reference_line(scores: Mapping[str, Score], controls: Mapping[str, str]) ->
 
 def _with_references(
     scores: Mapping[str, Score],
-    by_label: Mapping[str, Sequence[_Run]],
+    by_label: Mapping[str, Sequence[Run]],
     reference: str | None,
     subjects: SubjectValues,
     measure: Measure,
@@ -382,7 +349,7 @@ def _with_references(
 
 
 def _difference_of_cohorts(
-    score: Score, reference: Score, runs: Sequence[_Run], references: Sequence[_Run]
+    score: Score, reference: Score, runs: Sequence[Run], references: Sequence[Run]
 ) -> Estimate:
     """Return the difference in a metric of the whole cohort; its interval is of paired draws.
 

@@ -28,12 +28,15 @@ class Standing:
         the number of tasks with a number.
     family_ranks
         Mean rank by family.
+    submission
+        As of `Row`.
     """
 
     label: str
     method: str
     rank: Estimate
     family_ranks: Mapping[str, float]
+    submission: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +142,7 @@ def standings(
             method=rows[label].method,
             rank=result.rank,
             family_ranks=result.family_ranks,
+            submission=rows[label].submission,
         )
         for label, result in results.items()
         if result.rank is not None

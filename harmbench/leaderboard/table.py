@@ -19,6 +19,9 @@ from harmbench.statistics.estimate import Estimate
 # Columns that cells on one board have in common.
 GROUP = ["cohort", "cohort_key", "kind", "preset", "split", "normalization"]
 
+# Of a submission, on the board.
+_ORIGIN = ("author", "date", "reference", "digest")
+
 _DEFAULT_OPTIONS = RankingOptions()
 
 
@@ -109,6 +112,10 @@ def _board(runs: pd.DataFrame, measure: Measure, options: RankingOptions) -> Boa
     runs = runs[runs["task"].isin(tasks)]
     controls = dict(zip(runs["label"], runs["control"], strict=True))
     methods = dict(zip(runs["label"], runs["method"], strict=True))
+    submissions = {
+        label: {name: str(origin[name]) for name in _ORIGIN if name in origin}
+        for label, origin in zip(runs["label"], runs["submission"], strict=True)
+    }
     by_task = task_columns(runs, measure, controls)
     columns = {task: by_task[task] for task in tasks}
     ranked = [
@@ -135,6 +142,7 @@ def _board(runs: pd.DataFrame, measure: Measure, options: RankingOptions) -> Boa
                 rank=None if standing is None else standing.rank,
                 family_ranks={} if standing is None else standing.family_ranks,
                 normalized=None if standing is None else standing.normalized,
+                submission=submissions[label],
             )
         )
     return Board(

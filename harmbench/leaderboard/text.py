@@ -22,6 +22,7 @@ Extra = Mapping[str, Mapping[str, str]]
 
 PUBLISHED = "PUBLISHED, another data set, for orientation only"
 _MARKS = {"": "", "variant": " ‡", "floor": " *", "reference line": " *"}
+_SUBMITTED = " §"
 
 
 def board_table(board: Board, extra: Extra, papers: Sequence[Reference]) -> TextTable:
@@ -72,7 +73,8 @@ def standings_table(standings: Standings, extra: Extra) -> TextTable:
 
 
 def _standing(standings: Standings, row: Standing, extra: Extra) -> list[Field]:
-    fields = [Field(row.label), Field(with_interval(row.rank, 1))]
+    mark = _SUBMITTED if row.submission else ""
+    fields = [Field(f"{row.label}{mark}"), Field(with_interval(row.rank, 1))]
     for name in standings.families:
         family = standings.compared(name)
         if family is None or row.label not in family.labels:
@@ -176,7 +178,7 @@ def _row(board: Board, row: Row, extra: Extra) -> list[Field]:
             else Field()
         )
     return [
-        Field(f"{row.label}{_MARKS[row.role]}"),
+        Field(f"{row.label}{_MARKS[row.role]}{_SUBMITTED if row.submission else ''}"),
         *(
             Field(_score(board, row, task), best=board.is_best(row.label, task))
             for task in board.tasks
@@ -193,6 +195,8 @@ def _score(board: Board, row: Row, task: str) -> str:
         return "" if score is None or score.status == "done" else score.status
     decimals = board.measure.decimals
     text = number(score.value, decimals) + (UNUSUAL if board.unusual(score) else "")
+    if not score.counts:
+        text += f" {score.status}, n={score.n}"
     if letters := board.letters(row.label, task):
         text += f" {letters}"
     if score.from_reference is not None:

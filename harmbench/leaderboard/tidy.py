@@ -26,6 +26,7 @@ def tidy(board: Board) -> pd.DataFrame:
                 "method": row.label,
                 "control": row.control,
                 "ranked": row.ranked,
+                **_submission_columns(row),
                 "task": task,
                 "family": board.columns[task].family,
                 "group": board.columns[task].group,
@@ -82,6 +83,12 @@ def _board_columns(board: Board) -> dict[str, Any]:
         "purpose": str(board.measure.purpose),
         "higher_is_better": board.higher_is_better,
     }
+
+
+def _submission_columns(row: Row) -> dict[str, Any]:
+    """Return the origin of images that were harmonised elsewhere; empty for a method."""
+    names = ("author", "date", "reference", "digest")
+    return {f"submission_{name}": row.submission.get(name, "") for name in names}
 
 
 def _data_columns(board: Board) -> dict[str, Any]:

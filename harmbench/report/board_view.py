@@ -76,12 +76,21 @@ def board_view(
         ]
         cells += _task_fields(group, board, row, tasks, scales, root)
         cells += [TableField(text=texts.get(row.label, "")) for texts in extra.values()]
-        lines.append({"label": row.label, "control": row.role, "cells": cells})
+        lines.append(
+            {
+                "label": row.label,
+                "control": row.role,
+                "submitted": bool(row.submission),
+                "cells": cells,
+            }
+        )
     for title, bound in board.bounds.items():
         cells = [TableField() for _ in range(2 * several + normalized + len(families))]
         cells += [estimate_field(bound.get(task)) for task in tasks]
         cells += [TableField() for _ in extra]
-        lines.append({"label": title, "control": "reference value", "cells": cells})
+        lines.append(
+            {"label": title, "control": "reference value", "submitted": False, "cells": cells}
+        )
     remarks = notes(board)
     columns = _columns(board, tasks, extra, several=several, normalized=normalized)
     return {
@@ -137,7 +146,14 @@ def standings_view(standings: Standings, extra: Extra, root: str, *, front: bool
             TableField(text=f"{row.rank.n}/{len(standings.columns)}", sort=str(row.rank.n))
         )
         cells += [TableField(text=texts.get(row.label, "")) for texts in extra.values()]
-        lines.append({"label": row.label, "control": "", "cells": cells})
+        lines.append(
+            {
+                "label": row.label,
+                "control": "",
+                "submitted": bool(row.submission),
+                "cells": cells,
+            }
+        )
     return {
         "id": "b-standings",
         "metric": "ranking",

@@ -150,7 +150,9 @@ def score_field(
             note = f"Δ{number(score.from_reference.mean, signed=True)} {note}"
         if len(score.seeds) > 1:
             note = f"{note} ×{len(score.seeds)}".strip()
-        if score.status != "done":
+        if not score.counts:
+            note = f"{note}, n={score.n}, not ranked"
+        elif score.status != "done":
             note = f"{note}, a seed {score.status}"
     # JavaScript parses Infinity, but not inf.
     sort = repr(score.value).replace("inf", "Infinity")

@@ -75,7 +75,14 @@ def _score_rows(board: Board, task: str) -> list[dict[str, Any]]:
             number_field(score.spread),
             _plain(board.letters(row.label, task)),
         ]
-        rows.append({"label": row.label, "control": row.role, "cells": cells})
+        rows.append(
+            {
+                "label": row.label,
+                "control": row.role,
+                "submitted": bool(row.submission),
+                "cells": cells,
+            }
+        )
     return rows
 
 

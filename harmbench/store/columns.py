@@ -49,5 +49,6 @@ TEXTS = (
     "question",
 )
 # Facts that are tables: `bounds` by title and metric, `flags` by scan, declared versions by metric,
-# versions of libraries, and bootstrap draws of metrics of the whole cohort by metric.
-TABLES = ("bounds", "flags", "metric_versions", "environment", "draws")
+# versions of libraries, bootstrap draws of metrics of the whole cohort by metric, and the origin of
+# a submission (`Cell.submission`).
+TABLES = ("bounds", "flags", "metric_versions", "environment", "draws", "submission")

@@ -118,6 +118,7 @@ def head_of(cell: Cell, result: CellResult) -> dict[str, Any]:
     tables = {
         **result.facts,
         "metric_versions": {name: metrics[name]["version"] for name in metrics},
+        "submission": cell.submission,
     }
     head = {
         **_texts(cell, result),
@@ -156,8 +157,12 @@ def record_of(
 
 
 def id_of(head: Mapping[str, Any]) -> str:
-    """Return the id of a record: equal heads are the same result, but every failure counts."""
-    return digest(head, time.time_ns() if head["status"] in FAILURES else None)
+    """Return the id of a record: equal heads are the same result.
+
+    Every failure counts, and so does every submission: the last images under a name count.
+    """
+    counts = head["status"] in FAILURES or bool(head["submission"])
+    return digest(head, time.time_ns() if counts else None)
 
 
 def measured(result: CellResult) -> str:

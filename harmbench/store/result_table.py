@@ -128,9 +128,10 @@ class RecordedRuns:
             `family` and `group` of the task, `control`, `status`, `reason`, `device`,
             `lower_is_better`, `diagnostic` and `headline` (names of metrics), `bounds` (by title
             and metric), `draws` (by metric), `flags` (warnings of the method, by
-            "subject/session"), `metric_versions`, `environment` (versions of libraries, and class
-            of device), `subjects` (their names), and facts such as `fit_seconds`; for each metric
-            `m` its number `m`, `m.low`, `m.high` and the subjects' values `m.subjects`, as
+            "subject/session"), `submission` (its origin, by name), `metric_versions`,
+            `environment` (versions of libraries, and class of device), `subjects` (their names),
+            and facts such as `fit_seconds`; for each metric `m` its number `m`, `m.low`, `m.high`
+            and the subjects' values `m.subjects`, as
             `harmbench.statistics.subjects` writes them.
             Empty if nothing was recorded.
         """

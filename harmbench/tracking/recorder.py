@@ -177,12 +177,23 @@ def _tags(cell: Cell, result: CellResult, command: str) -> dict[str, str]:
         **{name: str(head[name]) for name in NUMBERS},
         **_long(SUMMARY, json.dumps({"schema": SCHEMA, **head, "metrics": sorted(metrics)})),
         **_long(SUBJECTS, subjects),
+        **_origin(cell),
         **_provenance(command),
     }
     for name, values in metrics.items():
         numbers = ",".join(repr(float(number)) for number in values[:3])
         tags |= _long(METRIC + name, f"{numbers};{values.subjects}")
     return tags
+
+
+def _origin(cell: Cell) -> dict[str, str]:
+    """Return the origin of images that were harmonised elsewhere, as tags; none for a method."""
+    names = ("author", "date", "reference", "digest")
+    return {
+        f"submission.{name}": str(cell.submission[name])
+        for name in names
+        if cell.submission.get(name)
+    }
 
 
 def _long(name: str, text: str) -> dict[str, str]:

@@ -161,7 +161,12 @@ def _harmonized(
 def task_bounds(
     planned: PlannedCell, task: Task, context: ScoringContext, store: BoundsStore
 ) -> dict[str, Any]:
-    """Return the task's bounds as JSON types, computed once for all its cells."""
+    """Return the task's bounds as JSON types, computed once for all its cells.
+
+    Without bounds where images of test scans are missing: bounds are of all test scans.
+    """
+    if planned.cell.submission.get("missing"):
+        return {}
     metrics = {metric.name: planned.metric_keys.get(metric.name) for metric in context.metrics}
     key = digest("bounds", planned.result_key, metrics)
     with store.lock(key):

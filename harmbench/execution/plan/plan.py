@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +137,14 @@ def make_plan(registry: Registry, selection: Selection, home: Path, progress: Pr
 
 def _planned(question: Question, variant: Variant, metric_keys: Mapping[str, str]) -> PlannedCell:
     data, skip, fault, fit = question.data, question.skip, question.fault, None
+    submission: dict[str, Any] = {}
+    if data is not None and variant.submission is not None:
+        images = variant.submission.of_task(question.task_name, data.test)
+        request = variant.submission.request
+        variant = replace(variant, config=images.config(request))
+        submission, data = images.record(request), images.data(data)
+        if not images.volumes:
+            skip = f"the submission has no image of the {len(images.missing)} test scans"
     if data is not None and skip is None:
         skip = unmet(variant.method.needs, data) or unmet_space(variant.method, data)
         if skip is None and variant.method.learns():
@@ -145,7 +153,7 @@ def _planned(question: Question, variant: Variant, metric_keys: Mapping[str, str
             except SharedSubjectsError as error:
                 fault = f"the task's data are not fair: {error}"
     return PlannedCell(
-        cell=question.cell(variant, skip=skip, fit=fit),
+        cell=question.cell(variant, skip=skip, fit=fit, submission=submission),
         variant=variant,
         task=question.task,
         data=data,

@@ -122,7 +122,14 @@ class Question:
         """Content hash of everything that numbers depend on, except method and metrics."""
         return digest(self.key, self.code, self.seed)
 
-    def cell(self, variant: Variant, *, skip: str | None, fit: Fit | None) -> Cell:
+    def cell(
+        self,
+        variant: Variant,
+        *,
+        skip: str | None,
+        fit: Fit | None,
+        submission: Mapping[str, Any],
+    ) -> Cell:
         """Return the cell in which a method answers.
 
         Parameters
@@ -133,6 +140,8 @@ class Question:
             Why the method cannot answer, or None.
         fit
             The method's fit; None if it learns nothing or is skipped.
+        submission
+            What is recorded of a submission; empty for a method.
         """
         method, config = variant.method, variant.config
         fit_key = None if fit is None else fit.key
@@ -160,6 +169,7 @@ class Question:
             question=self.key,
             normalization=self.cohort.normalization,
             instruments=self.instrument_keys,
+            submission=submission,
         )
 
     def fit_of(self, variant: Variant) -> Fit:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from harmbench.data.cohort_request import CohortRequest
+from harmbench.external.submission_request import SubmissionRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,8 @@ class Request:
         Texts `name.field=value`; the name is that of a method or of a task's instrument.
     ablations
         Whether to run the ablations of the methods, too.
+    submission
+        Images that were harmonised elsewhere, scored besides the methods; or None.
     """
 
     methods: Sequence[str]
@@ -39,6 +42,7 @@ class Request:
     seeds: Sequence[int] = (0,)
     assignments: Sequence[str] = ()
     ablations: bool = False
+    submission: SubmissionRequest | None = None
 
     @property
     def split_title(self) -> str:

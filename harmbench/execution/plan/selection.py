@@ -21,6 +21,9 @@ from harmbench.data.split_file import read_split_file, with_split_file
 from harmbench.errors import UserError
 from harmbench.execution.plan import settings
 from harmbench.execution.plan.request import Request
+from harmbench.external.submission import Submission
+from harmbench.external.submission_request import SubmissionRequest
+from harmbench.external.submitted_volume import Submitted
 from harmbench.plugins import Entry, Registry, matching
 from harmbench.util.progress import Progress
 
@@ -39,6 +42,8 @@ class Variant:
         The name, with what differs from the preset: `"blindharmony[alpha=0]"`.
     title
         `BASELINE`, or the ablation's own title.
+    submission
+        The images of a submission; None for a method.
     """
 
     name: str
@@ -46,6 +51,7 @@ class Variant:
     config: Any
     label: str
     title: str = BASELINE
+    submission: Submission | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +178,8 @@ def select(registry: Registry, request: Request) -> Selection:
             registry.report(f"method '{name}' is left out: {error}")
         else:
             variants += method_variants
+    if request.submission is not None:
+        variants.append(_submitted(request.submission, method_entries))
     changed = {
         name: settings.apply(name, instruments[name].preset(request.preset), values)
         for name, values in assignments.items()
@@ -218,6 +226,21 @@ def _variants(entry: Entry, request: Request, values: Mapping[str, str]) -> list
         )
         for title, config in configs.items()
     ]
+
+
+def _submitted(request: SubmissionRequest, methods: Mapping[str, Entry]) -> Variant:
+    """Return the row of a submission; its settings are those of each task's images."""
+    if request.name in methods:
+        raise UserError(
+            f"--name {request.name}: a method has this name; choose another name for the images"
+        )
+    return Variant(
+        name=request.name,
+        method=Submitted,
+        config=Submitted.Config(),
+        label=request.name,
+        submission=Submission(request),
+    )
 
 
 def _try_on(variants: Sequence[Variant], grid: Grid) -> None:

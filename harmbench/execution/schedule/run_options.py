@@ -11,6 +11,7 @@ from typing import Any
 from harmbench.data.cohort_request import CohortRequest
 from harmbench.data.prepare_options import PrepareOptions
 from harmbench.execution.plan.request import Request
+from harmbench.external.submission_request import SubmissionRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,5 +59,9 @@ class RunOptions:
         for name in ("recipe", "split_file"):
             cohort[name] = None if cohort[name] is None else Path(cohort[name])
         request["cohort"] = CohortRequest(**cohort)
+        submission = request["submission"]
+        if submission is not None:
+            submission["folder"] = Path(submission["folder"])
+            request["submission"] = SubmissionRequest(**submission)
         plugins = tuple(map(Path, content.pop("plugins")))
         return cls(request=Request(**request), plugins=plugins, **content)

@@ -1,0 +1,91 @@
+"""Recorded values of one metric, run by run, and what is missing of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from harmbench.statistics.estimate import Array
+from harmbench.statistics.subjects import decode
+
+_SHOWN = 3  # missing images named in a reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One recorded run's values of one metric."""
+
+    label: str
+    seed: int
+    fold: int
+    status: str
+    reason: str
+    run_id: str
+    flags: Mapping[str, str]
+    environment: Mapping[str, str]
+    missing: tuple[str, ...]
+    estimate: Sequence[float]
+    names: tuple[str, ...]
+    values: Array
+    draws: str
+
+
+def fold_count(split: str) -> int:
+    """Return the number of folds of a split's name; 0 without folds.
+
+    Examples
+    --------
+    >>> fold_count("5 folds"), fold_count("test")
+    (5, 0)
+    """
+    match = re.fullmatch(r"(\d+) folds", split)
+    return int(match[1]) if match else 0
+
+
+def runs_by_task(runs: pd.DataFrame, metric: str) -> dict[str, dict[str, list[Run]]]:
+    """Return the values of a metric of all runs, by task and label."""
+    by_task: dict[str, dict[str, list[Run]]] = {}
+    names = ["task", "label", "seed", "fold", "status", "reason", "run_id", "flags"]
+    names += ["environment", "submission", "draws", "subjects", f"{metric}.subjects"]
+    names += [metric, f"{metric}.low", f"{metric}.high"]
+    rows: Iterator[tuple[Any, ...]] = zip(*(runs[name].tolist() for name in names), strict=True)
+    for task, label, seed, fold, status, reason, run_id, flags, environment, *rest in rows:
+        submission, draws, subjects, values, *estimate = rest
+        subject_names, numbers = decode(subjects, values)
+        run = Run(
+            label=label,
+            seed=int(seed),
+            fold=int(fold),
+            status=status,
+            reason=reason,
+            run_id=run_id,
+            flags=flags,
+            environment=environment,
+            missing=tuple(submission.get("missing", ())),
+            estimate=estimate,
+            names=subject_names,
+            values=numbers,
+            draws=draws.get(metric, ""),
+        )
+        by_task.setdefault(task, {}).setdefault(label, []).append(run)
+    return by_task
+
+
+def missing_folds_of(runs: Sequence[Run], n_folds: int) -> str:
+    """Return which folds of a seed were not run, in words; empty if none is missing."""
+    for seed in sorted({run.seed for run in runs}):
+        present = {run.fold for run in runs if run.seed == seed}
+        missing = [str(fold) for fold in range(1, n_folds + 1) if fold not in present]
+        if missing:
+            return f"fold {', '.join(missing)} of {n_folds} of seed {seed} was not run"
+    return ""
+
+
+def missing_images(names: Sequence[str]) -> str:
+    """Return which test scans of a submission have no image, in words."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"no image of {', '.join(names[:_SHOWN])}{more}"
