@@ -8,6 +8,7 @@ import pytest
 
 from harmbench.contracts.task_data import TaskData
 from harmbench.errors import UserError
+from harmbench.external.image_names import image_path
 from harmbench.external.input_files import Export, ExportSpace, TaskInputs
 from harmbench.preprocessing.nifti_read import load_volume
 from harmbench.testing.tiny import tiny_cohort
@@ -68,7 +69,8 @@ def test_a_shifted_scan_is_written_with_its_shift(export, tmp_path) -> None:
     export.write(tmp_path, "", Silent(), force=False)
     scans = export.inputs[1].data.test
     images = scans.load([0]).images[0].numpy()
-    (path,) = (tmp_path / "test" / "sim-darker" / f"sub-{scans.subjects[0]}").rglob("*_T1w.nii.gz")
+    first = scans.scans[0]
+    path = tmp_path / "test" / "sim-darker" / image_path(first.subject, first.session)
     volume = load_volume(path)
     np.testing.assert_array_equal(volume.data.transpose(2, 0, 1), images)
     assert images.max() == pytest.approx(0.5, abs=0.1)

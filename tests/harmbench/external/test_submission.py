@@ -66,13 +66,11 @@ def test_the_settings_change_with_the_images(folder, data) -> None:
     assert submission.of_task("domain1", data.test).config(submission.request) != first
 
 
-def test_a_fault_names_the_path_once(folder, data) -> None:
+def test_a_fault_names_the_path(folder, data) -> None:
     path = next(iter(of(folder).of_task("domain1", data.test).volumes.values())).path
     path.write_bytes(b"no image")
     (volume, *_) = of(folder).of_task("domain1", data.test).volumes.values()
-    line = fault(volume)
-    assert line.startswith(f"{path}: cannot be read")
-    assert line.count(path.name) == 1
+    assert fault(volume).startswith(f"{path}: cannot be read")
 
 
 def test_an_image_is_not_used_for_two_kinds_of_inputs(folder, data) -> None:

@@ -420,3 +420,25 @@ def test_a_diagnostic_metric_of_the_whole_cohort_is_compared_by_paired_draws():
     assert difference.mean == pytest.approx(0.2)
     assert (difference.low, difference.high) == pytest.approx((0.104, 0.296), abs=0.003)
     assert row(board, "one").rank is None
+
+
+def test_a_submission_that_lacks_images_is_shown_and_ranks_last():
+    names = {"author": "A", "date": "2026-11-28", "reference": "", "digest": "12345678ab"}
+    part = {
+        "label": "tool", "subjects": '["p"]', "psnr.subjects": "30", "psnr": 30.0,
+        "submission": {**names, "missing": ["q/1"]},
+    }  # fmt: skip
+    runs = table_of({"label": "one"}, part, {"label": "whole", "submission": names})
+    board = boards_of(runs)["psnr", 0]
+    tool = row(board, "tool").scores["a"]
+    assert (tool.value, tool.n, tool.status, tool.counts) == (30.0, 1, "partial", False)
+    assert tool.reason == "no image of q/1"
+    assert row(board, "tool").rank.mean == 3
+    assert board.comparison.families[0].incomplete == ("tool",)
+    text = board_table(board, {}, [])
+    lines = [field.text for line in text.rows for field in line]
+    assert "30.00 partial, n=1" in lines
+    assert "whole §" in lines
+    assert "one" in lines
+    assert "§ whole: submitted, harmonised elsewhere (A, 2026-11-28, images 12345678)" in text.below
+    assert "tool on a: partial, shown and not ranked: no image of q/1" in text.below
