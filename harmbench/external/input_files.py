@@ -182,11 +182,11 @@ class Export:
     def _require_volumes(self, files: Mapping[Path, _File]) -> None:
         if self.space is ExportSpace.GRID and self.head:
             raise UserError("--head needs --space acquired: the grid has brains only")
-        for file in files.values() if self.space is ExportSpace.ACQUIRED else ():
+        for path, file in files.items() if self.space is ExportSpace.ACQUIRED else ():
             reason = file.scans.no_volumes(VolumeSpace(head=self.head))
             if reason is not None:
                 advice = "leave out --head" if self.head else "export them with --space grid"
-                raise UserError(f"the scans of '{file.scans.domain}' {reason}; {advice}")
+                raise UserError(f"the scans of '{path.parts[1]}' {reason}; {advice}")
 
     def _write_scan(self, path: Path, file: _File) -> None:
         volume, in_mni = self._read(file)
