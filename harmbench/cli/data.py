@@ -18,13 +18,17 @@ from harmbench.cli.options import (
 from harmbench.cli.output_files import check_picture, written
 from harmbench.data.scan_kind import kind_of_scans
 from harmbench.errors import UserError
+from harmbench.util.name_list import by_reason
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.console import Console
 
     from harmbench.cohorts.bids.draft import ScannerGroup
     from harmbench.data.cohort import Cohort
     from harmbench.data.cohort_request import CohortRequest
+
+_MOST_CHOICES = 10  # of one of several T1w files, shown one by one
 
 
 @click.group()
@@ -61,19 +65,21 @@ def recipe(path: Path, output: Path | None) -> None:
     error stream if the draft is printed, so that it can be sent into a file.
     """
     from harmbench.cohorts.bids.draft import draft_recipe, find_scanners
-    from harmbench.cohorts.bids.layout import find_scans
+    from harmbench.cohorts.bids.layout import read_layout
 
     path = path.expanduser()
     if not path.is_dir():
         raise UserError(f"there is no folder {path}")
     if output is not None and output.exists():
         raise UserError(f"{output} is there already; say another -o, or remove it")
-    scans, left_out = find_scans(path)
-    scanners = find_scanners(scans)
+    layout = read_layout(path)
+    scanners = find_scanners(layout.preferred)
     text = draft_recipe(path, scanners)
     _tell(scanners, error_stream=output is None)
-    for name, reason in left_out.items():
-        click.echo(f"left out {name}: {reason}", err=True)
+    for note in layout.notes:
+        click.echo(note, err=True)
+    for line in by_reason(layout.left_out):
+        click.echo(f"left out {line}", err=True)
     if sum(bool(scanner.fields) and len(scanner.subjects) > 1 for scanner in scanners) < 2:
         click.echo(
             "warning: a cohort needs a target and a source, and fewer than two scanners with "
@@ -276,11 +282,40 @@ def _show(cohort: Cohort) -> None:
     console.print(table)
     if "maximum_gap_days" in cohort.facts:
         console.print(f"Pairs lie at most {cohort.facts['maximum_gap_days']} days apart.")
-    if cohort.facts.get("unassigned"):
-        console.print(f"{cohort.facts['unassigned']} scans are of no domain.")
+    _show_covariates(cohort, console)
+    _show_choices(cohort, console)
+    for doubt in cohort.facts.get("doubts", ()):
+        console.print(f"doubt: {doubt}", soft_wrap=True)
+    for note in cohort.facts.get("notes", ()):
+        console.print(f"note: {note}", soft_wrap=True)
+    for line in by_reason(cohort.facts.get("unassigned", {})):
+        console.print(f"of no domain: {line}", soft_wrap=True)
     for details in cohort.table["details"]:
         if details.get("doubtful"):
             reason = f"correlation {details['correlation']:.2f} with the template is low"
             console.print(f"look at {details['path']}: {reason}", soft_wrap=True)
     for name, reason in cohort.left_out.items():
         console.print(f"left out {name}: {reason}", soft_wrap=True)
+
+
+def _show_covariates(cohort: Cohort, console: Console) -> None:
+    """Print which covariates there are, and how many scans lack them."""
+    from harmbench.data.covariates import describe_covariates
+
+    words = []
+    for covariate in describe_covariates(cohort.table):
+        values = "a number" if covariate.numeric else f"text such as {', '.join(covariate.texts)}"
+        missing = f"{covariate.missing} of {len(cohort.table)} scans lack it"
+        words.append(f"{covariate.name} ({values}; {missing if covariate.missing else 'complete'})")
+    if words:
+        console.print(f"covariates: {', '.join(words)}", soft_wrap=True)
+
+
+def _show_choices(cohort: Cohort, console: Console) -> None:
+    """Print which of several T1w files of a session was chosen, and why."""
+    details = [row for row in cohort.table["details"] if row.get("choice")]
+    for row in details[:_MOST_CHOICES]:
+        console.print(f"chosen {row['path']} {row['choice']}", soft_wrap=True)
+    if len(details) > _MOST_CHOICES:
+        rest = len(details) - _MOST_CHOICES
+        console.print(f"and {rest} more sessions with several T1w files")

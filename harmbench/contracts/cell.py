@@ -42,7 +42,7 @@ class Cell:
     family, group
         Of the task; see `Task`.
     kind
-        `"phantom"` or `"real"`, shown beside every number of the cell.
+        `"phantom"`, `"simulated"` or `"real"`, shown beside every number of the cell.
     cohort_key
         Content hash of the cohort.
     key

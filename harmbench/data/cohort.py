@@ -15,6 +15,7 @@ import pandas as pd
 
 from harmbench.data.cohort_source import CohortSource
 from harmbench.data.cohort_writer import CohortWriter, ScanRecord
+from harmbench.data.covariates import covariate_table
 from harmbench.data.prepare_options import MINMAX
 from harmbench.data.scan_set import ScanKey, ScanSet
 from harmbench.data.scans import Grid
@@ -39,7 +40,7 @@ class Cohort:
     code
         Hash of the code that prepared it, empty if unknown.
     kind
-        `"phantom"` or `"real"`, shown wherever a number from it is.
+        `"phantom"`, `"simulated"` or `"real"`, shown wherever a number from it is.
     target, sources
         Names of the domains.
     grid
@@ -95,6 +96,8 @@ class Cohort:
         cohort = cls(directory, source.label, code=code_version(type(source)))
         standard = tuple(cohort.facts.get("standard", ()))
         cohort._volume = lambda scan: source.volume(scan, standard, grid, home)
+        for doubt in cohort.facts.get("doubts", ()):
+            progress.log(f"doubt: {doubt}")
         return cohort
 
     @staticmethod
@@ -116,6 +119,11 @@ class Cohort:
         """Where the prepared cohort of a source lies, or will lie."""
         key = digest(source.key(grid, home), code_version(type(source)))
         return home / "cohorts" / f"{source.name}-{grid.name}-{key}"
+
+    @property
+    def covariates(self) -> pd.DataFrame:
+        """The covariates of all scans, with the index of `table`: see `covariate_table`."""
+        return covariate_table(self.table)
 
     def with_splits(self, table: pd.DataFrame, split: str, fold: int = 0) -> Self:
         """Return the cohort with another table, whose test subjects are of a split or a fold."""

@@ -46,6 +46,9 @@ class ScanRecord:
         Days between the two, where they are known.
     age
         Age of the subject at the scan in years, or None.
+    covariates
+        What else the study says of the subject or the session, by name, a number or a text; the
+        age is among them. Missing values are not in it.
     details
         What was done to the scan and what was measured, as JSON types.
     """
@@ -63,6 +66,7 @@ class ScanRecord:
     gap_days: int | None = None
     age: float | None = None
     fold: int = 0
+    covariates: dict[str, str | float] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -145,7 +149,8 @@ class CohortWriter:
         name, key
             Of the cohort.
         kind
-            What the scans are, shown wherever a number from them is: `"phantom"` or `"real"`.
+            What the scans are, shown wherever a number from them is: `"phantom"`, `"simulated"`
+            or `"real"`.
         target, sources
             Names of the domains.
         records
@@ -158,7 +163,8 @@ class CohortWriter:
             What else is to be known of the cohort, as JSON types. `"repeat"` names a domain,
             neither target nor source, of second scans of target subjects on its scanner;
             `"noise_free"` one of the target's scans of subjects without noise. `"no_folds"`
-            says why cross-validation of the cohort makes no sense.
+            says why cross-validation of the cohort makes no sense. `"doubts"` lists what may make
+            numbers wrong; they are repeated whenever the cohort is opened.
         """
         rows = [record.to_json() for record in records]
         description = {

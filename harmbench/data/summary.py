@@ -76,12 +76,19 @@ def domain_rows(cohort: Cohort) -> dict[str, list[str]]:
             _values([_scaled(_scanner(scan).get(field), factor) for scan in scans])
             for scans in details
         ]
+    rows["series"] = [_values(_series(scans)) for scans in details]
     rows["matrix size"] = [_values([scan.get("shape") for scan in scans]) for scans in details]
     rows["resolution (mm)"] = [
         _values([scan.get("voxel_size") or _scanner(scan).get("VoxelSize") for scan in scans])
         for scans in details
     ]
     return {heading: texts for heading, texts in rows.items() if any(texts)}
+
+
+def _series(scans: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the series of each scan in a domain whose scans are of more than one."""
+    names = [str(scan.get("series") or "plain T1w") for scan in scans]
+    return names if len(set(names)) > 1 else []
 
 
 def _size(table: pd.DataFrame, slices: int) -> str:

@@ -75,7 +75,7 @@ class Group:
 
     @property
     def kind(self) -> str:
-        """`"phantom"` or `"real"`."""
+        """`"phantom"`, `"simulated"` or `"real"`."""
         return self.first.kind
 
     @property

@@ -141,7 +141,7 @@ class Pages:
             counts=counts,
             groups=groups,
             views=views,
-            phantom=bool((self._runs["kind"] == "phantom").any()),
+            phantom=bool((self._runs["kind"] != "real").any()),
             rest=unboarded(rest),
         )
 
@@ -150,7 +150,7 @@ class Pages:
         views = [board_view(group, board, self._extra, "", front=False) for board in group.boards]
         if group.standings is not None:
             views.insert(0, standings_view(group.standings, self._extra, "", front=False))
-        common = {"group": group, "phantom": group.kind == "phantom"}
+        common = {"group": group, "phantom": group.kind != "real"}
         above = [(group.title, "index.html")]
         self._write(
             f"{group.slug}/index.html",
@@ -194,7 +194,7 @@ class Pages:
             "task.html",
             crumbs=[(group.title, "index.html"), (page.name, "")],
             group=group,
-            phantom=group.kind == "phantom",
+            phantom=group.kind != "real",
             task={"name": page.name, "summary": summary},
             metrics=[
                 metric_part(board, page.name, self._summary(board.metric), opened=i == 0)

@@ -95,7 +95,7 @@ class Tree:
         stem += f"run-{run}_" if run else ""
         path = self.root / anat / f"{stem}T1w.nii.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
-        nib.save(coarse() if image is None else image, path)
+        save_as_file_of(stem, coarse() if image is None else image, path)
         if field is not None:
             sidecar = path.with_name(f"{stem}T1w.json")
             sidecar.write_text(json.dumps({"MagneticFieldStrength": field}))
@@ -104,6 +104,13 @@ class Tree:
             folder.mkdir(parents=True, exist_ok=True)
             nib.save(labels, folder / f"{stem}dseg.nii.gz")
         return path
+
+
+def save_as_file_of(name: str, image: nib.Nifti1Image, path: Path) -> None:
+    """Save an image with a name in its header, so that no other file has the same bytes."""
+    named = nib.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header)
+    named.header["descrip"] = name
+    nib.save(named, path)
 
 
 def volume_of(image: nib.Nifti1Image) -> Volume:

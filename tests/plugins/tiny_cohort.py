@@ -75,7 +75,7 @@ class Tiny(CohortSource):
         writer.finish(
             name="tiny",
             key=self.key(grid, home),
-            kind="real",
+            kind="simulated",
             target=self.target,
             sources=self.sources,
             records=records,

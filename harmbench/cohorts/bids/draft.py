@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harmbench.cohorts.bids.layout import Scan
 from harmbench.cohorts.bids.recipe import Value
+from harmbench.cohorts.bids.scan import Scan
 
 _FIELDS = ("Manufacturer", "ManufacturersModelName", "MagneticFieldStrength", "DeviceSerialNumber")
 _TISSUES = {

@@ -1,18 +1,25 @@
-"""The scans of a BIDS folder, and the domain that each belongs to."""
+"""The T1w files of a BIDS folder, with what its tables and sidecars say of them."""
 
 from __future__ import annotations
 
-import csv
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from harmbench.cohorts.bids.recipe import Criteria, DomainCriteria, Recipe, equal
+from harmbench.cohorts.bids.preference import by_preference, no_t1w_image
+from harmbench.cohorts.bids.scan import Scan, entities_of
+from harmbench.cohorts.bids.sidecars import Sidecars
+from harmbench.cohorts.bids.subject_tables import (
+    LabelledRows,
+    read_participants,
+    read_sessions,
+)
+from harmbench.cohorts.study.covariates import covariates_of
 from harmbench.errors import BadScanError, UserError
 from harmbench.preprocessing.file_names import refuse_dicom, with_ending
+from harmbench.util.name_list import first_names
+from harmbench.util.text_table import is_missing
 
 # What may stand between a scan's entities and the end of the name of its brain mask.
 _MASK = re.compile(
@@ -20,163 +27,66 @@ _MASK = re.compile(
     r"((brain|hdbet|bet|synthstrip)_?)?mask\.nii(\.gz)?",
     re.IGNORECASE,
 )
+# Columns of the tables that name something and describe nothing.
+_NO_COVARIATES = ("participant_id", "session_id", "person")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scan:
-    """A T1w file of the tree, and what the tree says of it.
+class Layout:
+    """The T1w files of a BIDS folder.
 
     Attributes
     ----------
-    path
-        The volume.
-    subject, session
-        Labels of its `sub-` and `ses-` entities; the session is `"1"` without one.
-    participant
-        The subject's row of `participants.tsv`; empty without one.
-    sidecar
-        What the JSON sidecars say that apply to it, or None without one.
-    mask, labels
-        Volumes of the brain's mask and of tissue labels; None where there are none.
-    inherited
-        Sidecars of folders above, or of several scans, that also apply to it.
+    sessions
+        The T1w files of each session, the preferred one first; in the order of subjects and
+        sessions.
+    left_out
+        Why other files cannot be used, by their path in the folder.
+    participant_columns
+        The columns of `participants.tsv`.
+    notes
+        What the user must know of tables and sidecars.
     """
 
-    path: Path
-    subject: str
-    session: str
-    participant: Mapping[str, str]
-    sidecar: Mapping[str, Any] | None
-    mask: Path | None = None
-    labels: Path | None = None
-    inherited: tuple[Path, ...] = ()
+    sessions: tuple[tuple[Scan, ...], ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    participant_columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def scans(self) -> list[Scan]:
+        """All T1w files that can be used."""
+        return [scan for session in self.sessions for scan in session]
+
+    @property
+    def preferred(self) -> list[Scan]:
+        """The preferred T1w file of each session."""
+        return [session[0] for session in self.sessions]
 
 
-def find_scans(root: Path) -> tuple[list[Scan], dict[str, str]]:
-    """Find the first T1w scan of every session, or the first of those with a sidecar.
-
-    Returns
-    -------
-    scans, left_out
-        The scans, in the order of subjects and sessions; and why others cannot be used, by
-        their path in the folder.
+def read_layout(root: Path) -> Layout:
+    """Find the T1w files of a BIDS folder, and read its tables and sidecars.
 
     Raises
     ------
     UserError
-        If the folder is no BIDS tree or has no T1w scan.
+        If the folder is no BIDS tree, has no T1w file, or has a table that is wrong.
     """
-    subjects = sorted(path for path in root.glob("sub-*") if path.is_dir())
-    if not subjects:
+    folders = sorted(path for path in root.glob("sub-*") if path.is_dir())
+    if not folders:
         refuse_dicom(root)
         raise UserError(f"{root} is not a BIDS folder: it has no folders sub-*")
-    participants = _participants(root)
-    sidecars = Sidecars(root)
-    scans: list[Scan] = []
-    left_out: dict[str, str] = {}
-    for subject_folder in subjects:
-        sessions = sorted(path for path in subject_folder.glob("ses-*") if path.is_dir())
-        for folder in sessions or [subject_folder]:
-            path = _first_run(folder / "anat", sidecars)
-            if path is None:
-                continue
-            subject = subject_folder.name.removeprefix("sub-")
-            session = folder.name.removeprefix("ses-") if sessions else "1"
-            try:
-                applying = sidecars.of(path)
-                sidecar = _merged(applying)
-            except BadScanError as error:
-                left_out[path.relative_to(root).as_posix()] = str(error)
-            else:
-                row = participants.get(subject, {})
-                mask = brain_mask(root, path)
-                above = tuple(file for file in applying if file != own_sidecar(path))
-                scans.append(
-                    Scan(
-                        path=path,
-                        subject=subject,
-                        session=session,
-                        participant=row,
-                        sidecar=sidecar,
-                        mask=mask,
-                        inherited=above,
-                    )
-                )
-    if not scans and not left_out:
+    participants = read_participants(root, [path.name.removeprefix("sub-") for path in folders])
+    reader = _Reader(root, participants)
+    sessions = [session for folder in folders for session in reader.sessions_of(folder)]
+    if not sessions and not reader.left_out:
         raise UserError(f"{root} has no T1w scan: no sub-*/[ses-*/]anat/*_T1w.nii[.gz]")
-    return scans, left_out
-
-
-def without_sidecar(recipe: Recipe, scan: Scan) -> bool:
-    """Return whether an unmatched scan could belong to a domain if it had a sidecar."""
-    return scan.sidecar is None and any(
-        bool(domain.sidecar or domain.exclude) and _fits(scan.participant, domain.participants)
-        for domain in recipe.domains.values()
+    return Layout(
+        sessions=tuple(sessions),
+        left_out=reader.left_out,
+        participant_columns=participants.columns,
+        notes=(*participants.notes, *reader.notes()),
     )
-
-
-def match(recipe: Recipe, scans: Sequence[Scan]) -> dict[str, tuple[Scan, ...]]:
-    """Give every scan to the domain whose criteria it meets; scans that meet none are dropped.
-
-    Raises
-    ------
-    UserError
-        If a criterion names a field that no scan has, a domain has no scans or a single
-        subject, or a scan meets the criteria of two domains.
-    """
-    matched: dict[str, list[Scan]] = {name: [] for name in recipe.domains}
-    for name, domain in recipe.domains.items():
-        _check_fields(name, domain, scans)
-    for scan in scans:
-        names = [name for name, domain in recipe.domains.items() if _meets(scan, domain)]
-        if len(names) > 1:
-            raise UserError(
-                f"scan {scan.path.name} is matched by two domains of recipe '{recipe.name}', "
-                f"'{names[0]}' and '{names[1]}'; make their criteria narrower"
-            )
-        for name in names:
-            matched[name].append(scan)
-    if not any(matched.values()):
-        raise UserError(
-            f"recipe '{recipe.name}' matches none of the {len(scans)} scans; "
-            f"{_misfit(recipe.target, recipe.domains[recipe.target], scans)}"
-        )
-    for name, domain in recipe.domains.items():
-        subjects = {scan.subject for scan in matched[name]}
-        if not subjects:
-            raise UserError(
-                f"domain '{name}' of recipe '{recipe.name}' matches none of the "
-                f"{len(scans)} scans; {_misfit(name, domain, scans)}"
-            )
-        if len(subjects) == 1:
-            raise UserError(
-                f"domain '{name}' of recipe '{recipe.name}' has only one subject, "
-                f"'{subjects.pop()}'; a split by subject needs at least two"
-            )
-    return {name: tuple(scans) for name, scans in matched.items()}
-
-
-def _participants(root: Path) -> dict[str, dict[str, str]]:
-    path = root / "participants.tsv"
-    if not path.exists():
-        return {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream, delimiter="\t"))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    if rows and "participant_id" not in rows[0]:
-        raise UserError(f"{path} has no column 'participant_id'; are its columns parted by tabs?")
-    return {row["participant_id"].removeprefix("sub-"): row for row in rows}
-
-
-def _first_run(anat: Path, sidecars: Sidecars) -> Path | None:
-    def order(path: Path) -> tuple[bool, int, str]:
-        run = re.search(r"_run-(\d+)", path.name)
-        return (not sidecars.of(path), int(run[1]) if run else 0, path.name)
-
-    paths = [*anat.glob("*_T1w.nii.gz"), *anat.glob("*_T1w.nii")]
-    return min(paths, key=order, default=None)
 
 
 def brain_mask(root: Path, scan: Path) -> Path | None:
@@ -190,106 +100,70 @@ def brain_mask(root: Path, scan: Path) -> Path | None:
     return None
 
 
-def own_sidecar(scan: Path) -> Path:
-    """Where the sidecar of a scan is that is of no other."""
-    return with_ending(scan, ".json")
+class _Reader:
+    """Reads subject by subject, and keeps what cannot be used."""
 
-
-class Sidecars:
-    """Which sidecars apply to a scan by BIDS' inheritance principle.
-
-    They lie in the scan's folder or one above it, up to the root, end in the same suffix, and
-    have no entity in their name that the scan's has not.
-    """
-
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, participants: LabelledRows) -> None:
         self._root = root
-        self._known: dict[Path, list[Path]] = {}
+        self._participants = participants
+        self._sidecars = Sidecars(root)
+        self._sidecar_notes: dict[str, list[str]] = {}
+        self._session_notes: list[str] = []
+        self.left_out: dict[str, str] = {}
 
-    def of(self, scan: Path) -> tuple[Path, ...]:
-        """Return the sidecars that apply to a scan, the nearest last.
+    def notes(self) -> list[str]:
+        """Return the notes on sidecars, each with the files it is about, and on sessions."""
+        sidecar_notes = [
+            f"{note}: {first_names(names)}" for note, names in self._sidecar_notes.items()
+        ]
+        return [*self._session_notes, *sidecar_notes]
 
-        Of several in one folder, the one with the most entities applies.
-        """
-        *entities, suffix = with_ending(scan, "").name.split("_")
-        sidecars: list[Path] = []
-        for folder in reversed(scan.parents):
-            if not folder.is_relative_to(self._root):
-                continue
-            if folder not in self._known:
-                self._known[folder] = list(folder.glob("*.json"))
-            applying = []
-            for path in self._known[folder]:
-                *parts, end = path.name.removesuffix(".json").split("_")
-                if end == suffix and set(parts) <= set(entities):
-                    applying.append((len(parts), path))
-            sidecars += [path for _, path in sorted(applying)]
-        return tuple(sidecars)
+    def sessions_of(self, subject_folder: Path) -> Iterator[tuple[Scan, ...]]:
+        """Yield the usable T1w files of each session, the preferred one first."""
+        folders = sorted(path for path in subject_folder.glob("ses-*") if path.is_dir())
+        labels = [folder.name.removeprefix("ses-") for folder in folders]
+        rows = read_sessions(subject_folder, labels)
+        self._session_notes += rows.notes
+        for session, folder in [("1", subject_folder), *zip(labels, folders, strict=True)]:
+            files = [*(folder / "anat").glob("*_T1w.nii.gz"), *(folder / "anat").glob("*_T1w.nii")]
+            scans = [self._scan(path, session, rows.rows.get(session, {})) for path in files]
+            usable = self._t1w([scan for scan in scans if scan is not None])
+            if usable:
+                yield tuple(by_preference(usable))
 
+    def _t1w(self, scans: list[Scan]) -> list[Scan]:
+        """Return the scans of T1w magnitude; a session that has no other is left out."""
+        reasons = [(scan, no_t1w_image(scan)) for scan in scans]
+        usable = [scan for scan, reason in reasons if reason is None]
+        if not usable:
+            self.left_out |= {self._name(scan.path): reason for scan, reason in reasons if reason}
+        return usable
 
-def _merged(paths: Sequence[Path]) -> Mapping[str, Any] | None:
-    """Return what sidecars say together, key by key the last that says it."""
-    merged: dict[str, Any] = {}
-    for path in paths:
+    def _scan(self, path: Path, session: str, session_row: Mapping[str, str]) -> Scan | None:
+        """Return a scan; None if its sidecar cannot be read, with the reason in `left_out`."""
         try:
-            content = json.loads(path.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError) as error:
-            raise BadScanError(f"its sidecar {path.name} cannot be read: {error}") from error
-        if not isinstance(content, dict):
-            raise BadScanError(f"its sidecar {path.name} holds no JSON object")
-        merged |= content
-    return merged if paths else None
+            sidecar = self._sidecars.of(path)
+        except BadScanError as error:
+            self.left_out[self._name(path)] = str(error)
+            return None
+        for note in sidecar.notes:
+            self._sidecar_notes.setdefault(note, []).append(path.name)
+        label = path.relative_to(self._root).parts[0].removeprefix("sub-")
+        row = self._participants.rows.get(label, {})
+        person = row.get("person", "")
+        return Scan(
+            path=path,
+            subject=label if is_missing(person) else person,
+            session=session,
+            label=label,
+            entities=entities_of(path),
+            participant=row,
+            session_row=session_row,
+            sidecar=sidecar.content,
+            mask=brain_mask(self._root, path),
+            inherited=sidecar.inherited,
+            covariates=covariates_of((row, session_row), _NO_COVARIATES),
+        )
 
-
-def _meets(scan: Scan, domain: DomainCriteria) -> bool:
-    if domain.sidecar is None:
-        if scan.sidecar is not None:
-            return False
-    elif not _fits(scan.sidecar or {}, domain.sidecar) or _excluded(scan.sidecar or {}, domain):
-        return False
-    return _fits(scan.participant, domain.participants)
-
-
-def _fits(content: Mapping[str, Any], criteria: Criteria) -> bool:
-    return all(
-        any(equal(content.get(field), value) for value in values)
-        for field, values in criteria.items()
-    )
-
-
-def _excluded(sidecar: Mapping[str, Any], domain: DomainCriteria) -> bool:
-    """Whether a field has a value that will not do; one that is unknown will not do either."""
-    return any(
-        field not in sidecar or any(equal(sidecar[field], value) for value in values)
-        for field, values in domain.exclude.items()
-    )
-
-
-def _places(
-    domain: DomainCriteria, scans: Sequence[Scan]
-) -> Iterator[tuple[str, Criteria, list[Mapping[str, Any]]]]:
-    """Yield each place that criteria look at: what its fields are called, and all contents."""
-    yield "column of participants.tsv", domain.participants, [scan.participant for scan in scans]
-    sidecars = [scan.sidecar for scan in scans if scan.sidecar is not None]
-    yield "sidecar field", domain.sidecar or {}, sidecars
-
-
-def _check_fields(name: str, domain: DomainCriteria, scans: Sequence[Scan]) -> None:
-    for kind, criteria, contents in _places(domain, scans):
-        fields = {field for content in contents for field in content}
-        requested = [*criteria, *(domain.exclude if kind == "sidecar field" else ())]
-        for field in requested:
-            if field not in fields:
-                raise UserError.unknown(f"{kind} as domain '{name}' asks for,", field, fields)
-
-
-def _misfit(name: str, domain: DomainCriteria, scans: Sequence[Scan]) -> str:
-    """Say which criterion nothing meets, and what there is instead."""
-    for kind, criteria, contents in _places(domain, scans):
-        for field, values in criteria.items():
-            if not any(_fits(content, {field: values}) for content in contents):
-                present = sorted({str(content[field]) for content in contents if field in content})
-                examples = ", ".join(present[:6]) + (", ..." if len(present) > 6 else "")
-                wanted = " or ".join(str(value) for value in values)
-                return f"the {kind} {field} is never {wanted}, there are: {examples}"
-    return f"no scan meets all that domain '{name}' asks for at once"
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harmbench.cohorts.bids.layout import Scan
 from harmbench.cohorts.bids.recipe import Pairs
+from harmbench.cohorts.bids.scan import Scan
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ def pair_up(domains: Mapping[str, Sequence[Scan]], pairs: Pairs) -> dict[Path, P
     (_, targets), *sources = domains.items()
     days: dict[str, list[tuple[int, Scan]]] = {}
     for scan in targets:
-        day = pairs.day_of(scan.session)
+        day = pairs.day_of(_session_label(scan))
         if day is not None:
             days.setdefault(scan.subject, []).append((day, scan))
     found: dict[Path, Pair] = {}
     for _, scans in sources:
         for scan in scans:
-            day = pairs.day_of(scan.session)
+            day = pairs.day_of(_session_label(scan))
             if day is None or scan.subject not in days:
                 continue
             gap, _, partner = min(
@@ -54,3 +54,8 @@ def pair_up(domains: Mapping[str, Sequence[Scan]], pairs: Pairs) -> dict[Path, P
             if gap <= pairs.maximum_gap_days:
                 found[scan.path] = Pair(partner, gap)
     return found
+
+
+def _session_label(scan: Scan) -> str:
+    """Return the session's label in the file name, which is not unique among several labels."""
+    return scan.entities.get("ses", scan.session)

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from harmbench.errors import UserError
+from harmbench.util.subject_labels import bare_label
 from harmbench.util.toml_table import Table, read_toml
 
 
@@ -33,6 +34,7 @@ Criteria = Mapping[
     str, Annotated[tuple[Value, ...], Field(min_length=1), BeforeValidator(_as_tuple)]
 ]
 LabelValues = Annotated[tuple[Annotated[int, Field(gt=0)], ...], BeforeValidator(_as_tuple)]
+LabelList = Annotated[tuple[Text, ...], Field(min_length=1), BeforeValidator(_as_tuple)]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -193,6 +195,10 @@ class Recipe(Table):
         How subjects are split.
     pairs
         None if all scans of a subject are in one space.
+    subjects
+        Labels by the name of the subject, for subjects that have more than one label.
+    simulated
+        Whether the scans are simulated.
     """
 
     name: Text
@@ -201,6 +207,8 @@ class Recipe(Table):
     labels: Labels | None = None
     split: Split = Split()
     pairs: Pairs | None = None
+    subjects: Mapping[Text, LabelList] = Field(default_factory=dict)
+    simulated: bool = False
 
     @field_validator("domains")
     @classmethod
@@ -221,6 +229,23 @@ class Recipe(Table):
         names = info.data.get("domains", {})
         sizes = {name: split.published[name] for name in names if name in split.published}
         return split.model_copy(update={"published": sizes})
+
+    @field_validator("subjects")
+    @classmethod
+    def _one_subject_per_label(
+        cls, subjects: Mapping[str, tuple[str, ...]]
+    ) -> Mapping[str, tuple[str, ...]]:
+        bare = {name: tuple(map(bare_label, labels)) for name, labels in subjects.items()}
+        labels = [label for group in bare.values() for label in group]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise ValueError(f"the label '{label}' is given twice; give it to one subject")
+        return bare
+
+    @property
+    def subject_of(self) -> dict[str, str]:
+        """The subject of each label that `subjects` names."""
+        return {label: name for name, labels in self.subjects.items() for label in labels}
 
     @property
     def sources(self) -> tuple[str, ...]:

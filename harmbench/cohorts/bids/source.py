@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from harmbench.cohorts.bids.layout import Scan, find_scans, match, without_sidecar
+from harmbench.cohorts.bids.layout import Layout, read_layout
+from harmbench.cohorts.bids.matching import match
 from harmbench.cohorts.bids.recipe import SHIPPED, load_recipe
+from harmbench.cohorts.bids.scan import Scan
 from harmbench.cohorts.study.scans import StudyScans
 from harmbench.cohorts.study.source import Study
 from harmbench.errors import UserError
 from harmbench.preprocessing.file_names import with_ending
+from harmbench.util.name_list import first_names
 
 
 class Bids(Study):
     """Scans of a BIDS folder that are brain-extracted or masked; domains by a recipe.
 
-    Of several runs in a session the first is taken, or the first of those with a sidecar.
+    Of several T1w files of a session that meet the criteria of a domain, the preferred one is
+    taken, and the next one if it is damaged.
 
     Attributes
     ----------
@@ -69,20 +72,32 @@ class Bids(Study):
     def find(self) -> StudyScans:
         """Match the scans of the folder to the domains of the recipe."""
         self._check_labels()
-        scans, unread = find_scans(self.root)
-        matched = match(self.recipe, scans)
-        used = {scan.path for found in matched.values() for scan in found}
-        rest = [scan for scan in scans if scan.path not in used]
-        silent = [scan for scan in rest if without_sidecar(self.recipe, scan)]
-        left_out = {
-            self.relative(scan.path): "it has no sidecar, so its scanner is not known"
-            for scan in silent
-        }
-        domains: Mapping[str, tuple[Scan, ...]] = {
-            domain: tuple(replace(scan, labels=self._labels(scan)) for scan in found)
-            for domain, found in matched.items()
-        }
-        return StudyScans(domains, {**unread, **left_out}, len(rest) - len(silent))
+        layout, unknown = self._with_subjects(read_layout(self.root))
+        matched = match(self.recipe, layout)
+        left_out = {self.relative(scan.path): reason for scan, reason in matched.left_out}
+        return StudyScans(
+            domains={
+                domain: tuple(map(self._labelled, scans))
+                for domain, scans in matched.domains.items()
+            },
+            left_out={**layout.left_out, **left_out},
+            unassigned={self.relative(scan.path): reason for scan, reason in matched.unassigned},
+            notes=(*layout.notes, *unknown),
+        )
+
+    def _with_subjects(self, layout: Layout) -> tuple[Layout, list[str]]:
+        """Name the subjects as the recipe does; also return a line on labels that are not there."""
+        subject_of = self.recipe.subject_of
+        sessions = tuple(
+            tuple(
+                scan.renamed(subject_of.get(scan.label, scan.subject), scan.session)
+                for scan in session
+            )
+            for session in layout.sessions
+        )
+        missing = sorted(subject_of.keys() - {scan.label for scan in layout.scans})
+        note = f"the recipe's table subjects has labels without a scan: {first_names(missing)}"
+        return replace(layout, sessions=sessions), [note] if missing else []
 
     def _check_labels(self) -> None:
         labels = self.recipe.labels
@@ -90,6 +105,11 @@ class Bids(Study):
         if labels is not None and not (folder / labels.derivative).is_dir():
             folders = [path.name for path in folder.glob("*") if path.is_dir()]
             raise UserError.unknown(f"derivative in {folder}", labels.derivative, folders)
+
+    def _labelled(self, scan: Scan) -> Scan:
+        """Return a scan and its alternatives with their label volumes."""
+        alternatives = tuple(map(self._labelled, scan.alternatives))
+        return replace(scan, labels=self._labels(scan), alternatives=alternatives)
 
     def _labels(self, scan: Scan) -> Path | None:
         labels = self.recipe.labels

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harmbench.cohorts.bids.layout import Scan, own_sidecar
+from harmbench.cohorts.bids.scan import Scan, own_sidecar
+from harmbench.cohorts.study.identity import identify
 from harmbench.cohorts.study.scans import StudyScans
 from harmbench.cohorts.study.settings import StudySettings
 from harmbench.preprocessing import bias_field
@@ -18,7 +19,7 @@ from harmbench.util.hashing import digest
 
 
 class StudyDigests:
-    """Digests of a study's files, and the keys that depend on them.
+    """Digests of a study's files, and what depends on them: keys, and who is one subject.
 
     Parameters
     ----------
@@ -33,14 +34,20 @@ class StudyDigests:
     ----------
     settings
         As given.
+    scans
+        The scans, with one subject for all labels that share an image file.
+    subject_of
+        The subject in `scans` by the subject before, where the two differ or files are shared.
     """
 
     def __init__(self, scans: StudyScans, listing: Path, settings: StudySettings) -> None:
-        self._scans = scans
         self._listing = listing
         self.settings = settings
-        inputs = [path for scan in scans for path in _input_files(scan) if path is not None]
+        inputs = [path for scan in scans.files for path in _input_files(scan) if path is not None]
         self._files = remembered_digests([listing, *inputs], settings.home)
+        identified = identify(scans, self._files)
+        self.scans = identified.scans
+        self.subject_of = identified.subject_of
 
     def cohort_key(self, name: str) -> str:
         """Hash the recipe, the grid, the preparation, and the content of every file.
@@ -51,8 +58,11 @@ class StudyDigests:
             Name of the cohort source.
         """
         scans = [
-            [domain, scan.subject, scan.session, self._of_files(scan)]
-            for domain, scans in self._scans.domains.items()
+            [
+                [domain, scan.subject, scan.session, dict(scan.covariates)],
+                *map(self._of_files, (scan, *scan.alternatives)),
+            ]
+            for domain, scans in self.scans.domains.items()
             for scan in scans
         ]
         return digest(
@@ -97,6 +107,11 @@ class StudyDigests:
         extractor, heads = self.settings.extractor, self.settings.options.heads
         return BrainSource.of(scan.path, scan.mask, self._files, extractor, heads=heads)
 
+    def identical(self, scan: Scan, other: Scan) -> bool:
+        """Whether two scans have one and the same image file."""
+        content = self._files[scan.path]
+        return content is not None and content == self._files[other.path]
+
     def _of_files(self, scan: Scan) -> list[str | None]:
         return [None if path is None else self._files[path] for path in _input_files(scan)]
 
@@ -105,7 +120,7 @@ class StudyDigests:
         if self.settings.options.heads:
             return ["heads"]
         extractor = self.settings.extractor
-        if extractor is not None and any(scan.mask is None for scan in self._scans):
+        if extractor is not None and any(scan.mask is None for scan in self.scans.files):
             return [extractor.title]
         return []
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from harmbench.cohorts.bids.layout import Scan
 from harmbench.cohorts.bids.pairs import Pair, pair_up
+from harmbench.cohorts.bids.scan import Scan
 from harmbench.cohorts.study.digests import StudyDigests
 from harmbench.cohorts.study.scans import StudyScans
 from harmbench.data.cohort_writer import CohortWriter
@@ -32,22 +34,48 @@ class StudyJob:
     job: ScanJob
 
 
-def plan_jobs(scans: StudyScans, digests: StudyDigests, writer: CohortWriter) -> list[StudyJob]:
-    """Create the arrays of every domain, and return a job for each scan."""
+def begin_domains(scans: StudyScans, writer: CohortWriter) -> dict[str, Path]:
+    """Create the arrays of every domain, and return their folders."""
+    return {
+        domain: writer.begin_domain(
+            domain,
+            len(domain_scans),
+            labelled=any(
+                file.labels is not None
+                for scan in domain_scans
+                for file in (scan, *scan.alternatives)
+            ),
+        )
+        for domain, domain_scans in scans.domains.items()
+    }
+
+
+def plan_jobs(
+    scans: StudyScans, digests: StudyDigests, folders: Mapping[str, Path]
+) -> list[StudyJob]:
+    """Return a job for each scan.
+
+    Parameters
+    ----------
+    scans
+        The scans of the study.
+    digests
+        Digests of their files, and the settings.
+    folders
+        The folder of each domain.
+    """
     settings = digests.settings
     rule = settings.recipe.pairs
     pairs = {} if rule is None else pair_up(scans.domains, rule)
     jobs = []
     for domain, domain_scans in scans.domains.items():
-        labelled = any(scan.labels is not None for scan in domain_scans)
-        folder = writer.begin_domain(domain, len(domain_scans), labelled=labelled)
         for row, scan in enumerate(domain_scans):
             pair = pairs.get(scan.path)
             job = ScanJob(
                 source=digests.brain_source(scan),
                 labels=scan.labels,
                 tissues=settings.tissues,
-                folder=folder,
+                folder=folders[domain],
                 row=row,
                 grid=settings.grid,
                 home=settings.home,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harmbench.cohorts.bids.layout import Scan
 from harmbench.cohorts.bids.pairs import Pair
-from harmbench.cohorts.study.jobs import StudyJob
+from harmbench.cohorts.bids.scan import Scan
+from harmbench.cohorts.study.digests import StudyDigests
+from harmbench.cohorts.study.jobs import StudyJob, plan_jobs
+from harmbench.cohorts.study.scans import StudyScans
 from harmbench.errors import UserError
 from harmbench.preprocessing.memory_need import PREPARE_BYTES_PER_VOXEL, memory_need
 from harmbench.preprocessing.scan_job import PreparedScan, ScanJob, run_job
@@ -41,68 +43,108 @@ class UsableScan:
     pair: Pair | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyResult:
     """The usable scans of a study, and the others.
 
     Attributes
     ----------
+    scans
+        The scans of the study; alternatives stand in place of damaged files.
     usable
         The usable scans, ordered by domain and row.
     left_out
-        Why each other scan cannot be used, by its name.
+        Why each other file cannot be used, by its name.
     heads
         Names of those left out because a brain mask is missing.
     """
 
+    scans: StudyScans
     usable: Sequence[UsableScan]
     left_out: Mapping[str, str]
     heads: frozenset[str]
 
 
 def prepare_scans(
-    jobs: Sequence[StudyJob], name_of: Callable[[Path], str], progress: Progress
+    digests: StudyDigests,
+    folders: Mapping[str, Path],
+    name_of: Callable[[Path], str],
+    progress: Progress,
 ) -> StudyResult:
-    """Run all jobs, and log each scan that cannot be used or was used in part.
+    """Prepare all scans, and log each one that cannot be used or was used in part.
+
+    In place of a scan that cannot be used, the next T1w file of its session is prepared, and so
+    are the scans that were registered to it.
 
     Parameters
     ----------
-    jobs
-        The jobs.
+    digests
+        The scans of the study, and the settings.
+    folders
+        The folder of each domain.
     name_of
         Returns the name of a file in messages.
     progress
         Shows the progress.
     """
-    by_job = {planned.job: planned for planned in jobs}
-    usable: list[UsableScan] = []
+    scans = digests.scans
+    prepared: dict[ScanJob, PreparedScan] = {}
     left_out: dict[str, str] = {}
     heads: set[str] = set()
+    while True:
+        jobs = plan_jobs(scans, digests, folders)
+        new = [planned for planned in jobs if planned.job not in prepared]
+        if not new:
+            break
+        for planned, result in _run(new, progress):
+            prepared[planned.job] = result
+            name = name_of(planned.scan.path)
+            if result.error is None:
+                _log_shortcomings(name, result, progress)
+                continue
+            left_out[name] = result.error
+            if result.head:
+                heads.add(name)
+            progress.log(f"left out {name}: {result.error}")
+        scans = _with_alternatives(scans, {job.scan.path: prepared[job.job] for job in jobs})
+    usable = [
+        UsableScan(
+            domain=planned.domain,
+            scan=planned.scan,
+            job=planned.job,
+            prepared=result,
+            pair=planned.pair if result.pair_error is None else None,
+        )
+        for planned in jobs
+        if (result := prepared[planned.job]).error is None
+    ]
+    usable.sort(key=lambda scan: (scan.domain, scan.job.row))
+    return StudyResult(scans=scans, usable=usable, left_out=left_out, heads=frozenset(heads))
+
+
+def _run(jobs: Sequence[StudyJob], progress: Progress) -> Iterator[tuple[StudyJob, PreparedScan]]:
+    """Yield each job with its result as it finishes."""
+    by_job = {planned.job: planned for planned in jobs}
     needs = [memory_need(job.source, PREPARE_BYTES_PER_VOXEL) for job in by_job]
     count = affordable(needs, processors(), progress)
     finished = in_processes(run_job, list(by_job), most=count)
     with contextlib.closing(finished):
-        for job, prepared in progress.track(finished, "preparing scans", len(by_job)):
-            planned = by_job[job]
-            name = name_of(planned.scan.path)
-            if prepared.error is not None:
-                left_out[name] = prepared.error
-                if prepared.head:
-                    heads.add(name)
-                progress.log(f"left out {name}: {prepared.error}")
-                continue
-            _log_shortcomings(name, prepared, progress)
-            usable.append(
-                UsableScan(
-                    domain=planned.domain,
-                    scan=planned.scan,
-                    job=job,
-                    prepared=prepared,
-                    pair=planned.pair if prepared.pair_error is None else None,
-                )
-            )
-    usable.sort(key=lambda scan: (scan.domain, scan.job.row))
-    return StudyResult(usable, left_out, frozenset(heads))
+        for job, result in progress.track(finished, "preparing scans", len(by_job)):
+            yield by_job[job], result
+
+
+def _with_alternatives(scans: StudyScans, results: Mapping[Path, PreparedScan]) -> StudyScans:
+    """Return the scans with the next file of the session in place of each unusable one."""
+
+    def usable_or_next(scan: Scan) -> Scan:
+        if results[scan.path].error is None or not scan.alternatives:
+            return scan
+        following, *others = scan.alternatives
+        choice = f"in place of {scan.path.name}, which cannot be used"
+        return replace(following, alternatives=tuple(others), choice=choice)
+
+    domains = {name: tuple(map(usable_or_next, group)) for name, group in scans.domains.items()}
+    return replace(scans, domains=domains)
 
 
 def _log_shortcomings(name: str, prepared: PreparedScan, progress: Progress) -> None:
@@ -115,24 +157,25 @@ def _log_shortcomings(name: str, prepared: PreparedScan, progress: Progress) -> 
         progress.log(f"look at {name}: correlation {correlation:.2f} with the template is low")
 
 
-def check_subjects(domains: Mapping[str, Sequence[str]], result: StudyResult) -> None:
+def check_subjects(result: StudyResult, name_of: Callable[[Path], str]) -> None:
     """Check that every domain has the two subjects that a split needs.
 
     Parameters
     ----------
-    domains
-        Names of all scans of each domain, usable or not.
     result
         The prepared scans.
+    name_of
+        Returns the name of a file in messages.
 
     Raises
     ------
     UserError
         If a domain has fewer usable subjects, with the reasons.
     """
-    for domain, names in domains.items():
+    for domain, scans in result.scans.domains.items():
         subjects = {usable.scan.subject for usable in result.usable if usable.domain == domain}
         if len(subjects) < 2:
+            names = [name_of(scan.path) for scan in scans]
             raise UserError(
                 f"domain '{domain}' is left with {len(subjects)} of the two subjects that a split "
                 f"needs, since these scans cannot be used: {_reasons(names, result)}"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harmbench.cohorts.bids.published_split import split_as_published
 from harmbench.cohorts.bids.recipe import Recipe
+from harmbench.cohorts.study.covariates import age_in_years, typed_covariates
 from harmbench.cohorts.study.digests import StudyDigests
 from harmbench.cohorts.study.preparation import UsableScan
+from harmbench.cohorts.study.scan_pairs import ScanPair
+from harmbench.cohorts.study.scans import StudyScans
 from harmbench.data.cohort_writer import ScanRecord
 from harmbench.data.scans import Grid
 from harmbench.data.splits import split_subjects
+from harmbench.errors import UserError
 from harmbench.preprocessing.normalization.base import Standard
 
 # Sidecar fields that describe the scanner, as in the paper's Table 1.
@@ -27,6 +30,10 @@ SCANNER_FIELDS = (
     "EchoTime",
     "FlipAngle",
 )
+# Entities by which the images of two sessions may differ.
+_SERIES = ("acq", "ce", "rec", "dir", "inv", "part", "echo", "desc", "space")
+
+_Value = TypeVar("_Value", str, int)
 
 
 def assign_splits(
@@ -62,7 +69,7 @@ def assign_splits(
 
 def scan_records(
     usable: Sequence[UsableScan],
-    recipe: Recipe,
+    pairs: Sequence[ScanPair],
     digests: StudyDigests,
     splits: Mapping[str, str],
     folds: Mapping[str, int],
@@ -75,8 +82,10 @@ def scan_records(
     ----------
     usable
         The usable scans.
-    recipe, digests
-        The study's recipe and digests.
+    pairs
+        The scans of one subject in the same space.
+    digests
+        The study's digests.
     splits, folds
         The split of each subject, and its fold if the study names folds.
     standard
@@ -84,7 +93,12 @@ def scan_records(
     name_of
         Returns the name of a file in the table.
     """
-    paired = _paired_scans(usable, recipe)
+    pair_of = {_place(pair.source): pair for pair in pairs}
+    # Without a rule, a subject's other target scans lie in the same space as the first.
+    every = digests.settings.recipe.pairs is None
+    paired_targets = {pair.target.scan.subject if every else _place(pair.target) for pair in pairs}
+    target = digests.settings.recipe.target
+    covariates = typed_covariates([scan.scan.covariates for scan in usable])
     return [
         ScanRecord(
             domain=scan.domain,
@@ -96,63 +110,95 @@ def scan_records(
             split=splits[scan.scan.subject],
             fold=folds.get(scan.scan.subject, 0),
             labelled=scan.prepared.labelled,
-            paired=scan.scan.path in paired,
+            paired=_place(scan) in pair_of
+            if scan.domain != target
+            else (scan.scan.subject if every else _place(scan)) in paired_targets,
             partner="" if scan.pair is None else scan.pair.partner.session,
             gap_days=None if scan.pair is None else scan.pair.gap_days,
-            age=_age(scan),
-            details=_details(scan, name_of),
+            age=age_in_years(scan.scan.covariates),
+            covariates=values,
+            details=_details(scan, pair_of.get(_place(scan)), name_of),
         )
-        for scan in usable
+        for scan, values in zip(usable, covariates, strict=True)
     ]
 
 
-def _age(scan: UsableScan) -> float | None:
-    """Return the age in years of the subject's row in the listing; None if it is no number."""
-    try:
-        age = float(scan.scan.participant.get("age", ""))
-    except ValueError:
-        return None
-    return age if math.isfinite(age) else None
+def _place(scan: UsableScan) -> tuple[str, int]:
+    """Return what identifies a scan: a table may list a file more than once."""
+    return scan.domain, scan.job.row
 
 
-def _paired_scans(usable: Sequence[UsableScan], recipe: Recipe) -> set[Path]:
-    """Return the volumes of scans with a scan of the same subject in the same space.
-
-    Without rules for pairs in the recipe, all scans of a subject are in the same space.
-    """
-    if recipe.pairs is not None:
-        pairs = [(scan.scan, scan.pair.partner) for scan in usable if scan.pair is not None]
-        return {scan.path for pair in pairs for scan in pair}
-    in_target = {scan.scan.subject for scan in usable if scan.domain == recipe.target}
-    in_sources = {scan.scan.subject for scan in usable if scan.domain != recipe.target}
-    return {scan.scan.path for scan in usable if scan.scan.subject in in_target & in_sources}
-
-
-def _details(scan: UsableScan, name_of: Callable[[Path], str]) -> dict[str, Any]:
-    prepared, labels = scan.prepared, scan.job.labels
-    sidecar = scan.scan.sidecar or {}
+def _details(
+    scan: UsableScan, pair: ScanPair | None, name_of: Callable[[Path], str]
+) -> dict[str, Any]:
+    prepared, labels, listed = scan.prepared, scan.job.labels, scan.scan
+    sidecar = listed.sidecar or {}
     return {
-        "path": name_of(scan.scan.path),
+        "path": name_of(listed.path),
+        "label": listed.label,
+        "choice": listed.choice,
+        "series": " ".join(
+            f"{name}-{value}" for name, value in listed.entities.items() if name in _SERIES
+        ),
         **prepared.details,
         "labels": prepared.label_error or (name_of(labels) if labels else None),
         "pair": prepared.pair_error or (name_of(scan.pair.partner.path) if scan.pair else None),
+        "pair_similarity": None if pair is None else pair.similarity,
         "scanner": {field: sidecar[field] for field in SCANNER_FIELDS if field in sidecar},
     }
 
 
-def cohort_facts(recipe: Recipe, unassigned: int, standard: Standard) -> dict[str, Any]:
+def splits_by_subject(
+    values: Mapping[str, _Value], subject_of: Mapping[str, str], column: str
+) -> dict[str, _Value]:
+    """Return the split or the fold of each subject, where labels became one subject.
+
+    Parameters
+    ----------
+    values
+        Split or fold by the subject in the study's table.
+    subject_of
+        The final subject by the subject in the table, where the two may differ.
+    column
+        Name of the values for the error message.
+
+    Raises
+    ------
+    UserError
+        If one subject would have two values.
+    """
+    result: dict[str, _Value] = {}
+    for name, value in values.items():
+        subject = subject_of.get(name, name)
+        if result.setdefault(subject, value) != value:
+            raise UserError(
+                f"'{name}' and '{subject}' are one subject but have the {column}s '{value}' and "
+                f"'{result[subject]}'; give them the same {column}"
+            )
+    return result
+
+
+def cohort_facts(
+    recipe: Recipe, scans: StudyScans, doubts: Sequence[str], standard: Standard
+) -> dict[str, Any]:
     """Return the facts of the cohort, as JSON types.
 
     Parameters
     ----------
     recipe
         The study's recipe.
-    unassigned
-        Number of scans that belong to no domain.
+    scans
+        The scans of the study.
+    doubts
+        What may make numbers wrong.
     standard
         The standard of a learned normalisation, or `()`.
     """
-    facts: dict[str, Any] = {"unassigned": unassigned}
+    facts: dict[str, Any] = {
+        "unassigned": dict(scans.unassigned),
+        "notes": list(scans.notes),
+        "doubts": list(doubts),
+    }
     if standard:
         facts["standard"] = list(standard)
     if recipe.pairs is not None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from harmbench.cohorts.bids.layout import Scan
+from harmbench.cohorts.bids.scan import Scan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyScans:
     """The scans of a study, before any volume is read.
 
@@ -19,14 +19,23 @@ class StudyScans:
     left_out
         Why other scans cannot be used, by their name.
     unassigned
-        Number of scans that belong to no domain.
+        Why other scans belong to no domain, by their name.
+    notes
+        What the user must know of the study's tables and files.
     """
 
     domains: Mapping[str, tuple[Scan, ...]]
-    left_out: Mapping[str, str]
-    unassigned: int = 0
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    unassigned: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     def __iter__(self) -> Iterator[Scan]:
         """Yield the scans of all domains."""
         for scans in self.domains.values():
             yield from scans
+
+    @property
+    def files(self) -> Iterator[Scan]:
+        """Yield the scans of all domains, each followed by its alternatives."""
+        for scan in self:
+            yield from (scan, *scan.alternatives)

@@ -13,6 +13,7 @@ from harmbench.cohorts.bids.recipe import Recipe
 from harmbench.cohorts.study.scans import StudyScans
 from harmbench.data.cohort_source import CohortSource
 from harmbench.preprocessing.brain_tools import find_extractor
+from harmbench.util.name_list import by_reason
 
 if TYPE_CHECKING:
     from harmbench.cohorts.study.digests import StudyDigests
@@ -70,38 +71,46 @@ class Study(CohortSource):
         UserError
             If a domain has fewer than two usable subjects.
         """
-        from harmbench.cohorts.study.jobs import plan_jobs
+        from harmbench.cohorts.study.jobs import begin_domains
         from harmbench.cohorts.study.preparation import check_subjects, prepare_scans
-        from harmbench.cohorts.study.records import assign_splits, cohort_facts, scan_records
+        from harmbench.cohorts.study.records import (
+            assign_splits,
+            cohort_facts,
+            scan_records,
+            splits_by_subject,
+        )
+        from harmbench.cohorts.study.scan_pairs import measured, pair_doubts, scan_pairs
 
         digests = self._digests(grid, home)
-        self._log_unused(progress)
-        jobs = plan_jobs(self.scans, digests, writer)
-        result = prepare_scans(jobs, self.relative, progress)
-        domains = self.scans.domains
-        check_subjects(
-            {name: [self.relative(scan.path) for scan in domains[name]] for name in domains},
-            result,
+        splits = splits_by_subject(self.splits, digests.subject_of, "split")
+        folds = splits_by_subject(self.folds, digests.subject_of, "fold")
+        self._log_unused(digests.scans, progress)
+        folders = begin_domains(digests.scans, writer)
+        result = prepare_scans(digests, folders, self.relative, progress)
+        check_subjects(result, self.relative)
+        splits = splits or assign_splits(
+            result.usable, list(result.scans.domains), self.recipe, grid
         )
-        splits = self.splits or assign_splits(result.usable, list(domains), self.recipe, grid)
         training = [
             scan
             for scan in result.usable
             if scan.domain == self.target and splits[scan.scan.subject] == "train"
         ]
         standard = self._normalize(result.usable, training, progress)
+        pairs = measured(scan_pairs(result.usable, digests), grid)
+        doubts = pair_doubts(pairs, self.relative)
         writer.finish(
             name=self.recipe.name,
             key=digests.cohort_key(self.name),
-            kind="real",
+            kind="simulated" if self.recipe.simulated else "real",
             target=self.target,
             sources=self.sources,
             records=scan_records(
-                result.usable, self.recipe, digests, splits, self.folds, standard, self.relative
+                result.usable, pairs, digests, splits, folds, standard, self.relative
             ),
             left_out=dict(sorted({**self.scans.left_out, **result.left_out}.items())),
             normalization=self.normalization,
-            facts=cohort_facts(self.recipe, self.scans.unassigned, standard),
+            facts=cohort_facts(self.recipe, result.scans, doubts, standard),
         )
 
     def volume(
@@ -156,12 +165,14 @@ class Study(CohortSource):
     def _digests_cache(self) -> dict[tuple[Grid, Path], StudyDigests]:
         return {}
 
-    def _log_unused(self, progress: Progress) -> None:
-        """Log the scans that are not prepared, with the reason."""
-        for name, reason in self.scans.left_out.items():
+    def _log_unused(self, scans: StudyScans, progress: Progress) -> None:
+        """Log what the tables of the study lack, and the scans that are not prepared."""
+        for note in scans.notes:
+            progress.log(note)
+        for name, reason in scans.left_out.items():
             progress.log(f"left out {name}: {reason}")
-        if self.scans.unassigned:
-            progress.log(f"{self.scans.unassigned} scans are of no domain of '{self.recipe.name}'")
+        for line in by_reason(scans.unassigned):
+            progress.log(f"of no domain of '{self.recipe.name}': {line}")
 
     def _normalize(
         self, usable: Sequence[UsableScan], training: Sequence[UsableScan], progress: Progress

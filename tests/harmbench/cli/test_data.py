@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harmbench.cohorts.bids.layout import find_scans, match
+from harmbench.cohorts.bids.layout import read_layout
+from harmbench.cohorts.bids.matching import match
 from harmbench.cohorts.bids.recipe import load_recipe
 from helpers import TINY_COHORT
 
@@ -57,7 +58,7 @@ def test_a_draft_is_a_recipe_that_finds_its_scanners(inside, study, tmp_path) ->
     assert recipe.sources == ("triotim-9", "model-x")
     assert recipe.labels.csf == (1, 4)
     assert recipe.pairs.maximum_gap_days == 365
-    result = match(recipe, find_scans(study)[0])
+    result = match(recipe, read_layout(study)).domains
     assert {name: len(scans) for name, scans in result.items()} == {
         "triotim-35177": 4,
         "triotim-9": 3,
@@ -80,7 +81,7 @@ def test_a_cohort_is_prepared_and_shown(inside, tmp_path) -> None:
     rows = {line[1:40].split("  ")[0]: line.split() for line in out.splitlines() if line.strip()}
     assert rows["subjects"][-3:] == ["6", "6", "4"]
     assert rows["slices"][-3:] == ["300", "300", "200"]
-    assert "real scans" in out
+    assert "[SIMULATED, not real scans]" in out
     assert (tmp_path / "contact.png").read_bytes()[1:4] == b"PNG"
 
 

@@ -19,7 +19,10 @@ def board(ran, inside):
 
 def test_runs_are_shown_compared_and_exported(board, tmp_path, monkeypatch):
     _, shown, _ = board("leaderboard", "--metric", "psnr", "--metric", "wasserstein")
-    assert "psnr in dB (higher is better) on cohort tiny [real scans], quick preset" in shown
+    assert (
+        "psnr in dB (higher is better) on cohort tiny [SIMULATED, not real scans], quick preset"
+        in shown
+    )
     assert "significance" not in shown  # a single ranked method is not tested
     assert (
         "oracle has 1 of 2 tasks\noracle on site-elsewhere: skipped: needs the paired truth"

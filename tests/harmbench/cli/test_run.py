@@ -59,7 +59,10 @@ def test_run_is_recorded_compared_and_answered_from_the_store(command, inside, m
     assert rows["identity", "site-elsewhere", "wasserstein"]["status"] == "done"
     assert json.loads(inside("leaderboard", "--format", "json")[1])
     _, table, _ = inside("leaderboard")
-    assert "psnr in dB (higher is better) on cohort tiny [real scans], quick preset" in table
+    assert (
+        "psnr in dB (higher is better) on cohort tiny [SIMULATED, not real scans], quick preset"
+        in table
+    )
     order = [
         line.split()[0]
         for line in table.partition("psnr in dB")[2].splitlines()

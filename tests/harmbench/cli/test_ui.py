@@ -38,7 +38,9 @@ def test_the_experiment_is_described_and_its_runs_are_addressed(ran):
     tags = client.get_experiment(experiment).tags
     assert {name for name in tags if name.startswith("mlflow.")} == {"mlflow.note.content"}
     note = tags["mlflow.note.content"]
-    assert "### psnr [dB], higher is better: tiny, **real scans**, quick preset" in note
+    assert (
+        "### psnr [dB], higher is better: tiny, **SIMULATED, not real scans**, quick preset" in note
+    )
     assert "| task | oracle (reference line) | histogram | identity (floor) |" in note
 
     # The query selects the cells of the newest board, the best first.

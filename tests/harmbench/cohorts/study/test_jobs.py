@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from harmbench.cohorts.study.jobs import plan_jobs
+from harmbench.cohorts.study.jobs import begin_domains, plan_jobs
 from harmbench.data.cohort_writer import CohortWriter, array_path
 
 
 def test_each_scan_has_a_job_and_a_row(digests_of, study, tmp_path):
     digests = digests_of()
     writer = CohortWriter(tmp_path / "cohort", digests.settings.grid)
-    jobs = plan_jobs(study.scans, digests, writer)
+    jobs = plan_jobs(study.scans, digests, begin_domains(study.scans, writer))
     assert [(job.domain, job.scan.subject, job.job.row) for job in jobs] == [
         ("here", "A", 0),
         ("here", "B", 1),

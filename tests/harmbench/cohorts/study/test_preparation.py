@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harmbench.cohorts.study.jobs import plan_jobs
+from harmbench.cohorts.study.jobs import begin_domains
 from harmbench.cohorts.study.preparation import prepare_scans
 from harmbench.data.cohort_writer import CohortWriter
 from harmbench.util import available_memory
@@ -19,12 +19,14 @@ class Log(Silent):
 
 def test_a_smaller_number_of_processes_is_stated(digests_of, study, tmp_path, monkeypatch):
     digests = digests_of()
-    jobs = plan_jobs(study.scans, digests, CohortWriter(tmp_path, digests.settings.grid))
-    for job in jobs:
-        job.scan.path.write_bytes(b"no scan")
+    writer = CohortWriter(tmp_path / "cohort", digests.settings.grid)
+    folders = begin_domains(study.scans, writer)
+    scans = list(study.scans)
+    for scan in scans:
+        scan.path.write_bytes(b"no scan")
     monkeypatch.setattr(available_memory, "available_memory", lambda: 2**29)
     monkeypatch.setattr("harmbench.cohorts.study.preparation.processors", lambda: 4)
     log = Log()
-    result = prepare_scans(jobs, lambda path: path.name, log)
-    assert len(result.left_out) == len(jobs) == 4
+    result = prepare_scans(digests, folders, lambda path: path.name, log)
+    assert len(result.left_out) == len(scans) == 4
     assert "note: 1 instead of 4 processes" in log.lines[0]
