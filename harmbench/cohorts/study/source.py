@@ -120,14 +120,17 @@ class Study(CohortSource):
         from harmbench.preprocessing.acquired_volume import AcquiredVolume
         from harmbench.preprocessing.registration import Registration
 
+        digests = self._digests(grid, home)
         (found,) = [
-            each
-            for each in self.scans.domains[scan.domain]
+            file
+            for each in digests.scans.domains[scan.domain]
             if (each.subject, each.session) == (scan.subject, scan.session)
+            for file in (each, *each.alternatives)
+            if self.relative(file.path) == scan.details["path"]
         ]
         matrix = tuple(tuple(row) for row in scan.details["mni_to_scan"])
         return AcquiredVolume(
-            source=self._digests(grid, home).brain_source(found),
+            source=digests.brain_source(found),
             registration=Registration(matrix, scan.details["correlation"]),
             grid=grid,
             home=home,

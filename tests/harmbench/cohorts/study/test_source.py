@@ -69,6 +69,9 @@ def test_the_next_file_is_used_if_the_first_choice_is_damaged(tree):
     details = cohort.table.set_index("subject").loc["A", "details"]
     assert details["path"] == "sub-A/anat/sub-A_run-3_T1w.nii.gz"
     assert details["choice"] == "in place of sub-A_run-2_T1w.nii.gz, which cannot be used"
+    # Whole scans are of the file that was used.
+    scans = cohort.scans("here")
+    assert scans._volumes[scans.subjects.index("A")].source.path == runs[2]
     names = [f"sub-A/anat/{path.name}" for path in runs[:2]]
     assert list(cohort.left_out) == names
     for name in names:
