@@ -112,6 +112,72 @@ def test_splits_folds_and_ages_of_the_file_are_respected(folder: Path) -> None:
         folds_of(cohort, 3)
 
 
+def test_other_columns_are_covariates_and_slips_are_reported(folder: Path) -> None:
+    rows = [
+        f"brain-{name}.nii.gz,sub-{name},1,{domain},test,{age},F,1"
+        for name, domain, age in (("A", "target", 30), ("B", "target", "n/a"), ("C", "here", 2))
+    ]
+    columns = "path,subject,session,domain,sptit,age,sex,group"
+    source = Listed(write(folder, *rows, "brain-D.nii.gz,d,1,here,,,,", columns=columns))
+    scans = list(source.scans)
+    assert [scan.subject for scan in scans] == ["A", "B", "C", "d"]
+    assert scans[0].covariates == {"sptit": "test", "age": "30", "sex": "F", "group": "1"}
+    assert scans[3].covariates == {}
+    assert source.scans.notes == ["the column 'sptit' is a covariate; did you mean 'split'?"]
+
+
+def test_a_person_of_several_labels_is_one_subject(folder: Path) -> None:
+    rows = [
+        "brain-A.nii.gz,A,1,target,anna",
+        "brain-B.nii.gz,B,1,target,",
+        "brain-C.nii.gz,C,1,here,anna",
+        "brain-D.nii.gz,b,1,here,n/a",
+    ]
+    columns = "path,subject,session,domain,person"
+    source = Listed(write(folder, *rows, columns=columns))
+    assert [scan.subject for scan in source.scans] == ["anna", "B", "anna", "b"]
+    assert source.scans.notes == ["labels that are alike count as different subjects: B and b"]
+
+
+@pytest.mark.parametrize(
+    ("values", "simulated"), [("yn", True), ("nn", False), ("11", True), ("  ", False)]
+)
+def test_simulated_scans_are_said_to_be(folder: Path, values: str, simulated: bool) -> None:
+    words = {"y": "Yes", "n": "no", "1": "1", " ": ""}
+    rows = [
+        f"brain-{name}.nii.gz,{name},1,{domain},{words[value]}"
+        for name, domain, value in zip("AB", ("target", "here"), values, strict=True)
+    ]
+    path = write(folder, *rows, columns="path,subject,session,domain,simulated")
+    assert Listed(path).recipe.simulated is simulated
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("path;subject;session;domain\nbrain-A.nii.gz;A;1;target\nbrain-B.nii.gz;B;1;here\n", ""),
+        ("path\tsubject\tsession\tdomain\nbrain-A.nii.gz\tA\t1\ta\nbrain-B.nii.gz\tB\t1\tb\n", ""),
+        ("path subject session domain\nbrain-A.nii.gz A 1 target\n", "separated by blanks"),
+        ("path,subject,session,domain,simulated\nbrain-A.nii.gz,A,1,a,maybe\n", "yes or no"),
+        ("path,subject,session,domain\nlink.nii.gz,A,1,a\n", "line 2: .*link.nii.gz is a broken"),
+        ("path,subject,session,domain\npointer.nii.gz,A,1,a\n", "`datalad get .*pointer.nii.gz`"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-8-sig"])
+def test_any_common_table_is_read_or_explained(
+    folder: Path, content: str, message: str, encoding: str
+) -> None:
+    (folder / "link.nii.gz").symlink_to("nowhere")
+    (folder / "pointer.nii.gz").write_text("/annex/objects/MD5E-s3--0.nii.gz\n")
+    path = folder / "scans.csv"
+    path.write_text(content, encoding=encoding)
+    if message:
+        with pytest.raises(UserError, match=message):
+            Listed(str(path))
+    else:
+        assert [scan.subject for scan in Listed(str(path))._domains.popitem()[1]] == ["B"]
+
+
 @pytest.mark.parametrize(
     ("column", "values", "message"),
     [
