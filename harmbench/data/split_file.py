@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
@@ -13,9 +14,13 @@ from harmbench.data.folds import stratified_folds
 from harmbench.data.splits import SPLITS
 from harmbench.errors import UserError
 from harmbench.util.hashing import digest
+from harmbench.util.name_list import first_names
+from harmbench.util.subject_labels import bare_label, match_labels
+from harmbench.util.text_table import read_text_table
 
 _SUBJECT = ("subject", "participant_id")
-_MOST_NAMES = 5  # in one error message
+
+_Value = TypeVar("_Value", str, int)
 
 
 @dataclass(frozen=True)
@@ -49,29 +54,23 @@ def read_split_file(path: Path) -> SplitFile:
     UserError
         If the file cannot be read, or a value is missing, wrong or contradicts another row.
     """
+    file = path.expanduser()
+    if not file.exists() and not file.is_symlink():
+        raise UserError(f"there is no split file {path}")
     try:
-        table = pd.read_csv(
-            path.expanduser(),
-            sep="\t" if path.suffix.lower() == ".tsv" else ",",
-            dtype=str,
-            keep_default_na=False,
-            skipinitialspace=True,
-            encoding="utf-8-sig",
-        ).fillna("")
-    except FileNotFoundError as error:
-        raise UserError(f"there is no split file {path}") from error
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"split file {path} cannot be read: {reason}") from error
+        table = read_text_table(file, ())
+    except UserError as error:
+        raise UserError(f"split file: {error}") from error
     named = [column for column in _SUBJECT if column in table.columns]
     if not named or not {"split", "fold"} & set(table.columns):
         raise UserError(
             f"split file {path} needs a column subject or participant_id, and a column split or "
-            f"fold; it has {', '.join(table.columns)}"
+            f"fold; it has {', '.join(table.columns) or 'none'}"
         )
-    subjects = [name.strip().removeprefix("sub-") for name in table[named[0]]]
     values = {
-        column: one_per_subject(zip(subjects, table[column], strict=True), column, str(path))
+        column: one_per_subject(
+            [(bare_label(row[named[0]]), row[column]) for row in table.rows], column, str(path)
+        )
         for column in ("split", "fold")
         if column in table.columns
     }
@@ -149,27 +148,45 @@ def with_split_file(cohort: Cohort, file: SplitFile) -> Cohort:
             "the cohort's own split: choose another --normalize, or leave out --split-file"
         )
     subjects = sorted(set(cohort.table["subject"]))
-    for values in (file.splits, file.folds):
-        missing = [subject for subject in subjects if values and subject not in values]
+    splits = _by_subject(file.splits, cohort, file.path)
+    folds = _by_subject(file.folds, cohort, file.path)
+    for named in (splits.keys(), folds.keys()):
+        missing = [subject for subject in subjects if named and subject not in named]
         if missing:
-            more = len(missing) - _MOST_NAMES
             raise UserError(
-                f"split file {file.path} lacks the subjects {', '.join(missing[:_MOST_NAMES])}"
-                + (f" and {more} more" if more > 0 else "")
-                + f" of cohort '{cohort.name}'; add a row for each"
+                f"split file {file.path} lacks the subjects {first_names(missing)} of cohort "
+                f"'{cohort.name}'; add a row for each"
             )
     table = cohort.table.copy()
-    if file.splits:
-        table["split"] = table["subject"].map(dict(file.splits))
-    if file.folds:
-        table["fold"] = table["subject"].map(dict(file.folds))
+    if splits:
+        table["split"] = table["subject"].map(splits)
+    if folds:
+        table["fold"] = table["subject"].map(folds)
     changed = cohort.with_splits(table, cohort.split)
     own_splits = table["split"].equals(cohort.table["split"])
-    folds = {subject: file.folds[subject] for subject in subjects if file.folds}
     own_folds = not folds or folds == stratified_folds(cohort, max(folds.values()))
     if not (own_splits and own_folds):
         changed.key = digest("split file", cohort.key, list(table["split"]), folds)
     return changed
+
+
+def _by_subject(values: Mapping[str, _Value], cohort: Cohort, path: Path) -> dict[str, _Value]:
+    """Return values by the subjects of the cohort; a file may name them by any of their labels."""
+    names: dict[str, set[str]] = {}
+    for subject, details in zip(cohort.table["subject"], cohort.table["details"], strict=True):
+        names.setdefault(subject, {subject}).add(details.get("label", subject))
+    matched = match_labels((name for group in names.values() for name in group), values)
+    result: dict[str, _Value] = {}
+    for subject, group in names.items():
+        found = {values[matched[name]] for name in group if name in matched}
+        if len(found) > 1:
+            raise UserError(
+                f"split file {path}: the labels {first_names(sorted(group))} are one subject and "
+                f"need one value; they have {first_names(sorted(map(str, found)))}"
+            )
+        for value in found:
+            result[subject] = value
+    return result
 
 
 def split_table(cohort: Cohort, fold_of: Mapping[str, int]) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +10,8 @@ from pathlib import Path
 
 from harmbench.cohorts.bids.recipe import Value
 from harmbench.cohorts.bids.scan import Scan
+from harmbench.errors import UserError
+from harmbench.util.text_table import read_text_table
 
 _FIELDS = ("Manufacturer", "ManufacturersModelName", "MagneticFieldStrength", "DeviceSerialNumber")
 _TISSUES = {
@@ -169,16 +170,15 @@ def _labels(root: Path) -> list[str]:
 
 def _tissues(table: Path) -> Iterator[tuple[str, list[int]]]:
     try:
-        with table.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream, delimiter="\t"))
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return
+        rows = read_text_table(table, ("index",)).rows
+    except UserError:
+        return  # a draft without labels
     for tissue, pattern in _TISSUES.items():
         values = [
             int(row["index"])
             for row in rows
-            if (row.get("index") or "").isdigit()
-            and any(re.fullmatch(pattern, str(text), re.IGNORECASE) for text in row.values())
+            if row["index"].isdigit()
+            and any(re.fullmatch(pattern, text, re.IGNORECASE) for text in row.values())
         ]
         if values:
             yield tissue, values

@@ -118,7 +118,7 @@ class Bids(Study):
         folder = self.root / "derivatives" / labels.derivative / self.relative(scan.path.parent)
         stem = with_ending(scan.path, "").name.removesuffix("T1w")
         names = (folder / f"{stem}{labels.suffix}{end}" for end in (".nii.gz", ".nii"))
-        return next((path for path in names if path.exists()), None)
+        return next((path for path in names if path.exists() or path.is_symlink()), None)
 
 
 class Oasis3(Bids):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from harmbench.cohorts.study.digests import StudyDigests
 from harmbench.cohorts.study.preparation import UsableScan
 from harmbench.cohorts.study.same_brain import SAME_BRAIN, similarity
 from harmbench.data.scan_files import array_path
 from harmbench.data.scans import Grid
+from harmbench.util.processes import in_processes
+from harmbench.util.progress import Progress
+
+_ARRAYS = ("images", "masks")
+_PAIRS_PER_WORKER = 50  # to start a process takes longer than to compare a few pairs
 
 
 @dataclass(frozen=True)
@@ -39,15 +43,17 @@ class ScanPair:
         return self.similarity is not None and self.similarity < SAME_BRAIN
 
 
-def measured(pairs: Sequence[ScanPair], grid: Grid) -> list[ScanPair]:
+def measured(pairs: Sequence[ScanPair], grid: Grid, progress: Progress) -> list[ScanPair]:
     """Return the pairs with their similarity, from the prepared arrays on disk."""
+    if not pairs:
+        return []
+    items = [(_arrays_of(pair.source), _arrays_of(pair.target)) for pair in pairs]
+    finished = in_processes(_similarity, items, grid.spacing, least=_PAIRS_PER_WORKER)
+    with contextlib.closing(finished):
+        found = dict(progress.track(finished, "comparing pairs", len(items)))
     return [
-        ScanPair(
-            pair.source,
-            pair.target,
-            round(similarity(*_arrays(pair.source), *_arrays(pair.target), grid.spacing), 4),
-        )
-        for pair in pairs
+        replace(pair, similarity=round(found[item], 4))
+        for pair, item in zip(pairs, items, strict=True)
     ]
 
 
@@ -87,7 +93,15 @@ def pair_doubts(pairs: Sequence[ScanPair], name_of: Callable[[Path], str]) -> li
     ]
 
 
-def _arrays(scan: UsableScan) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    folder, row = scan.job.folder, scan.job.row
-    image, mask = (np.load(array_path(folder, name, row)) for name in ("images", "masks"))
-    return image, mask
+def _arrays_of(scan: UsableScan) -> tuple[Path, int]:
+    """Return the place of the arrays of a scan: the folder of its domain, and its row."""
+    return scan.job.folder, scan.job.row
+
+
+def _similarity(
+    pair: tuple[tuple[Path, int], tuple[Path, int]], spacing: tuple[float, float, float]
+) -> float:
+    image, mask, other, other_mask = (
+        np.load(array_path(folder, name, row)) for folder, row in pair for name in _ARRAYS
+    )
+    return similarity(image, mask, other, other_mask, spacing)

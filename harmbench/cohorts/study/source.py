@@ -97,7 +97,7 @@ class Study(CohortSource):
             if scan.domain == self.target and splits[scan.scan.subject] == "train"
         ]
         standard = self._normalize(result.usable, training, progress)
-        pairs = measured(scan_pairs(result.usable, digests), grid)
+        pairs = measured(scan_pairs(result.usable, digests), grid, progress)
         doubts = pair_doubts(pairs, self.relative)
         writer.finish(
             name=self.recipe.name,

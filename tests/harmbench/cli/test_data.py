@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from harmbench.cli.data import _show
 from harmbench.cohorts.bids.layout import read_layout
 from harmbench.cohorts.bids.matching import match
 from harmbench.cohorts.bids.recipe import load_recipe
@@ -83,6 +84,37 @@ def test_a_cohort_is_prepared_and_shown(inside, tmp_path) -> None:
     assert rows["slices"][-3:] == ["300", "300", "200"]
     assert "[SIMULATED, not real scans]" in out
     assert (tmp_path / "contact.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_what_a_study_lacks_is_shown(own_cohort, capsys) -> None:
+    cohort = own_cohort()
+    rows = cohort.table["details"]
+    for number, details in enumerate(rows):
+        details |= {"path": f"{number}.nii", "choice": "before x.nii (rec-norm)"}
+    rows[0]["series"] = "acq-fast"
+    cohort.table["covariates"] = [
+        {"age": 30.0, "sex": "F"} if number else {} for number in range(len(rows))
+    ]
+    cohort.facts = {
+        "doubts": ["a and b may show different brains"],
+        "notes": ["no row of participants.tsv fits sub-x"],
+        "unassigned": {f"{number}.nii": "site is 'east'" for number in range(7)},
+    }
+    _show(cohort)
+    lines = capsys.readouterr().out.splitlines()
+    number = len(rows)
+    missing = f"1 of {number} scans lack it"
+    for line in (
+        f"covariates: age (a number; {missing}), sex (text such as F; {missing})",
+        "chosen 0.nii before x.nii (rec-norm)",
+        f"and {number - 10} more sessions with several T1w files",
+        "doubt: a and b may show different brains",
+        "note: no row of participants.tsv fits sub-x",
+        "of no domain: 0.nii, 1.nii, 2.nii, 3.nii, 4.nii and 2 more (site is 'east')",
+    ):
+        assert line in lines
+    series = next(line for line in lines if line.split()[:1] == ["series"])
+    assert "plain T1w, acq-fast" in series
 
 
 @pytest.mark.usefixtures("one_core")

@@ -30,6 +30,7 @@ def write(tmp_path):
             {"01": "test"},
             {"01": 1},
         ),
+        ("subject;split\r\nA;test\r\n", "a.csv", {"A": "test"}, {}),
     ],
 )
 def test_a_file_has_splits_or_folds(write, text, name, splits, folds):
@@ -43,11 +44,13 @@ def test_a_file_has_splits_or_folds(write, text, name, splits, folds):
         ("subject,split\nA,test\nB,train\nA,train\n", "'A' has the splits 'test' and 'train'"),
         ("subject,fold\nA,1\nA,2\n", "'A' has the folds '1' and '2'"),
         ("subject,split\nA,val\n", "'A' has the split 'val'; expected: train, validation, test"),
-        ("subject,split\nA\n", "'A' has the split ''"),
+        ("subject,split\nA\n", "line 2: 1 fields, but the first line has 2"),
+        ("subject,split\nA,\n", "'A' has the split ''"),
         ("subject,fold\nA,0\n", "'A' has the fold '0'; expected: a whole number from 1"),
         ("subject,domain\nA,x\n", "needs a column .* split or fold; it has subject, domain"),
         ("name,split\nA,test\n", "needs a column subject or participant_id"),
-        ("", "cannot be read"),
+        ("", "needs a column subject or participant_id, .*; it has none"),
+        ("/annex/objects/MD5E-s3--0.csv\n", "split file: .*`datalad get .*split.csv`"),
     ],
 )
 def test_a_mistake_in_a_file_is_one_clear_line(write, text, message):
@@ -96,3 +99,22 @@ def test_ages_are_listed_where_they_are_known(own_cohort):
     table = split_table(cohort, {})
     assert list(table.columns) == ["subject", "session", "domain", "split", "age"]
     assert table["age"][0] == 31.5
+
+
+def test_a_file_may_name_subjects_by_their_labels(own_cohort, write):
+    cohort = own_cohort()
+    subjects = sorted(set(cohort.table["subject"]))
+    # The first subject has two labels, and the second is written with other zeros.
+    labels = {subjects[0]: ["site1", "site2"], subjects[1]: ["0007"]}
+    uses = dict.fromkeys(labels, 0)
+    for details, subject in zip(cohort.table["details"], cohort.table["subject"], strict=True):
+        if subject in labels:
+            details["label"] = labels[subject][uses[subject] % len(labels[subject])]
+            uses[subject] += 1
+    rows = [f"{subject},train" for subject in subjects[2:]]
+    text = "\n".join(["subject,split", "site1,test", "sub-7,test", *rows, ""])
+    splits = with_split_file(cohort, read_split_file(write(text))).table
+    assert set(splits.loc[splits["split"] == "test", "subject"]) == set(subjects[:2])
+    file = read_split_file(write(f"{text}site2,train\n"))
+    with pytest.raises(UserError, match="labels n0, site1, site2 are one subject and need one"):
+        with_split_file(cohort, file)
