@@ -138,9 +138,13 @@ def _separator(path: Path, header: str, needed: Sequence[str]) -> str:
     """Return the separator by which the header has the needed columns, else the best guess."""
     order = sorted(_SEPARATORS, key=lambda separator: (separator == "\t") != _is_tsv(path))
     for separator in order:
-        if set(needed) <= {_value(field) for field in header.split(separator)}:
+        if needed and set(needed) <= {_value(field) for field in header.split(separator)}:
             return separator
-    if not any(separator in header for separator in order) and set(needed) <= set(header.split()):
+    if (
+        needed
+        and not any(separator in header for separator in order)
+        and set(needed) <= set(header.split())
+    ):
         raise UserError(
             f"the columns of {path} are separated by blanks; separate them by "
             f"{_SEPARATORS[order[0]]}"

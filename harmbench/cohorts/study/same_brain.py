@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 # Two scans of one brain correlate higher than this. At 2.4 mm, none of 593 pairs of different
 # subjects of two real scanners reached 0.60 and none of 19500 of the phantom 0.63. Of the
-# phantom's 400 pairs of one subject on two scanners all were above 0.95, and above 0.71 when one
+# phantom's 400 pairs of one subject on two scanners all were above 0.95, and above 0.70 when one
 # of the two was displaced by 2 mm and turned by 2 degrees.
 SAME_BRAIN = 0.65
 _DETAIL = 8.0  # mm: standard deviation of the Gaussian that is subtracted
