@@ -55,11 +55,12 @@ if TYPE_CHECKING:
     from harmbench.data.display import upright as upright
     from harmbench.data.prepare_options import PrepareOptions as PrepareOptions
     from harmbench.data.scan_set import ScanSet as ScanSet
-    from harmbench.data.scan_set import Transform as Transform
     from harmbench.data.scans import Grid as Grid
     from harmbench.data.scans import Scans as Scans
     from harmbench.data.scans import minmax as minmax
+    from harmbench.data.sites import training_sites as training_sites
     from harmbench.data.splits import split_subjects as split_subjects
+    from harmbench.data.transform import Transform as Transform
     from harmbench.data.volumes import Frame as Frame
     from harmbench.data.volumes import VolumeScan as VolumeScan
     from harmbench.data.volumes import VolumeSet as VolumeSet
@@ -80,6 +81,8 @@ if TYPE_CHECKING:
     from harmbench.training.batches import SliceBatches as SliceBatches
     from harmbench.training.loop import train as train
     from harmbench.training.phase import Phase as Phase
+    from harmbench.util.json_tensor import from_json_tensor as from_json_tensor
+    from harmbench.util.json_tensor import json_tensor as json_tensor
     from harmbench.util.precision import autocast as autocast
     from harmbench.util.progress import Progress as Progress
     from harmbench.util.seeds import derive as derive
@@ -116,7 +119,7 @@ _LAZY = {
     "SliceBatches": "harmbench.training.batches",
     "Task": "harmbench.contracts.task",
     "TaskData": "harmbench.contracts.task_data",
-    "Transform": "harmbench.data.scan_set",
+    "Transform": "harmbench.data.transform",
     "Frame": "harmbench.data.volumes",
     "HarmonizedVolume": "harmbench.contracts.volume_method",
     "VolumeMethod": "harmbench.contracts.volume_method",
@@ -136,10 +139,13 @@ _LAZY = {
     "load_fitted": "harmbench.api",
     "mean_interval": "harmbench.statistics.estimate",
     "minmax": "harmbench.data.scans",
+    "from_json_tensor": "harmbench.util.json_tensor",
+    "json_tensor": "harmbench.util.json_tensor",
     "numpy_generator": "harmbench.util.seeds",
     "seeded": "harmbench.util.seeds",
     "disjoint_subjects": "harmbench.data.disjoint",
     "split_subjects": "harmbench.data.splits",
+    "training_sites": "harmbench.data.sites",
     "torch_generator": "harmbench.util.seeds",
     "train": "harmbench.training.loop",
     "upright": "harmbench.data.display",
@@ -205,7 +211,9 @@ __all__ = [
     "disjoint_subjects",
     "estimate_bias_field",
     "estimates",
+    "from_json_tensor",
     "hookimpl",
+    "json_tensor",
     "load_fitted",
     "mean_interval",
     "minmax",
@@ -214,6 +222,7 @@ __all__ = [
     "split_subjects",
     "torch_generator",
     "train",
+    "training_sites",
     "upright",
     "white_matter_mode",
     "write_row",

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint, entry_points, version
@@ -261,7 +261,7 @@ class Registry:
                     plugin,
                     {
                         str(name): lazy if isinstance(lazy, Lazy) else Lazy(_reference(lazy))
-                        for name, lazy in dict(answer).items()
+                        for name, lazy in _named(answer).items()
                     },
                 )
             except (TypeError, ValueError) as error:
@@ -331,6 +331,25 @@ def matching(kind: str, patterns: Iterable[str], names: Iterable[str]) -> list[s
     return list(chosen)
 
 
+def _named(answer: Any) -> Mapping[str, Any]:
+    """Return what a hook registers by name: a mapping, or classes under their own `name`."""
+    if isinstance(answer, Mapping):
+        return answer
+    classes = list(answer) if isinstance(answer, list | tuple) else [answer]
+    unnamed = [
+        each
+        for each in classes
+        if not (isinstance(each, type) and isinstance(getattr(each, "name", None), str))
+    ]
+    if unnamed or not isinstance(answer, list | tuple):
+        shown = unnamed[0] if unnamed else answer
+        raise TypeError(
+            "return {name: class}, or a list of classes that have a `name`, not "
+            f"{type(answer).__name__} with {shown!r}"
+        )
+    return {each.name: each for each in classes}
+
+
 def _reference(value: Any) -> str:
     """Return the reference `module:Class` of a class; a reference is returned as it is."""
     if isinstance(value, str):
@@ -350,6 +369,14 @@ def _describe(point: EntryPoint) -> Plugin:
     )
 
 
+def plugin_file(cls: type) -> Path | None:
+    """Return the single-file plugin that defines a class, or None."""
+    module = sys.modules.get(cls.__module__)
+    if not cls.__module__.startswith(_FILE_MODULE) or module is None:
+        return None
+    return Path(str(module.__file__))
+
+
 def _import_file(path: Path) -> Any:
     """Import a single file as a module with a unique name."""
     # Two folders may each have a file of the same name.
@@ -359,8 +386,12 @@ def _import_file(path: Path) -> Any:
         raise ImportError(f"'{path}' is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    # Not at the top: it loads NumPy, and most commands have no single-file plugin.
+    from harmbench.util.seeds import seeded_import
+
     try:
-        spec.loader.exec_module(module)
+        with seeded_import(path.stem):
+            spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise

@@ -179,7 +179,7 @@ def blurred(images: Tensor, sigma: tuple[float, float]) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class ScannerShift:
-    """The shift of scans by a scanner; see `harmbench.data.scan_set.Transform`.
+    """The shift of scans by a scanner; see `harmbench.data.transform.Transform`.
 
     Attributes
     ----------

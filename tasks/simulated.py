@@ -74,7 +74,7 @@ class FormulaCurve(VolumeTransform):
         return digest("curve", self.formula, self.gamma)
 
     def __call__(self, images: Tensor, masks: Tensor, scan: Tensor, index: Tensor) -> Tensor:
-        """Shift slices `(B, H, W)`; see `harmbench.data.scan_set.Transform`."""
+        """Shift slices `(B, H, W)`; see `harmbench.data.transform.Transform`."""
         if self.formula == "exp":
             return torch.expm1(images) / math.expm1(1)
         if self.formula == "log":
@@ -167,7 +167,7 @@ class BiasShift(VolumeTransform):
         return torch.exp(rows @ plane @ columns.T)
 
     def __call__(self, images: Tensor, masks: Tensor, scan: Tensor, index: Tensor) -> Tensor:
-        """Shift slices `(B, H, W)`; see `harmbench.data.scan_set.Transform`."""
+        """Shift slices `(B, H, W)`; see `harmbench.data.transform.Transform`."""
         y = self.unscaled(images, masks, scan, index)
         return self.range(y, images, scan, self.unscaled)
 
@@ -252,7 +252,8 @@ class Simulated(Task):
         """Shift test scans of the target to be harmonised, and training scans as the source.
 
         One half of the training subjects is the source, the other half the target; pairs are
-        of all training subjects.
+        of all training subjects. For methods on all sites the shifted half is a site with the
+        name of the task, and the target the only other: no scanner of the cohort has the shift.
         """
         train, validation, test = (
             cohort.scans(cohort.target, split) for split in ("train", "validation", "test")
@@ -268,13 +269,16 @@ class Simulated(Task):
             return self.draw(scans, seed, labelled=labelled, normalization=cohort.normalization)
 
         shift = drawn(test)
+        source = source.with_transform(drawn(source))
         return TaskData(
             target=target,
             validation=validation,
             test=test.with_transform(shift),
             references=test,
             no_repeats="the truth is the scan before the shift, which no rescan is",
-            source=source.with_transform(drawn(source)),
+            source=source,
+            sites={target.domain: target, self.name: source.renamed(self.name)},
+            test_site=self.name,
             pairs=(train.with_transform(drawn(train)), train),
             parameters={**self.describe(test, shift), "digest": shift.digest},
         )

@@ -18,7 +18,7 @@ from harmbench.data.cohort_request import CohortRequest
 from harmbench.plugins import KINDS
 
 _EXTRA = {
-    "methods": ("needs", "control"),
+    "methods": ("needs", "covariates", "control"),
     "metrics": ("better", "unit", "purpose"),
     "figures": ("method",),
 }
@@ -47,14 +47,19 @@ def listing(category: str, cohort: str, recipe: Path | None, plugin: tuple[Path,
     registry = discover(plugin)
     sources = source_names(registry, CohortRequest(cohort, recipe)) if category == "tasks" else ()
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    extra = _EXTRA.get(category, ())
     entries = registry.entries(category, sources)
+    shown = {name: entry.attributes() for name, entry in entries.items()}
+    extra = [
+        field
+        for field in _EXTRA.get(category, ())
+        if field != "covariates" or any(attributes[field] for attributes in shown.values())
+    ]
     # Where everything is built in, the summaries need the space.
     plugins = any(entry.plugin.distribution != BUILT_IN for entry in entries.values())
     for heading in ("name", *extra, "summary", *(("plugin",) if plugins else ())):
         table.add_column(heading, no_wrap=heading == "name", overflow="fold")
     for name, entry in sorted(entries.items()):
-        attributes = entry.attributes()
+        attributes = shown[name]
         arguments = ", ".join(f"{key} {value}" for key, value in entry.lazy.kwargs.items())
         summary = attributes["summary"] + (f" ({arguments})" if arguments else "")
         attributes["better"] = _BETTER.get(attributes["higher_is_better"], "")

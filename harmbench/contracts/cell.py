@@ -39,7 +39,7 @@ class Cell:
         `"test"`, `"tuning"` where validation subjects are scored, or `"5 folds"`.
     fold
         Number of the fold whose subjects are scored, from 1; 0 without folds.
-    family, group
+    family, group, votes
         Of the task; see `Task`.
     kind
         `"phantom"`, `"simulated"` or `"real"`, shown beside every number of the cell.
@@ -67,6 +67,8 @@ class Cell:
     submission
         Of images that were harmonised elsewhere: author, date, reference, digest of all images,
         digests of the images by "subject/session", and the missing scans; empty for a method.
+    needs, covariates
+        Of the method: the data and the covariates that it declares.
     """
 
     method: str
@@ -82,6 +84,7 @@ class Cell:
     fold: int = 0
     family: str = "other"
     group: str = ""
+    votes: bool = True
     fit_key: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -91,6 +94,8 @@ class Cell:
     normalization: str = ""
     instruments: Mapping[str, str] = field(default_factory=dict)
     submission: Mapping[str, Any] = field(default_factory=dict)
+    needs: str = ""
+    covariates: Sequence[str] = ()
 
     @property
     def title(self) -> str:

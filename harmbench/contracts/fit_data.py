@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from harmbench.contracts.needs import Needs
 from harmbench.data.scan_set import ScanSet
@@ -23,14 +25,18 @@ class FitData:
         Scans of the target domain, of other subjects, to choose by; may be empty.
     seed
         Seed of the fit's random streams.
+    target_site
+        Name of the target domain in `sites`.
     """
 
     target: ScanSet
     validation: ScanSet
     seed: int
+    target_site: str = ""
     _source: ScanSet | None = None
     _pairs: tuple[ScanSet, ScanSet] | None = None
     _labelled: tuple[ScanSet, ScanSet] | None = None
+    _sites: Mapping[str, ScanSet] | None = None
 
     @property
     def grid(self) -> Grid:
@@ -69,25 +75,65 @@ class FitData:
             )
         return self._pairs
 
-    def restricted(self, needs: Needs) -> FitData:
+    @property
+    def sites(self) -> Mapping[str, ScanSet]:
+        """Training scans of all domains, by domain; no two domains share a subject.
+
+        `target` is one of them.
+
+        Raises
+        ------
+        BlindnessError
+            Unless the method declared `Needs.SITES`.
+        """
+        if self._sites is None:
+            raise BlindnessError(
+                "all sites were asked for by a method that declares not to need them; "
+                "declare needs = Needs.SITES"
+            )
+        return self._sites
+
+    def restricted(self, needs: Needs, covariates: Sequence[str] = ()) -> FitData:
         """Return the part that `needs` entitles to; the rest is not in the object at all.
+
+        Parameters
+        ----------
+        needs
+            As declared.
+        covariates
+            The covariates that scans come with; scans without a value of one are left out.
 
         Raises
         ------
         SharedSubjectsError
-            If source and target share a subject, unless the method declares `Needs.PAIRED`.
+            If source and target, or two sites, share a subject, unless the method declares
+            `Needs.PAIRED`.
+        BlindnessError
+            If a covariate was withheld by an earlier restriction.
         """
+
+        def received(scans: ScanSet) -> ScanSet:
+            return scans.complete(covariates).without_labels().with_covariates(covariates)
+
         paired = needs is Needs.PAIRED
         if needs is Needs.UNPAIRED:
             self._check_subjects()
         source = self._source if paired or needs is Needs.UNPAIRED else None
-        pairs = self._pairs if paired else None
+        target, sites = self.target, None
+        if needs is Needs.SITES:
+            complete = {name: received(scans) for name, scans in self.sites.items()}
+            sites = {name: scans for name, scans in complete.items() if len(scans)}
+            _check_sites(sites)
+            # Other target scans may be of subjects that are assigned to other sites.
+            target = self.sites[self.target_site]
         return FitData(
-            target=self.target.without_labels(),
-            validation=self.validation.without_labels(),
+            target=received(target),
+            validation=received(self.validation),
             seed=self.seed,
-            _source=source and source.without_labels(),
-            _pairs=pairs and (pairs[0].without_labels(), pairs[1].without_labels()),
+            target_site=self.target_site,
+            _source=None if source is None else received(source),
+            _pairs=_received_pairs(self._pairs, covariates) if paired else None,
+            _sites=sites,
         )
 
     @property
@@ -115,10 +161,40 @@ class FitData:
         """Content hash of the data, without the seed."""
         pairs = None if self._pairs is None else [side.digest for side in self._pairs]
         source = None if self._source is None else self._source.digest
-        return digest("fit data", self.target.digest, self.validation.digest, source, pairs)
+        parts: list[Any] = ["fit data", self.target.digest, self.validation.digest, source, pairs]
+        if self._sites is not None:
+            parts.append({name: scans.digest for name, scans in self._sites.items()})
+        return digest(*parts)
 
     @property
     def code(self) -> str:
         """Hash of the code of the scans' transforms."""
-        scan_sets = (self.target, self.validation, self._source, *(self._pairs or ()))
+        sites = () if self._sites is None else tuple(self._sites.values())
+        scan_sets = (self.target, self.validation, self._source, *(self._pairs or ()), *sites)
         return digest([None if scans is None else scans.code for scans in scan_sets])
+
+
+def _check_sites(sites: Mapping[str, ScanSet]) -> None:
+    """Raise an error if a subject has scans of two sites: it would be a pair."""
+    site_of: dict[str, str] = {}
+    for name, scans in sites.items():
+        for subject in scans.subjects:
+            if site_of.setdefault(subject, name) != name:
+                raise SharedSubjectsError(
+                    f"the sites '{site_of[subject]}' and '{name}' share the subject {subject}; "
+                    "divide the subjects by harmbench.training_sites"
+                )
+
+
+def _received_pairs(
+    pairs: tuple[ScanSet, ScanSet] | None, covariates: Sequence[str]
+) -> tuple[ScanSet, ScanSet] | None:
+    """Return the pairs of which both scans have all covariates, without labels."""
+    if pairs is None:
+        return None
+    missing = {i for side in pairs for places in side.lacking(covariates).values() for i in places}
+    places = [i for i in range(len(pairs[0])) if i not in missing]
+    source, target = (
+        side.subset(places).without_labels().with_covariates(covariates) for side in pairs
+    )
+    return source, target

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 from harmbench.contracts.fit_data import FitData
@@ -24,6 +24,10 @@ class Method(Model):
     ----------
     needs
         The data that the method is entitled to.
+    covariates
+        Names of the covariates that the method uses, such as `("age", "sex")`. It receives them
+        with the scans of the fit (`ScanSet.covariates`) and with the scans to harmonise
+        (`Scans.covariates`), and no others.
     reference
         DOI or address of the paper, or None.
     control
@@ -38,6 +42,7 @@ class Method(Model):
     """
 
     needs: ClassVar[Needs]
+    covariates: ClassVar[Sequence[str]] = ()
     reference: ClassVar[str | None] = None
     control: ClassVar[str | None] = None
     ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -52,7 +57,7 @@ class Method(Model):
     @classmethod
     def entitled(cls, data: FitData) -> FitData:
         """Return the data that the method is entitled to, without labels."""
-        return data.restricted(cls.needs)
+        return data.restricted(cls.needs, cls.covariates)
 
     @abstractmethod
     def forward(self, scans: Scans) -> Scans:

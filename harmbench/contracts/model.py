@@ -47,7 +47,8 @@ class Model(nn.Module, ABC):
     """A model that is fitted, stored under the hash of all its inputs, and loaded.
 
     `fit` must leave its result in parameters and buffers: only these are stored, loaded
-    and moved to a device.
+    and moved to a device. A buffer may get another shape in `fit`, such as one row per site;
+    names and other JSON values are stored as `json_tensor`.
 
     Parameters
     ----------
@@ -113,6 +114,18 @@ class Model(nn.Module, ABC):
         for attribute in self.parts(self.config):
             getattr(self, attribute).eval()
         return self
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Load parameters and buffers; a buffer takes the shape that the fit gave it."""
+        buffers = dict(self.named_buffers())
+        for name, value in state_dict.items():
+            if name in buffers and buffers[name].shape != value.shape:
+                owner, _, attribute = name.rpartition(".")
+                empty = buffers[name].new_empty(value.shape)
+                setattr(self.get_submodule(owner), attribute, empty)
+        return super().load_state_dict(state_dict, strict, assign)
 
     @property
     def device(self) -> torch.device:

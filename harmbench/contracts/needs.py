@@ -19,6 +19,9 @@ class Needs(Enum):
     PAIRED
         Scans of the same subjects in both domains, in the same space; of all training subjects
         with such scans.
+    SITES
+        Training scans of all domains with the names of the domains, of which no two share a
+        subject. No pairs. The method is also given the domain of each scan that it harmonises.
     REPEAT
         A repeat of each test scan: the same subject on the target scanner, in another session.
         For the control `rescan`; never for a ranked method.
@@ -30,6 +33,7 @@ class Needs(Enum):
     TARGET = "target"
     UNPAIRED = "unpaired"
     PAIRED = "paired"
+    SITES = "sites"
     REPEAT = "repeat"
     TRUTH = "truth"
 

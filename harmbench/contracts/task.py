@@ -33,6 +33,8 @@ class Task(ABC):
     group
         Near-duplicates of the task: tasks of one family and group are averaged before they count
         in the family. By default the task's own name.
+    votes
+        Whether the task counts in the ranking; if not, its numbers are shown only.
     instruments
         The fitted models that the task measures with, by a name that the task chooses. Each is
         fitted once for a target, seed and preset, and shared by all cells.
@@ -56,6 +58,7 @@ class Task(ABC):
     version: ClassVar[str] = "1"
     family: ClassVar[Family] = Family.OTHER
     group: str = ""
+    votes: ClassVar[bool] = True
     instruments: ClassVar[Mapping[str, type[Instrument]]] = {}
     measures: ClassVar[Mapping[str, bool]] = {}
     diagnostics: ClassVar[Sequence[str]] = ()

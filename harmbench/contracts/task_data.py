@@ -36,6 +36,15 @@ class TaskData:
         training subjects.
     no_pairs
         Reason for missing pairs, shown when a paired method is skipped.
+    sites
+        Training scans of all domains by name, of which no two share a subject, for methods that
+        declare `Needs.SITES`. If None, those of the cohort (`harmbench.training_sites`), so that
+        all tasks of a cohort share one fit.
+    test_site
+        Name of the domain of `test`, a key of `sites` unless `unseen`; that of the scans if empty.
+    unseen
+        Whether the task tests a site that it leaves out of `sites`. Other methods than those that
+        declare `Needs.SITES` are skipped.
     labelled
         The target's training and validation scans that have labels, for instruments; None if
         instruments use `target` and `validation`.
@@ -54,6 +63,9 @@ class TaskData:
     source: ScanSet | None = None
     pairs: tuple[ScanSet, ScanSet] | None = None
     no_pairs: str = "the cohort has no subject scanned on both scanners"
+    sites: Mapping[str, ScanSet] | None = None
+    test_site: str = ""
+    unseen: bool = False
     labelled: tuple[ScanSet, ScanSet] | None = None
     extra: Mapping[str, ScanSet] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -83,6 +95,11 @@ class TaskData:
             },
         )
 
+    @property
+    def domain(self) -> str:
+        """Name of the domain of the test scans."""
+        return self.test_site or self.test.domain
+
     def fit_data(self, seed: int) -> FitData:
         """Return the fit data, before it is restricted to what a model is entitled to."""
         return FitData(
@@ -91,5 +108,7 @@ class TaskData:
             seed=seed,
             _source=self.source,
             _pairs=self.pairs,
+            target_site=self.target.domain,
             _labelled=self.labelled,
+            _sites=self.sites,
         )

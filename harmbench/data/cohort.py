@@ -15,6 +15,7 @@ import pandas as pd
 
 from harmbench.data.cohort_source import CohortSource
 from harmbench.data.cohort_writer import CohortWriter, ScanRecord
+from harmbench.data.covariate_values import typed_columns
 from harmbench.data.covariates import covariate_table
 from harmbench.data.prepare_options import MINMAX
 from harmbench.data.scan_set import ScanKey, ScanSet
@@ -200,6 +201,7 @@ class Cohort:
             rows=[int(row) for row in table["row"]],
             labelled=bool(len(table)) and bool(table["labelled"].all()),
             volumes=self._volumes(table),
+            covariates=typed_columns(self.covariates).loc[table.index],
         )
 
     def _volumes(self, table: pd.DataFrame) -> list[VolumeSource]:

@@ -5,51 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 from torch import Tensor
 
+from harmbench.data.covariate_values import by_scan, covariates_digest, lacking, rows_at
 from harmbench.data.prepared_volume import PreparedVolume
 from harmbench.data.scan_files import ScanFiles, read_scans, read_slices
 from harmbench.data.scans import Grid, Scans
+from harmbench.data.slice_indices import SliceIndices, slice_indices
+from harmbench.data.transform import Transform
 from harmbench.data.transformed_volume import TransformedVolume
 from harmbench.data.volumes import VolumeSet, VolumeSource, VolumeSpace, VolumeTransform
+from harmbench.errors import BlindnessError
 from harmbench.util.hashing import digest
 from harmbench.util.source_code import code_version
-
-
-class Transform(Protocol):
-    """A pure function of slices, whose randomness was drawn into parameters beforehand.
-
-    `digest` identifies it by content: equal digests mean equal outputs.
-    """
-
-    @property
-    def digest(self) -> str:
-        """Content hash of the function and its parameters."""
-        ...
-
-    def __call__(self, images: Tensor, masks: Tensor, scan: Tensor, index: Tensor) -> Tensor:
-        """Transform B slices.
-
-        Parameters
-        ----------
-        images, masks
-            `(B, H, W)` float32 in [0, 1], and bool.
-        scan
-            `(B,)` int64: which scan of the collection each slice belongs to.
-        index
-            `(B,)` int64: which slice of that scan it is, in [0, S).
-
-        Returns
-        -------
-        Tensor
-            `(B, H, W)` float32 in [0, 1].
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -77,6 +51,9 @@ class ScanSet:
         The grid all scans lie on.
     scans
         Subject, session and content hash of each scan.
+    covariates
+        The covariates that a method declares, one row per scan: float64 for numbers, categories
+        for texts. None for a method that declares none, and in the data of tasks.
     """
 
     domain: str
@@ -90,6 +67,9 @@ class ScanSet:
     _volumes: tuple[VolumeSource, ...] = field(default=(), repr=False)
     # What is read instead of the whole scans: images of a submission.
     _substitutes: tuple[VolumeSource, ...] = field(default=(), repr=False)
+    covariates: pd.DataFrame | None = field(default=None, repr=False, compare=False)
+    # All covariates of the cohort; never in what a method receives.
+    _known: pd.DataFrame | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def stored(
@@ -102,6 +82,7 @@ class ScanSet:
         rows: Sequence[int] | None = None,
         labelled: bool = False,
         volumes: Sequence[VolumeSource] = (),
+        covariates: pd.DataFrame | None = None,
     ) -> Self:
         """Return scans of a domain's folder, as `CohortWriter.begin_domain` makes it.
 
@@ -117,6 +98,8 @@ class ScanSet:
             Whether all scans have labels.
         volumes
             The whole scans, in the same order; none if there are only the prepared slices.
+        covariates
+            What is known of the scans, one row for each: of `typed_columns`.
         """
         rows = range(len(scans)) if rows is None else rows
         files = tuple(ScanFiles.of(folder, row, labelled=labelled) for row in rows)
@@ -126,6 +109,7 @@ class ScanSet:
             scans=tuple(scans),
             _files=files,
             _volumes=tuple(volumes),
+            _known=None if covariates is None else covariates.reset_index(drop=True),
         )
 
     def __len__(self) -> int:
@@ -152,7 +136,10 @@ class ScanSet:
         transform = None
         if self._transform is not None:
             transform = (self._transform.digest, self._positions)
-        return digest("scans", self.grid, self.scans, self.labelled, transform)
+        parts = ["scans", self.grid, self.scans, self.labelled, transform]
+        if self.covariates is not None:
+            parts.append(covariates_digest(self.covariates))
+        return digest(*parts)
 
     @property
     def code(self) -> str:
@@ -188,6 +175,10 @@ class ScanSet:
         """The volumes of `with_volumes`; empty without them."""
         return self._substitutes
 
+    def renamed(self, domain: str) -> Self:
+        """Return the same scans under another name of the domain."""
+        return replace(self, domain=domain)
+
     def without_labels(self) -> Self:
         """Return the same scans without their labels, in content and in digest."""
         return replace(
@@ -195,6 +186,43 @@ class ScanSet:
             scans=tuple(replace(scan, labels="") for scan in self.scans),
             _files=tuple(replace(files, labels=None) for files in self._files),
         )
+
+    def lacking(self, names: Sequence[str]) -> dict[str, list[int]]:
+        """Return the places of the scans without a value of a covariate, by covariate."""
+        return lacking(self._all_covariates, names, len(self))
+
+    def complete(self, names: Sequence[str]) -> Self:
+        """Return the scans that have a value of all these covariates."""
+        missing = {place for places in self.lacking(names).values() for place in places}
+        return self.subset([i for i in range(len(self)) if i not in missing]) if missing else self
+
+    @property
+    def _all_covariates(self) -> pd.DataFrame | None:
+        return self.covariates if self._known is None else self._known
+
+    def with_covariates(self, names: Sequence[str]) -> Self:
+        """Return the same scans with some covariates, and with no way to the others.
+
+        Raises
+        ------
+        BlindnessError
+            If they were left out before, for a method that does not declare them.
+        ValueError
+            If a scan lacks a value: see `lacking`.
+        """
+        if not names:
+            return replace(self, covariates=None, _known=None)
+        known = self._all_covariates
+        withheld = [name for name in names if known is None or name not in known]
+        if known is None or withheld:
+            raise BlindnessError(
+                f"the scans of '{self.domain}' come without the covariate '{withheld[0]}'; declare "
+                "it in `covariates` of the method and of each method that is built on it"
+            )
+        chosen = known[list(names)]
+        if bool(chosen.isna().to_numpy().any()):
+            raise ValueError(f"scans of '{self.domain}' lack a value of {', '.join(names)}")
+        return replace(self, covariates=chosen, _known=None)
 
     def subset(self, places: Sequence[int]) -> Self:
         """Return the scans at `places`; each keeps its own transform."""
@@ -205,6 +233,8 @@ class ScanSet:
             _positions=tuple(self._positions[i] for i in places) if self._transform else (),
             _volumes=tuple(self._volumes[i] for i in places) if self._volumes else (),
             _substitutes=tuple(self._substitutes[i] for i in places) if self._substitutes else (),
+            covariates=rows_at(self.covariates, places),
+            _known=rows_at(self._known, places),
         )
 
     def load(self, places: Sequence[int]) -> Scans:
@@ -246,8 +276,15 @@ class ScanSet:
         if reason is not None:
             raise ValueError(f"the scans of '{self.domain}' {reason}")
         names = [
-            {"subject": scan.subject, "session": scan.session, "domain": self.domain}
-            for scan in self.scans
+            {
+                "subject": scan.subject,
+                "session": scan.session,
+                "domain": self.domain,
+                "covariates": covariates,
+            }
+            for scan, covariates in zip(
+                self.scans, by_scan(self.covariates, len(self)), strict=True
+            )
         ]
         return VolumeSet(space, [self._volume(place) for place in range(len(self))], names)
 
@@ -303,19 +340,25 @@ class ScanSet:
         for start in range(0, len(self), size):
             yield self.load(range(start, min(start + size, len(self))))
 
-    def slices(self, indices: Tensor) -> Tensor:
+    def slices(self, indices: SliceIndices) -> Tensor:
         """Read slices by their flat index `scan * S + slice`.
 
         Parameters
         ----------
         indices
-            `(B,)` int64 in [0, n_slices).
+            B whole numbers in [0, n_slices): a tensor, an array or any sequence.
 
         Returns
         -------
         Tensor
             `(B, H, W)` float32 in [0, 1].
+
+        Raises
+        ------
+        IndexError
+            If they are no whole numbers, or outside this range.
         """
+        indices = slice_indices(indices, self.n_slices)
         images = torch.from_numpy(self._read_slices("images", indices))
         if self._transform is not None:
             S = self.grid.shape[0]
@@ -324,7 +367,7 @@ class ScanSet:
             images = self._transform(images, masks, scan, indices % S)
         return images
 
-    def label_slices(self, indices: Tensor) -> Tensor:
+    def label_slices(self, indices: SliceIndices) -> Tensor:
         """Read the labels of slices by their flat index; see `slices`.
 
         Returns
@@ -339,7 +382,7 @@ class ScanSet:
         """
         if not self.labelled:
             raise ValueError(f"scans of '{self.domain}' have no labels")
-        return torch.from_numpy(self._read_slices("labels", indices))
+        return torch.from_numpy(self._read_slices("labels", slice_indices(indices, self.n_slices)))
 
     def _paths(self, name: str, places: Sequence[int]) -> list[Path]:
         return [getattr(self._files[i], name) for i in places]

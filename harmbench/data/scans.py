@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from harmbench.data.volumes import VolumeSet
 
 
@@ -110,6 +112,11 @@ class Scans:
         `(N, S, H, W)` float32, of harmonised scans that are scored: their source.
     volumes
         The whole scans, for methods that work on volumes; None for all others.
+    domain
+        The domain of the scans, for methods that declare `Needs.SITES`; None for all others.
+    covariates
+        The covariates that the method declares, one row per scan, as of `ScanSet`; None for
+        methods that declare none.
     """
 
     images: Tensor
@@ -124,6 +131,8 @@ class Scans:
     flags: tuple[str, ...] | None = None
     source: Tensor | None = None
     volumes: VolumeSet | None = None
+    domain: str | None = None
+    covariates: pd.DataFrame | None = None
 
     def __len__(self) -> int:
         return len(self.images)

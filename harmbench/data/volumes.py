@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,7 +77,9 @@ class VolumeScan:
     subject, session
         The names in fit data; pseudonyms in test scans.
     domain
-        The scanner, where the method may know it; else None.
+        The domain, where the method may know it; else None.
+    covariates
+        The covariates that the method declares, by name: numbers and texts.
     """
 
     image: Array
@@ -85,6 +88,7 @@ class VolumeScan:
     subject: str
     session: str
     domain: str | None = None
+    covariates: Mapping[str, float | str] = field(default_factory=dict)
 
     @property
     def voxel_size(self) -> tuple[float, float, float]:
@@ -142,7 +146,7 @@ class VolumeSource(ABC):
 class VolumeTransform(ABC):
     """A transform of slices that is also defined on whole volumes.
 
-    The slices of `harmbench.data.scan_set.Transform` and the volumes are shifted by the same
+    The slices of `harmbench.data.transform.Transform` and the volumes are shifted by the same
     function of intensity and position.
     """
 
@@ -178,7 +182,7 @@ class VolumeSet:
 
     space: VolumeSpace
     _sources: Sequence[VolumeSource] = field(repr=False)
-    _names: Sequence[Mapping[str, str | None]] = field(repr=False)
+    _names: Sequence[Mapping[str, Any]] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -198,12 +202,12 @@ class VolumeSet:
             image=volume.image,
             mask=volume.mask,
             affine=volume.affine,
-            **self._names[place],  # type: ignore[arg-type]
+            **self._names[place],
         )
         return scan, volume
 
-    def renamed(self, names: Sequence[Mapping[str, str | None]]) -> VolumeSet:
-        """Return the same scans under other names: subject, session, domain."""
+    def renamed(self, names: Sequence[Mapping[str, Any]]) -> VolumeSet:
+        """Return the same scans under other names: subject, session, domain, covariates."""
         return VolumeSet(self.space, self._sources, names)
 
 

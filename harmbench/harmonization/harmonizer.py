@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from harmbench.contracts.method import Method
+from harmbench.contracts.needs import Needs
 from harmbench.data.prepare_options import MINMAX, PrepareOptions, default_normalization
 from harmbench.data.scans import GRIDS, Grid
 from harmbench.errors import UserError
@@ -80,6 +81,8 @@ class Harmonizer:
         How the fit's scans were normalised, and the learnt standard or `()`.
     prepared
         Further preparation of the fit's scans (`PrepareOptions.labels`), repeated on each scan.
+    site
+        The domain of the scan for a method on all sites: that of the task; else None.
     plugins
         Single-file plugins that may define the method.
     home
@@ -103,6 +106,7 @@ class Harmonizer:
     prepared: tuple[str, ...]
     split: str = "test"
     fold: int = 0
+    site: str | None = None
     plugins: tuple[Path, ...]
     home: Path
     device: str
@@ -120,6 +124,7 @@ class Harmonizer:
             self.fit,
             self.seed,
             self.grid,
+            self.site,
             normalization(self.normalization).key(self.standard),
         )
 
@@ -139,6 +144,7 @@ class Harmonizer:
             "Seed": self.seed,
             "Fit": self.fit,
             "TargetDomain": self.target,
+            "SourceDomain": self.site,
             "Task": self.task,
             "Cohort": self.cohort,
             "Split": self.split,
@@ -215,6 +221,11 @@ def from_fit(context: HarmonizeContext, prefix: str, assignments: Sequence[str] 
     """
     key, fit = find_fit(context.home, prefix)
     cls = class_of_fit(context.registry, key, fit)
+    _refuse_covariates(fit["method"], cls)
+    if cls.needs is Needs.SITES:
+        raise UserError(
+            f"the fit {key} is of all sites: give --method and --task, which names the scan's site"
+        )
     return _harmonizer(
         context,
         fit["method"],
@@ -262,6 +273,7 @@ def from_request(context: HarmonizeContext, request: Request, progress: Progress
             f"'{name}' is a control: it returns target scans of test subjects, and a scan of yours "
             "has none; choose another method"
         )
+    _refuse_covariates(name, cls)
     if not cls.learns():
         return _unfitted(context, name, cls, request)
     if not request.tasks:
@@ -286,10 +298,20 @@ def from_request(context: HarmonizeContext, request: Request, progress: Progress
         target=fit.fit_data.target.domain,
         task=request.tasks[0],
         cohort=cell.cohort,
+        site=planned.data.domain if planned.data and cls.needs is Needs.SITES else None,
         normalization=fit.normalization,
         standard=fit.standard,
         prepared=request.cohort.options.labels,
     )
+
+
+def _refuse_covariates(name: str, cls: type[Method]) -> None:
+    """Raise an error for a method with covariates: single scans come without a table of them."""
+    if cls.covariates:
+        raise UserError(
+            f"'{name}' needs the covariates {', '.join(cls.covariates)} of a scan, which "
+            "`harmonize` does not read; choose a method without covariates"
+        )
 
 
 def _one_cell(context: HarmonizeContext, request: Request, progress: Progress) -> PlannedCell:

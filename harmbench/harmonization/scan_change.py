@@ -111,6 +111,7 @@ def _of_volume(harmonizer: Harmonizer, method: VolumeMethod, scan: ReadScan) -> 
         scan.brain,
         subject=scan.subject,
         session=scan.session,
+        domain=harmonizer.site,
         seed=harmonizer.seed,
     )
     return ScanChange(added, changed, flags, {"Space": str(method.space)})

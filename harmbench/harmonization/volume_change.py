@@ -28,6 +28,7 @@ def volume_change(
     *,
     subject: str,
     session: str,
+    domain: str | None = None,
     seed: int,
 ) -> tuple[Array, Mask, list[str]]:
     """Harmonise a scan, and return the change on its own voxels.
@@ -44,6 +45,8 @@ def volume_change(
         The scan as read, and its brain as the method receives it.
     subject, session
         Names of the scan.
+    domain
+        Its domain, for a method on all sites.
     seed
         Base seed of the method's random draws.
 
@@ -65,6 +68,7 @@ def volume_change(
         affine=opened.affine,
         subject=subject,
         session=session,
+        domain=domain,
     )
     try:
         with torch.no_grad(), seeded(seed, "harmonize", subject, session):

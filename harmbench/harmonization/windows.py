@@ -9,7 +9,7 @@ from harmbench.contracts.method import Method
 from harmbench.data.prepare_options import MINMAX
 from harmbench.data.scans import Scans
 from harmbench.errors import BadScanError, ContractError, HarmbenchError, one_line
-from harmbench.execution.compute.apply import harmonized_by
+from harmbench.execution.compute.apply import Beside, harmonized_by
 from harmbench.harmonization.harmonizer import Harmonizer
 from harmbench.harmonization.whole_brain import (
     Stack,
@@ -82,7 +82,9 @@ def _applied(harmonizer: Harmonizer, method: Method, scans: Scans) -> Scans:
     """Harmonise one window; exceptions and faulty output become `BadScanError`."""
     try:
         # One scan per call, as in the benchmark: random draws of a method are then the same.
-        return harmonized_by(method, scans, None, harmonizer.seed, torch.device(harmonizer.device))
+        device = torch.device(harmonizer.device)
+        beside = Beside(domain=harmonizer.site)
+        return harmonized_by(method, scans, None, harmonizer.seed, device, beside)
     except Exception as error:
         if isinstance(error, HarmbenchError) and not isinstance(error, ContractError):
             raise

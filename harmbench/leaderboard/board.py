@@ -41,6 +41,8 @@ class Row:
     submission
         Author, date, reference and digest of images that were harmonised elsewhere; empty for a
         method.
+    receives
+        What the method receives beyond target and source, in words; or empty.
     """
 
     label: str
@@ -52,6 +54,7 @@ class Row:
     family_ranks: Mapping[str, float]
     normalized: Estimate | None
     submission: Mapping[str, str] = field(default_factory=dict)
+    receives: str = ""
 
     @property
     def role(self) -> str:

@@ -121,7 +121,8 @@ class Comparison:
 
 
 def by_family(columns: Sequence[TaskColumn]) -> dict[str, dict[str, list[TaskColumn]]]:
-    """Sort columns by family, in the order of `Family`, and by group."""
+    """Sort the columns that vote by family, in the order of `Family`, and by group."""
+    columns = [column for column in columns if column.votes]
     order = [str(family) for family in Family]
     names = sorted(
         {column.family for column in columns},

@@ -27,8 +27,10 @@ def notes(board: Board) -> list[str]:
         _resolution,
         _equivalence,
         _legend,
+        _received,
         _comparison,
         _overall,
+        _without_vote,
         _seeds,
         _environments,
         _flags,
@@ -62,8 +64,7 @@ def standings_notes(standings: Standings) -> list[str]:
     )
     if standings.unranked_tasks:
         lines.append(
-            f"without a vote, since they have no metric that ranks: "
-            f"{', '.join(standings.unranked_tasks)}"
+            f"without a vote, or without a metric that ranks: {', '.join(standings.unranked_tasks)}"
         )
     return lines
 
@@ -131,6 +132,16 @@ def _submitted(rows: Sequence[Row | Standing]) -> Iterator[str]:
             yield (
                 f"§ {row.label}: submitted, harmonised elsewhere ({', '.join([*origin, images])})"
             )
+
+
+def _received(board: Board) -> Iterator[str]:
+    """Say which methods were fitted on all sites, and which know covariates."""
+    labels: dict[str, list[str]] = {}
+    for row in board.rows:
+        if row.receives:
+            labels.setdefault(row.receives, []).append(row.label)
+    for receives, named in labels.items():
+        yield f"{', '.join(named)}: {receives}"
 
 
 def _comparison(board: Board) -> Iterator[str]:
@@ -238,6 +249,12 @@ def _flags(board: Board) -> Iterator[str]:
                     f"{row.label} on {task}: warns of {count(len(flags), 'scan')} "
                     f"({'; '.join([*flags[:_SHOWN], *rest])})"
                 )
+
+
+def _without_vote(board: Board) -> Iterator[str]:
+    tasks = [task for task, column in board.columns.items() if not column.votes]
+    if tasks and board.measure.ranks:
+        yield f"{', '.join(tasks)}: shown only, without a vote in the ranking"
 
 
 def _missing(board: Board) -> Iterator[str]:

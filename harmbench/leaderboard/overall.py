@@ -71,7 +71,8 @@ def overall(
     ranked_columns = [
         column
         for column in columns
-        if any(label in column.scores and column.scores[label].counts for label in labels)
+        if column.votes
+        and any(label in column.scores and column.scores[label].counts for label in labels)
     ]
     families = by_family(ranked_columns)
     if not families or not labels:

@@ -23,6 +23,7 @@ from harmbench.statistics.estimate import Array, Estimate, mean_intervals
 from harmbench.statistics.hypothesis import nan_mean
 from harmbench.statistics.resampling import paired_difference
 from harmbench.statistics.subjects import SubjectValues, decode_draws
+from harmbench.store.columns import NO_VOTE
 
 _SEVERITY = ("done", "partial", "incomplete", "skipped", "diverged", "failed")
 _NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, 0)
@@ -114,8 +115,8 @@ class TaskColumn:
 
     Attributes
     ----------
-    task, family, group
-        The task's name, family and group of near-duplicates.
+    task, family, group, votes
+        The task's name, family and group of near-duplicates, and whether it counts in rankings.
     measure
         The metric.
     scores
@@ -132,6 +133,7 @@ class TaskColumn:
     task: str
     family: str
     group: str
+    votes: bool = True
     measure: Measure
     scores: Mapping[str, Score]
     subjects: SubjectValues = field(repr=False)
@@ -155,15 +157,17 @@ def task_columns(
     """
     newest = runs.drop_duplicates("task", keep="last").set_index("task")
     n_folds = fold_count(str(runs["split"].iloc[0]))
+    silent = set(newest.index[newest["votes"] == NO_VOTE]) if "votes" in newest else set()
     return {
         task: _column(
             task,
             str(newest.at[task, "family"]),
             str(newest.at[task, "group"]) or task,
             measure,
-            by_label,
-            controls,
-            n_folds,
+            votes=task not in silent,
+            by_label=by_label,
+            controls=controls,
+            n_folds=n_folds,
         )
         for task, by_label in runs_by_task(runs, measure.name).items()
     }
@@ -174,6 +178,8 @@ def _column(
     family: str,
     group: str,
     measure: Measure,
+    *,
+    votes: bool,
     by_label: Mapping[str, Sequence[Run]],
     controls: Mapping[str, str],
     n_folds: int,
@@ -217,6 +223,7 @@ def _column(
         task=task,
         family=family,
         group=group,
+        votes=votes,
         measure=measure,
         scores=_with_references(scores, by_label, reference, subjects, measure),
         subjects=subjects,

@@ -50,7 +50,7 @@ class Standings:
     columns
         The task columns that count.
     unranked_tasks
-        Tasks without a number in a metric that ranks.
+        Tasks without a vote, or without a number in a metric that ranks.
     rows
         Ranked methods, from the best rank to the worst.
     comparison
@@ -116,7 +116,7 @@ def standings(
             ),
             None,
         )
-        if chosen is None:
+        if chosen is None or not chosen.votes:
             unranked.append(task)
         else:
             columns.append(chosen)
@@ -128,7 +128,7 @@ def standings(
     ]
     floor = next((board.floor for board in boards if board.floor), None)
     results: Mapping[str, Row | Overall]
-    whole = next((b for b in by_metric.values() if [*b.columns.values()] == columns), None)
+    whole = next((b for b in by_metric.values() if _voting(b) == columns), None)
     if whole is not None and whole.comparison is not None:
         # All tasks count by one metric: its board has been ranked already.
         comparison, results = whole.comparison, {row.label: row for row in whole.rows}
@@ -158,3 +158,7 @@ def standings(
         floor=floor,
         weights={family: options.weights.get(family, 1.0) for family in placed[0].family_ranks},
     )
+
+
+def _voting(board: Board) -> list[TaskColumn]:
+    return [column for column in board.columns.values() if column.votes]

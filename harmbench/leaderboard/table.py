@@ -123,6 +123,10 @@ def _board(runs: pd.DataFrame, measure: Measure, options: RankingOptions) -> Boa
         for label, method in methods.items()
         if measure.ranks and options.ranked(label=label, method=method, control=controls[label])
     ]
+    received = {
+        str(run["label"]): _received(run.get("needs", ""), run.get("covariates", ""))
+        for _, run in runs.drop_duplicates("label", keep="last").iterrows()
+    }
     floor = min((label for label, control in controls.items() if control == "floor"), default=None)
     standings = overall(tuple(columns.values()), ranked, floor, options.weights, normalize=True)
     rows = []
@@ -143,6 +147,7 @@ def _board(runs: pd.DataFrame, measure: Measure, options: RankingOptions) -> Boa
                 family_ranks={} if standing is None else standing.family_ranks,
                 normalized=None if standing is None else standing.normalized,
                 submission=submissions[label],
+                receives=received[label],
             )
         )
     return Board(
@@ -161,6 +166,13 @@ def _board(runs: pd.DataFrame, measure: Measure, options: RankingOptions) -> Boa
         else None,
         bounds=_bounds(runs, measure.name),
     )
+
+
+def _received(needs: str, covariates: str) -> str:
+    """Return what a method receives beyond target and source, in words."""
+    parts = ["fitted on all sites"] if needs == "sites" else []
+    parts += [f"with the covariates {covariates}"] if covariates else []
+    return ", ".join(parts)
 
 
 def position(row: Row) -> tuple[int, float, str]:

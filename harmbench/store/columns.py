@@ -47,7 +47,12 @@ TEXTS = (
     "headline",
     "normalization",
     "question",
+    "needs",
+    "covariates",
+    "votes",
 )
+# In the column `votes`, of a task that does not count in the ranking.
+NO_VOTE = "no"
 # Facts that are tables: `bounds` by title and metric, `flags` by scan, declared versions by metric,
 # versions of libraries, bootstrap draws of metrics of the whole cohort by metric, and the origin of
 # a submission (`Cell.submission`).

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from harmbench.contracts.cell import Cell, CellResult, Status
 from harmbench.statistics.estimate import by_subject
 from harmbench.statistics.subjects import encode
-from harmbench.store.columns import AXES, FACTS, NUMBERS, TABLES, TEXTS
+from harmbench.store.columns import AXES, FACTS, NO_VOTE, NUMBERS, TABLES, TEXTS
 from harmbench.store.provenance import Provenance, environment, settings
 from harmbench.util.hashing import digest
 
@@ -152,7 +152,14 @@ def record_of(
         head=head,
         subjects=subjects,
         metrics=metrics,
-        provenance=Provenance(command, environment(str(head["device"])), settings(cell)),
+        provenance=Provenance(
+            command,
+            {
+                **environment(str(head["device"])),
+                **{f"plugin {name}": key for name, key in result.facts.get("plugins", {}).items()},
+            },
+            settings(cell),
+        ),
     )
 
 
@@ -203,6 +210,9 @@ def _texts(cell: Cell, result: CellResult) -> dict[str, str]:
         "headline": ",".join(result.facts.get("headline", ())),
         "normalization": cell.normalization,
         "question": cell.question,
+        "needs": cell.needs,
+        "covariates": ", ".join(cell.covariates),
+        "votes": "" if cell.votes else NO_VOTE,
         "measured": measured(result),
     }
     return {name: texts[name] for name in TEXTS}

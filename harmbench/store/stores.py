@@ -161,8 +161,8 @@ class FitStore(Store):
 class CellStore(Store):
     """Results of finished cells.
 
-    Files are `result.json`, `scores.csv`, `figure.png`, `slices.npz`, and `curves.csv` if the
-    method is fitted.
+    Files are `result.json`, `scores.csv`, `figure.png`, `slices.npz`, `curves.csv` if the
+    method is fitted, and `plugin_NAME.py` for each single-file plugin that computed the result.
     """
 
     def save(
@@ -171,8 +171,21 @@ class CellStore(Store):
         result: CellResult,
         figure: bytes | None,
         slices: dict[str, npt.NDArray[Any]] | None = None,
+        sources: Mapping[str, bytes] | None = None,
     ) -> CellResult:
-        """Store a finished cell, and return its result with its folder."""
+        """Store a finished cell, and return its result with its folder.
+
+        Parameters
+        ----------
+        cell, result
+            The cell and its result.
+        figure
+            PNG image of example slices.
+        slices
+            Slices for the report, by name.
+        sources
+            Source of the single-file plugins that computed the result, by file name.
+        """
         assert result.scores is not None
         with self.writing(cell.key) as folder:
             _write_scores(folder, cell, result)
@@ -182,6 +195,8 @@ class CellStore(Store):
                 write_slices(folder / "slices.npz", slices)
             if result.curves:
                 write_curves(folder, result.curves)
+            for name, source in (sources or {}).items():
+                (folder / f"plugin_{name}").write_bytes(source)
         return CellResult(
             status=result.status,
             scores=result.scores,

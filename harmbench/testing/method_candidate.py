@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from harmbench.contracts.cell import Cell
-from harmbench.contracts.fit_data import FitData
 from harmbench.contracts.fit_progress import CHECKPOINT_SECONDS, FitProgress
 from harmbench.contracts.method import Method
 from harmbench.contracts.needs import Needs
@@ -25,8 +24,9 @@ from harmbench.contracts.task_data import TaskData
 from harmbench.data.cohort import Cohort
 from harmbench.data.disjoint import disjoint_subjects
 from harmbench.data.scans import Grid, Scans
+from harmbench.data.sites import training_sites
 from harmbench.errors import BlindnessError, UserError, one_line
-from harmbench.execution.compute.apply import received_by, volumes_for
+from harmbench.execution.compute.apply import beside_slices, received_by
 from harmbench.execution.compute.invariants import absolute_difference
 from harmbench.execution.compute.runner import Runner
 from harmbench.execution.plan.fit import Fit
@@ -35,7 +35,7 @@ from harmbench.execution.plan.selection import Variant
 from harmbench.plugins import Entry, Registry
 from harmbench.store.stores import FitStore
 from harmbench.testing.checks import NotApplicable
-from harmbench.testing.tiny import SOURCES, TINY, poisoned, tiny_cohort, without
+from harmbench.testing.tiny import SOURCES, TINY, poisoned, tiny_cohort, with_covariates, without
 from harmbench.util.progress import Progress, Silent
 from harmbench.util.seeds import seeded
 
@@ -100,6 +100,24 @@ def method_data(cohort: Cohort, test: Cohort) -> TaskData:
         repeats=pairs[1],
         source=source,
         pairs=cohort.pairs(PAIRED_SOURCE, "train") if has_source else None,
+        sites=training_sites(cohort) if has_source else None,
+    )
+
+
+def everything(cohort: Cohort) -> TaskData:
+    """Return data of a cohort with all needs and all covariates."""
+    names = list(cohort.covariates.columns)
+    data = method_data(cohort, cohort)
+    assert data.source is not None
+    assert data.pairs is not None
+    assert data.sites is not None
+    return dataclasses.replace(
+        data,
+        target=data.target.with_covariates(names),
+        validation=data.validation.with_covariates(names),
+        source=data.source.with_covariates(names),
+        pairs=(data.pairs[0].with_covariates(names), data.pairs[1].with_covariates(names)),
+        sites={site: scans.with_covariates(names) for site, scans in data.sites.items()},
     )
 
 
@@ -145,19 +163,25 @@ class MethodCandidate:
     def _withheld(self) -> tuple[tuple[str, ...], bool]:
         """Domains that the method is not entitled to, and whether it is entitled to pairs."""
         blind = self.method.needs in (Needs.NOTHING, Needs.TARGET)
-        return SOURCES if blind else (), self.method.needs is not Needs.UNPAIRED
+        paired = self.method.needs not in (Needs.UNPAIRED, Needs.SITES)
+        return SOURCES if blind else (), paired
 
     @cached_property
     def data(self) -> TaskData:
         """Data that the method's needs entitle it to; everything else is withheld."""
         domains, pairs = self._withheld
-        return method_data(without(*domains, labels=False, pairs=pairs), tiny_cohort())
+        return self._data(without(*domains, labels=False, pairs=pairs))
 
     @cached_property
     def poisoned_data(self) -> TaskData:
         """The same data, in a cohort whose test images are NaN."""
         domains, pairs = self._withheld
-        return method_data(poisoned(*domains, labels=False, pairs=pairs), tiny_cohort())
+        return self._data(poisoned(*domains, labels=False, pairs=pairs))
+
+    def _data(self, cohort: Cohort) -> TaskData:
+        """Return fit data of a cohort, and test scans, with the covariates of the method."""
+        names = self.method.covariates
+        return method_data(with_covariates(cohort, names), with_covariates(tiny_cohort(), names))
 
     @cached_property
     def fit(self) -> Fit:
@@ -234,14 +258,7 @@ class MethodCandidate:
             return None
         if isinstance(self.fault, BlindnessError):
             return str(self.fault)
-        whole = method_data(tiny_cohort(), tiny_cohort())
-        data = FitData(
-            target=whole.target,
-            validation=whole.validation,
-            seed=SEED,
-            _source=whole.source,
-            _pairs=whole.pairs,
-        )
+        data = everything(tiny_cohort()).fit_data(SEED)
         try:
             self.method(self.grid, self.config).fit(data, FitProgress())
         except Exception:
@@ -269,8 +286,8 @@ class MethodCandidate:
         if shown is None:
             test = self.data.test
             order = [test.subjects.index(subject) for subject in scans.subjects]
-            volumes = volumes_for(self.fitted, test.subset(order))
-            return received_by(self.fitted, scans, None, SEED, CPU, volumes)
+            beside = beside_slices(self.fitted, test.subset(order), self.data.domain)
+            return received_by(self.fitted, scans, None, SEED, CPU, beside)
         order = [shown.subjects.index(subject) for subject in scans.subjects]
         return received_by(self.fitted, scans, shown.load(order), SEED, CPU)
 

@@ -23,7 +23,7 @@ def registration(candidate: MethodCandidate) -> None:
     method = candidate.method
     if not isinstance(getattr(method, "needs", None), Needs):
         raise CheckFailure(
-            "needs is one of Needs.NOTHING, TARGET, UNPAIRED, PAIRED",
+            "needs is one of Needs.NOTHING, TARGET, UNPAIRED, PAIRED, SITES",
             f"needs = {getattr(method, 'needs', None)!r}",
             "set needs = Needs.TARGET if it learns only from the target's scans",
         )
@@ -107,5 +107,6 @@ def needs(candidate: MethodCandidate) -> None:
             f"a fit on the data of needs = {method.needs}",
             f"it uses more: {error}",
             "declare Needs.UNPAIRED if it learns from the source's scans, Needs.PAIRED if it "
-            "learns from pairs; methods never receive labels",
+            "learns from pairs, Needs.SITES for all sites, and `covariates` by name; methods never "
+            "receive labels",
         )

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import torch
 
+from harmbench.contracts.needs import Needs
 from harmbench.contracts.task_data import TaskData
 from harmbench.data.scan_set import ScanSet
-from harmbench.errors import SkipCell, one_line
+from harmbench.errors import SharedSubjectsError, SkipCell, one_line
 from harmbench.testing.checks import CheckFailure, CheckList, NotApplicable
 from harmbench.testing.method_candidate import SEED, reseed_global_rngs
 from harmbench.testing.registration import check_registration
@@ -28,6 +29,8 @@ def fitted_on(data: TaskData) -> Iterator[tuple[str, ScanSet]]:
     for name, scans in scan_sets.items():
         if scans is not None:
             yield name, scans
+    for name, scans in (data.sites or {}).items():
+        yield f"sites['{name}']", scans
     for name, pair in (("pairs", data.pairs), ("labelled", data.labelled)):
         for scans in pair or ():
             yield name, scans
@@ -155,7 +158,7 @@ def subjects(candidate: TaskCandidate) -> None:
 
 @SETUP_CHECKS.add("disjoint")
 def disjoint(candidate: TaskCandidate) -> None:
-    """Source and target scans to fit on are of different subjects, apart from pairs."""
+    """Source and target scans to fit on, and sites, are of different subjects; except pairs."""
     shared = candidate.data.fit_data(SEED).shared_subjects
     if shared:
         raise CheckFailure(
@@ -163,6 +166,13 @@ def disjoint(candidate: TaskCandidate) -> None:
             f"{', '.join(shared)} in both",
             "divide subjects of both domains: source, target = disjoint_subjects(source, target)",
         )
+    if candidate.data.sites is not None:
+        try:
+            candidate.data.fit_data(SEED).restricted(Needs.SITES)
+        except SharedSubjectsError as error:
+            raise CheckFailure(
+                "sites that share no subject", str(error), "use training_sites(cohort, without=...)"
+            ) from error
 
 
 def _require_test_subjects(name: str, scans: ScanSet, test: ScanSet, fix: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 from scipy.ndimage import gaussian_filter
 
@@ -94,6 +95,33 @@ def brain(
     return minmax(torch.from_numpy(images.astype(np.float32))).numpy(), masks, labels
 
 
+def _covariates(subject: str) -> dict[str, str | float]:
+    """Return a subject's age in years, sex, and size of the head."""
+    random = numpy_generator(0, "covariates", subject)
+    return {
+        "age": round(float(random.uniform(20, 80)), 1),
+        "sex": str(random.choice(["F", "M"])),
+        "head_size": round(float(random.normal(1, 0.05)), 3),
+    }
+
+
+def with_covariates(cohort: Cohort, names: Sequence[str]) -> Cohort:
+    """Return a cohort with a number for each of these covariates that it does not have."""
+    known = zip(cohort.table["subject"], cohort.table["covariates"], strict=True)
+    values = [
+        {
+            **{
+                name: round(float(numpy_generator(0, "covariates", name, subject).normal()), 3)
+                for name in names
+            },
+            **covariates,
+        }
+        for subject, covariates in known
+    ]
+    table = cohort.table.assign(covariates=pd.Series(values, index=cohort.table.index))
+    return cohort.with_splits(table, cohort.split, cohort.fold)
+
+
 def write_cohort(directory: Path, grid: Grid = TINY) -> Cohort:
     """Write a cohort to disk: target, domain1 (paired, labelled) and north (neither)."""
     directory.mkdir(parents=True)
@@ -119,6 +147,7 @@ def write_cohort(directory: Path, grid: Grid = TINY) -> Cohort:
                     split=split,
                     labelled=labelled,
                     paired=labelled,
+                    covariates=_covariates(subject),
                 )
             )
     writer.finish(

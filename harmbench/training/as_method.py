@@ -26,7 +26,7 @@ Fit = Callable[[nn.Module, FitData, FitProgress], None]
 
 
 def as_method(
-    function: Callable[[Tensor], Tensor],
+    function: Callable[[Tensor], Tensor] | type[nn.Module] | partial[nn.Module],
     name: str,
     *,
     of: Of = "slices",
@@ -51,6 +51,9 @@ def as_method(
     ----------
     function
         The function or network that harmonises; every instance has its own copy of a network.
+        Of the class of a network, or `functools.partial(Class, ...)`, every instance makes its
+        own network, whose first weights depend on the seed of the cell. A network that is made
+        at the top level of a plugin has the same first weights for all seeds.
     name
         The method's name on the command line.
     of
@@ -88,7 +91,7 @@ def as_method(
 
 
 def _method_class(
-    function: Callable[[Tensor], Tensor], fit: Fit | None, attributes: dict[str, Any]
+    function: Callable[..., Any], fit: Fit | None, attributes: dict[str, Any]
 ) -> type[Method]:
     """Make the class, named after the method in capitals."""
     words = re.split(r"[^A-Za-z0-9]+", attributes["name"])
@@ -105,14 +108,14 @@ def _method_class(
 
 
 def _check_arguments(
-    function: Callable[[Tensor], Tensor], name: str, of: Of, needs: Needs, fit: Fit | None
+    function: Callable[..., Any], name: str, of: Of, needs: Needs, fit: Fit | None
 ) -> None:
     """Raise a `UserError` if arguments of `as_method` do not match."""
     if of not in ("slices", "scans"):
         raise UserError(f"as_method '{name}': of='{of}' is neither 'slices' nor 'scans'")
     if needs.control_only:
         raise UserError(f"as_method '{name}': {needs} is for controls; write a class for one")
-    if fit is not None and not isinstance(function, nn.Module):
+    if fit is not None and not isinstance(function, nn.Module) and _network_class(function) is None:
         raise UserError(
             f"as_method '{name}': only a torch.nn.Module can be fitted, since a fit is stored as "
             "parameters and buffers; write a class derived from Method"
@@ -141,6 +144,8 @@ class _Wrapped(Method):
         super().__init__(grid, config)
         if isinstance(self.function, nn.Module):
             self.network = copy.deepcopy(self.function)
+        elif _network_class(self.function) is not None:
+            self.network = self.function()
 
     @torch.no_grad()
     def forward(self, scans: Scans) -> Scans:
@@ -173,10 +178,17 @@ class _Trained(_Wrapped):
         self.trainer(self.network, data, progress)
 
 
+def _network_class(function: Callable[..., Any]) -> type[nn.Module] | None:
+    """Return the class of network that is made by a call without arguments, or None."""
+    made = function.func if isinstance(function, partial) else function
+    return made if isinstance(made, type) and issubclass(made, nn.Module) else None
+
+
 def _summary(function: Callable[..., Any], of: str) -> str:
     """Describe a network by its class, and a function by the first line of its docstring."""
-    if isinstance(function, nn.Module):
-        return f"a network of the class {type(function).__name__}, applied to {of}"
+    network = type(function) if isinstance(function, nn.Module) else _network_class(function)
+    if network is not None:
+        return f"a network of the class {network.__name__}, applied to {of}"
     lines = (inspect.getdoc(function) or "").splitlines()
     return lines[0] if lines else f"a function, applied to {of}"
 
@@ -190,11 +202,16 @@ def _digest(function: Callable[..., Any], fit: Callable[..., Any] | None) -> str
             weights.append([name, list(value.shape), bytes_digest(flat.numpy().tobytes())])
         # The settings of layers, such as a stride, are part of their printed form.
         weights.append(repr(function))
+    if isinstance(function, partial):
+        weights.append(repr((function.args, sorted(function.keywords.items()))))
     return digest(_source(function), None if fit is None else _source(fit), weights)[:8]
 
 
 def _source(function: Callable[..., Any]) -> str:
+    defined = type(function) if isinstance(function, nn.Module) else function
+    if isinstance(defined, partial):
+        defined = defined.func
     try:
-        return inspect.getsource(type(function) if isinstance(function, nn.Module) else function)
+        return inspect.getsource(defined)
     except (OSError, TypeError):  # a builtin, or defined at a prompt
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum, StrEnum
 from typing import Any
@@ -13,7 +13,18 @@ from typing import Any
 from harmbench.errors import UserError
 
 # Attributes that listings show.
-SHOWN = ("summary", "needs", "control", "unit", "higher_is_better", "purpose", "method")
+SHOWN = (
+    "summary",
+    "needs",
+    "covariates",
+    "control",
+    "unit",
+    "higher_is_better",
+    "purpose",
+    "method",
+)
+
+_OWN = ("harmbench", "harmbench_methods", "harmbench_tasks")
 
 
 @dataclass(frozen=True)
@@ -31,8 +42,8 @@ class Lazy:
         Keyword arguments of its constructor.
     summary
         One line for listings.
-    needs, control
-        Of a method: the name of its `Needs`, such as `"TARGET"`, and its `control`.
+    needs, covariates, control
+        Of a method: the name of its `Needs`, such as `"TARGET"`, and as on the class.
     published
         Of a method: its paper's table, `"module:TABLE"`, best in a module without torch.
     unit, higher_is_better, purpose
@@ -46,6 +57,7 @@ class Lazy:
     _: KW_ONLY
     summary: str | None = None
     needs: str | None = None
+    covariates: Sequence[str] = ()
     control: str | None = None
     published: str | None = None
     unit: str = ""
@@ -65,9 +77,12 @@ class Lazy:
         if not separator:
             raise UserError(f"'{self.target}' is no reference of the form 'module:Class'")
         try:
-            return getattr(importlib.import_module(module), name)
+            return getattr(_imported(module), name)
         except AttributeError:
-            raise UserError(f"module '{module}' has no class '{name}'") from None
+            raise UserError(
+                f"module '{module}' has no class '{name}' at its top level; a class is found by "
+                f"its own name: write `{name} = ...`, or define it outside of functions"
+            ) from None
 
     @property
     def module(self) -> str:
@@ -92,11 +107,21 @@ class Lazy:
         return self.summary is not None
 
 
+def _imported(name: str) -> Any:
+    """Import a module; those that are not harmbench's own draw from a stream of their own."""
+    if name in sys.modules or name.partition(".")[0] in _OWN:
+        return importlib.import_module(name)
+    from harmbench.util.seeds import seeded_import
+
+    with seeded_import(name):
+        return importlib.import_module(name)
+
+
 def shown_attributes(source: Any) -> dict[str, str]:
     """Return the attributes that listings show, of a class or its declaration.
 
-    Enums of text are returned by value, others by name, and truth values as `"True"` or
-    `"False"`; attributes that are missing, or neither these nor text, are empty.
+    Enums of text are returned by value, others by name, truth values as `"True"` or `"False"`,
+    and several names with commas; attributes that are missing or nothing of these are empty.
     """
     return {name: _text(getattr(source, name, None)) for name in SHOWN}
 
@@ -108,4 +133,6 @@ def _text(value: Any) -> str:
         return value.name
     if isinstance(value, bool):
         return str(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
     return value if isinstance(value, str) else ""

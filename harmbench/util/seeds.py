@@ -55,3 +55,16 @@ def seeded(seed: int, *axes: Any) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(derive(seed, *axes))
         yield
+
+
+@contextlib.contextmanager
+def seeded_import(name: str) -> Iterator[None]:
+    """Import a plugin's module with torch's global stream of that name.
+
+    A network that the module makes at its top level then has the same weights in every process.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(0, "import", name))
+        yield

@@ -19,8 +19,9 @@ from helpers import ROOT, words
 
 EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/pyproject.toml"))
 METHODS = {
-    "combat-voxel": {"combat-voxel"},
+    "combat-voxel": {"combat-voxel", "combat-voxel-age"},
     "harmonizing-flows": {"harmonizing-flows", "harmonizing-flows-domain"},
+    "nyul": {"nyul"},
     "ssimh": {"ssimh"},
 }
 # Of flows and networks that are fitted in seconds.

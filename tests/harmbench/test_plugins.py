@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -149,6 +150,7 @@ def test_the_class_of_a_plain_reference_is_imported_for_its_attributes(home, ins
     assert Registry.discover().entry("methods", "outside").attributes() == {
         "summary": "is inherited",
         "needs": "TARGET",
+        "covariates": "",
         "control": "",
         "unit": "",
         "higher_is_better": "",
@@ -322,3 +324,59 @@ def test_an_error_of_a_class_names_its_plugin(home, install):
         UserError, match="'late' of plugin 'late_failure'.*module_that_is_not_there"
     ):
         entry.load()
+
+
+def registering(answer):
+    return (
+        "from harmbench import Method, Needs, hookimpl\n"
+        "class Mine(Method):\n"
+        "    name, summary, needs = 'mine', 'returns scans', Needs.NOTHING\n"
+        "    def forward(self, scans):\n        return scans\n"
+        f"@hookimpl\ndef register_methods():\n    return {answer}\n"
+    )
+
+
+@pytest.mark.parametrize("answer", ["[Mine]", "(Mine,)", "{'mine': Mine}"])
+def test_classes_are_registered_by_name_or_as_a_list(answer, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(registering(answer))
+    assert Registry.discover([file]).entry("methods", "mine").load().name == "mine"
+
+
+@pytest.mark.parametrize("answer", ["Mine", "[1]", "['mine']", "None and 1 or 3"])
+def test_another_answer_is_an_error_that_says_what_to_return(answer, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(registering(answer))
+    (plugin,) = [each for each in Registry.discover([file]).plugins if each.name == "mine"]
+    (error,) = plugin.errors
+    assert error.startswith("register_methods: ")
+    assert "return {name: class}, or a list of classes that have a `name`" in error
+    assert "\n" not in error
+
+
+def test_a_class_that_is_not_at_the_top_level_is_explained(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(registering("{'other': type('Other', (Mine,), {})}"))
+    with pytest.raises(UserError, match=r"no class 'Other' at its top level; .* `Other = \.\.\.`"):
+        Registry.discover([file]).entry("methods", "other").load()
+
+
+def test_a_network_at_the_top_level_has_the_same_weights_in_every_process(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from harmbench.plugins import Registry\n"
+        "entry = Registry.discover([Path(sys.argv[1])]).entry('methods', 'wrapped')\n"
+        "print(entry.load().version)"
+    )
+    file = tmp_path / "wrapped.py"
+    file.write_text(
+        "from torch import nn\nfrom harmbench import as_method, hookimpl\n"
+        "Wrapped = as_method(nn.Conv2d(1, 1, 3, padding=1), 'wrapped')\n"
+        "@hookimpl\ndef register_methods():\n    return [Wrapped]\n"
+    )
+    versions = {
+        subprocess.run(
+            [sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    }
+    assert len(versions) == 1

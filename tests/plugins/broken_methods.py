@@ -94,6 +94,39 @@ class AsksForLabels(Sound):
         self.mean.copy_(data.target.slices(torch.tensor([0]))[labels == 3].mean())
 
 
+class AsksForAllSites(Sound):
+    fails = "needs"
+
+    def fit(self, data, progress):
+        self.mean.copy_(data.sites["domain1"].load([0]).images.mean())
+
+
+class AsksForTheAge(Sound):
+    fails = "needs"
+    needs = Needs.SITES
+    covariates = ("sex",)
+
+    def fit(self, data, progress):
+        self.mean.fill_(float(data.target.covariates["age"].mean()))
+
+
+class AsksForPairsOfSites(Sound):
+    fails = "needs"
+    needs = Needs.SITES
+
+    def fit(self, data, progress):
+        self.mean.copy_(data.pairs[0].load([0]).images.mean())
+
+
+class ReadsTestScansOfAllSites(Sound):
+    fails = "canary"
+    needs = Needs.SITES
+
+    def fit(self, data, progress):
+        folder = data.sites["north"]._files[0].images.parent
+        self.mean.fill_(float(np.mean([np.load(path) for path in sorted(folder.iterdir())])))
+
+
 class IsNeverFitted(Sound):
     fails = "needs"
     needs = Needs.NOTHING
@@ -289,6 +322,10 @@ BROKEN = (
     AsksForTheSource,
     ReadsTheSourceFromTheDisk,
     AsksForLabels,
+    AsksForAllSites,
+    AsksForTheAge,
+    AsksForPairsOfSites,
+    ReadsTestScansOfAllSites,
     IsNeverFitted,
     Raises,
     DropsASlice,

@@ -141,6 +141,16 @@ class SharesSubjects(Sound):
         return dataclasses.replace(data, source=cohort.scans("domain1", "train"))
 
 
+class SharesSubjectsOfSites(Sound):
+    fails = "disjoint"
+
+    def setup(self, cohort, seed):
+        data = super().setup(cohort, seed)
+        names = (cohort.target, *cohort.sources)
+        sites = {name: cohort.scans(name, "train") for name in names}
+        return dataclasses.replace(data, sites=sites)
+
+
 class MixesUpItsReferences(Sound):
     fails = "references"
 
@@ -279,6 +289,7 @@ BROKEN = (
     DrawsNoJSON,
     FitsOnTheTested,
     SharesSubjects,
+    SharesSubjectsOfSites,
     MixesUpItsReferences,
     RepeatsItsReferences,
     FitsOnTheTruthUnderOtherNames,

@@ -41,16 +41,21 @@ class Tiny(CohortSource):
 
     def __init__(self, argument=None, recipe=None, **preparation):
         super().__init__(argument, recipe, **preparation)
-        self.subjects = tuple(f"p{i}" for i in range(int(argument or 6)))
+        # With `N-noage`, the first subject of each split has no age.
+        number, _, option = (argument or "6").partition("-")
+        self.subjects = tuple(f"p{i}" for i in range(int(number)))
+        self.without_age = option == "noage"
 
     def key(self, grid, home):
-        return digest("tiny", self.subjects, grid)
+        return digest("tiny", self.subjects, grid, self.without_age)
 
     def prepare(self, grid, home, writer, progress):
         if os.environ.get("TINY_COHORT_MUST_NOT_BE_PREPARED"):
             raise AssertionError("prepared again")
         subjects = {"goal": self.subjects, "domain1": self.subjects, "elsewhere": STRANGERS}
         splits = split_subjects(subjects, validation=0.2, test=0.3)
+        first = {split: name for name, split in reversed(splits.items())}
+        lacking = set(first.values()) if self.without_age else set()
         records = []
         for domain, names in subjects.items():
             folder = writer.begin_domain(domain, len(names), labelled=True)
@@ -70,6 +75,10 @@ class Tiny(CohortSource):
                         split=splits[subject],
                         labelled=True,
                         paired=domain != "elsewhere",
+                        covariates={
+                            "sex": "FM"[int(subject[1:]) % 2],
+                            **({} if subject in lacking else {"age": 20.0 + int(subject[1:])}),
+                        },
                     )
                 )
         writer.finish(

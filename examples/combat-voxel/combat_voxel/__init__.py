@@ -1,4 +1,4 @@
-"""ComBat for every voxel: a plugin of harmbench."""
+"""ComBat for every voxel, on all sites: a plugin of harmbench."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from harmbench import Lazy, hookimpl
 
 @hookimpl
 def register_methods() -> dict[str, Lazy]:
-    """Register the method."""
+    """Register the method without and with the subject's age."""
     return {
         "combat-voxel": Lazy(
             "combat_voxel.method:ComBatVoxel",
-            summary="location and scale of every voxel by empirical Bayes, target as reference",
-            needs="UNPAIRED",
-        )
+            summary="location and scale of every voxel and site by neuroCombat",
+            needs="SITES",
+        ),
+        "combat-voxel-age": Lazy(
+            "combat_voxel.method:ComBatVoxelAge",
+            summary="combat-voxel that preserves the effect of age",
+            needs="SITES",
+            covariates=("age",),
+        ),
     }

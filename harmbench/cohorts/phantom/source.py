@@ -34,7 +34,7 @@ from harmbench.cohorts.phantom.streams import (
     name_training_subject,
     subject_generator,
 )
-from harmbench.cohorts.phantom.subject import AGES, draw_age
+from harmbench.cohorts.phantom.subject import AGES, COVARIATES, draw_age
 from harmbench.cohorts.phantom.template import Template, load_template, template_key
 from harmbench.data.cohort_source import CohortSource
 from harmbench.data.cohort_writer import CohortWriter, ScanRecord, write_row
@@ -216,6 +216,7 @@ class Phantom(CohortSource):
             labelled=True,
             paired=len(self.domains_of(subject)) >= len(SCANNERS),
             age=details["subject"]["age"],
+            covariates={name: details["subject"][name] for name in COVARIATES},
             details=details,
         )
 

@@ -13,6 +13,9 @@ from harmbench.cohorts.phantom.streams import clipped_normal, subject_generator
 # Adults, as in OASIS-1 (18 to 96 years; Marcus et al., J Cogn Neurosci 2007;19:1498).
 AGES = (20.0, 90.0)
 
+# What a study would know of the subject: years, and size of the head relative to the template's.
+COVARIATES = ("age", "head_size")
+
 # Of all subjects, those with ventricles far above the norm for their age.
 _LARGE_VENTRICLES = 0.12
 

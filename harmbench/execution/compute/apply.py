@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from harmbench.contracts.method import Method
 from harmbench.contracts.needs import Needs
 from harmbench.contracts.volume_method import VolumeMethod
+from harmbench.data.covariate_values import by_scan
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Scans
 from harmbench.data.volumes import VolumeSet
@@ -37,9 +39,45 @@ def with_shown(scans: Scans, needs: Needs, images: Tensor) -> Scans:
     return dataclasses.replace(scans, repeat=images)
 
 
-def volumes_for(method: Method, scans: ScanSet) -> VolumeSet | None:
-    """Return the whole scans of a scan set in the method's space; None for slice methods."""
-    return scans.volumes(method.space) if isinstance(method, VolumeMethod) else None
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Beside:
+    """What a method receives beside the slices of a batch, as far as it declares it.
+
+    Attributes
+    ----------
+    volumes
+        The whole scans, for a method that works on volumes.
+    domain
+        The domain of the scans, for a method on all sites.
+    covariates
+        The covariates that the method declares, one row per scan.
+    """
+
+    volumes: VolumeSet | None = None
+    domain: str | None = None
+    covariates: pd.DataFrame | None = None
+
+
+def beside_slices(method: Method, scans: ScanSet, domain: str) -> Beside:
+    """Return what a method receives beside the slices of these scans.
+
+    Parameters
+    ----------
+    method
+        The method.
+    scans
+        The scans of the batch.
+    domain
+        Their domain: `TaskData.domain`.
+    """
+    return Beside(
+        volumes=scans.volumes(method.space) if isinstance(method, VolumeMethod) else None,
+        domain=domain if method.needs is Needs.SITES else None,
+        covariates=scans.with_covariates(method.covariates).covariates,
+    )
+
+
+_NOTHING_BESIDE = Beside()
 
 
 def received_by(
@@ -48,7 +86,7 @@ def received_by(
     shown: Scans | None,
     seed: int,
     device: torch.device,
-    volumes: VolumeSet | None = None,
+    beside: Beside = _NOTHING_BESIDE,
 ) -> Scans:
     """Return the scans that a method receives.
 
@@ -57,7 +95,7 @@ def received_by(
 
     Parameters
     ----------
-    method, source, shown, seed, device, volumes
+    method, source, shown, seed, device, beside
         As of `harmonized_by`.
     """
     subjects = tuple(pseudonym(seed, subject) for subject in source.subjects)
@@ -70,7 +108,9 @@ def received_by(
         subjects=subjects,
         sessions=sessions,
         positions=source.positions.to(device, copy=True),
-        volumes=volumes and _renamed(volumes, subjects, sessions),
+        volumes=_renamed(beside, subjects, sessions),
+        domain=beside.domain,
+        covariates=None if beside.covariates is None else beside.covariates.copy(),
     )
     if not method.needs.control_only:
         return received
@@ -78,11 +118,20 @@ def received_by(
     return with_shown(received, method.needs, shown.images.to(device, copy=True))
 
 
-def _renamed(volumes: VolumeSet, subjects: Sequence[str], sessions: Sequence[str]) -> VolumeSet:
-    return volumes.renamed(
+def _renamed(beside: Beside, subjects: Sequence[str], sessions: Sequence[str]) -> VolumeSet | None:
+    if beside.volumes is None:
+        return None
+    return beside.volumes.renamed(
         [
-            {"subject": subject, "session": session}
-            for subject, session in zip(subjects, sessions, strict=True)
+            {
+                "subject": subject,
+                "session": session,
+                "domain": beside.domain,
+                "covariates": covariates,
+            }
+            for subject, session, covariates in zip(
+                subjects, sessions, by_scan(beside.covariates, len(subjects)), strict=True
+            )
         ]
     )
 
@@ -93,7 +142,7 @@ def harmonized_by(
     shown: Scans | None,
     seed: int,
     device: torch.device,
-    volumes: VolumeSet | None = None,
+    beside: Beside = _NOTHING_BESIDE,
 ) -> Scans:
     """Harmonise a batch.
 
@@ -108,8 +157,8 @@ def harmonized_by(
     seed
         Base seed of pseudonyms and of the stream that a method may draw from; the stream
         depends on the scans.
-    volumes
-        The whole scans, for a method that works on volumes: `volumes_for`.
+    beside
+        What the method receives beside the slices: `beside_slices`.
 
     Returns
     -------
@@ -125,7 +174,7 @@ def harmonized_by(
         If the output has not the input's shape, leaves [0, 1] or changes the background, or if
         the input was changed in place.
     """
-    received = received_by(method, source, shown, seed, device, volumes)
+    received = received_by(method, source, shown, seed, device, beside)
     # A method may return the very object that it received: check the original tensors.
     inputs = dataclasses.replace(received)
     with torch.no_grad(), seeded(seed, "harmonize", *source.subjects, *source.sessions):

@@ -11,7 +11,7 @@ from harmbench.contracts.method import Method
 from harmbench.contracts.task_data import TaskData
 from harmbench.data.scans import Scans
 from harmbench.errors import ContractError
-from harmbench.execution.compute.apply import harmonized_by, volumes_for
+from harmbench.execution.compute.apply import beside_slices, harmonized_by
 from harmbench.execution.compute.invariants import batch_dependence
 
 _SCANS = 2
@@ -65,8 +65,8 @@ class RepeatCheck:
             source = data.test.load(part)
             shown = data.shown(method.needs)
             loaded = None if shown is None else shown.load(part)
-            volumes = volumes_for(method, data.test.subset(part))
-            again = harmonized_by(method, source, loaded, seed, device, volumes)
+            beside = beside_slices(method, data.test.subset(part), data.domain)
+            again = harmonized_by(method, source, loaded, seed, device, beside)
             before = torch.stack([self.images[index] for index in part])
             violation = batch_dependence(before, again.images, device)
             if violation:

@@ -16,18 +16,19 @@ from harmbench.contracts.purpose import Purpose
 from harmbench.contracts.scorer import Scorer, ScoringContext
 from harmbench.contracts.task import Task
 from harmbench.data.scans import Scans
-from harmbench.execution.compute.apply import harmonized_by, volumes_for
+from harmbench.execution.compute.apply import beside_slices, harmonized_by
 from harmbench.execution.compute.cell_facts import CellFacts
 from harmbench.execution.compute.keyframes import Keyframes
 from harmbench.execution.compute.repeat_check import RepeatCheck
 from harmbench.execution.compute.slices import Slices
 from harmbench.execution.plan.plan import PlannedCell
+from harmbench.plugins import plugin_file
 from harmbench.statistics.subjects import encode_draws
 from harmbench.store.stores import BoundsStore, CellStore, to_json
 from harmbench.util import device as devices
 from harmbench.util import memory
 from harmbench.util.environment import environment
-from harmbench.util.hashing import digest
+from harmbench.util.hashing import bytes_digest, digest
 from harmbench.util.seeds import seeded
 
 
@@ -75,6 +76,8 @@ def score_cell(
     if stored is not None:
         added = _of_metrics(facts.facts["metrics"], scores, scorer, facts)
         return store.add_scores(cell, stored, added)
+    sources = _plugin_sources(method, task)
+    facts.facts["plugins"] = {name: bytes_digest(source) for name, source in sources.items()}
     picture = io.BytesIO()
     keyframes.figure(scores, data, task.headline, scorer.annotated).savefig(picture, dpi=110)
     result = CellResult(
@@ -84,7 +87,13 @@ def score_cell(
         facts=facts.facts,
         curves=facts.curves,
     )
-    return store.save(cell, result, picture.getvalue(), slices.arrays(data.target))
+    return store.save(cell, result, picture.getvalue(), slices.arrays(data.target), sources)
+
+
+def _plugin_sources(*computing: Method | Task) -> dict[str, bytes]:
+    """Return the source of the single-file plugins of a method and a task, by file name."""
+    paths = [plugin_file(type(each)) for each in computing]
+    return {path.name: path.read_bytes() for path in paths if path is not None}
 
 
 def _context_facts(planned: PlannedCell, task: Task, context: ScoringContext) -> dict[str, Any]:
@@ -138,8 +147,8 @@ def _harmonized(
         shown = None if for_control is None else for_control.load(part)
         began = time.perf_counter()
         try:
-            volumes = volumes_for(method, data.test.subset(part))
-            harmonized = harmonized_by(method, source, shown, context.seed, device, volumes)
+            beside = beside_slices(method, data.test.subset(part), data.domain)
+            harmonized = harmonized_by(method, source, shown, context.seed, device, beside)
         except Exception as error:
             if not memory.ran_out(error) or len(part) == 1:
                 raise

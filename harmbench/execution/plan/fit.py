@@ -10,6 +10,7 @@ from typing import Any
 
 from harmbench.contracts.fit_data import FitData
 from harmbench.contracts.model import Model, fit_settings
+from harmbench.contracts.needs import Needs
 from harmbench.contracts.task_data import TaskData
 from harmbench.data.scans import Grid
 from harmbench.util.hashing import digest
@@ -69,7 +70,11 @@ class Fit:
     def title(self) -> str:
         """The fit in a few words."""
         fold = f", fold {self.fold}" if self.fold else ""
-        return f"fit of {self.name}, seed {self.seed}{fold}"
+        needs = getattr(self.model, "needs", None)
+        sites = " on all sites" if needs is Needs.SITES else ""
+        names = getattr(self.model, "covariates", ())
+        covariates = f" with {', '.join(names)}" if names else ""
+        return f"fit of {self.name}{sites}{covariates}, seed {self.seed}{fold}"
 
     @property
     def fit_data(self) -> FitData:

@@ -10,18 +10,16 @@ from typing import Any
 from harmbench.contracts.cell import Cell, CellResult
 from harmbench.contracts.method import Method
 from harmbench.contracts.metric import Metric
-from harmbench.contracts.needs import Needs
 from harmbench.contracts.task import Task
 from harmbench.contracts.task_data import TaskData
-from harmbench.contracts.volume_method import VolumeMethod
 from harmbench.data.cohort import Cohort
-from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Grid
-from harmbench.errors import SharedSubjectsError, one_line
+from harmbench.errors import BlindnessError, SharedSubjectsError, one_line
 from harmbench.execution.plan.fit import Fit
 from harmbench.execution.plan.question import Question
 from harmbench.execution.plan.questions import Questions
 from harmbench.execution.plan.selection import Selection, Variant
+from harmbench.execution.plan.unmet import left_out_of_fits, unmet
 from harmbench.plugins import Registry
 from harmbench.util.hashing import digest
 from harmbench.util.progress import Progress
@@ -132,6 +130,8 @@ def make_plan(registry: Registry, selection: Selection, home: Path, progress: Pr
         for question in questions
         for variant in selection.variants
     ]
+    for line in left_out_of_fits(cells):
+        progress.log(line)
     return Plan(tuple(cells), metrics, questions.cohort)
 
 
@@ -146,12 +146,14 @@ def _planned(question: Question, variant: Variant, metric_keys: Mapping[str, str
         if not images.volumes:
             skip = f"the submission has no image of the {len(images.missing)} test scans"
     if data is not None and skip is None:
-        skip = unmet(variant.method.needs, data) or unmet_space(variant.method, data)
+        skip = unmet(variant.method, data)
         if skip is None and variant.method.learns():
             try:
                 fit = question.fit_of(variant)
             except SharedSubjectsError as error:
                 fault = f"the task's data are not fair: {error}"
+            except BlindnessError as error:
+                fault = f"a part of the method receives less than it declares: {error}"
     return PlannedCell(
         cell=question.cell(variant, skip=skip, fit=fit, submission=submission),
         variant=variant,
@@ -172,36 +174,3 @@ def _working_metrics(registry: Registry) -> Iterator[Metric]:
             yield entry.build()
         except Exception as error:
             registry.report(f"metric '{entry.name}' is left out: {one_line(error)}")
-
-
-def unmet_space(method: type[Method], data: TaskData) -> str | None:
-    """Say why scans cannot be read in the space of a volume method; None if they can."""
-    if not issubclass(method, VolumeMethod):
-        return None
-    used: list[ScanSet | None] = [data.test]
-    if method.learns():
-        used.append(data.target)
-    if method.needs is Needs.UNPAIRED:
-        used.append(data.source)
-    if method.needs is Needs.PAIRED:
-        used += data.pairs or ()
-    for scans in used:
-        reason = None if scans is None else scans.no_volumes(method.space)
-        if scans is not None and reason is not None:
-            return f"needs {method.space}, and the scans of '{scans.domain}' {reason}"
-    return None
-
-
-def unmet(needs: Needs, data: TaskData) -> str | None:
-    """Say why data cannot meet a method's needs; None if it can."""
-    if needs is Needs.PAIRED and data.pairs is None:
-        return f"needs pairs, and {data.no_pairs}"
-    if needs is Needs.UNPAIRED and (data.source is None or not len(data.source)):
-        return "needs training scans of the source domain, and there are none"
-    if needs is Needs.REPEAT and data.repeats is None:
-        return f"needs repeat scans, and {data.no_repeats}"
-    if needs is Needs.TRUTH and data.repeats is not None:
-        return "the task has repeat scans, so that the reference line is a rescan"
-    if needs is Needs.TRUTH and data.references is None:
-        return f"needs the paired truth, and {data.no_pairs}"
-    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,10 +10,13 @@ from typing import Any
 
 from harmbench.contracts.cell import Cell
 from harmbench.contracts.family import Family
+from harmbench.contracts.method import Method
 from harmbench.contracts.model import Model
+from harmbench.contracts.needs import Needs
 from harmbench.contracts.task import Task
 from harmbench.contracts.task_data import TaskData
 from harmbench.data.cohort import Cohort
+from harmbench.data.covariate_values import covariates_digest
 from harmbench.data.scan_set import ScanSet
 from harmbench.errors import SkipCell, one_line
 from harmbench.execution.plan import settings
@@ -156,11 +160,15 @@ class Question:
             fold=self.cohort.fold,
             family=str(getattr(self.task, "family", Family.OTHER)),
             group=getattr(self.task, "group", "") or self.task_name,
+            votes=getattr(self.task, "votes", True),
             kind=self.cohort.kind,
             cohort_key=self.cohort.key,
             key=digest(
-                "cell", self.result_key, variant.name, code_version(method), config, fit_key, skip
+                *("cell", self.result_key, variant.name, code_version(method), config, fit_key),
+                *(skip, *self._known_of_test(method, skip)),
             ),
+            needs=method.needs.value,
+            covariates=tuple(method.covariates),
             fit_key=fit_key,
             settings=canonical(config),
             parameters=self.parameters,
@@ -172,13 +180,26 @@ class Question:
             submission=submission,
         )
 
+    def _known_of_test(self, method: type[Method], skip: str | None) -> tuple[str, ...]:
+        """Return what a method receives with the test scans beside their images."""
+        if self.data is None or skip is not None:
+            return ()
+        domain = (self.data.domain,) if method.needs is Needs.SITES else ()
+        if not method.covariates:
+            return domain
+        table = self.data.test.with_covariates(method.covariates).covariates
+        assert table is not None
+        return (*domain, covariates_digest(table))
+
     def fit_of(self, variant: Variant) -> Fit:
         """Return the fit of a method on the task's data.
 
         Raises
         ------
         SharedSubjectsError
-            If the method receives source and target scans of one subject, without pairs.
+            If the method receives scans of one subject of two domains, without pairs.
+        BlindnessError
+            If a part of the method declares a covariate that the method does not declare.
         """
         assert self.data is not None
         fit = _fit(
@@ -190,7 +211,7 @@ class Question:
             seed=self.seed,
             data=self.data,
         )
-        fit.fit_data  # noqa: B018 - an error belongs to the plan, not to the computation
+        fit.key  # noqa: B018 - an error belongs to the plan, not to the computation
         return fit
 
 
@@ -200,13 +221,24 @@ def ask(
     cohort: Cohort,
     *,
     seed: int,
+    sites: Mapping[str, ScanSet] | None = None,
 ) -> Question:
-    """Set up a registered task on a cohort; a refusal or an error is part of the question."""
+    """Set up a registered task on a cohort; a refusal or an error is part of the question.
+
+    Parameters
+    ----------
+    entry, selection, cohort, seed
+        The task and the other axes.
+    sites
+        The cohort's training scans by domain, for tasks that choose none of their own.
+    """
     task, data, skip, fault = None, None, None, None
     instruments: dict[str, Fit] = {}
     try:
         task = entry.build()
         data = task.setup(cohort, seed)
+        if data.sites is None:
+            data = dataclasses.replace(data, sites=sites)
         for title, cls in task.instruments.items():
             preset = cls.preset(selection.request.preset)
             instruments[title] = _fit(

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harmbench.contracts.needs import Needs
 from harmbench.data.cohort import Cohort
 from harmbench.data.folds import for_fold
+from harmbench.data.sites import training_sites
 from harmbench.data.tuning import for_tuning
 from harmbench.execution.plan.question import Question, ask
 from harmbench.execution.plan.selection import Selection, open_cohort
@@ -42,7 +44,11 @@ class Questions:
         request = self.selection.request
         folds = range(1, request.folds + 1)
         views = [for_fold(self.cohort, fold, request.folds) for fold in folds] or [self.cohort]
+        variants = self.selection.variants
+        on_sites = any(variant.method.needs is Needs.SITES for variant in variants)
+        # Once for all tasks, which then share a fit.
+        sites = {view.fold: training_sites(view) for view in views} if on_sites else {}
         for seed, view, entry in itertools.product(
             request.seeds, views, self.selection.tasks.values()
         ):
-            yield ask(entry, self.selection, view, seed=seed)
+            yield ask(entry, self.selection, view, seed=seed, sites=sites.get(view.fold))

@@ -9,6 +9,9 @@ from harmbench.execution.plan.durations import Durations
 from harmbench.execution.plan.fit import Fit
 from harmbench.execution.plan.plan import Plan, PlannedCell
 
+# Of a network whose fit nobody has timed: longer than a fit that counts or averages.
+_NETWORK_SECONDS = 60.0
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Job:
@@ -38,6 +41,17 @@ class Job:
     def is_fit(self) -> bool:
         """Whether the job is a fit."""
         return isinstance(self.payload, Fit)
+
+    @property
+    def trains(self) -> bool:
+        """Whether the job is a fit of a model with parameters, such as a network."""
+        if not isinstance(self.payload, Fit):
+            return False
+        try:
+            model = self.payload.model(self.payload.grid, self.payload.config)
+        except Exception:
+            return False  # its fit fails at once
+        return any(True for _ in model.parameters())
 
     @property
     def learns(self) -> bool:
@@ -95,22 +109,44 @@ def _keys(fits: Iterable[Fit], all_jobs: Mapping[str, Job]) -> frozenset[str]:
     return frozenset(fit.key for fit in fits if fit.key in all_jobs)
 
 
-def priorities(all_jobs: Mapping[str, Job]) -> dict[str, float]:
-    """Return the priority of each job: the duration in seconds of the longest chain it starts.
+def durations(all_jobs: Mapping[str, Job]) -> dict[str, float]:
+    """Return the duration of each job in seconds, estimated where nothing similar ran before.
 
-    A job of unknown duration counts as the mean of the fits or of the cells, or as one second.
+    An unknown cell, and an unknown fit of a model without parameters, count as the mean of their
+    kind or as one second. An unknown fit of a network counts as at least `_NETWORK_SECONDS`.
     """
     means = {
         is_fit: _mean([job.seconds for job in all_jobs.values() if job.is_fit is is_fit])
         for is_fit in (True, False)
     }
+    return {
+        key: max(means[True], _NETWORK_SECONDS)
+        if job.seconds is None and job.trains
+        else (means[job.is_fit] if job.seconds is None else job.seconds)
+        for key, job in all_jobs.items()
+    }
+
+
+def priorities(all_jobs: Mapping[str, Job], seconds: Mapping[str, float]) -> dict[str, float]:
+    """Return the priority of each job: the duration in seconds of the longest chain it starts."""
     chains = dict.fromkeys(all_jobs, 0.0)
     # In reverse order, so that the chains of all dependent jobs are complete.
     for job in reversed(list(all_jobs.values())):
-        chains[job.key] += means[job.is_fit] if job.seconds is None else job.seconds
+        chains[job.key] += seconds[job.key]
         for key in job.after:
             chains[key] = max(chains[key], chains[job.key])
     return chains
+
+
+def until_result(all_jobs: Mapping[str, Job], seconds: Mapping[str, float]) -> dict[str, float]:
+    """Return the seconds of each job and of the jobs after it until the first cell ends."""
+    times: dict[str, float] = {}
+    first: dict[str, float] = {}
+    for job in reversed(list(all_jobs.values())):
+        times[job.key] = seconds[job.key] + first.get(job.key, 0.0)
+        for key in job.after:
+            first[key] = min(first.get(key, times[job.key]), times[job.key])
+    return times
 
 
 def _mean(durations: list[float | None]) -> float:

@@ -13,7 +13,8 @@ from harmbench.execution.compute.runner import Runner
 from harmbench.execution.plan.durations import Durations
 from harmbench.execution.plan.plan import Plan, PlannedCell
 from harmbench.execution.schedule.executors.base import Executor
-from harmbench.execution.schedule.jobs import Job, jobs, priorities
+from harmbench.execution.schedule.jobs import Job, jobs
+from harmbench.execution.schedule.ready_jobs import ReadyJobs
 from harmbench.util.progress import Progress
 
 _POLL_SECONDS = 0.5
@@ -95,32 +96,28 @@ class Scheduler:
 
     def _outcomes(self, executor: Executor, progress: Progress) -> Iterator[tuple[Job, JobResult]]:
         """Submit jobs as they become ready, and yield each with its result when it ends."""
-        chains = priorities(self.jobs)
-        positions = {key: number for number, key in enumerate(self.jobs)}
+        queue = ReadyJobs(self.jobs)
         waiting = {key: set(job.after) for key, job in self.jobs.items()}
-        ready: list[tuple[float, int, str]] = []
         # Jobs that another process holds, with the time of the next attempt.
         retries: list[tuple[float, str]] = []
         running = 0
 
-        def add_ready(key: str) -> None:
-            heapq.heappush(ready, (-chains[key], positions[key], key))
-
         for key in [key for key, after in waiting.items() if not after]:
             del waiting[key]
-            add_ready(key)
-        while ready or retries or running:
+            queue.add(key)
+        while queue.ready or retries or running:
             now = time.monotonic()
             while retries and retries[0][0] <= now:
-                add_ready(heapq.heappop(retries)[1])
-            while ready and executor.free:
-                executor.submit(self.jobs[heapq.heappop(ready)[2]])
+                queue.add(heapq.heappop(retries)[1])
+            while queue.ready and executor.free:
+                executor.submit(self.jobs[queue.start()])
                 running += 1
             if not running:
                 time.sleep(max(0.0, retries[0][0] - now))
                 continue
             for job, outcome in executor.ended(_POLL_SECONDS):
                 running -= 1
+                queue.end(job.key)
                 if outcome.status is Status.PLANNED:
                     progress.note(f"waiting for another process: {job.title}")
                     heapq.heappush(retries, (now + _RETRY_SECONDS, job.key))
@@ -128,12 +125,13 @@ class Scheduler:
                 yield job, outcome
                 for key in self._dependent(job, waiting) if outcome.bad else ():
                     del waiting[key]
+                    queue.end(key)
                     yield self.jobs[key], outcome
                 for key in [key for key, after in waiting.items() if job.key in after]:
                     waiting[key].discard(job.key)
                     if not waiting[key]:
                         del waiting[key]
-                        add_ready(key)
+                        queue.add(key)
 
     def _dependent(self, job: Job, waiting: Container[str]) -> list[str]:
         """Return the keys of the waiting jobs that depend on a job, directly or indirectly."""

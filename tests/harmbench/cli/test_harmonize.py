@@ -191,6 +191,23 @@ def test_the_fit_is_that_of_a_cell_and_is_found_again_by_its_key(
     assert (result["TargetDomain"], result["Task"]) == ("goal", "domain1")
 
 
+def test_a_method_on_all_sites_receives_the_site_of_the_task(inside, scan, tmp_path, monkeypatch):
+    monkeypatch.setenv("SITES_LOG", str(tmp_path / "told"))
+    plugins = (*TINY_COHORT, "--plugin", PLUGINS / "site_methods.py")
+    arguments = ("harmonize", scan, "--no-figure", "-o", "out.nii.gz")
+    code, _, err = inside(*arguments, "-m", "site-means", "-t", "domain1", *plugins)
+    assert code == 0, err
+    told = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
+    assert {line["domain"] for line in told if "domain" in line} == {"domain1"}
+    fit = record(tmp_path / "out.json")["Fit"]
+    code, _, err = inside(*arguments, "--force", "--fit", fit, *plugins[2:])
+    assert code == 2
+    assert "is of all sites: give --method and --task, which names the scan's site" in err
+    code, _, err = inside(*arguments, "--force", "-m", "age-means", "-t", "domain1", *plugins)
+    assert code == 2
+    assert "'age-means' needs the covariates age, sex of a scan" in err
+
+
 def test_existing_output_is_kept_and_that_of_another_method_refused(inside, scan, tmp_path):
     arguments = ("harmonize", scan, "-o", "out.nii.gz", "--no-figure", "--plugin", "left.py", "-m")
     assert inside(*arguments, "identity")[0] == 0

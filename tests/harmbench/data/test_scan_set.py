@@ -7,10 +7,12 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from harmbench.data.scan_set import ScanSet
+from harmbench.errors import BlindnessError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,3 +95,47 @@ def test_a_scan_set_survives_pickling(small_cohort):
     copy: ScanSet = pickle.loads(pickle.dumps(scans))
     assert copy == scans
     assert torch.equal(copy.load([1]).images, scans.load([1]).images)
+
+
+@pytest.mark.parametrize(
+    "indices",
+    [[2, 7], (2, 7), range(2, 8, 5), np.array([2, 7]), np.array([2, 7], np.uint8),
+     torch.tensor([2, 7], dtype=torch.int32)],
+    ids=["list", "tuple", "range", "array", "bytes", "int32"],
+)  # fmt: skip
+def test_slices_are_chosen_by_any_whole_numbers(small_cohort, indices):
+    scans = small_cohort.scans("target", "train")
+    expected = scans.load([0, 1]).images.flatten(0, 1)[[2, 7]]
+    assert torch.equal(scans.slices(indices), expected)
+    assert scans.label_slices(indices).shape == expected.shape
+    assert len(scans.slices([])) == 0
+
+
+@pytest.mark.parametrize(
+    ("indices", "error", "message"),
+    [
+        ([0.5], TypeError, "not by torch.float32 of shape"),
+        ([[0]], TypeError, r"not by torch.int64 of shape \(1, 1\)"),
+        (["a"], TypeError, "not by list"),
+        ([True], TypeError, "not by torch.bool"),
+        ([-1], IndexError, "no slice -1: slices are 0 to 23"),
+        ([24], IndexError, "no slice 24: slices are 0 to 23"),
+    ],
+)
+def test_other_indices_are_an_error_in_one_line(small_cohort, indices, error, message):
+    with pytest.raises(error, match=message):
+        small_cohort.scans("target", "train").slices(indices)
+
+
+def test_covariates_are_those_that_are_asked_for(small_cohort):
+    scans = small_cohort.scans("target", "train")
+    assert scans.covariates is None
+    chosen = scans.with_covariates(["sex", "age"])
+    assert list(chosen.covariates.columns) == ["sex", "age"]
+    assert chosen.digest != scans.digest == scans.with_covariates([]).digest
+    part = chosen.subset([2, 0])
+    assert part.covariates["age"].tolist() == chosen.covariates["age"].iloc[[2, 0]].tolist()
+    with pytest.raises(BlindnessError, match="without the covariate 'head_size'"):
+        chosen.with_covariates(["head_size"])
+    with pytest.raises(BlindnessError, match="without the covariate 'age'"):
+        scans.with_covariates([]).with_covariates(["age"])

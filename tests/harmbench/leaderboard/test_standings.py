@@ -210,3 +210,20 @@ def test_the_forecast_of_subjects_is_for_the_stated_margin():
     assert (half, tenth) == ("0.5", "0.1")
     assert strict > 5 * usual or usual == 6
     assert strict > usual
+
+
+def test_a_task_without_a_vote_changes_no_rank_and_is_named():
+    plain = standings_of(table())
+    gains = {**GAINS, "weak": {**GAINS["weak"], "unseen": 5.0}}
+    runs = table(gains, {**TASKS, "unseen": ("scanners", "unseen")})
+    runs["votes"] = ["no" if task == "unseen" else "" for task in runs["task"]]
+    standings = standings_of(runs)
+    assert ranks(standings) == ranks(plain)
+    assert standings.unranked_tasks == ("unseen",)
+    (group,) = grouped(runs, ["psnr"], DECLARED, options=RankingOptions())
+    (board,) = group.boards
+    assert "unseen" in board.tasks
+    assert {row.label: row.rank and row.rank.mean for row in board.rows if row.ranked} == ranks(
+        plain
+    )
+    assert "unseen: shown only, without a vote in the ranking" in notes(board)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
 from harmbench import Needs, Phase, SliceBatches, UserError, as_method, torch_generator, train
+from harmbench.execution.compute.fitted import build
 from harmbench.testing import check_method
 from harmbench.util.source_code import code_version
 
@@ -162,3 +164,19 @@ def test_code_version_depends_on_weights_source_and_version():
 def test_invalid_arguments_raise(function, options, message):
     with pytest.raises(UserError, match=message):
         as_method(function, "mine", **options)
+
+
+def test_the_class_of_a_network_is_made_anew_by_the_seed(small_cohort):
+    grid = small_cohort.grid
+    factory = partial(nn.Conv2d, 1, 1, kernel_size=3, padding=1)
+    method = as_method(factory, "convolution", needs=Needs.TARGET, fit=fit_curve)
+    assert method.summary == "a network of the class Conv2d, applied to slices"
+    first, again, other = (
+        build(method, name="convolution", grid=grid, config=None, seed=seed, device="cpu")
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(first.network.weight, again.network.weight)
+    assert not torch.equal(first.network.weight, other.network.weight)
+    wider = as_method(partial(nn.Conv2d, 1, 1, kernel_size=5, padding=2), "convolution")
+    assert code_version(wider) != code_version(as_method(factory, "convolution"))
+    assert isinstance(as_method(Line, "line")(grid).network, Line)

@@ -20,6 +20,7 @@ from harmbench.execution.plan.plan import make_plan
 from harmbench.execution.plan.request import Request
 from harmbench.execution.plan.selection import select
 from harmbench.plugins import Registry
+from harmbench.util.hashing import bytes_digest
 from harmbench.util.progress import Silent
 from helpers import PLUGINS
 
@@ -205,20 +206,19 @@ def test_unpaired_scans_are_scored_by_unpaired_metrics(bench):
 
 
 def test_fit_data_holds_no_more_than_the_needs_entitle_to(bench, prepared):
-    registry = Registry.discover([PLUGINS / "tiny_cohort.py"])
-    request = Request(methods=["identity"], tasks=["domain1"], cohort=CohortRequest("tiny"))
+    registry = Registry.discover([PLUGINS / "tiny_cohort.py", PLUGINS / "site_methods.py"])
+    request = Request(methods=["site-means"], tasks=["domain1"], cohort=CohortRequest("tiny"))
     planned = make_plan(registry, select(registry, request), prepared, Silent()).cells[0]
     whole = planned.data.fit_data(0)
+    parts = ("_source", "_pairs", "_sites", "_labelled")
     held = {
-        needs: [
-            part is not None
-            for part in (whole.restricted(needs)._source, whole.restricted(needs)._pairs)
-        ]
+        needs: [name for name in parts if getattr(whole.restricted(needs), name) is not None]
         for needs in Needs
     }
-    assert held[Needs.NOTHING] == held[Needs.TARGET] == held[Needs.TRUTH] == [False, False]
-    assert held[Needs.UNPAIRED] == [True, False]
-    assert held[Needs.PAIRED] == [True, True]
+    assert held[Needs.NOTHING] == held[Needs.TARGET] == held[Needs.TRUTH] == []
+    assert held[Needs.UNPAIRED] == ["_source"]
+    assert held[Needs.PAIRED] == ["_source", "_pairs"]
+    assert held[Needs.SITES] == ["_sites"]
     blind = whole.restricted(Needs.TARGET)
     other = dataclasses.replace(whole, _source=whole.target).restricted(Needs.TARGET)
     assert blind.digest == other.digest
@@ -344,6 +344,16 @@ def test_a_changed_single_file_is_run_again(bench, tmp_path):
         results, _ = outside(bench, path, power, ["changing"], ["domain1"])
         statuses.append(results["changing", "domain1"].status)
     assert statuses == [Status.DONE, Status.CACHED, Status.DONE]
+
+
+def test_the_source_of_single_files_is_kept_with_the_cell(bench):
+    (result,) = bench(["counts"], ["domain1"]).values()
+    source = (PLUGINS / "odd_methods.py").read_bytes()
+    assert (result.folder / "plugin_odd_methods.py").read_bytes() == source
+    assert result.facts["plugins"] == {"odd_methods.py": bytes_digest(source)}
+    (built_in,) = bench(["scale"], ["domain1"]).values()
+    assert built_in.facts["plugins"] == {}
+    assert not list(built_in.folder.glob("plugin_*"))
 
 
 def test_broken_parts_of_a_plugin_are_left_out(bench, tmp_path):

@@ -6,16 +6,14 @@ import dataclasses
 
 import pytest
 
-from harmbench.contracts.needs import Needs
 from harmbench.contracts.published import BASELINE
 from harmbench.data.cohort_request import CohortRequest
 from harmbench.errors import UserError
-from harmbench.execution.plan.plan import make_plan, unmet
+from harmbench.execution.plan.plan import make_plan
 from harmbench.execution.plan.request import Request
 from harmbench.execution.plan.selection import select
 from harmbench.plugins import Registry
 from harmbench.util.progress import Silent
-from harmbench_tasks.domains import Domain
 from helpers import PLUGINS
 
 ASKED = Request(methods=["curved"], tasks=["sim-exp"], cohort=CohortRequest("tiny"), ablations=True)
@@ -94,17 +92,6 @@ def test_shared_subjects_are_an_error_without_pairs_alone(tmp_path, monkeypatch)
     assert fault.endswith("divide them by harmbench.disjoint_subjects in Task.setup")
     assert set(faults.values()) == {None}
     assert all(cell.fit is not None for cell in plan.cells if cell.cell.method == "unet")
-
-
-def test_the_truth_is_the_reference_line_only_without_repeats(small_cohort):
-    without = Domain("domain1").setup(small_cohort, 0)
-    with_repeats = dataclasses.replace(without, repeats=without.references)
-    assert unmet(Needs.TRUTH, without) is None
-    assert unmet(Needs.REPEAT, without) == (
-        "needs repeat scans, and only 1 of 2 test scans have a repeat on 'target' in the same space"
-    )
-    assert unmet(Needs.REPEAT, with_repeats) is None
-    assert "reference line is a rescan" in unmet(Needs.TRUTH, with_repeats)
 
 
 def test_tuning_is_another_question_on_validation_subjects(registry, tmp_path):

@@ -18,7 +18,7 @@ from harmbench.execution.plan.request import Request
 from harmbench.execution.plan.selection import select
 from harmbench.execution.schedule.executors.options import ExecutorOptions
 from harmbench.execution.schedule.invocation import Invocation, last_unfinished
-from harmbench.execution.schedule.jobs import jobs, priorities
+from harmbench.execution.schedule.jobs import durations, jobs, priorities
 from harmbench.execution.schedule.run_options import RunOptions
 from harmbench.execution.schedule.scheduler import Scheduler
 from harmbench.execution.schedule.session import Session, log_name
@@ -119,7 +119,9 @@ def test_priorities_are_the_lengths_of_the_longest_chains(home):
         {(name, "quick"): 1.0 for name in ("identity", "counts", "built")},
     )
     result = jobs(plan, costs)
-    chains = {result[key].title: value for key, value in priorities(result).items()}
+    chains = {
+        result[key].title: value for key, value in priorities(result, durations(result)).items()
+    }
     scans = len(plan.cells[0].data.test)
     assert chains["fit of base, seed 0"] == 60 + scans
     assert chains["fit of built, seed 0"] == 10 + scans
