@@ -106,9 +106,10 @@ def prepare(
     """Prepare a cohort, so that `harmbench run` finds it ready.
 
     Registrations are kept one by one: what was stopped goes on where it was, and another
-    grid, recipe or normalisation of the same scans needs no new ones.
+    grid, recipe or normalisation of the same scans needs no new ones. Scans on which a tool of
+    brain extraction failed are tried again.
     """
-    prepared = _opened(cohort, preset, plugin)
+    prepared = _opened(cohort, preset, plugin, retry=True)
     table = prepared.table
     click.echo(
         f"cohort {prepared.name}, {preset} grid, {prepared.normalization}: {len(table)} scans of "
@@ -224,6 +225,8 @@ def _opened(
     cohort: CohortRequest,
     preset: str,
     plugin: tuple[Path, ...],
+    *,
+    retry: bool = False,
 ) -> Cohort:
     registry = discover(plugin)
 
@@ -238,7 +241,7 @@ def _opened(
         raise UserError.unknown("preset", preset, GRIDS)
     source = open_source(registry, cohort, preset)
     with shown(Console(stderr=True)) as progress:
-        return open_cohort(source, cohort, GRIDS[preset], writable_home(), progress)
+        return open_cohort(source, cohort, GRIDS[preset], writable_home(), progress, retry=retry)
 
 
 def _tell(scanners: list[ScannerGroup], *, error_stream: bool) -> None:

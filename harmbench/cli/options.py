@@ -110,8 +110,8 @@ _brain_extraction_option = click.option(
     default=AUTO,
     show_default=True,
     metavar="NAME",
-    help="Tool for scans that have a skull and no mask: mri_synthstrip, hd-bet, auto (the one "
-    "that is installed) or none.",
+    help="Tool for scans that have a skull and no mask: mri_synthstrip, hd-bet, deepbet (part of "
+    "harmbench), auto (the first of these that is installed) or none.",
 )
 _no_brain_mask_option = click.option(
     "--no-brain-mask",

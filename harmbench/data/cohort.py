@@ -28,6 +28,9 @@ from harmbench.util.source_code import code_version
 
 _COLUMNS = [column.name for column in fields(ScanRecord)]
 
+# The fact that names the scans on which a tool failed: they may be usable.
+TOOL_FAILURES = "tool_failures"
+
 
 class Cohort:
     """A prepared cohort on disk: one target domain, source domains, splits by subject.
@@ -80,19 +83,36 @@ class Cohort:
         self._volume: Callable[[ScanRecord], VolumeSource | None] = _no_volume
 
     @classmethod
-    def open(cls, source: CohortSource, grid: Grid, home: Path, progress: Progress) -> Self:
+    def open(
+        cls,
+        source: CohortSource,
+        grid: Grid,
+        home: Path,
+        progress: Progress,
+        *,
+        retry: bool = False,
+    ) -> Self:
         """Open the prepared cohort of a source, preparing it first if need be.
 
         Of two processes that want one cohort at the same time, the second waits for the
         first. The folder takes its name only when all is there; what a killed process
         left unfinished is removed by the next.
+
+        Parameters
+        ----------
+        source, grid, home
+            The source, the grid of the scans, and the folder of the stores.
+        progress
+            Shows the progress of the preparation.
+        retry
+            Whether to prepare the cohort again if a tool failed on some of its scans.
         """
         directory = cls.path(source, grid, home)
-        if not (directory / "cohort.json").exists():
+        if _must_prepare(directory, retry=retry):
             lock = directory.with_name(f".{directory.name}.lock")
             notice = "another process is preparing this cohort; waiting for it"
             with hold_lock(lock, notice, progress):
-                if not (directory / "cohort.json").exists():
+                if _must_prepare(directory, retry=retry):
                     cls._build(source, grid, home, directory, progress)
         cohort = cls(directory, source.label, code=code_version(type(source)))
         standard = tuple(cohort.facts.get("standard", ()))
@@ -111,7 +131,12 @@ class Cohort:
         building = Path(tempfile.mkdtemp(prefix=prefix, dir=directory.parent))
         try:
             source.prepare(grid, home, CohortWriter(building, grid), progress)
+            if directory.exists():
+                # A folder cannot replace another one. The next build removes the old files if
+                # this process is killed here.
+                directory.replace(building.with_name(f"{building.name}-old"))
             building.replace(directory)
+            shutil.rmtree(f"{building}-old", ignore_errors=True)
         finally:
             shutil.rmtree(building, ignore_errors=True)
 
@@ -217,3 +242,11 @@ class Cohort:
 def _no_volume(scan: ScanRecord) -> VolumeSource | None:
     """Return None: a cohort that was opened without its source has the prepared slices only."""
     return None
+
+
+def _must_prepare(directory: Path, *, retry: bool) -> bool:
+    """Return whether a cohort must be prepared: it is missing, or a tool failed on its scans."""
+    description = directory / "cohort.json"
+    if not description.exists():
+        return True
+    return retry and bool(json.loads(description.read_text())["facts"].get(TOOL_FAILURES))

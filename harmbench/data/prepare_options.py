@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from harmbench.errors import UserError
 
 AUTO, NONE = "auto", "none"
-# The tools of brain extraction, in the order in which they are looked for.
-EXTRACTION_TOOLS = ("mri_synthstrip", "hd-bet")
+SYNTHSTRIP, HD_BET, DEEPBET = "mri_synthstrip", "hd-bet", "deepbet"
+EXTRACTION_TOOLS = (SYNTHSTRIP, HD_BET, DEEPBET)
 EXTRACTIONS = (AUTO, *EXTRACTION_TOOLS, NONE)
 
 
@@ -19,8 +19,8 @@ class PrepareOptions:
     Attributes
     ----------
     brain_extraction
-        What cuts out the brain of a scan that has no mask and is not brain-extracted: the
-        tool of that name, `"auto"` for the first that is installed, `"none"` for no tool.
+        The tool for scans that have no mask and are not brain-extracted: its name; `"auto"`
+        for SynthStrip or HD-BET if installed, otherwise deepbet; or `"none"` for no tool.
     heads
         Whether the head stays around the brain: masks are then of the foreground.
     n4

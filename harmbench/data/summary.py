@@ -69,6 +69,9 @@ def domain_rows(cohort: Cohort) -> dict[str, list[str]]:
     rows["doubtful registrations"] = [
         str(sum(bool(scan.get("doubtful")) for scan in scans) or "") for scans in details
     ]
+    rows["doubtful brain masks"] = [
+        str(sum(bool(scan.get("mask_doubts")) for scan in scans) or "") for scans in details
+    ]
     for heading, field in _STEPS:
         rows[heading] = [_values([scan.get(field) for scan in scans]) for scans in details]
     for heading, field, factor in _SCANNER:

@@ -25,10 +25,10 @@ from harmbench.preprocessing.bias_field import VERSION as N4_VERSION
 from harmbench.preprocessing.bias_field import correct_bias_field
 from harmbench.preprocessing.brain import Brain
 from harmbench.preprocessing.file_names import with_ending
+from harmbench.preprocessing.mask_agreement import register_checked
 from harmbench.preprocessing.masking import BrainSource, mask_scan
 from harmbench.preprocessing.nifti_read import Volume
 from harmbench.preprocessing.nifti_write import load_native
-from harmbench.preprocessing.registration_cache import cached_registration
 from harmbench.preprocessing.registration_quality import DOUBTFUL_CORRELATION
 from harmbench.util.files import atomic_write_bytes, hold_lock
 from harmbench.util.hashing import bytes_digest, digest, file_digest
@@ -223,7 +223,8 @@ def _harmonized(
     native = load_native(job.path)
     scan = mask_scan(native.volume, job.brain, harmonizer.home)
     brain = scan.brain
-    registration = cached_registration(scan.content, harmonizer.home, brain)
+    checked = register_checked(scan, job.path.name, harmonizer.home)
+    registration = checked.registration
     corrected, bias = correct_bias_field(brain) if n4 else (brain, None)
     subject, session = _subject(job.path)
     change = scan_change(
@@ -261,11 +262,12 @@ def _harmonized(
         "TemplateCorrelation": round(registration.correlation, 4),
         "TemplateScales": [round(scale, 4) for scale in registration.scales],
         "RegistrationStarts": registration.starts,
+        "TemplateDice": None if checked.agreement is None else round(checked.agreement.dice, 4),
         "VoxelsChanged": int(np.count_nonzero(changed)),
         "BrainVoxelsNotSeen": int(np.count_nonzero(brain.mask & ~changed[brain.box])),
         "VoxelsClipped": clipped,
         **change.facts,
-        "Flags": change.flags,
+        "Flags": [*checked.doubts, *change.flags],
         "Familiarity": None if known is None else known.record,
     }
     return record, contents

@@ -1,42 +1,42 @@
-"""Brain extraction by an installed command-line tool: SynthStrip or HD-BET.
-
-SynthStrip (Hoopes et al., NeuroImage 2022;260:119474) is FreeSurfer's `mri_synthstrip`, and
-HD-BET (Isensee et al., Hum Brain Mapp 2019;40:4952-4964) is `hd-bet`, version 2 or later.
-"""
+"""The tools of brain extraction: installed programs, and the library deepbet."""
 
 from __future__ import annotations
 
-import gzip
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
-from harmbench.data.prepare_options import AUTO, EXTRACTION_TOOLS, NONE
+from harmbench.data.prepare_options import AUTO, DEEPBET, HD_BET, NONE, SYNTHSTRIP
 from harmbench.errors import BadScanError, UserError
-from harmbench.util.files import atomic_write_bytes
-from harmbench.util.hashing import digest, file_digest
+from harmbench.util.hashing import file_digest
 
-_MAX_OUTPUT = 200  # characters of a failed tool's output that the error quotes
+_PROGRAMS = (SYNTHSTRIP, HD_BET)  # `auto` uses the first that is installed
+
+
+class ToolError(BadScanError):
+    """A tool of brain extraction failed; the scan itself may be usable."""
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """An installed tool.
+    """A tool of brain extraction.
 
     Attributes
     ----------
-    name, program
-        Its name on the command line, and the path of its program.
+    name
+        Its name on the command line.
     version
         Its version, or, if that is unknown, the beginning of its program's digest.
+    program
+        The path of its program; None for the library deepbet.
     """
 
     name: str
-    program: Path
     version: str
+    program: Path | None = None
 
     @property
     def title(self) -> str:
@@ -45,7 +45,7 @@ class Extractor:
 
 
 def find_extractor(choice: str) -> Extractor | None:
-    """Find a brain extraction tool on the PATH.
+    """Find a tool of brain extraction.
 
     Parameters
     ----------
@@ -55,22 +55,24 @@ def find_extractor(choice: str) -> Extractor | None:
     Returns
     -------
     Extractor or None
-        None for `"none"`, and for `"auto"` where none is installed.
+        For `"auto"`, the first program on the PATH, or deepbet. None for `"none"`.
 
     Raises
     ------
     UserError
-        If the named tool is not installed.
+        If the named program is not installed.
     """
     if choice == NONE:
         return None
-    for name in EXTRACTION_TOOLS if choice == AUTO else (choice,):
+    if choice == DEEPBET:
+        return Extractor(DEEPBET, version(DEEPBET))
+    for name in _PROGRAMS if choice == AUTO else (choice,):
         path = shutil.which(name)
         if path is not None:
             program = Path(path).absolute()
-            return Extractor(name, program, _version(name, program))
+            return Extractor(name, _program_version(name, program), program)
     if choice == AUTO:
-        return None
+        return find_extractor(DEEPBET)
     raise UserError(
         f"--brain-extraction {choice}: no program '{choice}' is on the PATH; install it, or give "
         f"--brain-extraction {AUTO}"
@@ -78,10 +80,10 @@ def find_extractor(choice: str) -> Extractor | None:
 
 
 @lru_cache(maxsize=4)
-def _version(name: str, program: Path) -> str:
-    """Return a tool's version; neither tool has an option that prints it."""
-    version = _freesurfer(program) if name == "mri_synthstrip" else _distribution(program)
-    return version or file_digest(program)[:8]
+def _program_version(name: str, program: Path) -> str:
+    """Return a program's version; none has an option that prints it."""
+    known = _freesurfer(program) if name == SYNTHSTRIP else _distribution(program)
+    return known or file_digest(program)[:8]
 
 
 def _freesurfer(program: Path) -> str | None:
@@ -109,75 +111,3 @@ def _distribution(program: Path) -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return result.stdout.strip() or None
-
-
-def extracted_mask(extractor: Extractor, scan: Path, content: str | None, home: Path) -> Path:
-    """Return the brain mask of a scan, from the cache or computed by a tool.
-
-    Parameters
-    ----------
-    extractor
-        The tool.
-    scan, content
-        The volume, and its digest.
-    home
-        The folder that caches masks.
-
-    Returns
-    -------
-    pathlib.Path
-        A compressed NIfTI file on the scan's voxels.
-
-    Raises
-    ------
-    BadScanError
-        If the tool failed.
-    """
-    name = digest("brain mask", extractor.name, extractor.version, content)
-    cached = home / "masks" / f"{name}.nii.gz"
-    if cached.exists():
-        return cached
-    from filelock import FileLock
-
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    # One at a time: each run uses all processors and gigabytes of memory.
-    with FileLock(cached.parent / ".lock"), tempfile.TemporaryDirectory() as folder:
-        if not cached.exists():
-            atomic_write_bytes(cached, _run(extractor, scan, Path(folder)))
-    return cached
-
-
-def _run(extractor: Extractor, scan: Path, folder: Path) -> bytes:
-    """Run the tool and return the content of its mask file, compressed."""
-    source = scan.absolute()
-    if source.suffix != ".gz":
-        # HD-BET reads compressed files only.
-        source = folder / "scan.nii.gz"
-        source.write_bytes(gzip.compress(scan.read_bytes(), compresslevel=1))
-    command: list[str | Path]
-    if extractor.name == "mri_synthstrip":
-        mask = folder / "mask.nii.gz"
-        command = [extractor.program, "-i", source, "-m", mask]
-    else:
-        mask = folder / "brain_bet.nii.gz"
-        command = [extractor.program, "-i", source, "-o", folder / "brain.nii.gz"]
-        command += ["--save_bet_mask", "--no_bet_image", *_device()]
-    try:
-        process = subprocess.run(
-            command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False
-        )
-    except OSError as error:
-        raise BadScanError(f"{extractor.title} cannot be started: {error.strerror}") from error
-    if process.returncode != 0 or not mask.is_file():
-        output = (process.stderr.strip() or process.stdout.strip()).decode(errors="replace")
-        last = output.splitlines()[-1][-_MAX_OUTPUT:] if output else "no output"
-        code = f"exit code {process.returncode}" if process.returncode else "no mask written"
-        raise BadScanError(f"{extractor.title} failed on {scan.name} ({code}): {last}")
-    return mask.read_bytes()
-
-
-def _device() -> tuple[str, ...]:
-    """Return HD-BET's device options; its default is a GPU, available or not."""
-    import torch
-
-    return () if torch.cuda.is_available() else ("-device", "cpu", "--disable_tta")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,23 +10,15 @@ from typing import Self
 import numpy as np
 
 from harmbench.errors import BadScanError
-from harmbench.preprocessing.brain import (
-    MAX_BRAIN_LITRES,
-    MIN_BRAIN_LITRES,
-    Brain,
-    crop_brain,
-    crop_head,
-)
-from harmbench.preprocessing.brain_tools import Extractor, extracted_mask
+from harmbench.preprocessing.brain import MAX_BRAIN_LITRES, Brain, crop_brain, crop_head
+from harmbench.preprocessing.brain_tools import Extractor
+from harmbench.preprocessing.mask_cache import Mask, cached_mask, mask_path
+from harmbench.preprocessing.mask_checks import litres, shape_doubts, size_fault
 from harmbench.preprocessing.nifti_read import Volume, load_labels, load_volume
 from harmbench.util.hashing import bytes_digest, digest
 
-_MASK_ADVICE = (
-    "install mri_synthstrip (FreeSurfer) or hd-bet (used automatically), or give a mask made "
-    "by HD-BET or SynthStrip, as a derivative "
-    "(derivatives/NAME/sub-.../anat/..._desc-brain_mask.nii.gz) or with --brain-mask, or keep "
-    "heads with --no-brain-mask"
-)
+# Of the bright intensities: interpolation leaves smaller values around an extracted brain.
+_BACKGROUND = 0.005
 
 
 class HeadError(BadScanError):
@@ -75,7 +66,7 @@ class BrainSource:
         return cls(path=path, mask=None, content=content, extractor=extractor)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class MaskedScan:
     """A brain, or a head, and how it was masked.
 
@@ -89,12 +80,22 @@ class MaskedScan:
         Digest of everything that the brain depends on.
     extraction
         How it was masked, as shown to the user.
+    doubts
+        Reasons to inspect the mask.
+    head, stripped
+        Whether the head is kept around the brain, and whether the file holds only the brain.
+    cached
+        The file that caches the mask, if a tool made it.
     """
 
     volume: Volume
     brain: Brain
     content: str | None
     extraction: str
+    doubts: tuple[str, ...] = ()
+    head: bool = False
+    stripped: bool = False
+    cached: Path | None = None
 
 
 def load_masked(source: BrainSource, home: Path) -> MaskedScan:
@@ -111,6 +112,9 @@ def load_masked(source: BrainSource, home: Path) -> MaskedScan:
 def mask_scan(volume: Volume, source: BrainSource, home: Path) -> MaskedScan:
     """Mask the brain of a volume.
 
+    Each scan is judged on its own: a brain-extracted scan is used as it is, a head is
+    extracted by the tool.
+
     Parameters
     ----------
     volume, source
@@ -122,65 +126,103 @@ def mask_scan(volume: Volume, source: BrainSource, home: Path) -> MaskedScan:
     ------
     HeadError
         If the volume contains a head, and there is neither a mask nor a tool.
+    ToolError
+        If the tool fails.
     BadScanError
         If the volume is empty, or the masked volume has not the size of a brain.
     """
     name = source.path.name
     if source.heads:
         head = crop_head(volume, name)
-        return MaskedScan(volume, head, source.content, "none: the head was kept")
+        extraction = "none: the head was kept"
+        return MaskedScan(
+            volume=volume, brain=head, content=source.content, extraction=extraction, head=True
+        )
     if source.mask is not None:
-        masked = _apply_mask(volume, source.mask)
-        brain = _checked_brain(masked, name, f"its mask {source.mask.name}")
-        return MaskedScan(masked, brain, source.content, f"by {source.mask.name}")
-    try:
-        brain = _checked_brain(volume, name)
-        return MaskedScan(volume, brain, source.content, "none: it was brain-extracted")
-    except HeadError:
-        if source.extractor is None:
-            raise
-    mask = extracted_mask(source.extractor, source.path, source.content, home)
-    masked = _apply_mask(volume, mask)
-    brain = _checked_brain(masked, name, f"the mask of {source.extractor.title}")
-    # Hash the voxels: a compressed file also depends on the time of its compression.
-    content = _masked_content(source.content, bytes_digest(gzip.decompress(mask.read_bytes())))
-    return MaskedScan(masked, brain, content, source.extractor.title)
+        masked = _apply_mask(volume, load_labels(source.mask, volume).data > 0)
+        mask_name = source.mask.name
+        title = f"inside its brain mask {mask_name}"
+        return _checked(masked, name, source.content, title=title, extraction=f"by {mask_name}")
+    brain = _without_noise(volume)
+    if brain is not None:
+        return _checked(
+            brain, name, source.content, extraction="none: it was brain-extracted", stripped=True
+        )
+    return _extracted(volume, source, home)
 
 
-def _apply_mask(volume: Volume, mask: Path) -> Volume:
-    """Set a volume to zero outside a mask file on its voxels."""
-    inside = load_labels(mask, volume).data > 0
-    return Volume(np.where(inside, volume.data, 0), volume.affine)
+def _extracted(volume: Volume, source: BrainSource, home: Path) -> MaskedScan:
+    """Extract the brain of a head by the tool."""
+    name, extractor = source.path.name, source.extractor
+    if extractor is None:
+        size = litres(volume.data, volume)
+        raise HeadError(
+            f"{name} is a head ({size:.1f} L) without a brain mask; leave out --brain-extraction "
+            "none"
+        )
+    mask = cached_mask(extractor, volume, name, source.content, home)
+    # The voxels: a compressed file also depends on its compression.
+    content = _masked_content(source.content, bytes_digest(np.packbits(mask).tobytes()))
+    return _checked(
+        _apply_mask(volume, mask),
+        name,
+        content,
+        title=f"inside the mask of {extractor.title}",
+        extraction=extractor.title,
+        cached=mask_path(extractor, source.content, home),
+    )
 
 
-def _checked_brain(volume: Volume, name: str, mask_title: str | None = None) -> Brain:
+def _apply_mask(volume: Volume, mask: Mask) -> Volume:
+    """Set a volume to zero outside a mask on its voxels."""
+    return Volume(np.where(mask, volume.data, 0), volume.affine)
+
+
+def _without_noise(volume: Volume) -> Volume | None:
+    """Return the volume if it is brain-extracted, without noise around the brain; else None."""
+    nonzero = volume.data != 0
+    if litres(nonzero, volume) <= MAX_BRAIN_LITRES:
+        return volume
+    size = np.abs(volume.data)
+    above = size > _BACKGROUND * np.percentile(size[nonzero], 99)
+    if litres(above, volume) > MAX_BRAIN_LITRES:
+        return None
+    return _apply_mask(volume, above)
+
+
+def _checked(
+    masked: Volume,
+    name: str,
+    content: str | None,
+    *,
+    extraction: str,
+    title: str = "",
+    stripped: bool = False,
+    cached: Path | None = None,
+) -> MaskedScan:
     """Crop the brain from a masked volume, after a check of its size.
 
     Raises
     ------
-    HeadError
-        If no mask was applied, and the volume is too large for a brain.
     BadScanError
         If the volume is empty, or has not the size of a brain.
     """
-    masked = "" if mask_title is None else f" with {mask_title}"
-    if not (volume.data > 0).any():
-        raise BadScanError(f"{name} is empty{masked}: no voxel is above zero")
-    litres = np.count_nonzero(volume.data) * volume.voxel_volume / 1e6
-    if litres > MAX_BRAIN_LITRES:
-        reason = (
-            f"{name} is not brain-extracted{masked}: {litres:.1f} L are not zero "
-            f"(expected <= {MAX_BRAIN_LITRES} L)"
-        )
-        if mask_title is None:
-            raise HeadError(f"{reason}; {_MASK_ADVICE}")
-        raise BadScanError(f"{reason}; check the mask")
-    if litres < MIN_BRAIN_LITRES:
-        raise BadScanError(
-            f"{name}: brain volume{masked} is only {litres:.2f} L "
-            f"(expected >= {MIN_BRAIN_LITRES} L); check the voxel sizes"
-        )
-    return crop_brain(volume)
+    where = f" {title}" if title else ""
+    if not (masked.data > 0).any():
+        raise BadScanError(f"{name} is empty{where}: no voxel is above zero")
+    fault = size_fault(masked.data, masked)
+    if fault is not None:
+        fix = "mask" if title else "voxel sizes"
+        raise BadScanError(f"{name}{where} {fault}; check the {fix}")
+    return MaskedScan(
+        volume=masked,
+        brain=crop_brain(masked),
+        content=content,
+        extraction=extraction,
+        doubts=shape_doubts(masked.data, masked),
+        stripped=stripped,
+        cached=cached,
+    )
 
 
 def _masked_content(volume: str | None, mask: str | None) -> str:

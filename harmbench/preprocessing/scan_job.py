@@ -14,14 +14,13 @@ from harmbench.data.prepare_options import MINMAX
 from harmbench.data.scans import Grid
 from harmbench.errors import BadScanError, UserError
 from harmbench.preprocessing.bias_field import correct_bias_field
+from harmbench.preprocessing.brain_tools import ToolError
+from harmbench.preprocessing.mask_agreement import CheckedRegistration, register_checked
 from harmbench.preprocessing.masking import BrainSource, HeadError, MaskedScan, mask_scan
 from harmbench.preprocessing.nifti_read import Array, Volume, load_labels, load_volume
 from harmbench.preprocessing.normalization import normalization
 from harmbench.preprocessing.registration import Registration
-from harmbench.preprocessing.registration_cache import (
-    cached_pair_registration,
-    cached_registration,
-)
+from harmbench.preprocessing.registration_cache import cached_pair_registration
 from harmbench.preprocessing.registration_quality import DOUBTFUL_CORRELATION
 from harmbench.preprocessing.resampling import resample_brain, resample_labels
 
@@ -79,6 +78,8 @@ class PreparedScan:
         Why the scan cannot be used, or None.
     head
         Whether the reason is that a brain mask is missing.
+    tool_failed
+        Whether the reason is a failure of the tool for brain extraction.
     content, partner_content
         Digests of everything that its brain, and its partner's, depends on.
     labelled
@@ -95,6 +96,7 @@ class PreparedScan:
 
     error: str | None = None
     head: bool = False
+    tool_failed: bool = False
     content: str | None = None
     partner_content: str | None = None
     labelled: bool = False
@@ -115,10 +117,15 @@ def run_job(job: ScanJob) -> PreparedScan:
     try:
         volume = load_volume(job.source.path)
         scan = mask_scan(volume, job.source, job.home)
-        to_template = cached_registration(scan.content, job.home, scan.brain)
+        checked = register_checked(scan, job.source.path.name, job.home)
         brain = correct_bias_field(scan.brain)[0] if job.n4 else scan.brain
     except BadScanError as error:
-        return PreparedScan(error=str(error), head=isinstance(error, HeadError))
+        return PreparedScan(
+            error=str(error),
+            head=isinstance(error, HeadError),
+            tool_failed=isinstance(error, ToolError),
+        )
+    to_template = checked.registration
     to_partner, partner_content, pair_error = _register_to_partner(job, scan, to_template)
     tissues, label_error = _read_tissues(job, scan)
 
@@ -144,7 +151,7 @@ def run_job(job: ScanJob) -> PreparedScan:
         label_error=label_error,
         pair_error=pair_error,
         landmarks=normalize.landmarks(image, mask),
-        details=_details(job, volume, scan, to_template, to_partner),
+        details=_details(job, volume, scan, checked, to_partner),
     )
 
 
@@ -181,19 +188,22 @@ def _details(
     job: ScanJob,
     volume: Volume,
     scan: MaskedScan,
-    to_template: Registration,
+    checked: CheckedRegistration,
     to_partner: Registration | None,
 ) -> dict[str, Any]:
     """Return processing steps and measurements for the cohort's table."""
+    to_template = checked.registration
     outside = np.count_nonzero(volume.data) - np.count_nonzero(scan.volume.data)
     litres = round(np.count_nonzero(scan.brain.mask) * volume.voxel_volume / 1e6, 4)
     return {
         "shape": list(volume.data.shape),
         "voxel_size": [round(size, 4) for size in volume.voxel_size],
-        "has_head": bool(outside > _HEAD * np.count_nonzero(scan.brain.mask)),
+        "has_head": not scan.stripped and bool(outside > _HEAD * np.count_nonzero(scan.brain.mask)),
         "head_litres" if job.source.heads else "brain_litres": litres,
         "mask": None if job.source.mask is None else job.source.mask.name,
         "brain_extraction": scan.extraction,
+        "mask_dice": None if checked.agreement is None else round(checked.agreement.dice, 4),
+        "mask_doubts": list(checked.doubts),
         "bias_correction": f"N4, SimpleITK {version('simpleitk')}" if job.n4 else None,
         "space": "MNI152, affine",
         "normalization": job.normalization,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from harmbench.cohorts.bids.scan import Scan, own_sidecar
@@ -49,13 +50,16 @@ class StudyDigests:
         self.scans = identified.scans
         self.subject_of = identified.subject_of
 
-    def cohort_key(self, name: str) -> str:
+    def cohort_key(self, name: str, tool_failures: Iterable[str] = ()) -> str:
         """Hash the recipe, the grid, the preparation, and the content of every file.
 
         Parameters
         ----------
         name
             Name of the cohort source.
+        tool_failures
+            Names of scans that are missing because a tool failed: the next preparation may
+            include them, and results on both must not mix.
         """
         scans = [
             [
@@ -75,6 +79,7 @@ class StudyDigests:
             *normalization(self.settings.normalization).key(()),
             *self._brain_extraction(),
             *self._bias_correction(),
+            *sorted(tool_failures),
         )
 
     def scan_key(self, prepared: PreparedScan, standard: Standard) -> str:

@@ -57,12 +57,15 @@ class StudyResult:
         Why each other file cannot be used, by its name.
     heads
         Names of those left out because a brain mask is missing.
+    tool_failures
+        Names of those left out because the tool for brain extraction failed.
     """
 
     scans: StudyScans
     usable: Sequence[UsableScan]
     left_out: Mapping[str, str]
     heads: frozenset[str]
+    tool_failures: frozenset[str]
 
 
 def prepare_scans(
@@ -91,6 +94,7 @@ def prepare_scans(
     prepared: dict[ScanJob, PreparedScan] = {}
     left_out: dict[str, str] = {}
     heads: set[str] = set()
+    tool_failures: set[str] = set()
     while True:
         jobs = plan_jobs(scans, digests, folders)
         new = [planned for planned in jobs if planned.job not in prepared]
@@ -105,6 +109,8 @@ def prepare_scans(
             left_out[name] = result.error
             if result.head:
                 heads.add(name)
+            if result.tool_failed:
+                tool_failures.add(name)
             progress.log(f"left out {name}: {result.error}")
         scans = _with_alternatives(scans, {job.scan.path: prepared[job.job] for job in jobs})
     usable = [
@@ -119,7 +125,13 @@ def prepare_scans(
         if (result := prepared[planned.job]).error is None
     ]
     usable.sort(key=lambda scan: (scan.domain, scan.job.row))
-    return StudyResult(scans=scans, usable=usable, left_out=left_out, heads=frozenset(heads))
+    return StudyResult(
+        scans=scans,
+        usable=usable,
+        left_out=left_out,
+        heads=frozenset(heads),
+        tool_failures=frozenset(tool_failures),
+    )
 
 
 def _run(jobs: Sequence[StudyJob], progress: Progress) -> Iterator[tuple[StudyJob, PreparedScan]]:
@@ -155,6 +167,8 @@ def _log_shortcomings(name: str, prepared: PreparedScan, progress: Progress) -> 
     if prepared.details["doubtful"]:
         correlation = prepared.details["correlation"]
         progress.log(f"look at {name}: correlation {correlation:.2f} with the template is low")
+    for doubt in prepared.details["mask_doubts"]:
+        progress.log(f"look at {name}: {doubt}")
 
 
 def check_subjects(result: StudyResult, name_of: Callable[[Path], str]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from harmbench.cohorts.bids.recipe import Recipe
 from harmbench.cohorts.study.scans import StudyScans
+from harmbench.data.cohort import TOOL_FAILURES
 from harmbench.data.cohort_source import CohortSource
 from harmbench.preprocessing.brain_tools import find_extractor
 from harmbench.util.name_list import by_reason
@@ -101,7 +102,7 @@ class Study(CohortSource):
         doubts = pair_doubts(pairs, self.relative)
         writer.finish(
             name=self.recipe.name,
-            key=digests.cohort_key(self.name),
+            key=digests.cohort_key(self.name, result.tool_failures),
             kind="simulated" if self.recipe.simulated else "real",
             target=self.target,
             sources=self.sources,
@@ -110,7 +111,8 @@ class Study(CohortSource):
             ),
             left_out=dict(sorted({**self.scans.left_out, **result.left_out}.items())),
             normalization=self.normalization,
-            facts=cohort_facts(self.recipe, result.scans, doubts, standard),
+            facts=cohort_facts(self.recipe, result.scans, doubts, standard)
+            | ({TOOL_FAILURES: sorted(result.tool_failures)} if result.tool_failures else {}),
         )
 
     def volume(

@@ -85,7 +85,13 @@ class Selection:
 
 
 def open_cohort(
-    source: CohortSource, request: CohortRequest, grid: Grid, home: Path, progress: Progress
+    source: CohortSource,
+    request: CohortRequest,
+    grid: Grid,
+    home: Path,
+    progress: Progress,
+    *,
+    retry: bool = False,
 ) -> Cohort:
     """Return a requested cohort with the splits of its split file; prepare it if necessary.
 
@@ -93,7 +99,7 @@ def open_cohort(
     ----------
     source, request
         The source, and the request that it is of.
-    grid, home, progress
+    grid, home, progress, retry
         As in `Cohort.open`.
 
     Raises
@@ -102,10 +108,10 @@ def open_cohort(
         If the cohort cannot be prepared, or the split file is wrong.
     """
     if request.split_file is None:
-        return Cohort.open(source, grid, home, progress)
+        return Cohort.open(source, grid, home, progress, retry=retry)
     # Read first: preparing may take hours.
     file = read_split_file(request.split_file)
-    return with_split_file(Cohort.open(source, grid, home, progress), file)
+    return with_split_file(Cohort.open(source, grid, home, progress, retry=retry), file)
 
 
 def open_source(registry: Registry, request: CohortRequest, preset: str) -> CohortSource:

@@ -12,6 +12,7 @@ from harmbench.cohorts.bids.layout import read_layout
 from harmbench.cohorts.csv_list import Listed
 from harmbench.data.cohort import Cohort
 from harmbench.data.folds import folds_of
+from harmbench.data.prepare_options import PrepareOptions
 from harmbench.data.scans import Grid
 from harmbench.errors import UserError
 from harmbench.util.progress import Silent
@@ -53,12 +54,11 @@ def test_a_listed_cohort_is_prepared_with_masks_and_labels(folder: Path) -> None
         "head.nii.gz,C,1,target,,",
     ]
     path = write(folder, *rows, columns="path,subject,session,domain,mask,labels")
-    source = Listed(path)
+    source = Listed(path, prepare_options=PrepareOptions("none"))
     assert (source.target, source.sources, source.title) == ("target", ("here",), "csv:scans")
     cohort = Cohort.open(source, GRID, folder / "home", Silent())
     assert set(cohort.left_out) == {"head.nii.gz"}
-    assert "is not brain-extracted" in cohort.left_out["head.nii.gz"]
-    assert "HD-BET or SynthStrip" in cohort.left_out["head.nii.gz"]
+    assert "head.nii.gz is a head (" in cohort.left_out["head.nii.gz"]
     assert cohort.table["labelled"].all()
     assert cohort.table["paired"].all()
     # Cut out by its mask, the brain in a head is the brain alone.

@@ -1,13 +1,8 @@
-"""Brain extraction by installed tools, heads that are kept, and what is recorded of either.
-
-The tools are small programs that the tests put on the PATH: they stand for SynthStrip and
-HD-BET, take the same arguments, and write the mask of what is bright.
-"""
+"""Brain extraction in a study, by small programs that stand for SynthStrip and HD-BET."""
 
 from __future__ import annotations
 
-import os
-import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,94 +13,21 @@ import torch
 from scipy import ndimage
 
 from harmbench.cohorts.bids.source import Bids
-from harmbench.data.cohort import Cohort
+from harmbench.data.cohort import TOOL_FAILURES, Cohort
 from harmbench.data.prepare_options import PrepareOptions
 from harmbench.data.scans import Grid
 from harmbench.data.summary import domain_rows
 from harmbench.errors import BadScanError, UserError
 from harmbench.preprocessing.brain import crop_head
-from harmbench.preprocessing.brain_tools import Extractor, extracted_mask, find_extractor
+from harmbench.preprocessing.brain_tools import find_extractor
 from harmbench.preprocessing.initial_pose import brain_pose
 from harmbench.preprocessing.nifti_read import Volume, load_volume
 from harmbench.util.hashing import file_digest
 from harmbench.util.progress import Silent
-from helpers.volumes import coarse, sampled, template
+from helpers.brain_extraction import Tools, brain_of, head_of
+from helpers.volumes import coarse, template
 
 GRID = Grid("tiny", (5, 18, 22), (12.0, 9.6, 9.6))
-
-THRESHOLD = """#!{python}
-import pathlib, sys
-import nibabel as nib, numpy as np
-pathlib.Path({calls!r}).open("a").write(" ".join(sys.argv[1:]) + "\\n")
-given = dict(zip(sys.argv[1:], sys.argv[2:]))
-image = nib.load(given["-i"])
-data = np.asarray(image.dataobj)
-mask = nib.Nifti1Image((data > 0.15).astype(np.uint8), image.affine)
-nib.save(mask, given["-m"] if "-m" in given else given["-o"].replace(".nii.gz", "_bet.nii.gz"))
-"""
-
-
-class Tools:
-    """Programs on the PATH, and what they were called with."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.calls = folder / "calls.txt"
-
-    def install(self, name: str, text: str = THRESHOLD) -> None:
-        program = self.folder / name
-        program.write_text(text.format(python=sys.executable, calls=str(self.calls)))
-        program.chmod(0o755)
-
-    @property
-    def called(self) -> list[str]:
-        return self.calls.read_text().splitlines() if self.calls.exists() else []
-
-
-@pytest.fixture
-def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
-    """A folder of programs that is first on the PATH; no tool is installed elsewhere."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
-    return Tools(folder)
-
-
-@pytest.fixture
-def head() -> Any:
-    """A head at 3 mm: the template's brain in fluid, bone and scalp, a face, a neck and noise."""
-    affine = np.diag([3.0, 3.0, 3.0, 1.0])
-    affine[:3, 3] = [-108, -150, -156]
-    brain = sampled(np.eye(4), affine, (73, 88, 90))
-    away = ndimage.distance_transform_edt(brain == 0, sampling=3.0)
-    x, y, z = (
-        start + 3.0 * axis
-        for start, axis in zip(affine[:3, 3], np.indices(brain.shape), strict=True)
-    )
-    neck = ((x / 55) ** 2 + ((y + 30) / 60) ** 2 < 1) & (z < -40)
-    face = (x / 65) ** 2 + ((y - 45) / 45) ** 2 + ((z + 60) / 65) ** 2 < 1
-    bright = np.percentile(brain[brain > 0], 95)
-    whole = np.select(
-        [brain > 0, away <= 3, neck | face, away <= 8, away <= 16],
-        [brain, 0.2 * bright, 0.45 * bright, 0.08 * bright, 1.1 * bright],
-    )
-    noise = 0.02 * bright * np.random.default_rng(0).standard_normal((2, *brain.shape))
-    data = np.hypot(whole + noise[0], noise[1]).astype(np.float32)
-    return nib.Nifti1Image(data, affine)
-
-
-def head_of(image: Any) -> Any:
-    """A head around a brain: dim tissue to 30 mm from it."""
-    data = np.asarray(image.dataobj)
-    around = ndimage.distance_transform_edt(data == 0, sampling=image.header.get_zooms()) < 30
-    return nib.Nifti1Image(
-        np.where(data > 0.2, data, 0.1 * around).astype(np.float32), image.affine
-    )
-
-
-def brain_of(image: Any) -> Any:
-    data = np.asarray(image.dataobj)
-    return nib.Nifti1Image(np.where(data > 0.2, data, 0).astype(np.float32), image.affine)
 
 
 @pytest.fixture
@@ -117,11 +39,13 @@ def study(tree: Any) -> Any:
     return tree
 
 
-def opened(study: Any, prepare_options: PrepareOptions | None = None) -> Cohort:
+def opened(
+    study: Any, prepare_options: PrepareOptions | None = None, *, retry: bool = False
+) -> Cohort:
     source = Bids(
         str(study.root), study.recipe, prepare_options=prepare_options or PrepareOptions()
     )
-    return Cohort.open(source, GRID, study.home, Silent())
+    return Cohort.open(source, GRID, study.home, Silent(), retry=retry)
 
 
 def details(cohort: Cohort) -> dict[str, Any]:
@@ -177,8 +101,9 @@ def test_without_a_tool_one_error_names_the_options(study: Any, tools: Tools) ->
     with pytest.raises(UserError) as caught:
         opened(study, PrepareOptions("none"))
     line = str(caught.value)
-    for option in ("mri_synthstrip", "hd-bet", "a derivative", "--brain-mask", "--no-brain-mask"):
-        assert line.count(option) == 1
+    assert "sub-A_T1w.nii.gz is a head (" in line
+    assert line.count("leave out --brain-extraction none") == 1
+    assert line.count("; ") == 2
     assert "and 1 more like it" in line
     with pytest.raises(UserError, match="no program 'mri_synthstrip' is on the PATH"):
         opened(study, PrepareOptions("mri_synthstrip"))
@@ -186,34 +111,38 @@ def test_without_a_tool_one_error_names_the_options(study: Any, tools: Tools) ->
 
 
 @pytest.mark.usefixtures("one_core")
-def test_the_scan_of_a_failed_tool_is_left_out_with_the_reason(study: Any, tools: Tools) -> None:
+def test_the_scan_of_a_failed_tool_is_left_out_until_it_works(study: Any, tools: Tools) -> None:
     for subject in ("C", "D"):
         study.add(subject, "there", brain_of(coarse()))
     study.add("E", "here", brain_of(coarse(12)))
-    tools.install("mri_synthstrip", "#!/bin/sh\necho loading\necho out of memory >&2\nexit 3\n")
+    tools.install_failing("mri_synthstrip")
     cohort = opened(study)
     (reason,) = cohort.left_out.values()
     assert reason.startswith("mri_synthstrip ")
-    assert "failed on sub-A_T1w.nii.gz (exit code 3): out of memory" in reason
+    assert "failed on sub-A_T1w.nii.gz (exit code 1): no space" in reason
     assert not list((study.home / "masks").glob("*.nii.gz"))
+    assert cohort.facts[TOOL_FAILURES] == ["sub-A/anat/sub-A_T1w.nii.gz"]
+
+    tools.repair()
+    assert opened(study).key == cohort.key  # only `data prepare` tries again
+    again = opened(study, retry=True)
+    assert not again.left_out
+    assert again.key != cohort.key
+    assert again.directory == cohort.directory
+    assert len(tools.called) == 1
+    assert opened(study, retry=True).key == again.key
+    assert len(tools.called) == 1
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("#!/bin/sh\nexit 0\n", "no mask"),
-        ("#!/nowhere/python\n", "cannot be started"),
-    ],
-)
-def test_a_tool_without_output_is_an_error(
-    tmp_path: Path, tools: Tools, text: str, reason: str
-) -> None:
-    tools.install("mri_synthstrip", text)
-    scan = tmp_path / "scan.nii"
-    nib.save(head_of(coarse()), scan)
-    extractor = Extractor("mri_synthstrip", tools.folder / "mri_synthstrip", "1")
-    with pytest.raises(BadScanError, match=reason):
-        extracted_mask(extractor, scan, file_digest(scan), tmp_path)
+def test_deepbet_is_the_tool_where_no_program_is_installed(tools: Tools) -> None:
+    deepbet = find_extractor("deepbet")
+    assert deepbet is not None
+    assert deepbet.title == f"deepbet {version('deepbet')}"
+    assert find_extractor("auto") == deepbet
+    tools.install("hd-bet")
+    assert find_extractor("auto") == find_extractor("hd-bet") != deepbet
+    assert find_extractor("deepbet") == deepbet
+    assert find_extractor("none") is None
 
 
 def test_the_version_is_that_of_freesurfer_or_of_the_package(tmp_path: Path, tools: Tools) -> None:
@@ -231,7 +160,7 @@ def test_the_version_is_that_of_freesurfer_or_of_the_package(tmp_path: Path, too
     assert find_extractor("auto") is not None
     from harmbench.preprocessing import brain_tools as extraction
 
-    extraction._version.cache_clear()
+    extraction._program_version.cache_clear()
     result = find_extractor("auto")
     assert result is not None
     assert result.title == "mri_synthstrip freesurfer-7.4.1"
