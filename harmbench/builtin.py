@@ -25,7 +25,7 @@ def register_cohorts() -> dict[str, Lazy]:
         ),
         "bids": Lazy(
             "harmbench.cohorts.bids.source:Bids",
-            summary="the scans of a BIDS folder, brain-extracted or masked; domains by --recipe",
+            summary="the scans of a BIDS folder, heads or brains; domains by --recipe",
         ),
         "csv": Lazy(
             "harmbench.cohorts.csv_list:Listed",

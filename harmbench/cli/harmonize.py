@@ -147,7 +147,7 @@ def harmonize(
     device: str,
     plugin: tuple[Path, ...],
 ) -> int:
-    """Harmonise SCAN, a brain-extracted T1w volume or a folder of them, and write OUT.
+    """Harmonise SCAN, a T1w volume of a head or brain, or a folder of them, and write OUT.
 
     \b
     harmbench harmonize scan.nii.gz -o out.nii.gz --method blindharmony --task domain1

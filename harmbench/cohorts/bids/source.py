@@ -18,7 +18,7 @@ from harmbench.util.name_list import first_names
 
 
 class Bids(Study):
-    """Scans of a BIDS folder that are brain-extracted or masked; domains by a recipe.
+    """Scans of a BIDS folder, heads or brains; domains by a recipe.
 
     Of several T1w files of a session that meet the criteria of a domain, the preferred one is
     taken, and the next one if it is damaged.
@@ -31,7 +31,7 @@ class Bids(Study):
     """
 
     name = "bids"
-    summary = "the scans of a BIDS folder, brain-extracted or masked; domains by --recipe"
+    summary = "the scans of a BIDS folder, heads or brains; domains by --recipe"
 
     shipped: ClassVar[str | None] = None
 
