@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from harmbench.data.disjoint import disjoint_subjects as disjoint_subjects
     from harmbench.data.display import upright as upright
     from harmbench.data.prepare_options import PrepareOptions as PrepareOptions
+    from harmbench.data.scan_set import ScanKey as ScanKey
     from harmbench.data.scan_set import ScanSet as ScanSet
     from harmbench.data.scans import Grid as Grid
     from harmbench.data.scans import Scans as Scans
@@ -112,6 +113,7 @@ _LAZY = {
     "PrepareOptions": "harmbench.data.prepare_options",
     "Progress": "harmbench.util.progress",
     "ScanRecord": "harmbench.data.cohort_writer",
+    "ScanKey": "harmbench.data.scan_set",
     "ScanSet": "harmbench.data.scan_set",
     "Scans": "harmbench.data.scans",
     "Scorer": "harmbench.contracts.scorer",
@@ -184,6 +186,7 @@ __all__ = [
     "Progress",
     "Published",
     "Purpose",
+    "ScanKey",
     "ScanRecord",
     "ScanSet",
     "Scans",

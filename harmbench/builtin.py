@@ -23,6 +23,26 @@ def register_cohorts() -> dict[str, Lazy]:
                 "OASIS-3 as distributed (oasis3:PATH), its scanners as the paper's five domains"
             ),
         ),
+        "on-harmony": Lazy(
+            "harmbench.cohorts.bids.shipped:OnHarmony",
+            summary="ON-Harmony (ds004712), 20 subjects on 8 scanners: on-harmony:PATH",
+        ),
+        "spins-travellers": Lazy(
+            "harmbench.cohorts.bids.shipped:SpinsTravellers",
+            summary="SPINS travelling phantoms (ds003011), 4 subjects on 6 scanners",
+        ),
+        "traveling-human-phantom": Lazy(
+            "harmbench.cohorts.bids.shipped:TravelingHumanPhantom",
+            summary="Traveling Human Phantom (ds000206), 5 subjects at 8 sites",
+        ),
+        "srpbs-ts": Lazy(
+            "harmbench.cohorts.bids.shipped:SrpbsTravellers",
+            summary="SRPBS traveling subjects, 9 subjects on 12 scanners: srpbs-ts:PATH",
+        ),
+        "simon": Lazy(
+            "harmbench.cohorts.bids.shipped:Simon",
+            summary="SIMON, one subject on many scanners, for testing alone: simon:PATH",
+        ),
         "bids": Lazy(
             "harmbench.cohorts.bids.source:Bids",
             summary="the scans of a BIDS folder, heads or brains; domains by --recipe",

@@ -58,6 +58,12 @@ def register_tasks(sources: tuple[str, ...]) -> dict[str, Lazy]:
             "harmbench_tasks.unseen:Unseen",
             chosen,
             summary="harmonise the scans of a scanner that fits on all sites leave out",
+        tasks[f"travel-{source}"] = Lazy(
+            "harmbench_tasks.travel:Travel",
+            chosen,
+            summary=(
+                "harmonise scans of travelling subjects to the same subject's scan on the target"
+            ),
         )
         tasks[f"wmseg-{source}"] = Lazy(
             "harmbench_tasks.segmentation:WhiteMatter",

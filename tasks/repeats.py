@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harmbench import Cohort, ScanSet
+from harmbench import Cohort, ScanKey, ScanSet
 
 
 def matched(one: ScanSet, other: ScanSet) -> tuple[ScanSet, ScanSet]:
@@ -46,29 +46,58 @@ def repeats_of(cohort: Cohort, references: ScanSet) -> tuple[ScanSet | None, str
     reason
         Why there are none; empty if there are.
     """
-    table = cohort.table
     domain = cohort.facts.get("repeat", cohort.target)
-    if domain == cohort.target and (table["partner"] != "").any():
-        # Each source scan is registered to its own partner, and no target scan to another one.
+    if domain == cohort.target and _only_sources_registered(cohort):
         return None, f"scans of one subject on '{cohort.target}' are not in one space"
     candidates = cohort.scans(domain, "test")
-    rows = table[(table["domain"] == domain) & table["paired"]]
-    same_space = set(zip(rows["subject"], rows["session"], strict=True))
-    chosen: list[int] = []
-    for reference in references.scans:
-        chosen += [
-            index
-            for index, scan in enumerate(candidates.scans)
-            if scan.subject == reference.subject
-            and scan.key != reference.key
-            and (scan.subject, scan.session) in same_space
-        ][:1]
+    chosen = [
+        repeats[0]
+        for reference in references.scans
+        if (repeats := repeats_in_its_space(cohort, domain, reference, candidates))
+    ]
     if len(chosen) < len(references):
         return None, (
             f"only {len(chosen)} of {len(references)} test scans have a repeat on "
             f"'{cohort.target}' in the same space"
         )
     return candidates.subset(chosen), ""
+
+
+def repeats_in_its_space(
+    cohort: Cohort, domain: str, reference: ScanKey, candidates: ScanSet
+) -> list[int]:
+    """Return which scans of a domain are repeats of a scan, in the same space.
+
+    Parameters
+    ----------
+    cohort, domain
+        The cohort, and the domain of the candidates.
+    reference
+        The scan that is repeated.
+    candidates
+        Scans of the domain.
+    """
+    rows = cohort.table
+    rows = rows[
+        (rows["domain"] == domain) & rows["paired"] & (rows["subject"] == reference.subject)
+    ]
+    if (cohort.table["partner"] != "").any():
+        rows = rows[rows["partner"] == reference.session]
+    sessions = set(rows["session"])
+    return [
+        index
+        for index, scan in enumerate(candidates.scans)
+        if scan.subject == reference.subject
+        and scan.session in sessions
+        and scan.key != reference.key
+    ]
+
+
+def _only_sources_registered(cohort: Cohort) -> bool:
+    """Whether source scans are registered to partners, and no target scan to another one."""
+    table = cohort.table
+    registered = table[table["partner"] != ""]
+    return bool(len(registered)) and cohort.target not in set(registered["domain"])
 
 
 def noise_free(cohort: Cohort, references: ScanSet) -> ScanSet | None:

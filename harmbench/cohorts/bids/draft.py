@@ -12,6 +12,7 @@ from harmbench.cohorts.bids.recipe import Value
 from harmbench.cohorts.bids.scan import Scan
 from harmbench.errors import UserError
 from harmbench.util.text_table import read_text_table
+from harmbench.cohorts.bids.scanner_labels import slug
 
 _FIELDS = ("Manufacturer", "ManufacturersModelName", "MagneticFieldStrength", "DeviceSerialNumber")
 _TISSUES = {
@@ -87,7 +88,7 @@ def draft_recipe(root: Path, scanners: Sequence[ScannerGroup]) -> str:
     names = _names(usable)
     lines = [
         f"# Drafted by `harmbench data recipe {root}`: look at it before it is used.",
-        f"name = {_toml(_slug(root.absolute().name) or 'study')}",
+        f"name = {_toml(slug(root.absolute().name) or 'study')}",
     ]
     if usable:
         lines.append(f"target = {_toml(names[0])}")
@@ -142,14 +143,14 @@ def _within(scanner: ScannerGroup, other: ScannerGroup) -> bool:
 def _names(scanners: Sequence[ScannerGroup]) -> list[str]:
     """Return a short name for each, made longer where two would have the same."""
     short = [
-        _slug(str((scanner.fields.get("ManufacturersModelName") or ("scanner",))[0])) or "scanner"
+        slug(str((scanner.fields.get("ManufacturersModelName") or ("scanner",))[0])) or "scanner"
         for scanner in scanners
     ]
     names: list[str] = []
     for scanner, name in zip(scanners, short, strict=True):
         if short.count(name) > 1:
             rest = [scanner.fields.get(field, ("",))[0] for field in reversed(_FIELDS)]
-            name = _slug(f"{name}-{rest[0]}" if rest[0] else f"{name}-{rest[1]}T")
+            name = slug(f"{name}-{rest[0]}" if rest[0] else f"{name}-{rest[1]}T")
         while name in names:
             name += "-x"
         names.append(name)
@@ -199,10 +200,6 @@ def _pairs(scanners: Sequence[ScannerGroup]) -> list[str]:
 def _counts(scanner: ScannerGroup) -> str:
     subjects, scans = len(scanner.subjects), len(scanner.scans)
     return f"{subjects} subjects, {scanner.sessions} sessions, {scans} scans"
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def _toml(value: Value | tuple[Value, ...]) -> str:

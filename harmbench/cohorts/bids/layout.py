@@ -13,6 +13,7 @@ from harmbench.cohorts.bids.sidecars import Sidecars
 from harmbench.cohorts.bids.subject_tables import (
     LabelledRows,
     read_participants,
+    read_scans,
     read_sessions,
 )
 from harmbench.cohorts.study.covariates import covariates_of
@@ -126,7 +127,16 @@ class _Reader:
         self._session_notes += rows.notes
         for session, folder in [("1", subject_folder), *zip(labels, folders, strict=True)]:
             files = [*(folder / "anat").glob("*_T1w.nii.gz"), *(folder / "anat").glob("*_T1w.nii")]
-            scans = [self._scan(path, session, rows.rows.get(session, {})) for path in files]
+            scan_rows = read_scans(folder)
+            scans = [
+                self._scan(
+                    path,
+                    session,
+                    rows.rows.get(session, {}),
+                    scan_rows.get(path.relative_to(folder).as_posix(), {}),
+                )
+                for path in files
+            ]
             usable = self._t1w([scan for scan in scans if scan is not None])
             if usable:
                 yield tuple(by_preference(usable))
@@ -139,7 +149,13 @@ class _Reader:
             self.left_out |= {self._name(scan.path): reason for scan, reason in reasons if reason}
         return usable
 
-    def _scan(self, path: Path, session: str, session_row: Mapping[str, str]) -> Scan | None:
+    def _scan(
+        self,
+        path: Path,
+        session: str,
+        session_row: Mapping[str, str],
+        scan_row: Mapping[str, str],
+    ) -> Scan | None:
         """Return a scan; None if its sidecar cannot be read, with the reason in `left_out`."""
         try:
             sidecar = self._sidecars.of(path)
@@ -159,6 +175,7 @@ class _Reader:
             entities=entities_of(path),
             participant=row,
             session_row=session_row,
+            scan_row=scan_row,
             sidecar=sidecar.content,
             mask=brain_mask(self._root, path),
             inherited=sidecar.inherited,

@@ -45,9 +45,27 @@ class Place:
 
 _PLACES = (
     Place(
+        "label of the scanner",
+        lambda scan: {"scanner": scan.scanner} if scan.scanner else None,
+        lambda domain: {} if domain.scanner is None else {"scanner": domain.scanner},
+        lambda domain: {},
+    ),
+    Place(
         "column of participants.tsv",
         lambda scan: scan.participant or None,
         lambda domain: domain.participants,
+        lambda domain: {},
+    ),
+    Place(
+        "column of sessions.tsv",
+        lambda scan: scan.session_row or None,
+        lambda domain: domain.sessions,
+        lambda domain: {},
+    ),
+    Place(
+        "column of scans.tsv",
+        lambda scan: scan.scan_row or None,
+        lambda domain: domain.scans,
         lambda domain: {},
     ),
     Place(
@@ -184,7 +202,7 @@ def _check_fields(recipe: Recipe, layout: Layout) -> None:
     scans = layout.scans
     for place in _PLACES:
         fields = {name for scan in scans for name in place.content(scan) or {}}
-        if place is _PLACES[0]:
+        if place.title == "column of participants.tsv":
             # Columns are known even when no row fits a folder.
             fields |= {*layout.participant_columns}
         for name, domain in recipe.domains.items():
@@ -211,10 +229,11 @@ def _check_domains(domains: Mapping[str, Sequence[Scan]], recipe: Recipe, layout
                 f"domain '{name}' of recipe '{recipe.name}' matches none of the {number} scans; "
                 f"{_never_met(name, domain, layout)}{_hint(layout)}"
             )
-        if len(subjects) == 1:
+        if len(subjects) == 1 and not recipe.split.test_only:
             raise UserError(
                 f"domain '{name}' of recipe '{recipe.name}' has only one subject, "
-                f"'{subjects.pop()}'; a split by subject needs at least two{_hint(layout)}"
+                f"'{subjects.pop()}'; a split by subject needs at least two (with [split] "
+                f"test_only = true one is enough){_hint(layout)}"
             )
 
 

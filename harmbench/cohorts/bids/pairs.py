@@ -8,33 +8,38 @@ from pathlib import Path
 
 from harmbench.cohorts.bids.recipe import Pairs
 from harmbench.cohorts.bids.scan import Scan
+from harmbench.cohorts.bids.scanner_labels import natural
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The target scan that a source scan is paired with, and the days between the two."""
+    """The target scan that a scan is registered to, and the days between the two if known."""
 
     partner: Scan
-    gap_days: int
+    gap_days: int | None = None
 
 
 def pair_up(domains: Mapping[str, Sequence[Scan]], pairs: Pairs) -> dict[Path, Pair]:
-    """Give every source scan the target scan of the same subject that is nearest in time.
+    """Give scans the target scan of the same subject that they are registered to.
 
-    Of two that are equally near, the earlier. Several source scans may have one partner.
+    By days, every source scan gets the target scan that is nearest in time, the earlier of two
+    that are equally near. By a reference, every scan of a subject on any scanner gets the
+    subject's first scan on the target scanner. Several scans may have one partner.
 
     Parameters
     ----------
     domains
         The scans of each domain, the target domain first.
     pairs
-        How session labels encode the day, and how far apart two may lie.
+        The rule of the recipe.
 
     Returns
     -------
     dict
-        By the path of the source scan; scans without a partner near enough are not in it.
+        By the path of the scan; scans without a partner are not in it, nor is the reference.
     """
+    if pairs.reference is not None:
+        return _to_first_visit(domains)
     (_, targets), *sources = domains.items()
     days: dict[str, list[tuple[int, Scan]]] = {}
     for scan in targets:
@@ -51,9 +56,22 @@ def pair_up(domains: Mapping[str, Sequence[Scan]], pairs: Pairs) -> dict[Path, P
                 ((abs(other - day), other, target) for other, target in days[scan.subject]),
                 key=lambda candidate: candidate[:2],
             )
-            if gap <= pairs.maximum_gap_days:
+            if pairs.maximum_gap_days is not None and gap <= pairs.maximum_gap_days:
                 found[scan.path] = Pair(partner, gap)
     return found
+
+
+def _to_first_visit(domains: Mapping[str, Sequence[Scan]]) -> dict[Path, Pair]:
+    target, *_ = domains.values()
+    first: dict[str, Scan] = {}
+    for scan in sorted(target, key=lambda scan: (natural(scan.visit), natural(scan.session))):
+        first.setdefault(scan.subject, scan)
+    return {
+        scan.path: Pair(first[scan.subject])
+        for scans in domains.values()
+        for scan in scans
+        if scan.subject in first and scan.path != first[scan.subject].path
+    }
 
 
 def _session_label(scan: Scan) -> str:

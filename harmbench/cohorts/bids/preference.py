@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from harmbench.cohorts.bids.scan import Scan
+from harmbench.cohorts.bids.scanner_labels import natural
 
 # In the order of their weight. A file without the entity comes before one with it: a derived or
 # resampled image, one with contrast agent, an inversion, a part or an echo of a sequence, another
@@ -50,11 +50,5 @@ def _ranks(scan: Scan) -> list[tuple[tuple[object, ...], str]]:
         if value is None:
             ranks.append(((False,), f"no {entity}-"))
         else:
-            ranks.append(((True, *_natural(value)), f"{entity}-{value}"))
+            ranks.append(((True, *natural(value)), f"{entity}-{value}"))
     return ranks
-
-
-def _natural(text: str) -> tuple[tuple[int, str], ...]:
-    """Return a key that sorts numbers within a text by value."""
-    parts = re.findall(r"\d+|\D+", text.casefold())
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts)

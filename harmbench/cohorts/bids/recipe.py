@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from harmbench.cohorts.bids.scanner_labels import ScannerLabels, slug
 from harmbench.errors import UserError
 from harmbench.util.subject_labels import bare_label
 from harmbench.util.toml_table import Table, read_toml
@@ -43,8 +44,11 @@ class DomainCriteria(Table):
 
     Attributes
     ----------
-    participants
-        Columns of `participants.tsv`, each with the accepted values.
+    scanner
+        The accepted names of the scanner, as the table `scanners` finds them in file names.
+    participants, sessions, scans
+        Columns of `participants.tsv`, `sessions.tsv` and `scans.tsv`, each with the accepted
+        values.
     sidecar
         Fields of the scan's JSON sidecar, each with the accepted values; None if the
         scan must have no sidecar.
@@ -52,7 +56,10 @@ class DomainCriteria(Table):
         Fields of the sidecar, each with the rejected values.
     """
 
+    scanner: LabelList | None = None
     participants: Criteria = Field(default_factory=dict)
+    sessions: Criteria = Field(default_factory=dict)
+    scans: Criteria = Field(default_factory=dict)
     sidecar: Criteria | None = Field(default_factory=dict)
     exclude: Criteria = Field(default_factory=dict)
 
@@ -63,10 +70,11 @@ class DomainCriteria(Table):
 
     @model_validator(mode="after")
     def _select_scans(self) -> Self:
-        if not self.participants and self.sidecar == {}:
+        tables = (self.scanner, self.participants, self.sessions, self.scans)
+        if not any(tables) and self.sidecar == {}:
             raise ValueError(
                 "no criteria, so every scan would match; "
-                "add participants = {...} or sidecar = {...}"
+                "add scanner = [...], participants = {...} or sidecar = {...}"
             )
         return self
 
@@ -121,6 +129,9 @@ class Split(Table):
 
     Attributes
     ----------
+    test_only
+        Whether all subjects are test subjects, as in a study of one traveller: methods that
+        learn are fitted on another cohort.
     validation, test
         Fractions of each domain's subjects; with published sizes, the most that these may
         take of the domain's scans.
@@ -128,6 +139,7 @@ class Split(Table):
         By domain, the sizes that the split comes as near to as it can.
     """
 
+    test_only: bool = False
     validation: Annotated[float, Field(ge=0)] = 0.1
     test: Annotated[float, Field(gt=0)] = 0.3
     published: Mapping[str, Sizes] = Field(default_factory=dict)
@@ -140,9 +152,11 @@ class Split(Table):
 
 
 class Pairs(Table):
-    """The rule that pairs a subject's source and target scans.
+    """The rule that pairs a subject's scans, and registers one to the other rigidly.
 
-    Each source scan is paired with the target scan nearest in time, and registered to it.
+    With `day`, each source scan is paired with the target scan nearest in time. With
+    `reference = "first"`, every other scan of a subject, on all scanners, is registered to the
+    subject's first scan on the target scanner: all scans of a subject are then in one space.
 
     Attributes
     ----------
@@ -150,14 +164,27 @@ class Pairs(Table):
         Regular expression whose first group is the day in a session's label.
     maximum_gap_days
         Largest number of days between the two scans.
+    reference
+        `"first"`: the first visit to the target scanner.
     """
 
-    day: Text
-    maximum_gap_days: Count
+    day: Text | None = None
+    maximum_gap_days: Count | None = None
+    reference: Literal["first"] | None = None
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if self.reference is None and (self.day is None or self.maximum_gap_days is None):
+            raise ValueError("needs day and maximum_gap_days, or reference = 'first'")
+        if self.reference is not None and (self.day, self.maximum_gap_days) != (None, None):
+            raise ValueError("has both a day and a reference; remove one of them")
+        return self
 
     @field_validator("day")
     @classmethod
-    def _one_group(cls, day: str) -> str:
+    def _one_group(cls, day: str | None) -> str | None:
+        if day is None:
+            return None
         try:
             groups = re.compile(day).groups
         except re.error as error:
@@ -174,7 +201,7 @@ class Pairs(Table):
         >>> Pairs(day="d([0-9]+)", maximum_gap_days=365).day_of("d0129")
         129
         """
-        match = re.fullmatch(self.day, session)
+        match = None if self.day is None else re.fullmatch(self.day, session)
         return int(match[1]) if match else None
 
 
@@ -186,15 +213,18 @@ class Recipe(Table):
     name
         Name of the cohort.
     target
-        Name of the target domain.
+        Name of the target domain. It may be left out if each scanner is a domain: then it is the
+        scanner with the most scans.
     domains
-        Criteria by domain, the target first.
+        Criteria by domain, the target first; empty if each scanner is a domain.
     labels
         None if the study has no labels.
     split
         How subjects are split.
     pairs
         None if all scans of a subject are in one space.
+    scanners
+        How file names name the scanner; None if they do not.
     subjects
         Labels by the name of the subject, for subjects that have more than one label.
     simulated
@@ -202,11 +232,12 @@ class Recipe(Table):
     """
 
     name: Text
-    target: Text
-    domains: Mapping[DomainName, DomainCriteria]
+    target: Text = ""
+    domains: Mapping[DomainName, DomainCriteria] = Field(default_factory=dict)
     labels: Labels | None = None
     split: Split = Split()
     pairs: Pairs | None = None
+    scanners: ScannerLabels | None = None
     subjects: Mapping[Text, LabelList] = Field(default_factory=dict)
     simulated: bool = False
 
@@ -216,7 +247,7 @@ class Recipe(Table):
         cls, domains: Mapping[str, DomainCriteria], info: ValidationInfo
     ) -> Mapping[str, DomainCriteria]:
         target = info.data.get("target")
-        if target is None:
+        if target is None or not domains:
             return domains
         if target not in domains:
             raise ValueError(str(UserError.unknown("domain for the target", target, domains)))
@@ -242,10 +273,55 @@ class Recipe(Table):
                 raise ValueError(f"the label '{label}' is given twice; give it to one subject")
         return bare
 
+    @model_validator(mode="after")
+    def _domains_or_each_scanner(self) -> Self:
+        each = self.scanners is not None and self.scanners.each
+        if each and self.domains:
+            raise ValueError("has domains, and scanners.each makes others; remove one of them")
+        if not each and not (self.domains and self.target):
+            raise ValueError("needs a target and domains (or scanners.each = true)")
+        for name, domain in self.domains.items():
+            if domain.scanner is not None and self.scanners is None:
+                raise ValueError(
+                    f"domain '{name}' asks for a scanner, and no table scanners says where file "
+                    "names have it"
+                )
+        return self
+
     @property
     def subject_of(self) -> dict[str, str]:
         """The subject of each label that `subjects` names."""
         return {label: name for name, labels in self.subjects.items() for label in labels}
+
+    def with_each_scanner(self, scanners: Mapping[str, int]) -> Self:
+        """Return the recipe with a domain for each scanner, if it asks for that.
+
+        Parameters
+        ----------
+        scanners
+            Number of scans by scanner.
+
+        Raises
+        ------
+        UserError
+            If no scanner is known, or two have one name, or none is the target.
+        """
+        if self.scanners is None or not self.scanners.each:
+            return self
+        labels: dict[str, list[str]] = {}
+        for label in sorted(scanners):
+            labels.setdefault(slug(label), []).append(label)
+        if not labels:
+            raise UserError(f"recipe '{self.name}': no scan names its scanner as scanners says")
+        most = max(labels, key=lambda name: sum(scanners[label] for label in labels[name]))
+        target = self.target or most
+        if target not in labels:
+            raise UserError.unknown(
+                f"scanner of recipe '{self.name}' for the target", target, labels
+            )
+        domains = {name: DomainCriteria(scanner=tuple(group)) for name, group in labels.items()}
+        domains = {target: domains.pop(target), **domains}
+        return self.model_copy(update={"target": target, "domains": domains})
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -30,6 +30,11 @@ class Scan:
         for a scan that a table lists.
     participant, session_row
         The rows of `participants.tsv` and of the subject's `sessions.tsv`; empty without one.
+    scan_row
+        The row of `scans.tsv`; empty without one.
+    scanner, visit
+        The scanner that the file name names, and which visit to it this is; empty if the recipe
+        does not say where they are.
     sidecar
         What the JSON sidecars say that apply to it, or None without one.
     mask, labels
@@ -51,6 +56,9 @@ class Scan:
     entities: Mapping[str, str] = field(default_factory=dict)
     participant: Mapping[str, str] = field(default_factory=dict)
     session_row: Mapping[str, str] = field(default_factory=dict)
+    scan_row: Mapping[str, str] = field(default_factory=dict)
+    scanner: str = ""
+    visit: str = ""
     sidecar: Mapping[str, Any] | None = None
     mask: Path | None = None
     labels: Path | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -56,6 +58,9 @@ class Bids(Study):
             self.recipe = load_recipe(SHIPPED / f"{shipped}.toml")
         else:
             self.recipe = load_recipe(Path(recipe), base=shipped)
+        if self.recipe.scanners is not None and self.recipe.scanners.each:
+            counts = Counter(scan.scanner for scan in self._layout.scans if scan.scanner)
+            self.recipe = self.recipe.with_each_scanner(counts)
         self.target = self.recipe.target
         self.sources = self.recipe.sources
 
@@ -72,7 +77,7 @@ class Bids(Study):
     def find(self) -> StudyScans:
         """Match the scans of the folder to the domains of the recipe."""
         self._check_labels()
-        layout, unknown = self._with_subjects(read_layout(self.root))
+        layout, unknown = self._with_subjects(self._layout)
         matched = match(self.recipe, layout)
         left_out = {self.relative(scan.path): reason for scan, reason in matched.left_out}
         return StudyScans(
@@ -84,6 +89,15 @@ class Bids(Study):
             unassigned={self.relative(scan.path): reason for scan, reason in matched.unassigned},
             notes=(*layout.notes, *unknown),
         )
+
+    @cached_property
+    def _layout(self) -> Layout:
+        """The files of the folder, with scanners and visits as the recipe says."""
+        layout, scanners = read_layout(self.root), self.recipe.scanners
+        if scanners is None:
+            return layout
+        sessions = [part for session in layout.sessions for part in scanners.sessions(session)]
+        return replace(layout, sessions=tuple(sessions))
 
     def _with_subjects(self, layout: Layout) -> tuple[Layout, list[str]]:
         """Name the subjects as the recipe does; also return a line on labels that are not there."""

@@ -68,6 +68,26 @@ def read_sessions(subject_folder: Path, labels: Sequence[str]) -> LabelledRows:
     return _read(path, "session_id", "ses-", labels)
 
 
+def read_scans(folder: Path) -> dict[str, Mapping[str, str]]:
+    """Read the table `*_scans.tsv` of a subject's or a session's folder, which may be missing.
+
+    Returns
+    -------
+    dict
+        Row by the file's path in the folder.
+
+    Raises
+    ------
+    UserError
+        If the table cannot be read.
+    """
+    rows: dict[str, Mapping[str, str]] = {}
+    for path in sorted(folder.glob("*_scans.tsv")):
+        table = read_text_table(path, ("filename",))
+        rows |= {row["filename"]: row for row in table.rows}
+    return rows
+
+
 def _read(path: Path, column: str, prefix: str, labels: Sequence[str]) -> LabelledRows:
     if not path.exists() and not path.is_symlink():
         return LabelledRows()

@@ -171,7 +171,9 @@ def _log_shortcomings(name: str, prepared: PreparedScan, progress: Progress) -> 
         progress.log(f"look at {name}: {doubt}")
 
 
-def check_subjects(result: StudyResult, name_of: Callable[[Path], str]) -> None:
+def check_subjects(
+    result: StudyResult, name_of: Callable[[Path], str], *, test_only: bool = False
+) -> None:
     """Check that every domain has the two subjects that a split needs.
 
     Parameters
@@ -180,6 +182,8 @@ def check_subjects(result: StudyResult, name_of: Callable[[Path], str]) -> None:
         The prepared scans.
     name_of
         Returns the name of a file in messages.
+    test_only
+        Whether the recipe makes all subjects test subjects, so that one is enough.
 
     Raises
     ------
@@ -188,7 +192,7 @@ def check_subjects(result: StudyResult, name_of: Callable[[Path], str]) -> None:
     """
     for domain, scans in result.scans.domains.items():
         subjects = {usable.scan.subject for usable in result.usable if usable.domain == domain}
-        if len(subjects) < 2:
+        if len(subjects) < (1 if test_only else 2):
             names = [name_of(scan.path) for scan in scans]
             raise UserError(
                 f"domain '{domain}' is left with {len(subjects)} of the two subjects that a split "

@@ -64,6 +64,8 @@ def assign_splits(
             paired[scan.domain].append(scan.scan.subject)
     if split.published:
         return split_as_published(subjects, paired, split, grid.shape[0])
+    if split.test_only:
+        return {subject: "test" for group in subjects.values() for subject in group}
     return split_subjects(subjects, validation=split.validation, test=split.test)
 
 
@@ -111,8 +113,10 @@ def scan_records(
             fold=folds.get(scan.scan.subject, 0),
             labelled=scan.prepared.labelled,
             paired=_place(scan) in pair_of
-            if scan.domain != target
-            else (scan.scan.subject if every else _place(scan)) in paired_targets,
+            or (
+                scan.domain == target
+                and (scan.scan.subject if every else _place(scan)) in paired_targets
+            ),
             partner="" if scan.pair is None else scan.pair.partner.session,
             gap_days=None if scan.pair is None else scan.pair.gap_days,
             age=age_in_years(scan.scan.covariates),
@@ -137,6 +141,7 @@ def _details(
         "path": name_of(listed.path),
         "label": listed.label,
         "choice": listed.choice,
+        "visit": listed.visit,
         "series": " ".join(
             f"{name}-{value}" for name, value in listed.entities.items() if name in _SERIES
         ),
@@ -201,8 +206,10 @@ def cohort_facts(
     }
     if standard:
         facts["standard"] = list(standard)
-    if recipe.pairs is not None:
+    if recipe.pairs is not None and recipe.pairs.maximum_gap_days is not None:
         facts["maximum_gap_days"] = recipe.pairs.maximum_gap_days
+    if recipe.pairs is not None and recipe.pairs.reference is not None:
+        facts["travelling"] = True
     if recipe.split.published:
         facts["published_slices"] = {
             domain: sizes.model_dump() for domain, sizes in recipe.split.published.items()

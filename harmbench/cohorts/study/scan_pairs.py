@@ -23,12 +23,12 @@ _PAIRS_PER_WORKER = 50  # to start a process takes longer than to compare a few 
 
 @dataclass(frozen=True)
 class ScanPair:
-    """A source scan and the target scan of the same subject.
+    """A scan and the target scan of the same subject in the same space.
 
     Attributes
     ----------
     source, target
-        The two scans.
+        The two scans; the first may be a repeat on the target scanner.
     similarity
         Their similarity; None before it is measured.
     """
@@ -76,7 +76,8 @@ def scan_pairs(usable: Sequence[UsableScan], digests: StudyDigests) -> list[Scan
             target = targets.get(scan.scan.subject)
         else:
             target = None if scan.pair is None else by_path.get(scan.pair.partner.path)
-        if scan.domain != recipe.target and target is not None:
+        repeat = scan.domain == recipe.target and scan.pair is None
+        if not repeat and target is not None:
             pairs.append(ScanPair(scan, target))
     return [pair for pair in pairs if not digests.identical(pair.source.scan, pair.target.scan)]
 

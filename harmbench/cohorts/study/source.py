@@ -88,7 +88,7 @@ class Study(CohortSource):
         self._log_unused(digests.scans, progress)
         folders = begin_domains(digests.scans, writer)
         result = prepare_scans(digests, folders, self.relative, progress)
-        check_subjects(result, self.relative)
+        check_subjects(result, self.relative, test_only=self.recipe.split.test_only)
         splits = splits or assign_splits(
             result.usable, list(result.scans.domains), self.recipe, grid
         )

@@ -1,0 +1,141 @@
+"""The shipped recipes on the real layouts of their studies, with empty files for images."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from harmbench.cohorts.bids.pairs import pair_up
+from harmbench.cohorts.bids.shipped import (
+    OnHarmony,
+    Simon,
+    SpinsTravellers,
+    SrpbsTravellers,
+    TravelingHumanPhantom,
+)
+from helpers import ROOT
+
+LAYOUTS = ROOT.parent / "shared" / "datasets"
+needs_layouts = pytest.mark.skipif(not LAYOUTS.is_dir(), reason="no ../shared/datasets")
+
+
+def tree_of(study: str, folder: Path) -> Path:
+    """Copy tables and sidecars of a study, and make an empty file for each image."""
+    root = folder / study
+    shutil.copytree(LAYOUTS / study, root, copy_function=shutil.copyfile)
+    os.chmod(root, 0o755)  # noqa: PTH101
+    for path in [*root.rglob("*")]:
+        if path.is_dir():
+            path.chmod(0o755)
+    for line in (LAYOUTS / study / "T1w_files.txt").read_text().split():
+        path = root / line
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return root
+
+
+def numbers(scans):
+    domains = scans.domains
+    return {
+        "scans": sum(map(len, domains.values())),
+        "subjects": len({scan.subject for group in domains.values() for scan in group}),
+        "scanners": len(domains),
+    }
+
+
+def repeated(scans):
+    """Return the subjects with more than one visit or run on a scanner."""
+    counts = Counter(
+        (domain, scan.subject) for domain, group in scans.domains.items() for scan in group
+    )
+    return {subject for (_, subject), count in counts.items() if count > 1}
+
+
+@needs_layouts
+def test_on_harmony_as_the_study_describes_it(tmp_path) -> None:
+    source = OnHarmony(str(tree_of("ds004712", tmp_path)))
+    scans = source.find()
+    assert numbers(scans) == {"scans": 165, "subjects": 20, "scanners": 8}
+    assert not scans.unassigned
+    assert not scans.left_out
+    assert len(repeated(scans)) == 9
+    visits = sorted(scan.visit for scan in scans.domains["oxf1pri"] if scan.visit != "001")
+    assert visits == sorted(["002", "003", "004", "005", "006"] * 2)
+
+
+@needs_layouts
+def test_spins_keeps_scanners_apart_before_and_after_their_upgrade(tmp_path) -> None:
+    scans = SpinsTravellers(str(tree_of("ds003011", tmp_path))).find()
+    assert numbers(scans) == {"scans": 48, "subjects": 4, "scanners": 6}
+    assert not scans.unassigned
+    sessions = {scan.session for scan in scans.domains["mrc"] if scan.subject == "01"}
+    assert {"Y1MRC-run1", "Y1MRC-run2", "Y1MRC-run3"} <= sessions
+
+
+@needs_layouts
+def test_the_traveling_human_phantom_has_an_object_that_is_no_subject(tmp_path) -> None:
+    scans = TravelingHumanPhantom(str(tree_of("ds000206", tmp_path))).find()
+    assert numbers(scans) == {"scans": 65, "subjects": 5, "scanners": 8}
+    assert sorted(scans.unassigned) == [
+        "sub-THPBALL/ses-THPBALLCCF1/anat/sub-THPBALL_ses-THPBALLCCF1_run-01_T1w.nii.gz",
+        "sub-THPBALL/ses-THPBALLIOWA1/anat/sub-THPBALL_ses-THPBALLIOWA1_run-01_T1w.nii.gz",
+    ]
+    assert {*scans.unassigned.values()} == {"scanner is unknown"}
+
+
+@needs_layouts
+def test_every_scan_of_a_subject_is_registered_to_the_first_visit_on_the_target(tmp_path) -> None:
+    source = OnHarmony(str(tree_of("ds004712", tmp_path)))
+    scans = source.find()
+    pairs = pair_up(scans.domains, source.recipe.pairs)
+    targets = scans.domains["oxf1pri"]
+    on_target = {scan.subject for scan in targets}
+    assert {pair.partner.visit for pair in pairs.values()} == {"001"}
+    unpaired = [
+        scan for group in scans.domains.values() for scan in group if scan.path not in pairs
+    ]
+    references = {scan.path for scan in targets if scan.visit == "001"}
+    assert all(scan.path in references or scan.subject not in on_target for scan in unpaired)
+
+
+def touched(root: Path, *names: str) -> Path:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return root
+
+
+def test_each_scanner_that_srpbs_names_is_a_domain(tmp_path) -> None:
+    root = touched(
+        tmp_path,
+        *(
+            f"sub-0{subject}/ses-site{site}d1/anat/sub-0{subject}_ses-site{site}d1_T1w.nii.gz"
+            for subject in (1, 2)
+            for site in ("ATT", "ATV", "YC1")
+        ),
+        "sub-01/ses-siteATVd2/anat/sub-01_ses-siteATVd2_T1w.nii.gz",
+    )
+    source = SrpbsTravellers(str(root))
+    assert (source.target, source.sources) == ("atv", ("att", "yc1"))
+    scans = source.find()
+    assert [scan.visit for scan in scans.domains["atv"]] == ["1", "2", "1"]
+
+
+def test_the_single_traveller_of_simon_is_for_testing_alone(tmp_path) -> None:
+    root = tmp_path
+    for session, model in (("001", "Achieva"), ("002", "Prisma"), ("003", "Prisma")):
+        folder = f"sub-032633/ses-{session}/anat"
+        stem = f"sub-032633_ses-{session}_run-1_T1w"
+        touched(root, f"{folder}/{stem}.nii.gz")
+        (root / folder / f"{stem}.json").write_text(
+            f'{{"Manufacturer": "M", "ManufacturersModelName": "{model}", '
+            '"MagneticFieldStrength": 3}'
+        )
+    source = Simon(str(root))
+    assert (source.target, source.sources) == ("m-prisma-3", ("m-achieva-3",))
+    assert numbers(source.find()) == {"scans": 3, "subjects": 1, "scanners": 2}
