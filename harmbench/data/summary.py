@@ -48,6 +48,7 @@ def domain_rows(cohort: Cohort) -> dict[str, list[str]]:
         "subjects": [str(table["subject"].nunique()) for table in tables],
         "scans": [str(len(table)) for table in tables],
         "slices": [str(len(table) * slices) for table in tables],
+        "subjects with repeats": [_repeated(table) for table in tables],
     }
     for split in SPLITS:
         parts = [table[table["split"] == split] for table in tables]
@@ -96,6 +97,11 @@ def _series(scans: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _size(table: pd.DataFrame, slices: int) -> str:
     return f"{table['subject'].nunique()}, {len(table)}, {len(table) * slices}"
+
+
+def _repeated(table: pd.DataFrame) -> str:
+    """Return how many subjects have more than one scan; empty if none has."""
+    return str(int((table["subject"].value_counts() > 1).sum()) or "")
 
 
 def _gaps(table: pd.DataFrame) -> str:

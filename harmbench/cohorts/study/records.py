@@ -60,7 +60,7 @@ def assign_splits(
     paired: dict[str, list[str]] = {domain: [] for domain in domains[1:]}
     for scan in usable:
         subjects[scan.domain].append(scan.scan.subject)
-        if scan.pair is not None:
+        if scan.pair is not None and scan.domain in paired:
             paired[scan.domain].append(scan.scan.subject)
     if split.published:
         return split_as_published(subjects, paired, split, grid.shape[0])
