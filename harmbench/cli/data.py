@@ -61,10 +61,17 @@ data.add_command(export_inputs)
 def recipe(path: Path, output: Path | None) -> None:
     """Find the scanners of the BIDS folder PATH, and draft a recipe.
 
-    The scanner with the most scans becomes the target. The table of scanners goes to the
+    The scanner with the most scans becomes the target. Where session labels name the scanner, as in
+    studies of travelling subjects, the draft says how. The table of scanners goes to the
     error stream if the draft is printed, so that it can be sent into a file.
     """
-    from harmbench.cohorts.bids.draft import draft_recipe, find_scanners
+    from harmbench.cohorts.bids.draft import (
+        draft_recipe,
+        draft_travelling,
+        find_scanners,
+        labelled_scanners,
+    )
+    from harmbench.cohorts.bids.label_pattern import scanner_labels_of
     from harmbench.cohorts.bids.layout import read_layout
 
     path = path.expanduser()
@@ -73,14 +80,22 @@ def recipe(path: Path, output: Path | None) -> None:
     if output is not None and output.exists():
         raise UserError(f"{output} is there already; say another -o, or remove it")
     layout = read_layout(path)
-    scanners = find_scanners(layout.preferred)
-    text = draft_recipe(path, scanners)
+    labels = scanner_labels_of(layout.scans)
+    if labels is None:
+        scanners = find_scanners(layout.preferred)
+        text = draft_recipe(path, scanners)
+    else:
+        scanners = labelled_scanners(layout.scans, labels)
+        text = draft_travelling(path, scanners, labels)
     _tell(scanners, error_stream=output is None)
     for note in layout.notes:
         click.echo(note, err=True)
     for line in by_reason(layout.left_out):
         click.echo(f"left out {line}", err=True)
-    if sum(bool(scanner.fields) and len(scanner.subjects) > 1 for scanner in scanners) < 2:
+    if (
+        labels is None
+        and sum(bool(scanner.fields) and len(scanner.subjects) > 1 for scanner in scanners) < 2
+    ):
         click.echo(
             "warning: a cohort needs a target and a source, and fewer than two scanners with "
             "two subjects each were found; tell domains apart by columns of participants.tsv",

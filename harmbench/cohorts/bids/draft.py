@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harmbench.cohorts.bids.recipe import Value
 from harmbench.cohorts.bids.scan import Scan
+from harmbench.cohorts.bids.scanner_labels import ScannerLabels, slug
 from harmbench.errors import UserError
 from harmbench.util.text_table import read_text_table
-from harmbench.cohorts.bids.scanner_labels import slug
 
 _FIELDS = ("Manufacturer", "ManufacturersModelName", "MagneticFieldStrength", "DeviceSerialNumber")
 _TISSUES = {
@@ -32,10 +32,13 @@ class ScannerGroup:
         What the sidecars say of it, each field with all values that were found.
     scans
         Its scans.
+    label
+        Its name in session labels; empty if they do not name scanners.
     """
 
     fields: Mapping[str, tuple[Value, ...]]
     scans: tuple[Scan, ...]
+    label: str = ""
 
     @property
     def subjects(self) -> set[str]:
@@ -51,11 +54,17 @@ class ScannerGroup:
     def title(self) -> str:
         """Title for users."""
         if not self.fields:
-            return "unknown: no sidecar describes the scanner"
+            return self.label or "unknown: no sidecar describes the scanner"
         maker, model, tesla, serial = (
             " or ".join(str(value) for value in self.fields.get(field, ())) for field in _FIELDS
         )
-        parts = (maker, model, f"{tesla} T" if tesla else "", f"serial {serial}" if serial else "")
+        parts = (
+            self.label,
+            maker,
+            model,
+            f"{tesla} T" if tesla else "",
+            f"serial {serial}" if serial else "",
+        )
         return ", ".join(part for part in parts if part)
 
 
@@ -70,15 +79,72 @@ def find_scanners(scans: Sequence[Scan]) -> list[ScannerGroup]:
         groups.setdefault(tuple(_known(scan, field) for field in _FIELDS), []).append(scan)
     scanners = []
     for key, members in groups.items():
-        fields = {
-            field: tuple(dict.fromkeys((scan.sidecar or {})[field] for scan in members))
-            for field, known in zip(_FIELDS, key, strict=True)
-            if known
-        }
-        scanners.append(ScannerGroup(fields, tuple(members)))
+        named = [field for field, known in zip(_FIELDS, key, strict=True) if known]
+        scanners.append(ScannerGroup(_values(members, named), tuple(members)))
     return sorted(
         scanners, key=lambda scanner: (not scanner.fields, -len(scanner.scans), scanner.title)
     )
+
+
+def labelled_scanners(scans: Sequence[Scan], labels: ScannerLabels) -> list[ScannerGroup]:
+    """Group scans by the scanner in their session labels, the largest group first."""
+    groups: dict[str, list[Scan]] = {}
+    for scan in map(labels.named, scans):
+        if scan.scanner:
+            groups.setdefault(scan.scanner, []).append(scan)
+    scanners = [
+        ScannerGroup(
+            _values(members, [field for field in _FIELDS if any(map(_has(field), members))]),
+            tuple(members),
+            label,
+        )
+        for label, members in groups.items()
+    ]
+    return sorted(scanners, key=lambda scanner: (-len(scanner.scans), scanner.label))
+
+
+def draft_travelling(root: Path, scanners: Sequence[ScannerGroup], labels: ScannerLabels) -> str:
+    """Write a recipe of a study of travelling subjects, with the largest scanner as its target."""
+    lines = [
+        *_head(root),
+        f"target = {_toml(slug(scanners[0].label))}",
+        "",
+        "[scanners]",
+        f"entity = {_toml(labels.entity)}",
+        f"pattern = {_toml(labels.pattern or '')}",
+        *(["runs_are_repeats = true"] if labels.runs_are_repeats else []),
+    ]
+    for scanner in scanners:
+        lines += [
+            "",
+            f"# {scanner.title}: {_counts(scanner)}",
+            f"[domains.{slug(scanner.label)}]",
+            f"scanner = {_toml(scanner.label)}",
+        ]
+    lines += _labels(root)
+    lines += ["", "[pairs]", 'reference = "first"', "", "[split]", "validation = 0", "test = 0.4"]
+    return "\n".join(lines) + "\n"
+
+
+def _head(root: Path) -> list[str]:
+    return [
+        f"# Drafted by `harmbench data recipe {root}`: look at it before it is used.",
+        f"name = {_toml(slug(root.absolute().name) or 'study')}",
+    ]
+
+
+def _has(field: str) -> Callable[[Scan], bool]:
+    return lambda scan: bool(_known(scan, field))
+
+
+def _values(scans: Sequence[Scan], fields: Sequence[str]) -> dict[str, tuple[Value, ...]]:
+    """Return all values of fields of the sidecars, in the order in which they are found."""
+    return {
+        field: tuple(
+            dict.fromkeys((scan.sidecar or {})[field] for scan in scans if _known(scan, field))
+        )
+        for field in fields
+    }
 
 
 def draft_recipe(root: Path, scanners: Sequence[ScannerGroup]) -> str:
@@ -86,10 +152,7 @@ def draft_recipe(root: Path, scanners: Sequence[ScannerGroup]) -> str:
     reasons = {id(scanner): _unusable(scanner, scanners) for scanner in scanners}
     usable = [scanner for scanner in scanners if reasons[id(scanner)] is None]
     names = _names(usable)
-    lines = [
-        f"# Drafted by `harmbench data recipe {root}`: look at it before it is used.",
-        f"name = {_toml(slug(root.absolute().name) or 'study')}",
-    ]
+    lines = _head(root)
     if usable:
         lines.append(f"target = {_toml(names[0])}")
     for scanner, name in zip(usable, names, strict=True):

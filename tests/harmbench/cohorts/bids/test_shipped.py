@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from harmbench.cohorts.bids.draft import draft_travelling, labelled_scanners
+from harmbench.cohorts.bids.label_pattern import scanner_labels_of
+from harmbench.cohorts.bids.layout import read_layout
 from harmbench.cohorts.bids.pairs import pair_up
 from harmbench.cohorts.bids.shipped import (
     OnHarmony,
@@ -17,6 +20,7 @@ from harmbench.cohorts.bids.shipped import (
     SrpbsTravellers,
     TravelingHumanPhantom,
 )
+from harmbench.cohorts.bids.source import Bids
 from helpers import ROOT
 
 LAYOUTS = ROOT.parent / "shared" / "datasets"
@@ -65,6 +69,32 @@ def test_on_harmony_as_the_study_describes_it(tmp_path) -> None:
     assert len(repeated(scans)) == 9
     visits = sorted(scan.visit for scan in scans.domains["oxf1pri"] if scan.visit != "001")
     assert visits == sorted(["002", "003", "004", "005", "006"] * 2)
+
+
+@needs_layouts
+@pytest.mark.parametrize(
+    ("study", "source"),
+    [
+        ("ds004712", OnHarmony),
+        ("ds003011", SpinsTravellers),
+        ("ds000206", TravelingHumanPhantom),
+    ],
+)
+def test_a_draft_from_the_tree_alone_finds_the_same_domains(study, source, tmp_path) -> None:
+    root = tree_of(study, tmp_path)
+    scans = read_layout(root).scans
+    labels = scanner_labels_of(scans)
+    assert labels is not None
+    draft = tmp_path / "draft.toml"
+    draft.write_text(draft_travelling(root, labelled_scanners(scans, labels), labels))
+    drafted, shipped = Bids(str(root), draft).find(), source(str(root)).find()
+    of_domain = {
+        name: {(scan.path, scan.visit) for scan in scans} for name, scans in drafted.domains.items()
+    }
+    # The draft takes the object for a subject, which only a human can know.
+    for name, group in shipped.domains.items():
+        assert {(scan.path, scan.visit) for scan in group} <= of_domain[name]
+    assert len(shipped.domains) == len(of_domain)
 
 
 @needs_layouts
