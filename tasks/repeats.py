@@ -82,7 +82,13 @@ def repeats_in_its_space(
         (rows["domain"] == domain) & rows["paired"] & (rows["subject"] == reference.subject)
     ]
     if (cohort.table["partner"] != "").any():
-        rows = rows[rows["partner"] == reference.session]
+        # A scan is in the space of its partner, and the partner in its own.
+        spaces = {
+            session: partner or session
+            for session, partner in zip(rows["session"], rows["partner"], strict=True)
+        }
+        space = spaces.get(reference.session)
+        rows = rows[[spaces[session] == space for session in rows["session"]]]
     sessions = set(rows["session"])
     return [
         index

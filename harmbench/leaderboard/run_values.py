@@ -85,6 +85,26 @@ def missing_folds_of(runs: Sequence[Run], n_folds: int) -> str:
     return ""
 
 
+def without_empty_folds(by_label: Mapping[str, Sequence[Run]]) -> Mapping[str, Sequence[Run]]:
+    """Return the runs without the folds that every method skips: they have no test subject.
+
+    If every method skips every fold, all runs.
+    """
+    kept = {
+        (run.seed, run.fold)
+        for runs in by_label.values()
+        for run in runs
+        if run.status != "skipped"
+    }
+    if not kept:
+        return by_label
+    # A method that skips all of the others keeps its runs, and with them the reason.
+    return {
+        label: [run for run in runs if (run.seed, run.fold) in kept] or runs
+        for label, runs in by_label.items()
+    }
+
+
 def missing_images(names: Sequence[str]) -> str:
     """Return which test scans of a submission have no image, in words."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""

@@ -18,6 +18,7 @@ from harmbench.leaderboard.run_values import (
     missing_folds_of,
     missing_images,
     runs_by_task,
+    without_empty_folds,
 )
 from harmbench.statistics.estimate import Array, Estimate, mean_intervals
 from harmbench.statistics.hypothesis import nan_mean
@@ -185,6 +186,7 @@ def _column(
     n_folds: int,
 ) -> TaskColumn:
     missing = {label: missing_folds_of(runs, n_folds) for label, runs in by_label.items()}
+    by_label = without_empty_folds(by_label)
     partial = {label for label, runs in by_label.items() if any(run.missing for run in runs)}
     names, seeds, labels, values = _values(
         {

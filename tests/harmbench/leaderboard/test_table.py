@@ -347,6 +347,24 @@ def test_the_folds_of_a_method_are_pooled_over_their_subjects():
     assert row(board, "one").scores["a"].value == 28
 
 
+def test_a_fold_that_every_method_skips_has_no_test_subject():
+    def fold(label, number, **changes):
+        return {"label": label, "split": "2 folds", "fold": number, "question": f"f{number}",
+                **changes}  # fmt: skip
+
+    scored = {"subjects": '["p", "q"]', "psnr.subjects": "20,22"}
+    skipped = {"status": "skipped", "reason": "no test subject"}
+    runs = [fold(label, 1, **scored) for label in ("one", "two")]
+    runs += [fold(label, 2, **skipped) for label in ("one", "two")]
+    (board,) = boards_of(table_of(*runs)).values()
+    assert row(board, "one").scores["a"].value == 21
+    # But a fold that only some methods skip is missing from them.
+    runs[-1] = fold("two", 2, subjects='["r"]', **{"psnr.subjects": "30"})
+    (board,) = boards_of(table_of(*runs)).values()
+    assert row(board, "one").scores["a"].status == "skipped"
+    assert row(board, "two").scores["a"].value == 24
+
+
 def test_variants_are_shown_but_ranked_only_on_request():
     runs = table_of(
         {"label": "one"},
