@@ -9,6 +9,7 @@ from typing import Any
 from harmbench.contracts.published import BASELINE, Published
 from harmbench.errors import HarmbenchError
 from harmbench.leaderboard.board import Board
+from harmbench.leaderboard.published_studies import ALL, STUDY_NUMBERS
 from harmbench.plugins import Entry, Registry
 from harmbench.util.lazy import Lazy
 
@@ -24,7 +25,7 @@ class Reference:
     source, data
         Paper and table, and the data set.
     values
-        By task; only tasks of the board.
+        By task of the board, or by `"all scanners"`.
     """
 
     label: str
@@ -34,7 +35,7 @@ class Reference:
 
 
 def references(registry: Registry, board: Board) -> list[Reference]:
-    """Return the published numbers of a board's methods, for its metric and tasks.
+    """Return the published numbers of a board's methods and of its study, for its metric.
 
     They are not part of the board, and not ranked. Methods that are not installed here, or
     cannot be imported, have none.
@@ -53,7 +54,18 @@ def references(registry: Registry, board: Board) -> list[Reference]:
         values = {task: baseline[task] for task in board.tasks if task in baseline}
         if values:
             rows.append(Reference(method, printed.source, printed.data, values))
-    return rows
+    return [*rows, *_of_study(board)]
+
+
+def _of_study(board: Board) -> list[Reference]:
+    """Return the numbers that papers report on the board's study, by any method."""
+    study = board.cohort.partition("+")[0]
+    travelled = any(task.startswith("travel-") for task in board.tasks)
+    return [
+        Reference(number.method, number.source, number.data, {ALL: number.value})
+        for number in STUDY_NUMBERS
+        if travelled and (number.cohort, number.metric) == (study, board.metric)
+    ]
 
 
 def printed_of(entry: Entry) -> Published | None:

@@ -245,7 +245,7 @@ def published_tables(registry: Registry, group: Group) -> list[dict[str, Any]]:
     tables = []
     for board in group.boards:
         papers = references(registry, board)
-        tasks = [task for task in board.tasks if any(task in paper.values for paper in papers)]
+        tasks = list(dict.fromkeys(task for paper in papers for task in paper.values))
         rows = [
             {
                 "label": paper.label,

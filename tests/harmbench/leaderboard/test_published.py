@@ -30,7 +30,7 @@ def column(task, measure):
     )
 
 
-def board(metric, *tasks, method="blindharmony"):
+def board(metric, *tasks, method="blindharmony", cohort="phantom"):
     # With other settings it is another row, and the paper's still that of the method.
     rows = tuple(
         Row(
@@ -46,7 +46,7 @@ def board(metric, *tasks, method="blindharmony"):
         for label in (method, f"{method}[a=1]")
     )
     return Board(
-        cohort="phantom",
+        cohort=cohort,
         cohort_key="c0",
         kind="phantom",
         preset="quick",
@@ -96,3 +96,15 @@ def test_finding_it_does_not_load_torch():
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_numbers_on_a_study_are_shown_where_study_and_metric_match():
+    def values(metric, task, cohort):
+        papers = references(Registry.discover(), board(metric, task, method="unet", cohort=cohort))
+        return {paper.label: paper.values for paper in papers}
+
+    expected = {"HACA3": {"all scanners": 21.6}, "HACA3+": {"all scanners": 25.7}}
+    assert values("psnr", "travel-oxf2pri", "on-harmony") == expected
+    assert not values("nrmse", "travel-oxf2pri", "on-harmony")
+    assert not values("psnr", "travel-oxf2pri", "spins-travellers")
+    assert not values("psnr", "sim-exp", "on-harmony")
