@@ -247,7 +247,7 @@ class Recipe(Table):
         cls, domains: Mapping[str, DomainCriteria], info: ValidationInfo
     ) -> Mapping[str, DomainCriteria]:
         target = info.data.get("target")
-        if target is None or not domains:
+        if not target or not domains:
             return domains
         if target not in domains:
             raise ValueError(str(UserError.unknown("domain for the target", target, domains)))
@@ -278,8 +278,9 @@ class Recipe(Table):
         each = self.scanners is not None and self.scanners.each
         if each and self.domains:
             raise ValueError("has domains, and scanners.each makes others; remove one of them")
-        if not each and not (self.domains and self.target):
-            raise ValueError("needs a target and domains (or scanners.each = true)")
+        for key in () if each else ("target", "domains"):
+            if not getattr(self, key):
+                raise ValueError(f"{key}: the key is missing")
         for name, domain in self.domains.items():
             if domain.scanner is not None and self.scanners is None:
                 raise ValueError(
