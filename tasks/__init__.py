@@ -23,7 +23,7 @@ def domain_task(source: str) -> str:
 
 @hookimpl
 def register_tasks(sources: tuple[str, ...]) -> dict[str, Lazy]:
-    """Register the ten simulated shifts, and five tasks for every source domain."""
+    """Register the ten simulated shifts, and six tasks for every source domain."""
     simulated = "harmbench_tasks.simulated"
     tasks: dict[str, Lazy] = {
         "sim-exp": Lazy(
@@ -58,6 +58,7 @@ def register_tasks(sources: tuple[str, ...]) -> dict[str, Lazy]:
             "harmbench_tasks.unseen:Unseen",
             chosen,
             summary="harmonise the scans of a scanner that fits on all sites leave out",
+        )
         tasks[f"travel-{source}"] = Lazy(
             "harmbench_tasks.travel:Travel",
             chosen,
