@@ -101,7 +101,8 @@ def test_names_and_registration() -> None:
     assert tasks["domain12"].kwargs == {"source": "domain12"}
     assert {"domain1", "domain12", "site-ixihh", "site-domainX"} < set(tasks)
     assert {"wmseg-domain1", "retest-ixihh", "classify-site-domain12"} < set(tasks)
-    assert len(tasks) == 4 * 4 + 10
+    assert {"unseen-ixihh", "travel-domain1"} < set(tasks)
+    assert len(tasks) == 6 * 4 + 10
     for name, lazy in tasks.items():
         assert lazy.load()(**lazy.kwargs).name == name
 
