@@ -275,11 +275,7 @@ def _score(
     status, reason = worst.status, worst.reason
     if status == "done" and missing_folds:
         status, reason = "incomplete", missing_folds
-    if status == "done" and (
-        images := [*dict.fromkeys(name for run in runs for name in run.missing)]
-    ):
-        status, reason = "partial", missing_images(images)
-    if status not in ("done", "partial"):
+    if status != "done":
         estimate, by_seed = _NO_ESTIMATE, {}
     elif estimate is None:
         # NaN if any run has no number: a mean over the others would flatter.
@@ -306,16 +302,24 @@ def _score(
 
 
 def _partial_score(runs: Sequence[Run], missing_folds: str) -> Score:
-    """Return the score of a submission that lacks images, by itself: it is not compared."""
-    names, seeds, labels, values = _values({runs[0].label: runs})
+    """Return the score of a submission that lacks images, by itself: it is not compared.
+
+    A fold without any image is skipped, and leaves the scores of the other folds.
+    """
+    scored = [run for run in runs if run.status != "skipped"] or runs
+    names, seeds, labels, values = _values({runs[0].label: scored})
     subjects = SubjectValues(names, labels, nan_mean(values))
     estimate, by_seed = None, None
     if labels:
         (estimate,) = mean_intervals(subjects.values)
         means = _means(values[..., 0])
         by_seed = {seed: float(mean) for seed, mean in zip(seeds, means, strict=True)}
-    ordered = sorted(runs, key=lambda run: (run.seed, run.fold))
-    return _score(ordered, missing_folds, estimate, by_seed, subjects)
+    ordered = sorted(scored, key=lambda run: (run.seed, run.fold))
+    score = _score(ordered, missing_folds, estimate, by_seed, subjects)
+    if score.status != "done":
+        return score
+    missing = [*dict.fromkeys(name for run in runs for name in run.missing)]
+    return replace(score, status="partial", reason=missing_images(missing))
 
 
 def _reference_line(scores: Mapping[str, Score], controls: Mapping[str, str]) -> str | None:

@@ -460,3 +460,21 @@ def test_a_submission_that_lacks_images_is_shown_and_ranks_last():
     assert "one" in lines
     assert "§ whole: submitted, harmonised elsewhere (A, 2026-11-28, images 12345678)" in text.below
     assert "tool on a: partial, shown and not ranked: no image of q/1" in text.below
+
+
+def test_a_fold_without_any_image_leaves_the_scores_of_the_other_folds():
+    def fold(number, status, subjects, missing):
+        numbers = {"psnr": 20.0 if subjects else math.nan}
+        return {
+            "label": "tool", "fold": number, "split": "2 folds", "status": status, **numbers,
+            "subjects": subjects, "psnr.subjects": "19,21" if subjects else "",
+            "submission": {"digest": "12345678", "missing": missing},
+        }  # fmt: skip
+
+    runs = table_of(
+        fold(1, "done", '["p", "q"]', []),
+        fold(2, "skipped", "", ["r/1", "s/1"]),
+    )
+    score = row(boards_of(runs)["psnr", 0], "tool").scores["a"]
+    assert (score.value, score.n, score.status) == (20.0, 2, "partial")
+    assert score.reason == "no image of r/1, s/1"
