@@ -35,7 +35,7 @@ cohort {cohort}, {grid} grid, tasks: {tasks}
 - {space}
 
 Rules: harmonise every test scan by itself. Learn from the scans in `train/` only{fold_rule}: an
-input of one task may be the truth of another.
+input of one task may be the truth of another.{unseen}
 
 Write the results with the same names, shapes and affines into a folder `harmonised`, such as
 `harmonised/{example}`.
@@ -171,9 +171,10 @@ class Export:
     def _training(self) -> Iterator[tuple[str, str, ScanSet]]:
         for part in self.inputs:
             data = part.data
-            for scans in (data.target, data.validation, data.source, *(data.pairs or ())):
-                if scans is None:
-                    continue
+            sets = [data.target, data.validation, *(data.sites or {}).values()]
+            if not data.unseen:
+                sets += [scans for scans in (data.source, *(data.pairs or ())) if scans is not None]
+            for scans in sets:
                 name = inputs_name(scans, part.task)
                 # The parameters of a shift may differ between folds.
                 fold = f"-fold{part.fold}" if part.fold and scans.is_shifted else ""
@@ -223,6 +224,12 @@ class Export:
         }
         return json.dumps(content, indent=1).encode()
 
+    def _unseen_rules(self) -> Iterator[str]:
+        """Yield the rule of each task that tests a site that no method may learn from."""
+        domains = {part.task: part.data.domain for part in self.inputs if part.data.unseen}
+        for task, domain in domains.items():
+            yield f"\nFor {task}, do not learn from `train/{domain}/`."
+
     def _readme(self, files: Mapping[Path, _File], command: str) -> str:
         by_inputs: dict[str, dict[str, None]] = {}
         for part in self.inputs:
@@ -241,6 +248,7 @@ class Export:
             fold_rule=", and for the test scans of a fold from the other folds only"
             if self.folds
             else "",
+            unseen="".join(self._unseen_rules()),
             mask=_MASK,
             space=_SPACES[self.space],
             example=example.as_posix(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from harmbench.leaderboard.overall import overall
 from harmbench.leaderboard.ranking_options import RankingOptions
 from harmbench.leaderboard.scores import task_columns
 from harmbench.statistics.estimate import Estimate
+from harmbench.util.hashing import digest
 
 # Columns that cells on one board have in common.
 GROUP = ["cohort", "cohort_key", "kind", "preset", "split", "normalization"]
@@ -113,8 +114,7 @@ def _board(runs: pd.DataFrame, measure: Measure, options: RankingOptions) -> Boa
     controls = dict(zip(runs["label"], runs["control"], strict=True))
     methods = dict(zip(runs["label"], runs["method"], strict=True))
     submissions = {
-        label: {name: str(origin[name]) for name in _ORIGIN if name in origin}
-        for label, origin in zip(runs["label"], runs["submission"], strict=True)
+        label: _origin(origins.tolist()) for label, origins in runs.groupby("label")["submission"]
     }
     by_task = task_columns(runs, measure, controls)
     columns = {task: by_task[task] for task in tasks}
@@ -173,6 +173,16 @@ def _received(needs: str, covariates: str) -> str:
     parts = ["fitted on all sites"] if needs == "sites" else []
     parts += [f"with the covariates {covariates}"] if covariates else []
     return ", ".join(parts)
+
+
+def _origin(origins: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the origin of a submission; its digest is that of the images of all runs."""
+    newest = origins[-1]
+    if not newest:
+        return {}
+    digests = sorted({str(origin.get("digest", "")) for origin in origins})
+    origin = {name: str(newest[name]) for name in _ORIGIN if name in newest}
+    return origin | {"digest": digests[0] if len(digests) == 1 else digest(digests)}
 
 
 def position(row: Row) -> tuple[int, float, str]:

@@ -146,7 +146,8 @@ def _planned(question: Question, variant: Variant, metric_keys: Mapping[str, str
         if not images.volumes:
             skip = f"the submission has no image of the {len(images.missing)} test scans"
     if data is not None and skip is None:
-        skip = unmet(variant.method, data)
+        # The needs of the method behind a submission are unknown, and its images exist.
+        skip = None if variant.submission is not None else unmet(variant.method, data)
         if skip is None and variant.method.learns():
             try:
                 fit = question.fit_of(variant)

@@ -65,6 +65,20 @@ def test_inputs_are_written_and_never_the_truth(export, tmp_path) -> None:
     assert "harmbench score harmonised" in (folder / "README.md").read_text()
 
 
+def test_scans_of_all_sites_are_written_without_the_unseen_one(export, tmp_path) -> None:
+    cohort = export.cohort
+    data = replace(
+        export.inputs[0].data,
+        sites={"target": cohort.scans("target", "train"), "north": cohort.scans("north", "train")},
+        unseen=True,
+    )
+    part = TaskInputs(task="unseen-domain1", fold=0, data=data)
+    replace(export, inputs=[part]).write(tmp_path, "", Silent(), force=False)
+    assert {path.name for path in (tmp_path / "train").iterdir()} == {"target", "north"}
+    readme = (tmp_path / "README.md").read_text()
+    assert "For unseen-domain1, do not learn from `train/domain1/`." in readme
+
+
 def test_a_shifted_scan_is_written_with_its_shift(export, tmp_path) -> None:
     export.write(tmp_path, "", Silent(), force=False)
     scans = export.inputs[1].data.test
