@@ -94,7 +94,7 @@ def without_empty_folds(by_label: Mapping[str, Sequence[Run]]) -> Mapping[str, S
         (run.seed, run.fold)
         for runs in by_label.values()
         for run in runs
-        if run.status != "skipped"
+        if run.status != "skipped" or run.missing  # missing images are of test subjects
     }
     if not kept:
         return by_label

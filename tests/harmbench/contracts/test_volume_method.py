@@ -14,7 +14,7 @@ from harmbench import (
     VolumeSpace,
 )
 from harmbench.errors import ContractError
-from harmbench.execution.compute.apply import harmonized_by, volumes_for
+from harmbench.execution.compute.apply import beside_slices, harmonized_by
 from harmbench.testing.tiny import TINY, tiny_cohort
 
 CPU = torch.device("cpu")
@@ -36,9 +36,9 @@ class Darker(Same):
 
 def applied(method):
     scans = tiny_cohort().scans("domain1", "test")
-    volumes = volumes_for(method, scans)
+    beside = beside_slices(method, scans, scans.domain)
     source = scans.load(range(len(scans)))
-    return source, harmonized_by(method, source, None, 0, CPU, volumes)
+    return source, harmonized_by(method, source, None, 0, CPU, beside)
 
 
 def test_a_method_that_returns_its_input_changes_nothing() -> None:
