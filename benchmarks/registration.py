@@ -309,7 +309,7 @@ def main() -> None:
     for version, group in rows.groupby("version", sort=False):
         print(f"\n{version}\n{summary(group).to_string()}")
     if len(versions) > 1:
-        times = rows.pivot(index=["scan", "perturbation"], columns="version", values="seconds")
+        times = rows.pivot_table("seconds", ["scan", "perturbation"], "version")
         ratio = (times["now"] / times["before"]).median()
         print(f"\nCPU seconds, now / before: median ratio {ratio:.2f}")
 
