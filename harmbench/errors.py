@@ -39,6 +39,23 @@ class BadScanError(HarmbenchError):
     """A scan cannot be used; it is left out and named, and the other scans are processed."""
 
 
+class CommandError(BadScanError):
+    """A command failed on a scan, or its output for the scan cannot be used.
+
+    Parameters
+    ----------
+    subject, session
+        The scan, as the command knows it.
+    reason
+        In one line.
+    """
+
+    def __init__(self, subject: str, session: str, reason: str) -> None:
+        name = f"{subject}, session {session}" if session else subject
+        super().__init__(f"scan {name}: {reason}" if subject else reason)
+        self.subject, self.session, self.reason = subject, session, reason
+
+
 class BlindnessError(HarmbenchError):
     """A method asked for data that its declared needs do not entitle it to."""
 

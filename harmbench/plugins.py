@@ -22,6 +22,8 @@ from harmbench.util.hashing import digest
 from harmbench.util.lazy import SHOWN, Lazy, shown_attributes
 
 _FILE_MODULE = "harmbench_plugin_"
+# By name, since a command is a method, and methods are built on what imports this module.
+_COMMANDS = "harmbench.external.command_plugin"
 
 KINDS = ("methods", "tasks", "cohorts", "metrics", "figures")
 
@@ -120,6 +122,7 @@ class Registry:
         self.manager.add_hookspecs(hookspecs)
         self.plugins: list[Plugin] = []
         self._on_error = on_error
+        self._home: Path | None = None
 
     @classmethod
     def discover(
@@ -137,7 +140,7 @@ class Registry:
         Parameters
         ----------
         files
-            Single-file plugins.
+            Single-file plugins: Python, or TOML of a command.
         on_error
             As in the constructor.
         home
@@ -150,11 +153,12 @@ class Registry:
             `HARMBENCH_STRICT_PLUGINS=1`.
         """
         registry = cls()
+        registry._home = home
         registry._add_builtin()
         for point in sorted(entry_points(group="harmbench"), key=lambda point: point.name):
             registry._load(_describe(point), point.load)
-        user_files = [] if home is None else sorted((home / "plugins").glob("*.py"))
-        for path in user_files:
+        user_files = [] if home is None else [*(home / "plugins").glob("*.*")]
+        for path in sorted(path for path in user_files if path.suffix in (".py", ".toml")):
             registry._load_file(path, "user folder")
         for path in files:
             if not path.is_file():
@@ -201,11 +205,11 @@ class Registry:
 
     def _load_file(self, path: Path, origin: str) -> None:
         plugin = Plugin(name=path.stem, distribution=str(path), version="", origin=origin)
-        self._load(plugin, lambda: _import_file(path))
+        self._load(plugin, lambda: path)
 
     def _load(self, plugin: Plugin, load: Callable[[], Any]) -> None:
         try:
-            module = load()
+            module = _module(load(), self._home)
         except (Exception, SystemExit) as error:
             plugin.errors.append(one_line(error))
             self.plugins.append(plugin)
@@ -375,6 +379,15 @@ def plugin_file(cls: type) -> Path | None:
     if not cls.__module__.startswith(_FILE_MODULE) or module is None:
         return None
     return Path(str(module.__file__))
+
+
+def _module(source: Any, home: Path | None) -> Any:
+    """Return the module of a single file: Python, or TOML of a command; a module as it is."""
+    if not isinstance(source, Path):
+        return source
+    if source.suffix == ".toml":
+        return importlib.import_module(_COMMANDS).command_plugin(source, home)
+    return _import_file(source)
 
 
 def _import_file(path: Path) -> Any:

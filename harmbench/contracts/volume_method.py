@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -11,7 +13,7 @@ import torch
 
 from harmbench.contracts.method import Method
 from harmbench.data.scans import Scans
-from harmbench.data.volumes import Array, VolumeScan, VolumeSpace
+from harmbench.data.volumes import Array, VolumeScan, VolumeSet, VolumeSpace
 from harmbench.errors import ContractError, DivergedError
 
 
@@ -62,6 +64,21 @@ class VolumeMethod(Method):
             `(X, Y, Z)`, finite, on the voxels of the scan and on any scale. Voxels outside
             `scan.mask` are not scored.
         """
+
+    @contextmanager
+    def together(self, scans: VolumeSet) -> Iterator[None]:
+        """Prepare for the harmonisation of several scans, which takes place inside the block.
+
+        The harness calls it once for the test scans of a cell. A method that starts a program
+        does so here once for all scans; most methods do not define it. `harmonize` must return
+        the same result without it.
+
+        Parameters
+        ----------
+        scans
+            The scans, each read when it is used.
+        """
+        yield
 
     def forward(self, scans: Scans) -> Scans:
         """Harmonise the whole scans of a batch, and map the results to the grid.

@@ -162,8 +162,13 @@ class CellStore(Store):
     """Results of finished cells.
 
     Files are `result.json`, `scores.csv`, `figure.png`, `slices.npz`, `curves.csv` if the
-    method is fitted, and `plugin_NAME.py` for each single-file plugin that computed the result.
+    method is fitted, and `plugin_NAME.py` for each single-file plugin that computed the result. The
+    folder also contains the outputs of unfinished cells.
     """
+
+    def outputs(self, key: str) -> Path:
+        """Return the path of the kept outputs of an unfinished cell, existing or not."""
+        return self.root / f".{key}.outputs"
 
     def save(
         self,
@@ -197,6 +202,7 @@ class CellStore(Store):
                 write_curves(folder, result.curves)
             for name, source in (sources or {}).items():
                 (folder / f"plugin_{name}").write_bytes(source)
+        self._drop_outputs(cell.key)
         return CellResult(
             status=result.status,
             scores=result.scores,
@@ -255,7 +261,11 @@ class CellStore(Store):
                 if path.name != CHECKSUMS:
                     shutil.copy2(path, folder / path.name)
             _write_scores(folder, cell, result)
+        self._drop_outputs(cell.key)
         return result
+
+    def _drop_outputs(self, key: str) -> None:
+        shutil.rmtree(self.outputs(key), ignore_errors=True)
 
     def load(self, key: str) -> CellResult | None:
         """Load a finished cell; None if it does not exist or is damaged."""

@@ -99,7 +99,8 @@ class Lazy:
     def known(self) -> Any:
         """Return the class if its module is loaded already, else its declared attributes."""
         name = self.target.partition(":")[2]
-        return getattr(sys.modules.get(self.module), name, self)
+        # Not by `getattr`: a module may create its class when that is used.
+        return getattr(sys.modules.get(self.module), "__dict__", {}).get(name, self)
 
     @property
     def declared(self) -> bool:

@@ -16,7 +16,7 @@ from harmbench.data.covariate_values import by_scan
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Scans
 from harmbench.data.volumes import VolumeSet
-from harmbench.errors import ContractError, DivergedError
+from harmbench.errors import CommandError, ContractError, DivergedError
 from harmbench.execution.compute.invariants import (
     Violation,
     changed_background,
@@ -98,10 +98,7 @@ def received_by(
     method, source, shown, seed, device, beside
         As of `harmonized_by`.
     """
-    subjects = tuple(pseudonym(seed, subject) for subject in source.subjects)
-    sessions = tuple(
-        pseudonym(seed, *names) for names in zip(source.subjects, source.sessions, strict=True)
-    )
+    subjects, sessions = _pseudonyms(seed, source.subjects, source.sessions)
     received = Scans(
         images=source.images.to(device, copy=True),
         masks=source.masks.to(device, copy=True),
@@ -116,6 +113,26 @@ def received_by(
         return received
     assert shown is not None
     return with_shown(received, method.needs, shown.images.to(device, copy=True))
+
+
+def received_volumes(method: VolumeMethod, scans: ScanSet, seed: int, domain: str) -> VolumeSet:
+    """Return the whole scans that a method receives in several calls of `harmonized_by`."""
+    subjects, sessions = _pseudonyms(
+        seed, scans.subjects, tuple(scan.session for scan in scans.scans)
+    )
+    volumes = _renamed(beside_slices(method, scans, domain), subjects, sessions)
+    assert volumes is not None
+    return volumes
+
+
+def _pseudonyms(
+    seed: int, subjects: Sequence[str], sessions: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    pairs = zip(subjects, sessions, strict=True)
+    return (
+        tuple(pseudonym(seed, subject) for subject in subjects),
+        tuple(pseudonym(seed, *names) for names in pairs),
+    )
 
 
 def _renamed(beside: Beside, subjects: Sequence[str], sessions: Sequence[str]) -> VolumeSet | None:
@@ -170,6 +187,8 @@ def harmonized_by(
     ------
     DivergedError
         If the output is not finite.
+    CommandError
+        If a command failed; it names the scan as `source` does.
     ContractError
         If the output has not the input's shape, leaves [0, 1] or changes the background, or if
         the input was changed in place.
@@ -178,7 +197,10 @@ def harmonized_by(
     # A method may return the very object that it received: check the original tensors.
     inputs = dataclasses.replace(received)
     with torch.no_grad(), seeded(seed, "harmonize", *source.subjects, *source.sessions):
-        output = method.eval()(received)
+        try:
+            output = method.eval()(received)
+        except CommandError as error:
+            raise _under_own_name(error, received, source) from error
     images = output.images.float().cpu()
     if images.shape != source.images.shape:
         raise ContractError(
@@ -196,6 +218,14 @@ def harmonized_by(
         raise ContractError(str(violation))
     masks = source.masks if shown is None else source.masks & shown.masks
     return dataclasses.replace(source, images=images.clamp(0, 1), masks=masks, flags=output.flags)
+
+
+def _under_own_name(error: CommandError, received: Scans, source: Scans) -> CommandError:
+    """Return the error with the name of the scan instead of its pseudonym."""
+    names = zip(source.subjects, source.sessions, strict=True)
+    own = dict(zip(zip(received.subjects, received.sessions, strict=True), names, strict=True))
+    subject, session = own.get((error.subject, error.session), (error.subject, error.session))
+    return CommandError(subject, session, error.reason)
 
 
 def _background_violation(method: Method, images: torch.Tensor, source: Scans) -> Violation | None:

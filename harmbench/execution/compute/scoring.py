@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +15,8 @@ from harmbench.contracts.method import Method
 from harmbench.contracts.purpose import Purpose
 from harmbench.contracts.scorer import Scorer, ScoringContext
 from harmbench.contracts.task import Task
-from harmbench.data.scans import Scans
-from harmbench.execution.compute.apply import beside_slices, harmonized_by
 from harmbench.execution.compute.cell_facts import CellFacts
+from harmbench.execution.compute.harmonized_scans import harmonized_scans
 from harmbench.execution.compute.keyframes import Keyframes
 from harmbench.execution.compute.repeat_check import RepeatCheck
 from harmbench.execution.compute.slices import Slices
@@ -26,7 +25,6 @@ from harmbench.plugins import plugin_file
 from harmbench.statistics.subjects import encode_draws
 from harmbench.store.stores import BoundsStore, CellStore, to_json
 from harmbench.util import device as devices
-from harmbench.util import memory
 from harmbench.util.environment import environment
 from harmbench.util.hashing import bytes_digest, digest
 from harmbench.util.seeds import seeded
@@ -49,18 +47,16 @@ def score_cell(
     cell, task, data = planned.cell, planned.task, context.data
     scorer, keyframes, slices = task.scorer(context), Keyframes(cell), Slices()
     repeats = RepeatCheck()
-    size, began = devices.scans_per_batch(context.device), time.perf_counter()
+    began, outputs = time.perf_counter(), store.outputs(cell.key)
     with devices.watched(context.device) as gpu:
-        for start in context.progress.track(range(0, len(data.test), size), cell.title):
-            indices = range(start, min(start + size, len(data.test)))
-            for source, harmonized, truth in _harmonized(planned, method, context, indices, facts):
-                facts.flag(harmonized)
-                repeats.add(harmonized)
-                scorer.add(source, replace(harmonized, source=source.images), truth)
-                keyframes.add(source, harmonized, truth)
-                slices.add(source, harmonized, truth)
-                # Not in memory while the method harmonises the next scans.
-                del truth
+        for source, harmonized, truth in harmonized_scans(method, context, cell, facts, outputs):
+            facts.flag(harmonized)
+            repeats.add(harmonized)
+            scorer.add(source, replace(harmonized, source=source.images), truth)
+            keyframes.add(source, harmonized, truth)
+            slices.add(source, harmonized, truth)
+            # Not in memory while the method harmonises the next scans.
+            del truth
         checking = time.perf_counter()
         together = facts.facts.get("scans_at_once", 2) > 1
         repeats.check(method, data, context.seed, context.device, together=together)
@@ -129,42 +125,6 @@ def _of_metrics(
         estimates={name: estimates[name] for name in estimates if name in names},
         facts=facts.facts,
     )
-
-
-def _harmonized(
-    planned: PlannedCell,
-    method: Method,
-    context: ScoringContext,
-    indices: range,
-    facts: CellFacts,
-) -> Iterator[tuple[Scans, Scans, Scans | None]]:
-    """Yield source scans, harmonised scans and their truth; in parts if memory runs out."""
-    data, device = context.data, context.device
-    while indices:
-        part = indices[: facts.facts.get("scans_at_once", len(indices))]
-        source = data.test.load(part)
-        for_control = data.shown(method.needs)
-        shown = None if for_control is None else for_control.load(part)
-        began = time.perf_counter()
-        try:
-            beside = beside_slices(method, data.test.subset(part), data.domain)
-            harmonized = harmonized_by(method, source, shown, context.seed, device, beside)
-        except Exception as error:
-            if not memory.ran_out(error) or len(part) == 1:
-                raise
-            facts.facts["scans_at_once"] = len(part) // 2
-        else:
-            facts.harmonizing += time.perf_counter() - began
-            # Only now: a method must not find the truth in the memory of this process.
-            truth = None if data.references is None else data.references.load(part)
-            yield source, harmonized, truth
-            indices = indices[len(part) :]
-            continue
-        # Outside the handler: the error and all tensors that it refers to are gone.
-        memory.release(device)
-        context.progress.log(
-            f"{planned.cell.title}: out of memory; continuing with {len(part) // 2} scans at once"
-        )
 
 
 def task_bounds(

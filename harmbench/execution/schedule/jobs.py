@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from harmbench.execution.plan.durations import Durations
 from harmbench.execution.plan.fit import Fit
 from harmbench.execution.plan.plan import Plan, PlannedCell
+from harmbench.external.command_method import CommandMethod
 
 # Of a network whose fit nobody has timed: longer than a fit that counts or averages.
 _NETWORK_SECONDS = 60.0
@@ -55,8 +56,13 @@ class Job:
 
     @property
     def learns(self) -> bool:
-        """Whether the job is a fit or applies one, and so benefits from a GPU."""
-        return isinstance(self.payload, Fit) or self.payload.fit is not None
+        """Whether the job is a fit or applies one, and so benefits from a GPU.
+
+        So does a command, which may have learnt elsewhere.
+        """
+        if isinstance(self.payload, Fit):
+            return True
+        return self.payload.fit is not None or issubclass(self.payload.method, CommandMethod)
 
 
 def jobs(plan: Plan, durations: Durations, stored: Iterable[str] = ()) -> dict[str, Job]:
