@@ -32,6 +32,7 @@ def new() -> None:
     harmbench new method my-method
     harmbench new method my-method --needs paired
     harmbench new task my-task
+    harmbench new command my-tool
     """  # noqa: D301
 
 
@@ -62,6 +63,25 @@ def task(name: str, output: Path | None) -> None:
     write("task", name, output)
 
 
+@new.command()
+@click.argument("name")
+@output_option
+def command(name: str, output: Path | None) -> None:
+    """Write a folder with the command NAME, such as my-tool: a TOML file and a small program.
+
+    The program learns from NIfTI files and writes NIfTI files. Replace it by your program or
+    container.
+    """
+    module = checked("method", name)
+    folder = Path(name) if output is None else output
+    files = {f"{name}.toml": "command/tool.toml.jinja", f"{module}.py": "command/tool.py.jinja"}
+    _write(folder, _rendered(files, {"name": name, "module": module}))
+    plugin = folder / f"{name}.toml"
+    click.echo(f"your command is {plugin}; next:")
+    click.echo(f"  harmbench check {name} --plugin {plugin}")
+    click.echo(f"  harmbench run --plugin {plugin} -m {name} -m identity -t sim-exp")
+
+
 def write(category: str, name: str, output: Path | None, **choices: str) -> None:
     """Write a package, and print the next steps.
 
@@ -72,8 +92,6 @@ def write(category: str, name: str, output: Path | None, **choices: str) -> None
     """
     module = checked(category, name)
     folder = Path(name) if output is None else output
-    if folder.exists():
-        raise UserError(f"'{folder}' already exists; choose another folder with -o DIR")
     code = f"{module}/{category}.py"
     run = {
         "method": f"harmbench run -m {name} -m identity -t sim-exp",
@@ -95,7 +113,17 @@ def write(category: str, name: str, output: Path | None, **choices: str) -> None
         code: f"{category}/code.py.jinja",
         f"tests/test_{module}.py": "test.py.jinja",
     }
-    texts = _rendered(files, values)
+    _write(folder, _rendered(files, values))
+    click.echo(f"your {category} is in {folder / code}; next:")
+    click.echo(f"  pip install -e {folder}")
+    click.echo(f"  harmbench check {name}")
+    click.echo(f"  {run}")
+
+
+def _write(folder: Path, texts: dict[str, str]) -> None:
+    """Write a new folder of files, and print their names."""
+    if folder.exists():
+        raise UserError(f"'{folder}' already exists; choose another folder with -o DIR")
     try:
         for path, text in texts.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -103,10 +131,6 @@ def write(category: str, name: str, output: Path | None, **choices: str) -> None
     except OSError as error:
         raise UserError(f"'{folder}' cannot be written: {error.strerror}") from None
     click.echo(f"wrote {folder}/: {', '.join(texts)}")
-    click.echo(f"your {category} is in {folder / code}; next:")
-    click.echo(f"  pip install -e {folder}")
-    click.echo(f"  harmbench check {name}")
-    click.echo(f"  {run}")
 
 
 def _rendered(files: dict[str, str], values: dict[str, str]) -> dict[str, str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,7 +52,7 @@ class CommandMethod(VolumeMethod):
         # The harness seeds torch before it builds a method.
         self._seed = int(torch.randint(2**31 - 1, ()))
         self._state = torch.empty(0, dtype=torch.uint8)
-        self._state_folder: tempfile.TemporaryDirectory[str] | None = None
+        self._state_folder: Path | None = None
         self._outputs: Mapping[tuple[str, str], Path] = {}
 
     def get_extra_state(self) -> Tensor:
@@ -170,9 +172,10 @@ class CommandMethod(VolumeMethod):
         if not len(self._state):
             return {"seed": self._seed}
         if self._state_folder is None:
-            self._state_folder = tempfile.TemporaryDirectory(prefix="harmbench-model-")
-            unpack(self._state, Path(self._state_folder.name))
-        folder = Path(self._state_folder.name)
+            self._state_folder = Path(tempfile.mkdtemp(prefix="harmbench-model-"))
+            weakref.finalize(self, shutil.rmtree, self._state_folder, ignore_errors=True)
+            unpack(self._state, self._state_folder)
+        folder = self._state_folder
         return {
             "model": folder / _MODEL,
             "reference": folder / _REFERENCE,
@@ -186,7 +189,7 @@ class CommandMethod(VolumeMethod):
         complete = {**self.program.everywhere, "device": device, **values}
         removed = [scratch]
         if self._state_folder is not None:
-            removed.append(Path(self._state_folder.name))
+            removed.append(self._state_folder)
         run_command(
             filled(command, complete),
             folder=scratch,

@@ -63,6 +63,7 @@ class _CommandModule(ModuleType):
 
 
 def _command_class(module: str, program: Program) -> type[Any]:
+    from harmbench.contracts.model import Model
     from harmbench.data.volumes import Frame, VolumeSpace
     from harmbench.external.command_method import CommandMethod
 
@@ -80,4 +81,6 @@ def _command_class(module: str, program: Program) -> type[Any]:
         "space": space,
         "program": program,
     }
+    if file.needs == Needs.NOTHING.value:
+        attributes["fit"] = Model.fit
     return type(_CLASS, (CommandMethod,), attributes)

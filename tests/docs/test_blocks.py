@@ -12,6 +12,7 @@ import pytest
 from harmbench.cli import cli
 from harmbench.cohorts.bids.recipe import load_recipe
 from harmbench.execution.plan.suite import read_suite
+from harmbench.external.command_file import read_command_file
 from harmbench.plugins import Registry, matching
 from helpers import ROOT
 from helpers.pages import pages
@@ -93,11 +94,13 @@ def test_every_command_that_is_shown_exists_with_its_options(page, empty):
 
 
 @pytest.mark.parametrize("page", WITH_TOML, ids=titles(WITH_TOML))
-def test_every_toml_that_is_shown_is_a_recipe_or_a_suite(page, empty):
+def test_every_toml_that_is_shown_is_a_recipe_a_suite_or_a_command(page, empty):
     for index, block in enumerate(page.blocks("toml")):
         file = empty / f"{index}.toml"
         file.write_text(block)
-        if "methods" in tomllib.loads(block):
+        if "apply" in tomllib.loads(block):
+            assert read_command_file(file).apply
+        elif "methods" in tomllib.loads(block):
             assert read_suite(str(file))["methods"]
         else:
             assert len(load_recipe(file).domains) > 1

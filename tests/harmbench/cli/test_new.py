@@ -34,6 +34,15 @@ def test_every_kind_of_method_holds_to_the_contract(inside, tmp_path, needs):
     assert code == 0, out
 
 
+def test_a_command_holds_to_the_contract(inside, tmp_path):
+    assert inside("new", "command", "my-tool")[0] == 0
+    plugin = tmp_path / "my-tool" / "my-tool.toml"
+    checks = words("--only fit --only harmonize --only shape --only store")
+    code, out, _ = inside("check", "my-tool", "--plugin", plugin, *checks)
+    assert code == 0, out
+    assert "all checks passed" in out
+
+
 def test_generated_files_pass_the_linter(inside, tmp_path):
     for needs in NEEDS:
         inside("new", "method", f"of-{needs}", "--needs", needs)

@@ -84,7 +84,7 @@ def test_a_program_on_the_path_counts_unless_a_command_tells_its_version(
         ({"apply": ("no-such-tool", "{input}", "{output}")}, "there is no program 'no-such-tool'"),
         ({"version_command": ("no-such-tool",)}, "cannot be started"),
         ({"version_command": ("{python}", "-c", "1/0")}, "exit code 1: ZeroDivisionError"),
-        ({"version_command": ("{python}", "-c", "")}, "no output"),
+        ({"version_command": ("{python}", "-c", "pass")}, "no output"),
     ],
 )
 def test_a_program_that_cannot_be_identified_is_an_error_in_one_line(
