@@ -69,7 +69,7 @@ def _command_class(module: str, program: Program) -> type[Any]:
 
     file = program.file
     space = VolumeSpace(frame=Frame(file.space), spacing=file.spacing or 1.0, head=file.head)
-    attributes = {
+    attributes: dict[str, Any] = {
         "__module__": module,
         "__doc__": file.summary,
         "name": file.name,

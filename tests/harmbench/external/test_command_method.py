@@ -7,7 +7,7 @@ import torch
 
 from harmbench import HarmbenchError, Needs, VolumeMethod
 from harmbench.errors import CommandError
-from harmbench.execution.compute.apply import harmonized_by, received_volumes, volumes_for
+from harmbench.execution.compute.apply import beside_slices, harmonized_by, received_volumes
 from harmbench.plugins import Registry
 from harmbench.testing.suite import find
 from harmbench.testing.tiny import TINY, tiny_cohort
@@ -82,7 +82,9 @@ def command(registry):
 def applied(method):
     scans = tiny_cohort().scans("domain1", "test")
     source = scans.load(range(len(scans)))
-    return harmonized_by(method, source, None, 0, CPU, volumes_for(method, scans)).images
+    return harmonized_by(
+        method, source, None, 0, CPU, beside_slices(method, scans, "domain1")
+    ).images
 
 
 def test_a_command_gives_the_bits_of_the_same_map_in_python(command) -> None:
@@ -92,7 +94,7 @@ def test_a_command_gives_the_bits_of_the_same_map_in_python(command) -> None:
 def test_a_folder_is_harmonised_by_one_start_of_the_command(command, tmp_path) -> None:
     method = command(FOLDER, PER_FOLDER)(TINY)
     scans = tiny_cohort().scans("domain1", "test")
-    with method.together(received_volumes(method, scans, 0)):
+    with method.together(received_volumes(method, scans, 0, "domain1")):
         output = applied(method)
     assert (tmp_path / "starts").read_text() == "x"
     assert torch.equal(output, applied(Python(TINY)))
