@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from harmbench.execution.plan.request import Request
     from harmbench.harmonization.harmonizer import HarmonizeContext, Harmonizer
     from harmbench.harmonization.output_paths import OutputPaths
-    from harmbench.harmonization.scan import HarmonizeOptions
+    from harmbench.harmonization.precheck import CheckedJobs
+    from harmbench.harmonization.scan import HarmonizeJob, HarmonizeOptions
     from harmbench.util.progress import Progress
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -52,7 +53,7 @@ class ApplyOptions:
     jobs: int | None
     force: bool
 
-    def options(self, harmonizer: Harmonizer, prepare_options: PrepareOptions) -> HarmonizeOptions:
+    def options(self, prepare_options: PrepareOptions) -> HarmonizeOptions:
         """Return the options of all scans; they are prepared like those of the fit."""
         from harmbench.harmonization.scan import HarmonizeOptions
 
@@ -60,7 +61,7 @@ class ApplyOptions:
             self.blend,
             all_slices=not self.grid_only,
             force=self.force,
-            prepare_options=harmonizer.prepare_options(prepare_options.brain_extraction),
+            prepare_options=prepare_options,
         )
 
 
@@ -183,17 +184,16 @@ def harmonize(
     from harmbench.cli.progress_bars import shown
 
     with shown(Console(stderr=True)) as progress:
-        harmonizer = _harmonizer(where, fit, request, progress)
-        if harmonizer.fold:
-            progress.log(
-                f"note: the fit {harmonizer.fit} is fold {harmonizer.fold} of "
-                f"{harmonizer.split}: it was made without the subjects that this fold tests"
-            )
-        options = apply.options(harmonizer, cohort.options)
+        stored = None if fit is None else _stored(where, fit, request, progress)
+        options = apply.options(_prepare_options(where, stored, request))
+        work = Work(home=where.home, options=options, progress=progress)
         if outputs is None:
             figures = not files.no_figure
-            return _folder(scan, output, harmonizer, options, progress, figures, apply.jobs)
-        message = _single(scan, files.brain_mask, outputs, harmonizer, options, progress)
+            checked = work.checked_folder(scan, output, figures=figures)
+            harmonizer = stored or _fitted(where, request, progress)
+            return work.folder(scan, output, checked, harmonizer, apply.jobs)
+        job = work.checked_scan(scan, files.brain_mask, outputs)
+        message = work.single(job, stored or _fitted(where, request, progress))
     click.echo(message)
     return 0
 
@@ -211,14 +211,38 @@ def _context(plugin: tuple[Path, ...], device: str) -> HarmonizeContext:
     )
 
 
-def _harmonizer(
-    context: HarmonizeContext, fit: str | None, request: Request, progress: Progress
+def _stored(
+    context: HarmonizeContext, fit: str, request: Request, progress: Progress
 ) -> Harmonizer:
-    from harmbench.harmonization.harmonizer import from_fit, from_request
+    """Return the harmonizer of a stored fit."""
+    from harmbench.harmonization.harmonizer import from_fit
 
-    if fit is not None:
-        return from_fit(context, fit, request.assignments)
+    harmonizer = from_fit(context, fit, request.assignments)
+    if harmonizer.fold:
+        progress.log(
+            f"note: the fit {harmonizer.fit} is fold {harmonizer.fold} of "
+            f"{harmonizer.split}: it was made without the subjects that this fold tests"
+        )
+    return harmonizer
+
+
+def _fitted(context: HarmonizeContext, request: Request, progress: Progress) -> Harmonizer:
+    """Return the harmonizer of a method, fitted now if necessary."""
+    from harmbench.harmonization.harmonizer import from_request
+
     return from_request(context, request, progress)
+
+
+def _prepare_options(
+    context: HarmonizeContext, stored: Harmonizer | None, request: Request
+) -> PrepareOptions:
+    """Return how scans are prepared, after a check of the request's names."""
+    from harmbench.harmonization.harmonizer import check_request
+
+    if stored is not None:
+        return stored.prepare_options(request.cohort.options.brain_extraction)
+    check_request(context, request)
+    return request.cohort.options
 
 
 def _outputs(scan: Path, output: Path, files: FileOptions) -> OutputPaths | None:
@@ -275,42 +299,64 @@ def _list_fits() -> None:
     Console().print(table)
 
 
-def _single(
-    scan: Path,
-    brain_mask: Path | None,
-    outputs: OutputPaths,
-    harmonizer: Harmonizer,
-    options: HarmonizeOptions,
-    progress: Progress,
-) -> str:
-    """Harmonise one scan; return the message to print."""
-    from harmbench.harmonization.folder import job_of
-    from harmbench.harmonization.scan import harmonize_scan
+@dataclass(frozen=True)
+class Work:
+    """Check scans before the fit, and harmonise them after it."""
 
-    job = job_of(scan, brain_mask, outputs, harmonizer.home, options)
-    result = harmonize_scan(job, harmonizer, progress)
-    if result.warning is not None:
-        progress.log(f"warning: {scan.name}: {result.warning}")
-    return f"{outputs.scan} already exists" if result.existing else f"wrote {outputs.scan}"
+    home: Path
+    options: HarmonizeOptions
+    progress: Progress
 
+    def checked_scan(
+        self, scan: Path, brain_mask: Path | None, outputs: OutputPaths
+    ) -> HarmonizeJob:
+        """Return the job of one scan, after a check."""
+        from harmbench.harmonization.folder import job_of
+        from harmbench.harmonization.precheck import check_scan
 
-def _folder(
-    scan: Path,
-    output: Path,
-    harmonizer: Harmonizer,
-    options: HarmonizeOptions,
-    progress: Progress,
-    figures: bool,
-    processes: int | None,
-) -> int:
-    """Harmonise a folder, print the summary, and return the exit code."""
-    from harmbench.harmonization.folder import harmonize_folder
+        job = job_of(scan, brain_mask, outputs, self.home, self.options)
+        check_scan(job, self.home)
+        return job
 
-    summary = harmonize_folder(
-        scan, output, harmonizer, options, progress, figures=figures, processes=processes
-    )
-    click.echo(
-        f"{counted(summary.scans, 'scan')}: {summary.harmonized} harmonised, "
-        f"{summary.existing} already existed, {summary.failed} left out; in {output}"
-    )
-    return int(summary.failed > 0)
+    def single(self, job: HarmonizeJob, harmonizer: Harmonizer) -> str:
+        """Harmonise one scan; return the message to print."""
+        from harmbench.harmonization.scan import harmonize_scan
+
+        result, written = harmonize_scan(job, harmonizer, self.progress), job.outputs.scan
+        if result.warning is not None:
+            self.progress.log(f"warning: {job.name}: {result.warning}")
+        return f"{written} already exists" if result.existing else f"wrote {written}"
+
+    def checked_folder(self, folder: Path, out: Path, *, figures: bool) -> CheckedJobs:
+        """Return the jobs of a folder, after a check."""
+        from harmbench.harmonization.folder import jobs_in
+        from harmbench.harmonization.precheck import check_folder
+
+        jobs = jobs_in(folder, out, self.home, self.options, figures=figures)
+        return check_folder(jobs, self.home, self.progress)
+
+    def folder(
+        self,
+        folder: Path,
+        out: Path,
+        checked: CheckedJobs,
+        harmonizer: Harmonizer,
+        processes: int | None,
+    ) -> int:
+        """Harmonise a folder, print the summary, and return the exit code."""
+        from harmbench.harmonization.folder import harmonize_folder
+
+        summary = harmonize_folder(
+            folder,
+            out,
+            checked,
+            harmonizer,
+            self.progress,
+            force=self.options.force,
+            processes=processes,
+        )
+        click.echo(
+            f"{counted(summary.scans, 'scan')}: {summary.harmonized} harmonised, "
+            f"{summary.existing} already existed, {summary.failed} left out; in {out}"
+        )
+        return int(summary.failed > 0)

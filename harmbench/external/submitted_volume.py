@@ -71,6 +71,9 @@ class SubmittedVolume(VolumeSource):
             the grid, or differs so much from the scan that it must be of another one.
         """
         image = load_volume(self.path)
+        if image.facts.undefined is not None:
+            count = np.count_nonzero(image.facts.undefined)
+            raise BadScanError(f"it has non-finite voxels (NaN or infinity): {count}")
         scan = self._scan_of(image)
         self._require_same_anatomy(image.data, scan)
         return replace(scan, image=image.data)

@@ -40,13 +40,15 @@ def before_after(before: Volume, after: Array, changed: npt.NDArray[np.bool_], t
         int(np.median(np.flatnonzero(changed.any(axis=others))))
         for others in ((1, 2), (0, 2), (0, 1))
     ]
+    # Black is zero, except in a scan with negative intensities.
+    black = min(0.0, float(np.percentile(before.data[changed], 0.5)))
     white = float(np.percentile(before.data[changed], 99.5))
-    limit = 0.3 * white
+    limit = 0.3 * (white - black)
     figure = Figure(figsize=(10, 10))
     FigureCanvasAgg(figure)
     rows = (
-        ("before", before.data, "gray", 0.0, white),
-        ("after", after, "gray", 0.0, white),
+        ("before", before.data, "gray", black, white),
+        ("after", after, "gray", black, white),
         ("after − before", after - before.data, "RdBu_r", -limit, limit),
     )
     for i, (name, data, cmap, low, high) in enumerate(rows):

@@ -15,6 +15,7 @@ from harmbench.errors import UserError
 from harmbench.harmonization.derivative import describe
 from harmbench.harmonization.harmonizer import Harmonizer
 from harmbench.harmonization.output_paths import OutputPaths
+from harmbench.harmonization.precheck import CheckedJobs
 from harmbench.harmonization.scan import (
     HarmonizedScan,
     HarmonizeJob,
@@ -24,7 +25,7 @@ from harmbench.harmonization.scan import (
     output_lock,
 )
 from harmbench.preprocessing.brain_tools import find_extractor
-from harmbench.preprocessing.file_names import refuse_dicom, with_ending
+from harmbench.preprocessing.file_names import is_volume, refuse_dicom, with_ending
 from harmbench.preprocessing.masking import BrainSource
 from harmbench.preprocessing.memory_need import HARMONIZE_BYTES_PER_VOXEL, memory_need
 from harmbench.util.available_memory import affordable
@@ -32,7 +33,6 @@ from harmbench.util.file_digests import remembered_digests
 from harmbench.util.processes import in_processes, processors
 from harmbench.util.progress import Progress
 
-_VOLUME = re.compile(r"\.nii(\.gz)?$")
 _T1W = re.compile(r"_T1w\.nii(\.gz)?$")
 _NO_RAW_DATA = ("derivatives", "sourcedata")
 
@@ -54,11 +54,11 @@ class FolderSummary:
 def harmonize_folder(
     folder: Path,
     out: Path,
+    checked: CheckedJobs,
     harmonizer: Harmonizer,
-    options: HarmonizeOptions,
     progress: Progress,
     *,
-    figures: bool = True,
+    force: bool = False,
     processes: int | None = None,
 ) -> FolderSummary:
     """Harmonise all scans of a folder; scans with outputs are skipped, failures are logged.
@@ -67,23 +67,25 @@ def harmonize_folder(
     ----------
     folder, out
         Folder of the scans; folder of the derivative.
-    harmonizer, options
-        The fitted method, and how it is applied.
+    checked
+        The jobs of the folder, after `check_folder`.
+    harmonizer
+        The fitted method.
     progress
         Shows the number of finished scans, failures and warnings.
-    figures
-        Whether to draw each scan before and after.
+    force
+        Whether outputs of another fit are replaced.
     processes
         Number of processes; None for one per processor. Fewer run if memory is short.
 
     Raises
     ------
     UserError
-        If the folder has no scans, or the output folder cannot be used.
+        If the output folder cannot be used.
     """
+    jobs = checked.jobs
     with output_lock(out, harmonizer.home, progress):
-        jobs = jobs_in(folder, out, harmonizer.home, options, figures=figures)
-        describe(out, folder, harmonizer, force=options.force)
+        describe(out, folder, harmonizer, force=force)
         # Look for existing outputs here: no process is started where nothing is to do.
         existing = [(job, finished_result(job, harmonizer)) for job in jobs]
         finished = [(job, result) for job, result in existing if result is not None]
@@ -94,19 +96,18 @@ def harmonize_folder(
         with contextlib.closing(computed):
             results = progress.track(chain(finished, computed), "harmonising scans", len(jobs))
             counts = Counter(_logged(job, result, progress) for job, result in results)
-    return FolderSummary(len(jobs), counts["harmonised"], counts["existing"])
+    return FolderSummary(len(jobs) + checked.refused, counts["harmonised"], counts["existing"])
 
 
 def _logged(job: HarmonizeJob, result: HarmonizedScan, progress: Progress) -> str:
     """Log the result of a job, and return its category."""
-    name = job.source.removeprefix("bids:raw:")
     if result.error is not None:
-        progress.log(f"left out {name}: {result.error}")
+        progress.log(f"left out {job.name}: {result.error}")
         return "failed"
     if not result.existing:
-        progress.log(f"harmonised {name}")
+        progress.log(f"harmonised {job.name}")
     if result.warning is not None:
-        progress.log(f"warning: {name}: {result.warning}")
+        progress.log(f"warning: {job.name}: {result.warning}")
     return "existing" if result.existing else "harmonised"
 
 
@@ -124,9 +125,10 @@ def jobs_in(
     """List the jobs of a folder of scans.
 
     If the folder or a subfolder has files with BIDS names, `*_T1w.nii[.gz]`, only those are
-    harmonised and the outputs have names of a BIDS derivative. Otherwise every NIfTI file is
-    harmonised and keeps its name. `derivatives`, `sourcedata` and hidden folders are skipped,
-    but brain masks are looked up in `derivatives` as for a cohort.
+    harmonised and the outputs have names of a BIDS derivative. Otherwise every image file is
+    harmonised and keeps its name; formats other than NIfTI are written as `.nii.gz`.
+    `derivatives`, `sourcedata` and hidden folders are skipped, but brain masks are looked up in
+    `derivatives` as for a cohort.
 
     Raises
     ------
@@ -136,11 +138,12 @@ def jobs_in(
     root, out = folder.resolve(), out.resolve()
     if root == out:
         raise UserError(f"'{folder}' holds the scans themselves; choose another --output folder")
-    volumes = sorted(path for path in _files(root, out) if _VOLUME.search(path.name))
+    volumes = sorted(path for path in _files(root, out) if is_volume(path))
     scans = [path for path in volumes if _T1W.search(path.name)] or volumes
     if not scans:
         refuse_dicom(root)
-        raise UserError(f"'{folder}' has no NIfTI file (.nii or .nii.gz)")
+        endings = ".nii, .nii.gz, .nii.bz2, .mgz, .mgh or .img"
+        raise UserError(f"'{folder}' has no image file ({endings})")
     masks = {path: brain_mask(root, path) for path in scans}
     inputs = [*scans, *(mask for mask in masks.values() if mask is not None)]
     digests = remembered_digests(inputs, home)
@@ -187,7 +190,8 @@ def _files(root: Path, out: Path) -> Iterator[Path]:
 
 def _outputs(folder: Path, name: str, figures: bool) -> OutputPaths:
     stem = with_ending(Path(name), "").name
-    ending = name.removeprefix(stem)
+    # Other formats are written as NIfTI.
+    ending = ".nii" if name.endswith(".nii") else ".nii.gz"
     mask = f"{stem}_mask"
     if _T1W.search(name):
         # BIDS allows one `desc` entity: put an earlier one in front of ours.

@@ -27,7 +27,7 @@ from harmbench.execution.compute.runner import Runner
 from harmbench.execution.plan import settings
 from harmbench.execution.plan.plan import PlannedCell, make_plan
 from harmbench.execution.plan.request import Request
-from harmbench.execution.plan.selection import select
+from harmbench.execution.plan.selection import Selection, select
 from harmbench.plugins import Registry
 from harmbench.preprocessing.normalization import normalization
 from harmbench.preprocessing.version import PREPROCESSING_VERSION
@@ -36,7 +36,7 @@ from harmbench.util.progress import Progress
 from harmbench.util.source_code import code_version
 
 # Increase whenever the same scan and fit would give a different file.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,18 +266,11 @@ def from_request(context: HarmonizeContext, request: Request, progress: Progress
     UserError
         If the request is not for one cell, or the method cannot harmonise scans without truth.
     """
+    check_request(context, request)
     (name,) = request.methods
     cls: type[Method] = context.registry.entry("methods", name).load()
-    if cls.needs.control_only:
-        raise UserError(
-            f"'{name}' is a control: it returns target scans of test subjects, and a scan of yours "
-            "has none; choose another method"
-        )
-    _refuse_covariates(name, cls)
     if not cls.learns():
         return _unfitted(context, name, cls, request)
-    if not request.tasks:
-        raise UserError(f"'{name}' needs a fit: --task is missing, or give --fit")
     planned = _one_cell(context, request, progress)
     fit, cell = planned.fit, planned.cell
     if cell.skip is not None or fit is None:
@@ -314,10 +307,39 @@ def _refuse_covariates(name: str, cls: type[Method]) -> None:
         )
 
 
-def _one_cell(context: HarmonizeContext, request: Request, progress: Progress) -> PlannedCell:
+def check_request(context: HarmonizeContext, request: Request) -> None:
+    """Check the names and options of a request, before any scan is read or made.
+
+    Raises
+    ------
+    UserError
+        If a name is unknown, the request is not for one cell, or the method cannot harmonise
+        scans without truth.
+    """
+    (name,) = request.methods
+    cls: type[Method] = context.registry.entry("methods", name).load()
+    if cls.needs.control_only:
+        raise UserError(
+            f"'{name}' is a control: it returns target scans of test subjects, and a scan of yours "
+            "has none; choose another method"
+        )
+    _refuse_covariates(name, cls)
+    if not cls.learns():
+        return
+    if not request.tasks:
+        raise UserError(f"'{name}' needs a fit: --task is missing, or give --fit")
+    _one_selection(context, request)
+
+
+def _one_selection(context: HarmonizeContext, request: Request) -> Selection:
     selection = select(context.registry, request)
     if len(selection.variants) * len(selection.tasks) != 1:
         raise UserError("a scan is harmonised by one method and one task; give their full names")
+    return selection
+
+
+def _one_cell(context: HarmonizeContext, request: Request, progress: Progress) -> PlannedCell:
+    selection = _one_selection(context, request)
     (planned,) = make_plan(context.registry, selection, context.home, progress).cells
     return planned
 

@@ -85,6 +85,11 @@ class HarmonizeJob:
     outputs: OutputPaths
     options: HarmonizeOptions
 
+    @property
+    def name(self) -> str:
+        """Name of the scan in messages: its path in its folder."""
+        return self.source.removeprefix("bids:raw:")
+
 
 @dataclass(frozen=True)
 class HarmonizedScan:
@@ -107,17 +112,28 @@ class HarmonizedScan:
     @property
     def warning(self) -> str | None:
         """Reasons to inspect the result, or None."""
-        correlation = self.record.get("TemplateCorrelation", 1.0)
-        reasons = list(self.record.get("Flags", ()))
-        unlike = warning_of(self.record.get("Familiarity"))
+        record, reasons = self.record, []
+        correlation = record.get("TemplateCorrelation", 1.0)
+        if correlation < DOUBTFUL_CORRELATION:
+            reasons.append(
+                f"low correlation with the template ({correlation:.2f}); check the registration"
+            )
+        reasons += record.get("Geometry", ())
+        if record.get("ConvertedFrom"):
+            reasons.append(f"the {record['ConvertedFrom']} image is written as NIfTI")
+        if record.get("StoredAs"):
+            reasons.append(
+                f"stored as {record['StoredAs']}, since rounding to the file's own type and "
+                "scale would lose the change"
+            )
+        if record.get("VoxelsClipped"):
+            reasons.append(
+                f"{record['VoxelsClipped']} voxels were clipped to the range of the file's type"
+            )
+        unlike = warning_of(record.get("Familiarity"))
         if unlike is not None:
             reasons.append(unlike)
-        if correlation < DOUBTFUL_CORRELATION:
-            reasons.insert(
-                0,
-                f"low correlation with the template ({correlation:.2f}); check the registration",
-            )
-        return "; ".join(reasons) or None
+        return "; ".join([*reasons, *record.get("Flags", ())]) or None
 
 
 def harmonize_file(job: HarmonizeJob, harmonizer: Harmonizer) -> HarmonizedScan:
@@ -179,14 +195,25 @@ def finished_result(job: HarmonizeJob, harmonizer: Harmonizer) -> HarmonizedScan
     if record.get("Key") != _key(job, harmonizer):
         if job.options.force:
             return None
-        return HarmonizedScan(
-            error=f"{outputs.scan} exists and is not the result of this fit and scan; "
-            "give --force to replace it"
-        )
+        return HarmonizedScan(error=_not_ours(outputs))
     others = [outputs.sidecar, outputs.mask, outputs.figure]
     if all(path is None or path.exists() for path in others):
         return HarmonizedScan(existing=True, record=record)
     return None
+
+
+def foreign_output(job: HarmonizeJob) -> str | None:
+    """Return why an existing output may not be replaced, as far as it is known without a fit."""
+    if job.options.force or not job.outputs.scan.exists() or _recorded(job.outputs):
+        return None
+    return _not_ours(job.outputs)
+
+
+def _not_ours(outputs: OutputPaths) -> str:
+    return (
+        f"{outputs.scan} exists and is not the result of this fit and scan; "
+        "give --force to replace it"
+    )
 
 
 def _key(job: HarmonizeJob, harmonizer: Harmonizer) -> str:
@@ -244,14 +271,14 @@ def _harmonized(
     known = familiarity(harmonizer, corrected, registration, native.volume.voxel_size)
     if bias is not None:
         added[brain.box] *= bias
-    content, after, clipped = native.with_change(added)
+    result = native.with_change(added, brain.floor)
     outputs = job.outputs
-    contents = {outputs.scan: _compressed(outputs.scan, content)}
+    contents = {outputs.scan: _compressed(outputs.scan, result.content)}
     if outputs.mask is not None:
         contents[outputs.mask] = _compressed(outputs.mask, native.mask_file(changed))
     if outputs.figure is not None:
         title = f"{job.path.name}, {harmonizer.title}"
-        contents[outputs.figure] = before_after(native.volume, after, changed, title)
+        contents[outputs.figure] = before_after(native.volume, result.intensities, changed, title)
     record = {
         "SkullStripped": not job.brain.heads and _is_stripped(native.volume, brain),
         "SoftwareVersion": version("harmbench"),
@@ -265,7 +292,10 @@ def _harmonized(
         "TemplateDice": None if checked.agreement is None else round(checked.agreement.dice, 4),
         "VoxelsChanged": int(np.count_nonzero(changed)),
         "BrainVoxelsNotSeen": int(np.count_nonzero(brain.mask & ~changed[brain.box])),
-        "VoxelsClipped": clipped,
+        "VoxelsClipped": result.clipped,
+        "StoredAs": None if result.encoding is None else result.encoding.title,
+        "ConvertedFrom": native.converted,
+        "Geometry": list(native.volume.facts.notes),
         **change.facts,
         "Flags": [*checked.doubts, *change.flags],
         "Familiarity": None if known is None else known.record,

@@ -95,7 +95,7 @@ class AcquiredVolume(VolumeSource):
         space
             The space.
         """
-        data = volume.data.copy() if space.head else np.zeros_like(volume.data)
+        data = brain.above_black(volume.data) if space.head else np.zeros_like(volume.data)
         data[brain.box][brain.mask] = brain.image.data[brain.mask]
         if space.frame is Frame.ACQUIRED:
             return self._acquired(data, volume.affine, brain)

@@ -12,9 +12,18 @@ from harmbench.errors import UserError
 _MAX_FILES_CHECKED = 200  # in a folder, when looking for DICOM
 
 
+# Endings of the image files that are read. The header file `.hdr` of a pair belongs to `.img`.
+VOLUME_ENDING = re.compile(r"\.(nii(\.gz|\.bz2)?|mgz|mgh|(img|hdr)(\.gz|\.bz2)?)$", re.IGNORECASE)
+
+
+def is_volume(path: Path) -> bool:
+    """Return whether the name is that of an image file; a pair counts once, by its `.img`."""
+    return VOLUME_ENDING.search(path.name) is not None and ".hdr" not in path.suffixes[-2:]
+
+
 def with_ending(scan: Path, ending: str) -> Path:
-    """Replace the ending `.nii` or `.nii.gz` of a scan's path by another."""
-    return scan.with_name(re.sub(r"\.nii(\.gz)?$", "", scan.name) + ending)
+    """Replace the ending of a scan's path, such as `.nii.gz` or `.mgz`, by another."""
+    return scan.with_name(VOLUME_ENDING.sub("", scan.name) + ending)
 
 
 def refuse_dicom(path: Path) -> None:

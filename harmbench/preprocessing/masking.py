@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,13 @@ from typing import Self
 import numpy as np
 
 from harmbench.errors import BadScanError
-from harmbench.preprocessing.brain import MAX_BRAIN_LITRES, Brain, crop_brain, crop_head
+from harmbench.preprocessing.brain import (
+    MAX_BRAIN_LITRES,
+    Brain,
+    crop_brain,
+    crop_head,
+    undefined_voxels,
+)
 from harmbench.preprocessing.brain_tools import Extractor
 from harmbench.preprocessing.mask_cache import Mask, cached_mask, mask_path
 from harmbench.preprocessing.mask_checks import litres, shape_doubts, size_fault
@@ -139,11 +146,11 @@ def mask_scan(volume: Volume, source: BrainSource, home: Path) -> MaskedScan:
             volume=volume, brain=head, content=source.content, extraction=extraction, head=True
         )
     if source.mask is not None:
-        masked = _apply_mask(volume, load_labels(source.mask, volume).data > 0)
+        masked = _apply_mask(volume, load_labels(source.mask, volume).data > 0, name)
         mask_name = source.mask.name
         title = f"inside its brain mask {mask_name}"
         return _checked(masked, name, source.content, title=title, extraction=f"by {mask_name}")
-    brain = _without_noise(volume)
+    brain = _without_noise(volume, name)
     if brain is not None:
         return _checked(
             brain, name, source.content, extraction="none: it was brain-extracted", stripped=True
@@ -164,7 +171,7 @@ def _extracted(volume: Volume, source: BrainSource, home: Path) -> MaskedScan:
     # The voxels: a compressed file also depends on its compression.
     content = _masked_content(source.content, bytes_digest(np.packbits(mask).tobytes()))
     return _checked(
-        _apply_mask(volume, mask),
+        _apply_mask(volume, mask, name),
         name,
         content,
         title=f"inside the mask of {extractor.title}",
@@ -173,12 +180,15 @@ def _extracted(volume: Volume, source: BrainSource, home: Path) -> MaskedScan:
     )
 
 
-def _apply_mask(volume: Volume, mask: Mask) -> Volume:
-    """Set a volume to zero outside a mask on its voxels."""
-    return Volume(np.where(mask, volume.data, 0), volume.affine)
+def _apply_mask(volume: Volume, mask: Mask, name: str) -> Volume:
+    """Set a volume to zero outside a mask on its voxels; `name` is the file's."""
+    undefined = volume.facts.undefined
+    if undefined is not None and (undefined & mask).any():
+        raise undefined_voxels(name, int(np.count_nonzero(undefined & mask)))
+    return dataclasses.replace(volume, data=np.where(mask, volume.data, np.float32(0)))
 
 
-def _without_noise(volume: Volume) -> Volume | None:
+def _without_noise(volume: Volume, name: str) -> Volume | None:
     """Return the volume if it is brain-extracted, without noise around the brain; else None."""
     nonzero = volume.data != 0
     if litres(nonzero, volume) <= MAX_BRAIN_LITRES:
@@ -187,7 +197,7 @@ def _without_noise(volume: Volume) -> Volume | None:
     above = size > _BACKGROUND * np.percentile(size[nonzero], 99)
     if litres(above, volume) > MAX_BRAIN_LITRES:
         return None
-    return _apply_mask(volume, above)
+    return _apply_mask(volume, above, name)
 
 
 def _checked(
@@ -208,15 +218,15 @@ def _checked(
         If the volume is empty, or has not the size of a brain.
     """
     where = f" {title}" if title else ""
-    if not (masked.data > 0).any():
-        raise BadScanError(f"{name} is empty{where}: no voxel is above zero")
+    if not masked.data.any():
+        raise BadScanError(f"{name} is empty{where}: no voxel differs from the background")
     fault = size_fault(masked.data, masked)
     if fault is not None:
         fix = "mask" if title else "voxel sizes"
         raise BadScanError(f"{name}{where} {fault}; check the {fix}")
     return MaskedScan(
         volume=masked,
-        brain=crop_brain(masked),
+        brain=crop_brain(masked, name),
         content=content,
         extraction=extraction,
         doubts=shape_doubts(masked.data, masked),

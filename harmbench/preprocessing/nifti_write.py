@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,39 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harmbench.errors import BadScanError
+from harmbench.errors import BadScanError, UserError
+from harmbench.preprocessing.background import zero_background
 from harmbench.preprocessing.file_names import refuse_dicom
-from harmbench.preprocessing.nifti_read import Array, Volume, load_volume
+from harmbench.preprocessing.image_formats import as_nifti, read_image
+from harmbench.preprocessing.nifti_read import Array, Volume, volume_of
+from harmbench.preprocessing.stored_numbers import (
+    Encoding,
+    finer_encoding,
+    loses_change,
+    rounded,
+)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ChangedFile:
+    """A NIfTI file with changed voxels.
+
+    Attributes
+    ----------
+    content
+        The file, decompressed.
+    intensities
+        `(X, Y, Z)`: its voxels as in the scan's `volume`.
+    clipped
+        Number of voxels that were clipped to the range of the type.
+    encoding
+        The new type and scale if rounding would have lost the change; otherwise None.
+    """
+
+    content: bytes
+    intensities: Array
+    clipped: int
+    encoding: Encoding | None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -24,88 +54,99 @@ class NativeScan:
     volume
         Its voxels in closest-canonical orientation, as in the rest of preprocessing.
     content
-        The complete file, decompressed.
-    offset, dtype
-        Position of the voxels in the file, and their type with its byte order.
+        The complete file, decompressed; converted to NIfTI if it has another format.
+    converted
+        Name of the other format, or None.
+    offset, encoding
+        Position of the voxels in the file, and how they are stored.
     shape
         `(I, J, K)` as stored.
-    slope, inter
-        An intensity is a stored number times `slope`, plus `inter`.
     orientation
         `(3, 2)`: for each stored axis the canonical one, and 1 or -1, as nibabel gives it.
     """
 
     volume: Volume
     content: bytes
+    converted: str | None
     offset: int
-    dtype: np.dtype[Any]
+    encoding: Encoding
     shape: tuple[int, int, int]
-    slope: float
-    inter: float
     orientation: npt.NDArray[np.float64]
 
-    def with_change(self, change: Array) -> tuple[bytes, Array, int]:
+    def with_change(self, change: Array, floor: float = 0.0) -> ChangedFile:
         """Add a change to the intensities and return the resulting file.
 
-        Where `change` is zero, stored numbers keep their bits, and so do the header and
-        extensions. No intensity is lowered below zero, and none leaves the range of the
-        file's type.
+        Where `change` is zero, intensities stay exact. If the type resolves the change, stored
+        numbers keep their bits there, and so do the header and extensions. Otherwise type and
+        scale change, and the header's fields of both.
 
         Parameters
         ----------
         change
             `(X, Y, Z)` in canonical orientation.
-
-        Returns
-        -------
-        content, intensities, clipped
-            The decompressed file; its voxels in canonical orientation, float32; and the number
-            of voxels that were clipped to the range of the type.
+        floor
+            Intensity that is black. No intensity is lowered below it.
         """
+        encoding = self.encoding
         stored = self._stored().copy()
         added = self._from_canonical(change)
         changed = added != 0
-        before = stored[changed] * np.float64(self.slope) + self.inter
-        after = np.maximum(before + added[changed], np.minimum(before, 0))
-        numbers = (after - self.inter) / self.slope
-        clipped = 0
-        if self.dtype.kind in "iu":
-            limits = np.iinfo(self.dtype)
-            numbers = np.rint(numbers)
-            clipped = int(np.count_nonzero((numbers < limits.min) | (numbers > limits.max)))
-            numbers = numbers.clip(limits.min, limits.max)
-        stored[changed] = numbers.astype(self.dtype)
-        end = self.offset + stored.nbytes
-        content = self.content[: self.offset] + stored.tobytes(order="F") + self.content[end:]
-        intensities = (stored * np.float64(self.slope) + self.inter).astype(np.float32)
-        return content, self._to_canonical(intensities), clipped
+        before = encoding.intensities(stored[changed])
+        after = np.maximum(before + added[changed], np.minimum(before, floor))
+        finer = loses_change(encoding, before, after)
+        if finer:
+            encoding, stored = finer_encoding(encoding, stored, after)
+        numbers, clipped = rounded(encoding, after)
+        stored[changed] = numbers.astype(encoding.dtype)
+        end = self.offset + int(np.prod(self.shape)) * self.encoding.dtype.itemsize
+        start = self._header_of(encoding) if finer else b""
+        content = b"".join(
+            (start, self.content[len(start) : self.offset], stored.tobytes(order="F"))
+        )
+        return ChangedFile(
+            content=content + self.content[end:],
+            intensities=self._in_volume(encoding.intensities(stored).astype(np.float32)),
+            clipped=clipped,
+            encoding=encoding if finer else None,
+        )
 
     def mask_file(self, mask: npt.NDArray[np.bool_]) -> bytes:
         """Return an uncompressed uint8 NIfTI file of a mask `(X, Y, Z)` on the scan's voxels.
 
         Its header has the geometry of the scan.
         """
-        import nibabel as nib
-
-        image = nib.Nifti1Image.from_bytes(self.content)
-        header = image.header.copy()  # type: ignore[no-untyped-call]
+        image = _parsed_nifti(self.content)
+        header = image.header.copy()
         header.set_data_dtype(np.uint8)
         header.set_slope_inter(1, 0)
         header["cal_min"], header["cal_max"] = 0, 1
         stored = self._from_canonical(mask).astype(np.uint8)
-        mask_image = nib.Nifti1Image(stored, image.affine, header)  # type: ignore[no-untyped-call]
-        return mask_image.to_bytes()
+        content: bytes = type(image)(stored, image.affine, header).to_bytes()
+        return content
+
+    def _header_of(self, encoding: Encoding) -> bytes:
+        """Return the file's header with the fields of another encoding."""
+        image = _parsed_nifti(self.content)
+        header = type(image.header).from_fileobj(io.BytesIO(self.content), check=False)
+        header.set_data_dtype(encoding.dtype)
+        header["scl_slope"], header["scl_inter"] = encoding.slope, encoding.inter
+        block: bytes = header.binaryblock
+        return block
 
     def _stored(self) -> npt.NDArray[Any]:
         count = int(np.prod(self.shape))
-        flat = np.frombuffer(self.content, self.dtype, count, self.offset)
+        flat = np.frombuffer(self.content, self.encoding.dtype, count, self.offset)
         return flat.reshape(self.shape, order="F")
 
-    def _to_canonical(self, stored: Array) -> Array:
+    def _in_volume(self, stored: Array) -> Array:
+        """Return intensities as in `volume`: canonical, zero in the background."""
         import nibabel as nib
 
         canonical: Array = nib.apply_orientation(stored, self.orientation)  # type: ignore[no-untyped-call]
-        return canonical
+        facts = self.volume.facts
+        if facts.undefined is not None:
+            canonical = np.where(facts.undefined, np.float32(0), canonical)
+        return zero_background(canonical, facts.background)
 
     def _from_canonical(self, data: npt.NDArray[Any]) -> npt.NDArray[Any]:
         import nibabel as nib
@@ -124,36 +165,59 @@ def nifti_content(data: npt.NDArray[Any], affine: npt.NDArray[np.float64]) -> by
 
 
 def load_native(path: Path) -> NativeScan:
-    """Read a NIfTI file, keeping its bytes so that it can be rewritten.
+    """Read a scan, keeping the bytes of its file so that it can be rewritten.
 
     Raises
     ------
     BadScanError
-        As `load_volume`, and if it is not a single-file NIfTI image.
-    UserError
-        If it is a DICOM file.
+        As `load_volume`, and if it is a DICOM file.
     """
     import nibabel as nib
 
-    refuse_dicom(path)
-    volume = load_volume(path)
-    image = nib.load(path)
-    if not isinstance(image, nib.Nifti1Image):
-        raise BadScanError(
-            f"{path.name} is a {type(image).__name__}, not a single-file NIfTI image (.nii or "
-            ".nii.gz); convert it first"
-        )
+    refuse_dicom_scan(path)
+    image, content = read_image(path)
+    volume = volume_of(image, path.name)
+    converted = None
+    if content is None:
+        converted = _format_name(image)
+        content = as_nifti(image)
+        image = _parsed_nifti(content)
     voxels: Any = image.dataobj
-    content = path.read_bytes()
-    if content.startswith(b"\x1f\x8b"):
-        content = gzip.decompress(content)
     return NativeScan(
         volume=volume,
         content=content,
+        converted=converted,
         offset=int(voxels.offset),
-        dtype=voxels.dtype,
+        encoding=Encoding(dtype=voxels.dtype, slope=float(voxels.slope), inter=float(voxels.inter)),
         shape=voxels.shape[:3],
-        slope=float(voxels.slope),
-        inter=float(voxels.inter),
         orientation=nib.io_orientation(image.affine),  # type: ignore[no-untyped-call]
     )
+
+
+def refuse_dicom_scan(path: Path) -> None:
+    """Raise `BadScanError` with conversion advice if a scan is a DICOM file."""
+    try:
+        refuse_dicom(path)
+    except UserError as error:
+        raise BadScanError(str(error)) from None
+
+
+def _parsed_nifti(content: bytes) -> Any:
+    """Return the image of a decompressed NIfTI file of version 1 or 2."""
+    import nibabel as nib
+
+    two = nib.Nifti2Header.may_contain_header(content)  # type: ignore[no-untyped-call]
+    return (nib.Nifti2Image if two else nib.Nifti1Image).from_bytes(content)
+
+
+def _format_name(image: Any) -> str:
+    """Return the usual name of a format other than single-file NIfTI."""
+    import nibabel as nib
+
+    if isinstance(image, nib.MGHImage):
+        return "MGH"
+    if isinstance(image, nib.Nifti1Pair):
+        return "NIfTI pair"
+    if isinstance(image, nib.AnalyzeImage):
+        return "Analyze"
+    return type(image).__name__.removesuffix("Image")

@@ -164,6 +164,8 @@ def _log_shortcomings(name: str, prepared: PreparedScan, progress: Progress) -> 
         progress.log(f"left unlabelled {name}: {prepared.label_error}")
     if prepared.pair_error is not None:
         progress.log(f"left unpaired {name}: {prepared.pair_error}")
+    for note in prepared.details["geometry"]:
+        progress.log(f"look at {name}: {note}")
     if prepared.details["doubtful"]:
         correlation = prepared.details["correlation"]
         progress.log(f"look at {name}: correlation {correlation:.2f} with the template is low")

@@ -316,7 +316,7 @@ def damaged(path, kind):
     elif kind == "empty":
         data[:] = 0
     elif kind == "NaN":
-        data[3, 3, 3] = np.nan
+        data[25, 25, 25] = np.nan
     nib.save(nib.Nifti1Image(data, source.affine), path)
 
 
@@ -326,8 +326,8 @@ def damaged(path, kind):
         ("truncated", "scan.nii.gz is truncated"),
         ("dicom", "dcm2niix"),
         ("4-D", "scan.nii.gz has shape (50, 59, 48, 2); one 3-D volume is needed"),
-        ("empty", "scan.nii.gz is empty: no voxel is above zero"),
-        ("NaN", "scan.nii.gz has non-finite voxels"),
+        ("empty", "scan.nii.gz is empty: no voxel differs from the background"),
+        ("NaN", "scan.nii.gz has non-finite voxels (NaN or infinity) inside the brain: 1"),
     ],
 )
 def test_a_bad_scan_gets_one_line_and_leaves_nothing(mistake, scan, tmp_path, kind, message):
@@ -361,7 +361,7 @@ def test_a_bad_scan_gets_one_line_and_leaves_nothing(mistake, scan, tmp_path, ki
         (["scan.nii.gz", "-o", "out.nii.gz", "--fit", "abc", "--seed", "1"], "leave out --seed"),
         ([".", "-o", "out", "--mask", "m.nii", "-m", "identity"], "--mask is for a single scan"),
         ([".", "-o", ".", "-m", "identity"], "holds the scans themselves"),
-        (["home", "-o", "out", "-m", "identity"], "'home' has no NIfTI file"),
+        (["home", "-o", "out", "-m", "identity"], "'home' has no image file"),
         (["--fits"], "no fits in"),
     ],
     ids=lambda value: None if isinstance(value, list) else value[:30],

@@ -26,7 +26,8 @@ def folder(tmp_path: Path) -> Path:
     """A brain, its labels, the same brain in a bright head, and its mask."""
     brain = coarse()
     data = np.asarray(brain.dataobj)
-    head = np.where(data > 0, data, 0.9)
+    around = np.random.default_rng(0).uniform(0.5, 0.9, data.shape)
+    head = np.where(data > 0, data, around)
     for name in ("brain", *(f"brain-{name}" for name in "ABCDabcd")):
         save_as_file_of(name, brain, tmp_path / f"{name}.nii.gz")
     nib.save(labelled(brain), tmp_path / "labels.nii.gz")

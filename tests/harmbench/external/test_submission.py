@@ -70,7 +70,7 @@ def test_a_fault_names_the_path(folder, data) -> None:
     path = next(iter(of(folder).of_task("domain1", data.test).volumes.values())).path
     path.write_bytes(b"no image")
     (volume, *_) = of(folder).of_task("domain1", data.test).volumes.values()
-    assert fault(volume).startswith(f"{path}: cannot be read")
+    assert fault(volume).startswith(f"{path}: is not a gzip file")
 
 
 def test_an_image_is_not_used_for_two_kinds_of_inputs(folder, data) -> None:

@@ -68,7 +68,8 @@ def test_a_head_is_given_whole_where_a_mask_came_with_it(tmp_path) -> None:
     tree = Tree(tmp_path / "bids")
     image = coarse()
     brain = np.asarray(image.dataobj)
-    head = nib.Nifti1Image(np.where(brain > 0, brain, 0.3).astype(np.float32), image.affine)
+    around = np.random.default_rng(0).uniform(0.25, 0.35, brain.shape)
+    head = nib.Nifti1Image(np.where(brain > 0, brain, around).astype(np.float32), image.affine)
     mask = nib.Nifti1Image((brain > 0).astype(np.uint8), image.affine)
     for subject, site in (("A", "here"), ("B", "here"), ("C", "there"), ("D", "there")):
         path = tree.add(subject, site, head)

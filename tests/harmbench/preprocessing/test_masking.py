@@ -43,13 +43,76 @@ def test_an_extracted_brain_does_not_change(tmp_path: Path) -> None:
     assert scan.content == "scan"
 
 
+# The brain has values from 20 to 120; more than 5 % of the last two are negative.
+SMOOTH = np.where(ball() > 0, 20 + np.linspace(0, 10, 28, dtype=np.float32) ** 2, 0)
+BRAIN = ball() > 0
+CENTRE = np.s_[14, 14, 14]
+
+
+def with_value(value: float, where: object = CENTRE) -> np.ndarray:
+    data = SMOOTH.copy()
+    data[where] = value
+    return data
+
+
+def standardized(background: float) -> np.ndarray:
+    values = SMOOTH[BRAIN]
+    return np.where(BRAIN, (SMOOTH - values.mean()) / values.std(), background).astype(np.float32)
+
+
+INTENSITIES = {
+    "positive": SMOOTH,
+    "a hole of zeros": with_value(0),
+    "2 % at -5": with_value(-5, np.s_[10:18, 10:17, 14]),
+    "z-scored inside the brain, zero outside": standardized(0),
+    "z-scored, background -0.7": standardized(-0.7),
+    "z-scored as a whole": ((SMOOTH - SMOOTH.mean()) / SMOOTH.std()).astype(np.float32),
+    "background 1": np.where(BRAIN, SMOOTH, 1),
+    "background -1024": np.where(BRAIN, SMOOTH * 10, -1024),
+    "background above the brain": np.where(BRAIN, SMOOTH, 500),
+    "NaN outside": np.where(BRAIN, SMOOTH, np.nan),
+    "NaN outside, z-scored inside": standardized(np.nan),
+    "infinity outside": np.where(BRAIN, SMOOTH, np.inf),
+}
+
+
+@pytest.mark.parametrize("with_mask", [False, True])
+@pytest.mark.parametrize("case", INTENSITIES)
+def test_the_brain_is_what_differs_from_the_background(
+    tmp_path: Path, case: str, with_mask: bool
+) -> None:
+    data = INTENSITIES[case].astype(np.float32)
+    scan = masked(tmp_path, data, EIGHT, BRAIN if with_mask else None)
+    whole = np.zeros(BRAIN.shape, bool)
+    whole[scan.brain.box] = scan.brain.mask
+    np.testing.assert_array_equal(whole, BRAIN)
+    image = scan.brain.image.data
+    assert image.min() == 0
+    assert np.isfinite(image).all()
+    # Brighter tissue stays brighter, except for the half percent below black.
+    before, after = data[BRAIN], image[scan.brain.mask]
+    kept = after > 0
+    assert kept.mean() > 0.97
+    np.testing.assert_allclose(np.diff(after[kept]), np.diff(before[kept]), atol=1e-3)
+
+
+@pytest.mark.parametrize("heads", [False, True])
+def test_undefined_voxels_in_the_brain_are_counted(tmp_path: Path, heads: bool) -> None:
+    data = with_value(np.nan, np.s_[13:15, 14, 12:15])
+    data[0, 0, 0] = np.nan
+    scan = tmp_path / "x_T1w.nii"
+    nib.save(nib.Nifti1Image(data, EIGHT), scan)
+    with pytest.raises(BadScanError, match=r"x_T1w.nii has non-finite voxels.*brain: 6;"):
+        load_masked(BrainSource.of(scan, None, {scan: "scan"}, heads=heads), tmp_path)
+
+
 @pytest.mark.parametrize("with_mask", [False, True])
 @pytest.mark.parametrize(
     ("data", "affine", "reason"),
     [
         (np.zeros((28, 28, 28), np.float32), EIGHT, "empty"),
-        (-ball(), EIGHT, "empty"),
-        (ball() + 1, EIGHT, r"11\.2 L"),
+        (np.full((28, 28, 28), 7, np.float32), EIGHT, "empty"),
+        (ball() + np.arange(1, 29, dtype=np.float32), EIGHT, r"11\.2 L"),
         (ball(), np.diag([3.0, 3.0, 3.0, 1.0]), r"has only 0\.07 L .*check the"),
     ],
 )
