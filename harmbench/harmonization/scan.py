@@ -130,10 +130,11 @@ class HarmonizedScan:
             reasons.append(
                 f"{record['VoxelsClipped']} voxels were clipped to the range of the file's type"
             )
+        reasons += record.get("Flags", ())
         unlike = warning_of(record.get("Familiarity"))
         if unlike is not None:
             reasons.append(unlike)
-        return "; ".join([*reasons, *record.get("Flags", ())]) or None
+        return "; ".join(reasons) or None
 
 
 def harmonize_file(job: HarmonizeJob, harmonizer: Harmonizer) -> HarmonizedScan:
