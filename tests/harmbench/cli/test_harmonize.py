@@ -200,7 +200,7 @@ def test_a_method_on_all_sites_receives_the_site_of_the_task(inside, scan, tmp_p
     told = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
     assert {line["domain"] for line in told if "domain" in line} == {"domain1"}
     fit = record(tmp_path / "out.json")["Fit"]
-    code, _, err = inside(*arguments, "--force", "--fit", fit, *plugins[2:])
+    code, _, err = inside(*arguments, "--force", "--fit", fit, *plugins[-2:])
     assert code == 2
     assert "is of all sites: give --method and --task, which names the scan's site" in err
     code, _, err = inside(*arguments, "--force", "-m", "age-means", "-t", "domain1", *plugins)

@@ -128,7 +128,7 @@ def test_a_volume_without_a_brain_is_refused_with_the_reason(
 
 def test_a_head_without_a_tool_gets_one_line_with_one_advice(tmp_path: Path) -> None:
     with pytest.raises(HeadError) as caught:
-        masked(tmp_path, ball() + 1, EIGHT)
+        masked(tmp_path, ball() + np.arange(1, 29, dtype=np.float32), EIGHT)
     assert str(caught.value) == (
         "x_T1w.nii is a head (11.2 L) without a brain mask; leave out --brain-extraction none"
     )

@@ -1,0 +1,108 @@
+"""`harmbench harmonize` with damaged, odd and foreign files: checked first, and never silent."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from harmbench.preprocessing.brain import crop_brain
+from harmbench.preprocessing.nifti_read import load_volume
+from harmbench.preprocessing.registration_cache import cached_registration
+from harmbench.util.hashing import file_digest
+from helpers.volumes import coarse
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    """A scan, and a home that knows its registration."""
+    folder = tmp_path_factory.mktemp("known")
+    data = (np.asarray(coarse().dataobj) * 1000).astype(np.int16)
+    nib.save(nib.Nifti1Image(data, coarse().affine), folder / "scan.nii.gz")
+    path = folder / "scan.nii.gz"
+    cached_registration(file_digest(path), folder / "home", crop_brain(load_volume(path)))
+    return folder
+
+
+@pytest.fixture
+def scan(known, tmp_path):
+    shutil.copytree(known / "home", tmp_path / "home")
+    return shutil.copy(known / "scan.nii.gz", tmp_path / "scan.nii.gz")
+
+
+def spoilt(content):
+    return content[:-6] + bytes([content[-6] ^ 0xFF]) + content[-5:]
+
+
+DAMAGE = {
+    "crc": (spoilt, "is damaged: the checksum"),
+    "trailer": (lambda content: content[:-8], "is truncated"),
+    "appended": (lambda content: content + b"garbage", "other data follows"),
+    "plain": (gzip.decompress, "is not a gzip file"),
+    "pointer": (lambda _: b"/annex/objects/SHA256E-s5000--abc.nii.gz\n", "datalad get"),
+}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_damaged_scans_do_not_stop_a_folder(inside, scan, tmp_path, jobs):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for index in range(15):
+        shutil.copy(scan, folder / f"good{index}.nii.gz")
+    content = scan.read_bytes()
+    for name, (change, _) in DAMAGE.items():
+        (folder / f"{name}.nii.gz").write_bytes(change(content))
+    arguments = ("harmonize", folder, "-o", "out", "-m", "identity", "--no-figure")
+    code, out, err = inside(*arguments, "--jobs", jobs)
+    assert code == 1
+    assert out.startswith("20 scans: 15 harmonised, 0 already existed, 5 left out")
+    lines = [line for line in err.replace("\n ", " ").splitlines() if "left out" in line]
+    assert len(lines) == 5
+    text = " ".join(err.split())
+    for name, (_, reason) in DAMAGE.items():
+        assert f"left out {name}.nii.gz" in text
+        assert reason in text
+    results = sorted((tmp_path / "out").glob("good*.nii.gz"))
+    assert len([path for path in results if not path.name.endswith("_mask.nii.gz")]) == 15
+
+
+def test_what_is_known_without_a_fit_is_checked_before_it(mistake, scan, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = np.asarray(coarse().dataobj)
+    noise = np.random.default_rng(0).uniform(0.2, 0.9, data.shape).astype(np.float32)
+    nib.save(nib.Nifti1Image(np.where(data > 0, data, noise), coarse().affine), "head.nii.gz")
+    nib.save(nib.Nifti1Image(np.ones((9, 9, 9), np.uint8), coarse().affine), "mask.nii.gz")
+    shutil.copy(scan, tmp_path / "taken.nii.gz")
+    (tmp_path / "folder.nii").mkdir()
+    learned = ("-m", "histogram", "-t", "domain1")
+    cases = {
+        ("head.nii.gz", "-o", "o.nii", "--brain-extraction", "none"): "head.nii.gz is a head",
+        ("scan.nii.gz", "-o", "o.nii", "--brain-mask", "mask.nii.gz"): "mask.nii.gz has shape",
+        ("scan.nii.gz", "-o", "taken.nii.gz"): "give --force to replace it",
+        ("scan.nii.gz", "-o", "folder.nii"): "is a folder; give the name of a file",
+        ("none.nii.gz", "-o", "o.nii"): "none.nii.gz is missing",
+        (".", "-o", "o.nii"): "'o.nii' is the name of a file",
+    }
+    if Path("/proc/self").exists():  # a folder that nobody can write to, root included
+        cases["/proc", "-o", "/proc/out"] = "cannot be written to '/proc'"
+    for arguments, message in cases.items():
+        assert message in mistake("harmonize", *arguments, *learned), arguments
+    # No cohort was made and no method was fitted.
+    assert not list((tmp_path / "home").glob("cohorts/*"))
+    assert not list((tmp_path / "home").glob("fits/*"))
+
+
+def test_a_conversion_is_stated(inside, scan, tmp_path):
+    source = nib.load(scan)
+    nib.save(nib.MGHImage(source.get_fdata(dtype=np.float32), source.affine), tmp_path / "s.mgz")
+    code, _, err = inside("harmonize", "s.mgz", "-o", "out.nii.gz", "-m", "identity", "--no-figure")
+    assert code == 0, err
+    assert "the MGH image is written as NIfTI" in " ".join(err.split())
+    record = json.loads((tmp_path / "out.json").read_text())["Harmonization"]
+    assert record["ConvertedFrom"] == "MGH"
+    np.testing.assert_array_equal(nib.load(tmp_path / "out.nii.gz").get_fdata(), source.get_fdata())
