@@ -74,6 +74,11 @@ def read_exchange(path: Path, like: Array, affine: Affine) -> Array:
         not those of `like`.
     """
     volume = load_volume(path)
+    if volume.facts.undefined is not None:
+        count = np.count_nonzero(volume.facts.undefined)
+        raise BadScanError(
+            f"the output {path.name} has non-finite voxels (NaN or infinity): {count}"
+        )
     if volume.data.shape != like.shape:
         raise BadScanError(
             f"the output {path.name} has shape {volume.data.shape}, and the input has "

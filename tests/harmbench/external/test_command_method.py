@@ -114,7 +114,7 @@ def test_a_folder_is_harmonised_by_one_start_of_the_command(command, tmp_path) -
             "shifted from its input",
         ),
         ("time.sleep(600)", "within its timeout of 2 s"),
-        ("open(sys.argv[2], 'w').write('text')", "cannot be read"),
+        ("open(sys.argv[2], 'w').write('text')", "is not a gzip file"),
     ],
 )
 def test_a_failure_names_the_scan_and_the_reason_in_one_line(command, script, message) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -39,7 +40,7 @@ def gone(path):
     """Whether no process remains of those whose ids a file contains."""
     for number in path.read_text().split():
         try:
-            status = open(f"/proc/{number}/stat").read()  # noqa: SIM115, PTH123
+            status = Path(f"/proc/{number}/stat").read_text()
         except FileNotFoundError:
             continue
         if status.rpartition(")")[2].split()[0] != "Z":
