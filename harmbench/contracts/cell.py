@@ -95,7 +95,7 @@ class Cell:
     instruments: Mapping[str, str] = field(default_factory=dict)
     submission: Mapping[str, Any] = field(default_factory=dict)
     needs: str = ""
-    covariates: Sequence[str] = ()
+    covariates: list[str] = field(default_factory=list)
 
     @property
     def title(self) -> str:

@@ -168,7 +168,7 @@ class Question:
                 *(skip, *self._known_of_test(method, skip)),
             ),
             needs=method.needs.value,
-            covariates=tuple(method.covariates),
+            covariates=list(method.covariates),
             fit_key=fit_key,
             settings=canonical(config),
             parameters=self.parameters,

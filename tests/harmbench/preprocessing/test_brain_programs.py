@@ -47,7 +47,10 @@ def synthstrip(tools: Tools, text: str) -> Extractor:
         # As a shell script returns it when its child is killed.
         ("#!/bin/sh\nexit 137\n", "was killed on a.nii.gz (SIGKILL, most likely for lack of mem"),
         ("#!/bin/sh\nkill -11 $$\n", "was killed on a.nii.gz (SIGSEGV)"),
-        ("#!/bin/sh\necho done > $4\n", "no valid mask of a.nii.gz: mask.nii.gz cannot be read"),
+        (
+            "#!/bin/sh\necho done > $4\n",
+            "no valid mask of a.nii.gz: mask.nii.gz is not a gzip file",
+        ),
         (writing("np.stack([data > 0.15] * 3, -1)"), "no valid mask of a.nii.gz: mask.nii.gz has"),
         (writing("(data > 0.15)[:-1]"), "no valid mask of a.nii.gz: mask.nii.gz has shape"),
         (
