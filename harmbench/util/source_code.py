@@ -85,8 +85,9 @@ def module_code(name: str) -> str:
 def _class_code(cls: type) -> str:
     modules = dict.fromkeys(base.__module__ for base in cls.__mro__)
     roots = [name for name in modules if _file(name) is not None]
-    files = _closure(roots, {name.partition(".")[0] for name in roots})
     module = cls.__module__
+    # Of the class alone: a base may be of a library, such as torch, which does not count.
+    files = _closure(roots, {module.partition(".")[0]})
     path = _file(module)
     if path is None:
         with suppress(OSError, TypeError):

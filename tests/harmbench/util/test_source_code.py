@@ -77,6 +77,20 @@ def test_a_module_of_its_own_and_another_folder_of_the_package_count(package):
     assert all(before != after for before, after in zip(first, second, strict=True))
 
 
+def test_the_library_of_a_base_does_not_count(package, tmp_path):
+    library = tmp_path / "site-packages" / "library"
+    library.mkdir(parents=True, exist_ok=True)
+    (library / "__init__.py").write_text("class Module:\n    scale = 1\n")
+    derived = METHOD.replace("class Method:", "class Method(Module):")
+    (package / "method.py").write_text(
+        f"import sys\nsys.path.append({str(library.parent)!r})\n"
+        f"from library import Module\n{derived}"
+    )
+    before = version_of(package)
+    (library / "__init__.py").write_text("class Module:\n    scale = 2\n")
+    assert version_of(package) == before
+
+
 def test_comments_docstrings_and_blank_lines_do_not_count(package):
     first = version_of(package)
     (package / "helper.py").write_text(
