@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -81,6 +82,8 @@ class Cohort:
         self.split = "test"
         self.fold = 0
         self._volume: Callable[[ScanRecord], VolumeSource | None] = _no_volume
+        # By domain and row; shared by all views, since no split changes a scan.
+        self._whole_scans: dict[tuple[str, int], VolumeSource | None] = {}
 
     @classmethod
     def open(
@@ -155,7 +158,12 @@ class Cohort:
         """Return the cohort with another table, whose test subjects are of a split or a fold."""
         cohort = copy.copy(self)
         cohort.table, cohort.split, cohort.fold = table, split, fold
+        cohort.__dict__.pop("_typed_covariates", None)  # of the other table
         return cohort
+
+    @cached_property
+    def _typed_covariates(self) -> pd.DataFrame:
+        return typed_columns(self.covariates)
 
     @property
     def voxel_sizes(self) -> dict[tuple[str, str, str], tuple[float, ...]]:
@@ -226,16 +234,17 @@ class Cohort:
             rows=[int(row) for row in table["row"]],
             labelled=bool(len(table)) and bool(table["labelled"].all()),
             volumes=self._volumes(table),
-            covariates=typed_columns(self.covariates).loc[table.index],
+            covariates=self._typed_covariates.loc[table.index],
         )
 
     def _volumes(self, table: pd.DataFrame) -> list[VolumeSource]:
         """Return the whole scans of rows of the table; none if there are only the slices."""
-        records = [
-            ScanRecord(**{str(name): value for name, value in row.items()})
-            for row in table[_COLUMNS].to_dict("records")
-        ]
-        volumes = [self._volume(record) for record in records]
+        places = list(zip(table["domain"], table["row"], strict=True))
+        if not self._whole_scans.keys() >= {*places}:
+            for row in self.table[_COLUMNS].to_dict("records"):
+                record = ScanRecord(**{str(name): value for name, value in row.items()})
+                self._whole_scans[record.domain, record.row] = self._volume(record)
+        volumes = (self._whole_scans[place] for place in places)
         return [volume for volume in volumes if volume is not None]
 
 

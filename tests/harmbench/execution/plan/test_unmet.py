@@ -110,7 +110,7 @@ def test_a_site_without_subjects_skips_its_task(small_cohort):
 def test_covariates_are_part_of_the_keys_of_methods_that_declare_them(keep_home):
     cells = planned(keep_home, ["site-means", "age-means"], ["domain1"])
     means, aged = cells
-    assert (means.cell.covariates, aged.cell.covariates) == ((), ("age", "sex"))
+    assert (means.cell.covariates, aged.cell.covariates) == ([], ["age", "sex"])
     assert means.fit.title == "fit of site-means on all sites, seed 0"
     assert aged.fit.title == "fit of age-means on all sites with age, sex, seed 0"
     fitted = aged.fit.fit_data
