@@ -9,7 +9,6 @@ from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from harmbench.contracts.task_data import TaskData
@@ -193,7 +192,7 @@ class Export:
         volume, in_mni = self._read(file)
         atomic_write_bytes(path, nifti_file(volume.image, volume.affine, in_mni=in_mni))
         mask = path.parent / image_path(*file.names, suffix=_MASK).name
-        content = nifti_file(volume.mask.astype(np.uint8), volume.affine, in_mni=in_mni)
+        content = nifti_file(volume.mask, volume.affine, in_mni=in_mni)
         atomic_write_bytes(mask, content)
 
     def _read(self, file: _File) -> tuple[OpenVolume, bool]:

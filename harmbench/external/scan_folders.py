@@ -7,13 +7,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from harmbench.contracts.fit_data import FitData
 from harmbench.contracts.fit_progress import FitProgress
 from harmbench.contracts.needs import Needs
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.volumes import Frame, VolumeScan, VolumeSpace
 from harmbench.errors import UserError
-from harmbench.preprocessing.nifti_exchange import write_exchange
+from harmbench.preprocessing.nifti_create import nifti_file
 
 
 def file_names(names: Iterable[tuple[str, str]]) -> list[str]:
@@ -40,9 +42,10 @@ def _label(name: str) -> str:
 
 def write_scan(scan: VolumeScan, image: Path, mask: Path, space: VolumeSpace) -> None:
     """Write a scan and its brain mask."""
-    in_template = space.frame is Frame.TEMPLATE
-    write_exchange(image, scan.image, scan.affine, in_template=in_template)
-    write_exchange(mask, scan.mask, scan.affine, in_template=in_template)
+    in_mni = space.frame is Frame.TEMPLATE
+    for path, voxels in ((image, scan.image.astype(np.float32, copy=False)), (mask, scan.mask)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(nifti_file(voxels, scan.affine, in_mni=in_mni))
 
 
 def write_training_scans(

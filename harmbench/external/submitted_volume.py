@@ -22,6 +22,7 @@ from harmbench.data.volumes import (
     VolumeSpace,
 )
 from harmbench.errors import BadScanError
+from harmbench.preprocessing.geometry import displacement
 from harmbench.preprocessing.nifti_read import Volume, load_volume
 
 # Largest distance in mm between the corners of an image and of its scan. NIfTI stores affines
@@ -134,9 +135,7 @@ def _fault(image: Volume, shape: tuple[int, ...], affine: Affine, place: str) ->
     """Return how the voxels of an image differ from those of a place, or None."""
     if image.data.shape != shape:
         return f"it has shape {image.data.shape}, and {place} {shape}"
-    corners = np.array(np.meshgrid(*((0, size - 1) for size in shape))).reshape(3, -1)
-    corners = np.vstack([corners, np.ones(corners.shape[1])])
-    moved = np.linalg.norm(((image.affine - affine) @ corners)[:3], axis=0).max()
+    moved = displacement(image.affine, affine, shape)
     if moved > DISPLACEMENT:
         return f"its affine is displaced from {place} by {moved:.1f} mm"
     return None

@@ -6,7 +6,6 @@ HD-BET (Isensee et al., Hum Brain Mapp 2019;40:4952-4964) is `hd-bet`, version 2
 
 from __future__ import annotations
 
-import gzip
 import signal
 import subprocess
 import tempfile
@@ -18,8 +17,8 @@ import numpy.typing as npt
 from harmbench.data.prepare_options import SYNTHSTRIP
 from harmbench.errors import BadScanError
 from harmbench.preprocessing.brain_tools import Extractor, ToolError
+from harmbench.preprocessing.nifti_create import nifti_file
 from harmbench.preprocessing.nifti_read import Volume, load_labels
-from harmbench.preprocessing.nifti_write import nifti_content
 
 _MAX_OUTPUT = 200  # characters of a failed program's output that the error quotes
 
@@ -49,9 +48,7 @@ def program_mask(extractor: Extractor, volume: Volume, name: str) -> npt.NDArray
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         source = folder / "scan.nii.gz"  # HD-BET reads compressed files only
-        source.write_bytes(
-            gzip.compress(nifti_content(volume.data, volume.affine), compresslevel=1)
-        )
+        source.write_bytes(nifti_file(volume.data, volume.affine))
         mask = _run(extractor, source, name)
         try:
             return load_labels(mask, volume).data > 0

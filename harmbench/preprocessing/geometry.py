@@ -147,7 +147,7 @@ def geometry_notes(image: Any, shape: Shape, second: Affine | None) -> tuple[str
     return tuple(notes)
 
 
-def displacement(first: Affine, second: Affine, shape: Shape) -> float:
+def displacement(first: Affine, second: Affine, shape: tuple[int, ...]) -> float:
     """Return the largest distance in mm between the positions of one voxel by two affines."""
     corners = np.array(np.meshgrid(*[(0, size - 1) for size in shape], [1])).reshape(4, -1)
     moved = (first - second)[:3] @ corners

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,8 @@ from harmbench.preprocessing.brain_programs import program_mask
 from harmbench.preprocessing.brain_tools import Extractor, ToolError
 from harmbench.preprocessing.deepbet_mask import deepbet_mask
 from harmbench.preprocessing.mask_checks import size_fault
+from harmbench.preprocessing.nifti_create import nifti_file
 from harmbench.preprocessing.nifti_read import Volume, load_labels
-from harmbench.preprocessing.nifti_write import nifti_content
 from harmbench.util.files import atomic_write_bytes
 from harmbench.util.hashing import digest
 
@@ -65,8 +64,7 @@ def cached_mask(
             fault = size_fault(mask, volume)
             if fault is not None:
                 raise ToolError(f"the mask that {extractor.title} made of {name} {fault}")
-            file = nifti_content(mask.astype(np.uint8), volume.affine)
-            atomic_write_bytes(path, gzip.compress(file, compresslevel=1, mtime=0))
+            atomic_write_bytes(path, nifti_file(mask, volume.affine))
     return mask
 
 

@@ -1,53 +1,18 @@
-"""NIfTI files for programs outside harmbench: write a scan for them, and read their result."""
+"""Read the NIfTI files that programs outside harmbench write for a scan."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from harmbench.data.volumes import Affine, Array, Mask
+from harmbench.data.volumes import Affine, Array
 from harmbench.errors import BadScanError
+from harmbench.preprocessing.geometry import displacement
 from harmbench.preprocessing.nifti_read import load_volume
 
-# Codes of the NIfTI header for the two coordinate systems.
-_SCANNER, _MNI = 1, 4
 # A program may round an affine to float32 in its own way; a real shift is larger.
 _MOST_SHIFT = 0.01  # of a voxel
-
-
-def write_exchange(
-    path: Path, image: Array | Mask, affine: Affine, *, in_template: bool = False
-) -> None:
-    """Write a volume so that every program reads the same numbers at the same place.
-
-    Both matrices of the header, sform and qform, contain the affine. If the affine has a shear,
-    which a qform cannot describe, the header has a sform only.
-
-    Parameters
-    ----------
-    path
-        The file; compressed if its name ends in `.gz`. Its folder is created if it is missing.
-    image
-        `(X, Y, Z)`: float32 is written as float32, without scaling; a mask as uint8.
-    affine
-        `(4, 4)`: from voxel index to mm.
-    in_template
-        Whether the millimetres are those of MNI152, and not of the scanner.
-    """
-    import nibabel as nib
-
-    code = _MNI if in_template else _SCANNER
-    data: npt.NDArray[np.generic] = image.astype(np.uint8 if image.dtype == bool else np.float32)
-    result = nib.Nifti1Image(data, affine)  # type: ignore[no-untyped-call]
-    result.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
-    result.set_sform(affine, code)  # type: ignore[no-untyped-call]
-    result.set_qform(affine, code)  # type: ignore[no-untyped-call]
-    if not np.allclose(result.get_qform(), affine, atol=1e-3):  # type: ignore[no-untyped-call]
-        result.set_qform(affine, 0)  # type: ignore[no-untyped-call]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(result, path)
 
 
 def read_exchange(path: Path, like: Array, affine: Affine) -> Array:
@@ -84,8 +49,7 @@ def read_exchange(path: Path, like: Array, affine: Affine) -> Array:
             f"the output {path.name} has shape {volume.data.shape}, and the input has "
             f"{like.shape}; write the output on the voxels of the input"
         )
-    corners = np.array(np.meshgrid(*([0, size - 1] for size in like.shape), [1])).reshape(4, -1)
-    shift = float(np.linalg.norm(((volume.affine - affine) @ corners)[:3], axis=0).max())
+    shift = displacement(volume.affine, affine, like.shape)
     if shift > _MOST_SHIFT * min(np.linalg.norm(affine[:3, :3], axis=0)):
         raise BadScanError(
             f"the output {path.name} is shifted from its input by up to {shift:.2g} mm; keep the "

@@ -157,13 +157,6 @@ class NativeScan:
         return stored
 
 
-def nifti_content(data: npt.NDArray[Any], affine: npt.NDArray[np.float64]) -> bytes:
-    """Return an uncompressed NIfTI file of an array `(X, Y, Z)` with a given affine."""
-    import nibabel as nib
-
-    return nib.Nifti1Image(data, affine).to_bytes()  # type: ignore[no-untyped-call]
-
-
 def load_native(path: Path) -> NativeScan:
     """Read a scan, keeping the bytes of its file so that it can be rewritten.
 
