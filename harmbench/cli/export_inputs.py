@@ -8,32 +8,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harmbench.cli.options import (
-    cohort_options,
-    discover,
-    folds_option,
-    plugin_option,
-    preset_option,
-    seed_option,
-    split_option,
-    task_option,
-)
+from harmbench.cli.options import TaskChoice, discover, plugin_option, task_options
 from harmbench.errors import UserError
 
 if TYPE_CHECKING:
-    from harmbench.data.cohort_request import CohortRequest
     from harmbench.execution.plan.questions import Questions
     from harmbench.external.input_files import TaskInputs
 
 
 @click.command("export-inputs")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@task_option
-@cohort_options
-@preset_option
-@split_option("test")
-@folds_option
-@seed_option
+@task_options
 @click.option(
     "--space",
     type=click.Choice(["acquired", "grid"]),
@@ -46,12 +31,7 @@ if TYPE_CHECKING:
 @plugin_option
 def export_inputs(
     folder: Path,
-    tasks: tuple[str, ...],
-    cohort: CohortRequest,
-    preset: str,
-    split: str,
-    folds: int | None,
-    seed: int,
+    choice: TaskChoice,
     space: str,
     head: bool,
     force: bool,
@@ -67,8 +47,7 @@ def export_inputs(
     FOLDER/test has the scans to harmonise, FOLDER/train the scans to learn from, and
     FOLDER/split.tsv the split or fold of each. `harmbench score` scores the results.
     """  # noqa: D301
-    if not tasks:
-        raise UserError("missing --task (see `harmbench list tasks`)")
+    request = choice.request()
     registry = discover(plugin)
 
     from rich.console import Console
@@ -77,27 +56,17 @@ def export_inputs(
     from harmbench.cli.wording import counted
     from harmbench.data.folds import folds_of
     from harmbench.execution.plan.questions import Questions
-    from harmbench.execution.plan.request import Request
     from harmbench.execution.plan.selection import select
     from harmbench.external.input_files import Export, ExportSpace
     from harmbench.util.home import writable_home
 
-    request = Request(
-        methods=(),
-        tasks=tasks,
-        cohort=cohort,
-        preset=preset,
-        split=split,
-        folds=folds or 0,
-        seeds=(seed,),
-    )
     selection = select(registry, request)
     with shown(Console(stderr=True)) as progress:
         questions = Questions.open(selection, writable_home(), progress)
         export = Export(
             cohort=questions.cohort,
             inputs=_inputs(questions),
-            folds=folds_of(questions.cohort, folds) if folds else {},
+            folds=folds_of(questions.cohort, choice.folds) if choice.folds else {},
             space=ExportSpace(space),
             head=head,
         )

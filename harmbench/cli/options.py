@@ -14,12 +14,13 @@ import click
 from harmbench.cohorts.address import parse_cohort
 from harmbench.data.cohort_request import CohortRequest
 from harmbench.data.prepare_options import AUTO, PrepareOptions
-from harmbench.errors import HarmbenchError
+from harmbench.errors import HarmbenchError, UserError
 from harmbench.plugins import Registry
 from harmbench.util.home import home
 
 if TYPE_CHECKING:
     from harmbench.execution.plan.request import Request
+    from harmbench.external.submission_request import SubmissionRequest
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -142,7 +143,7 @@ def collected(name: str, build: Callable[..., Any], *options: Callable[[F], F]) 
     build
         Makes the object; its parameters are the names of the options.
     options
-        The options, in the order of `--help`.
+        The options, in the order of `--help`; some may be collected ones.
     """
     fields = tuple(inspect.signature(build).parameters)
 
@@ -152,9 +153,10 @@ def collected(name: str, build: Callable[..., Any], *options: Callable[[F], F]) 
             values[name] = build(**{field: values.pop(field) for field in fields})
             return command(*arguments, **values)
 
+        decorated = cast("F", collecting)
         for option in reversed(options):
-            option(cast("F", collecting))
-        return cast("F", collecting)
+            decorated = option(decorated)
+        return decorated
 
     return decorate
 
@@ -255,6 +257,54 @@ dry_run_option = click.option(
 
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Base seed."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskChoice:
+    """The options that select tasks, and the scans that they test on."""
+
+    tasks: tuple[str, ...]
+    cohort: CohortRequest
+    preset: str
+    split: str
+    folds: int | None
+    seed: int
+
+    def request(self, submission: SubmissionRequest | None = None) -> Request:
+        """Return the request for the tasks, without methods.
+
+        Raises
+        ------
+        UserError
+            If no task is selected.
+        """
+        from harmbench.execution.plan.request import Request
+
+        if not self.tasks:
+            raise UserError("missing --task (see `harmbench list tasks`)")
+        return Request(
+            methods=(),
+            tasks=self.tasks,
+            cohort=self.cohort,
+            preset=self.preset,
+            split=self.split,
+            folds=self.folds or 0,
+            seeds=(self.seed,),
+            submission=submission,
+        )
+
+
+# The tasks of commands without methods; a command receives them as `choice`, a `TaskChoice`.
+task_options = collected(
+    "choice",
+    TaskChoice,
+    task_option,
+    cohort_options,
+    preset_option,
+    split_option("test"),
+    folds_option,
+    seed_option,
 )
 
 

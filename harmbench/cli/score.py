@@ -9,52 +9,36 @@ from typing import TYPE_CHECKING
 import click
 
 from harmbench.cli.options import (
-    cohort_options,
+    TaskChoice,
     device_option,
     discover,
-    folds_option,
     plugin_option,
-    preset_option,
-    seed_option,
-    split_option,
-    task_option,
+    task_options,
 )
 from harmbench.errors import UserError
+from harmbench.util.name_list import first_names
 
 if TYPE_CHECKING:
-    from harmbench.data.cohort_request import CohortRequest
     from harmbench.execution.plan.plan import Plan
     from harmbench.util.progress import Progress
-
-_MOST_NAMES = 5  # missing scans named in one line
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--name", required=True, metavar="NAME", help="Name of the row on the board.")
-@task_option
 @click.option("--author", default="", metavar="TEXT", help="Who made the images.")
 @click.option("--date", default="", metavar="YYYY-MM-DD", help="When the images were made.")
 @click.option("--reference", default="", metavar="TEXT", help="DOI or address of the method.")
-@cohort_options
-@preset_option
-@split_option("test")
-@folds_option
-@seed_option
+@task_options
 @device_option
 @plugin_option
 def score(
     folder: Path,
     name: str,
-    tasks: tuple[str, ...],
     author: str,
     date: str,
     reference: str,
-    cohort: CohortRequest,
-    preset: str,
-    split: str,
-    folds: int | None,
-    seed: int,
+    choice: TaskChoice,
     device: str,
     plugin: tuple[Path, ...],
 ) -> int:
@@ -74,8 +58,6 @@ def score(
     Missing images are listed. A submission with missing images is shown, and not ranked on that
     task. Images of a later submission under the same name replace the earlier ones.
     """  # noqa: D301
-    if not tasks:
-        raise UserError("missing --task (see `harmbench list tasks`)")
     registry = discover(plugin)
 
     from rich.console import Console
@@ -83,28 +65,19 @@ def score(
     from harmbench.cli.progress_bars import shown
     from harmbench.cli.run_cells import compute, summary_line
     from harmbench.execution.plan.plan import make_plan
-    from harmbench.execution.plan.request import Request
     from harmbench.execution.plan.selection import select
     from harmbench.execution.schedule.run_options import RunOptions
     from harmbench.external.submission_request import SubmissionRequest
     from harmbench.util.home import writable_home
 
-    request = Request(
-        methods=(),
-        tasks=tasks,
-        cohort=cohort,
-        preset=preset,
-        split=split,
-        folds=folds or 0,
-        seeds=(seed,),
-        submission=SubmissionRequest(
-            folder=folder.expanduser().absolute(),
-            name=name,
-            author=author,
-            date=date,
-            reference=reference,
-        ),
+    submission = SubmissionRequest(
+        folder=folder.expanduser().absolute(),
+        name=name,
+        author=author,
+        date=date,
+        reference=reference,
     )
+    request = choice.request(submission)
     selection = select(registry, request)
     home = writable_home()
     with shown(Console(stderr=True)) as progress:
@@ -145,10 +118,9 @@ def _missing(plan: Plan) -> Iterator[str]:
         names = planned.cell.submission.get("missing", [])
         if names:
             scans = len(names) + len(planned.cell.submission["images"])
-            more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
             yield (
                 f"missing: {len(names)} of {scans} images of {planned.cell.title}: "
-                f"{', '.join(names[:_MOST_NAMES])}{more}"
+                f"{first_names(names)}"
             )
 
 

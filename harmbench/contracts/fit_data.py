@@ -11,6 +11,7 @@ from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Grid
 from harmbench.errors import BlindnessError, SharedSubjectsError
 from harmbench.util.hashing import digest
+from harmbench.util.name_list import first_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,9 +146,8 @@ class FitData:
     def _check_subjects(self) -> None:
         shared = self.shared_subjects
         if shared:
-            more = f" and {len(shared) - 3} more" if len(shared) > 3 else ""
             raise SharedSubjectsError(
-                f"source and target share the subjects {', '.join(shared[:3])}{more}; "
+                f"source and target share the subjects {first_names(shared, 3)}; "
                 "divide them by harmbench.disjoint_subjects in Task.setup"
             )
 

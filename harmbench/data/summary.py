@@ -9,6 +9,7 @@ import pandas as pd
 
 from harmbench.data.cohort import Cohort
 from harmbench.data.splits import SPLITS
+from harmbench.util.name_list import first_names
 
 _MOST_VALUES = 3
 
@@ -132,9 +133,7 @@ def _scaled(value: Any, factor: float) -> Any:
 def _values(values: Sequence[Any]) -> str:
     """List the values of all scans, the most frequent first."""
     texts = pd.Series([_text(value) for value in values if value not in (None, "")], dtype=object)
-    names = list(texts.value_counts().index)
-    more = f" and {len(names) - _MOST_VALUES} more" if len(names) > _MOST_VALUES else ""
-    return ", ".join(names[:_MOST_VALUES]) + more
+    return first_names(texts.value_counts().index, _MOST_VALUES)
 
 
 def _text(value: Any) -> str:

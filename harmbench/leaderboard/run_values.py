@@ -11,6 +11,7 @@ import pandas as pd
 
 from harmbench.statistics.estimate import Array
 from harmbench.statistics.subjects import decode
+from harmbench.util.name_list import first_names
 
 _SHOWN = 3  # missing images named in a reason
 
@@ -107,5 +108,4 @@ def without_empty_folds(by_label: Mapping[str, Sequence[Run]]) -> Mapping[str, S
 
 def missing_images(names: Sequence[str]) -> str:
     """Return which test scans of a submission have no image, in words."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"no image of {', '.join(names[:_SHOWN])}{more}"
+    return f"no image of {first_names(names, _SHOWN)}"

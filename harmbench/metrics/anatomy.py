@@ -19,7 +19,7 @@ from harmbench.contracts.metric import Metric
 from harmbench.contracts.purpose import Purpose
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Scans
-from harmbench.metrics.image import ImageMetric, mean_within
+from harmbench.metrics.image import ImageMetric, mean_within, ncc
 
 _BINS = 64  # of each axis of a joint histogram
 _INTENSITY_STEP = 0.02  # per pixel: gradients below are noise, of the scale of a rescan's error
@@ -64,14 +64,6 @@ def edges(images: Tensor, region: Tensor) -> tuple[Tensor, Tensor]:
     """Return normalised gradient magnitudes in [0, 1), and where they are defined."""
     size, inside = magnitude(images, region)
     return size / torch.hypot(size, torch.tensor(_INTENSITY_STEP, dtype=size.dtype)), inside
-
-
-def correlation(x: Tensor, y: Tensor, region: Tensor) -> Tensor:
-    """Return Pearson's correlation of `(N, S, H, W)` within a region: `(N,)`."""
-    dx = torch.where(region, x - mean_within(x, region)[:, None, None, None], 0)
-    dy = torch.where(region, y - mean_within(y, region)[:, None, None, None], 0)
-    product, xx, yy = ((a * b).sum(dim=(1, 2, 3)) for a, b in ((dx, dy), (dx, dx), (dy, dy)))
-    return product / (xx * yy).sqrt()
 
 
 def nmi(x: Tensor, y: Tensor, region: Tensor) -> Tensor:
@@ -196,7 +188,7 @@ class GradientCorrelationSource(SourceMetric):
     def compare(x: Tensor, source: Tensor, region: Tensor, /) -> Tensor:
         """Return the correlation: `(N,)` in [-1, 1]."""
         (first, inside), (second, _) = magnitude(x, region), magnitude(source, region)
-        return correlation(first, second, inside)
+        return ncc(first, second, inside)
 
 
 class Hallucination(Metric):

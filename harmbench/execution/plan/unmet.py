@@ -10,6 +10,7 @@ from harmbench.contracts.needs import Needs
 from harmbench.contracts.task_data import TaskData
 from harmbench.contracts.volume_method import VolumeMethod
 from harmbench.data.scan_set import ScanSet
+from harmbench.util.name_list import first_names
 
 if TYPE_CHECKING:
     from harmbench.execution.plan.plan import PlannedCell
@@ -116,9 +117,8 @@ def _covariates(names: Sequence[str]) -> str:
 
 
 def _scans(scans: ScanSet, places: Sequence[int]) -> str:
-    keys = [scans.scans[place] for place in places[:_SHOWN]]
-    named = ", ".join(f"{key.subject}/{key.session}" for key in keys)
-    return f"{named} and {len(places) - _SHOWN} more" if len(places) > _SHOWN else named
+    keys = (scans.scans[place] for place in places)
+    return first_names((f"{key.subject}/{key.session}" for key in keys), _SHOWN)
 
 
 def _unmet_space(method: type[Method], data: TaskData) -> str | None:
