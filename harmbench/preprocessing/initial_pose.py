@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from harmbench.preprocessing.nifti_read import Affine, Volume
+from harmbench.preprocessing.nifti_read import Affine, Array, Volume
 
 _CENTRE_BELOW_CROWN = 80.0  # mm, in an adult
 _HEAD_STRIDE = 50  # every 50th voxel of a head is used to find its crown
@@ -47,29 +47,13 @@ def brain_pose(
     numpy.ndarray
         `(4, 4)`, a similarity: from the template's millimetres to the head's.
     """
-    from scipy import ndimage
-
-    sigma = [_SIGMA / size for size in head.voxel_size]
-    smooth = ndimage.gaussian_filter(head.data, sigma)
-    sigma = [_SIGMA / size for size in template.voxel_size]
-    thinned = np.zeros(template.data.shape, dtype=bool)
-    thinned[::_TEMPLATE_STRIDE, ::_TEMPLATE_STRIDE, ::_TEMPLATE_STRIDE] = True
-    indices = np.argwhere(thinned & (template.data > 0))
-    points = indices @ template.affine[:3, :3].T + template.affine[:3, 3] - centre
-    template_values = ndimage.gaussian_filter(template.data, sigma)[tuple(indices.T)]
-    to_voxels = np.linalg.inv(head.affine)
+    comparison = _Comparison(head, template, centre, template.data > 0, _SIGMA)
     initial = _approximate_centre(head, mask)
-
-    def correlation(rotation: Affine, centre: npt.NDArray[np.float64]) -> float:
-        voxels = to_voxels[:3, :3] @ (rotation @ points.T + centre[:, None]) + to_voxels[:3, 3:]
-        values = ndimage.map_coordinates(smooth, voxels, order=1, mode="constant")
-        return float(np.corrcoef(values, template_values)[0, 1]) if values.std() > 0 else -1.0
-
     poses = [
         (scale * _pitch(degrees), initial + np.array([0, front, up]))
         for scale, degrees, front, up in product(_SCALES, _PITCHES, _SHIFTS, _SHIFTS)
     ]
-    rotation, head_centre = max(poses, key=lambda pose: correlation(*pose))
+    rotation, head_centre = max(poses, key=lambda pose: comparison.correlation(*pose))
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = rotation, head_centre - rotation @ centre
     return matrix
@@ -100,26 +84,15 @@ def brain_rotations(
     from scipy import ndimage
     from scipy.spatial.transform import Rotation
 
-    smooth = ndimage.gaussian_filter(brain.data, [_BRAIN_SIGMA / x for x in brain.voxel_size])
     # Unlike a head, a brain has its own outline: compare it, too.
-    thinned = np.zeros(template.data.shape, dtype=bool)
-    thinned[::_TEMPLATE_STRIDE, ::_TEMPLATE_STRIDE, ::_TEMPLATE_STRIDE] = True
-    indices = np.argwhere(thinned & ndimage.binary_dilation(template.data > 0, iterations=2))
-    points = indices @ template.affine[:3, :3].T + template.affine[:3, 3] - centre
-    sigma = [_BRAIN_SIGMA / x for x in template.voxel_size]
-    template_values = ndimage.gaussian_filter(template.data, sigma)[tuple(indices.T)]
-    to_voxels = np.linalg.inv(brain.affine)
-
-    def correlation(rotation: Rotation) -> float:
-        positions = scale * rotation.apply(points) + brain_centre
-        voxels = to_voxels[:3, :3] @ positions.T + to_voxels[:3, 3:]
-        values = ndimage.map_coordinates(smooth, voxels, order=1, mode="constant")
-        return float(np.corrcoef(values, template_values)[0, 1]) if values.std() > 0 else -1.0
-
+    outline = ndimage.binary_dilation(template.data > 0, iterations=2)
+    comparison = _Comparison(brain, template, centre, outline, _BRAIN_SIGMA)
     rotations = [
         Rotation.from_euler("xyz", angles, degrees=True) for angles in product(_ROTATIONS, repeat=3)
     ]
-    correlations = [correlation(rotation) for rotation in rotations]
+    correlations = [
+        comparison.correlation(scale * rotation.as_matrix(), brain_centre) for rotation in rotations
+    ]
     chosen: list[Rotation] = []
     for index in np.argsort(correlations)[::-1]:
         rotation = rotations[index]
@@ -127,6 +100,64 @@ def brain_rotations(
         if correlations[index] > 0 and all(angle >= _DISTINCT for angle in apart):
             chosen.append(rotation)
     return [rotation.as_matrix() for rotation in chosen]
+
+
+class _Comparison:
+    """Correlation of a smoothed template, moved to a pose, with a smoothed volume below it.
+
+    Parameters
+    ----------
+    volume, template
+        Each on its own axis-aligned lattice.
+    centre
+        In mm of the template: the point that poses turn about.
+    inside
+        `(X, Y, Z)` bool: the voxels of the template to compare.
+    sigma
+        Of the smoothing, in mm.
+    """
+
+    def __init__(
+        self,
+        volume: Volume,
+        template: Volume,
+        centre: tuple[float, float, float],
+        inside: npt.NDArray[np.bool_],
+        sigma: float,
+    ) -> None:
+        stride = slice(None, None, _TEMPLATE_STRIDE)
+        thinned = np.zeros(template.data.shape, dtype=bool)
+        thinned[stride, stride, stride] = True
+        indices = np.argwhere(thinned & inside)
+        self._points = indices @ template.affine[:3, :3].T + template.affine[:3, 3] - centre
+        self._template = _smoothed(template, sigma)[tuple(indices.T)]
+        self._volume = _smoothed(volume, sigma)
+        self._to_voxels = np.linalg.inv(volume.affine)
+
+    def correlation(self, linear: Affine, centre: npt.NDArray[np.float64]) -> float:
+        """Return Pearson's correlation; -1 where the volume is constant.
+
+        Parameters
+        ----------
+        linear
+            `(3, 3)`: rotation and scale of the pose.
+        centre
+            In mm of the volume: where the template's centre comes to lie.
+        """
+        from scipy import ndimage
+
+        positions = linear @ self._points.T + centre[:, None]
+        voxels = self._to_voxels[:3, :3] @ positions + self._to_voxels[:3, 3:]
+        values = ndimage.map_coordinates(self._volume, voxels, order=1, mode="constant")
+        return float(np.corrcoef(values, self._template)[0, 1]) if values.std() > 0 else -1.0
+
+
+def _smoothed(volume: Volume, sigma: float) -> Array:
+    """Smooth by a Gaussian of `sigma` mm."""
+    from scipy import ndimage
+
+    smooth: Array = ndimage.gaussian_filter(volume.data, [sigma / x for x in volume.voxel_size])
+    return smooth
 
 
 def _approximate_centre(head: Volume, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
