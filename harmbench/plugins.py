@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -18,12 +15,8 @@ import pluggy
 from harmbench import hookspecs
 from harmbench.contracts.control_roles import role_fault
 from harmbench.errors import UserError, one_line
-from harmbench.util.hashing import digest
+from harmbench.plugin_files import module_of
 from harmbench.util.lazy import SHOWN, Lazy, shown_attributes
-
-_FILE_MODULE = "harmbench_plugin_"
-# By name, since a command is a method, and methods are built on what imports this module.
-_COMMANDS = "harmbench.external.command_plugin"
 
 KINDS = ("methods", "tasks", "cohorts", "metrics", "figures")
 
@@ -209,7 +202,7 @@ class Registry:
 
     def _load(self, plugin: Plugin, load: Callable[[], Any]) -> None:
         try:
-            module = _module(load(), self._home)
+            module = module_of(load(), self._home)
         except (Exception, SystemExit) as error:
             plugin.errors.append(one_line(error))
             self.plugins.append(plugin)
@@ -371,41 +364,3 @@ def _describe(point: EntryPoint) -> Plugin:
         version=distribution.version if distribution else "",
         origin=f"entry point {point.value}",
     )
-
-
-def plugin_file(cls: type) -> Path | None:
-    """Return the single-file plugin that defines a class, or None."""
-    module = sys.modules.get(cls.__module__)
-    if not cls.__module__.startswith(_FILE_MODULE) or module is None:
-        return None
-    return Path(str(module.__file__))
-
-
-def _module(source: Any, home: Path | None) -> Any:
-    """Return the module of a single file: Python, or TOML of a command; a module as it is."""
-    if not isinstance(source, Path):
-        return source
-    if source.suffix == ".toml":
-        return importlib.import_module(_COMMANDS).command_plugin(source, home)
-    return _import_file(source)
-
-
-def _import_file(path: Path) -> Any:
-    """Import a single file as a module with a unique name."""
-    # Two folders may each have a file of the same name.
-    name = f"{_FILE_MODULE}{path.stem}_{digest(str(path.resolve()))[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"'{path}' is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    # Not at the top: it loads NumPy, and most commands have no single-file plugin.
-    from harmbench.util.seeds import seeded_import
-
-    try:
-        with seeded_import(path.stem):
-            spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module

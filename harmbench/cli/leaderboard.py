@@ -16,8 +16,8 @@ from harmbench.plugins import matching
 
 if TYPE_CHECKING:
     from harmbench.leaderboard.groups import Group
+    from harmbench.leaderboard.printed_table import Emphasis, PrintedTable
     from harmbench.leaderboard.text import Extra
-    from harmbench.leaderboard.text_table import Emphasis, TextTable
     from harmbench.plugins import Registry
 
 
@@ -129,7 +129,7 @@ def leaderboard(
 
 def _tables(
     groups: Sequence[Group], names: Sequence[str], extra: Extra, registry: Registry, *, pairs: bool
-) -> list[TextTable]:
+) -> list[PrintedTable]:
     """Return the ranking and the boards of every group, or the pairs of methods on them."""
     from harmbench.leaderboard.published import references
     from harmbench.leaderboard.text import board_table, pairs_table, standings_table

@@ -111,7 +111,7 @@ class SubmittedVolume(VolumeSource):
             )
 
 
-class Submitted(VolumeMethod):
+class SubmissionRow(VolumeMethod):
     """The row of a submission: its images are read in place of the scans, and returned."""
 
     name = "submitted"

@@ -3,7 +3,8 @@
 A script of the standard library alone: `python supervisor.py FOLDERS COMMAND...`. The parent holds
 the writing end of the standard input. At its end the whole group is terminated. If the
 parent did not write a byte before, it was killed, and FOLDERS (separated by `os.pathsep`) are
-removed too, since nobody else can. The exit code is the command's, or 128 plus the signal.
+removed too, since no other process can remove them. The exit code is the command's, or 128 plus
+the signal.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ _VOXEL_FACTOR = 1.5
 
 
 @dataclass(frozen=True)
-class Measure:
+class ScanMeasure:
     """How a measure is named and compared.
 
     Attributes
@@ -48,8 +48,8 @@ class Measure:
     blind: tuple[float, float] = (math.inf, math.inf)
 
 
-def _sharpness(direction: str) -> Measure:
-    return Measure(f"sharpness {direction}", 0.004, blind=(0.02, 0.03))
+def _sharpness(direction: str) -> ScanMeasure:
+    return ScanMeasure(f"sharpness {direction}", 0.004, blind=(0.02, 0.03))
 
 
 _DIRECTIONS = {
@@ -59,16 +59,17 @@ _DIRECTIONS = {
 }
 _MEASURES = {
     **{
-        f"percentile_{p}": Measure(f"intensity ({p}th percentile)", 0.01)
+        f"percentile_{p}": ScanMeasure(f"intensity ({p}th percentile)", 0.01)
         for p in (5, 25, 50, 75, 95)
     },
     **{f"sharpness_{axis}": _sharpness(title) for axis, title in _DIRECTIONS.items()},
     **{
-        f"texture_{axis}": Measure(f"texture {title}", 0.004) for axis, title in _DIRECTIONS.items()
+        f"texture_{axis}": ScanMeasure(f"texture {title}", 0.004)
+        for axis, title in _DIRECTIONS.items()
     },
-    "noise": Measure("noise", 0.002, blind=(math.inf, 0.01)),
-    "contrast": Measure("contrast between inner brain and rim", 0.03, blind=(0.4, math.inf)),
-    "litres": Measure("brain volume on the grid in litres", 0.03, blind=(0.15, 0.15)),
+    "noise": ScanMeasure("noise", 0.002, blind=(math.inf, 0.01)),
+    "contrast": ScanMeasure("contrast between inner brain and rim", 0.03, blind=(0.4, math.inf)),
+    "litres": ScanMeasure("brain volume on the grid in litres", 0.03, blind=(0.15, 0.15)),
 }
 
 

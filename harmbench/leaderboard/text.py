@@ -11,9 +11,9 @@ from harmbench.leaderboard.board import Board, Row
 from harmbench.leaderboard.families import FamilyComparison
 from harmbench.leaderboard.formatting import interval, number, with_interval
 from harmbench.leaderboard.notes import UNUSUAL, notes, standings_notes
+from harmbench.leaderboard.printed_table import Field, PrintedTable
 from harmbench.leaderboard.published import Reference
 from harmbench.leaderboard.standings import Standing, Standings
-from harmbench.leaderboard.text_table import Field, TextTable
 from harmbench.leaderboard.tidy import pairs_of
 from harmbench.statistics.estimate import Estimate
 
@@ -25,7 +25,7 @@ _MARKS = {"": "", "variant": " ‡", "floor": " *", "reference line": " *"}
 _SUBMITTED = " §"
 
 
-def board_table(board: Board, extra: Extra, papers: Sequence[Reference]) -> TextTable:
+def board_table(board: Board, extra: Extra, papers: Sequence[Reference]) -> PrintedTable:
     """Lay out a board as text.
 
     Parameters
@@ -52,7 +52,7 @@ def board_table(board: Board, extra: Extra, papers: Sequence[Reference]) -> Text
         rows.insert(first, [Field(text) for text in texts])
         faint.insert(first, True)
     published = _published(board, papers)
-    return TextTable(
+    return PrintedTable(
         title=board.title,
         headings=headings,
         rows=rows,
@@ -61,9 +61,9 @@ def board_table(board: Board, extra: Extra, papers: Sequence[Reference]) -> Text
     )
 
 
-def standings_table(standings: Standings, extra: Extra) -> TextTable:
+def standings_table(standings: Standings, extra: Extra) -> PrintedTable:
     """Lay out standings as text, with the columns of plugins."""
-    return TextTable(
+    return PrintedTable(
         title=standings.title,
         headings=["method", "rank", *standings.families, "tasks", *extra],
         rows=[_standing(standings, row, extra) for row in standings.rows],
@@ -98,7 +98,7 @@ def _family_field(
     return Field(f"{text} {bounds}".strip(), best=family.is_best(label))
 
 
-def pairs_table(data: Board | Standings) -> TextTable:
+def pairs_table(data: Board | Standings) -> PrintedTable:
     """Lay out the differences between all pairs of ranked methods, by family."""
     comparison = data.comparison
     pairs = [] if comparison is None else list(pairs_of(comparison))
@@ -120,7 +120,7 @@ def pairs_table(data: Board | Standings) -> TextTable:
         ]
         for pair in pairs
     ]
-    return TextTable(
+    return PrintedTable(
         title=f"PAIRS: {data.title}",
         headings=["first - second", "family", f"difference{unit}", "standardised", "p", "subjects"],
         rows=rows,

@@ -24,7 +24,7 @@ _MIN_SHEAR = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Lattice:
+class VoxelLattice:
     """The voxels of an image: their shape, and the affines that a header states for them.
 
     Attributes
@@ -39,14 +39,16 @@ class Lattice:
     affines: tuple[Affine, ...]
 
 
-def lattice_of(image: Any) -> Lattice:
+def lattice_of(image: Any) -> VoxelLattice:
     """Return the lattice of an image as nibabel read it, in the stored order of the axes."""
     x, y, z = image.shape[:3]
     affine, second = np.asarray(image.affine, dtype=np.float64), second_affine(image)
-    return Lattice((x, y, z), (affine,) if second is None else (affine, second))
+    return VoxelLattice((x, y, z), (affine,) if second is None else (affine, second))
 
 
-def matching_orientation(name: str, lattice: Lattice, like: Lattice) -> npt.NDArray[np.float64]:
+def matching_orientation(
+    name: str, lattice: VoxelLattice, like: VoxelLattice
+) -> npt.NDArray[np.float64]:
     """Return nibabel's orientation that brings voxels to those of another lattice.
 
     The voxels agree if one affine places them where one affine of the other lattice does, in

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from harmbench.errors import BadScanError
 from harmbench.preprocessing.background import constant_background, zero_background
 from harmbench.preprocessing.geometry import (
-    Lattice,
     Shape,
+    VoxelLattice,
     check_affine,
     geometry_notes,
     lattice_of,
@@ -79,11 +79,11 @@ class Volume:
     facts: FileFacts = field(default_factory=FileFacts)
 
     @property
-    def lattice(self) -> Lattice:
+    def lattice(self) -> VoxelLattice:
         """Shape and affines."""
         second = self.facts.second_affine
         x, y, z = self.data.shape
-        return Lattice((x, y, z), (self.affine,) if second is None else (self.affine, second))
+        return VoxelLattice((x, y, z), (self.affine,) if second is None else (self.affine, second))
 
     @property
     def voxel_size(self) -> tuple[float, float, float]:

@@ -17,7 +17,7 @@ from harmbench.preprocessing.registration_images import (
     FINE,
     MARGIN,
     UNIT,
-    Template,
+    RegistrationTemplate,
     evened,
     isotropic,
     itk_image,
@@ -130,7 +130,7 @@ def _size(brain: Brain) -> float:
     return np.count_nonzero(brain.mask) * brain.image.voxel_volume
 
 
-def _starts(brain: Brain, moving: Volume, template: Template) -> Iterator[Any]:
+def _starts(brain: Brain, moving: Volume, template: RegistrationTemplate) -> Iterator[Any]:
     """Yield the similarity transforms to start from, most promising first."""
     import SimpleITK as sitk
     from scipy import ndimage
@@ -153,7 +153,7 @@ def _starts(brain: Brain, moving: Volume, template: Template) -> Iterator[Any]:
 
 
 def _affine(
-    moving: Volume, similarity: Any, template: Template, *, head: bool
+    moving: Volume, similarity: Any, template: RegistrationTemplate, *, head: bool
 ) -> npt.NDArray[np.float64]:
     """Return the affine transform that the optimiser reaches from a similarity transform.
 

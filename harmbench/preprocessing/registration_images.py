@@ -26,7 +26,7 @@ _DARKEST = 0.3  # of the mean: a lower local mean is a hole, which must not be b
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Template:
+class RegistrationTemplate:
     """The template as images for SimpleITK, and its measurements.
 
     Attributes
@@ -59,7 +59,7 @@ class Template:
 
 
 @lru_cache(maxsize=1)
-def load_template() -> Template:
+def load_template() -> RegistrationTemplate:
     """Load the skull-stripped T1 template (MNI152) that the nilearn package contains."""
     from nilearn.datasets import load_mni152_template
     from scipy import ndimage
@@ -69,7 +69,7 @@ def load_template() -> Template:
     coarse = isotropic(brain.image, COARSE, MARGIN)
     fine = isotropic(brain.image, FINE, MARGIN)
     x, y, z, _ = brain.image.affine @ [*ndimage.center_of_mass(brain.mask), 1]
-    return Template(
+    return RegistrationTemplate(
         volume=fine,
         inside=ndimage.binary_erosion(fine.data > 0, iterations=2),
         smooth=itk_image(smoothed(evened(coarse))),

@@ -140,7 +140,7 @@ def test_pairs_are_the_nearest_sessions_rigidly_registered(oasis3, monkeypatch) 
         ("domain4", three): ("d0400", 10),
     }
     assert not table.loc["domain3", "paired"].any()
-    # Nobody is on two sides, and every domain has somebody on either.
+    # No subject is in two splits, and every domain has subjects in each.
     assert (cohort.table.groupby("subject")["split"].nunique() == 1).all()
     for domain in ("target", "domain1", "domain2", "domain3", "domain4"):
         assert {"train", "test"} <= set(cohort.table[cohort.table["domain"] == domain]["split"])

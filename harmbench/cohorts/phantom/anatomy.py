@@ -27,7 +27,7 @@ from harmbench.cohorts.phantom.deformation import flow
 from harmbench.cohorts.phantom.lattice import Lattice, sample
 from harmbench.cohorts.phantom.lesions import paint_lesions
 from harmbench.cohorts.phantom.subject import Subject
-from harmbench.cohorts.phantom.template import FAR, Template, depth
+from harmbench.cohorts.phantom.template import FAR, TissueTemplate, depth
 
 # Tissues of `Anatomy.fractions`, in order: keys of `TISSUES`.
 TISSUE_NAMES = ("csf", "gm", "wm", "lesion", "meninges")
@@ -87,7 +87,7 @@ def bump(lattice: Lattice, region: tuple[Sequence[float], Sequence[float]]) -> T
     return torch.exp(-0.5 * (squares[0] + squares[1] + squares[2]))
 
 
-def build_anatomy(subject: Subject, template: Template, lattice: Lattice) -> Anatomy:
+def build_anatomy(subject: Subject, template: TissueTemplate, lattice: Lattice) -> Anatomy:
     """Build a subject's head on a lattice; the same arguments give the same bits."""
     maps = _sample_template(subject, template, _template_points(subject, lattice))
     surface = depth(maps[3])
@@ -176,7 +176,7 @@ def rotation(degrees: Sequence[float]) -> Tensor:
     return matrix
 
 
-def _sample_template(subject: Subject, template: Template, points: Tensor) -> Tensor:
+def _sample_template(subject: Subject, template: TissueTemplate, points: Tensor) -> Tensor:
     """Interpolate the template's maps and the map of lesions, if any, all in [0, 255]."""
     # Only the slab of slices that is asked for is worth converting to float.
     bottom, top = points[0].aminmax()

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harmbench.cohorts.phantom.template import Template
+from harmbench.cohorts.phantom.template import TissueTemplate
 
 # Boxes of white matter on the right side of MNI152, in mm: low and high z, x and y. Lesions
 # are equally frequent on the left.
@@ -71,7 +71,7 @@ def _draw_lesion(generator: np.random.Generator) -> Lesion:
     return Lesion((z, side * x, y), (size, size, length), periventricular)
 
 
-def paint_lesions(lesions: Sequence[Lesion], template: Template) -> Tensor:
+def paint_lesions(lesions: Sequence[Lesion], template: TissueTemplate) -> Tensor:
     """Return the map of lesions in the template's voxels: `(Z, X, Y)` float32 in [0, 1]."""
     volume = torch.zeros(template.maps.shape[1:])
     for lesion in lesions:

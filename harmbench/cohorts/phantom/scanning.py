@@ -18,7 +18,7 @@ from harmbench.cohorts.phantom.session import FIRST, SECOND, draw_session
 from harmbench.cohorts.phantom.spin_echo import SpinEcho
 from harmbench.cohorts.phantom.streams import subject_seed
 from harmbench.cohorts.phantom.subject import draw_subject
-from harmbench.cohorts.phantom.template import Template
+from harmbench.cohorts.phantom.template import TissueTemplate
 from harmbench.data.prepare_options import MINMAX
 from harmbench.data.scans import Grid, minmax
 from harmbench.preprocessing.normalization import NORMALIZATIONS
@@ -77,7 +77,7 @@ def session_of(domain: str) -> tuple[str, str]:
 
 def scan_subject(
     name: str,
-    template: Template,
+    template: TissueTemplate,
     grid: Grid,
     normalize: Normalize = NORMALIZATIONS[MINMAX],
     domains: Iterable[str] = tuple(SCANNERS),
@@ -125,7 +125,7 @@ def scan_subject(
     return scans
 
 
-def t2_weighted(name: str, template: Template, grid: Grid) -> Tensor:
+def t2_weighted(name: str, template: TissueTemplate, grid: Grid) -> Tensor:
     """Return a T2-weighted image of a subject, of the session on the target's scanner.
 
     Returns

@@ -35,7 +35,7 @@ from harmbench.cohorts.phantom.streams import (
     subject_generator,
 )
 from harmbench.cohorts.phantom.subject import AGES, COVARIATES, draw_age
-from harmbench.cohorts.phantom.template import Template, load_template, template_key
+from harmbench.cohorts.phantom.template import TissueTemplate, load_template, template_key
 from harmbench.data.cohort_source import CohortSource
 from harmbench.data.cohort_writer import CohortWriter, ScanRecord, write_row
 from harmbench.data.scans import Grid
@@ -239,7 +239,7 @@ def _on_target(subject: str) -> bool:
 
 def _scan_into(
     rows_of: tuple[str, tuple[tuple[str, int], ...]],
-    template: Template,
+    template: TissueTemplate,
     grid: Grid,
     folders: Mapping[str, Path],
     name: str,

@@ -22,7 +22,7 @@ FAR = 12.0  # mm from the surface beyond which the distance does not matter
 
 
 @dataclass(frozen=True, eq=False)
-class Template:
+class TissueTemplate:
     """The MNI152 average.
 
     Attributes
@@ -43,7 +43,7 @@ def depth(stored: Tensor) -> Tensor:
     return (stored - _ZERO) * _STEP
 
 
-def load_template() -> Template:
+def load_template() -> TissueTemplate:
     """Read the ICBM 2009a maps that nilearn ships (no download). Slow: nilearn is imported."""
     from nilearn import datasets
 
@@ -60,7 +60,9 @@ def load_template() -> Template:
     tissues = (torch.stack([csf, grey, white]) * 255).round().byte()
     distance = (_distance(brain) / _STEP + _ZERO).round().clamp(0, 255).byte()
     x, y, z = brain_image.affine[:3, 3]
-    return Template(torch.cat([tissues, distance[None]]).numpy(), (float(z), float(x), float(y)))
+    return TissueTemplate(
+        torch.cat([tissues, distance[None]]).numpy(), (float(z), float(x), float(y))
+    )
 
 
 def _distance(brain: Tensor) -> Tensor:

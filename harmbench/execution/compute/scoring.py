@@ -21,7 +21,7 @@ from harmbench.execution.compute.keyframes import Keyframes
 from harmbench.execution.compute.repeat_check import RepeatCheck
 from harmbench.execution.compute.slices import Slices
 from harmbench.execution.plan.plan import PlannedCell
-from harmbench.plugins import plugin_file
+from harmbench.plugin_files import plugin_file
 from harmbench.statistics.subjects import encode_draws
 from harmbench.store.stores import BoundsStore, CellStore, to_json
 from harmbench.util import device as devices

@@ -23,7 +23,7 @@ from harmbench.execution.plan import settings
 from harmbench.execution.plan.request import Request
 from harmbench.external.submission import Submission
 from harmbench.external.submission_request import SubmissionRequest
-from harmbench.external.submitted_volume import Submitted
+from harmbench.external.submitted_volume import SubmissionRow
 from harmbench.plugins import Entry, Registry, matching
 from harmbench.util.progress import Progress
 
@@ -242,8 +242,8 @@ def _submitted(request: SubmissionRequest, methods: Mapping[str, Entry]) -> Vari
         )
     return Variant(
         name=request.name,
-        method=Submitted,
-        config=Submitted.Config(),
+        method=SubmissionRow,
+        config=SubmissionRow.Config(),
         label=request.name,
         submission=Submission(request),
     )

@@ -10,7 +10,7 @@ from harmbench.execution.plan.fit import Fit
 from harmbench.execution.plan.plan import Plan, PlannedCell
 from harmbench.external.command_method import CommandMethod
 
-# Of a network whose fit nobody has timed: longer than a fit that counts or averages.
+# Of a network whose fit has not been timed: longer than a fit that counts or averages.
 _NETWORK_SECONDS = 60.0
 
 

@@ -192,13 +192,13 @@ def test_the_fit_is_that_of_a_cell_and_is_found_again_by_its_key(
 
 
 def test_a_method_on_all_sites_receives_the_site_of_the_task(inside, scan, tmp_path, monkeypatch):
-    monkeypatch.setenv("SITES_LOG", str(tmp_path / "told"))
+    monkeypatch.setenv("SITES_LOG", str(tmp_path / "sites.log"))
     plugins = (*TINY_COHORT, "--plugin", PLUGINS / "site_methods.py")
     arguments = ("harmonize", scan, "--no-figure", "-o", "out.nii.gz")
     code, _, err = inside(*arguments, "-m", "site-means", "-t", "domain1", *plugins)
     assert code == 0, err
-    told = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
-    assert {line["domain"] for line in told if "domain" in line} == {"domain1"}
+    records = [json.loads(line) for line in (tmp_path / "sites.log").read_text().splitlines()]
+    assert {line["domain"] for line in records if "domain" in line} == {"domain1"}
     fit = record(tmp_path / "out.json")["Fit"]
     code, _, err = inside(*arguments, "--force", "--fit", fit, *plugins[-2:])
     assert code == 2

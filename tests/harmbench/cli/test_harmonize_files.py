@@ -88,7 +88,7 @@ def test_what_is_known_without_a_fit_is_checked_before_it(mistake, scan, tmp_pat
         ("none.nii.gz", "-o", "o.nii"): "none.nii.gz is missing",
         (".", "-o", "o.nii"): "'o.nii' is the name of a file",
     }
-    if Path("/proc/self").exists():  # a folder that nobody can write to, root included
+    if Path("/proc/self").exists():  # a folder that no user can write to, root included
         cases["/proc", "-o", "/proc/out"] = "cannot be written to '/proc'"
     for arguments, message in cases.items():
         assert message in mistake("harmonize", *arguments, *learned), arguments

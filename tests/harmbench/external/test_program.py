@@ -70,12 +70,12 @@ def test_a_program_on_the_path_counts_unless_a_command_tells_its_version(
         file = program(apply=("bin-tool", "{input}", "{output}"), **keys).file
         return Program(file=file, folder=elsewhere).identity
 
-    first, told = identity(), identity(version_command=("bin-tool",))
+    first, versioned = identity(), identity(version_command=("bin-tool",))
     executable(tool, "# another\nprint('v1')")
     assert identity() != first
-    assert identity(version_command=("bin-tool",)) == told
+    assert identity(version_command=("bin-tool",)) == versioned
     executable(tool, "print('v2')")
-    assert identity(version_command=("bin-tool",)) != told
+    assert identity(version_command=("bin-tool",)) != versioned
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import torch
 from harmbench.data.volumes import OpenVolume, VolumeSource, VolumeSpace
 from harmbench.errors import BadScanError
 from harmbench.execution.compute.apply import beside_slices, harmonized_by
-from harmbench.external.submitted_volume import Submitted, SubmittedVolume
+from harmbench.external.submitted_volume import SubmissionRow, SubmittedVolume
 from harmbench.preprocessing.nifti_create import nifti_file
 from harmbench.testing.tiny import TINY, tiny_cohort
 
@@ -68,7 +68,7 @@ def test_a_row_has_the_scores_of_its_images(scans, tmp_path) -> None:
     prepared = scans.prepared_volume(0).open(VolumeSpace())
     path = written(tmp_path / "half.nii.gz", prepared.image / 2, prepared.affine)
     scans = scans.with_volumes([submitted(scans, path)])
-    source, method = scans.load([0]), Submitted(TINY)
+    source, method = scans.load([0]), SubmissionRow(TINY)
     beside = beside_slices(method, scans, scans.domain)
     output = harmonized_by(method, source, None, 0, torch.device("cpu"), beside)
     assert torch.equal(output.images, source.images / 2)

@@ -110,7 +110,7 @@ def store(keep_home):
     broken = cell("broken", "a", cohort="wide", cohort_key="w")
     facts = {"traceback": "Traceback: <i>line 3</i>"}
     record(broken, CellResult(status=Status.FAILED, reason="RuntimeError: boom", facts=facts))
-    # Nobody has a number on this one.
+    # No method has a number on this task.
     alone = cell("lonely", "z", cohort="empty", cohort_key="e", kind="real")
     record(alone, CellResult(status=Status.DIVERGED, reason="loss above 1e9"))
     writer.close()

@@ -13,7 +13,7 @@ import pytest
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA is Linux's")
 
 
-def told_by(script):
+def printed_by(script):
     """Run a script in a new process, and return what it prints as JSON."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],
@@ -53,8 +53,8 @@ TRAINING = """
 
 
 def test_training_continues_with_smaller_parts_when_memory_runs_out():
-    free = told_by(TRAINING.format(slices=32, limit=0))
-    tight = told_by(TRAINING.format(slices=32, limit=70))
+    free = printed_by(TRAINING.format(slices=32, limit=0))
+    tight = printed_by(TRAINING.format(slices=32, limit=70))
     assert "micro_batches" not in free["facts"]
     assert tight["facts"]["micro_batches"] in (2, 4, 8, 16)
     assert tight["facts"]["steps_done"] == 3
@@ -92,5 +92,5 @@ CHURNING = """
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc_trim is glibc's")
 def test_unused_memory_is_returned_to_the_system():
-    before, after = told_by(CHURNING)
+    before, after = printed_by(CHURNING)
     assert before - after > 100

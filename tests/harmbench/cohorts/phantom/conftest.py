@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from harmbench.cohorts.phantom.template import Template, load_template
+from harmbench.cohorts.phantom.template import TissueTemplate, load_template
 from harmbench.data.scans import Grid
 
 
 @pytest.fixture(scope="session")
-def template() -> Template:
+def template() -> TissueTemplate:
     return load_template()
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from harmbench.cohorts.phantom.lesions import draw_lesions, paint_lesions
-from harmbench.cohorts.phantom.template import Template
+from harmbench.cohorts.phantom.template import TissueTemplate
 
 
 def draws(age: float) -> list[int]:
@@ -31,7 +31,7 @@ def test_lesions_are_in_white_matter_of_both_hemispheres(template):
 
 
 def test_a_painted_lesion_has_its_volume_and_position():
-    template = Template(np.zeros((4, 60, 80, 120), np.uint8), (0.0, -40.0, -70.0))
+    template = TissueTemplate(np.zeros((4, 60, 80, 120), np.uint8), (0.0, -40.0, -70.0))
     (lesion, *_) = (
         one for seed in range(50) for one in draw_lesions(np.random.default_rng(seed), 90)
     )

@@ -36,7 +36,7 @@ class Field:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextTable:
+class PrintedTable:
     """A table with a title above and notes below.
 
     Attributes
