@@ -119,7 +119,8 @@ def _line(cell: Cell, result: CellResult) -> str:
     # Without truth, there is no headline number: show details instead.
     names = headline or list(result.estimates)[:_DETAILS]
     scores = [f"{name} {result.estimates[name].mean:.4g}" for name in names]
-    flagged = len(result.facts.get("flags", ()))
-    return f"{line}: {', '.join(scores)}" + (
-        f" ({flagged} of {result.facts['test_scans']} scans flagged)" if flagged else ""
-    )
+    flagged, scored = len(result.facts.get("flags", ())), result.facts["test_scans"]
+    notes = [f"{flagged} of {scored} scans flagged"] if flagged else []
+    if result.missing:
+        notes.append(f"{len(result.missing)} of {scored + len(result.missing)} scans failed")
+    return f"{line}: {', '.join(scores)}" + (f" ({'; '.join(notes)})" if notes else "")

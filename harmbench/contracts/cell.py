@@ -138,6 +138,14 @@ class CellResult:
     record: str = ""
 
     @property
+    def missing(self) -> Mapping[str, str]:
+        """Why a command failed on test scans, by "subject/session"; scores are of the others.
+
+        Such a result is not final: the same run tries these scans again.
+        """
+        return dict(self.facts.get("missing", {}))
+
+    @property
     def figure(self) -> Path | None:
         """The stored figure, if there is one."""
         path = None if self.folder is None else self.folder / "figure.png"

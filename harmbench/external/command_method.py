@@ -22,7 +22,7 @@ from harmbench.data.volumes import Array, VolumeScan, VolumeSet
 from harmbench.errors import BadScanError, CommandError
 from harmbench.external.command_file import filled
 from harmbench.external.packed_folder import packed, unpack
-from harmbench.external.process import CommandFault, run_command
+from harmbench.external.process import LOG, CommandFault, run_command
 from harmbench.external.program import Program
 from harmbench.external.scan_folders import file_names, write_scan, write_training_scans
 from harmbench.preprocessing.nifti_exchange import read_exchange
@@ -101,12 +101,18 @@ class CommandMethod(VolumeMethod):
 
     @contextmanager
     def together(self, scans: VolumeSet) -> Iterator[None]:
-        """Run a command that works on folders once for all scans."""
+        """Run a command that works on folders once for all scans.
+
+        If that fails, `harmonize` runs it on each scan, so that only some of them fail.
+        """
         if not self.program.file.per_folder or not len(scans):
             yield
             return
         with _scratch() as scratch:
-            self._outputs = self._run_on_folder(scans, scratch)
+            try:
+                self._outputs = self._run_on_folder(scans, scratch)
+            except CommandError as error:
+                LOG.warning("%s; continuing scan by scan", error)
             try:
                 yield
             finally:
@@ -126,7 +132,7 @@ class CommandMethod(VolumeMethod):
             return _read(output, scan)
         with _scratch() as scratch:
             if self.program.file.per_folder:
-                (output,) = self._run_on_folder([scan], scratch).values()
+                output = self._run_on_one(scan, scratch)
             else:
                 output = self._run_on_scan(scan, scratch)
             return _read(output, scan)
@@ -141,6 +147,14 @@ class CommandMethod(VolumeMethod):
             self._run(self.program.apply, values, scratch, self.program.file.timeout)
         except CommandFault as fault:
             raise CommandError(scan.subject, scan.session, str(fault)) from fault
+        return output
+
+    def _run_on_one(self, scan: VolumeScan, scratch: Path) -> Path:
+        """Run a command that works on folders on one scan."""
+        try:
+            (output,) = self._run_on_folder([scan], scratch).values()
+        except CommandError as error:
+            raise CommandError(scan.subject, scan.session, error.reason) from error
         return output
 
     def _run_on_folder(
@@ -164,7 +178,7 @@ class CommandMethod(VolumeMethod):
         try:
             self._run(self.program.apply, values | self._fitted_values(), scratch, timeout)
         except CommandFault as fault:
-            raise CommandError("", "", f"{len(outputs)} scans: {fault}") from fault
+            raise CommandError("", "", str(fault)) from fault
         return outputs
 
     def _fitted_values(self) -> dict[str, object]:

@@ -14,8 +14,8 @@ from typing import IO
 
 from harmbench.external import supervisor
 
-_LOG = logging.getLogger("harmbench.command")
-_LOG.setLevel(logging.INFO)  # as the log of a job records it; by default nothing is shown
+LOG = logging.getLogger("harmbench.command")
+LOG.setLevel(logging.INFO)  # as the log of a job records it; by default nothing is shown
 _MOST_CHARACTERS = 300  # of the last line, in an error
 _LINE = 4096  # characters of a line without an end
 # After the command has ended, its output is complete; a process that left the group may hold it.
@@ -58,7 +58,7 @@ def run_command(
         If the command cannot be started, does not end in time, or ends with another exit code
         than zero.
     """
-    _LOG.info("running %s", " ".join(command))
+    LOG.info("running %s", " ".join(command))
     folders = os.pathsep.join(map(str, removed))
     process = subprocess.Popen(
         # Isolated, so that it starts in milliseconds and the command's variables do not matter.
@@ -111,7 +111,7 @@ def _log_lines(stream: IO[str] | None, last: collections.deque[str]) -> None:
     for line in iter(lambda: stream.readline(_LINE), ""):
         text = line.rstrip()
         if text:
-            _LOG.info("%s", text)
+            LOG.info("%s", text)
             last.append(text)
     stream.close()
 

@@ -18,7 +18,11 @@ _SHOWN = 3  # missing images named in a reason
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One recorded run's values of one metric."""
+    """One recorded run's values of one metric.
+
+    `missing` has the test scans without a value by "subject/session", with the reason: no image in
+    a submission (an empty reason), or a command that failed.
+    """
 
     label: str
     seed: int
@@ -28,7 +32,7 @@ class Run:
     run_id: str
     flags: Mapping[str, str]
     environment: Mapping[str, str]
-    missing: tuple[str, ...]
+    missing: Mapping[str, str]
     estimate: Sequence[float]
     names: tuple[str, ...]
     values: Array
@@ -51,11 +55,11 @@ def runs_by_task(runs: pd.DataFrame, metric: str) -> dict[str, dict[str, list[Ru
     """Return the values of a metric of all runs, by task and label."""
     by_task: dict[str, dict[str, list[Run]]] = {}
     names = ["task", "label", "seed", "fold", "status", "reason", "run_id", "flags"]
-    names += ["environment", "submission", "draws", "subjects", f"{metric}.subjects"]
+    names += ["environment", "submission", "missing", "draws", "subjects", f"{metric}.subjects"]
     names += [metric, f"{metric}.low", f"{metric}.high"]
     rows: Iterator[tuple[Any, ...]] = zip(*(runs[name].tolist() for name in names), strict=True)
     for task, label, seed, fold, status, reason, run_id, flags, environment, *rest in rows:
-        submission, draws, subjects, values, *estimate = rest
+        submission, missing, draws, subjects, values, *estimate = rest
         subject_names, numbers = decode(subjects, values)
         run = Run(
             label=label,
@@ -66,7 +70,7 @@ def runs_by_task(runs: pd.DataFrame, metric: str) -> dict[str, dict[str, list[Ru
             run_id=run_id,
             flags=flags,
             environment=environment,
-            missing=tuple(submission.get("missing", ())),
+            missing=dict.fromkeys(submission.get("missing", ()), "") | missing,
             estimate=estimate,
             names=subject_names,
             values=numbers,
@@ -106,6 +110,8 @@ def without_empty_folds(by_label: Mapping[str, Sequence[Run]]) -> Mapping[str, S
     }
 
 
-def missing_images(names: Sequence[str]) -> str:
-    """Return which test scans of a submission have no image, in words."""
-    return f"no image of {first_names(names, _SHOWN)}"
+def missing_images(missing: Mapping[str, str]) -> str:
+    """Return which test scans have no image, in words, with the first reason if there is one."""
+    name, reason = next(((name, reason) for name, reason in missing.items() if reason), ("", ""))
+    why = f" ({name}: {reason})" if reason else ""
+    return f"no image of {first_names([*missing], _SHOWN)}{why}"

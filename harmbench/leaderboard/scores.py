@@ -49,7 +49,7 @@ class Score:
     status
         The worst status among seeds and folds, so that a failed one stays visible;
         `"incomplete"` if a fold was not run, and `"partial"` if a submission lacks images of test
-        scans: its value is shown, and neither ranked nor tested.
+        scans or a command failed on some: its value is shown, and neither ranked nor tested.
     reason
         Why there is no number.
     flags
@@ -302,7 +302,7 @@ def _score(
 
 
 def _partial_score(runs: Sequence[Run], missing_folds: str) -> Score:
-    """Return the score of a submission that lacks images, by itself: it is not compared.
+    """Return the score of a method without images of some scans, by itself: it is not compared.
 
     A fold without any image is skipped, and leaves the scores of the other folds.
     """
@@ -318,7 +318,7 @@ def _partial_score(runs: Sequence[Run], missing_folds: str) -> Score:
     score = _score(ordered, missing_folds, estimate, by_seed, subjects)
     if score.status != "done":
         return score
-    missing = [*dict.fromkeys(name for run in runs for name in run.missing)]
+    missing = {name: reason for run in runs for name, reason in run.missing.items()}
     return replace(score, status="partial", reason=missing_images(missing))
 
 
@@ -351,7 +351,7 @@ def _with_references(
         differences = {
             label: _difference_of_cohorts(score, scores[reference], runs, by_label[reference])
             for (label, score), runs in zip(scores.items(), by_label.values(), strict=True)
-            if score.has_value
+            if score.counts
         }
     return {
         label: score

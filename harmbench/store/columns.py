@@ -53,7 +53,8 @@ TEXTS = (
 )
 # In the column `votes`, of a task that does not count in the ranking.
 NO_VOTE = "no"
-# Facts that are tables: `bounds` by title and metric, `flags` by scan, declared versions by metric,
+# Facts that are tables: `bounds` by title and metric, `flags` by scan, `missing` (why a command
+# failed on a scan) by scan, declared versions by metric,
 # versions of libraries, bootstrap draws of metrics of the whole cohort by metric, and the origin of
 # a submission (`Cell.submission`).
-TABLES = ("bounds", "flags", "metric_versions", "environment", "draws", "submission")
+TABLES = ("bounds", "flags", "metric_versions", "environment", "draws", "submission", "missing")

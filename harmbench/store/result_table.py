@@ -128,11 +128,11 @@ class RecordedRuns:
             `family` and `group` of the task, `control`, `status`, `reason`, `device`,
             `lower_is_better`, `diagnostic` and `headline` (names of metrics), `bounds` (by title
             and metric), `draws` (by metric), `flags` (warnings of the method, by
-            "subject/session"), `submission` (its origin, by name), `metric_versions`,
-            `environment` (versions of libraries, and class of device), `subjects` (their names),
+            "subject/session"), `missing` (why a command failed on scans, by "subject/session"),
+            `submission` (its origin, by name), `metric_versions`, `environment` (versions of
+            libraries, and class of device), `subjects` (their names),
             and facts such as `fit_seconds`; for each metric `m` its number `m`, `m.low`, `m.high`
-            and the subjects' values `m.subjects`, as
-            `harmbench.statistics.subjects` writes them.
+            and the subjects' values `m.subjects`, as `harmbench.statistics.subjects` writes them.
             Empty if nothing was recorded.
         """
         if not len(self._table):
@@ -168,7 +168,9 @@ def _newest(table: pa.Table, is_own: np.ndarray) -> np.ndarray:
     rows = pd.DataFrame({name: _objects(table[name].to_pylist()) for name in _QUESTION})
     status = np.array(table["status"].to_pylist(), dtype=object)
     rows["started"] = table["started"].to_numpy()
-    rows["finished"] = np.isin(status, ["done", "skipped"])
+    complete = np.array([text in ("", "{}") for text in table["missing"].to_pylist()])
+    # A result of all test scans goes before one without some, and that before a failure.
+    rows["finished"] = np.isin(status, ["done", "skipped"]) * (1 + complete)
     rows["own"] = is_own
     best = rows.sort_values(["finished", "own", "started"], kind="stable")
     best = best.drop_duplicates(_QUESTION, keep="last")

@@ -163,11 +163,11 @@ class CellStore(Store):
 
     Files are `result.json`, `scores.csv`, `figure.png`, `slices.npz`, `curves.csv` if the
     method is fitted, and `plugin_NAME.py` for each single-file plugin that computed the result. The
-    folder also contains the outputs of unfinished cells.
+    folder also contains the outputs of cells without scores of all test scans.
     """
 
     def outputs(self, key: str) -> Path:
-        """Return the path of the kept outputs of an unfinished cell, existing or not."""
+        """Return the path of the kept outputs of a cell, existing or not."""
         return self.root / f".{key}.outputs"
 
     def save(
@@ -202,7 +202,8 @@ class CellStore(Store):
                 write_curves(folder, result.curves)
             for name, source in (sources or {}).items():
                 (folder / f"plugin_{name}").write_bytes(source)
-        self._drop_outputs(cell.key)
+        if not result.missing:
+            self._drop_outputs(cell.key)
         return CellResult(
             status=result.status,
             scores=result.scores,

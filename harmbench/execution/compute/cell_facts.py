@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harmbench.contracts.fit_progress import CurvePoint
+from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Scans
 
 
@@ -35,6 +36,14 @@ class CellFacts:
         ):
             if flag:
                 self.facts.setdefault("flags", {})[f"{subject}/{session}"] = flag
+
+    def failed_scans(self, reasons: Mapping[int, str], test: ScanSet) -> None:
+        """Keep why a command failed on test scans, by place; they have no scores."""
+        if reasons:
+            names = {
+                place: f"{scan.subject}/{scan.session}" for place, scan in enumerate(test.scans)
+            }
+            self.facts["missing"] = {names[place]: reason for place, reason in reasons.items()}
 
     def add_fit(self, description: Mapping[str, Any]) -> None:
         """Add the facts of a fit from its description, as in `fit.json`."""

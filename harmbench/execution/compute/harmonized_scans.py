@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from harmbench.contracts.cell import Cell
@@ -11,8 +12,9 @@ from harmbench.contracts.method import Method
 from harmbench.contracts.scorer import ScoringContext
 from harmbench.contracts.volume_method import VolumeMethod
 from harmbench.data.scans import Scans
-from harmbench.execution.compute.apply import beside_slices, harmonized_by, received_volumes
+from harmbench.execution.compute.apply import beside_slices, harmonized_by
 from harmbench.execution.compute.cell_facts import CellFacts
+from harmbench.execution.compute.harmonized_volumes import harmonize_volumes
 from harmbench.execution.compute.kept_outputs import KeptOutputs
 from harmbench.util import device as devices
 from harmbench.util import memory
@@ -22,52 +24,58 @@ Harmonized = tuple[Scans, Scans, Scans | None]
 
 def harmonized_scans(
     method: Method, context: ScoringContext, cell: Cell, facts: CellFacts, outputs: Path
-) -> Iterator[Harmonized]:
-    """Yield source scans, harmonised scans and their truth, for all test scans in order.
+) -> tuple[ScoringContext, Iterator[Harmonized]]:
+    """Harmonise the test scans, and return the context of those with an output.
+
+    Slices are harmonised batch by batch, while the caller consumes them. Whole volumes are
+    harmonised before this function returns, since a command may fail on some of them.
 
     Parameters
     ----------
     method, context, cell, facts
         The method on its device, the data, the cell, and where its facts are added.
     outputs
-        Folder in which the outputs of a method on volumes are kept until the cell is stored, so
+        Folder in which the outputs of a method on volumes are kept until all scans have one, so
         that a cell that was killed, or that failed at a scan, resumes at that scan.
+
+    Returns
+    -------
+    ScoringContext
+        The context without the scans on which a command failed; those are in `facts`.
+    Iterator
+        Source scans, harmonised scans and their truth, for the test scans of this context.
+
+    Raises
+    ------
+    CommandError
+        If a command failed on all scans.
     """
     if isinstance(method, VolumeMethod):
-        yield from _scan_by_scan(method, context, cell, facts, KeptOutputs(outputs))
-        return
+        kept = KeptOutputs(outputs)
+        facts.failed_scans(harmonize_volumes(method, context, cell, facts, kept), context.data.test)
+        places = [place for place in range(len(context.data.test)) if place in kept]
+        chosen = replace(context, data=context.data.of_test_scans(places))
+        return chosen, _kept(chosen, kept, places, facts)
+    return context, _batches(method, context, cell, facts)
+
+
+def _kept(
+    context: ScoringContext, outputs: KeptOutputs, places: list[int], facts: CellFacts
+) -> Iterator[Harmonized]:
+    """Yield the kept outputs at `places` of the folder, one for each test scan."""
+    for number, place in enumerate(places):
+        source = context.data.test.load([number])
+        harmonized, seconds = outputs.load(place, source)
+        facts.harmonizing += seconds
+        yield source, harmonized, _truth(context, [number])
+
+
+def _batches(
+    method: Method, context: ScoringContext, cell: Cell, facts: CellFacts
+) -> Iterator[Harmonized]:
     size, count = devices.scans_per_batch(context.device), len(context.data.test)
     for start in context.progress.track(range(0, count, size), cell.title):
         yield from _batch(method, context, cell, range(start, min(start + size, count)), facts)
-
-
-def _scan_by_scan(
-    method: VolumeMethod,
-    context: ScoringContext,
-    cell: Cell,
-    facts: CellFacts,
-    outputs: KeptOutputs,
-) -> Iterator[Harmonized]:
-    test, began = context.data.test, time.perf_counter()
-    missing = [place for place in range(len(test)) if place not in outputs]
-    volumes = received_volumes(method, test.subset(missing), context.seed, context.data.domain)
-    with method.together(volumes):
-        facts.harmonizing += time.perf_counter() - began
-        for place in context.progress.track(range(len(test)), cell.title):
-            source = test.load([place])
-            kept = outputs.load(place, source)
-            if kept is not None:
-                harmonized, seconds = kept
-            else:
-                began = time.perf_counter()
-                beside = beside_slices(method, test.subset([place]), context.data.domain)
-                harmonized = harmonized_by(
-                    method, source, None, context.seed, context.device, beside
-                )
-                seconds = time.perf_counter() - began
-                outputs.save(place, harmonized, seconds)
-            facts.harmonizing += seconds
-            yield source, harmonized, _truth(context, [place])
 
 
 def _batch(

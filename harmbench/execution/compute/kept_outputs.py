@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from harmbench.data.scans import Scans
@@ -30,7 +31,12 @@ class KeptOutputs:
     folder: Path
 
     def __contains__(self, place: int) -> bool:
-        return self._path(place).is_file()
+        """Whether the output of a scan is kept, and its file is intact."""
+        try:
+            self._read(place)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return False
+        return True
 
     def save(self, place: int, harmonized: Scans, seconds: float) -> None:
         """Keep the output of one scan, with the seconds that it took."""
@@ -42,8 +48,8 @@ class KeptOutputs:
                 seconds=seconds,
             )
 
-    def load(self, place: int, source: Scans) -> tuple[Scans, float] | None:
-        """Return the output of a scan with its seconds; None if there is none.
+    def load(self, place: int, source: Scans) -> tuple[Scans, float]:
+        """Return the kept output of a scan, with its seconds.
 
         Parameters
         ----------
@@ -52,14 +58,14 @@ class KeptOutputs:
         source
             The scan, `(1, S, H, W)`.
         """
-        try:
-            with np.load(self._path(place)) as file:
-                image, flags, seconds = file["image"], file["flags"], float(file["seconds"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return None
+        image, flags, seconds = self._read(place)
         images = torch.from_numpy(image)[None]
-        flags = tuple(map(str, flags)) if any(flags) else ()
-        return dataclasses.replace(source, images=images, flags=flags), seconds
+        texts = tuple(map(str, flags)) if any(flags) else ()
+        return dataclasses.replace(source, images=images, flags=texts), seconds
+
+    def _read(self, place: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.str_], float]:
+        with np.load(self._path(place)) as file:
+            return file["image"], file["flags"], float(file["seconds"])
 
     def _path(self, place: int) -> Path:
         return self.folder / f"{place:05}.npz"

@@ -84,8 +84,13 @@ class Runner:
             return CellResult(status=Status.SKIPPED, reason=planned.cell.skip)
         if planned.fault is not None:
             return CellResult(status=Status.FAILED, reason=planned.fault)
-        stored = self.cells.load(planned.cell.key)
+        stored = self._stored(planned)
         return None if stored is None or planned.missing_metrics(stored) else stored
+
+    def _stored(self, planned: PlannedCell) -> CellResult | None:
+        """Return a stored result of all test scans, or None."""
+        stored = self.cells.load(planned.cell.key)
+        return None if stored is None or stored.missing else stored
 
     def fitted(self, planned: PlannedCell) -> Method:
         """Return a cell's method on the device, fitted now or loaded from the store."""
@@ -128,7 +133,7 @@ class Runner:
 
         def action(facts: CellFacts) -> JobResult:
             with self.cells.lock(planned.cell.key, wait=wait):
-                stored = self.cells.load(planned.cell.key)
+                stored = self._stored(planned)
                 needed = list(metrics)
                 if stored is not None:
                     missing = planned.missing_metrics(stored)

@@ -15,6 +15,7 @@ from harmbench.contracts.method import Method
 from harmbench.contracts.purpose import Purpose
 from harmbench.contracts.scorer import Scorer, ScoringContext
 from harmbench.contracts.task import Task
+from harmbench.errors import CommandError
 from harmbench.execution.compute.cell_facts import CellFacts
 from harmbench.execution.compute.harmonized_scans import harmonized_scans
 from harmbench.execution.compute.keyframes import Keyframes
@@ -44,12 +45,19 @@ def score_cell(
     If the cell is `stored`, only its scores of the context's metrics are replaced or added.
     """
     assert planned.task is not None
-    cell, task, data = planned.cell, planned.task, context.data
-    scorer, keyframes, slices = task.scorer(context), Keyframes(cell), Slices()
-    repeats = RepeatCheck()
+    cell, task = planned.cell, planned.task
     began, outputs = time.perf_counter(), store.outputs(cell.key)
     with devices.watched(context.device) as gpu:
-        for source, harmonized, truth in harmonized_scans(method, context, cell, facts, outputs):
+        context, scans = harmonized_scans(method, context, cell, facts, outputs)
+        _require_stored_scans(facts, stored)
+        data, scorer, keyframes, slices = (
+            context.data,
+            task.scorer(context),
+            Keyframes(cell),
+            Slices(),
+        )
+        repeats = RepeatCheck()
+        for source, harmonized, truth in scans:
             facts.flag(harmonized)
             repeats.add(harmonized)
             scorer.add(source, replace(harmonized, source=source.images), truth)
@@ -84,6 +92,20 @@ def score_cell(
         curves=facts.curves,
     )
     return store.save(cell, result, picture.getvalue(), slices.arrays(data.target), sources)
+
+
+def _require_stored_scans(facts: CellFacts, stored: CellResult | None) -> None:
+    """Check that no scan failed whose scores of other metrics are stored.
+
+    Raises
+    ------
+    CommandError
+        If one failed.
+    """
+    if stored is not None:
+        for name, reason in facts.facts.get("missing", {}).items():
+            subject, _, session = name.partition("/")
+            raise CommandError(subject, session, f"{reason}; it succeeded before")
 
 
 def _plugin_sources(*computing: Method | Task) -> dict[str, bytes]:
@@ -132,17 +154,16 @@ def task_bounds(
 ) -> dict[str, Any]:
     """Return the task's bounds as JSON types, computed once for all its cells.
 
-    Without bounds where images of test scans are missing: bounds are of all test scans.
+    They are of all test scans, also where images of a submission are missing.
     """
-    if planned.cell.submission.get("missing"):
-        return {}
     metrics = {metric.name: planned.metric_keys.get(metric.name) for metric in context.metrics}
     key = digest("bounds", planned.result_key, metrics)
     with store.lock(key):
         bounds = store.load(key)
         if bounds is None:
             with seeded(context.seed, "bounds", task.name):
-                estimates = task.bounds(context)
+                data = planned.all_data or context.data
+                estimates = task.bounds(replace(context, data=data))
             bounds = {title: to_json(numbers) for title, numbers in estimates.items()}
             store.save(key, bounds)
     return bounds

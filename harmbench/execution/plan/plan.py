@@ -38,6 +38,8 @@ class PlannedCell:
         The method and its settings.
     task, data
         The task, and the data it chose; None if the task refused the cohort.
+    all_data
+        The same with all test scans, where `data` lacks those of which a submission has no image.
     grid
         The grid that the scans lie on.
     fit
@@ -57,6 +59,7 @@ class PlannedCell:
     task: Task | None
     data: TaskData | None
     grid: Grid
+    all_data: TaskData | None = None
     fit: Fit | None = None
     fault: str | None = None
     instruments: Mapping[str, Fit] = field(default_factory=dict)
@@ -137,12 +140,13 @@ def make_plan(registry: Registry, selection: Selection, home: Path, progress: Pr
 
 def _planned(question: Question, variant: Variant, metric_keys: Mapping[str, str]) -> PlannedCell:
     data, skip, fault, fit = question.data, question.skip, question.fault, None
+    all_data: TaskData | None = None
     submission: dict[str, Any] = {}
     if data is not None and variant.submission is not None:
         images = variant.submission.of_task(question.task_name, data.test)
         request = variant.submission.request
         variant = replace(variant, config=images.config(request))
-        submission, data = images.record(request), images.data(data)
+        submission, all_data, data = images.record(request), data, images.data(data)
         if not images.volumes:
             skip = f"the submission has no image of the {len(images.missing)} test scans"
     if data is not None and skip is None:
@@ -160,6 +164,7 @@ def _planned(question: Question, variant: Variant, metric_keys: Mapping[str, str
         variant=variant,
         task=question.task,
         data=data,
+        all_data=all_data,
         grid=question.selection.grid,
         fit=fit,
         fault=fault,

@@ -54,8 +54,9 @@ class RunSummary:
 
     @property
     def failed(self) -> bool:
-        """Whether a cell failed or diverged."""
-        return any(result.status in (Status.FAILED, Status.DIVERGED) for _, result in self.results)
+        """Whether a cell, or a command on a test scan, failed or diverged."""
+        bad = (Status.FAILED, Status.DIVERGED)
+        return any(result.status in bad or result.missing for _, result in self.results)
 
 
 def run_cells(

@@ -9,6 +9,9 @@ from harmbench.execution.schedule.executors.serial import Serial
 from harmbench.execution.schedule.scheduler import Scheduler
 from harmbench.execution.schedule.session import Session
 from harmbench.util.progress import Silent
+from helpers.command_line import inside
+
+__all__ = ["inside"]
 
 
 @pytest.fixture

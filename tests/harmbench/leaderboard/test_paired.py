@@ -26,7 +26,7 @@ def run(run_id, label="one", **changes):
         "run_id": run_id, "label": label, "task": "a", "cohort": "tiny", "cohort_key": "c0",
         "kind": "real", "preset": "quick", "split": "test",
         "normalization": "minmax", "question": "d0", "seed": 0, "fold": 0, "headline": "psnr",
-        "draws": {}, "submission": {},
+        "draws": {}, "submission": {}, "missing": {},
         "status": "done", "reason": "", "started": 1, "metric_versions": {"psnr": "1"},
         "subjects": "[" + ", ".join(f'"{name}"' for name in subjects) + "]",
         "psnr.subjects": ",".join(map(str, subjects.values())), "mae.subjects": "",

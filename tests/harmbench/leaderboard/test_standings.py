@@ -42,7 +42,7 @@ def run(label, task, gain, *, family, group, number, **changes):
         "kind": "phantom", "preset": "quick", "split": "test", "normalization": "percentile",
         "question": f"q {task}", "seed": 0, "fold": 0,
         "control": "floor" if label == "identity" else "", "status": "done", "reason": "",
-        "flags": {}, "bounds": {}, "draws": {}, "submission": {}, "environment": {},
+        "flags": {}, "bounds": {}, "draws": {}, "submission": {}, "missing": {}, "environment": {},
         "headline": "psnr",
         "lower_is_better": "", "diagnostic": "",
         "subjects": str(SUBJECTS).replace("'", '"'), "metric_versions": {"psnr": "1"},

@@ -265,7 +265,8 @@ def table_of(*rows):
         "task": "a", "cohort": "tiny", "cohort_key": "c0", "kind": "phantom", "preset": "quick",
         "split": "test", "fold": 0, "family": "scanners", "group": "", "headline": "psnr",
         "normalization": "minmax", "question": "q", "seed": 0, "control": "", "status": "done",
-        "reason": "", "flags": {}, "bounds": {}, "draws": {}, "submission": {}, "diagnostic": "",
+        "reason": "", "flags": {}, "bounds": {}, "draws": {}, "submission": {}, "missing": {},
+        "diagnostic": "",
         "environment": {"torch": "2.13.0"},
         "subjects": '["p", "q"]', "lower_is_better": "",
         "metric_versions": {"psnr": "1"}, "psnr": 20.0, "psnr.low": 19.0, "psnr.high": 21.0,
@@ -431,6 +432,7 @@ def test_a_diagnostic_metric_of_the_whole_cohort_is_compared_by_paired_draws():
     runs = table_of(
         accuracy("rescan", 0.55, base, control="ceiling"),
         accuracy("one", 0.75, base + np.linspace(0.1, 0.3, 101)),
+        accuracy("part", 0.9, base, missing={"q/1": "exit code 1"}),
     )
     (board,) = boards(runs, [measures(runs)["psnr"]])
     assert not board.measure.ranks
@@ -438,6 +440,9 @@ def test_a_diagnostic_metric_of_the_whole_cohort_is_compared_by_paired_draws():
     assert difference.mean == pytest.approx(0.2)
     assert (difference.low, difference.high) == pytest.approx((0.104, 0.296), abs=0.003)
     assert row(board, "one").rank is None
+    # Its draws are of other subjects.
+    assert row(board, "part").scores["a"].status == "partial"
+    assert row(board, "part").scores["a"].from_reference is None
 
 
 def test_a_submission_that_lacks_images_is_shown_and_ranks_last():
@@ -460,6 +465,13 @@ def test_a_submission_that_lacks_images_is_shown_and_ranks_last():
     assert "one" in lines
     assert "§ whole: submitted, harmonised elsewhere (A, 2026-11-28, images 12345678)" in text.below
     assert "tool on a: partial, shown and not ranked: no image of q/1" in text.below
+
+
+def test_the_reason_of_a_command_that_failed_on_some_scans_is_shown():
+    part = {"label": "tool", "missing": {"q/1": "exit code 1", "r/1": "timeout"}}
+    tool = row(boards_of(table_of({"label": "one"}, part))["psnr", 0], "tool").scores["a"]
+    assert tool.status == "partial"
+    assert tool.reason == "no image of q/1, r/1 (q/1: exit code 1)"
 
 
 def test_a_fold_without_any_image_leaves_the_scores_of_the_other_folds():

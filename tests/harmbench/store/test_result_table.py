@@ -52,6 +52,14 @@ def test_of_two_stores_the_own_record_counts_unless_only_the_other_is_complete()
     ]
 
 
+def test_a_result_of_all_scans_goes_before_one_without_some():
+    part = at(3.0)
+    part = replace(part, facts={**part.facts, "missing": {"p/1": "exit code 1"}})
+    assert shown([record(at(1.0), 1), record(part, 2)]) == [("me", "done", 1.0)]
+    assert shown([record(part, 1), record(FAILED, 2)]) == [("me", "done", 3.0)]
+    assert shown([record(part, 1), record(at(1.0), 2)]) == [("me", "done", 1.0)]
+
+
 def test_a_cell_counts_for_each_cohort_it_belongs_to():
     both = [record(at(1.0), 1, key="k"), record(at(1.0), 2, key="k", cohort="tiny:again")]
     assert len(shown(both)) == 2
