@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+from scipy.special import ndtr, ndtri, stdtrit  # scipy.stats takes a second to import
 
 from harmbench.statistics.resampling import (
     COVERAGE,
@@ -140,7 +140,7 @@ def _bounds(columns: Array) -> tuple[Array, Array]:
     """Return the bounds of the means of `(n, k)` finite values, n at least 2."""
     n = len(columns)
     mean, deviation = columns.mean(axis=0), columns.std(axis=0, ddof=1)
-    student = float(stats.t.ppf((1 + COVERAGE) / 2, n - 1))
+    student = float(stdtrit(n - 1, (1 + COVERAGE) / 2))
     error = deviation / math.sqrt(n)
     if n < FEWEST_RESAMPLED:
         return mean - student * error, mean + student * error
@@ -200,12 +200,12 @@ def _accelerated_shares(value: float, draws: Array, left_out: Array) -> tuple[fl
     squares = float(np.square(deviations).sum())
     if not 0 < below < 1 or not squares > 0:
         return tails
-    bias = float(stats.norm.ppf(below))
+    bias = float(ndtri(below))
     acceleration = float(np.power(deviations, 3).sum()) / (6 * squares**1.5)
 
     def share(tail: float) -> float:
-        shifted = bias + float(stats.norm.ppf(tail))
-        return float(stats.norm.cdf(bias + shifted / (1 - acceleration * shifted)))
+        shifted = bias + float(ndtri(tail))
+        return float(ndtr(bias + shifted / (1 - acceleration * shifted)))
 
     return share(tails[0]), share(tails[1])
 

@@ -18,7 +18,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from harmbench.statistics.estimate import Array
 from harmbench.util.seeds import numpy_generator
@@ -85,8 +85,8 @@ class PairTests:
         For a pair with fewer subjects than others, the critical value is Student's at the same
         level.
         """
-        level = stats.t.sf(self.critical, max(self.subjects - 1, 1))
-        margin = stats.t.isf(level, np.maximum(self.n - 1, 1)) * self.standard_error
+        level = stdtr(max(self.subjects - 1, 1), -self.critical)
+        margin = -stdtrit(np.maximum(self.n - 1, 1), level) * self.standard_error
         return self.difference - margin, self.difference + margin
 
 
@@ -254,7 +254,7 @@ def _critical(columns: Array, signs: npt.NDArray[np.int8], n: int) -> float:
     the quantile is then Student's with Bonferroni's correction.
     """
     if n < FEWEST_SUBJECTS:
-        return float(stats.t.isf(LEVEL / 2 / columns.shape[1], n - 1))
+        return -float(stdtrit(n - 1, LEVEL / 2 / columns.shape[1]))
     centred = columns - np.nanmean(columns, axis=0)
     maxima = np.concatenate(
         [

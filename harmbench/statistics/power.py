@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import nctdtr, stdtr, stdtrit
 
 from harmbench.statistics.max_t import FEWEST_SUBJECTS
 
@@ -57,7 +57,7 @@ def subjects_needed(
     34
     """
     deviations = np.asarray(standard_deviation, dtype=np.float64)
-    level = 2 * float(stats.t.sf(critical, max(n - 1, 1)))
+    level = 2 * float(stdtr(max(n - 1, 1), -critical))
     with np.errstate(divide="ignore"):
         effects = difference / deviations
     low = np.full(deviations.shape, FEWEST_SUBJECTS)
@@ -74,10 +74,10 @@ def _power(
     effects: npt.NDArray[np.float64], n: npt.NDArray[np.int64], level: float
 ) -> npt.NDArray[np.float64]:
     """Return the probability that `|t|` exceeds the quantile of the level."""
-    critical = stats.t.isf(level / 2, n - 1)
+    critical = -stdtrit(n - 1, level / 2)
     # Beyond 1e3 standard errors detection is certain, and the distribution function fails.
     noncentrality = np.minimum(effects * np.sqrt(n), 1e3)
-    upper = stats.nct.sf(critical, n - 1, noncentrality)
-    lower = stats.nct.cdf(-critical, n - 1, noncentrality)
+    upper = 1 - nctdtr(n - 1, noncentrality, critical)
+    lower = nctdtr(n - 1, noncentrality, -critical)
     detected: npt.NDArray[np.float64] = np.nan_to_num(upper) + np.nan_to_num(lower)
     return detected

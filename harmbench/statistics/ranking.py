@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.stats import rankdata
+import pandas as pd
 
 from harmbench.statistics.estimate import Array
 
@@ -31,10 +31,8 @@ def ranks(values: Array, *, higher_is_better: bool) -> Array:
     array([1.5, 4. , 1.5, 3. ])
     """
     signed = -values if higher_is_better else values
-    # "omit" is slower, and needed only where a value is missing.
-    policy = "omit" if np.isnan(values).any() else "propagate"
-    by_row: Array = rankdata(signed, axis=-1, nan_policy=policy)
-    return np.where(np.isnan(values), values.shape[-1], by_row)
+    by_row = pd.DataFrame(signed.reshape(-1, values.shape[-1])).rank(axis=1).to_numpy()
+    return np.where(np.isnan(values), values.shape[-1], by_row.reshape(values.shape))
 
 
 def normalized(values: Array, floor: Array, ceiling: Array, *, decibels: bool) -> Array:
