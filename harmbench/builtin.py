@@ -16,6 +16,7 @@ def register_cohorts() -> dict[str, Lazy]:
                 "MNI152 anatomy deformed into N subjects (phantom:N), "
                 "each on Table 1's five scanners"
             ),
+            sources=("domain1", "domain2", "domain3", "domain4"),
         ),
         "oasis3": Lazy(
             "harmbench.cohorts.bids.source:Oasis3",

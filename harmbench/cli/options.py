@@ -48,7 +48,9 @@ def complete(category: str) -> Callable[[click.Context, click.Parameter, str], l
 def source_names(registry: Registry, cohort: CohortRequest) -> tuple[str, ...]:
     """Return the names of a cohort's source domains; the cohort is not prepared."""
     name, argument = parse_cohort(cohort.name)
-    return tuple(registry.entry("cohorts", name).build(argument, cohort.recipe).sources)
+    entry = registry.entry("cohorts", name)
+    declared = () if cohort.recipe else tuple(entry.lazy.sources)
+    return declared or tuple(entry.build(argument, cohort.recipe).sources)
 
 
 def discover(files: tuple[Path, ...]) -> Registry:

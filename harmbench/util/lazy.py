@@ -50,6 +50,8 @@ class Lazy:
         Of a metric; the purpose by its value, such as `"detail"`.
     method
         Of a figure.
+    sources
+        Of a cohort: its source domains, if no argument changes them.
     """
 
     target: str
@@ -64,6 +66,7 @@ class Lazy:
     higher_is_better: bool | None = None
     purpose: str | None = None
     method: str | None = None
+    sources: Sequence[str] = ()
 
     def load(self) -> Any:
         """Import the module and return the class.

@@ -21,6 +21,7 @@ HEAVY = ("torch", "mlflow", "monai", "pandas", "numpy", "matplotlib", "SimpleITK
         "run --help",
         "ablate --help",
         "list methods",
+        "list tasks",
         "list metrics",
         "list cohorts",
         "data show --help",

@@ -14,6 +14,7 @@ from harmbench.data.cohort import Cohort
 from harmbench.data.folds import for_fold
 from harmbench.data.scans import Grid
 from harmbench.errors import UserError
+from harmbench.plugins import Registry
 from harmbench.util.progress import Silent
 
 SOURCES = ("domain1", "domain2", "domain3", "domain4")
@@ -94,6 +95,7 @@ def test_cohort_is_paired_and_labelled(six):
     assert six.kind == "phantom"
     assert six.target == "target"
     assert six.sources == SOURCES
+    assert tuple(Registry.discover().entry("cohorts", "phantom").lazy.sources) == SOURCES
     assert len(six.table) == 6 * (5 + 2)  # with a rescan and a scan without noise
     assert six.table["paired"].all()
     assert six.table["labelled"].all()
