@@ -9,6 +9,9 @@ from harmbench import Lazy, hookimpl
 # The exponents of the paper's simulated experiments.
 GAMMAS = (0.7, 0.8, 0.9, 1.2, 1.3, 1.5)
 
+# Name of the simulated scanner where tasks of a source domain need a truth.
+SIMULATED = "sim"
+
 
 def domain_task(source: str) -> str:
     """Name the task of a source domain.
@@ -23,7 +26,7 @@ def domain_task(source: str) -> str:
 
 @hookimpl
 def register_tasks(sources: tuple[str, ...]) -> dict[str, Lazy]:
-    """Register the ten simulated shifts, and six tasks for every source domain."""
+    """Register the simulated shifts, and the tasks of every source domain."""
     simulated = "harmbench_tasks.simulated"
     tasks: dict[str, Lazy] = {
         "sim-exp": Lazy(
@@ -82,5 +85,33 @@ def register_tasks(sources: tuple[str, ...]) -> dict[str, Lazy]:
             "harmbench_tasks.classify_site:ClassifySite",
             chosen,
             summary="tell harmonised scans from the target's by a classifier trained on them",
+        )
+    return tasks | _safety_tasks(sources)
+
+
+def _safety_tasks(sources: tuple[str, ...]) -> dict[str, Lazy]:
+    """Return the tasks of scans that must not be harmed."""
+    tasks = {
+        "target-in": Lazy(
+            "harmbench_tasks.target_in:TargetIn",
+            summary="return scans of the target scanner unchanged",
+        )
+    }
+    for source in (SIMULATED, *sources):
+        chosen = {"source": source}
+        tasks[f"ventricles-{source}"] = Lazy(
+            "harmbench_tasks.ventricles:Ventricles",
+            chosen,
+            summary="harmonise scans with ventricles from normal to hydrocephalus without harm",
+        )
+        tasks[f"lesions-{source}"] = Lazy(
+            "harmbench_tasks.lesions:Lesions",
+            chosen,
+            summary="harmonise scans with lesions of three sizes without filling them",
+        )
+        tasks[f"unusual-{source}"] = Lazy(
+            "harmbench_tasks.unusual:Unusual",
+            chosen,
+            summary="harmonise scans with a cavity, noise, motion, a cut stack or inversion",
         )
     return tasks

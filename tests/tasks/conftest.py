@@ -76,3 +76,22 @@ def change_table() -> Callable[..., object]:
         return Cohort(cohort.directory)
 
     return change
+
+
+@pytest.fixture
+def outcome(small_cohort) -> Callable[..., dict[str, float]]:
+    """Return the numbers of a function of scans on a task, by metric."""
+    import dataclasses
+
+    def run(task, harmonize, context, cohort=small_cohort, flags=None):
+        data = task.setup(cohort, 0)
+        scorer = task.scorer(context(data))
+        truth = data.references
+        for place in range(len(data.test)):
+            source = data.test.load([place])
+            images = harmonize(dataclasses.replace(source, labels=None))
+            harmonized = dataclasses.replace(source, images=images, flags=flags)
+            scorer.add(source, harmonized, None if truth is None else truth.load([place]))
+        return {name: value.mean for name, value in scorer.estimates(scorer.table()).items()}
+
+    return run

@@ -25,7 +25,10 @@ def test_methods(name):
 
 
 # `north` has neither labels nor subjects of the target, and no subject of the cohort travels.
-REFUSED = ("wmseg-north", "retest-north", "travel-north", "travel-domain1")
+REFUSED = (
+    *("wmseg-north", "retest-north", "travel-north", "travel-domain1"),
+    *("ventricles-north", "lesions-north", "unusual-north"),
+)
 
 
 @pytest.mark.parametrize("name", [name for name in built_in("tasks") if name not in REFUSED])

@@ -1,0 +1,115 @@
+"""Ventricles that a deformation enlarges to a given volume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from harmbench import Grid, ScanSet, digest
+
+from .deformation import fade, gradient, signed_distance, smoothed, warped
+
+CSF = 1  # value of the tissue labels
+# In MNI152, mm: the lateral ventricles lie within the box, and reach into its core. x, y and z.
+BOX = ((-32.0, 32.0), (-60.0, 40.0), (-8.0, 36.0))
+CORE = ((-18.0, 18.0), (-40.0, 25.0), (4.0, 28.0))
+REACH = 35.0  # mm: how far from the ventricles tissue moves
+EDGE = 12.0  # mm: tissue moves less towards the edge of the brain
+SMOOTH = 2.0  # mm: of the distance, so that tissue moves smoothly
+FLUID_PERCENTILE = 3.0  # of the brain's intensities, where a ventricle is too thin to measure
+
+Mask = npt.NDArray[np.bool_]
+
+
+def _inside(box: tuple[tuple[float, float], ...], grid: Grid) -> Mask:
+    """Return which voxels lie in a box of MNI152: `(S, H, W)`."""
+    _, H, W = grid.shape
+    x0, y0, _ = grid.origin
+    places = (
+        x0 + grid.spacing[1] * np.arange(H),
+        y0 + grid.spacing[2] * np.arange(W),
+        np.array(grid.positions),
+    )
+    x, y, z = (
+        (low <= place) & (place <= high) for place, (low, high) in zip(places, box, strict=True)
+    )
+    return z[:, None, None] & x[:, None] & y
+
+
+def ventricles(labels: npt.NDArray[np.uint8], grid: Grid) -> Mask:
+    """Return the ventricles: fluid that is connected to the middle of the brain, `(S, H, W)`."""
+    components, _ = ndimage.label((labels == CSF) & _inside(BOX, grid))
+    reached = np.unique(components[_inside(CORE, grid)])
+    return np.isin(components, reached[reached > 0])
+
+
+@dataclass(frozen=True)
+class EnlargedVentricles:
+    r"""Enlarge the ventricles of a scan to a volume; a change of slices.
+
+    With the distance d to the ventricles, their surface moves outward by a, where as many voxels
+    have d < a as the volume has. Tissue at the distance :math:`d_0` moves to
+
+    .. math::
+        d = d_0 + a (1 - d_0 / R)_+ ,
+
+    R being `REACH`, and less towards the edge of the brain. Fluid fills what opens.
+
+    Attributes
+    ----------
+    scans, labels
+        The scans, and scans of the same subjects in the same space with tissue labels.
+    number
+        The number of the scan in both.
+    volume
+        In ml; a scan with larger ventricles stays as it is.
+    """
+
+    scans: ScanSet
+    labels: ScanSet
+    number: int
+    volume: float
+
+    @property
+    def digest(self) -> str:
+        """Content hash of the parameters and of the scans."""
+        scans = [scans.subset([self.number]).digest for scans in (self.scans, self.labels)]
+        return digest("ventricles", scans, self.volume, BOX, CORE, REACH, EDGE, SMOOTH)
+
+    def __call__(self, images: Tensor, masks: Tensor, index: Tensor) -> Tensor:
+        """Enlarge the ventricles; see `SliceChange`."""
+        labels = self.labels.load([self.number]).labels
+        assert labels is not None
+        grid, scan = self.scans.grid, self.scans.load([self.number])
+        distance = signed_distance(ventricles(labels[0].numpy(), grid), grid)
+        voxels = round(1000 * self.volume / float(np.prod(grid.spacing)))
+        nearest = np.sort(distance, axis=None)
+        moved = float(nearest[min(voxels, nearest.size - 1)])
+        if moved <= 0:
+            return images
+        moved = min(moved, REACH / 2)  # one to one
+        image, mask = scan.images[0], scan.masks[0].numpy()
+        level = _fluid(image.numpy(), mask, distance)
+        smooth = smoothed(distance, SMOOTH, grid)
+        before = np.where(smooth < moved, 0, (smooth - moved) / (1 - moved / REACH))
+        shift = np.where(smooth < REACH, smooth - before, 0) * fade(mask, grid, EDGE)
+        slope = gradient(smooth, grid)
+        direction = slope / np.maximum(np.linalg.norm(slope, axis=0), 1e-3)
+        tissue = warped(image, -shift.clip(min=0) * direction, grid)
+        weight = torch.from_numpy(np.clip(0.5 + (moved - smooth) / 2, 0, 1) * mask).float()
+        return torch.lerp(tissue, torch.full_like(tissue, level), weight)[index].where(
+            masks, images
+        )
+
+
+def _fluid(image: npt.NDArray[np.float32], mask: Mask, distance: npt.NDArray[np.float32]) -> float:
+    """Return the intensity of fluid: of the inside of the ventricles, if they have one."""
+    inside = image[mask & (distance < -2)]
+    if len(inside):
+        return float(np.median(inside))
+    return float(np.percentile(image[mask], FLUID_PERCENTILE))

@@ -1,0 +1,99 @@
+"""Test scans that are changed: several versions of each scan, each with a change of its own.
+
+All parameters are drawn beforehand; the changes are pure functions of slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from harmbench import ScanSet, Transform, digest
+
+
+class SliceChange(Protocol):
+    """A change of the slices of one scan; `digest` identifies it by content."""
+
+    @property
+    def digest(self) -> str:
+        """Content hash of the change and its parameters."""
+        ...
+
+    def __call__(self, images: Tensor, masks: Tensor, index: Tensor) -> Tensor:
+        """Change B slices of the scan.
+
+        Parameters
+        ----------
+        images, masks
+            `(B, H, W)` float32 in [0, 1], and bool.
+        index
+            `(B,)` int64: the number of each slice.
+
+        Returns
+        -------
+        Tensor
+            `(B, H, W)` float32 in [0, 1].
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Changes:
+    """A transform that changes each scan, before a shift of the scanner if there is one.
+
+    Attributes
+    ----------
+    changes
+        The change of each scan; None leaves it as it is.
+    shift
+        A shift of scans that is applied after the change, or None.
+    numbers
+        The number of each scan in `shift`.
+    """
+
+    changes: tuple[SliceChange | None, ...]
+    shift: Transform | None = None
+    numbers: tuple[int, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Content hash of all changes and of the shift."""
+        shift = None if self.shift is None else (self.shift.digest, self.numbers)
+        changes = [None if change is None else change.digest for change in self.changes]
+        return digest("changes", changes, shift)
+
+    def __call__(self, images: Tensor, masks: Tensor, scan: Tensor, index: Tensor) -> Tensor:
+        """Change slices `(B, H, W)`; see `harmbench.Transform`."""
+        changed = images.clone()
+        for number in sorted(set(scan.tolist())):
+            change, chosen = self.changes[number], scan == number
+            if change is not None:
+                changed[chosen] = change(images[chosen], masks[chosen], index[chosen])
+        if self.shift is None:
+            return changed
+        return self.shift(changed, masks, torch.tensor(self.numbers)[scan], index)
+
+
+def versions(scans: ScanSet, names: Sequence[str]) -> ScanSet:
+    """Return each scan once for every name, one after the other.
+
+    The name is added to the session, since no two scans of a subject may share one.
+
+    Parameters
+    ----------
+    scans
+        Scans without a transform.
+    names
+        Letters and digits.
+    """
+    places = [place for place in range(len(scans)) for _ in names]
+    repeated = scans.subset(places)
+    keys = [
+        replace(scan, session=f"{scan.session}{name}")
+        for scan, name in zip(repeated.scans, list(names) * len(scans), strict=True)
+    ]
+    return replace(repeated, scans=tuple(keys))
