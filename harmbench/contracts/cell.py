@@ -35,6 +35,8 @@ class Cell:
         The method's name, and the name with the changed settings: `"blindharmony[alpha=0]"`.
     task, cohort, seed, preset
         Names of the task, cohort and preset, and the seed.
+    target
+        Name of the domain that scans are harmonised to.
     split
         `"test"`, `"tuning"` where validation subjects are scored, or `"5 folds"`.
     fold
@@ -80,6 +82,7 @@ class Cell:
     kind: str
     cohort_key: str
     key: str
+    target: str = ""
     split: str = "test"
     fold: int = 0
     family: str = "other"

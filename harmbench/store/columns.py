@@ -24,6 +24,7 @@ AXES = (
     "cohort_key",
     "kind",
     "preset",
+    "target",
     "split",
     "seed",
     "fold",

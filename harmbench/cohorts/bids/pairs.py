@@ -8,12 +8,12 @@ from pathlib import Path
 
 from harmbench.cohorts.bids.recipe import Pairs
 from harmbench.cohorts.bids.scan import Scan
-from harmbench.cohorts.bids.scanner_labels import natural
+from harmbench.util.natural import natural
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The target scan that a scan is registered to, and the days between the two if known."""
+    """The scan that a scan is registered to, and the days between the two if known."""
 
     partner: Scan
     gap_days: int | None = None
@@ -24,7 +24,8 @@ def pair_up(domains: Mapping[str, Sequence[Scan]], pairs: Pairs) -> dict[Path, P
 
     By days, every source scan gets the target scan that is nearest in time, the earlier of two
     that are equally near. By a reference, every scan of a subject on any scanner gets the
-    subject's first scan on the target scanner. Several scans may have one partner.
+    subject's first scan on the target scanner; of a subject that was not scanned on it, the first
+    scan on the first domain where it was scanned. Several scans may have one partner.
 
     Parameters
     ----------
@@ -62,15 +63,15 @@ def pair_up(domains: Mapping[str, Sequence[Scan]], pairs: Pairs) -> dict[Path, P
 
 
 def _to_first_visit(domains: Mapping[str, Sequence[Scan]]) -> dict[Path, Pair]:
-    target, *_ = domains.values()
     first: dict[str, Scan] = {}
-    for scan in sorted(target, key=lambda scan: (natural(scan.visit), natural(scan.session))):
-        first.setdefault(scan.subject, scan)
+    for group in domains.values():
+        for scan in sorted(group, key=lambda scan: (natural(scan.visit), natural(scan.session))):
+            first.setdefault(scan.subject, scan)
     return {
         scan.path: Pair(first[scan.subject])
         for scans in domains.values()
         for scan in scans
-        if scan.subject in first and scan.path != first[scan.subject].path
+        if scan.path != first[scan.subject].path
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harmbench.cohorts.bids.scan import Scan
-from harmbench.cohorts.bids.scanner_labels import natural
+from harmbench.util.natural import natural
 
 # In the order of their weight. A file without the entity comes before one with it: a derived or
 # resampled image, one with contrast agent, an inversion, a part or an echo of a sequence, another

@@ -10,6 +10,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from harmbench.cohorts.bids.scan import Scan
+from harmbench.util.natural import natural
 from harmbench.util.toml_table import Table
 
 Text = Annotated[str, Field(min_length=1)]
@@ -102,15 +103,3 @@ def slug(text: str) -> str:
     'ingenia-elition-x-3-t'
     """
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def natural(text: str) -> tuple[tuple[int, str], ...]:
-    """Return a key that sorts numbers within a text by value.
-
-    Examples
-    --------
-    >>> sorted(["10", "9", "a2"], key=natural)
-    ['a2', '9', '10']
-    """
-    parts = re.findall(r"\d+|\D+", text.casefold())
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts)

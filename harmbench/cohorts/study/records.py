@@ -15,6 +15,7 @@ from harmbench.cohorts.study.scan_pairs import ScanPair
 from harmbench.cohorts.study.scans import StudyScans
 from harmbench.data.cohort_writer import ScanRecord
 from harmbench.data.scans import Grid
+from harmbench.data.spaces import COMMON, SPACE
 from harmbench.data.splits import split_subjects
 from harmbench.errors import UserError
 from harmbench.preprocessing.normalization.base import Standard
@@ -95,11 +96,16 @@ def scan_records(
     name_of
         Returns the name of a file in the table.
     """
+    target = digests.settings.recipe.target
     pair_of = {_place(pair.source): pair for pair in pairs}
+    # A travelling subject that was not scanned on the target scanner has pairs of its own.
+    of_target = {place: pair for place, pair in pair_of.items() if pair.target.domain == target}
     # Without a rule, a subject's other target scans lie in the same space as the first.
     every = digests.settings.recipe.pairs is None
-    paired_targets = {pair.target.scan.subject if every else _place(pair.target) for pair in pairs}
-    target = digests.settings.recipe.target
+    paired_targets = {
+        pair.target.scan.subject if every else _place(pair.target) for pair in of_target.values()
+    }
+    spaces = _spaces(usable, pairs, every=every)
     covariates = typed_covariates([scan.scan.covariates for scan in usable])
     return [
         ScanRecord(
@@ -112,19 +118,38 @@ def scan_records(
             split=splits[scan.scan.subject],
             fold=folds.get(scan.scan.subject, 0),
             labelled=scan.prepared.labelled,
-            paired=_place(scan) in pair_of
+            paired=_place(scan) in of_target
             or (
                 scan.domain == target
                 and (scan.scan.subject if every else _place(scan)) in paired_targets
             ),
-            partner="" if scan.pair is None else scan.pair.partner.session,
+            partner=scan.pair.partner.session
+            if scan.pair is not None and _place(scan) in of_target
+            else "",
             gap_days=None if scan.pair is None else scan.pair.gap_days,
             age=age_in_years(scan.scan.covariates),
             covariates=values,
-            details=_details(scan, pair_of.get(_place(scan)), name_of),
+            details=_details(scan, pair_of.get(_place(scan)), name_of)
+            | {SPACE: spaces.get(_place(scan), "")},
         )
         for scan, values in zip(usable, covariates, strict=True)
     ]
+
+
+def _spaces(
+    usable: Sequence[UsableScan], pairs: Sequence[ScanPair], *, every: bool
+) -> dict[tuple[str, int], str]:
+    """Return the name of the space of each scan that shares its space with another one.
+
+    The name is that of the scan that defines the space, `domain/session`. Without a rule for
+    pairs (`every`), all scans of a subject are in one space.
+    """
+    if every:
+        return {_place(scan): COMMON for scan in usable}
+    names = {
+        _place(pair.target): f"{pair.target.domain}/{pair.target.scan.session}" for pair in pairs
+    }
+    return names | {_place(pair.source): names[_place(pair.target)] for pair in pairs}
 
 
 def _place(scan: UsableScan) -> tuple[str, int]:

@@ -23,12 +23,13 @@ _PAIRS_PER_WORKER = 50  # to start a process takes longer than to compare a few 
 
 @dataclass(frozen=True)
 class ScanPair:
-    """A scan and the target scan of the same subject in the same space.
+    """A scan and the scan of the same subject whose space it lies in.
 
     Attributes
     ----------
     source, target
-        The two scans; the first may be a repeat on the target scanner.
+        The two scans; the first may be a repeat on the target scanner. The second is a target
+        scan, except for a travelling subject that was not scanned on the target scanner.
     similarity
         Their similarity; None before it is measured.
     """
@@ -58,10 +59,11 @@ def measured(pairs: Sequence[ScanPair], grid: Grid, progress: Progress) -> list[
 
 
 def scan_pairs(usable: Sequence[UsableScan], digests: StudyDigests) -> list[ScanPair]:
-    """Return the scans of one subject in the same space: each source scan and its target scan.
+    """Return pairs of scans of one subject in the same space.
 
     Without rules for pairs in the recipe, all scans of a subject are in the same space, and a
-    source scan is paired with the subject's first target scan. A file is no pair with itself.
+    source scan is paired with the subject's first target scan. With rules, a scan is paired with
+    the scan that it was registered to. A file is no pair with itself.
     """
     recipe = digests.settings.recipe
     targets: dict[str, UsableScan] = {}
@@ -69,7 +71,7 @@ def scan_pairs(usable: Sequence[UsableScan], digests: StudyDigests) -> list[Scan
     for scan in usable:
         if scan.domain == recipe.target:
             targets.setdefault(scan.scan.subject, scan)
-            by_path[scan.scan.path] = scan
+        by_path[scan.scan.path] = scan
     pairs = []
     for scan in usable:
         if recipe.pairs is None:

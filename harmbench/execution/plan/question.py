@@ -22,7 +22,7 @@ from harmbench.errors import SkipCell, one_line
 from harmbench.execution.plan import settings
 from harmbench.execution.plan.fit import Fit
 from harmbench.execution.plan.selection import Selection, Variant
-from harmbench.plugins import Entry
+from harmbench.execution.plan.targets import TargetedTask
 from harmbench.util.hashing import canonical, digest
 from harmbench.util.source_code import code_version, module_code
 
@@ -36,8 +36,8 @@ class Question:
 
     Attributes
     ----------
-    task_name
-        The task's name as registered.
+    chosen
+        The registered task, and the target.
     task, data
         The task, and the data it chose; `data` is None if the task refused the cohort or failed.
     instruments
@@ -50,7 +50,7 @@ class Question:
         The other axes.
     """
 
-    task_name: str
+    chosen: TargetedTask
     task: Task | None
     data: TaskData | None
     instruments: Mapping[str, Fit]
@@ -59,6 +59,11 @@ class Question:
     seed: int
     selection: Selection = field(repr=False)
     cohort: Cohort = field(repr=False)
+
+    @property
+    def task_name(self) -> str:
+        """The task's name as registered, without the target."""
+        return self.chosen.entry.name
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -77,7 +82,7 @@ class Question:
             for fit in self.instruments.values()
             for name, value in settings.changes(fit.config, fit.model.preset(preset)).items()
         }
-        return settings.label(self.task_name, changed)
+        return settings.label(self.chosen.label, changed)
 
     @cached_property
     def instrument_keys(self) -> dict[str, str]:
@@ -108,6 +113,7 @@ class Question:
             [scans.digest for scans in self._scan_sets],
             {title: [fit.definition, fit.config] for title, fit in fits.items()},
             self.skip,
+            *(() if self.cohort.target == self.selection.source.target else (self.cohort.target,)),
         )
 
     @cached_property
@@ -156,6 +162,7 @@ class Question:
             cohort=self.cohort.name,
             seed=self.seed,
             preset=self.selection.request.preset,
+            target=self.cohort.target,
             split=self.cohort.split,
             fold=self.cohort.fold,
             family=str(getattr(self.task, "family", Family.OTHER)),
@@ -216,7 +223,7 @@ class Question:
 
 
 def ask(
-    entry: Entry,
+    chosen: TargetedTask,
     selection: Selection,
     cohort: Cohort,
     *,
@@ -227,15 +234,15 @@ def ask(
 
     Parameters
     ----------
-    entry, selection, cohort, seed
-        The task and the other axes.
+    chosen, selection, cohort, seed
+        The task and the other axes; the target of the cohort is that of the task.
     sites
         The cohort's training scans by domain, for tasks that choose none of their own.
     """
     task, data, skip, fault = None, None, None, None
     instruments: dict[str, Fit] = {}
     try:
-        task = entry.build()
+        task = chosen.entry.build()
         data = task.setup(cohort, seed)
         if data.sites is None:
             data = dataclasses.replace(data, sites=sites)
@@ -256,7 +263,7 @@ def ask(
         # Most likely of a plugin's task: only its own cells fail.
         data, fault = None, f"the task's set-up failed: {one_line(error)}"
     return Question(
-        task_name=entry.name,
+        chosen=chosen,
         task=task,
         data=data,
         instruments=instruments,

@@ -11,6 +11,7 @@ from harmbench.contracts.needs import Needs
 from harmbench.data.cohort import Cohort
 from harmbench.data.folds import for_fold
 from harmbench.data.sites import training_sites
+from harmbench.data.target import with_target
 from harmbench.data.tuning import for_tuning
 from harmbench.execution.plan.question import Question, ask
 from harmbench.execution.plan.selection import Selection, open_cohort
@@ -40,15 +41,27 @@ class Questions:
         return cls(selection, for_tuning(cohort) if request.split == "tuning" else cohort)
 
     def __iter__(self) -> Iterator[Question]:
-        """Set up every task, task by task within a seed and fold."""
+        """Set up every task, task by task within a seed, target and fold."""
         request = self.selection.request
         folds = range(1, request.folds + 1)
-        views = [for_fold(self.cohort, fold, request.folds) for fold in folds] or [self.cohort]
+        whole = [for_fold(self.cohort, fold, request.folds) for fold in folds] or [self.cohort]
+        tasks = self.selection.tasks.values()
+        # Splits first, so that a subject is in one split whatever the target.
+        views = {
+            target: [with_target(view, target) for view in whole]
+            for target in dict.fromkeys(task.target for task in tasks)
+        }
         variants = self.selection.variants
         on_sites = any(variant.method.needs is Needs.SITES for variant in variants)
         # Once for all tasks, which then share a fit.
-        sites = {view.fold: training_sites(view) for view in views} if on_sites else {}
-        for seed, view, entry in itertools.product(
-            request.seeds, views, self.selection.tasks.values()
-        ):
-            yield ask(entry, self.selection, view, seed=seed, sites=sites.get(view.fold))
+        sites = {
+            (view.target, view.fold): training_sites(view)
+            for of_target in views.values()
+            for view in of_target
+            if on_sites
+        }
+        for seed, target in itertools.product(request.seeds, views):
+            of_target = [task for task in tasks if task.target == target]
+            for view, task in itertools.product(views[target], of_target):
+                training = sites.get((target, view.fold))
+                yield ask(task, self.selection, view, seed=seed, sites=training)

@@ -17,6 +17,8 @@ class Request:
     ----------
     methods, tasks
         Names or globs.
+    targets
+        Names of the target domains, or `"each"`; the cohort's own target if there are none.
     cohort
         The cohort, and how it is prepared.
     preset, seeds
@@ -35,6 +37,7 @@ class Request:
 
     methods: Sequence[str]
     tasks: Sequence[str]
+    targets: Sequence[str] = ()
     cohort: CohortRequest = field(default_factory=CohortRequest)
     preset: str = "quick"
     split: str = "test"

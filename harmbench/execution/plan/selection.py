@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,12 @@ from harmbench.data.split_file import read_split_file, with_split_file
 from harmbench.errors import UserError
 from harmbench.execution.plan import settings
 from harmbench.execution.plan.request import Request
+from harmbench.execution.plan.targets import (
+    TargetedTask,
+    chosen_tasks,
+    requested_targets,
+    targeted_tasks,
+)
 from harmbench.external.submission import Submission
 from harmbench.external.submission_request import SubmissionRequest
 from harmbench.external.submitted_volume import SubmissionRow
@@ -63,7 +69,7 @@ class Selection:
     variants
         Methods under their settings.
     tasks
-        The tasks, by name.
+        The tasks, each with its target, by label.
     source, grid
         Where scans come from, and what they lie on.
     request
@@ -73,7 +79,7 @@ class Selection:
     """
 
     variants: tuple[Variant, ...]
-    tasks: Mapping[str, Entry]
+    tasks: Mapping[str, TargetedTask]
     source: CohortSource
     grid: Grid
     request: Request = field(repr=False)
@@ -167,9 +173,9 @@ def select(registry: Registry, request: Request) -> Selection:
         if name in method_entries and name not in names:
             raise UserError(f"--set {name}: the method '{name}' is not among those to run")
     source = open_source(registry, request.cohort, request.preset)
-    task_entries = registry.entries("tasks", source.sources)
-    tasks = {name: task_entries[name] for name in matching("task", request.tasks, task_entries)}
-    instruments = _instruments(tasks) if assignments.keys() - names else {}
+    targets = requested_targets(source, request.targets)
+    tasks = chosen_tasks(request.tasks, targeted_tasks(registry, source, targets))
+    instruments = _instruments(tasks.values()) if assignments.keys() - names else {}
     for name in assignments:
         if name not in names and name not in instruments:
             raise UserError.unknown("method", name, {**method_entries, **instruments})
@@ -201,12 +207,12 @@ def select(registry: Registry, request: Request) -> Selection:
     )
 
 
-def _instruments(tasks: Mapping[str, Entry]) -> dict[str, type[Instrument]]:
+def _instruments(tasks: Iterable[TargetedTask]) -> dict[str, type[Instrument]]:
     """Return the instruments of tasks, by their own names."""
     instruments = {}
-    for entry in tasks.values():
+    for task in tasks:
         try:
-            classes = entry.load().instruments.values()
+            classes = task.entry.load().instruments.values()
         except Exception:
             continue  # `make_plan` reports the error
         instruments.update({cls.name: cls for cls in classes})
