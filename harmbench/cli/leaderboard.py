@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harmbench.cli.options import discover, plugin_option
+from harmbench.cli.target_option import shown_target_option
 from harmbench.contracts.family import Family
 from harmbench.errors import UserError
 from harmbench.plugins import matching
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Task to show; may be repeated, and may be a glob.",
 )
+@shown_target_option
 @click.option("--cohort", metavar="NAME", help="Show only this cohort; may be a glob.")
 @click.option(
     "--weights",
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
 def leaderboard(
     names: tuple[str, ...],
     tasks: tuple[str, ...],
+    targets: tuple[str, ...],
     cohort: str | None,
     weights: tuple[str, ...],
     variants: bool,
@@ -95,6 +98,7 @@ def leaderboard(
         extra_columns,
         metrics_to_show,
         on_cohort,
+        with_targets,
     )
     from harmbench.tracking import reader
     from harmbench.util.home import home
@@ -105,7 +109,7 @@ def leaderboard(
     hooked = registry.manager.hook.leaderboard_columns.get_hookimpls()
     runs = store.runs(None if hooked else shown)
     extra = extra_columns(registry, runs)
-    runs = on_cohort(runs, cohort)
+    runs = with_targets(on_cohort(runs, cohort), targets)
     chosen = matching("recorded task", tasks, sorted(runs["task"].unique())) if tasks else None
     families = sorted({*map(str, Family), *runs["family"]})
     options = RankingOptions(

@@ -6,16 +6,12 @@ from pathlib import Path
 
 import click
 
-from harmbench.cli.options import (
-    cohort_option,
-    discover,
-    plugin_option,
-    recipe_option,
-    source_names,
-)
+from harmbench.cli.options import cohort_option, discover, plugin_option, recipe_option
+from harmbench.cli.target_option import target_option
+from harmbench.cohorts.address import parse_cohort
 from harmbench.contracts.control_roles import BUILT_IN
-from harmbench.data.cohort_request import CohortRequest
-from harmbench.plugins import KINDS
+from harmbench.errors import UserError
+from harmbench.plugins import KINDS, Entry, Registry
 
 _EXTRA = {
     "methods": ("needs", "covariates", "control"),
@@ -29,8 +25,15 @@ _BETTER = {"True": "higher", "False": "lower"}
 @click.argument("category", type=click.Choice(KINDS))
 @cohort_option
 @recipe_option
+@target_option
 @plugin_option
-def listing(category: str, cohort: str, recipe: Path | None, plugin: tuple[Path, ...]) -> None:
+def listing(
+    category: str,
+    cohort: str,
+    recipe: Path | None,
+    targets: tuple[str, ...],
+    plugin: tuple[Path, ...],
+) -> None:
     """List methods, tasks, cohorts, metrics or figures, one per line.
 
     \b
@@ -38,16 +41,20 @@ def listing(category: str, cohort: str, recipe: Path | None, plugin: tuple[Path,
     harmbench list tasks --cohort bids:/data/study --recipe study.toml
 
     The plugin is shown if any is not built in. Tasks depend on the cohort: give --cohort and
-    --recipe to list those of your data.
+    --recipe to list those of your data, and --target to list those with another target domain.
     """  # noqa: D301
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     registry = discover(plugin)
-    sources = source_names(registry, CohortRequest(cohort, recipe)) if category == "tasks" else ()
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    entries = registry.entries(category, sources)
+    if category == "tasks":
+        entries = _tasks(registry, cohort, recipe, targets)
+    elif targets:
+        raise UserError(f"--target chooses tasks, not {category}: leave out --target")
+    else:
+        entries = registry.entries(category)
     shown = {name: entry.attributes() for name, entry in entries.items()}
     extra = [
         field
@@ -66,3 +73,15 @@ def listing(category: str, cohort: str, recipe: Path | None, plugin: tuple[Path,
         texts = [name, *(attributes[field] for field in extra), summary]
         table.add_row(*texts, *((entry.plugin.name,) if plugins else ()))
     Console().print(table)
+
+
+def _tasks(
+    registry: Registry, cohort: str, recipe: Path | None, targets: tuple[str, ...]
+) -> dict[str, Entry]:
+    """Return the tasks of a cohort by label; the cohort is not prepared."""
+    from harmbench.execution.plan.targets import requested_targets, targeted_tasks
+
+    name, argument = parse_cohort(cohort)
+    source = registry.entry("cohorts", name).build(argument, recipe)
+    tasks = targeted_tasks(registry, source, requested_targets(source, targets))
+    return {label: task.entry for label, task in tasks.items()}

@@ -23,6 +23,7 @@ from harmbench.cli.options import (
     split_option,
     task_option,
 )
+from harmbench.cli.target_option import target_option
 from harmbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class CellsChoice:
-    """The options that select cells: methods, tasks, preset, split or folds, seeds, settings."""
+    """The options that select cells: methods, tasks, targets, preset, split or folds, and so on."""
 
     methods: tuple[str, ...]
     tasks: tuple[str, ...]
+    targets: tuple[str, ...]
     everything: bool
     preset: str
     split: str
@@ -77,6 +79,7 @@ _cells_options = collected(
     CellsChoice,
     method_option,
     task_option,
+    target_option,
     click.option("--all", "everything", is_flag=True, help="All methods on all tasks."),
     preset_option,
     split_option("test"),
@@ -94,8 +97,8 @@ _cells_options = collected(
     is_eager=True,
     expose_value=False,
     callback=_read_suite,
-    help="Built-in suite (quick or paper) or TOML file that lists what to run. Command-line "
-    "options override the suite.",
+    help="Built-in suite (quick, paper or travellers) or TOML file that lists what to run. "
+    "Command-line options override the suite.",
 )
 @cohort_options
 @executor_options
@@ -117,6 +120,7 @@ def run(
     harmbench run -m 'blind*' -t 'sim-*' --folds 5
     harmbench run --suite paper --cohort oasis3:/data/OASIS3 --executor slurm --partition gpu
     harmbench run -m '*' -t 'site-*' --cohort bids:/data/study --recipe study.toml
+    harmbench run --suite travellers --cohort on-harmony:/data/ds004712
     harmbench run -m blindharmony -t sim-exp --set blindharmony.alpha=0
 
     A cell is one method on one task with one seed (and, with --folds, in one fold). Cells that
@@ -128,6 +132,8 @@ def run(
     a usage error.
     """  # noqa: D301
     methods, tasks = choice.patterns()
+    if not cohort.name:
+        raise UserError("the suite names no cohort: add --cohort, such as on-harmony:PATH")
     registry = discover(plugin)
 
     from harmbench.cli.run_cells import compute, print_forecast, summary_line
@@ -139,6 +145,7 @@ def run(
     request = Request(
         methods=methods,
         tasks=tasks,
+        targets=choice.targets,
         cohort=cohort,
         preset=choice.preset,
         split=choice.split,

@@ -91,6 +91,9 @@ class Board:
         Differences between ranked methods by family; None if the metric does not rank.
     bounds
         Reference values that tasks measure themselves, by title and task.
+    pooled
+        Scores over all tasks of a family, by family and label, for families whose tasks have
+        several targets.
     """
 
     cohort: str
@@ -105,11 +108,27 @@ class Board:
     rows: tuple[Row, ...]
     comparison: Comparison | None = field(repr=False)
     bounds: Mapping[str, Mapping[str, Estimate]]
+    pooled: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks."""
         return tuple(self.columns)
+
+    @property
+    def single_tasks(self) -> tuple[str, ...]:
+        """Names of the tasks of families that are not pooled over targets."""
+        return tuple(
+            task for task, column in self.columns.items() if column.family not in self.pooled
+        )
+
+    def tasks_of(self, family: str) -> tuple[str, ...]:
+        """Return the names of the voting tasks of a family."""
+        return tuple(
+            task
+            for task, column in self.columns.items()
+            if column.votes and column.family == family
+        )
 
     @property
     def metric(self) -> str:

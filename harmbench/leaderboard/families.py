@@ -218,7 +218,7 @@ def _draft(
     baseline = floor if floor in complete else None
     shown = labels if baseline is None else (*labels, baseline)
     scales = {column.task: _scale(column, floor, labels) for column in columns}
-    standard = _mean_over_groups(present, names, shown, scales, signed=True)
+    standard = mean_over_groups(present, names, shown, scales, signed=True)
     one_metric = len({column.measure.name for column in columns}) == 1
 
     def gains(values: Array) -> dict[str, Estimate]:
@@ -229,7 +229,7 @@ def _draft(
     gain: dict[str, Estimate] = {}
     if one_metric:
         unscaled = dict.fromkeys(scales, 1.0)
-        gain = gains(_mean_over_groups(present, names, shown, unscaled, signed=False))
+        gain = gains(mean_over_groups(present, names, shown, unscaled, signed=False))
     return _Draft(
         family=family,
         columns=tuple(columns),
@@ -254,7 +254,7 @@ def _scale(column: TaskColumn, floor: str | None, labels: Sequence[str]) -> floa
     return scale if scale > 0 else 1.0
 
 
-def _mean_over_groups(
+def mean_over_groups(
     groups: Mapping[str, Sequence[TaskColumn]],
     names: Sequence[str],
     labels: Sequence[str],

@@ -15,6 +15,8 @@ from harmbench.statistics.max_t import LEVEL
 
 # Marks numbers that were computed with other library versions, or on another class of device.
 UNUSUAL = "†"
+# Tasks that a note names; it counts more of them.
+_MOST_TASKS = 24
 # Flagged scans whose reason is shown.
 _SHOWN = 2
 # Below this number of subjects intervals of skewed values are too narrow.
@@ -28,6 +30,7 @@ def notes(board: Board) -> list[str]:
         _equivalence,
         _legend,
         _received,
+        _pooled,
         _comparison,
         _overall,
         _without_vote,
@@ -47,7 +50,7 @@ def standings_notes(standings: Standings) -> list[str]:
         metrics: dict[str, list[str]] = {}
         for column in columns:
             metrics.setdefault(column.measure.name, []).append(column.task)
-        texts = "; ".join(f"{', '.join(tasks)} by {name}" for name, tasks in metrics.items())
+        texts = "; ".join(f"{_named(tasks)} by {name}" for name, tasks in metrics.items())
         lines.append(f"{family}: {texts}")
     if any(part.standard_gain for part in standings.comparison.families):
         lines.append(
@@ -144,6 +147,23 @@ def _received(board: Board) -> Iterator[str]:
         yield f"{', '.join(named)}: {receives}"
 
 
+def _pooled(board: Board) -> Iterator[str]:
+    for family, pooled in board.pooled.items():
+        tasks = board.tasks_of(family)
+        targets = sorted({board.columns[task].target for task in tasks})
+        yield (
+            f"{family}, all targets: mean over subjects of each subject's mean over sources and "
+            f"over the targets {', '.join(targets)} ({count(len(tasks), 'task')}); single tasks: "
+            "--target NAME"
+        )
+        others = [row.label for row in board.rows if row.label not in pooled]
+        if others:
+            yield (
+                f"{family}, all targets: without {', '.join(others)}, which have no values by "
+                "subject on some tasks"
+            )
+
+
 def _comparison(board: Board) -> Iterator[str]:
     if board.comparison is None:
         return
@@ -156,8 +176,14 @@ def _comparison(board: Board) -> Iterator[str]:
     yield from _letters(board.comparison)
 
 
+def _named(tasks: Sequence[str]) -> str:
+    return ", ".join(tasks) if len(tasks) <= _MOST_TASKS else f"{len(tasks)} tasks"
+
+
 def _groups(family: FamilyComparison) -> str:
     """Return the tasks of a family, near-duplicates in brackets."""
+    if len(family.columns) > _MOST_TASKS:
+        return f"its {len(family.columns)} tasks"
     groups: dict[str, list[str]] = {}
     for column in family.columns:
         groups.setdefault(column.group, []).append(column.task)

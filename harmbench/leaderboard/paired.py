@@ -96,7 +96,7 @@ def side(runs: pd.DataFrame, text: str) -> Side:
         If there is no such run, more than one, or one without scores.
     """
     if "@" in text:
-        label, _, task = text.rpartition("@")
+        label, _, task = text.partition("@")  # a task may end with `@TARGET`
         for column, noun, name in (("label", "method", label), ("task", "task", task)):
             if name not in set(runs[column]):
                 raise UserError.unknown(f"recorded {noun}", name, runs[column].unique())

@@ -66,3 +66,11 @@ def on_cohort(runs: pd.DataFrame, name: str | None) -> pd.DataFrame:
     if name is None:
         return runs
     return runs[runs["cohort"].isin(matching("recorded cohort", [name], runs["cohort"].unique()))]
+
+
+def with_targets(runs: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Return the runs with the target domains of names or globs; all of them without names."""
+    if not names:
+        return runs
+    recorded = sorted(set(runs["target"]) - {""})
+    return runs[runs["target"].isin(matching("recorded target", names, recorded))]

@@ -116,8 +116,9 @@ class TaskColumn:
 
     Attributes
     ----------
-    task, family, group, votes
-        The task's name, family and group of near-duplicates, and whether it counts in rankings.
+    task, family, group, votes, target
+        The task's name, family and group of near-duplicates, whether it counts in rankings, and
+        the domain that it harmonises to; the last is empty in old records.
     measure
         The metric.
     scores
@@ -135,6 +136,7 @@ class TaskColumn:
     family: str
     group: str
     votes: bool = True
+    target: str = ""
     measure: Measure
     scores: Mapping[str, Score]
     subjects: SubjectValues = field(repr=False)
@@ -160,15 +162,18 @@ def task_columns(
     n_folds = fold_count(str(runs["split"].iloc[0]))
     silent = set(newest.index[newest["votes"] == NO_VOTE]) if "votes" in newest else set()
     return {
-        task: _column(
-            task,
-            str(newest.at[task, "family"]),
-            str(newest.at[task, "group"]) or task,
-            measure,
-            votes=task not in silent,
-            by_label=by_label,
-            controls=controls,
-            n_folds=n_folds,
+        task: replace(
+            _column(
+                task,
+                str(newest.at[task, "family"]),
+                str(newest.at[task, "group"]) or task,
+                measure,
+                votes=task not in silent,
+                by_label=by_label,
+                controls=controls,
+                n_folds=n_folds,
+            ),
+            target=str(newest.at[task, "target"]),
         )
         for task, by_label in runs_by_task(runs, measure.name).items()
     }

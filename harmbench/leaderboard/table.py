@@ -12,6 +12,7 @@ from harmbench.leaderboard.board import Board, Row
 from harmbench.leaderboard.families import compare_families
 from harmbench.leaderboard.measure import Measure
 from harmbench.leaderboard.overall import overall
+from harmbench.leaderboard.pooled import over_targets
 from harmbench.leaderboard.ranking_options import RankingOptions
 from harmbench.leaderboard.scores import task_columns
 from harmbench.statistics.estimate import Estimate
@@ -165,6 +166,7 @@ def _board(runs: pd.DataFrame, measure: Measure, options: RankingOptions) -> Boa
         if measure.ranks
         else None,
         bounds=_bounds(runs, measure.name),
+        pooled=over_targets(tuple(columns.values()), list(methods)),
     )
 
 

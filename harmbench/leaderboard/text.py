@@ -11,6 +11,7 @@ from harmbench.leaderboard.board import Board, Row
 from harmbench.leaderboard.families import FamilyComparison
 from harmbench.leaderboard.formatting import interval, number, with_interval
 from harmbench.leaderboard.notes import UNUSUAL, notes, standings_notes
+from harmbench.leaderboard.pooled import mean_bound
 from harmbench.leaderboard.printed_table import Field, PrintedTable
 from harmbench.leaderboard.published import Reference
 from harmbench.leaderboard.standings import Standing, Standings
@@ -46,7 +47,8 @@ def board_table(board: Board, extra: Extra, papers: Sequence[Reference]) -> Prin
     for title, estimates in board.bounds.items():
         texts = [
             f"{title} °",
-            *(with_interval(estimates.get(task), decimals) for task in board.tasks),
+            *(_pooled_bound(board, family, estimates) for family in board.pooled),
+            *(with_interval(estimates.get(task), decimals) for task in board.single_tasks),
         ]
         texts += [""] * (len(headings) - len(texts))
         rows.insert(first, [Field(text) for text in texts])
@@ -151,7 +153,16 @@ def _several(board: Board) -> tuple[FamilyComparison, ...]:
 
 def _headings(board: Board, extra: Extra) -> list[str]:
     families = [family.family for family in _several(board)]
-    return ["method", *board.tasks, *families, *_overall(board), *extra]
+    pooled = [f"{family}, all targets" for family in board.pooled]
+    return ["method", *pooled, *board.single_tasks, *families, *_overall(board), *extra]
+
+
+def _pooled_bound(board: Board, family: str, bounds: Mapping[str, Estimate]) -> str:
+    tasks = board.tasks_of(family)
+    mean = mean_bound(bounds, tasks)
+    if mean is None:
+        return ""
+    return f"{number(mean[0], board.measure.decimals)} ({mean[1]} of {len(tasks)} tasks)"
 
 
 def _overall(board: Board) -> list[str]:
@@ -180,8 +191,12 @@ def _row(board: Board, row: Row, extra: Extra) -> list[Field]:
     return [
         Field(f"{row.label}{_MARKS[row.role]}{_SUBMITTED if row.submission else ''}"),
         *(
+            Field(with_interval(pooled.get(row.label), board.measure.decimals))
+            for pooled in board.pooled.values()
+        ),
+        *(
             Field(_score(board, row, task), best=board.is_best(row.label, task))
-            for task in board.tasks
+            for task in board.single_tasks
         ),
         *families,
         *(Field("" if row.role else overall[heading]) for heading in _overall(board)),

@@ -10,6 +10,7 @@ from harmbench.leaderboard.board import Board, Row
 from harmbench.leaderboard.formatting import number
 from harmbench.leaderboard.groups import LINKED_TASKS, Group
 from harmbench.leaderboard.notes import notes, standings_notes
+from harmbench.leaderboard.pooled import mean_bound
 from harmbench.leaderboard.published import references
 from harmbench.leaderboard.standings import Standings
 from harmbench.plugins import Registry
@@ -20,6 +21,7 @@ from harmbench.report.fields import (
     score_field,
     unit_and_direction,
 )
+from harmbench.statistics.estimate import Estimate
 
 # Columns that plugins add: texts by method, by heading.
 Extra = Mapping[str, Mapping[str, str]]
@@ -66,6 +68,10 @@ def board_view(
     for row in rows:
         cells = _overall_fields(board, row, several=several, normalized=normalized)
         cells += [
+            estimate_field(pooled.get(row.label), board.measure.decimals)
+            for pooled in board.pooled.values()
+        ]
+        cells += [
             estimate_field(
                 family.gain.get(row.label),
                 board.measure.decimals,
@@ -85,7 +91,9 @@ def board_view(
             }
         )
     for title, bound in board.bounds.items():
-        cells = [TableField() for _ in range(2 * several + normalized + len(families))]
+        cells = [TableField() for _ in range(2 * several + normalized)]
+        cells += [_pooled_bound(board, family, bound) for family in board.pooled]
+        cells += [TableField() for _ in families]
         cells += [estimate_field(bound.get(task)) for task in tasks]
         cells += [TableField() for _ in extra]
         lines.append(
@@ -192,6 +200,18 @@ def _task_fields(
     return fields
 
 
+def _pooled_bound(board: Board, family: str, bounds: Mapping[str, Estimate]) -> TableField:
+    tasks = board.tasks_of(family)
+    mean = mean_bound(bounds, tasks)
+    if mean is None:
+        return TableField()
+    return TableField(
+        text=number(mean[0], board.measure.decimals),
+        sort=repr(mean[0]),
+        note=f"{mean[1]} of {len(tasks)} tasks",
+    )
+
+
 def _front_part(board: Board) -> tuple[Sequence[str], Sequence[Row], str]:
     """Return the tasks and rows that the front page shows, and what it leaves out in words."""
     tasks, rows = board.tasks, board.rows
@@ -230,6 +250,10 @@ def _columns(
         columns.append({"name": "tasks", "better": "up", "task": False})
     if normalized:
         columns.append({"name": "score", "better": "up", "task": False})
+    columns += [
+        {"name": f"{family}, all targets", "better": better, "task": False}
+        for family in board.pooled
+    ]
     if board.comparison is not None:
         columns += [
             {"name": f"{family.family} (mean)", "better": better, "task": False}

@@ -18,10 +18,14 @@ Numbers = Annotated[tuple[int, ...], Field(strict=False)]
 
 
 class Suite(Table):
-    """The keys of a suite; each has the meaning of the option of `harmbench run`."""
+    """The keys of a suite; each has the meaning of the option of `harmbench run`.
+
+    An empty `cohort` means that the command line must name one.
+    """
 
     methods: Texts = ()
     tasks: Texts = ()
+    targets: Texts = ()
     cohort: str = ""
     recipe: str = ""
     split_file: str = ""
@@ -48,12 +52,12 @@ def read_suite(name: str) -> dict[str, Any]:
     Parameters
     ----------
     name
-        `quick`, `paper`, or the path of a TOML file.
+        `quick`, `paper`, `travellers`, or the path of a TOML file.
 
     Returns
     -------
     dict
-        Any of `methods`, `tasks`, `seeds` and `set` (tuples), and `cohort`, `recipe`,
+        Any of `methods`, `tasks`, `targets`, `seeds` and `set` (tuples), and `cohort`, `recipe`,
         `split_file`, `normalize`, `brain_extraction`, `no_brain_mask`, `n4`, `preset`, `split`
         and `folds`; paths of a recipe and a split file are relative to the file's folder.
 

@@ -16,6 +16,16 @@ def test_metrics_are_listed_with_direction_unit_and_purpose(inside, monkeypatch)
     assert "mean squared error" in rows["psnr"]
 
 
+def test_tasks_are_listed_with_the_target(inside):
+    tiny = ("--plugin", PLUGINS / "tiny_cohort.py", "--cohort", "tiny")
+    _, out, _ = inside("list", "tasks", *tiny, "--target", "domain1")
+    assert "site-goal@domain1" in out
+    assert "domain1 " not in {line.split()[0] for line in out.splitlines() if line.strip()}
+    code, _, errors = inside("list", "methods", "--target", "domain1")
+    assert code == 2
+    assert "--target" in errors
+
+
 def test_plugins_are_named_where_one_is_not_built_in(inside, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     _, built_in, _ = inside("list", "methods")

@@ -24,6 +24,7 @@ def run(run_id, label="one", **changes):
     subjects = changes.pop("subjects", {f"p{i}": 20.0 + i for i in range(7)})
     row = {
         "run_id": run_id, "label": label, "task": "a", "cohort": "tiny", "cohort_key": "c0",
+        "target": "", "fit_cohort": "", "fit_cohort_key": "",
         "kind": "real", "preset": "quick", "split": "test",
         "normalization": "minmax", "question": "d0", "seed": 0, "fold": 0, "headline": "psnr",
         "draws": {}, "submission": {}, "missing": {},

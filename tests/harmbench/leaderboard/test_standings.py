@@ -39,6 +39,7 @@ def run(label, task, gain, *, family, group, number, **changes):
     return {
         "run_id": f"r{number}", "started": number, "label": label, "method": label.split("[")[0],
         "task": task, "family": family, "group": group, "cohort": "tiny", "cohort_key": "c0",
+        "target": "", "fit_cohort": "", "fit_cohort_key": "",
         "kind": "phantom", "preset": "quick", "split": "test", "normalization": "percentile",
         "question": f"q {task}", "seed": 0, "fold": 0,
         "control": "floor" if label == "identity" else "", "status": "done", "reason": "",

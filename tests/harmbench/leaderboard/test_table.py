@@ -263,6 +263,7 @@ def test_scans_that_a_method_flags_are_named_under_the_board(board):
 def table_of(*rows):
     defaults = {
         "task": "a", "cohort": "tiny", "cohort_key": "c0", "kind": "phantom", "preset": "quick",
+        "target": "", "fit_cohort": "", "fit_cohort_key": "",
         "split": "test", "fold": 0, "family": "scanners", "group": "", "headline": "psnr",
         "normalization": "minmax", "question": "q", "seed": 0, "control": "", "status": "done",
         "reason": "", "flags": {}, "bounds": {}, "draws": {}, "submission": {}, "missing": {},

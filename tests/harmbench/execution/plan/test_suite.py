@@ -10,10 +10,11 @@ from harmbench import UserError
 from harmbench.execution.plan.suite import read_suite, shipped
 
 
-def test_both_shipped_suites_are_valid():
-    assert shipped() == ["paper", "quick"]
+def test_the_shipped_suites_are_valid():
+    assert shipped() == ["paper", "quick", "travellers"]
     assert read_suite("quick")["methods"] == ("*",)
     assert read_suite("paper")["preset"] == "paper"
+    assert read_suite("travellers")["targets"] == ("each",)
 
 
 def test_the_recipe_path_starts_at_the_folder_of_the_suite_file(tmp_path):

@@ -1,0 +1,53 @@
+"""Scores pooled over the tasks of a family that have several target domains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harmbench.leaderboard.families import by_family, mean_over_groups
+from harmbench.leaderboard.scores import TaskColumn
+from harmbench.statistics.estimate import Estimate, mean_intervals
+
+
+def over_targets(
+    columns: Sequence[TaskColumn], labels: Sequence[str]
+) -> dict[str, dict[str, Estimate]]:
+    """Return the scores over all tasks of each family that has tasks with several targets.
+
+    A subject's value is the mean over groups (one for each source) of the mean over the group's
+    tasks (one for each target), of the tasks that the subject was scanned for. The score is the
+    mean over subjects, with its 95 % interval.
+
+    Parameters
+    ----------
+    columns
+        The columns of a board.
+    labels
+        Methods and controls; those without values by subject in a column are left out.
+
+    Returns
+    -------
+    dict
+        By family and label; without families of one target.
+    """
+    pooled: dict[str, dict[str, Estimate]] = {}
+    for family, groups in by_family(columns).items():
+        members = [column for group in groups.values() for column in group]
+        if len({column.target for column in members}) < 2:
+            continue
+        complete = set.intersection(*(set(column.compared.labels) for column in members))
+        shown = [label for label in labels if label in complete]
+        names = sorted({name for column in members for name in column.compared.names})
+        unscaled = {column.task: 1.0 for column in members}
+        values = mean_over_groups(groups, names, shown, unscaled, signed=False)
+        pooled[family] = dict(zip(shown, mean_intervals(values), strict=True)) if shown else {}
+    return pooled
+
+
+def mean_bound(bounds: Mapping[str, Estimate], tasks: Sequence[str]) -> tuple[float, int] | None:
+    """Return the mean of a reference value over the tasks that have it, and their number.
+
+    Without an interval: tasks with one target share the subjects behind the value.
+    """
+    means = [bounds[task].mean for task in tasks if task in bounds]
+    return (sum(means) / len(means), len(means)) if means else None
