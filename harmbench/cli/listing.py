@@ -6,10 +6,17 @@ from pathlib import Path
 
 import click
 
-from harmbench.cli.options import cohort_option, discover, plugin_option, recipe_option
+from harmbench.cli.options import (
+    cohort_option,
+    discover,
+    plugin_option,
+    recipe_option,
+    source_names,
+)
 from harmbench.cli.target_option import target_option
 from harmbench.cohorts.address import parse_cohort
 from harmbench.contracts.control_roles import BUILT_IN
+from harmbench.data.cohort_request import CohortRequest
 from harmbench.errors import UserError
 from harmbench.plugins import KINDS, Entry, Registry
 
@@ -79,6 +86,8 @@ def _tasks(
     registry: Registry, cohort: str, recipe: Path | None, targets: tuple[str, ...]
 ) -> dict[str, Entry]:
     """Return the tasks of a cohort by label; the cohort is not prepared."""
+    if not targets:
+        return registry.entries("tasks", source_names(registry, CohortRequest(cohort, recipe)))
     from harmbench.execution.plan.targets import requested_targets, targeted_tasks
 
     name, argument = parse_cohort(cohort)
