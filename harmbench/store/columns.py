@@ -30,6 +30,11 @@ AXES = (
     "fold",
     "control",
 )
+# Of the records that are equal in these columns, one counts on a board.
+PLACE = (
+    *("cohort", "cohort_key", "kind", "preset", "split", "normalization"),
+    *("label", "task", "seed", "fold"),
+)
 # Axes that are whole numbers.
 NUMBERS = ("seed", "fold")
 # Columns of texts.

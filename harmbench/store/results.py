@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from harmbench.contracts.cell import Cell, CellResult
 from harmbench.errors import UserError
+from harmbench.store.columns import PLACE
 from harmbench.store.curves import write_curves
 from harmbench.store.record import (
     SCHEMA,
@@ -31,6 +32,7 @@ from harmbench.store.record import (
 from harmbench.store.result_table import LAYOUT, joined, to_table
 from harmbench.util.closed_on_exit import ClosedOnExit
 from harmbench.util.files import atomic_write, atomic_write_bytes
+from harmbench.util.hashing import digest
 
 _LOG = logging.getLogger(__name__)
 _METADATA = b"harmbench"
@@ -107,6 +109,12 @@ class ResultsStore:
         """Return the ids of all records."""
         return set(self.table(["run_id"])["run_id"].to_pylist())
 
+    def newest(self) -> dict[tuple[Any, ...], tuple[str, str]]:
+        """Return the cell and the id of the newest record of each place on the boards."""
+        table = self.table([*PLACE, "cell", "run_id", "started"]).sort_by("started")
+        columns = (table[name].to_pylist() for name in (*PLACE, "cell", "run_id"))
+        return {tuple(place): (cell, key) for *place, cell, key in zip(*columns, strict=True)}
+
     def _read_cache(self, columns: Sequence[str] | None) -> tuple[dict[str, _Progress], pa.Table]:
         """Return the progress by file, and the rows of the files that are still the same."""
         names = None if columns is None else [*columns, _FILE]
@@ -162,10 +170,13 @@ class ResultsWriter(ClosedOnExit):
         self._store = store
         self._command = command
         self._known: set[str] | None = None
+        self._newest: dict[tuple[Any, ...], tuple[str, str]] = {}
         self._stream: IO[bytes] | None = None
 
     def append(self, cell: Cell, result: CellResult, ended: int | None = None) -> CellResult:
-        """Record a cell that has ended, unless the store has the same result.
+        """Record a cell that has ended, unless the same result counts on the boards already.
+
+        After a method was changed and changed back, its older result counts again.
 
         Parameters
         ----------
@@ -186,8 +197,12 @@ class ResultsWriter(ClosedOnExit):
         """
         head = head_of(cell, result)
         key = id_of(head)
+        place = tuple(head[name] for name in PLACE)
         if self._known is None:
-            self._known = self._store.ids()
+            self._known, self._newest = self._store.ids(), self._store.newest()
+        newest_cell, newest_key = self._newest.get(place, (cell.key, ""))
+        if key in self._known and newest_cell != cell.key:
+            key = digest(key, newest_key)
         if key not in self._known:
             try:
                 if result.folder is None:
@@ -201,6 +216,7 @@ class ResultsWriter(ClosedOnExit):
                     f"{error.strerror}; free some space, and run the same command again"
                 ) from error
             self._known.add(key)
+            self._newest[place] = cell.key, key
         return replace(result, record=key)
 
     def close(self) -> None:

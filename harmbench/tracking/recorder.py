@@ -16,7 +16,7 @@ from harmbench.contracts.cell import Cell, CellResult
 from harmbench.contracts.fit_progress import CurvePoint
 from harmbench.store.columns import AXES, FACTS, NUMBERS, TEXTS
 from harmbench.store.provenance import commit, settings, versions
-from harmbench.store.record import FAILURES, SCHEMA, head_of, measured, values_of
+from harmbench.store.record import FAILURES, SCHEMA, head_of, id_of, measured, values_of
 from harmbench.tracking.connection import connect
 from harmbench.tracking.tags import (
     COMMAND,
@@ -37,6 +37,7 @@ _SECONDS_TO_RECORD = 600.0
 # MLflow's limits: metrics in one call, and characters in one tag.
 _MOST_METRICS = 1000
 _LONGEST_TAG = 8000
+_MISSING = "missing"  # tag of a result without some test scans
 
 
 class MlflowRecorder:
@@ -66,7 +67,8 @@ class MlflowRecorder:
         Parameters
         ----------
         cell, result
-            The cell, and its result with the id of its record. A failure is recorded once per id.
+            The cell, and its result with the id of its record. A failure, a result without some
+            test scans, and one that counts again are recorded once per id.
         command
             The command line that computed or requested it.
         """
@@ -74,7 +76,10 @@ class MlflowRecorder:
             self._connection = connect(self._home)
         client, experiment = self._connection
         failed = result.status in FAILURES
-        if self._held(cell, measured(result), result.record if failed else None):
+        head = head_of(cell, result)
+        counts_again = result.record not in ("", id_of(head))
+        by_id = failed or result.missing or counts_again
+        if self._held(cell, measured(result), result.record if by_id else None):
             return
         run = client.create_run(
             experiment,
@@ -110,11 +115,11 @@ class MlflowRecorder:
             with contextlib.suppress(Exception):
                 self._connection[0].set_terminated(self._parent, "FAILED" if failed else "FINISHED")
 
-    def _held(self, cell: Cell, measured: str, failure: str | None) -> bool:
+    def _held(self, cell: Cell, measured: str, record: str | None) -> bool:
         """Return whether the cell is recorded; delete runs that a kill left incomplete.
 
-        A cell that has scores of further metrics since is not. For a failure, return whether the
-        record with this id is recorded.
+        A cell that has scores of further metrics or scans since is not. If a record is named,
+        return whether this one is recorded.
         """
         assert self._connection is not None
         client, experiment = self._connection
@@ -123,9 +128,9 @@ class MlflowRecorder:
             # One cell may belong to cohorts of several names, and has a row on each board.
             names = ("cohort", "cohort_key", "measured")
             recorded_as = tuple(run.data.tags.get(name) for name in names)
-            if run.info.status != "RUNNING" and failure is not None:
-                recorded = recorded or run.data.tags.get(RECORD) == failure
-            elif run.info.status == "FINISHED":
+            if run.info.status != "RUNNING" and record is not None:
+                recorded = recorded or run.data.tags.get(RECORD) == record
+            elif run.info.status == "FINISHED" and _MISSING not in run.data.tags:
                 recorded = recorded or recorded_as == (cell.cohort, cell.cohort_key, measured)
             elif run.info.status == "RUNNING" and not _being_written(run):
                 client.delete_run(run.info.run_id)
@@ -180,6 +185,8 @@ def _tags(cell: Cell, result: CellResult, command: str) -> dict[str, str]:
         **_origin(cell),
         **_provenance(command),
     }
+    if result.missing:
+        tags[_MISSING] = ", ".join(result.missing)[:_LONGEST_TAG]
     for name, values in metrics.items():
         numbers = ",".join(repr(float(number)) for number in values[:3])
         tags |= _long(METRIC + name, f"{numbers};{values.subjects}")

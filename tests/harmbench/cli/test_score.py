@@ -13,24 +13,10 @@ import numpy as np
 import pytest
 
 from helpers import TINY_COHORT, words
+from helpers.commands import CLASS, TOOL, Tool
 
 # MLflow raises deprecation warnings about itself.
 pytestmark = pytest.mark.filterwarnings("default")
-
-METHOD = """
-import numpy as np
-from harmbench import Needs, VolumeMethod, hookimpl
-
-class Darker(VolumeMethod):
-    name, summary, needs = "darker", "halve", Needs.NOTHING
-
-    def harmonize(self, scan):
-        return scan.image * np.float32(0.5)
-
-@hookimpl
-def register_methods():
-    return {"darker": Darker}
-"""
 
 
 def halved(inputs, output):
@@ -60,34 +46,50 @@ def images(inside, tmp_path):
     return tmp_path / "images"
 
 
-def test_a_submission_scores_as_the_same_map_in_python(inside, images, tmp_path):
-    (tmp_path / "darker.py").write_text(METHOD)
+def test_a_class_a_command_and_a_submission_of_one_map_have_equal_rows(inside, images, tmp_path):
+    (tmp_path / "darker.py").write_text(CLASS)
+    tool = Tool(tmp_path)
     tasks = words("-t domain1 -t sim-exp")
-    run = ("run", "--plugin", "darker.py", "-m", "darker", "-m", "identity", *tasks, *TINY_COHORT)
+    plugins = ("--plugin", "darker.py", "--plugin", "tool.toml")
+    methods = ("-m", "darker", "-m", "tool", "-m", "identity")
+    run = ("run", *plugins, *methods, *tasks, *TINY_COHORT)
     assert inside(*run)[0] == 0
-    score = ("score", "images", "--name", "tool", *tasks, *TINY_COHORT)
+    score = ("score", "images", "--name", "elsewhere", *tasks, *TINY_COHORT)
     code, out, err = inside(*score, "--author", "A. Author", "--date", "2026-11-28")
     assert code == 0, err
     assert out.startswith("2 cells: 2 done")
     shutil.rmtree(images)  # the board needs records only
-    own, other = scores_of(inside, "tool"), scores_of(inside, "darker")
-    assert own.keys() == other.keys() == {"domain1", "sim-exp"}
-    for task in own:
-        for column in ("value", "low", "high", "subjects", "mean_rank", "ranked", "status"):
-            assert own[task][column] == other[task][column]
-        assert own[task]["submission_author"] == "A. Author"
+    submitted, *others = (scores_of(inside, name) for name in ("elsewhere", "darker", "tool"))
+    for other in others:
+        assert submitted.keys() == other.keys() == {"domain1", "sim-exp"}
+        for task in other:
+            for column in ("value", "low", "high", "subjects", "mean_rank", "ranked", "status"):
+                assert submitted[task][column] == other[task][column]
+    assert {row["submission_author"] for row in submitted.values()} == {"A. Author"}
     _, board, _ = inside("leaderboard")
-    assert re.search(r"^ *tool §", board, re.MULTILINE)
-    assert "§ tool: submitted, harmonised elsewhere (A. Author, 2026-11-28, images" in board
-    _, out, _ = inside("compare", "tool@domain1", "darker@domain1")
-    assert "A: tool on domain1" in out
+    assert re.search(r"^ *elsewhere §", board, re.MULTILINE)
+    assert "§ elsewhere: submitted, harmonised elsewhere (A. Author, 2026-11-28, images" in board
+    _, out, _ = inside("compare", "elsewhere@domain1", "darker@domain1")
+    assert "A: elsewhere on domain1" in out
     assert inside("report", "-o", "report")[0] == 0
     pages = "".join(path.read_text() for path in (tmp_path / "report").rglob("*.html"))
     assert "<small>submitted</small>" in pages
     assert inside("export", "-o", "all.csv")[0] == 0
     with (tmp_path / "all.csv").open() as stream:
-        origins = {row["submission"] for row in csv.DictReader(stream) if row["label"] == "tool"}
-    assert {json.loads(text)["author"] for text in origins} == {"A. Author"}
+        rows = [row for row in csv.DictReader(stream) if row["label"] == "elsewhere"]
+    assert {json.loads(row["submission"])["author"] for row in rows} == {"A. Author"}
+
+    calls = len(tool.calls)
+    (tmp_path / "tool.py").write_text(TOOL.replace("value / 2", "value / 4"))
+    assert inside(*run)[1].startswith("6 cells: 2 done, 4 cached")
+    assert len(tool.calls) > calls
+    quarter = scores_of(inside, "tool")
+    assert all(quarter[task]["value"] != submitted[task]["value"] for task in quarter)
+    # Changed back: the stored results count again.
+    (tmp_path / "tool.py").write_text(TOOL)
+    assert inside(*run)[1].startswith("6 cells: 6 cached")
+    again = scores_of(inside, "tool")
+    assert all(again[task]["value"] == submitted[task]["value"] for task in again)
 
 
 def test_missing_and_wrong_images_are_named(inside, images):

@@ -81,6 +81,17 @@ def test_a_result_is_recorded_once_and_each_failure_counts(store, tmp_path):
     assert labels(store) == ["other", "other", "some", "some"]
 
 
+def test_a_method_that_was_changed_back_counts_again(store):
+    first, changed = cell("some", "a", key="first"), cell("some", "a", key="changed")
+    result = scored(psnr=BASE)
+    for which, records in ((first, 1), (first, 1), (changed, 2), (first, 3), (first, 3)):
+        (recorded,) = append(store, (which, result))
+        table = store.table().sort_by("started")
+        assert table["cell"].to_pylist()[-1] == which.key
+        assert recorded.record in table["run_id"].to_pylist()
+        assert len(table) == records
+
+
 def test_a_stored_cell_whose_record_a_kill_prevented_is_recorded_by_the_next_run(store, tmp_path):
     which = cell("some", "a")
     cells = CellStore(tmp_path / "cells")

@@ -158,6 +158,17 @@ def test_a_cell_from_the_store_is_recorded_once_and_no_more(recorder, home):
     assert recorder.recorded == 1
 
 
+def test_results_with_more_scans_and_those_that_count_again_are_recorded_again(recorder, home):
+    which = cell("k-scans")
+    whole = dataclasses.replace(finished(home, which), status=Status.DONE)
+    part = dataclasses.replace(whole, facts={**whole.facts, "missing": {"p/1": "exit code 1"}})
+    part = dataclasses.replace(part, record="part")
+    again = dataclasses.replace(whole, record="again")
+    for result, count in ((part, 1), (part, 1), (whole, 2), (whole, 2), (again, 3), (again, 3)):
+        recorder.record(which, result, COMMAND)
+        assert len(recorded(home, "k-scans")) == count
+
+
 def test_a_run_that_a_kill_left_half_done_is_replaced(recorder, home):
     client, experiment = connect(home)
     gone = subprocess.Popen([sys.executable, "-c", ""])
