@@ -16,10 +16,12 @@ from harmbench.cli import (
     export,
     figure,
     harmonize,
+    import_bundles,
     leaderboard,
     listing,
     new,
     plugins,
+    publish,
     report,
     resume,
     run,
@@ -27,6 +29,7 @@ from harmbench.cli import (
     store,
     sync,
     ui,
+    verify,
 )
 from harmbench.errors import HarmbenchError
 from harmbench.plugins import Registry
@@ -72,6 +75,8 @@ def cli() -> None:
     harmbench new method my-method                        create a package for your method
     harmbench check my-method                             check it against the contract
     harmbench report -o report/                           write static pages to share
+    harmbench publish -o lab.harmbench.zip                write results to a bundle, for others
+    harmbench import lab.harmbench.zip                    add results of a bundle to the boards
     harmbench ui                                          open MLflow's pages
     harmbench score images -t domain3 --name my-tool      score images made elsewhere
     harmbench data show --cohort oasis3:/data/OASIS3      inspect your own study
@@ -97,6 +102,9 @@ for command in (
     compare.compare,
     export.export,
     report.report,
+    publish.publish,
+    import_bundles.import_bundles,
+    verify.verify,
     ui.ui,
     harmonize.harmonize,
     listing.listing,

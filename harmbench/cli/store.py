@@ -35,7 +35,7 @@ def _summary() -> None:
         listed = [entry for entry in entries if entry.kind == category]
         size = sum(entry.size for entry in listed)
         click.echo(f"{category:8} {len(listed):6}  {_size(size):>10}")
-    for name in ("results", "cohorts", "registrations", "artifacts"):
+    for name in ("results", "imports", "cohorts", "registrations", "artifacts"):
         files = [path for path in (home() / name).rglob("*") if path.is_file()]
         click.echo(f"{name:15} {_size(sum(path.stat().st_size for path in files)):>10}")
     click.echo(f"in {home()}")

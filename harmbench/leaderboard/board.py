@@ -41,6 +41,8 @@ class Row:
     submission
         Author, date, reference and digest of images that were harmonised elsewhere; empty for a
         method.
+    bundles
+        The tasks with imported results, by the origin of their bundle.
     receives
         What the method receives beyond target and source, in words; or empty.
     """
@@ -54,6 +56,7 @@ class Row:
     family_ranks: Mapping[str, float]
     normalized: Estimate | None
     submission: Mapping[str, str] = field(default_factory=dict)
+    bundles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     receives: str = ""
 
     @property

@@ -46,6 +46,7 @@ _RUN = {
     "normalization": ("string", "", "how intensities became [0, 1]"),
     "question": ("string", "", "hash of task, test data and instruments: numbers of two never mix"),
     "seed": ("int64", "", "base seed of everything random"),
+    "bundle": ("string", "", "origin of an imported result; empty for a result of this home"),
 }
 # Columns of a value.
 _VALUE = {

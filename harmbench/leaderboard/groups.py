@@ -15,7 +15,8 @@ from harmbench.leaderboard.board import Board
 from harmbench.leaderboard.measure import measures
 from harmbench.leaderboard.ranking_options import RankingOptions
 from harmbench.leaderboard.standings import Standings, standings
-from harmbench.leaderboard.table import GROUP, boards
+from harmbench.leaderboard.table import boards
+from harmbench.store.columns import BOARD_AXES
 
 # Statuses of cells without a number.
 BAD = ("failed", "diverged", "skipped")
@@ -213,7 +214,7 @@ def grouped(
             shown = by_id.loc[list(_run_ids(same))]
         else:
             # Including failures on tasks without any number, which are on no board.
-            in_group = (by_id[list(GROUP)] == list(key[:-1])).all(axis=1)
+            in_group = (by_id[list(BOARD_AXES)] == list(key[:-1])).all(axis=1)
             shown = by_id[in_group & ~by_id["run_id"].isin(older)]
         ordered = sorted(same, key=lambda board: order.index(board.metric))
         yield Group(
@@ -235,7 +236,7 @@ def _name(board: Board) -> str:
 
 
 def _question(board: Board) -> tuple[str, ...]:
-    return tuple(str(getattr(board, name)) for name in GROUP)
+    return tuple(str(getattr(board, name)) for name in BOARD_AXES)
 
 
 def _run_ids(same: Sequence[Board]) -> dict[str, None]:

@@ -15,6 +15,8 @@ from harmbench.statistics.max_t import LEVEL
 
 # Marks numbers that were computed with other library versions, or on another class of device.
 UNUSUAL = "†"
+# Marks a method with results of an imported bundle.
+IMPORTED = "¶"
 # Tasks that a note names; it counts more of them.
 _MOST_TASKS = 24
 # Flagged scans whose reason is shown.
@@ -58,6 +60,7 @@ def standings_notes(standings: Standings) -> list[str]:
             "subjects, mean over the family's tasks, and its 95 % interval over subjects"
         )
     lines += _submitted(standings.rows)
+    lines += _imported(standings.rows, [column.task for column in standings.columns])
     lines += _letters(standings.comparison)
     voted = [f"{name} {weight:g}" for name, weight in standings.weights.items() if weight != 1]
     weights = f" (weights: {', '.join(voted)}, others 1)" if voted else ""
@@ -112,6 +115,7 @@ def _legend(board: Board) -> Iterator[str]:
     if any(row.role == "variant" for row in board.rows):
         yield "‡ variant with changed settings: not ranked; --variants ranks it"
     yield from _submitted(board.rows)
+    yield from _imported(board.rows, board.tasks)
     if board.bounds:
         yield "° reference value, measured by the task itself: not a method"
     scores = [score for row in board.rows for score in row.scores.values()]
@@ -135,6 +139,18 @@ def _submitted(rows: Sequence[Row | Standing]) -> Iterator[str]:
             yield (
                 f"§ {row.label}: submitted, harmonised elsewhere ({', '.join([*origin, images])})"
             )
+
+
+def _imported(rows: Sequence[Row | Standing], tasks: Sequence[str]) -> Iterator[str]:
+    """Say which numbers are from which bundle."""
+    labels: dict[str, list[str]] = {}
+    for row in rows:
+        for origin, of_bundle in row.bundles.items():
+            some = [task for task in tasks if task in of_bundle]
+            on = "" if len(some) == len(tasks) else f" on {', '.join(some)}"
+            labels.setdefault(origin, []).append(f"{row.label}{on}")
+    for origin, named in labels.items():
+        yield f"{IMPORTED} imported from {origin}: {', '.join(named)}"
 
 
 def _received(board: Board) -> Iterator[str]:

@@ -13,13 +13,13 @@ import pandas as pd
 from harmbench.errors import UserError
 from harmbench.leaderboard.formatting import count, number
 from harmbench.leaderboard.measure import Measure
-from harmbench.leaderboard.table import GROUP
 from harmbench.statistics.estimate import Array, Estimate, mean_interval
 from harmbench.statistics.hypothesis import holm, nan_mean, paired_differences
 from harmbench.statistics.influence import influence
 from harmbench.statistics.max_t import FEWEST_SUBJECTS, LEVEL, sign_flip
 from harmbench.statistics.resampling import paired_difference
 from harmbench.statistics.subjects import decode, decode_draws
+from harmbench.store.columns import BOARD_AXES
 
 _FEWEST = 4  # characters of a run's id
 _MOST_INFLUENTIAL = 3  # subjects that are named
@@ -104,7 +104,8 @@ def side(runs: pd.DataFrame, text: str) -> Side:
         if selected.empty:
             raise UserError(f"'{label}' was not run on '{task}'")
         newest = selected.sort_values("started").iloc[-1]
-        selected = selected[(selected[GROUP] == newest[GROUP]).all(axis=1)]
+        axes = list(BOARD_AXES)
+        selected = selected[(selected[axes] == newest[axes]).all(axis=1)]
         selected = selected.sort_values("started").drop_duplicates(["seed", "fold"], keep="last")
         title = f"{label} on {task} of {newest['cohort']}"
     else:
@@ -345,7 +346,7 @@ def _axes(one: Side, other: Side) -> list[tuple[int, int]] | None:
 
 def _first_difference(one: Side, other: Side) -> str | None:
     """Return the first property in which two sides differ; None if they agree in all."""
-    for name in ("task", *GROUP):
+    for name in ("task", *BOARD_AXES):
         values = [str(runs[name].iloc[0]) for runs in (one.runs, other.runs)]
         if values[0] != values[1]:
             nouns = {"cohort_key": "cohort's content", "kind": "kind of scans"}

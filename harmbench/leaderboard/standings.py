@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -28,8 +28,8 @@ class Standing:
         the number of tasks with a number.
     family_ranks
         Mean rank by family.
-    submission
-        As of `Row`.
+    submission, bundles
+        As of `Row`; bundles of all tasks.
     """
 
     label: str
@@ -37,6 +37,7 @@ class Standing:
     rank: Estimate
     family_ranks: Mapping[str, float]
     submission: Mapping[str, str] = field(default_factory=dict)
+    bundles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +144,7 @@ def standings(
             rank=result.rank,
             family_ranks=result.family_ranks,
             submission=rows[label].submission,
+            bundles=_bundles(by_metric.values(), columns, label),
         )
         for label, result in results.items()
         if result.rank is not None
@@ -158,6 +160,21 @@ def standings(
         floor=floor,
         weights={family: options.weights.get(family, 1.0) for family in placed[0].family_ranks},
     )
+
+
+def _bundles(
+    boards: Iterable[Board], columns: Sequence[TaskColumn], label: str
+) -> dict[str, tuple[str, ...]]:
+    """Return the tasks with imported results of a method, by the origin of their bundle."""
+    counted = {(column.task, column.measure.name) for column in columns}
+    tasks: dict[str, set[str]] = {}
+    for board in boards:
+        for row in board.rows:
+            for origin, of_bundle in row.bundles.items() if row.label == label else ():
+                named = {task for task in of_bundle if (task, board.metric) in counted}
+                if named:
+                    tasks.setdefault(origin, set()).update(named)
+    return {origin: tuple(sorted(named)) for origin, named in sorted(tasks.items())}
 
 
 def _voting(board: Board) -> list[TaskColumn]:

@@ -16,10 +16,8 @@ from harmbench.leaderboard.pooled import over_targets
 from harmbench.leaderboard.ranking_options import RankingOptions
 from harmbench.leaderboard.scores import task_columns
 from harmbench.statistics.estimate import Estimate
+from harmbench.store.columns import BOARD_AXES
 from harmbench.util.hashing import digest
-
-# Columns that cells on one board have in common.
-GROUP = ["cohort", "cohort_key", "kind", "preset", "split", "normalization"]
 
 # Of a submission, on the board.
 _ORIGIN = ("author", "date", "reference", "digest")
@@ -73,8 +71,10 @@ def _cells_by_board(runs: pd.DataFrame, measure: Measure) -> Iterator[pd.DataFra
     """Yield the newest run of every cell of each board with a number of the metric."""
     runs = _with_edition(runs, measure)
     # Code may have changed: of several runs of a cell the newest counts.
-    runs = runs.drop_duplicates([*GROUP, "edition", "label", "task", "seed", "fold"], keep="last")
-    for _, cells in runs.groupby([*GROUP, "edition"], sort=False):
+    runs = runs.drop_duplicates(
+        [*BOARD_AXES, "edition", "label", "task", "seed", "fold"], keep="last"
+    )
+    for _, cells in runs.groupby([*BOARD_AXES, "edition"], sort=False):
         if cells[measure.name].notna().any():
             yield cells
 
@@ -92,7 +92,7 @@ def _with_edition(runs: pd.DataFrame, measure: Measure) -> pd.DataFrame:
     editions: dict[tuple[Any, ...], int] = {}
     newest: dict[tuple[Any, ...], int] = {}
     axes_by_edition: dict[tuple[Any, ...], list[set[tuple[int, int]]]] = {}
-    names = [*GROUP, "task", "question"]
+    names = [*BOARD_AXES, "task", "question"]
     for (*task, question, version), cells in (
         runs[measured].iloc[::-1].groupby([*names, "version"], sort=False)
     ):
@@ -117,6 +117,9 @@ def _board(runs: pd.DataFrame, measure: Measure, options: RankingOptions) -> Boa
     submissions = {
         label: _origin(origins.tolist()) for label, origins in runs.groupby("label")["submission"]
     }
+    bundles: dict[str, dict[str, tuple[str, ...]]] = {}
+    for (label, bundle), cells in runs[runs["bundle"] != ""].groupby(["label", "bundle"]):
+        bundles.setdefault(str(label), {})[str(bundle)] = tuple(sorted({*cells["task"]}))
     by_task = task_columns(runs, measure, controls)
     columns = {task: by_task[task] for task in tasks}
     ranked = [
@@ -148,6 +151,7 @@ def _board(runs: pd.DataFrame, measure: Measure, options: RankingOptions) -> Boa
                 family_ranks={} if standing is None else standing.family_ranks,
                 normalized=None if standing is None else standing.normalized,
                 submission=submissions[label],
+                bundles=bundles.get(label, {}),
                 receives=received[label],
             )
         )

@@ -10,7 +10,7 @@ import pandas as pd
 from harmbench.leaderboard.board import Board, Row
 from harmbench.leaderboard.families import FamilyComparison
 from harmbench.leaderboard.formatting import interval, number, with_interval
-from harmbench.leaderboard.notes import UNUSUAL, notes, standings_notes
+from harmbench.leaderboard.notes import IMPORTED, UNUSUAL, notes, standings_notes
 from harmbench.leaderboard.pooled import mean_bound
 from harmbench.leaderboard.printed_table import Field, PrintedTable
 from harmbench.leaderboard.published import Reference
@@ -74,9 +74,13 @@ def standings_table(standings: Standings, extra: Extra) -> PrintedTable:
     )
 
 
+def _origin_marks(row: Row | Standing) -> str:
+    """Return the marks of images and results from elsewhere."""
+    return (_SUBMITTED if row.submission else "") + (f" {IMPORTED}" if row.bundles else "")
+
+
 def _standing(standings: Standings, row: Standing, extra: Extra) -> list[Field]:
-    mark = _SUBMITTED if row.submission else ""
-    fields = [Field(f"{row.label}{mark}"), Field(with_interval(row.rank, 1))]
+    fields = [Field(f"{row.label}{_origin_marks(row)}"), Field(with_interval(row.rank, 1))]
     for name in standings.families:
         family = standings.compared(name)
         if family is None or row.label not in family.labels:
@@ -189,7 +193,7 @@ def _row(board: Board, row: Row, extra: Extra) -> list[Field]:
             else Field()
         )
     return [
-        Field(f"{row.label}{_MARKS[row.role]}{_SUBMITTED if row.submission else ''}"),
+        Field(f"{row.label}{_MARKS[row.role]}{_origin_marks(row)}"),
         *(
             Field(with_interval(pooled.get(row.label), board.measure.decimals))
             for pooled in board.pooled.values()

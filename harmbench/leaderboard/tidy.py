@@ -31,6 +31,7 @@ def tidy(board: Board) -> pd.DataFrame:
                 "family": board.columns[task].family,
                 "group": board.columns[task].group,
                 **_score_columns(row.scores.get(task)),
+                "imported_from": _bundle(row, task),
                 **_family_columns(board, row, task),
                 **_overall_columns(row),
                 "tasks_known": row.n_scored,
@@ -89,6 +90,11 @@ def _submission_columns(row: Row) -> dict[str, Any]:
     """Return the origin of images that were harmonised elsewhere; empty for a method."""
     names = ("author", "date", "reference", "digest")
     return {f"submission_{name}": row.submission.get(name, "") for name in names}
+
+
+def _bundle(row: Row, task: str) -> str:
+    """Return the origin of a score's imported results; empty if there are none."""
+    return "; ".join(origin for origin, tasks in row.bundles.items() if task in tasks)
 
 
 def _data_columns(board: Board) -> dict[str, Any]:

@@ -87,6 +87,7 @@ def board_view(
                 "label": row.label,
                 "control": row.role,
                 "submitted": bool(row.submission),
+                "imported": bool(row.bundles),
                 "cells": cells,
             }
         )
@@ -97,7 +98,13 @@ def board_view(
         cells += [estimate_field(bound.get(task)) for task in tasks]
         cells += [TableField() for _ in extra]
         lines.append(
-            {"label": title, "control": "reference value", "submitted": False, "cells": cells}
+            {
+                "label": title,
+                "control": "reference value",
+                "submitted": False,
+                "imported": False,
+                "cells": cells,
+            }
         )
     remarks = notes(board)
     columns = _columns(board, tasks, extra, several=several, normalized=normalized)
@@ -159,6 +166,7 @@ def standings_view(standings: Standings, extra: Extra, root: str, *, front: bool
                 "label": row.label,
                 "control": "",
                 "submitted": bool(row.submission),
+                "imported": bool(row.bundles),
                 "cells": cells,
             }
         )

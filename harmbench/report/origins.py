@@ -138,6 +138,7 @@ def origins_of(
                 "settings": ", ".join(f"{k} = {v}" for k, v in origin.settings.items()),
                 "fit": run["fit"],
                 "run_id": run["run_id"],
+                "bundle": run["bundle"],
                 "recorded": time.strftime("%Y-%m-%d %H:%M", time.localtime(run["started"] / 1000)),
                 "anchor": "" if index in anchored else f"r{index}",
             }

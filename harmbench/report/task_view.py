@@ -80,6 +80,7 @@ def _score_rows(board: Board, task: str) -> list[dict[str, Any]]:
                 "label": row.label,
                 "control": row.role,
                 "submitted": bool(row.submission),
+                "imported": bool(row.bundles),
                 "cells": cells,
             }
         )

@@ -30,11 +30,10 @@ AXES = (
     "fold",
     "control",
 )
+# Axes that cells on one board have in common.
+BOARD_AXES = ("cohort", "cohort_key", "kind", "preset", "split", "normalization")
 # Of the records that are equal in these columns, one counts on a board.
-PLACE = (
-    *("cohort", "cohort_key", "kind", "preset", "split", "normalization"),
-    *("label", "task", "seed", "fold"),
-)
+PLACE = (*BOARD_AXES, "label", "task", "seed", "fold")
 # Axes that are whole numbers.
 NUMBERS = ("seed", "fold")
 # Columns of texts.

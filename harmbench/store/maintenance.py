@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harmbench.store.folder_store import CHECKSUMS, Store, checksums
 from harmbench.store.run_folder import has_ended
-from harmbench.store.stores import CHECKSUMS, Store, checksums
 
 # By kind: the folder in the home, and the file that describes an entry.
 _KINDS = {
@@ -156,6 +155,4 @@ def remove(entry: Stored) -> None:
     """Remove an entry atomically, while no other process uses it."""
     store = Store(entry.path.parent)
     with store.lock(entry.key):
-        removed = entry.path.with_name(f".{entry.key}-removed")
-        entry.path.rename(removed)
-        shutil.rmtree(removed)
+        store.remove(entry.key)

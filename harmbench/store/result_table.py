@@ -28,6 +28,7 @@ _COLUMNS: dict[str, pa.DataType] = {
     **dict.fromkeys(TABLES, pa.string()),
     **dict.fromkeys(FACTS, pa.float64()),
     "subjects": pa.string(),
+    "bundle": pa.string(),
     _PROVENANCE: pa.string(),
 }
 _BOUNDS = ("", ".low", ".high")
@@ -59,6 +60,7 @@ def to_table(records: Sequence[Record], **columns: pa.Array) -> pa.Table:
         **{name: [json.dumps(head.get(name, {})) for head in heads] for name in TABLES},
         **{name: [head["facts"].get(name) for head in heads] for name in FACTS},
         "subjects": (record.subjects for record in records),
+        "bundle": ("" for _ in records),
         _PROVENANCE: (json.dumps(vars(record.provenance)) for record in records),
     }
     arrays = {name: pa.array(values[name], type) for name, type in _COLUMNS.items()}
@@ -86,8 +88,8 @@ class RecordedRuns:
     own
         Records of this home, oldest first.
     others
-        Records of another store, oldest first. For a cell that both have, the own record counts,
-        unless only the other is complete.
+        Records of other stores. For a cell that several have, the own record counts, unless only
+        another is complete.
 
     Attributes
     ----------
@@ -97,9 +99,8 @@ class RecordedRuns:
         Headline metrics of the tasks, most important first.
     """
 
-    def __init__(self, own: pa.Table, others: pa.Table | None = None) -> None:
-        tables = [own] if others is None else [others, own]
-        table = joined(tables)
+    def __init__(self, own: pa.Table, *others: pa.Table) -> None:
+        table = joined([*others, own])
         is_own = np.arange(len(table)) >= len(table) - len(own)
         self._table = table.take(_newest(table, is_own))
         names = (name.removesuffix(".low") for name in table.column_names if name.endswith(".low"))
@@ -130,9 +131,10 @@ class RecordedRuns:
             and metric), `draws` (by metric), `flags` (warnings of the method, by
             "subject/session"), `missing` (why a command failed on scans, by "subject/session"),
             `submission` (its origin, by name), `metric_versions`, `environment` (versions of
-            libraries, and class of device), `subjects` (their names),
-            and facts such as `fit_seconds`; for each metric `m` its number `m`, `m.low`, `m.high`
-            and the subjects' values `m.subjects`, as `harmbench.statistics.subjects` writes them.
+            libraries, and class of device), `subjects` (their names), `bundle` (origin of an
+            imported result, else ""), and facts such as `fit_seconds`; for each metric `m` its
+            number `m`, `m.low`, `m.high` and the subjects' values `m.subjects`, as
+            `harmbench.statistics.subjects` writes them.
             Empty if nothing was recorded.
         """
         if not len(self._table):

@@ -8,7 +8,7 @@ import os
 import platform
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -104,6 +104,11 @@ class ResultsStore:
             self._write_cache(progress, table)
         _report(progress)
         return table.drop_columns(_FILE)
+
+    def records(self) -> Iterator[Record]:
+        """Yield all records; lines that cannot be read are skipped."""
+        for path in sorted(self.folder.glob("*.jsonl")):
+            yield from _read(path, _Progress())[0]
 
     def ids(self) -> set[str]:
         """Return the ids of all records."""

@@ -1,4 +1,4 @@
-"""Reads the recorded cells: of the home's results store, and of a shared MLflow store."""
+"""Reads the recorded cells: of the home's results store, imported bundles, a shared store."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from harmbench.bundles.imports import ImportedBundles
 from harmbench.errors import UserError
 from harmbench.store.result_table import RecordedRuns
 from harmbench.store.results import ResultsStore
@@ -18,7 +19,9 @@ _LOG = logging.getLogger(__name__)
 
 
 def read(home: Path) -> RecordedRuns:
-    """Read the results of a home, and those of the store in `$MLFLOW_TRACKING_URI` if it is set.
+    """Read the results of a home, of its imported bundles, and of a shared store.
+
+    The shared store is that in `$MLFLOW_TRACKING_URI`, if it is set.
 
     Each cell counts once. If the shared store does not answer, its runs are those of the last
     answer, with a line in the log.
@@ -29,16 +32,17 @@ def read(home: Path) -> RecordedRuns:
         If the shared store does not answer, and no results are known.
     """
     own = ResultsStore(home / "results").table()
+    imported = ImportedBundles(home).tables()
     if not shared_uri():
-        return RecordedRuns(own)
+        return RecordedRuns(own, *imported)
     try:
         others = server_runs.table(home)
     except UserError as error:
         others = server_runs.last_table(home)
-        if not len(own) and not len(others):
+        if not len(own) and not len(others) and not imported:
             raise
         _LOG.warning("warning: %s; %d runs are known from before", error, len(others))
-    return RecordedRuns(own, others)
+    return RecordedRuns(own, others, *imported)
 
 
 def runs(home: Path, metrics: Sequence[str] | None = None) -> pd.DataFrame:
@@ -62,4 +66,6 @@ def cell_file(home: Path, cell: str, run_id: str, name: str) -> Path | None:
     for folder in (home / "cells" / cell, ResultsStore(home / "results").files(run_id)):
         if (folder / name).exists():
             return folder / name
+    if name == "slices.npz" and (picture := ImportedBundles(home).picture(run_id)) is not None:
+        return picture
     return server_runs.artifact(home, run_id, name) if shared_uri() else None

@@ -25,7 +25,8 @@ from harmbench.execution.compute.scoring import score_cell, task_bounds
 from harmbench.execution.plan.fit import Fit
 from harmbench.execution.plan.plan import PlannedCell
 from harmbench.plugins import Registry
-from harmbench.store.stores import BoundsStore, CellStore, FitStore, HeldError
+from harmbench.store.folder_store import HeldError
+from harmbench.store.stores import BoundsStore, CellStore, FitStore
 from harmbench.util import device as devices
 from harmbench.util.progress import Progress
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 import typing
 from collections.abc import Mapping, Sequence
@@ -133,3 +134,32 @@ def label(method: str, changed: Mapping[str, Any]) -> str:
     if not changed:
         return method
     return f"{method}[{','.join(f'{name}={value}' for name, value in sorted(changed.items()))}]"
+
+
+def assignments_of(label: str) -> tuple[str, tuple[str, ...]]:
+    """Return the name and the assignments of a label, the inverse of `label`.
+
+    Of a task's label the fields have the instrument's name already.
+
+    Examples
+    --------
+    >>> assignments_of("blindharmony[alpha=0,steps=[1, 2]]")
+    ('blindharmony', ('blindharmony.alpha=0', 'blindharmony.steps=[1, 2]'))
+    >>> assignments_of("segment[segmenter.deep=True]")
+    ('segment', ('segmenter.deep=true',))
+    """
+    name, bracket, rest = label.partition("[")
+    if not bracket:
+        return name, ()
+    # A comma inside of a list is not followed by the name of a field.
+    texts = re.split(r",(?=[A-Za-z_][\w.]*=)", rest.removesuffix("]"))
+    parted = (text.partition("=") for text in texts)
+    return name, tuple(
+        f"{field if '.' in field else f'{name}.{field}'}={_toml(value)}"
+        for field, _, value in parted
+    )
+
+
+def _toml(text: str) -> str:
+    """Return a value of a label in the syntax of assignments."""
+    return text.lower() if text in ("True", "False") else text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harmbench.store.stores import Store
+from harmbench.store.folder_store import Store
 
 
 def test_damaged_entries_are_listed_and_removed(inside, tmp_path):

@@ -267,7 +267,7 @@ def table_of(*rows):
         "split": "test", "fold": 0, "family": "scanners", "group": "", "headline": "psnr",
         "normalization": "minmax", "question": "q", "seed": 0, "control": "", "status": "done",
         "reason": "", "flags": {}, "bounds": {}, "draws": {}, "submission": {}, "missing": {},
-        "diagnostic": "",
+        "diagnostic": "", "bundle": "",
         "environment": {"torch": "2.13.0"},
         "subjects": '["p", "q"]', "lower_is_better": "",
         "metric_versions": {"psnr": "1"}, "psnr": 20.0, "psnr.low": 19.0, "psnr.high": 21.0,

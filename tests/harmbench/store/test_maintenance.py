@@ -9,8 +9,8 @@ import time
 
 import pytest
 
+from harmbench.store.folder_store import Store
 from harmbench.store.maintenance import faults, remove, stored, to_prune
-from harmbench.store.stores import Store
 
 
 @pytest.fixture
