@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,12 +32,15 @@ class BoardMatch:
         Tasks whose question the home has answered, and tasks that are new on the same board.
     apart
         Why each other task is on a board of its own.
+    unpaired
+        Shared tasks on which no subject of the home has the name of an imported one.
     """
 
     title: str
     shared: tuple[str, ...]
     added: tuple[str, ...]
     apart: Mapping[str, str]
+    unpaired: tuple[str, ...] = ()
 
     @property
     def lines(self) -> list[str]:
@@ -51,6 +55,11 @@ class BoardMatch:
             reasons.setdefault(reason, []).append(task)
         for reason, tasks in reasons.items():
             parts.append(f"on a board of their own ({reason}): {', '.join(tasks)}")
+        if self.unpaired:
+            parts.append(
+                "not compared by subject, since one side has pseudonyms and the other names: "
+                f"{', '.join(self.unpaired)}; prepare the cohort here, or publish with pseudonyms"
+            )
         return [f"{self.title}: {part}" for part in parts]
 
 
@@ -87,7 +96,7 @@ def board_matches(imported: pd.DataFrame, present: pd.DataFrame) -> list[BoardMa
 
 def _match(title: str, imported: pd.DataFrame, same: pd.DataFrame) -> BoardMatch:
     """Compare the tasks of imported results with those on the same board of the home."""
-    shared, added, apart = [], [], {}
+    shared, added, apart, unpaired = [], [], {}, []
     for name, cells in imported.groupby("task", sort=True):
         task = str(name)
         present = same[same["task"] == task]
@@ -95,9 +104,23 @@ def _match(title: str, imported: pd.DataFrame, same: pd.DataFrame) -> BoardMatch
             added.append(task)
         elif {*present["question"]} & {*cells["question"]}:
             shared.append(task)
+            one, other = _subjects(cells), _subjects(present)
+            if one and other and not one & other:
+                unpaired.append(task)
         else:
             apart[task] = "another version of the task, or other test scans"
-    return BoardMatch(title=title, shared=tuple(shared), added=tuple(added), apart=apart)
+    return BoardMatch(
+        title=title,
+        shared=tuple(shared),
+        added=tuple(added),
+        apart=apart,
+        unpaired=tuple(unpaired),
+    )
+
+
+def _subjects(runs: pd.DataFrame) -> set[str]:
+    """Return the names of all subjects with values."""
+    return {name for text in {*runs["subjects"]} if text for name in json.loads(text)}
 
 
 def _difference(axes: Mapping[str, str], present: pd.DataFrame) -> str:

@@ -66,8 +66,8 @@ def import_bundle(home: Path, path: Path) -> ImportReport:
         If the file is no bundle, is damaged, or is of another version; nothing is stored then.
     """
     archive = read_archive(path)
-    imported = RecordedRuns(parsed(archive, path))
     bundles = ImportedBundles(home)
+    imported = RecordedRuns(*bundles.named([parsed(archive, path)]))
     present = RecordedRuns(ResultsStore(home / "results").table(), *bundles.tables())
     runs, others = imported.runs(), present.runs()
     report = ImportReport(

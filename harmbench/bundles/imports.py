@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,18 +110,18 @@ class ImportedBundles:
             index = table.column_names.index("bundle")
             origin = pa.repeat(bundle.manifest.origin, len(table))
             tables.append(table.set_column(index, "bundle", origin))
-        names = self._names(tables)
+        return self.named(tables)
+
+    def named(self, tables: Sequence[pa.Table]) -> list[pa.Table]:
+        """Return tables with the names of subjects in place of pseudonyms that are known here."""
+        keys = {key for table in tables for key in pc.unique(table["cohort_key"]).to_pylist()}
+        cohorts = pseudonyms_of(self._home, keys).values()
+        names = {alias: name for cohort in cohorts for alias, name in cohort.names.items()}
         return [_named(table, names) for table in tables]
 
     def picture(self, run_id: str) -> Path | None:
         """Return the slices of an imported result; None if its bundle has none."""
         return next(self._store.root.glob(f"[!.]*/slices_{run_id}.npz"), None)
-
-    def _names(self, tables: list[pa.Table]) -> Mapping[str, str]:
-        """Return the names of subjects by pseudonym, for the cohorts that this home prepared."""
-        keys = {key for table in tables for key in pc.unique(table["cohort_key"]).to_pylist()}
-        cohorts = pseudonyms_of(self._home, keys).values()
-        return {alias: name for cohort in cohorts for alias, name in cohort.names.items()}
 
 
 def parsed(archive: Archive, path: Path) -> pa.Table:

@@ -1,10 +1,11 @@
-"""`harmbench new`: write a package with a working method or task to start from."""
+"""`harmbench new`: write a package with a working method or task, or a results repository."""
 
 from __future__ import annotations
 
 import importlib.util
 import keyword
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -26,13 +27,14 @@ output_option = click.option(
 
 @click.group()
 def new() -> None:
-    """Write a package with a working, tested method or task to start from.
+    """Write a package with a working, tested method or task, or a results repository.
 
     \b
     harmbench new method my-method
     harmbench new method my-method --needs paired
     harmbench new task my-task
     harmbench new command my-tool
+    harmbench new results-repo my-results
     """  # noqa: D301
 
 
@@ -80,6 +82,35 @@ def command(name: str, output: Path | None) -> None:
     click.echo(f"your command is {plugin}; next:")
     click.echo(f"  harmbench check {name} --plugin {plugin}")
     click.echo(f"  harmbench run --plugin {plugin} -m {name} -m identity -t sim-exp")
+
+
+@new.command("results-repo")
+@click.argument("name")
+@output_option
+def results_repo(name: str, output: Path | None) -> None:
+    """Write a folder for bundles of many contributors, with checks and a site.
+
+    Make it a git repository. Contributors add bundles by pull requests; see `harmbench publish`.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise UserError(
+            f"'{name}' is not a valid name for a results repository: use letters, digits, dots "
+            "and hyphens"
+        )
+    folder = Path(name) if output is None else output
+    files = {
+        "README.md": "results/README.md.jinja",
+        "Makefile": "results/Makefile.jinja",
+        "bundles/README.md": "results/bundles.md.jinja",
+        ".github/workflows/results.yml": "results/check.yml.jinja",
+        ".gitattributes": "results/gitattributes.jinja",
+        ".gitignore": "results/gitignore.jinja",
+    }
+    _write(folder, _rendered(files, {"name": name, "version": version("harmbench")}))
+    click.echo("next:")
+    click.echo(f"  cd {folder} && git init")
+    click.echo("  harmbench publish -o bundles/NAME.harmbench.zip")
+    click.echo("  make check site")
 
 
 def write(category: str, name: str, output: Path | None, **choices: str) -> None:

@@ -48,6 +48,8 @@ class Pages:
         All runs.
     headlines
         Headline metrics.
+    front
+        As of `write_report`.
 
     Attributes
     ----------
@@ -65,6 +67,7 @@ class Pages:
         origins: Mapping[str, Provenance],
         runs: pd.DataFrame,
         headlines: Sequence[str],
+        front: Mapping[str, Any] | None = None,
     ) -> None:
         self.count = 0
         self._site = site
@@ -74,6 +77,7 @@ class Pages:
         self._origins = origins
         self._runs = runs
         self._headlines = headlines
+        self._front = front
         environment = Environment(
             loader=PackageLoader("harmbench.report"),
             autoescape=True,
@@ -143,6 +147,7 @@ class Pages:
             views=views,
             phantom=bool((self._runs["kind"] != "real").any()),
             rest=unboarded(rest),
+            site=self._front,
         )
 
     def group(self, group: Group) -> None:

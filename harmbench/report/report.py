@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -47,6 +48,8 @@ def write_report(
     registry: Registry,
     progress: Progress,
     extra: Callable[[pd.DataFrame], Extra] | None = None,
+    *,
+    front: Mapping[str, Any] | None = None,
 ) -> WrittenReport:
     """Write the report of all recorded runs.
 
@@ -65,6 +68,9 @@ def write_report(
         Shows the progress.
     extra
         Returns the columns of plugins, given the table of runs.
+    front
+        Title, digest and bundles of the site of a results repository, which shows no results of
+        a shared store; None for the report of a home.
 
     Raises
     ------
@@ -73,7 +79,7 @@ def write_report(
     """
     folder = folder.absolute()
     _check(folder)
-    store = reader.read(home)
+    store = reader.read(home, shared=front is None)
     runs = store.runs()
     if runs.empty:
         raise UserError(
@@ -93,6 +99,7 @@ def write_report(
             origins=store.provenance(),
             runs=runs,
             headlines=store.headlines,
+            front=front,
         )
         _write_pages(pages, groups, registry, progress)
         if folder.exists():

@@ -18,10 +18,11 @@ from harmbench.tracking.connection import shared_uri
 _LOG = logging.getLogger(__name__)
 
 
-def read(home: Path) -> RecordedRuns:
+def read(home: Path, *, shared: bool = True) -> RecordedRuns:
     """Read the results of a home, of its imported bundles, and of a shared store.
 
-    The shared store is that in `$MLFLOW_TRACKING_URI`, if it is set.
+    The shared store is that in `$MLFLOW_TRACKING_URI`, if it is set; it is left out if `shared`
+    is false.
 
     Each cell counts once. If the shared store does not answer, its runs are those of the last
     answer, with a line in the log.
@@ -33,7 +34,7 @@ def read(home: Path) -> RecordedRuns:
     """
     own = ResultsStore(home / "results").table()
     imported = ImportedBundles(home).tables()
-    if not shared_uri():
+    if not (shared and shared_uri()):
         return RecordedRuns(own, *imported)
     try:
         others = server_runs.table(home)

@@ -96,6 +96,14 @@ def test_the_own_result_is_shown_and_other_numbers_are_reported(bundle, prepared
     assert read(home).runs()["psnr"].tolist() == [23.5]
 
 
+def test_names_and_pseudonyms_are_reported_where_they_cannot_be_paired(bundle, prepared, real):
+    home = prepared("home", scans=False)
+    record(home, (real("a", "domain1"), scored(psnr=BASE)))
+    report = import_bundle(home, bundle())
+    assert report.boards[0].unpaired == ("domain1",)
+    assert "pseudonyms" in report.boards[0].lines[-1]
+
+
 def test_importing_twice_changes_nothing(bundle, prepared):
     home, path = prepared("home"), bundle()
     assert not import_bundle(home, path).known

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +82,23 @@ def test_mistakes(mistake, tmp_path, monkeypatch, arguments, message):
     assert message in mistake("new", *arguments)
     assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == ["there"]
     assert (tmp_path / "there" / "note").read_text() == "mine"
+
+
+@pytest.mark.slow
+def test_a_results_repository_can_be_checked_and_built(ran, inside, tmp_path):
+    assert inside("new", "results-repo", "field")[0] == 0
+    code, _, _ = inside("publish", "-o", "field/bundles/lab.harmbench.zip")
+    assert code == 0
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    done = subprocess.run(
+        ["make", "-C", "field", "check", "site"],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "histogram" in (tmp_path / "field" / "site" / "index.html").read_text()
+    assert not {"{{", "}}"} & {*(tmp_path / "field" / "README.md").read_text().split()}
+    code, _, errors = inside("new", "results-repo", "no name")
+    assert (code, len(errors.splitlines())) == (2, 1)
