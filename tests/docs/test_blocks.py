@@ -108,8 +108,10 @@ def test_every_toml_that_is_shown_is_a_recipe_a_suite_or_a_command(page, empty):
 
 @pytest.mark.parametrize("page", PAGES, ids=titles(PAGES))
 def test_every_target_of_make_that_is_shown_exists(page):
-    makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    # Of this project, and of a results repository.
+    makefiles = [ROOT / "Makefile", ROOT / "harmbench/templates/new/results/Makefile.jinja"]
+    text = "\n".join(path.read_text() for path in makefiles)
+    targets = set(re.findall(r"^([a-z-]+):", text, re.MULTILINE))
     shown = "\n".join([*page.blocks("console"), *re.findall(r"`(make [^`]+)`", page.text)])
     assert set(re.findall(r"^make ([a-z-]+)", shown, re.MULTILINE)) <= targets
 
