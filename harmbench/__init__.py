@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from harmbench.data.cohort_writer import ScanRecord as ScanRecord
     from harmbench.data.cohort_writer import write_row as write_row
     from harmbench.data.disjoint import disjoint_subjects as disjoint_subjects
+    from harmbench.data.disjoint import training_scans as training_scans
     from harmbench.data.display import upright as upright
     from harmbench.data.prepare_options import PrepareOptions as PrepareOptions
     from harmbench.data.scan_set import ScanKey as ScanKey
@@ -147,6 +148,7 @@ _LAZY = {
     "seeded": "harmbench.util.seeds",
     "disjoint_subjects": "harmbench.data.disjoint",
     "split_subjects": "harmbench.data.splits",
+    "training_scans": "harmbench.data.disjoint",
     "training_sites": "harmbench.data.sites",
     "torch_generator": "harmbench.util.seeds",
     "train": "harmbench.training.loop",
@@ -225,6 +227,7 @@ __all__ = [
     "split_subjects",
     "torch_generator",
     "train",
+    "training_scans",
     "training_sites",
     "upright",
     "white_matter_mode",

@@ -15,8 +15,8 @@ from harmbench import (
     SkipCell,
     Task,
     TaskData,
-    disjoint_subjects,
     estimates,
+    training_scans,
 )
 
 from . import domain_task
@@ -48,18 +48,16 @@ def choose(cohort: Cohort, source: str, *, labelled: bool = False) -> TaskData:
     """
     pairs = cohort.pairs(source, "test", labelled=labelled)
     test, references = pairs or (cohort.scans(source, "test", labelled=labelled), None)
-    source_scans, target = disjoint_subjects(
-        cohort.scans(source, "train"),
-        cohort.scans(cohort.target, "train"),
-        [cohort.scans(name, "train") for name in cohort.sources if name != source],
-    )
+    source_scans, target = training_scans(cohort, source)
     if not len(test):
         if labelled and len(cohort.scans(source, "test")):
             why = why_unlabelled(cohort, source, "test")
             raise SkipCell(f"source '{source}' has no test scans that have labels{why}")
         raise SkipCell(f"source '{source}' has no test scans")
     if not len(target):
-        raise SkipCell(f"target '{cohort.target}' has no training scans")
+        raise SkipCell(
+            f"target '{cohort.target}' has no training scans; --fit-cohort names a cohort that has"
+        )
     repeats, no_repeats = None, "no test subject was also scanned on the target scanner"
     if references is not None:
         repeats, no_repeats = repeats_of(cohort, references)

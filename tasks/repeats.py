@@ -47,7 +47,8 @@ def repeats_of(cohort: Cohort, references: ScanSet) -> tuple[ScanSet | None, str
         Why there are none; empty if there are.
     """
     domain = cohort.facts.get("repeat", cohort.target)
-    if domain == cohort.target and _only_sources_registered(cohort):
+    travelling = cohort.facts.get("travelling")
+    if domain == cohort.target and not travelling and _only_sources_registered(cohort):
         return None, f"scans of one subject on '{cohort.target}' are not in one space"
     candidates = cohort.scans(domain, "test")
     chosen = [
@@ -88,7 +89,7 @@ def repeats_in_its_space(
             for session, partner in zip(rows["session"], rows["partner"], strict=True)
         }
         space = spaces.get(reference.session)
-        rows = rows[[spaces[session] == space for session in rows["session"]]]
+        rows = rows[rows["session"].map(spaces) == space]
     sessions = set(rows["session"])
     return [
         index

@@ -35,7 +35,7 @@ class BoardEntry(_Part):
 
     Attributes
     ----------
-    cohort, cohort_key, kind, preset, split, normalization
+    cohort, cohort_key, fit_cohort, fit_cohort_key, kind, preset, split, normalization
         Common to all results of a board; see `harmbench.store.columns.BOARD_AXES`.
     methods
         Labels of the methods.
@@ -47,6 +47,8 @@ class BoardEntry(_Part):
 
     cohort: str
     cohort_key: str
+    fit_cohort: str = ""
+    fit_cohort_key: str = ""
     kind: str
     preset: str
     split: str

@@ -198,6 +198,8 @@ def _other_question(head: Mapping[str, object], cell: Cell) -> str:
             f"the cohort {cell.cohort} here has other scans, or was prepared in another way "
             f"({cell.cohort_key[:8]} instead of {str(head['cohort_key'])[:8]})"
         )
+    if head.get("fit_cohort"):
+        return f"its fits are on the cohort {head['fit_cohort']}, which is not opened here"
     if cell.skip is not None:
         return f"skipped here: {cell.skip}"
     if head["question"] != cell.question:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harmbench.cli.fit_options import shown_fit_cohort_option, shown_target_option
 from harmbench.cli.options import discover, plugin_option
-from harmbench.cli.target_option import shown_target_option
 from harmbench.contracts.family import Family
 from harmbench.errors import UserError
 from harmbench.plugins import matching
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 )
 @shown_target_option
 @click.option("--cohort", metavar="NAME", help="Show only this cohort; may be a glob.")
+@shown_fit_cohort_option
 @click.option(
     "--weights",
     multiple=True,
@@ -69,6 +70,7 @@ def leaderboard(
     tasks: tuple[str, ...],
     targets: tuple[str, ...],
     cohort: str | None,
+    fit_cohort: str | None,
     weights: tuple[str, ...],
     variants: bool,
     margin: float | None,
@@ -87,8 +89,8 @@ def leaderboard(
     follows one board per metric. Values are means over subjects with 95 % intervals. Methods that
     share a letter do not differ significantly (sign-flip permutation of subjects, max-T over all
     pairs and families). Controls are marked and not ranked; variants with changed settings are
-    ranked only with --variants. Cohorts, presets, splits, normalisations and test data never share
-    a table. Missing numbers are blank, with the reason below the table.
+    ranked only with --variants. Cohorts, fit cohorts, presets, splits, normalisations and test data
+    never share a table. Missing numbers are blank, with the reason below the table.
     """  # noqa: D301
     registry = discover(plugin)
     from harmbench.leaderboard.groups import grouped, headline_metrics
@@ -96,6 +98,7 @@ def leaderboard(
     from harmbench.leaderboard.registered import (
         declarations,
         extra_columns,
+        fitted_on,
         metrics_to_show,
         on_cohort,
         with_targets,
@@ -109,7 +112,7 @@ def leaderboard(
     hooked = registry.manager.hook.leaderboard_columns.get_hookimpls()
     runs = store.runs(None if hooked else shown)
     extra = extra_columns(registry, runs)
-    runs = with_targets(on_cohort(runs, cohort), targets)
+    runs = with_targets(fitted_on(on_cohort(runs, cohort), fit_cohort), targets)
     chosen = matching("recorded task", tasks, sorted(runs["task"].unique())) if tasks else None
     families = sorted({*map(str, Family), *runs["family"]})
     options = RankingOptions(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harmbench.cli.fit_options import target_option
 from harmbench.cli.options import (
     cohort_option,
     discover,
@@ -13,7 +14,6 @@ from harmbench.cli.options import (
     recipe_option,
     source_names,
 )
-from harmbench.cli.target_option import target_option
 from harmbench.cohorts.address import parse_cohort
 from harmbench.contracts.control_roles import BUILT_IN
 from harmbench.data.cohort_request import CohortRequest

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from harmbench.cli.executor_options import ExecutorChoice, executor_options
+from harmbench.cli.fit_options import fit_cohort_option, fit_recipe_option, target_option
 from harmbench.cli.options import (
     cohort_options,
     collected,
@@ -23,7 +25,6 @@ from harmbench.cli.options import (
     split_option,
     task_option,
 )
-from harmbench.cli.target_option import target_option
 from harmbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,12 +38,35 @@ class CellsChoice:
     methods: tuple[str, ...]
     tasks: tuple[str, ...]
     targets: tuple[str, ...]
+    fit_cohort: str | None
+    fit_recipe: Path | None
     everything: bool
     preset: str
     split: str
     folds: int | None
     seeds: tuple[int, ...]
     assignments: tuple[str, ...]
+
+    def fit_request(self, cohort: CohortRequest) -> CohortRequest | None:
+        """Return the request of the fit cohort, prepared as the cohort; None without one.
+
+        Raises
+        ------
+        UserError
+            If there is a recipe and no cohort.
+        """
+        if not self.fit_cohort:
+            if self.fit_recipe is not None:
+                raise UserError(f"--fit-recipe {self.fit_recipe}: --fit-cohort is missing")
+            return None
+        return replace(cohort, name=self.fit_cohort, recipe=self.fit_recipe, split_file=None)
+
+    def n_folds(self) -> int:
+        """Return the number of folds, or 0; a fit cohort overrides the folds of a suite."""
+        of_suite = click.get_current_context().get_parameter_source("folds")
+        if self.fit_cohort and of_suite is ParameterSource.DEFAULT_MAP:
+            return 0
+        return self.folds or 0
 
     def patterns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return patterns of methods and tasks.
@@ -80,6 +104,8 @@ _cells_options = collected(
     method_option,
     task_option,
     target_option,
+    fit_cohort_option,
+    fit_recipe_option,
     click.option("--all", "everything", is_flag=True, help="All methods on all tasks."),
     preset_option,
     split_option("test"),
@@ -121,6 +147,7 @@ def run(
     harmbench run --suite paper --cohort oasis3:/data/OASIS3 --executor slurm --partition gpu
     harmbench run -m '*' -t 'site-*' --cohort bids:/data/study --recipe study.toml
     harmbench run --suite travellers --cohort on-harmony:/data/ds004712
+    harmbench run -m histogram -t 'travel-*' --cohort simon:/data/simon --fit-cohort oasis3:/data/o3
     harmbench run -m blindharmony -t sim-exp --set blindharmony.alpha=0
 
     A cell is one method on one task with one seed (and, with --folds, in one fold). Cells that
@@ -147,9 +174,10 @@ def run(
         tasks=tasks,
         targets=choice.targets,
         cohort=cohort,
+        fit_cohort=choice.fit_request(cohort),
         preset=choice.preset,
         split=choice.split,
-        folds=choice.folds or 0,
+        folds=choice.n_folds(),
         seeds=choice.seeds,
         assignments=choice.assignments,
     )

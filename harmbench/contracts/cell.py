@@ -37,6 +37,8 @@ class Cell:
         Names of the task, cohort and preset, and the seed.
     target
         Name of the domain that scans are harmonised to.
+    fit_cohort, fit_cohort_key
+        Name and content hash of the cohort that fits are made on; empty for the cohort itself.
     split
         `"test"`, `"tuning"` where validation subjects are scored, or `"5 folds"`.
     fold
@@ -83,6 +85,8 @@ class Cell:
     cohort_key: str
     key: str
     target: str = ""
+    fit_cohort: str = ""
+    fit_cohort_key: str = ""
     split: str = "test"
     fold: int = 0
     family: str = "other"

@@ -45,6 +45,9 @@ class TaskData:
     unseen
         Whether the task tests a site that it leaves out of `sites`. Other methods than those that
         declare `Needs.SITES` are skipped.
+    unknown_site
+        Whether the domain of `test` is a site of another cohort than that of `sites`. Every method
+        is tested on it.
     labelled
         The target's training and validation scans that have labels, for instruments; None if
         instruments use `target` and `validation`.
@@ -66,6 +69,7 @@ class TaskData:
     sites: Mapping[str, ScanSet] | None = None
     test_site: str = ""
     unseen: bool = False
+    unknown_site: bool = False
     labelled: tuple[ScanSet, ScanSet] | None = None
     extra: Mapping[str, ScanSet] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)

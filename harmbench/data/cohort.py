@@ -60,7 +60,11 @@ class Cohort:
         One row for every scan, with the columns of `ScanRecord`.
     split, fold
         Of the table's test subjects: as in `Cell`.
+    fit_cohort
+        Another cohort that all fits are made on (`harmbench.data.fit_cohort`); usually None.
     """
+
+    fit_cohort: Cohort | None = None
 
     def __init__(self, directory: Path, name: str | None = None, *, code: str = "") -> None:
         description = json.loads((directory / "cohort.json").read_text())

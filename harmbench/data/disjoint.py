@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from harmbench.data.cohort import Cohort
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.splits import halve_subjects
 
@@ -29,6 +30,26 @@ def disjoint_subjects(
     of_target = set(target.subjects)
     source_half, _ = halve_subjects(of_sources & of_target)
     return _without(source, of_target - source_half), _without(target, source_half)
+
+
+def training_scans(cohort: Cohort, source: str) -> tuple[ScanSet, ScanSet]:
+    """Return training scans of a source and of the target that share no subject.
+
+    The target scans are the same for every source of the cohort, so that one fit of a blind method
+    serves all of them. With a fit cohort they are those of its own tasks, and the source has none.
+
+    Parameters
+    ----------
+    cohort, source
+        The cohort, and the name of the source domain.
+    """
+    own = cohort.scans(source, "train")
+    fits = cohort.fit_cohort or cohort
+    others = [
+        fits.scans(name, "train") for name in fits.sources if fits is not cohort or name != source
+    ]
+    kept, target = disjoint_subjects(own, fits.scans(fits.target, "train"), others)
+    return (own if fits is not cohort else kept), target
 
 
 def _without(scans: ScanSet, subjects: Iterable[str]) -> ScanSet:

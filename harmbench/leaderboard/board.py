@@ -78,7 +78,7 @@ class Board:
 
     Attributes
     ----------
-    cohort, cohort_key, kind, preset, split, normalization
+    cohort, cohort_key, fit_cohort, fit_cohort_key, kind, preset, split, normalization
         Common to all cells; cells that differ in one of them never share a board.
     edition
         0 for the newest test data of every task and seed, 1 for those before, and so on: older
@@ -101,6 +101,8 @@ class Board:
 
     cohort: str
     cohort_key: str
+    fit_cohort: str = ""
+    fit_cohort_key: str = ""
     kind: str
     preset: str
     split: str
@@ -193,13 +195,20 @@ class Board:
         return "" if self.split == "test" else f", {self.split}"
 
     @property
+    def fit_note(self) -> str:
+        """The cohort that methods are fitted on, unless it is the cohort itself."""
+        if not self.fit_cohort:
+            return ""
+        return f", FITTED ON {self.fit_cohort} ({self.fit_cohort_key[:8]})"
+
+    @property
     def data_title(self) -> str:
         """Cohort, kind of scans, preset, split, normalisation and edition."""
         normalized = f", {self.normalization} normalisation" if self.normalization else ""
         older = f", OLDER test data ({self.edition})" if self.edition else ""
         return (
             f"cohort {self.cohort} [{kind_of_scans(self.kind)}], {self.preset} preset"
-            f"{self.split_note}{normalized}, {self.cohort_key[:8]}{older}"
+            f"{self.split_note}{normalized}, {self.cohort_key[:8]}{self.fit_note}{older}"
         )
 
     @property

@@ -87,7 +87,8 @@ class Group:
     @property
     def title(self) -> str:
         """Cohort, preset, and the split unless it is the test split."""
-        return f"{self.cohort}, {self.first.preset} preset{self.first.split_note}"
+        first = self.first
+        return f"{self.cohort}, {first.preset} preset{first.split_note}{first.fit_note}"
 
     @property
     def about(self) -> str:
@@ -229,9 +230,10 @@ def _name(board: Board) -> str:
     """Return the name of the group's pages."""
     split = "" if board.split == "test" else f"-{board.split}"
     edition = f"-edition-{board.edition}" if board.edition else ""
+    fits = f"-fitted-on-{board.fit_cohort}" if board.fit_cohort else ""
     return (
         f"{board.cohort}-{board.preset}{split}-{board.normalization}-{board.cohort_key[:8]}"
-        f"{edition}"
+        f"{fits}{edition}"
     )
 
 

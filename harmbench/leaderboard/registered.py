@@ -74,3 +74,11 @@ def with_targets(runs: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
         return runs
     recorded = sorted(set(runs["target"]) - {""})
     return runs[runs["target"].isin(matching("recorded target", names, recorded))]
+
+
+def fitted_on(runs: pd.DataFrame, name: str | None) -> pd.DataFrame:
+    """Return the runs with fits on other cohorts of a name or glob; all runs if it is None."""
+    if name is None:
+        return runs
+    recorded = sorted(set(runs["fit_cohort"]) - {""})
+    return runs[runs["fit_cohort"].isin(matching("recorded fit cohort", [name], recorded))]

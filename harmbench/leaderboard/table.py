@@ -48,8 +48,8 @@ def boards(
     Yields
     ------
     Board
-        One for every cohort, preset, split, normalisation, edition and metric with at least one
-        number.
+        One for every cohort, fit cohort, preset, split, normalisation, edition and metric with at
+        least one number.
     """
     if runs.empty:
         return
@@ -158,6 +158,8 @@ def _board(runs: pd.DataFrame, measure: Measure, options: RankingOptions) -> Boa
     return Board(
         cohort=str(group["cohort"]),
         cohort_key=str(group["cohort_key"]),
+        fit_cohort=str(group["fit_cohort"]),
+        fit_cohort_key=str(group["fit_cohort_key"]),
         kind=str(group["kind"]),
         preset=str(group["preset"]),
         split=str(group["split"]),

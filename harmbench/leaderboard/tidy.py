@@ -30,6 +30,7 @@ def tidy(board: Board) -> pd.DataFrame:
                 "task": task,
                 "family": board.columns[task].family,
                 "group": board.columns[task].group,
+                "target": board.columns[task].target,
                 **_score_columns(row.scores.get(task)),
                 "imported_from": _bundle(row, task),
                 **_family_columns(board, row, task),
@@ -101,6 +102,8 @@ def _data_columns(board: Board) -> dict[str, Any]:
     return {
         "cohort": board.cohort,
         "cohort_key": board.cohort_key,
+        "fit_cohort": board.fit_cohort,
+        "fit_cohort_key": board.fit_cohort_key,
         "kind": board.kind,
         "preset": board.preset,
         "split": board.split,

@@ -25,13 +25,24 @@ AXES = (
     "kind",
     "preset",
     "target",
+    "fit_cohort",
+    "fit_cohort_key",
     "split",
     "seed",
     "fold",
     "control",
 )
 # Axes that cells on one board have in common.
-BOARD_AXES = ("cohort", "cohort_key", "kind", "preset", "split", "normalization")
+BOARD_AXES = (
+    "cohort",
+    "cohort_key",
+    "fit_cohort",
+    "fit_cohort_key",
+    "kind",
+    "preset",
+    "split",
+    "normalization",
+)
 # Of the records that are equal in these columns, one counts on a board.
 PLACE = (*BOARD_AXES, "label", "task", "seed", "fold")
 # Axes that are whole numbers.

@@ -183,7 +183,8 @@ def _markdown(board: Board) -> str:
     table = "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines)
     return (
         f"### {_escaped(board.measure.axis_title)}: {_escaped(board.cohort)}, "
-        f"**{kind_of_scans(board.kind)}**, {_escaped(board.preset)} preset{board.split_note}"
+        f"**{kind_of_scans(board.kind)}**, {_escaped(board.preset)} preset"
+        f"{board.split_note}{_escaped(board.fit_note)}"
         f"\n\n{table}"
     )
 

@@ -14,7 +14,6 @@ from harmbench.data.splits import split_subjects
 from harmbench.util.hashing import digest
 from harmbench.util.seeds import numpy_generator
 
-STRANGERS = tuple(f"q{i}" for i in range(4))
 CURVES = {"goal": 1.0, "domain1": 0.6, "elsewhere": 1.6}
 
 
@@ -41,9 +40,11 @@ class Tiny(CohortSource):
 
     def __init__(self, argument=None, recipe=None, **preparation):
         super().__init__(argument, recipe, **preparation)
-        # With `N-noage`, the first subject of each split has no age.
+        # With `N-noage`, the first subject of each split has no age; `N-others` are other subjects.
         number, _, option = (argument or "6").partition("-")
-        self.subjects = tuple(f"p{i}" for i in range(int(number)))
+        letters = "rs" if option == "others" else "pq"
+        self.subjects = tuple(f"{letters[0]}{i}" for i in range(int(number)))
+        self.strangers = tuple(f"{letters[1]}{i}" for i in range(4))
         self.without_age = option == "noage"
 
     def key(self, grid, home):
@@ -52,7 +53,7 @@ class Tiny(CohortSource):
     def prepare(self, grid, home, writer, progress):
         if os.environ.get("TINY_COHORT_MUST_NOT_BE_PREPARED"):
             raise AssertionError("prepared again")
-        subjects = {"goal": self.subjects, "domain1": self.subjects, "elsewhere": STRANGERS}
+        subjects = {"goal": self.subjects, "domain1": self.subjects, "elsewhere": self.strangers}
         splits = split_subjects(subjects, validation=0.2, test=0.3)
         first = {split: name for name, split in reversed(splits.items())}
         lacking = set(first.values()) if self.without_age else set()

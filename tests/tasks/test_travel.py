@@ -55,3 +55,10 @@ def test_other_cohorts_are_skipped_with_the_reason(small_cohort) -> None:
 def test_a_source_that_shares_no_subject_is_skipped(travellers) -> None:
     with pytest.raises(SkipCell, match="no test subject was scanned on both 'north'"):
         Travel("north").setup(travellers, 0)
+
+
+def test_without_paired_scans_on_a_scanner_there_is_no_repeat(own_cohort, change_table) -> None:
+    def unpaired(scan):
+        return {**travelling(scan), "paired": scan["domain"] != "domain1"}
+
+    assert repeated(change_table(own_cohort(), unpaired, travelling=True), "domain1") is None

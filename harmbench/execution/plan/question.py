@@ -114,6 +114,7 @@ class Question:
             {title: [fit.definition, fit.config] for title, fit in fits.items()},
             self.skip,
             *(() if self.cohort.target == self.selection.source.target else (self.cohort.target,)),
+            *(() if self.cohort.fit_cohort is None else ("fits", self.cohort.fit_cohort.key)),
         )
 
     @cached_property
@@ -121,6 +122,7 @@ class Question:
         """Hash of the code on the task's side: of data, task, scoring and instruments."""
         return digest(
             self.cohort.code,
+            *(() if self.cohort.fit_cohort is None else (self.cohort.fit_cohort.code,)),
             code_version(type(self.task)),
             module_code(_HARMONIZING),
             [scans.code for scans in self._scan_sets],
@@ -154,6 +156,7 @@ class Question:
             What is recorded of a submission; empty for a method.
         """
         method, config = variant.method, variant.config
+        fits = self.cohort.fit_cohort
         fit_key = None if fit is None else fit.key
         return Cell(
             method=variant.name,
@@ -163,6 +166,8 @@ class Question:
             seed=self.seed,
             preset=self.selection.request.preset,
             target=self.cohort.target,
+            fit_cohort="" if fits is None else fits.name,
+            fit_cohort_key="" if fits is None else fits.key,
             split=self.cohort.split,
             fold=self.cohort.fold,
             family=str(getattr(self.task, "family", Family.OTHER)),
@@ -244,8 +249,11 @@ def ask(
     try:
         task = chosen.entry.build()
         data = task.setup(cohort, seed)
-        if data.sites is None:
+        own_sites = data.sites is not None
+        if not own_sites:
             data = dataclasses.replace(data, sites=sites)
+        if cohort.fit_cohort is not None:
+            data = _fitted_elsewhere(data, cohort, cohort.fit_cohort, own_sites=own_sites)
         for title, cls in task.instruments.items():
             preset = cls.preset(selection.request.preset)
             instruments[title] = _fit(
@@ -275,6 +283,18 @@ def ask(
     )
 
 
+def _fitted_elsewhere(data: TaskData, cohort: Cohort, fits: Cohort, *, own_sites: bool) -> TaskData:
+    """Return the data of a task whose fits are on another cohort."""
+    no_pairs = data.no_pairs
+    if data.references is not None:
+        no_pairs = f"fits are on cohort '{fits.name}', which has no pairs of '{data.domain}'"
+    # A site of the fit cohort may have the name of a site here, and be another scanner.
+    test_site = data.test_site if own_sites else f"{cohort.name}/{data.domain}"
+    return dataclasses.replace(
+        data, no_pairs=no_pairs, test_site=test_site, unknown_site=not own_sites
+    )
+
+
 def _fit(
     selection: Selection,
     cohort: Cohort,
@@ -285,6 +305,8 @@ def _fit(
     seed: int,
     data: TaskData,
 ) -> Fit:
+    # With a fit cohort the fit is that of its own tasks.
+    cohort = cohort.fit_cohort or cohort
     return Fit(
         name=name,
         model=model,

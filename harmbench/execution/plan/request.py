@@ -21,6 +21,8 @@ class Request:
         Names of the target domains, or `"each"`; the cohort's own target if there are none.
     cohort
         The cohort, and how it is prepared.
+    fit_cohort
+        The cohort that all fits are made on; None for `cohort` itself.
     preset, seeds
         `"quick"` or `"paper"`, and the base seeds.
     split
@@ -39,6 +41,7 @@ class Request:
     tasks: Sequence[str]
     targets: Sequence[str] = ()
     cohort: CohortRequest = field(default_factory=CohortRequest)
+    fit_cohort: CohortRequest | None = None
     preset: str = "quick"
     split: str = "test"
     folds: int = 0

@@ -20,6 +20,7 @@ from harmbench.data.scans import GRIDS, Grid
 from harmbench.data.split_file import read_split_file, with_split_file
 from harmbench.errors import UserError
 from harmbench.execution.plan import settings
+from harmbench.execution.plan.fit_cohort import check_preparation, check_request, learns
 from harmbench.execution.plan.request import Request
 from harmbench.execution.plan.targets import (
     TargetedTask,
@@ -72,6 +73,8 @@ class Selection:
         The tasks, each with its target, by label.
     source, grid
         Where scans come from, and what they lie on.
+    fit_source
+        Where the scans of all fits come from; None for `source`.
     request
         What was asked for.
     instruments
@@ -84,10 +87,13 @@ class Selection:
     grid: Grid
     request: Request = field(repr=False)
     instruments: Mapping[str, Any] = field(default_factory=dict)
+    fit_source: CohortSource | None = None
 
     def is_prepared(self, home: Path) -> bool:
-        """Whether the cohort was prepared before."""
-        return (Cohort.path(self.source, self.grid, home) / "cohort.json").exists()
+        """Whether the cohort, and the fit cohort, were prepared before."""
+        sources = [source for source in (self.source, self.fit_source) if source is not None]
+        paths = (Cohort.path(source, self.grid, home) for source in sources)
+        return all((path / "cohort.json").exists() for path in paths)
 
 
 def open_cohort(
@@ -165,6 +171,7 @@ def select(registry: Registry, request: Request) -> Selection:
             f"--folds {request.folds} tests every subject, and --split {request.split} leaves "
             "test subjects out: use --split test with --folds"
         )
+    check_request(request)
     # Names before data: a typing error is reported at once, whatever the state of the data.
     method_entries = registry.entries("methods")
     names = matching("method", request.methods, method_entries)
@@ -173,7 +180,16 @@ def select(registry: Registry, request: Request) -> Selection:
         if name in method_entries and name not in names:
             raise UserError(f"--set {name}: the method '{name}' is not among those to run")
     source = open_source(registry, request.cohort, request.preset)
+    fit_source = None
+    if request.fit_cohort is not None:
+        fit_source = open_source(registry, request.fit_cohort, request.preset)
+        check_preparation(source, fit_source)
     targets = requested_targets(source, request.targets)
+    if targets != (source.target,) and learns(source.normalization):
+        raise UserError(
+            f"--target: the normalisation '{source.normalization}' learns from the target "
+            f"'{source.target}'; choose another --normalize, or leave out --target"
+        )
     tasks = chosen_tasks(request.tasks, targeted_tasks(registry, source, targets))
     instruments = _instruments(tasks.values()) if assignments.keys() - names else {}
     for name in assignments:
@@ -204,6 +220,7 @@ def select(registry: Registry, request: Request) -> Selection:
         grid=grid,
         request=request,
         instruments=changed,
+        fit_source=fit_source,
     )
 
 

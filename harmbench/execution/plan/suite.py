@@ -28,6 +28,8 @@ class Suite(Table):
     targets: Texts = ()
     cohort: str = ""
     recipe: str = ""
+    fit_cohort: str = ""
+    fit_recipe: str = ""
     split_file: str = ""
     normalize: str = ""
     brain_extraction: str = ""
@@ -58,8 +60,9 @@ def read_suite(name: str) -> dict[str, Any]:
     -------
     dict
         Any of `methods`, `tasks`, `targets`, `seeds` and `set` (tuples), and `cohort`, `recipe`,
-        `split_file`, `normalize`, `brain_extraction`, `no_brain_mask`, `n4`, `preset`, `split`
-        and `folds`; paths of a recipe and a split file are relative to the file's folder.
+        `fit_cohort`, `fit_recipe`, `split_file`, `normalize`, `brain_extraction`,
+        `no_brain_mask`, `n4`, `preset`, `split` and `folds`; paths of recipes and of a split file
+        are relative to the file's folder.
 
     Raises
     ------
@@ -73,7 +76,7 @@ def read_suite(name: str) -> dict[str, Any]:
         raise UserError.unknown("suite", name, shipped())
     title = f"suite '{name}'"
     suite = Suite.checked(read_toml(path, title), title).model_dump(exclude_unset=True)
-    for key in ("recipe", "split_file"):
+    for key in ("recipe", "fit_recipe", "split_file"):
         if key in suite:
             suite[key] = Path(name).parent / suite[key]
     return suite

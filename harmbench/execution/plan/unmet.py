@@ -52,7 +52,8 @@ def _unmet_sites(data: TaskData) -> str | None:
     if len(sites) < 2:
         names = " and ".join(f"'{name}'" for name in sites) or "none"
         return f"needs training scans of several sites, and there are those of {names} only"
-    wanted = [data.target.domain, *(() if data.unseen else (data.domain,))]
+    elsewhere = data.unseen or data.unknown_site
+    wanted = [data.target.domain, *(() if elsewhere else (data.domain,))]
     for name in wanted:
         if name not in sites:
             return (

@@ -54,14 +54,18 @@ class RunOptions:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in content.pop("request").items()
         }
-        cohort = request["cohort"]
-        cohort["options"] = PrepareOptions(**cohort["options"])
-        for name in ("recipe", "split_file"):
-            cohort[name] = None if cohort[name] is None else Path(cohort[name])
-        request["cohort"] = CohortRequest(**cohort)
+        for name in ("cohort", "fit_cohort"):
+            if request[name] is not None:
+                request[name] = _cohort_request(request[name])
         submission = request["submission"]
         if submission is not None:
             submission["folder"] = Path(submission["folder"])
             request["submission"] = SubmissionRequest(**submission)
         plugins = tuple(map(Path, content.pop("plugins")))
         return cls(request=Request(**request), plugins=plugins, **content)
+
+
+def _cohort_request(content: dict[str, Any]) -> CohortRequest:
+    for name in ("recipe", "split_file"):
+        content[name] = None if content[name] is None else Path(content[name])
+    return CohortRequest(**{**content, "options": PrepareOptions(**content["options"])})

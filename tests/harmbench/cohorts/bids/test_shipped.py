@@ -123,13 +123,20 @@ def test_every_scan_of_a_subject_is_registered_to_the_first_visit_on_the_target(
     scans = source.find()
     pairs = pair_up(scans.domains, source.recipe.pairs)
     targets = scans.domains["oxf1pri"]
-    on_target = {scan.subject for scan in targets}
-    assert {pair.partner.visit for pair in pairs.values()} == {"001"}
-    unpaired = [
-        scan for group in scans.domains.values() for scan in group if scan.path not in pairs
-    ]
-    references = {scan.path for scan in targets if scan.visit == "001"}
-    assert all(scan.path in references or scan.subject not in on_target for scan in unpaired)
+    unpaired = {
+        scan.path for group in scans.domains.values() for scan in group if scan.path not in pairs
+    }
+    assert unpaired == {scan.path for scan in targets if scan.visit == "001"}
+    assert {pair.partner.path for pair in pairs.values()} == unpaired
+
+
+@needs_layouts
+def test_a_subject_that_was_not_on_the_target_is_registered_to_another_scanner(tmp_path) -> None:
+    source = SpinsTravellers(str(tree_of("ds003011", tmp_path)))
+    pairs = pair_up(source.find().domains, source.recipe.pairs)
+    partners = {pair.partner.session for pair in pairs.values() if pair.partner.subject == "02"}
+    assert "02" not in {scan.subject for scan in source.find().domains["mrc"]}
+    assert partners == {"Y3CMH"}
 
 
 def touched(root: Path, *names: str) -> Path:
