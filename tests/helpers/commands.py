@@ -76,4 +76,5 @@ class Tool:
     @property
     def calls(self) -> list[str]:
         """The names of the scans that it was called with, in order."""
-        return (self._folder / "calls").read_text().split()
+        path = self._folder / "calls"
+        return path.read_text().split() if path.exists() else []
