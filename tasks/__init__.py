@@ -86,7 +86,36 @@ def register_tasks(sources: tuple[str, ...]) -> dict[str, Lazy]:
             chosen,
             summary="tell harmonised scans from the target's by a classifier trained on them",
         )
-    return tasks | _safety_tasks(sources)
+    return tasks | _biology_tasks(sources) | _safety_tasks(sources)
+
+
+def _biology_tasks(sources: tuple[str, ...]) -> dict[str, Lazy]:
+    """Return the tasks of what harmonisation must preserve, and of tissue volumes."""
+    tasks = {}
+    for source in sources:
+        chosen = {"source": source}
+        tasks[f"volumes-{source}"] = Lazy(
+            "harmbench_tasks.volumes:Volumes",
+            chosen,
+            summary="volumes of fluid, grey and white matter on harmonised scans",
+        )
+        tasks[f"age-{source}"] = Lazy(
+            "harmbench_tasks.age:Age",
+            chosen,
+            summary="predict age from harmonised scans by a model of the target",
+        )
+        tasks[f"order-{source}"] = Lazy(
+            "harmbench_tasks.order:Order",
+            chosen,
+            summary="keep the distances between subjects in order",
+        )
+    for source in (SIMULATED, *sources):
+        tasks[f"atrophy-{source}"] = Lazy(
+            "harmbench_tasks.atrophy:Atrophy",
+            {"source": source},
+            summary="measure a simulated loss of 2, 5 and 10 % of tissue on harmonised scans",
+        )
+    return tasks
 
 
 def _safety_tasks(sources: tuple[str, ...]) -> dict[str, Lazy]:

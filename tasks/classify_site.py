@@ -1,17 +1,14 @@
-"""Scanner classification: a classifier that separates harmonised scans from target scans."""
+"""Scanner classification: classifiers that separate harmonised scans from target scans."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
-from torch import Tensor, nn
 
 from harmbench import (
     Cohort,
@@ -25,196 +22,25 @@ from harmbench import (
     TaskData,
     bootstrap_draws,
     bootstrap_statistic,
-    digest,
-    seeded,
-    torch_generator,
+    derive,
+    estimates,
 )
 
 from .domains import choose
+from .harm import rmse
+from .site_classifier import PRESETS, SOURCE, TARGET, ClassifierConfig, Example, Stacks, probe
+from .site_features import (
+    balanced_accuracy,
+    linear_correct,
+    permutation_null,
+    scanner_features,
+)
 
-FOLDS = 5
-SLICES = 16  # of a scan, evenly over the stack
-SOURCE, TARGET = 0, 1
+UNCHANGED_DB = 60.0  # bounds the PSNR of a scan to its own source, which may be equal
+_ACCURACIES = ("site_accuracy", "site_accuracy_linear")
+_SEED = "site_accuracy_seed"
 
 Array = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class ClassifierConfig:
-    """How the classifier of each fold is trained.
-
-    Attributes
-    ----------
-    steps
-        Training steps.
-    batch_size
-        Slices of a step, half of each scanner; even.
-    learning_rate
-        Initial learning rate of AdamW; a cosine takes it to zero.
-    """
-
-    steps: int = 1000
-    batch_size: int = 32
-    learning_rate: float = 2e-3
-
-
-PRESETS = {
-    "tiny": ClassifierConfig(steps=3),
-    "quick": ClassifierConfig(steps=120),
-}
-
-
-class Classifier(nn.Sequential):
-    """Three strided convolutions, the mean over the slice, and a line: `(B, 1, H, W)` to `(B, 2)`.
-
-    A convolution sees noise, blur and edges, and the mean over the slice contrast.
-    """
-
-    def __init__(self) -> None:
-        layers: list[nn.Module] = []
-        for channels, width in ((1, 16), (16, 32), (32, 64)):
-            layers += [nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False)]
-            layers += [nn.BatchNorm2d(width), nn.ReLU()]
-        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 2))
-
-
-@dataclass(frozen=True)
-class Example:
-    """A scan to classify.
-
-    Attributes
-    ----------
-    subject, session
-        Subject and session of the scan.
-    side
-        `SOURCE` or `TARGET`.
-    row
-        Row in the stack of its side.
-    """
-
-    subject: str
-    session: str
-    side: int
-    row: int
-
-
-def folds(examples: Sequence[Example]) -> dict[str, int]:
-    """Assign each subject to a fold, so that every fold's rest has both sides if it can be.
-
-    Subjects are assigned to the folds in turn, those with scans of both sides first, then
-    those of either, each kind in the order of a hash of their names.
-    """
-    sides: dict[str, set[int]] = {}
-    for example in examples:
-        sides.setdefault(example.subject, set()).add(example.side)
-    order = sorted(sides, key=lambda p: (-len(sides[p]), min(sides[p]), digest("fold", p)))
-    count = min(FOLDS, len(order))
-    return {subject: i % count for i, subject in enumerate(order)}
-
-
-class Stacks:
-    """Slices of scans, kept in a file: memory does not grow with them.
-
-    Parameters
-    ----------
-    n_scans
-        Capacity, in slices.
-    shape
-        `(S, H, W)` of a scan.
-    """
-
-    def __init__(self, n_scans: int, shape: tuple[int, int, int]) -> None:
-        S, H, W = shape
-        self._chosen = np.unique(np.linspace(0.05 * S, 0.95 * S - 1, SLICES).round().astype(int))
-        size = (max(1, n_scans), len(self._chosen), H, W)
-        with tempfile.TemporaryFile() as file:  # it has no name, and goes with the map
-            self._array = np.memmap(file, np.float16, "w+", shape=size)
-        self._length = 0
-
-    @property
-    def slices_per_scan(self) -> int:
-        """How many slices of a scan are kept."""
-        return len(self._chosen)
-
-    def add(self, images: Tensor) -> None:
-        """Keep slices of N scans `(N, S, H, W)` in [0, 1]."""
-        end = self._length + len(images)
-        self._array[self._length : end] = images[:, self._chosen].numpy()
-        self._length = end
-
-    def read(self, row: int, index: int) -> Tensor:
-        """Return a slice `(H, W)`, float32."""
-        return torch.from_numpy(self._array[row, index].astype(np.float32))
-
-    def scan(self, row: int) -> Tensor:
-        """Return the slices of a scan `(K, H, W)`, float32."""
-        return torch.from_numpy(self._array[row].astype(np.float32))
-
-
-def site_accuracy(
-    examples: Sequence[Example],
-    stacks: Mapping[int, Stacks],
-    *,
-    seed: int,
-    config: ClassifierConfig,
-    device: torch.device,
-) -> list[float]:
-    """Return the cross-validated slice accuracy of each scan.
-
-    For each fold of subjects a fresh classifier is trained on the scans of all other subjects,
-    as many slices of the source as of the target, and then applied to the fold's scans.
-    """
-    fold = folds(examples)
-    shares = [float("nan")] * len(examples)
-    for number in sorted(set(fold.values())):
-        training = [e for e in examples if fold[e.subject] != number]
-        sides = [[e for e in training if e.side == side] for side in (SOURCE, TARGET)]
-        if not all(sides):
-            continue
-        classifier = _trained(sides, stacks, seed=seed, number=number, config=config, device=device)
-        for i, example in enumerate(examples):
-            if fold[example.subject] == number:
-                slices = stacks[example.side].scan(example.row)
-                with torch.no_grad():
-                    predicted = classifier(slices[:, None].to(device)).argmax(dim=1)
-                shares[i] = float((predicted == example.side).double().mean())
-    return shares
-
-
-def _trained(
-    sides: Sequence[Sequence[Example]],
-    stacks: Mapping[int, Stacks],
-    *,
-    seed: int,
-    number: int,
-    config: ClassifierConfig,
-    device: torch.device,
-) -> Classifier:
-    with seeded(seed, "classify-site", "weights", number):
-        classifier = Classifier().to(device)
-    generator = torch_generator(seed, "classify-site", "batches", number)
-    optimizer = torch.optim.AdamW(classifier.parameters(), lr=config.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
-
-    def draw(count: int) -> int:
-        return int(torch.randint(count, (), generator=generator))
-
-    answers = [SOURCE, TARGET] * (config.batch_size // 2)
-    for _ in range(config.steps):
-        chosen = [sides[side][draw(len(sides[side]))] for side in answers]
-        slices = [
-            stacks[example.side].read(example.row, draw(stacks[example.side].slices_per_scan))
-            for example in chosen
-        ]
-        loss = nn.functional.cross_entropy(
-            classifier(torch.stack(slices)[:, None].to(device)),
-            torch.tensor(answers, device=device),
-        )
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-    return classifier.eval()
 
 
 def balanced(subjects: Array) -> Array:
@@ -250,6 +76,8 @@ class SiteScorer(Scorer):
         data = context.data
         self._context = context
         self._examples: list[Example] = []
+        self._features: list[Array] = []
+        self._fidelity: list[float] = []
         self._stacks = {
             SOURCE: Stacks(len(data.test), data.test.grid.shape),
             TARGET: Stacks(len(data.extra["target"]), data.test.grid.shape),
@@ -260,6 +88,7 @@ class SiteScorer(Scorer):
     def _keep(self, scans: Scans, side: int) -> None:
         before = sum(example.side == side for example in self._examples)
         self._stacks[side].add(scans.images)
+        self._features.append(scanner_features(scans))
         self._examples += [
             Example(subject, session, side, before + i)
             for i, (subject, session) in enumerate(zip(scans.subjects, scans.sessions, strict=True))
@@ -268,38 +97,80 @@ class SiteScorer(Scorer):
     def add(self, source: Scans, harmonized: Scans, references: Scans | None) -> None:
         """Keep a batch."""
         self._keep(harmonized, SOURCE)
+        change = rmse(harmonized.images, source.images, harmonized.masks)
+        self._fidelity += (-20 * np.log10(np.maximum(change, 10 ** (-UNCHANGED_DB / 20)))).tolist()
 
     def table(self) -> pd.DataFrame:
-        """Return the share of each scan's slices that were classified correctly."""
-        shares = site_accuracy(
-            self._examples,
-            self._stacks,
-            seed=self._context.seed,
-            config=PRESETS.get(self._context.preset, ClassifierConfig()),
-            device=self._context.device,
-        )
-        sides = {SOURCE: "source", TARGET: "target"}
-        return pd.DataFrame(
+        """Return the share of each scan's slices that were classified correctly, by probe.
+
+        The probability of the linear probe is one number, and comes with every scan.
+        """
+        context = self._context
+        config = PRESETS.get(context.preset, ClassifierConfig())
+        probed = [
+            probe(
+                self._examples,
+                self._stacks,
+                seed=context.seed if number == 0 else derive(context.seed, "site probe", number),
+                config=config,
+                device=context.device,
+            )
+            for number in range(config.seeds)
+        ]
+        by_seed = np.array([each.shares for each in probed])
+        features, sides = np.concatenate(self._features), [e.side for e in self._examples]
+        linear = linear_correct(features, self._examples, sides)
+        accuracy = balanced_accuracy(linear, sides)
+        null = permutation_null(features, self._examples, context.seed)
+        converged = [each for one in probed for each in one.converged]
+        columns = {
+            "site_accuracy": by_seed.mean(axis=0),
+            **{f"{_SEED}{number}": shares for number, shares in enumerate(by_seed)},
+            "site_accuracy_linear": linear,
+            "site_linear_p": np.full(len(linear), (1 + (null >= accuracy).sum()) / (1 + len(null))),
+            "site_converged": np.full(len(linear), np.mean(converged) if converged else np.nan),
+        }
+        names = {SOURCE: "source", TARGET: "target"}
+        frame = pd.DataFrame(
             {
                 "subject": [example.subject for example in self._examples],
-                "scan": [f"{sides[e.side]}/{e.session}" for e in self._examples],
+                "scan": [f"{names[e.side]}/{e.session}" for e in self._examples],
                 "slice": -1,
-                "metric": "site_accuracy",
-                "value": shares,
             }
         )
+        tables = [frame.assign(metric=name, value=values) for name, values in columns.items()]
+        harmonized = frame[[example.side == SOURCE for example in self._examples]]
+        tables.append(harmonized.assign(metric="source_psnr", value=self._fidelity))
+        return pd.concat(tables, ignore_index=True)
 
     def estimates(self, scores: pd.DataFrame) -> dict[str, Estimate]:
-        """Return the balanced accuracy: the mean of both sides, whatever their numbers of scans."""
-        return {"site_accuracy": bootstrap_statistic(_by_side(scores), balanced)}
+        """Return balanced accuracies, the mean of both sides whatever their numbers of scans.
+
+        The range over the seeds of the classifier, the probability and the fidelity are means.
+        """
+        numbers = {
+            name: bootstrap_statistic(_by_side(scores, name), balanced) for name in _ACCURACIES
+        }
+        plain = ("site_linear_p", "site_converged", "source_psnr")
+        numbers |= estimates(scores[scores["metric"].isin(plain)])
+        seeds = sorted({name for name in scores["metric"] if name.startswith(_SEED)})
+        values = [float(balanced(_by_side(scores, name))) for name in seeds]
+        n = numbers["site_accuracy"].n
+        for name, value in (
+            ("site_accuracy_low", min(values)),
+            ("site_accuracy_high", max(values)),
+        ):
+            numbers[name] = Estimate(value, value, value, n)
+        return numbers
 
     def draws(self, scores: pd.DataFrame) -> dict[str, Array]:
-        """Return bootstrap draws of it, for paired comparisons of methods."""
-        return {"site_accuracy": bootstrap_draws(_by_side(scores), balanced)}
+        """Return bootstrap draws of the accuracies, for paired comparisons of methods."""
+        return {name: bootstrap_draws(_by_side(scores, name), balanced) for name in _ACCURACIES}
 
 
-def _by_side(scores: pd.DataFrame) -> Array:
-    """Return the accuracy of each subject's source and target scans: `(n, 2)`."""
+def _by_side(scores: pd.DataFrame, metric: str) -> Array:
+    """Return an accuracy of each subject's source and target scans: `(n, 2)`."""
+    scores = scores[scores["metric"] == metric]
     side = scores["scan"].str.partition("/")[0]
     subjects = scores.groupby(["subject", side])["value"].mean().unstack()
     return subjects.reindex(columns=["source", "target"]).to_numpy(dtype=np.float64)
@@ -308,12 +179,15 @@ def _by_side(scores: pd.DataFrame) -> Array:
 class ClassifySite(Task):
     """Tell harmonised source scans from scans of the target, of subjects not trained on.
 
-    A fresh classifier is trained on each method's own output, cross-validated by subject. Its
+    Fresh classifiers are trained on each method's own output until they converge, from several
+    seeds, cross-validated by subject. Their mean
     balanced accuracy over slices is 0.5 where no difference between the scanners is left that it
     could detect. Rescans of the target's own scanner may reach more than 0.5, so the accuracy is
     compared with that of the control `rescan`, and ranks nothing. Where the subjects of the two
     scanners differ, it may also distinguish the subjects, so the accuracy is then an upper bound
-    of the remaining difference between the scanners.
+    of the remaining difference between the scanners. Beside it are the range over the seeds, a
+    linear probe of histogram and texture with the probability of its accuracy if the scanner made
+    no difference, and the PSNR of each scan to its own source.
 
     Parameters
     ----------
@@ -323,9 +197,18 @@ class ClassifySite(Task):
 
     summary = "tell harmonised scans from the target's by a classifier trained on them"
     family = Family.SCANNERS
-    measures: ClassVar[Mapping[str, bool]] = {"site_accuracy": False}
+    version = "2"
+    measures: ClassVar[Mapping[str, bool]] = {
+        "site_accuracy": False,
+        "site_accuracy_low": False,
+        "site_accuracy_high": False,
+        "site_accuracy_linear": False,
+        "site_linear_p": True,
+        "site_converged": True,
+        "source_psnr": True,
+    }
     uses_metrics = False
-    diagnostics = ("site_accuracy",)
+    diagnostics: ClassVar[Sequence[str]] = tuple(measures)
     headline = ()
 
     def __init__(self, source: str) -> None:
@@ -362,9 +245,9 @@ class ClassifySite(Task):
         scorer = SiteScorer(context)
         for batch in context.data.test.batches():
             scorer.add(batch, batch, None)
-        estimates = scorer.estimates(scorer.table())
-        n = estimates["site_accuracy"].n
+        numbers = scorer.estimates(scorer.table())
+        n = numbers["site_accuracy"].n
         return {
-            "source as it is": estimates,
+            "source as it is": numbers,
             "chance": {"site_accuracy": Estimate(0.5, 0.5, 0.5, n)},
         }

@@ -26,7 +26,7 @@ FLUID_PERCENTILE = 3.0  # of the brain's intensities, where a ventricle is too t
 Mask = npt.NDArray[np.bool_]
 
 
-def _inside(box: tuple[tuple[float, float], ...], grid: Grid) -> Mask:
+def inside_box(box: tuple[tuple[float, float], ...], grid: Grid) -> Mask:
     """Return which voxels lie in a box of MNI152: `(S, H, W)`."""
     _, H, W = grid.shape
     x0, y0, _ = grid.origin
@@ -41,10 +41,15 @@ def _inside(box: tuple[tuple[float, float], ...], grid: Grid) -> Mask:
     return z[:, None, None] & x[:, None] & y
 
 
+def ventricle_box(grid: Grid) -> Tensor:
+    """Return which voxels may be ventricles, by their place alone: `(S, H, W)` bool."""
+    return torch.from_numpy(inside_box(BOX, grid))
+
+
 def ventricles(labels: npt.NDArray[np.uint8], grid: Grid) -> Mask:
     """Return the ventricles: fluid that is connected to the middle of the brain, `(S, H, W)`."""
-    components, _ = ndimage.label((labels == CSF) & _inside(BOX, grid))
-    reached = np.unique(components[_inside(CORE, grid)])
+    components, _ = ndimage.label((labels == CSF) & inside_box(BOX, grid))
+    reached = np.unique(components[inside_box(CORE, grid)])
     return np.isin(components, reached[reached > 0])
 
 

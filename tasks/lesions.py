@@ -21,12 +21,10 @@ from harmbench import (
     TaskData,
 )
 
-from . import SIMULATED
-from .domains import choose
 from .harm import HARM_DIAGNOSTICS, HARM_HEADLINE, HARM_MEASURES, HarmScorer
-from .painted_lesions import RADII, Lesion, draw_lesions, measure, painted
+from .painted_lesions import RADII, PaintedLesion, draw_lesions, measure, painted
 from .scan_changes import Changes
-from .scans_with_truth import with_truth
+from .scans_with_truth import scans_to_change
 
 LOSS = 0.2  # share of a lesion's contrast: a smaller loss is no harm
 SIZES = tuple(reversed(RADII))
@@ -71,7 +69,7 @@ class LesionScorer(HarmScorer):
         """Measure the lesions of one scan before and after, `(S, H, W)` each."""
         values: dict[str, float] = {}
         for size, centre in self._lesions[scan].items():
-            lesion = Lesion(size, tuple(centre))
+            lesion = PaintedLesion(size, tuple(centre))
             first, second = (
                 measure(image, labels, lesion, self._grid) for image in (before, after)
             )
@@ -138,14 +136,8 @@ class Lesions(Task):
         SkipCell
             If no test scan has labels with white matter.
         """
-        if self.source == SIMULATED:
-            simulated = with_truth(cohort, SIMULATED, seed, labelled=True)
-            data, scans, shift = simulated.data, simulated.source, simulated.shift
-        else:
-            data, shift = choose(cohort, self.source, labelled=True), None
-            scans = data.test
-        if not scans.labelled:
-            raise SkipCell(f"source '{self.source}' has no test scans that have labels")
+        to_change = scans_to_change(cohort, self.source, seed)
+        data, scans, shift = to_change.data, to_change.source, to_change.shift
         drawn = [draw_lesions(scans, n, seed) for n in range(len(scans))]
         places = [n for n, lesions in enumerate(drawn) if lesions]
         if not places:

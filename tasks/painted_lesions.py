@@ -23,7 +23,7 @@ Labels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Lesion:
+class PaintedLesion:
     """A ball in white matter; its centre is slice, row and column, its radius in mm."""
 
     size: str
@@ -40,7 +40,7 @@ class Lesion:
 
 
 @dataclass(frozen=True)
-class Lesions:
+class PaintedLesions:
     """Lower the intensity of white matter in lesions: a change of slices.
 
     Attributes
@@ -53,7 +53,7 @@ class Lesions:
         The grid of the slices.
     """
 
-    lesions: tuple[Lesion, ...]
+    lesions: tuple[PaintedLesion, ...]
     step: float
     grid: Grid
 
@@ -71,7 +71,9 @@ class Lesions:
         return (images - self.step * weight * masks).clamp(min=0)
 
 
-def place_lesions(labels: Labels, grid: Grid, random: np.random.Generator) -> tuple[Lesion, ...]:
+def place_lesions(
+    labels: Labels, grid: Grid, random: np.random.Generator
+) -> tuple[PaintedLesion, ...]:
     """Place a lesion of each size in white matter; those without enough of it are left out.
 
     A lesion lies where white matter is deepest, chosen among the voxels at least as deep as its
@@ -88,7 +90,7 @@ def place_lesions(labels: Labels, grid: Grid, random: np.random.Generator) -> tu
     """
     depth = ndimage.distance_transform_edt(labels == WHITE, sampling=grid.spacing)
     depth[[0, -1]] = 0
-    lesions: list[Lesion] = []
+    lesions: list[PaintedLesion] = []
     index = torch.arange(grid.shape[0])
     free = np.ones(labels.shape, np.bool_)
     for size, radius in RADII.items():
@@ -99,13 +101,13 @@ def place_lesions(labels: Labels, grid: Grid, random: np.random.Generator) -> tu
         if not len(candidates):
             continue
         s, h, w = (int(value) for value in candidates[int(random.integers(len(candidates)))])
-        lesions.append(Lesion(size, (s, h, w)))
+        lesions.append(PaintedLesion(size, (s, h, w)))
         away = distance_from((s, h, w), grid, index).numpy()
         free &= away > radius + RING[1] + max(RADII.values())
     return tuple(lesions)
 
 
-def draw_lesions(scans: ScanSet, number: int, seed: int) -> tuple[Lesion, ...]:
+def draw_lesions(scans: ScanSet, number: int, seed: int) -> tuple[PaintedLesion, ...]:
     """Draw the lesions of a labelled scan; they depend on the subject and its labels."""
     labels = scans.load([number]).labels
     assert labels is not None
@@ -114,11 +116,11 @@ def draw_lesions(scans: ScanSet, number: int, seed: int) -> tuple[Lesion, ...]:
     return place_lesions(labels[0].numpy(), scans.grid, random)
 
 
-def painted(scans: ScanSet, number: int, lesions: tuple[Lesion, ...]) -> Lesions:
+def painted(scans: ScanSet, number: int, lesions: tuple[PaintedLesion, ...]) -> PaintedLesions:
     """Return lesions as dark as the grey matter of a labelled scan."""
     scan = scans.load([number])
     assert scan.labels is not None
-    return Lesions(lesions, contrast_step(scan.images[0], scan.labels[0]), scans.grid)
+    return PaintedLesions(lesions, contrast_step(scan.images[0], scan.labels[0]), scans.grid)
 
 
 def contrast_step(image: Tensor, labels: Tensor) -> float:
@@ -146,7 +148,7 @@ class LesionMeasures:
     volume: float
 
 
-def measure(image: Tensor, labels: Tensor, lesion: Lesion, grid: Grid) -> LesionMeasures:
+def measure(image: Tensor, labels: Tensor, lesion: PaintedLesion, grid: Grid) -> LesionMeasures:
     """Measure a lesion in a scan `(S, H, W)` with the labels from before the lesion."""
     index = torch.arange(grid.shape[0])
     distance = distance_from(lesion.centre, grid, index)

@@ -36,8 +36,8 @@ class CurveScanner(SimulatedScanner):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScansWithTruth:
-    """Source scans to change, and their truth.
+class ScansToChange:
+    """Labelled source scans to change.
 
     Attributes
     ----------
@@ -46,16 +46,26 @@ class ScansWithTruth:
     source
         Test scans without a transform: those of the source domain, or of the target if a
         simulated scanner shifts them.
-    truth
-        The same subjects on the target scanner, in the same order.
     shift
         The shift of `source`, or None.
     """
 
     data: TaskData
     source: ScanSet
-    truth: ScanSet
     shift: Transform | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScansWithTruth(ScansToChange):
+    """Source scans to change, and their truth.
+
+    Attributes
+    ----------
+    truth
+        The same subjects on the target scanner, in the same order.
+    """
+
+    truth: ScanSet
 
     def changed(
         self, names: Sequence[str], of_source: Draw, of_truth: Draw, **more: ScanSet
@@ -107,14 +117,13 @@ def with_truth(cohort: Cohort, name: str, seed: int, *, labelled: bool) -> Scans
         If there are no such scans.
     """
     if name == SIMULATED:
-        scanner = CurveScanner()
-        data = scanner.setup(cohort, seed)
-        source = cohort.scans(cohort.target, "test", labelled=labelled)
-        if not len(source):
-            raise SkipCell(f"no test scan of the target '{cohort.target}' has labels")
-        shift = scanner.draw(source, seed, labelled=False, normalization=cohort.normalization)
-        data = replace(data, parameters={"shift": shift.digest})
-        return ScansWithTruth(data=data, source=source, truth=source, shift=shift)
+        simulated = _simulated(cohort, seed, labelled=labelled)
+        return ScansWithTruth(
+            data=simulated.data,
+            source=simulated.source,
+            truth=simulated.source,
+            shift=simulated.shift,
+        )
     data = choose(cohort, name, labelled=labelled)
     if data.references is None:
         raise SkipCell(
@@ -122,3 +131,35 @@ def with_truth(cohort: Cohort, name: str, seed: int, *, labelled: bool) -> Scans
             "space; the task of the simulated scanner has a truth"
         )
     return ScansWithTruth(data=data, source=data.test, truth=data.references, shift=None)
+
+
+def scans_to_change(cohort: Cohort, name: str, seed: int) -> ScansToChange:
+    """Return the labelled test scans of a source domain, or of the simulated scanner.
+
+    Parameters
+    ----------
+    cohort, name, seed
+        As of `with_truth`.
+
+    Raises
+    ------
+    SkipCell
+        If there are no such scans.
+    """
+    if name == SIMULATED:
+        return _simulated(cohort, seed, labelled=True)
+    data = choose(cohort, name, labelled=True)
+    if not data.test.labelled:
+        raise SkipCell(f"source '{name}' has no test scans that have labels")
+    return ScansToChange(data=data, source=data.test, shift=None)
+
+
+def _simulated(cohort: Cohort, seed: int, *, labelled: bool) -> ScansToChange:
+    scanner = CurveScanner()
+    data = scanner.setup(cohort, seed)
+    source = cohort.scans(cohort.target, "test", labelled=labelled)
+    if not len(source):
+        raise SkipCell(f"no test scan of the target '{cohort.target}' has labels")
+    shift = scanner.draw(source, seed, labelled=False, normalization=cohort.normalization)
+    data = replace(data, parameters={"shift": shift.digest})
+    return ScansToChange(data=data, source=source, shift=shift)

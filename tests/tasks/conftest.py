@@ -15,6 +15,7 @@ from harmbench.metrics.image import PSNR
 from harmbench.metrics.overlap import HD95, Dice
 from harmbench.util.progress import Silent
 from harmbench_tasks.segmenter import Segmenter, SegmenterConfig
+from harmbench_tasks.tissue_segmenter import TissueSegmenter
 
 
 class Threshold(Segmenter):
@@ -27,16 +28,37 @@ class Threshold(Segmenter):
         return dataclasses.replace(scans, predicted=white)
 
 
+class LinearTissues(TissueSegmenter):
+    """Finds tissues by the intensities of the small cohort's target, and mixtures between them."""
+
+    LEVELS = (0.16, 0.59, 0.96)
+
+    def probabilities(self, scans):
+        fluid, grey, white = self.LEVELS
+        below = ((grey - scans.images) / (grey - fluid)).clamp(0, 1)
+        above = ((scans.images - grey) / (white - grey)).clamp(0, 1)
+        return torch.stack([below, 1 - below - above, above], dim=1) * scans.masks[:, None]
+
+    def forward(self, scans):
+        import dataclasses
+
+        predicted = (1 + self.probabilities(scans).argmax(dim=1)).to(torch.uint8) * scans.masks
+        return dataclasses.replace(scans, predicted=predicted)
+
+
 @pytest.fixture
 def context() -> Callable[[TaskData], ScoringContext]:
-    """Return what a task's data is scored with; its segmenter is a threshold."""
+    """Return what a task's data is scored with; its segmenters are thresholds."""
 
     def make(data: TaskData) -> ScoringContext:
         config = SegmenterConfig(width=2, levels=2, units=1)
         return ScoringContext(
             data=data,
             metrics=[PSNR(), Dice(), HD95()],
-            instruments={"segmenter": Threshold(data.test.grid, config)},
+            instruments={
+                "segmenter": Threshold(data.test.grid, config),
+                "tissue segmenter": LinearTissues(data.test.grid, config),
+            },
             device=torch.device("cpu"),
             seed=0,
             preset="quick",

@@ -1,42 +1,24 @@
-"""The classifier of scanners: chance where there is nothing to find, and folds by subject."""
+"""Classifiers of scanners: chance where there is nothing to find, and what stands beside it."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 import pytest
 import torch
 
 from harmbench.errors import SkipCell
-from harmbench_tasks.classify_site import (
-    SLICES,
-    SOURCE,
-    TARGET,
-    ClassifySite,
-    Example,
-    Stacks,
-    balanced,
-    folds,
-)
+from harmbench_tasks.classify_site import UNCHANGED_DB, ClassifySite, balanced
+from harmbench_tasks.site_classifier import PRESETS, ClassifierConfig
 
 
-def examples(**subjects: str) -> list[Example]:
-    sides = {"s": SOURCE, "t": TARGET}
-    return [
-        Example(subject, str(i), sides[letter], 0)
-        for subject, letters in subjects.items()
-        for i, letter in enumerate(letters)
-    ]
-
-
-def test_each_subject_is_in_one_fold_and_training_folds_have_both_sides() -> None:
-    given = examples(a="st", b="sst", c="s", d="s", e="t", f="t", g="t")
-    result = folds(given)
-    assert set(result) == set("abcdefg")
-    assert len(set(result.values())) == 5
-    for fold in set(result.values()):
-        rest = {example.side for example in given if result[example.subject] != fold}
-        assert rest == {SOURCE, TARGET}
-    assert len(set(folds(examples(a="st", b="st", c="st")).values())) == 3
+@pytest.fixture(autouse=True)
+def short(monkeypatch) -> None:
+    """Train less than on real scans: the scanners of the small cohort are easy to tell apart."""
+    monkeypatch.setitem(
+        PRESETS, "quick", ClassifierConfig(seeds=2, most_steps=60, window=30, small_loss=0.05)
+    )
 
 
 def test_both_sides_have_equal_weight() -> None:
@@ -46,18 +28,6 @@ def test_both_sides_have_equal_weight() -> None:
     assert np.isnan(balanced(subjects[[0, 1]]))
 
 
-def test_stacks_keep_slices_on_disk() -> None:
-    stacks = Stacks(2, (50, 4, 6))
-    images = torch.rand(2, 50, 4, 6)
-    stacks.add(images[:1])
-    stacks.add(images[1:])
-    assert stacks.slices_per_scan == SLICES
-    assert stacks.scan(1).shape == (SLICES, 4, 6)
-    torch.testing.assert_close(stacks.read(1, 0), stacks.scan(1)[0])
-    gaps = (stacks.scan(1)[:, None] - images[1][None]).abs().amax(dim=(2, 3)).amin(dim=1)
-    assert float(gaps.max()) < 1e-3
-
-
 def shares(task, context, harmonized):
     data = context.data
     scorer = task.scorer(context)
@@ -65,7 +35,7 @@ def shares(task, context, harmonized):
         source = data.test.load([index])
         scorer.add(source, harmonized(source, index), None)
     table = scorer.table()
-    return scorer.estimates(table)["site_accuracy"], table
+    return scorer.estimates(table), table
 
 
 def test_a_visible_scanner_is_detected_and_the_target_is_not(small_cohort, context) -> None:
@@ -74,22 +44,44 @@ def test_a_visible_scanner_is_detected_and_the_target_is_not(small_cohort, conte
     scoring = context(task.setup(small_cohort, 0))
     data = scoring.data
     seen, table = shares(task, scoring, lambda source, place: source)
-    assert seen.mean > 0.9
-    assert list(table["scan"]) == ["target/1", "target/1", "source/a", "source/a"]
+    assert seen["site_accuracy"].mean > 0.75
+    assert seen["site_accuracy_linear"].mean >= 0.75
+    assert seen["source_psnr"].mean == UNCHANGED_DB
+    scans = table[table["metric"] == "site_accuracy"]["scan"]
+    assert list(scans) == ["target/1", "target/1", "source/a", "source/a"]
     same, _ = shares(task, scoring, lambda source, place: data.references.load([place]))
-    assert same.mean == 0.5
+    assert same["site_accuracy"].mean == 0.5
+    assert same["site_linear_p"].mean > 0.2
+    assert same["source_psnr"].mean < 20
+    for numbers in (seen, same):
+        low, mean, high = (numbers[f"site_accuracy{end}"].mean for end in ("_low", "", "_high"))
+        assert low <= mean <= high
     bounds = task.bounds(scoring)
-    assert bounds["source as it is"]["site_accuracy"] == seen
+    assert bounds["source as it is"] == seen
     assert bounds["chance"]["site_accuracy"].mean == 0.5
+
+
+def test_a_trace_of_the_method_is_detected(small_cohort, context) -> None:
+    task = ClassifySite("domain1")
+    scoring = context(task.setup(small_cohort, 0))
+    data = scoring.data
+
+    def traced(source, place):
+        truth = data.references.load([place])
+        trace = torch.arange(truth.images.shape[-1]) % 2 * 0.06 * truth.masks
+        return truth.with_images((truth.images + trace).clamp(0, 1))
+
+    numbers, _ = shares(task, scoring, traced)
+    assert numbers["site_accuracy"].mean > 0.75
 
 
 def test_two_runs_give_equal_scores(small_cohort, context) -> None:
     task = ClassifySite("north")
-    scoring = context(task.setup(small_cohort, 0))
+    scoring = dataclasses.replace(context(task.setup(small_cohort, 0)), preset="tiny")
     first, again = (shares(task, scoring, lambda source, _: source) for _ in range(2))
     assert first[1].equals(again[1])
     assert first[0] == again[0]
-    assert first[0].n == 4
+    assert first[0]["site_accuracy"].n == 4
 
 
 def test_too_few_subjects_are_skipped_with_the_reason(own_cohort, change_table) -> None:

@@ -27,7 +27,9 @@ def test_methods(name):
 # `north` has neither labels nor subjects of the target, and no subject of the cohort travels.
 REFUSED = (
     *("wmseg-north", "retest-north", "travel-north", "travel-domain1"),
-    *("ventricles-north", "lesions-north", "unusual-north"),
+    *("ventricles-north", "lesions-north", "unusual-north", "volumes-north", "atrophy-north"),
+    # Neither has ages of enough subjects, or enough of them for an order.
+    *("age-north", "order-north", "order-domain1"),
 )
 
 
