@@ -121,7 +121,7 @@ class SiteScorer(Scorer):
         features, sides = np.concatenate(self._features), [e.side for e in self._examples]
         linear = linear_correct(features, self._examples, sides)
         accuracy = balanced_accuracy(linear, sides)
-        null = permutation_null(features, self._examples, context.seed)
+        null = permutation_null(features, self._examples, context.seed, config.permutations)
         converged = [each for one in probed for each in one.converged]
         columns = {
             "site_accuracy": by_seed.mean(axis=0),

@@ -37,6 +37,8 @@ class ClassifierConfig:
         Mean cross-entropy below which training has converged.
     least_fall
         Converged if the mean falls by a smaller share from one window to the next but one.
+    permutations
+        Of the null of the linear probe.
     batch_size
         Slices of a step, half of each scanner; even.
     learning_rate
@@ -48,12 +50,13 @@ class ClassifierConfig:
     window: int = 100
     small_loss: float = 0.02
     least_fall: float = 0.05
+    permutations: int = 100
     batch_size: int = 32
     learning_rate: float = 2e-3
 
 
 PRESETS = {
-    "tiny": ClassifierConfig(seeds=2, most_steps=6, window=2),
+    "tiny": ClassifierConfig(seeds=2, most_steps=6, window=2, permutations=4),
     "quick": ClassifierConfig(most_steps=400, window=40, small_loss=0.05),
 }
 

@@ -15,7 +15,6 @@ from .site_classifier import SOURCE, TARGET, Example, folds
 
 LEVELS = 20  # quantiles of the intensities in the brain
 STEPS = (1, 2, 4)  # pixels over which differences are taken
-PERMUTATIONS = 100
 
 Array = npt.NDArray[np.float64]
 
@@ -120,11 +119,13 @@ def balanced_accuracy(correct: Array, sides: Sequence[int]) -> float:
     return float(np.mean([share.mean() if len(share) else np.nan for share in shares]))
 
 
-def permutation_null(features: Array, examples: Sequence[Example], seed: int) -> Array:
-    """Return the balanced accuracy of the linear probe for permuted sides: `(100,)`."""
+def permutation_null(
+    features: Array, examples: Sequence[Example], seed: int, permutations: int
+) -> Array:
+    """Return the balanced accuracy of the linear probe for permuted sides: `(permutations,)`."""
     random = numpy_generator(seed, "classify-site", "permutations")
     accuracies = []
-    for _ in range(PERMUTATIONS):
+    for _ in range(permutations):
         sides = permuted_sides(examples, random)
         correct = linear_correct(features, examples, sides)
         accuracies.append(balanced_accuracy(correct, sides))

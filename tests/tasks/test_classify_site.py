@@ -17,7 +17,9 @@ from harmbench_tasks.site_classifier import PRESETS, ClassifierConfig
 def short(monkeypatch) -> None:
     """Train less than on real scans: the scanners of the small cohort are easy to tell apart."""
     monkeypatch.setitem(
-        PRESETS, "quick", ClassifierConfig(seeds=2, most_steps=60, window=30, small_loss=0.05)
+        PRESETS,
+        "quick",
+        ClassifierConfig(seeds=2, most_steps=60, window=30, small_loss=0.05, permutations=10),
     )
 
 

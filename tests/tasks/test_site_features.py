@@ -26,7 +26,7 @@ def test_the_null_is_near_chance_and_a_difference_above_it(examples):
     sides = [example.side for example in examples]
     features = random.normal(size=(len(examples), 5))
     features[:, 0] += 6 * np.array(sides)
-    null = permutation_null(features, examples, 0)
+    null = permutation_null(features, examples, 0, 40)
     assert np.median(null) == pytest.approx(0.5, abs=0.15)
     seen = balanced_accuracy(linear_correct(features, examples, sides), sides)
     assert seen > np.quantile(null, 0.95)
