@@ -7,7 +7,7 @@ import click
 from harmbench.cli.wording import counted
 from harmbench.errors import UserError
 
-_CATEGORIES = click.Choice(["fit", "cell", "bounds", "run"])
+_CATEGORIES = click.Choice(["fit", "cell", "bounds", "run", "outputs", "checkpoints"])
 
 
 @click.group(invoke_without_command=True)
@@ -21,6 +21,10 @@ def store(context: click.Context) -> None:
     harmbench store verify                      verify the checksums of all files
     harmbench store prune --unused --dry-run    list fits that no result uses
     harmbench store prune --older-than 90 --kind run --yes    remove logs of old runs
+    harmbench store prune --older-than 30 --kind outputs      remove outputs of unfinished cells
+
+    Outputs are kept of cells that were killed or have scans that failed, so that the same run
+    continues there; checkpoints, of fits that were killed.
     """  # noqa: D301
     if context.invoked_subcommand is None:
         _summary()
@@ -34,7 +38,7 @@ def _summary() -> None:
     for category in _CATEGORIES.choices:
         listed = [entry for entry in entries if entry.kind == category]
         size = sum(entry.size for entry in listed)
-        click.echo(f"{category:8} {len(listed):6}  {_size(size):>10}")
+        click.echo(f"{category:11} {len(listed):6}  {_size(size):>10}")
     for name in ("results", "imports", "cohorts", "registrations", "artifacts"):
         files = [path for path in (home() / name).rglob("*") if path.is_file()]
         click.echo(f"{name:15} {_size(sum(path.stat().st_size for path in files)):>10}")
@@ -51,7 +55,7 @@ def listing(category: str | None) -> None:
     for entry in stored(home()):
         if category in (None, entry.kind):
             click.echo(
-                f"{entry.kind:6} {entry.key}  {_size(entry.size):>10}  "
+                f"{entry.kind:11} {entry.key}  {_size(entry.size):>10}  "
                 f"{entry.days:5.1f} days  {entry.title}"
             )
 
@@ -110,7 +114,7 @@ def prune(
     entries = [entry for entry in entries if category in (None, entry.kind)]
     size = _size(sum(entry.size for entry in entries))
     for entry in entries:
-        click.echo(f"{entry.kind:6} {entry.key}  {entry.title}")
+        click.echo(f"{entry.kind:11} {entry.key}  {entry.title}")
     total = f"{counted(len(entries), 'entry', 'entries')}, {size}"
     if dry_run or not entries:
         click.echo(f"{total} would be removed")

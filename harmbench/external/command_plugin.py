@@ -34,7 +34,7 @@ def command_plugin(path: Path, home: Path | None = None) -> ModuleType:
     UserError
         In one line, if the file is wrong.
     """
-    program = Program(file=read_command_file(path), folder=path.resolve().parent, home=home)
+    program = Program(file=read_command_file(path), path=path.resolve(), home=home)
     name = f"harmbench_command_{digest(str(path.resolve()))[:8]}"
     module = _CommandModule(name, program)
     sys.modules[name] = module

@@ -18,27 +18,33 @@ from harmbench.util.hashing import digest, file_digest
 # Smaller files are hashed each time: a script may change twice within a tick of the clock.
 _LARGE = 64 * 2**20
 _VERSION_SECONDS = 120
+_LARGEST_SOURCE = 2**20  # a larger file is no script
 # Keys of the file that no result depends on.
 _NOT_COMPUTING = {"summary", "reference", "timeout", "fit_timeout"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A command file, and the folder that its relative paths refer to.
+    """A command file, and the files that it names.
 
     Attributes
     ----------
     file
         The content of the TOML file.
-    folder
-        Its folder, absolute.
+    path
+        The TOML file, absolute.
     home
         The folder that caches digests of large files; they are not cached if None.
     """
 
     file: CommandFile
-    folder: Path = field(repr=False)
+    path: Path = field(repr=False)
     home: Path | None = field(default=None, repr=False)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the TOML file, which its relative paths refer to."""
+        return self.path.parent
 
     @property
     def apply(self) -> list[str]:
@@ -78,6 +84,17 @@ class Program:
             self._version_output(),
         )
 
+    @property
+    def sources(self) -> dict[str, bytes]:
+        """The TOML file and the scripts that it names, by name; without programs on the PATH."""
+        paths = {self.path.name: self.path}
+        for _, path in self._named_files():
+            if path.stat().st_size <= _LARGEST_SOURCE:
+                inside = path.is_relative_to(self.folder)
+                name = path.relative_to(self.folder).as_posix() if inside else path.name
+                paths.setdefault(name.replace("/", "_"), path)
+        return {name: path.read_bytes() for name, path in paths.items()}
+
     def environment(self, variables: Mapping[str, object] | None = None) -> dict[str, str]:
         """Return this process's environment with the variables of the command file.
 
@@ -92,15 +109,17 @@ class Program:
 
     def _files(self) -> Iterator[tuple[str, Path]]:
         """Yield the name and path of every file that identifies the program."""
-        for command in (self.file.apply, self.file.fit or ()):
-            for place, argument in enumerate(command):
-                path = self._named_file(argument)
-                if path is not None:
-                    yield argument, path
-                elif place == 0:
-                    found = self._on_path(argument)
-                    if found is not None and self.file.version_command is None:
-                        yield argument, found
+        for first in (command[0] for command in (self.file.apply, self.file.fit) if command):
+            found = None if self._named_file(first) else self._on_path(first)
+            if found is not None and self.file.version_command is None:
+                yield first, found
+        yield from self._named_files()
+
+    def _named_files(self) -> Iterator[tuple[str, Path]]:
+        for argument in (*self.file.apply, *(self.file.fit or ())):
+            path = self._named_file(argument)
+            if path is not None:
+                yield argument, path
         for name in self.file.files:
             path = self.folder / name
             if path.is_dir():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,13 +14,16 @@ from typing import Any
 from harmbench.store.folder_store import CHECKSUMS, Store, checksums
 from harmbench.store.run_folder import has_ended
 
-# By kind: the folder in the home, and the file that describes an entry.
+# By kind: the folder in the home, the names of the entries, and the file that describes an entry.
 _KINDS = {
-    "fit": ("fits", "fit.json"),
-    "cell": ("cells", "result.json"),
-    "bounds": ("bounds", ""),
-    "run": ("runs", "options.json"),
+    "fit": ("fits", "[!.]*", "fit.json"),
+    "cell": ("cells", "[!.]*", "result.json"),
+    "bounds": ("bounds", "[!.]*", ""),
+    "run": ("runs", "[!.]*", "options.json"),
+    "outputs": ("cells", ".*.outputs", ""),
+    "checkpoints": ("fits", ".*.checkpoints", ""),
 }
+_WITHOUT_CHECKSUMS = ("run", "outputs", "checkpoints")
 _DAY = 24 * 3600.0
 _UNFINISHED = "unfinished"
 
@@ -30,7 +35,8 @@ class Stored:
     Attributes
     ----------
     kind
-        `fit`, `cell`, `bounds`, or `run`: the options of a run, with a log of each job.
+        `fit`, `cell`, `bounds`; `run`: the options of a run, with a log of each job; `outputs`:
+        those kept of a cell without scores of all scans; `checkpoints`: of an unfinished fit.
     path
         Its folder, named by its key.
     title
@@ -52,8 +58,8 @@ class Stored:
 
     @property
     def key(self) -> str:
-        """Its key."""
-        return self.path.name
+        """Its key; of outputs and checkpoints, that of the cell or fit."""
+        return self.path.name.removeprefix(".").partition(".")[0]
 
     @property
     def days(self) -> float:
@@ -65,8 +71,8 @@ def stored(home: Path) -> list[Stored]:
     """Return all entries of the stores of a home folder, oldest first."""
     entries = [
         _entry(kind, path, marker)
-        for kind, (folder, marker) in _KINDS.items()
-        for path in (home / folder).glob("[!.]*")
+        for kind, (folder, names, marker) in _KINDS.items()
+        for path in (home / folder).glob(names)
         if path.is_dir()
     ]
     return sorted(entries, key=lambda entry: entry.written)
@@ -104,7 +110,7 @@ def _described(kind: str, path: Path, content: dict[str, Any]) -> tuple[str, tup
 
 def faults(entry: Stored) -> Iterator[str]:
     """Yield the faults of an entry's files: missing, added or changed since they were written."""
-    if entry.kind == "run":
+    if entry.kind in _WITHOUT_CHECKSUMS:
         return  # logs change, and no result depends on them
     path = entry.path / CHECKSUMS
     if not path.exists():
@@ -152,7 +158,10 @@ def to_prune(
 
 
 def remove(entry: Stored) -> None:
-    """Remove an entry atomically, while no other process uses it."""
+    """Remove an entry, while no other process uses it; it may be gone by then."""
     store = Store(entry.path.parent)
-    with store.lock(entry.key):
-        store.remove(entry.key)
+    with store.lock(entry.key), contextlib.suppress(FileNotFoundError):
+        if entry.path == store.path(entry.key):
+            store.remove(entry.key)
+        else:
+            shutil.rmtree(entry.path)

@@ -64,7 +64,8 @@ class KeptOutputs:
         return dataclasses.replace(source, images=images, flags=texts), seconds
 
     def _read(self, place: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.str_], float]:
-        with np.load(self._path(place)) as file:
+        # numpy leaves a damaged file open that it opened itself.
+        with self._path(place).open("rb") as stream, np.load(stream) as file:
             return file["image"], file["flags"], float(file["seconds"])
 
     def _path(self, place: int) -> Path:

@@ -22,6 +22,7 @@ from harmbench.execution.compute.keyframes import Keyframes
 from harmbench.execution.compute.repeat_check import RepeatCheck
 from harmbench.execution.compute.slices import Slices
 from harmbench.execution.plan.plan import PlannedCell
+from harmbench.external.command_method import CommandMethod
 from harmbench.plugin_files import plugin_file
 from harmbench.statistics.subjects import encode_draws
 from harmbench.store.stores import BoundsStore, CellStore, to_json
@@ -109,9 +110,16 @@ def _require_stored_scans(facts: CellFacts, stored: CellResult | None) -> None:
 
 
 def _plugin_sources(*computing: Method | Task) -> dict[str, bytes]:
-    """Return the source of the single-file plugins of a method and a task, by file name."""
+    """Return the source of the single-file plugins of a method and a task, by file name.
+
+    Of a command: its TOML file, and the scripts that it names.
+    """
     paths = [plugin_file(type(each)) for each in computing]
-    return {path.name: path.read_bytes() for path in paths if path is not None}
+    sources = {path.name: path.read_bytes() for path in paths if path is not None}
+    for each in computing:
+        if isinstance(each, CommandMethod):
+            sources |= each.program.sources
+    return sources
 
 
 def _context_facts(planned: PlannedCell, task: Task, context: ScoringContext) -> dict[str, Any]:

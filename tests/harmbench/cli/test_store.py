@@ -15,8 +15,8 @@ def test_damaged_entries_are_listed_and_removed(inside, tmp_path):
     assert code == 1
     assert "fit k (damaged): fit.json is damaged" in out
     assert "1 entry, 1 failed its checksum" in out
-    assert "fit           1" in inside("store")[1]
-    assert "fit    k" in inside("store", "list")[1]
+    assert "fit              1" in inside("store")[1]
+    assert "fit         k" in inside("store", "list")[1]
     assert "would be removed" in inside("store", "prune", "--damaged", "--dry-run")[1]
     assert "removed" in inside("store", "prune", "--damaged", "--yes")[1]
     assert inside("store", "verify")[0] == 0

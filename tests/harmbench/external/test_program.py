@@ -20,7 +20,7 @@ def program(tmp_path):
             "summary": "a tool",
             "apply": ("{python}", "tool.py", "{input}", "{output}"),
         }
-        return Program(file=CommandFile(**{**values, **keys}), folder=tmp_path)
+        return Program(file=CommandFile(**{**values, **keys}), path=tmp_path / "tool.toml")
 
     return build
 
@@ -35,6 +35,19 @@ def test_a_relative_path_becomes_absolute(program, tmp_path) -> None:
     (tmp_path / "conf").write_text("")
     arguments = program(apply=("{python}", "tool.py", "--conf=conf", "{input}", "{output}")).apply
     assert arguments[1:3] == [f"{tmp_path}/tool.py", f"--conf={tmp_path}/conf"]
+
+
+def test_the_sources_are_the_toml_file_and_its_scripts(program, tmp_path) -> None:
+    (tmp_path / "tool.toml").write_text("name = 'tool'")
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "part.py").write_text("2")
+    (tmp_path / "weights").write_bytes(bytes(2**20 + 1))
+    command = ("sh", "tool.py", "--weights=weights", "{input}", "{output}")
+    assert program(apply=command, files=("parts",)).sources == {
+        "tool.toml": b"name = 'tool'",
+        "tool.py": b"print(1)",
+        "parts_part.py": b"2",
+    }
 
 
 def test_the_script_counts_and_the_summary_does_not(program, tmp_path) -> None:
@@ -68,7 +81,7 @@ def test_a_program_on_the_path_counts_unless_a_command_tells_its_version(
 
     def identity(**keys):
         file = program(apply=("bin-tool", "{input}", "{output}"), **keys).file
-        return Program(file=file, folder=elsewhere).identity
+        return Program(file=file, path=elsewhere / "tool.toml").identity
 
     first, versioned = identity(), identity(version_command=("bin-tool",))
     executable(tool, "# another\nprint('v1')")

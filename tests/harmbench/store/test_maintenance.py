@@ -108,3 +108,21 @@ def test_removed_entries_no_longer_exist(home):
     assert set(by_key(home)) == {"used", "cell", "begun"}
     for folder in ("fits", "runs"):
         assert not [path for path in (home / folder).iterdir() if "removed" in path.name]
+
+
+def test_outputs_and_checkpoints_of_killed_work_are_listed_and_removed(home):
+    outputs, checkpoints = home / "cells" / ".c1.outputs", home / "fits" / ".f1.checkpoints"
+    for folder in (outputs, checkpoints):
+        folder.mkdir(parents=True)
+        (folder / "0.npz").write_bytes(bytes(3000))
+    os.utime(outputs, (0, 0))
+    entries = {entry.kind: entry for entry in stored(home)}
+    assert (entries["outputs"].key, entries["outputs"].size) == ("c1", 3000)
+    assert (entries["checkpoints"].key, entries["checkpoints"].size) == ("f1", 3000)
+    assert not list(faults(entries["outputs"]))
+    old = to_prune(stored(home), older_than=30, unused=False, damaged=False)
+    assert [entry.kind for entry in old] == ["outputs"]
+    remove(entries["outputs"])
+    assert not outputs.exists()
+    assert checkpoints.exists()
+    remove(entries["outputs"])  # the cell was finished meanwhile

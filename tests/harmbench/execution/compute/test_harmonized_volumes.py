@@ -9,7 +9,7 @@ import json
 import pytest
 
 from helpers import TINY_COHORT, words
-from helpers.commands import TOML, Tool
+from helpers.commands import TOML, TOOL, Tool
 
 # MLflow raises deprecation warnings about itself.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -57,6 +57,9 @@ def test_failing_scans_have_one_message_each_and_are_tried_again(inside, tool, t
     _, board, _ = inside("leaderboard")
     assert "no brain in this scan" in board
     assert f"partial, n={SCANS - 2}" in board
+    (toml,) = (tmp_path / "home/cells").glob("[!.]*/plugin_tool.toml")
+    assert toml.read_text() == TOML
+    assert toml.with_name("plugin_tool.py").read_text() == TOOL
     some, bad = scores(tmp_path / "home"), [tool.calls[0], tool.calls[3]]
 
     tool.fail()
