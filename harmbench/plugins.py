@@ -305,6 +305,17 @@ class Registry:
         return entries[name]
 
 
+def is_match(name: str, pattern: str) -> bool:
+    """Return whether a name matches a pattern, or one of its alternatives that `|` separates.
+
+    Examples
+    --------
+    >>> is_match("site-oslo", "domain*|site-*"), is_match("sim-exp", "domain*|site-*")
+    (True, False)
+    """
+    return any(fnmatchcase(name, alternative) for alternative in pattern.split("|"))
+
+
 def matching(kind: str, patterns: Iterable[str], names: Iterable[str]) -> list[str]:
     """Return the names that match any pattern, in the order of the patterns.
 
@@ -321,7 +332,7 @@ def matching(kind: str, patterns: Iterable[str], names: Iterable[str]) -> list[s
     candidates = list(names)
     chosen: dict[str, None] = {}
     for pattern in patterns:
-        matches = [name for name in candidates if fnmatchcase(name, pattern)]
+        matches = [name for name in candidates if is_match(name, pattern)]
         if not matches:
             raise UserError.unknown(kind, pattern, candidates)
         chosen.update(dict.fromkeys(matches))

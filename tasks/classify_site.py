@@ -119,9 +119,9 @@ class SiteScorer(Scorer):
         ]
         by_seed = np.array([each.shares for each in probed])
         features, sides = np.concatenate(self._features), [e.side for e in self._examples]
-        linear = linear_correct(features, self._examples, sides)
+        linear = linear_correct(features, self._examples, sides, config.folds)
         accuracy = balanced_accuracy(linear, sides)
-        null = permutation_null(features, self._examples, context.seed, config.permutations)
+        null = permutation_null(features, self._examples, context.seed, config)
         converged = [each for one in probed for each in one.converged]
         columns = {
             "site_accuracy": by_seed.mean(axis=0),

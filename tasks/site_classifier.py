@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from harmbench import digest, seeded, torch_generator
 
-FOLDS = 5
 SLICES = 16  # of a scan, evenly over the stack
 SOURCE, TARGET = 0, 1
 
@@ -26,8 +25,10 @@ class ClassifierConfig:
 
     Attributes
     ----------
+    folds
+        The largest number of folds of the subjects.
     seeds
-        Number of trainings, each with other weights and batches.
+        Number of trainings of a fold, each with other weights and batches.
     most_steps
         Training ends here in any case, not converged.
     window
@@ -45,6 +46,7 @@ class ClassifierConfig:
         Learning rate of AdamW.
     """
 
+    folds: int = 5
     seeds: int = 3
     most_steps: int = 4000
     window: int = 100
@@ -57,7 +59,7 @@ class ClassifierConfig:
 
 PRESETS = {
     "tiny": ClassifierConfig(seeds=2, most_steps=6, window=2, permutations=4),
-    "quick": ClassifierConfig(most_steps=400, window=40, small_loss=0.05),
+    "quick": ClassifierConfig(folds=3, most_steps=300, window=25, small_loss=0.1),
 }
 
 
@@ -95,9 +97,10 @@ class Example:
     row: int
 
 
-def folds(examples: Sequence[Example]) -> dict[str, int]:
-    """Assign each subject to a fold, so that every fold's rest has both sides if it can be.
+def folds(examples: Sequence[Example], most: int) -> dict[str, int]:
+    """Assign each subject to one of at most `most` folds.
 
+    The rest of every fold has scans of both sides, if it can be.
     Subjects are assigned to the folds in turn, those with scans of both sides first, then
     those of either, each kind in the order of a hash of their names.
     """
@@ -105,7 +108,7 @@ def folds(examples: Sequence[Example]) -> dict[str, int]:
     for example in examples:
         sides.setdefault(example.subject, set()).add(example.side)
     order = sorted(sides, key=lambda p: (-len(sides[p]), min(sides[p]), digest("fold", p)))
-    count = min(FOLDS, len(order))
+    count = min(most, len(order))
     return {subject: i % count for i, subject in enumerate(order)}
 
 
@@ -178,7 +181,7 @@ def probe(
     For each fold of subjects a fresh classifier is trained on the scans of all other subjects,
     as many slices of the source as of the target, and then applied to the fold's scans.
     """
-    fold = folds(examples)
+    fold = folds(examples, config.folds)
     probed = Probed([float("nan")] * len(examples), [])
     for number in sorted(set(fold.values())):
         training = [e for e in examples if fold[e.subject] != number]

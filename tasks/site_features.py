@@ -11,7 +11,7 @@ from torch import Tensor
 
 from harmbench import Scans, numpy_generator
 
-from .site_classifier import SOURCE, TARGET, Example, folds
+from .site_classifier import SOURCE, TARGET, ClassifierConfig, Example, folds
 
 LEVELS = 20  # quantiles of the intensities in the brain
 STEPS = (1, 2, 4)  # pixels over which differences are taken
@@ -50,7 +50,9 @@ def _features(image: Tensor, mask: Tensor) -> Array:
     return np.array(values)
 
 
-def linear_correct(features: Array, examples: Sequence[Example], sides: Sequence[int]) -> Array:
+def linear_correct(
+    features: Array, examples: Sequence[Example], sides: Sequence[int], most_folds: int
+) -> Array:
     """Return whether each scan is classified correctly, cross-validated by subject: `(N,)`.
 
     Parameters
@@ -61,13 +63,15 @@ def linear_correct(features: Array, examples: Sequence[Example], sides: Sequence
         They determine the folds.
     sides
         The side that each scan is said to be of.
+    most_folds
+        The largest number of folds of the subjects.
 
     Returns
     -------
     Array
         1 or 0; NaN where the other folds have one side only.
     """
-    fold = folds(examples)
+    fold = folds(examples, most_folds)
     folds_of = np.array([fold[example.subject] for example in examples])
     answers = np.array(sides)
     correct = np.full(len(examples), np.nan)
@@ -120,13 +124,13 @@ def balanced_accuracy(correct: Array, sides: Sequence[int]) -> float:
 
 
 def permutation_null(
-    features: Array, examples: Sequence[Example], seed: int, permutations: int
+    features: Array, examples: Sequence[Example], seed: int, config: ClassifierConfig
 ) -> Array:
     """Return the balanced accuracy of the linear probe for permuted sides: `(permutations,)`."""
     random = numpy_generator(seed, "classify-site", "permutations")
     accuracies = []
-    for _ in range(permutations):
+    for _ in range(config.permutations):
         sides = permuted_sides(examples, random)
-        correct = linear_correct(features, examples, sides)
+        correct = linear_correct(features, examples, sides, config.folds)
         accuracies.append(balanced_accuracy(correct, sides))
     return np.array(accuracies)

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from harmbench.leaderboard.groups import Group, TaskPage
 from harmbench.leaderboard.registered import declarations
 from harmbench.plugins import Registry
+from harmbench.report.biology_plot import effect_and_biology
 from harmbench.report.board_view import Extra, board_view, published_tables, standings_view
 from harmbench.report.costs import cost_page
 from harmbench.report.figure import inline
@@ -171,6 +172,13 @@ class Pages:
             "cost.html",
             crumbs=[*above, ("cost and quality", "")],
             **cost_page(group, self._headlines),
+            **common,
+        )
+        self._write(
+            f"{group.slug}/biology.html",
+            "biology.html",
+            crumbs=[*above, ("scanner effect and biology", "")],
+            figure=effect_and_biology(group.boards),
             **common,
         )
         self._write(

@@ -28,13 +28,13 @@ def examples(**subjects: str) -> list[Example]:
 
 def test_each_subject_is_in_one_fold_and_training_folds_have_both_sides() -> None:
     given = examples(a="st", b="sst", c="s", d="s", e="t", f="t", g="t")
-    result = folds(given)
+    result = folds(given, 5)
     assert set(result) == set("abcdefg")
     assert len(set(result.values())) == 5
     for fold in set(result.values()):
         rest = {example.side for example in given if result[example.subject] != fold}
         assert rest == {SOURCE, TARGET}
-    assert len(set(folds(examples(a="st", b="st", c="st")).values())) == 3
+    assert len(set(folds(examples(a="st", b="st", c="st"), 5).values())) == 3
 
 
 def test_stacks_keep_slices_on_disk() -> None:

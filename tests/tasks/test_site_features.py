@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from harmbench_tasks.site_classifier import SOURCE, TARGET, Example
+from harmbench_tasks.site_classifier import SOURCE, TARGET, ClassifierConfig, Example
 from harmbench_tasks.site_features import (
     balanced_accuracy,
     linear_correct,
@@ -26,9 +26,9 @@ def test_the_null_is_near_chance_and_a_difference_above_it(examples):
     sides = [example.side for example in examples]
     features = random.normal(size=(len(examples), 5))
     features[:, 0] += 6 * np.array(sides)
-    null = permutation_null(features, examples, 0, 40)
+    null = permutation_null(features, examples, 0, ClassifierConfig(permutations=40))
     assert np.median(null) == pytest.approx(0.5, abs=0.15)
-    seen = balanced_accuracy(linear_correct(features, examples, sides), sides)
+    seen = balanced_accuracy(linear_correct(features, examples, sides, 5), sides)
     assert seen > np.quantile(null, 0.95)
 
 

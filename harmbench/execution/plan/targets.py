@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from harmbench.data.cohort_source import CohortSource
 from harmbench.errors import UserError
-from harmbench.plugins import Entry, Registry
+from harmbench.plugins import Entry, Registry, is_match
 
 # In place of the name of a domain.
 EACH = "each"
@@ -86,7 +85,7 @@ def chosen_tasks(
         matches = {
             label: task
             for label, task in tasks.items()
-            if fnmatchcase(label, pattern) or fnmatchcase(task.entry.name, pattern)
+            if is_match(label, pattern) or is_match(task.entry.name, pattern)
         }
         if not matches:
             raise UserError.unknown("task", pattern, tasks)

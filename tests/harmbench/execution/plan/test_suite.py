@@ -11,7 +11,7 @@ from harmbench.execution.plan.suite import read_suite, shipped
 
 
 def test_the_shipped_suites_are_valid():
-    assert shipped() == ["paper", "quick", "travellers"]
+    assert shipped() == ["paper", "quick", "reviewers", "travellers"]
     assert read_suite("quick")["methods"] == ("*",)
     assert read_suite("paper")["preset"] == "paper"
     assert read_suite("travellers")["targets"] == ("each",)

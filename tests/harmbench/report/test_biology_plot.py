@@ -1,0 +1,62 @@
+"""The figure of the remaining scanner effect against the preserved biology."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from harmbench.leaderboard.measure import measures
+from harmbench.leaderboard.table import boards
+from harmbench.report.biology_plot import effect_and_biology
+from harmbench.store.results import ResultsStore
+from harmbench.tracking import reader
+from helpers.scored_cells import cell, scored
+
+# Accuracy of the site probe, and two scores of biology.
+VALUES = {
+    "identity": (0.9, 1.0, 1.0),
+    "rescan": (0.6, 1.0, 0.9),
+    "erasing": (0.6, 0.1, 0.3),
+    "exaggerating": (0.7, 1.5, 0.5),
+}
+METRICS = ["site_accuracy", "age_effect", "atrophy_slope_deep"]
+
+
+def drawn(home, metrics):
+    runs = reader.runs(home, metrics)
+    return effect_and_biology(list(boards(runs, list(measures(runs).values()))))
+
+
+@pytest.fixture(scope="module")
+def home(keep_home):
+    writer = ResultsStore(keep_home / "results").writer("harmbench run")
+    for label, (accuracy, *shares) in VALUES.items():
+        writer.append(cell(label, "classify"), scored(site_accuracy=np.full(8, accuracy)))
+        for metric, value in zip(METRICS[1:], shares, strict=True):
+            writer.append(cell(label, metric), scored(**{metric: np.full(8, value)}))
+    writer.append(cell("no biology", "classify"), scored(site_accuracy=np.full(8, 0.6)))
+    writer.close()
+    return keep_home
+
+
+def test_methods_lie_where_their_scores_are(home):
+    figure = drawn(home, METRICS)
+    points = {
+        label: (x, y)
+        for trace in json.loads(figure.json)["data"]
+        for label, x, y in zip(trace["text"], trace["x"], trace["y"], strict=True)
+    }
+    assert points == {
+        "identity": pytest.approx((0.3, 1.0)),
+        "rescan": pytest.approx((0.0, 0.95)),
+        "erasing": pytest.approx((0.0, 0.2)),
+        # An age effect half too strong counts as one half too weak.
+        "exaggerating": pytest.approx((0.1, 0.5)),
+    }
+    assert "erasing: effect 0" in figure.text
+
+
+def test_without_a_site_probe_there_is_no_figure(home):
+    assert drawn(home, METRICS[1:]) is None
