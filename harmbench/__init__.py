@@ -28,7 +28,12 @@ from harmbench.util.hashing import digest
 from harmbench.util.lazy import Lazy
 
 if TYPE_CHECKING:
-    from harmbench.api import load_fitted as load_fitted
+    from harmbench.api.fits import load_fitted as load_fitted
+    from harmbench.api.harmonize import harmonize as harmonize
+    from harmbench.api.results import BoardResult as BoardResult
+    from harmbench.api.results import Results as Results
+    from harmbench.api.results import results as results
+    from harmbench.api.run import run as run
     from harmbench.contracts.figure import FigureContext as FigureContext
     from harmbench.contracts.figure import PaperFigure as PaperFigure
     from harmbench.contracts.fit_data import FitData as FitData
@@ -139,7 +144,12 @@ _LAZY = {
     "derive": "harmbench.util.seeds",
     "estimate_bias_field": "harmbench.preprocessing.bias_field",
     "estimates": "harmbench.statistics.estimate",
-    "load_fitted": "harmbench.api",
+    "load_fitted": "harmbench.api.fits",
+    "harmonize": "harmbench.api.harmonize",
+    "Results": "harmbench.api.results",
+    "BoardResult": "harmbench.api.results",
+    "results": "harmbench.api.results",
+    "run": "harmbench.api.run",
     "mean_interval": "harmbench.statistics.estimate",
     "minmax": "harmbench.data.scans",
     "from_json_tensor": "harmbench.util.json_tensor",
@@ -162,6 +172,7 @@ __all__ = [
     "BatchScorer",
     "Batches",
     "BlindnessError",
+    "BoardResult",
     "Cohort",
     "CohortRequest",
     "CohortSource",
@@ -188,6 +199,7 @@ __all__ = [
     "Progress",
     "Published",
     "Purpose",
+    "Results",
     "ScanKey",
     "ScanRecord",
     "ScanSet",
@@ -217,12 +229,15 @@ __all__ = [
     "estimate_bias_field",
     "estimates",
     "from_json_tensor",
+    "harmonize",
     "hookimpl",
     "json_tensor",
     "load_fitted",
     "mean_interval",
     "minmax",
     "numpy_generator",
+    "results",
+    "run",
     "seeded",
     "split_subjects",
     "torch_generator",

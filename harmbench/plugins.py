@@ -92,7 +92,7 @@ class Entry:
 
     def build(self, *args: Any, **kwargs: Any) -> Any:
         """Import the class and construct it with its registered arguments and the given ones."""
-        return self.load()(*args, **{**self.lazy.kwargs, **kwargs})
+        return self.lazy.construct(self.load(), *args, **kwargs)
 
 
 class Registry:

@@ -247,10 +247,10 @@ def _opened(
 
     from rich.console import Console
 
-    from harmbench.cli.progress_bars import shown
     from harmbench.data.scans import GRIDS
     from harmbench.execution.plan.selection import open_cohort, open_source
     from harmbench.util.home import writable_home
+    from harmbench.util.progress_bars import shown
 
     if preset not in GRIDS:
         raise UserError.unknown("preset", preset, GRIDS)

@@ -52,13 +52,13 @@ def export_inputs(
 
     from rich.console import Console
 
-    from harmbench.cli.progress_bars import shown
     from harmbench.cli.wording import counted
     from harmbench.data.folds import folds_of
     from harmbench.execution.plan.questions import Questions
     from harmbench.execution.plan.selection import select
     from harmbench.external.input_files import Export, ExportSpace
     from harmbench.util.home import writable_home
+    from harmbench.util.progress_bars import shown
 
     selection = select(registry, request)
     with shown(Console(stderr=True)) as progress:

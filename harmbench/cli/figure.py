@@ -79,11 +79,11 @@ def figure(
 
     from rich.console import Console
 
-    from harmbench.cli.progress_bars import shown
     from harmbench.execution.compute.paper_figure import draw_figure
     from harmbench.execution.plan.selection import select
     from harmbench.util.device import resolve
     from harmbench.util.home import writable_home
+    from harmbench.util.progress_bars import shown
 
     drawing = _drawing(entry)
     choice = _completed(choice, drawing, registry, source_names(registry, cohort))

@@ -181,7 +181,7 @@ def harmonize(
 
     from rich.console import Console
 
-    from harmbench.cli.progress_bars import shown
+    from harmbench.util.progress_bars import shown
 
     with shown(Console(stderr=True)) as progress:
         stored = None if fit is None else _stored(where, fit, request, progress)

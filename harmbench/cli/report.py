@@ -52,11 +52,11 @@ def report(
     registry = discover(plugin)
     from rich.console import Console
 
-    from harmbench.cli.progress_bars import shown
     from harmbench.leaderboard.registered import extra_columns
     from harmbench.report.report import write_report
     from harmbench.report.site import site_of, write_site
     from harmbench.util.home import home
+    from harmbench.util.progress_bars import shown
 
     with shown(Console(stderr=True)) as progress:
         if repository is None:

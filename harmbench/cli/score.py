@@ -62,13 +62,13 @@ def score(
 
     from rich.console import Console
 
-    from harmbench.cli.progress_bars import shown
     from harmbench.cli.run_cells import compute, summary_line
     from harmbench.execution.plan.plan import make_plan
     from harmbench.execution.plan.selection import select
     from harmbench.execution.schedule.run_options import RunOptions
     from harmbench.external.submission_request import SubmissionRequest
     from harmbench.util.home import writable_home
+    from harmbench.util.progress_bars import shown
 
     submission = SubmissionRequest(
         folder=folder.expanduser().absolute(),

@@ -86,9 +86,9 @@ def verify(
     from harmbench.bundles.archive import read_archive
     from harmbench.bundles.imports import parsed
     from harmbench.bundles.verification import Verifier, chosen_records
-    from harmbench.cli.progress_bars import shown
     from harmbench.util.device import resolve
     from harmbench.util.home import writable_home
+    from harmbench.util.progress_bars import shown
 
     archive = read_archive(bundle)
     parsed(archive, bundle)

@@ -1,4 +1,4 @@
-"""Tables as lines of a terminal and as Markdown."""
+"""Tables as lines of a terminal, as Markdown and as HTML."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
+
+from markupsafe import escape
 
 # How a part of the text stands out, where the terminal can show it.
 Emphasis = Literal["title", "best", "control", "note"]
@@ -84,6 +86,24 @@ class PrintedTable:
             lines.append(f"| {' | '.join(text.replace('|', chr(92) + '|') for text in texts)} |")
         escaped = (line.strip().replace("*", chr(92) + "*") for line in self.below if line)
         lines += ["", *(f"- {line}" for line in escaped)]
+        return "\n".join(lines)
+
+    def as_html(self) -> str:
+        """Write the table as HTML, the best fields bold."""
+        lines = [f"<table><caption>{escape(self.title)}</caption>", "<thead><tr>"]
+        lines += [f'<th scope="col">{escape(heading)}</th>' for heading in self.headings]
+        lines.append("</tr></thead><tbody>")
+        for row in self.rows:
+            first, *fields = row
+            lines.append(f'<tr><th scope="row">{escape(first.text)}</th>')
+            lines += [
+                f"<td>{'<b>' if field.best else ''}{escape(field.text)}"
+                f"{'</b>' if field.best else ''}</td>"
+                for field in fields
+            ]
+            lines.append("</tr>")
+        lines.append("</tbody></table>")
+        lines += ["<ul>", *(f"<li>{escape(line)}</li>" for line in self.below if line), "</ul>"]
         return "\n".join(lines)
 
     def _lines(self, width: int, emphasize: Emphasize) -> Iterator[str]:

@@ -87,6 +87,10 @@ class Lazy:
                 f"its own name: write `{name} = ...`, or define it outside of functions"
             ) from None
 
+    def construct(self, cls: Any, *args: Any, **kwargs: Any) -> Any:
+        """Construct the loaded class with its registered arguments and the given ones."""
+        return cls(*args, **{**self.kwargs, **kwargs})
+
     @property
     def module(self) -> str:
         """Name of the module."""
@@ -109,6 +113,43 @@ class Lazy:
     def declared(self) -> bool:
         """Whether listings can do without the class."""
         return self.summary is not None
+
+
+@dataclass(frozen=True)
+class Given(Lazy):
+    """A class, or an instance of it, that exists in this process, as in a notebook.
+
+    Attributes
+    ----------
+    value
+        The class or the instance. An instance is returned instead of constructing another.
+    """
+
+    value: Any = field(kw_only=True)
+
+    @classmethod
+    def of(cls, value: Any) -> Given:
+        """Return the reference to a class or an instance."""
+        owner = value if isinstance(value, type) else type(value)
+        return cls(f"{owner.__module__}:{owner.__qualname__}", value=value)
+
+    def load(self) -> Any:
+        """Return the class."""
+        return self.value if isinstance(self.value, type) else type(self.value)
+
+    def construct(self, cls: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the instance, or construct the class."""
+        if not isinstance(self.value, type):
+            return self.value
+        return super().construct(cls, *args, **kwargs)
+
+    def exists(self) -> bool:
+        """Whether the module is there: always."""
+        return True
+
+    def known(self) -> Any:
+        """Return the class."""
+        return self.load()
 
 
 def _imported(name: str) -> Any:

@@ -21,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from harmbench.util.hashing import digest
+from harmbench.util.interactive_code import interactive_code
 
 # The packages of this distribution; each of their classes is hashed with what it imports.
 _OWN = ("harmbench", "methods", "tasks")
@@ -47,6 +48,7 @@ _NOT_COMPUTING = (
     "harmbench.util.files",
     "harmbench.util.hashing",
     "harmbench.util.home",
+    "harmbench.util.interactive_code",
     "harmbench.util.lazy",
     "harmbench.util.memory",
     "harmbench.util.processes",
@@ -63,8 +65,8 @@ def code_version(cls: type) -> str:
     The code is the source of the modules of the class and its bases, and of every module that
     these import, at any depth, except libraries and the modules of harmbench that compute no
     result. For a class of an installed plugin package, it also includes all files of the folder
-    that holds its module, since a plugin may load modules by name. A class without a source file,
-    as in a notebook, is hashed by its own source alone.
+    that holds its module, since a plugin may load modules by name. Of a class without a source
+    file, as in a notebook, it is the class and what the class uses of its own module.
 
     Examples
     --------
@@ -72,7 +74,11 @@ def code_version(cls: type) -> str:
     >>> code_version(Silent) == code_version(Silent)
     True
     """
-    return f"{getattr(cls, 'version', '')}+{_class_code(cls)}"
+    code = _class_code(cls)
+    if _file(cls.__module__) is None:
+        # Not cached: a function that the class calls may be defined again.
+        code = digest(code, _without_file(cls))
+    return f"{getattr(cls, 'version', '')}+{code}"
 
 
 @functools.cache
@@ -89,12 +95,16 @@ def _class_code(cls: type) -> str:
     # Of the class alone: a base may be of a library, such as torch, which does not count.
     files = _closure(roots, {module.partition(".")[0]})
     path = _file(module)
-    if path is None:
-        with suppress(OSError, TypeError):
-            return digest(_hash(files), _stripped(textwrap.dedent(inspect.getsource(cls))))
-    elif "." in module and module.partition(".")[0] not in _OWN:
+    if path is not None and "." in module and module.partition(".")[0] not in _OWN:
         files |= {str(other): other for other in path.parent.rglob("*.py")}
     return _hash(files)
+
+
+def _without_file(cls: type) -> list[str]:
+    """Return the code of a class whose module has no file."""
+    with suppress(OSError, TypeError):
+        return [_stripped(textwrap.dedent(inspect.getsource(cls)))]
+    return interactive_code(cls)
 
 
 def _hash(files: dict[str, Path]) -> str:

@@ -126,7 +126,7 @@ def load_fitted(
     device: torch.device | str = "cpu",
     config: Any = None,
 ) -> Method:
-    """Rebuild a fitted method from the store of a home folder; see `harmbench.api.load_fitted`."""
+    """Rebuild a fitted method from the store of a home folder; see `harmbench.load_fitted`."""
     key, fit = find_fit(home, key)
     cls = class_of_fit(Registry.discover(tuple(plugins), home=home), key, fit)
     method = build(

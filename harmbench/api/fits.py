@@ -1,4 +1,4 @@
-"""Functions of the public Python API that work on the home folder."""
+"""Stored fits in Python."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The functions of the public Python API; the command line is built on the same functions."""

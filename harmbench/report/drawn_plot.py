@@ -1,0 +1,105 @@
+"""A plot of the report drawn by Matplotlib, which writes PNG, SVG and PDF without a browser."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from harmbench.report.figure import Plot
+
+_WIDTH = 7.0  # inches
+_PIXELS_PER_INCH = 96
+# Matplotlib's symbols by Plotly's names.
+_MARKERS = {
+    "circle": "o",
+    "diamond": "D",
+    "square": "s",
+    "triangle-up": "^",
+    "cross": "P",
+    "x": "X",
+    "star": "*",
+    "pentagon": "p",
+    "line-ns-open": "|",
+}
+
+
+def drawn(plot: Plot) -> Figure:
+    """Draw a plot: scatter traces with markers or lines, error bars, and vertical lines.
+
+    Parameters
+    ----------
+    plot
+        The plot, as Plotly draws it in the report.
+    """
+    content = json.loads(plot.json)
+    layout = content["layout"]
+    figure = Figure(
+        figsize=(_WIDTH, max(plot.height / _PIXELS_PER_INCH, 2.0)), layout="constrained"
+    )
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    categories = [html.unescape(name) for name in layout["yaxis"].get("categoryarray", ())]
+    places = {name: place for place, name in enumerate(categories)}
+    for trace in content["data"]:
+        _draw_trace(axes, trace, places)
+    for shape in layout.get("shapes", ()):
+        line = shape["line"]
+        axes.axvline(shape["x0"], color=line["color"], linewidth=line["width"], linestyle=":")
+    for note in layout.get("annotations", ()):
+        axes.annotate(
+            html.unescape(note["text"]), (note["x"], 1.0), xycoords=("data", "axes fraction"),
+            va="top", fontsize=8,
+        )  # fmt: skip
+    if categories:
+        axes.set_yticks(range(len(categories)), categories)
+        axes.set_ylim(-0.6, len(categories) - 0.4)
+    _label_axes(axes, layout)
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.grid(axis="x" if categories else "both", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    return figure
+
+
+def _draw_trace(axes: Axes, trace: Mapping[str, Any], places: Mapping[str, int]) -> None:
+    """Draw one trace; categories of the vertical axis are at whole numbers."""
+    name = html.unescape(trace.get("name", ""))
+    shown = bool(name) and trace.get("showlegend", True)
+    x = trace["x"]
+    y = [places.get(html.unescape(value), value) if places else value for value in trace["y"]]
+    label = name if shown else "_nolegend_"
+    if "lines" in trace["mode"]:
+        line = trace["line"]
+        axes.plot(x, y, ":", color=line.get("color"), linewidth=line["width"], label=label)
+    if "markers" not in trace["mode"]:
+        return
+    marker = trace["marker"]
+    bars = trace.get("error_x")
+    axes.errorbar(
+        x,
+        y,
+        xerr=None if bars is None else [bars["arrayminus"], bars["array"]],
+        fmt=_MARKERS[marker.get("symbol", "circle")],
+        color=marker["color"],
+        alpha=marker.get("opacity", 1.0),
+        markersize=0.7 * marker["size"],
+        elinewidth=1.8,
+        label=label,
+    )
+
+
+def _label_axes(axes: Axes, layout: Mapping[str, Any]) -> None:
+    for name, axis in (("x", layout["xaxis"]), ("y", layout["yaxis"])):
+        text = html.unescape(axis.get("title", {}).get("text", ""))
+        getattr(axes, f"set_{name}label")(text)
+        if axis.get("type") == "log":
+            getattr(axes, f"set_{name}scale")("log")
