@@ -283,7 +283,7 @@ def _show(cohort: Cohort) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from harmbench.data.summary import domain_rows
+    from harmbench.data.summary import domain_rows, totals
 
     console = Console(highlight=False, markup=False)
     console.print(
@@ -291,6 +291,7 @@ def _show(cohort: Cohort) -> None:
         f"normalised by {cohort.normalization}, {cohort.key[:8]}",
         style="bold",
     )
+    console.print(totals(cohort))
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1))
     table.add_column("", overflow="fold")
     for domain in (cohort.target, *cohort.sources):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-# In a scan's details: the name of its space, the same for all scans of the subject that lie in
-# it, and empty for a scan that shares its space with no other one.
-SPACE = "space"
+# In a scan's details: the name of its space, the same for all scans of the subject that lie in it,
+# and empty for a scan that shares its space with no other one.
+SPACE = "subject_space"
 # The space of all scans of a subject that need no registration to each other.
 COMMON = "common"
 

@@ -29,6 +29,19 @@ _SCANNER: tuple[tuple[str, str, float], ...] = (
 _STEPS = (("brain extraction", "brain_extraction"), ("bias correction", "bias_correction"))
 
 
+def totals(cohort: Cohort) -> str:
+    """Describe the target and its sources in one line: scans, subjects, domains and repeats."""
+    table = cohort.table[cohort.table["domain"].isin([cohort.target, *cohort.sources])]
+    scans_of = table.groupby(["subject", "domain"]).size()
+    repeated = {subject for subject, _ in scans_of[scans_of > 1].index}
+    travelling = int((table.groupby("subject")["domain"].nunique() > 1).sum())
+    return (
+        f"{len(table)} scans of {table['subject'].nunique()} subjects in "
+        f"{1 + len(cohort.sources)} domains; {travelling} subjects in several domains, "
+        f"{len(repeated)} with repeats in one"
+    )
+
+
 def domain_rows(cohort: Cohort) -> dict[str, list[str]]:
     """Describe each domain.
 
