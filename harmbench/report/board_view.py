@@ -67,19 +67,7 @@ def board_view(
     lines = []
     for row in rows:
         cells = _overall_fields(board, row, several=several, normalized=normalized)
-        cells += [
-            estimate_field(pooled.get(row.label), board.measure.decimals)
-            for pooled in board.pooled.values()
-        ]
-        cells += [
-            estimate_field(
-                family.gain.get(row.label),
-                board.measure.decimals,
-                signed=True,
-                letters=family.letters.get(row.label, ""),
-            )
-            for family in families
-        ]
+        cells += _family_fields(board, row)
         cells += _task_fields(group, board, row, tasks, scales, root)
         cells += [TableField(text=texts.get(row.label, "")) for texts in extra.values()]
         lines.append(
@@ -206,6 +194,23 @@ def _task_fields(
             )
         )
     return fields
+
+
+def _family_fields(board: Board, row: Row) -> list[TableField]:
+    """Return the scores over all targets, and the gains of families with several tasks."""
+    families = () if board.comparison is None else board.comparison.several
+    decimals = board.measure.decimals
+    pooled = [estimate_field(scores.get(row.label), decimals) for scores in board.pooled.values()]
+    gains = [
+        estimate_field(
+            family.gain.get(row.label),
+            decimals,
+            signed=True,
+            letters=family.letters.get(row.label, ""),
+        )
+        for family in families
+    ]
+    return [*pooled, *gains]
 
 
 def _pooled_bound(board: Board, family: str, bounds: Mapping[str, Estimate]) -> TableField:

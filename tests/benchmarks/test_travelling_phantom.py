@@ -14,6 +14,7 @@ from harmbench.cohorts.bids.source import Bids
 from harmbench.data.cohort import Cohort
 from harmbench.data.scans import GRIDS
 from harmbench.data.spaces import SPACE
+from harmbench.data.target import with_target
 from harmbench.metrics.image import PSNR
 from harmbench.preprocessing.masking import load_masked
 from harmbench.preprocessing.normalization import normalization
@@ -25,8 +26,11 @@ from harmbench_tasks.travel import repeated
 
 GRID = GRIDS["quick"]
 SUBJECTS = ("P00001", "P00002", "P00003")
-# Scanner of the phantom by session: two visits to the target, one to another scanner.
-SESSIONS = {"A1": "target", "A2": "target", "B1": "domain2"}
+# Was not scanned on the target scanner.
+OTHER = "P00004"
+# Scanner of the phantom by session: two visits to the target, one or two to another scanner.
+SESSIONS = {"A1": "target", "A2": "target", "B1": "domain2", "B2": "domain2"}
+VISITS = {**dict.fromkeys(SUBJECTS, ("A1", "A2", "B1")), OTHER: ("B1", "B2")}
 RECIPE = """
 name = "travellers"
 target = "a"
@@ -46,15 +50,15 @@ test_only = true
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """Return the source of a small study of nine volumes, and its prepared cohort."""
+    """Return the source of a small study of eleven volumes, its prepared cohort, and the home."""
     home, root = (tmp_path_factory.mktemp(name) for name in ("home", "study"))
     renderer = Renderer()
-    for subject in SUBJECTS:
-        for session, scanner in SESSIONS.items():
+    for subject, sessions in VISITS.items():
+        for session in sessions:
             folder = root / f"sub-{subject}" / f"ses-{session}" / "anat"
             folder.mkdir(parents=True)
             path = folder / f"sub-{subject}_ses-{session}_T1w.nii.gz"
-            nib.save(renderer.volume(subject, scanner, session), path)
+            nib.save(renderer.volume(subject, SESSIONS[session], session), path)
     recipe = root / "recipe.toml"
     recipe.write_text(RECIPE)
     source = Bids(str(root), recipe, normalization="percentile")
@@ -113,3 +117,15 @@ def test_the_measured_repeatability_is_the_simulated_one_within_its_interval(stu
     # Far above what scans of two scanners have in common.
     pairs = cohort.pairs("b", "test")
     assert measured.mean() > psnr(*(side.load(everything) for side in pairs)).mean() + 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_subject_that_was_not_on_the_target_has_pairs_with_another_target(study):
+    _, cohort, _ = study
+    rows = cohort.table[cohort.table["subject"] == OTHER]
+    assert not rows["paired"].any()
+    first, again = repeated(with_target(cohort, "b"), "b")
+    assert (first.subjects, again.subjects) == ((OTHER,), (OTHER,))
+    one, other = (side.load([0]) for side in (first, again))
+    assert float(np.mean(PSNR().measure(other, one, first))) > 25

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -96,16 +96,14 @@ def scan_records(
     name_of
         Returns the name of a file in the table.
     """
-    target = digests.settings.recipe.target
+    recipe = digests.settings.recipe
     pair_of = {_place(pair.source): pair for pair in pairs}
     # A travelling subject that was not scanned on the target scanner has pairs of its own.
-    of_target = {place: pair for place, pair in pair_of.items() if pair.target.domain == target}
-    # Without a rule, a subject's other target scans lie in the same space as the first.
-    every = digests.settings.recipe.pairs is None
-    paired_targets = {
-        pair.target.scan.subject if every else _place(pair.target) for pair in of_target.values()
+    of_target = {
+        place: pair for place, pair in pair_of.items() if pair.target.domain == recipe.target
     }
-    spaces = _spaces(usable, pairs, every=every)
+    paired = of_target.keys() | _paired_targets(usable, of_target.values(), recipe)
+    spaces = _spaces(usable, pairs, every=recipe.pairs is None)
     covariates = typed_covariates([scan.scan.covariates for scan in usable])
     return [
         ScanRecord(
@@ -118,11 +116,7 @@ def scan_records(
             split=splits[scan.scan.subject],
             fold=folds.get(scan.scan.subject, 0),
             labelled=scan.prepared.labelled,
-            paired=_place(scan) in of_target
-            or (
-                scan.domain == target
-                and (scan.scan.subject if every else _place(scan)) in paired_targets
-            ),
+            paired=_place(scan) in paired,
             partner=scan.pair.partner.session
             if scan.pair is not None and _place(scan) in of_target
             else "",
@@ -134,6 +128,21 @@ def scan_records(
         )
         for scan, values in zip(usable, covariates, strict=True)
     ]
+
+
+def _paired_targets(
+    usable: Sequence[UsableScan], pairs: Iterable[ScanPair], recipe: Recipe
+) -> set[tuple[str, int]]:
+    """Return the places of the target scans that another scan of the subject is paired with."""
+    if recipe.pairs is not None:
+        return {_place(pair.target) for pair in pairs}
+    # Without a rule, a subject's other target scans lie in the same space as the first.
+    subjects = {pair.target.scan.subject for pair in pairs}
+    return {
+        _place(scan)
+        for scan in usable
+        if scan.domain == recipe.target and scan.scan.subject in subjects
+    }
 
 
 def _spaces(

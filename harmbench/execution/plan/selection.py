@@ -180,17 +180,8 @@ def select(registry: Registry, request: Request) -> Selection:
         if name in method_entries and name not in names:
             raise UserError(f"--set {name}: the method '{name}' is not among those to run")
     source = open_source(registry, request.cohort, request.preset)
-    fit_source = None
-    if request.fit_cohort is not None:
-        fit_source = open_source(registry, request.fit_cohort, request.preset)
-        check_preparation(source, fit_source)
-    targets = requested_targets(source, request.targets)
-    if targets != (source.target,) and learns(source.normalization):
-        raise UserError(
-            f"--target: the normalisation '{source.normalization}' learns from the target "
-            f"'{source.target}'; choose another --normalize, or leave out --target"
-        )
-    tasks = chosen_tasks(request.tasks, targeted_tasks(registry, source, targets))
+    fit_source = _fit_source(registry, request, source)
+    tasks = _tasks(registry, request, source)
     instruments = _instruments(tasks.values()) if assignments.keys() - names else {}
     for name in assignments:
         if name not in names and name not in instruments:
@@ -222,6 +213,24 @@ def select(registry: Registry, request: Request) -> Selection:
         instruments=changed,
         fit_source=fit_source,
     )
+
+
+def _fit_source(registry: Registry, request: Request, source: CohortSource) -> CohortSource | None:
+    if request.fit_cohort is None:
+        return None
+    fit_source = open_source(registry, request.fit_cohort, request.preset)
+    check_preparation(source, fit_source)
+    return fit_source
+
+
+def _tasks(registry: Registry, request: Request, source: CohortSource) -> dict[str, TargetedTask]:
+    targets = requested_targets(source, request.targets)
+    if targets != (source.target,) and learns(source.normalization):
+        raise UserError(
+            f"--target: the normalisation '{source.normalization}' learns from the target "
+            f"'{source.target}'; choose another --normalize, or leave out --target"
+        )
+    return chosen_tasks(request.tasks, targeted_tasks(registry, source, targets))
 
 
 def _instruments(tasks: Iterable[TargetedTask]) -> dict[str, type[Instrument]]:
