@@ -123,8 +123,8 @@ _cells_options = collected(
     is_eager=True,
     expose_value=False,
     callback=_read_suite,
-    help="Built-in suite (quick, paper or travellers) or TOML file that lists what to run. "
-    "Command-line options override the suite.",
+    help="Built-in suite (quick, paper, travellers or reviewers) or TOML file that lists what to "
+    "run. Command-line options override the suite.",
 )
 @cohort_options
 @executor_options
