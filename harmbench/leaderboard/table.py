@@ -219,8 +219,13 @@ def _bounds(runs: pd.DataFrame, metric: str) -> dict[str, dict[str, Estimate]]:
 
 
 def _pooled(folds: Sequence[Estimate]) -> Estimate:
-    """Return the mean over the subjects of all folds; the folds' errors are independent."""
-    if len(folds) == 1:
+    """Return the mean over the subjects of all folds; the folds' errors are independent.
+
+    A value that is the same in every fold is of all subjects, since it needs no fit: it counts
+    once.
+    """
+    numbers = np.array([(fold.mean, fold.low, fold.high, fold.n) for fold in folds])
+    if np.allclose(numbers, numbers[0], rtol=1e-12, atol=0, equal_nan=True):
         return folds[0]
     n = np.array([fold.n for fold in folds], dtype=float)
     weights = n / n.sum() if n.sum() else np.full(len(folds), 1 / len(folds))
