@@ -19,7 +19,7 @@ from harmbench.cohorts.phantom.scanner import SCANNERS
 from harmbench.cohorts.phantom.scanning import NOISE_FREE, REPEAT, scan_subject
 from harmbench.cohorts.phantom.session import draw_session
 from harmbench.cohorts.phantom.subject import draw_subject
-from harmbench.cohorts.phantom.template import Template, load_template
+from harmbench.cohorts.phantom.template import TissueTemplate, load_template
 from harmbench.data.scans import GRIDS
 
 IMAGES = Path(__file__).parent / "images"
@@ -46,14 +46,14 @@ def panels(rows: list[list[Tensor]], titles: list[str]) -> Figure:
     return figure
 
 
-def scanners(template: Template) -> Figure:
+def scanners(template: TissueTemplate) -> Figure:
     """Draw one subject on the five scanners: two slices."""
     images = scan_subject(SUBJECTS[3], template, GRIDS["paper"]).images
     titles = [f"{name}\n{each.model}, {each.tesla:g} T" for name, each in SCANNERS.items()]
     return panels([[images[name][place] for name in SCANNERS] for place in (14, 34)], titles)
 
 
-def subjects(template: Template) -> Figure:
+def subjects(template: TissueTemplate) -> Figure:
     """Draw five subjects of different age on the target's scanner, and their tissue."""
     images: list[Tensor] = []
     tissues: list[Tensor] = []
@@ -68,7 +68,7 @@ def subjects(template: Template) -> Figure:
     return panels([images, tissues], titles)
 
 
-def sessions(template: Template) -> Figure:
+def sessions(template: TissueTemplate) -> Figure:
     """Draw the two sessions of a test subject on the target, and the first without noise."""
     domains = {"target": "target", REPEAT: "rescan", NOISE_FREE: "without noise"}
     scans = scan_subject("T00001", template, GRIDS["paper"], domains=domains)
@@ -77,7 +77,7 @@ def sessions(template: Template) -> Figure:
     return panels([[*images, difference]], [*domains.values(), "rescan - target, twice"])
 
 
-def fields(template: Template) -> Figure:
+def fields(template: TissueTemplate) -> Figure:
     """Draw the fields of two sessions of each scanner, in a slice through the brain."""
     lattice = Lattice.of(GRIDS["paper"])
     titles = {"b1": "B1+", "receive": "receive", "noise": "noise"}

@@ -20,12 +20,14 @@ from harmbench.harmonization.folder import job_of
 from harmbench.harmonization.harmonizer import (
     HarmonizeContext,
     check_request,
+    declared_covariates,
     from_fit,
     from_request,
 )
 from harmbench.harmonization.output_paths import OutputPaths, check_scan_paths
 from harmbench.harmonization.precheck import check_scan
 from harmbench.harmonization.scan import HarmonizeOptions, harmonize_scan
+from harmbench.harmonization.scan_covariates import check_given
 from harmbench.plugins import Registry
 from harmbench.util.device import resolve
 from harmbench.util.home import writable_home
@@ -47,6 +49,7 @@ def harmonize(
     preset: str = "quick",
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
+    covariates: Mapping[str, float | str] | None = None,
     blend: float = 3.0,
     all_slices: bool = True,
     plugins: Sequence[Path | str] = (),
@@ -72,6 +75,9 @@ def harmonize(
         the image.
     cohort, recipe, preset, seed, settings
         As of `harmbench.run`, for the fit.
+    covariates
+        Those of the scan by name, such as `{"age": 63, "sex": "F"}`, for a method that declares
+        them.
     blend
         Width in mm over which the change fades in at the border to unchanged voxels.
     all_slices
@@ -123,8 +129,9 @@ def harmonize(
         scan = _as_file(image, affine, place / "image.nii")
         mask = None if brain_mask is None else _as_mask(brain_mask, scan, place / "mask.nii")
         options = HarmonizeOptions(blend, all_slices=all_slices)
+        given = {name: str(value) for name, value in (covariates or {}).items()}
         warning = _write(
-            scan, mask, place / "harmonized.nii", context, request, fit, options, shown
+            scan, mask, place / "harmonized.nii", context, request, fit, options, given, shown
         )
         if warning is not None:
             warnings.warn(warning, stacklevel=2)
@@ -139,6 +146,7 @@ def _write(
     request: Request,
     fit: str | None,
     options: HarmonizeOptions,
+    covariates: Mapping[str, str],
     progress: Progress,
 ) -> str | None:
     """Write the harmonised scan; return reasons to inspect it, or None."""
@@ -148,9 +156,13 @@ def _write(
         prepare = request.cohort.options
     else:
         prepare = stored.prepare_options(request.cohort.options.brain_extraction)
+    declared = () if stored is not None else declared_covariates(context, request)
+    name = f"the fit {fit}" if stored is not None else f"'{request.methods[0]}'"
+    check_given(covariates, declared, name, folder=False)
     outputs = OutputPaths(output, None, None)
     check_scan_paths(scan, mask, outputs)
-    job = job_of(scan, mask, outputs, context.home, replace(options, prepare_options=prepare))
+    options = replace(options, prepare_options=prepare)
+    job = job_of(scan, mask, outputs, context.home, options, covariates)
     # Before a fit, which may take hours.
     check_scan(job, context.home)
     harmonizer = stored or from_request(context, request, progress)

@@ -52,6 +52,7 @@ class ApplyOptions:
     grid_only: bool
     jobs: int | None
     force: bool
+    covariate: tuple[str, ...]
 
     def options(self, prepare_options: PrepareOptions) -> HarmonizeOptions:
         """Return the options of all scans; they are prepared like those of the fit."""
@@ -111,6 +112,13 @@ _apply_options = collected(
         help="Processes for a folder, as far as memory allows. Default: one per processor.",
     ),
     click.option("--force", is_flag=True, help="Replace outputs of another fit or other options."),
+    click.option(
+        "--covariate",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Covariate of the scan, such as age=63, for methods that declare it; repeatable. "
+        "Those of a folder are read from its participants.tsv.",
+    ),
 )
 
 
@@ -178,6 +186,7 @@ def harmonize(
     outputs = _outputs(scan, output, files)
     request = choice.request(cohort)
     where = _context(plugin, device)
+    declared, given = _covariates(where, fit, request, apply.covariate, folder=outputs is None)
 
     from rich.console import Console
 
@@ -186,16 +195,35 @@ def harmonize(
     with shown(Console(stderr=True)) as progress:
         stored = None if fit is None else _stored(where, fit, request, progress)
         options = apply.options(_prepare_options(where, stored, request))
-        work = Work(home=where.home, options=options, progress=progress)
+        work = Work(where.home, options, progress, declared)
         if outputs is None:
             figures = not files.no_figure
             checked = work.checked_folder(scan, output, figures=figures)
             harmonizer = stored or _fitted(where, request, progress)
             return work.folder(scan, output, checked, harmonizer, apply.jobs)
-        job = work.checked_scan(scan, files.brain_mask, outputs)
+        job = work.checked_scan(scan, files.brain_mask, outputs, given)
         message = work.single(job, stored or _fitted(where, request, progress))
     click.echo(message)
     return 0
+
+
+def _covariates(
+    context: HarmonizeContext,
+    fit: str | None,
+    request: Request,
+    assignments: tuple[str, ...],
+    *,
+    folder: bool,
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the covariates that the method declares, and those that are given for a scan."""
+    from harmbench.harmonization.harmonizer import declared_covariates
+    from harmbench.harmonization.scan_covariates import check_given, parse_covariates
+
+    given = parse_covariates(assignments)
+    declared = () if fit is not None else declared_covariates(context, request)
+    name = f"the fit {fit}" if fit is not None else f"'{request.methods[0]}'"
+    check_given(given, declared, name, folder=folder)
+    return declared, given
 
 
 def _context(plugin: tuple[Path, ...], device: str) -> HarmonizeContext:
@@ -306,15 +334,20 @@ class Work:
     home: Path
     options: HarmonizeOptions
     progress: Progress
+    declared: tuple[str, ...]
 
     def checked_scan(
-        self, scan: Path, brain_mask: Path | None, outputs: OutputPaths
+        self,
+        scan: Path,
+        brain_mask: Path | None,
+        outputs: OutputPaths,
+        covariates: dict[str, str],
     ) -> HarmonizeJob:
         """Return the job of one scan, after a check."""
         from harmbench.harmonization.folder import job_of
         from harmbench.harmonization.precheck import check_scan
 
-        job = job_of(scan, brain_mask, outputs, self.home, self.options)
+        job = job_of(scan, brain_mask, outputs, self.home, self.options, covariates)
         check_scan(job, self.home)
         return job
 
@@ -332,7 +365,7 @@ class Work:
         from harmbench.harmonization.folder import jobs_in
         from harmbench.harmonization.precheck import check_folder
 
-        jobs = jobs_in(folder, out, self.home, self.options, figures=figures)
+        jobs = jobs_in(folder, out, self.home, self.options, self.declared, figures=figures)
         return check_folder(jobs, self.home, self.progress)
 
     def folder(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -22,8 +22,10 @@ from harmbench.harmonization.scan import (
     HarmonizeOptions,
     finished_result,
     harmonize_file,
+    names_of,
     output_lock,
 )
+from harmbench.harmonization.scan_covariates import folder_covariates
 from harmbench.preprocessing.brain_tools import find_extractor
 from harmbench.preprocessing.file_names import is_volume, refuse_dicom, with_ending
 from harmbench.preprocessing.masking import BrainSource
@@ -112,15 +114,27 @@ def _logged(job: HarmonizeJob, result: HarmonizedScan, progress: Progress) -> st
 
 
 def job_of(
-    scan: Path, mask: Path | None, outputs: OutputPaths, home: Path, options: HarmonizeOptions
+    scan: Path,
+    mask: Path | None,
+    outputs: OutputPaths,
+    home: Path,
+    options: HarmonizeOptions,
+    covariates: Mapping[str, str],
 ) -> HarmonizeJob:
     """Return the job of a single scan; `mask` is its brain mask or None."""
     digests = remembered_digests([scan] if mask is None else [scan, mask], home)
-    return _job(scan, mask, scan.name, outputs, digests, options)
+    job = _job(scan, mask, scan.name, outputs, digests, options)
+    return replace(job, covariates=covariates)
 
 
 def jobs_in(
-    folder: Path, out: Path, home: Path, options: HarmonizeOptions, *, figures: bool
+    folder: Path,
+    out: Path,
+    home: Path,
+    options: HarmonizeOptions,
+    declared: Sequence[str],
+    *,
+    figures: bool,
 ) -> list[HarmonizeJob]:
     """List the jobs of a folder of scans.
 
@@ -128,12 +142,13 @@ def jobs_in(
     harmonised and the outputs have names of a BIDS derivative. Otherwise every image file is
     harmonised and keeps its name; formats other than NIfTI are written as `.nii.gz`.
     `derivatives`, `sourcedata` and hidden folders are skipped, but brain masks are looked up in
-    `derivatives` as for a cohort.
+    `derivatives` as for a cohort. The `declared` covariates are those of the folder's tables.
 
     Raises
     ------
     UserError
-        If the folder has no scans, it is the output folder, or two outputs have one name.
+        If the folder has no scans, it is the output folder, two outputs have one name, or a table
+        is wrong.
     """
     root, out = folder.resolve(), out.resolve()
     if root == out:
@@ -147,12 +162,14 @@ def jobs_in(
     masks = {path: brain_mask(root, path) for path in scans}
     inputs = [*scans, *(mask for mask in masks.values() if mask is not None)]
     digests = remembered_digests(inputs, home)
+    covariates = folder_covariates(root, {path: names_of(path) for path in scans}, declared)
     jobs = []
     for path in scans:
         relative = path.relative_to(root)
         outputs = _outputs(out / relative.parent, path.name, figures)
         source = f"bids:raw:{relative.as_posix()}"
-        jobs.append(_job(path, masks[path], source, outputs, digests, options))
+        job = _job(path, masks[path], source, outputs, digests, options)
+        jobs.append(replace(job, covariates=covariates[path]))
     _check_names(jobs)
     return jobs
 

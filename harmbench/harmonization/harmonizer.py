@@ -28,6 +28,7 @@ from harmbench.execution.plan import settings
 from harmbench.execution.plan.plan import PlannedCell, make_plan
 from harmbench.execution.plan.request import Request
 from harmbench.execution.plan.selection import Selection, select
+from harmbench.harmonization.scan_covariates import FittedCovariate, fitted_covariates
 from harmbench.plugins import Registry
 from harmbench.preprocessing.normalization import normalization
 from harmbench.preprocessing.version import PREPROCESSING_VERSION
@@ -83,6 +84,8 @@ class Harmonizer:
         Further preparation of the fit's scans (`PrepareOptions.labels`), repeated on each scan.
     site
         The domain of the scan for a method on all sites: that of the task; else None.
+    covariates
+        The covariates of the fit, for a method that declares some.
     plugins
         Single-file plugins that may define the method.
     home
@@ -107,6 +110,7 @@ class Harmonizer:
     split: str = "test"
     fold: int = 0
     site: str | None = None
+    covariates: tuple[FittedCovariate, ...] = ()
     plugins: tuple[Path, ...]
     home: Path
     device: str
@@ -221,10 +225,14 @@ def from_fit(context: HarmonizeContext, prefix: str, assignments: Sequence[str] 
     """
     key, fit = find_fit(context.home, prefix)
     cls = class_of_fit(context.registry, key, fit)
-    _refuse_covariates(fit["method"], cls)
     if cls.needs is Needs.SITES:
         raise UserError(
             f"the fit {key} is of all sites: give --method and --task, which names the scan's site"
+        )
+    if cls.covariates:
+        raise UserError(
+            f"the fit {key} uses the covariates {', '.join(cls.covariates)}: give --method, --task "
+            "and --cohort, which defines their categories"
         )
     return _harmonizer(
         context,
@@ -292,19 +300,18 @@ def from_request(context: HarmonizeContext, request: Request, progress: Progress
         task=request.tasks[0],
         cohort=cell.cohort,
         site=planned.data.domain if planned.data and cls.needs is Needs.SITES else None,
+        covariates=fitted_covariates(fit.fit_data.target),
         normalization=fit.normalization,
         standard=fit.standard,
         prepared=request.cohort.options.labels,
     )
 
 
-def _refuse_covariates(name: str, cls: type[Method]) -> None:
-    """Raise an error for a method with covariates: single scans come without a table of them."""
-    if cls.covariates:
-        raise UserError(
-            f"'{name}' needs the covariates {', '.join(cls.covariates)} of a scan, which "
-            "`harmonize` does not read; choose a method without covariates"
-        )
+def declared_covariates(context: HarmonizeContext, request: Request) -> tuple[str, ...]:
+    """Return the covariates that the method of a request declares."""
+    (name,) = request.methods
+    cls: type[Method] = context.registry.entry("methods", name).load()
+    return tuple(cls.covariates)
 
 
 def check_request(context: HarmonizeContext, request: Request) -> None:
@@ -323,7 +330,6 @@ def check_request(context: HarmonizeContext, request: Request) -> None:
             f"'{name}' is a control: it returns target scans of test subjects, and a scan of yours "
             "has none; choose another method"
         )
-    _refuse_covariates(name, cls)
     if not cls.learns():
         return
     if not request.tasks:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harmbench.errors import BadScanError, UserError
 from harmbench.harmonization.scan import HarmonizeJob, foreign_output
+from harmbench.harmonization.scan_covariates import require_values
 from harmbench.preprocessing.masking import load_masked
 from harmbench.preprocessing.nifti_read import check_headers
 from harmbench.preprocessing.nifti_write import refuse_dicom_scan
@@ -33,6 +34,7 @@ def check_job(job: HarmonizeJob) -> None:
     foreign = foreign_output(job)
     if foreign is not None:
         raise BadScanError(foreign)
+    require_values(job.covariates)
     refuse_dicom_scan(job.path)
     check_headers(job.path, job.brain.mask)
 

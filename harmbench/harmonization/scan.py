@@ -21,6 +21,7 @@ from harmbench.harmonization.figure import before_after
 from harmbench.harmonization.harmonizer import Harmonizer
 from harmbench.harmonization.output_paths import OutputPaths
 from harmbench.harmonization.scan_change import ReadScan, scan_change
+from harmbench.harmonization.scan_covariates import typed_row
 from harmbench.preprocessing.bias_field import VERSION as N4_VERSION
 from harmbench.preprocessing.bias_field import correct_bias_field
 from harmbench.preprocessing.brain import Brain
@@ -76,6 +77,8 @@ class HarmonizeJob:
         Paths to write.
     options
         How the scan is harmonised.
+    covariates
+        Those that the method declares, as texts by name; an empty text where it is missing.
     """
 
     path: Path
@@ -84,6 +87,7 @@ class HarmonizeJob:
     source: str
     outputs: OutputPaths
     options: HarmonizeOptions
+    covariates: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -224,6 +228,8 @@ def _key(job: HarmonizeJob, harmonizer: Harmonizer) -> str:
         inputs.append(job.brain.extractor.title)
     if options.prepare_options.n4:
         inputs.append(digest("n4", N4_VERSION))
+    if job.covariates:
+        inputs.append(digest("covariates", dict(job.covariates)))
     return digest("harmonized", harmonizer.key, *inputs, options.blend, options.all_slices)
 
 
@@ -248,13 +254,14 @@ def _harmonized(
 ) -> tuple[dict[str, Any], dict[Path, bytes]]:
     """Harmonise the scan: its record, and the content of each output except the sidecar."""
     n4 = job.options.prepare_options.n4
+    covariates = typed_row(job.covariates, harmonizer.covariates)
     native = load_native(job.path)
     scan = mask_scan(native.volume, job.brain, harmonizer.home)
     brain = scan.brain
     checked = register_checked(scan, job.path.name, harmonizer.home)
     registration = checked.registration
     corrected, bias = correct_bias_field(brain) if n4 else (brain, None)
-    subject, session = _subject(job.path)
+    subject, session = names_of(job.path)
     change = scan_change(
         harmonizer,
         ReadScan(
@@ -264,6 +271,7 @@ def _harmonized(
             registration=registration,
             subject=subject,
             session=session,
+            covariates=covariates,
         ),
         blend=job.options.blend,
         all_slices=job.options.all_slices,
@@ -284,6 +292,7 @@ def _harmonized(
         "SkullStripped": not job.brain.heads and _is_stripped(native.volume, brain),
         "SoftwareVersion": version("harmbench"),
         "SourceDigest": job.content,
+        "Covariates": dict(job.covariates),
         "OutputDigest": bytes_digest(contents[outputs.scan]),
         "BrainExtraction": scan.extraction,
         "BiasCorrection": "N4" if n4 else None,
@@ -310,7 +319,7 @@ def _is_stripped(volume: Volume, brain: Brain) -> bool:
     return bool(np.count_nonzero(volume.data) - size < _MOST_OUTSIDE * size)
 
 
-def _subject(path: Path) -> tuple[str, str]:
+def names_of(path: Path) -> tuple[str, str]:
     """Return subject and session from a BIDS file name; else the name itself and "1"."""
     subject, session = (re.search(rf"{entity}-([^_.]+)", path.name) for entity in ("sub", "ses"))
     return (subject[1] if subject else with_ending(path, "").name), (session[1] if session else "1")

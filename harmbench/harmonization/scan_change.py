@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import pandas as pd
+
 from harmbench.contracts.volume_method import VolumeMethod
+from harmbench.data.covariate_values import by_scan
 from harmbench.data.volumes import Array, Mask
 from harmbench.harmonization.harmonizer import Harmonizer
 from harmbench.harmonization.volume_change import volume_change
@@ -33,6 +36,8 @@ class ReadScan:
         To the template.
     subject, session
         Names of the scan.
+    covariates
+        One row, for a method that declares covariates.
     """
 
     source: BrainSource
@@ -41,6 +46,7 @@ class ReadScan:
     registration: Registration
     subject: str
     session: str
+    covariates: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +87,7 @@ def scan_change(
     if isinstance(method, VolumeMethod):
         return _of_volume(harmonizer, method, scan)
     stack = whole_stack(scan.brain, scan.registration, harmonizer.grid, all_slices=all_slices)
-    change, flags = by_windows(harmonizer, stack, scan.subject, scan.session)
+    change, flags = by_windows(harmonizer, stack, scan.subject, scan.session, scan.covariates)
     added, changed = change_in_scan(
         change, stack, scan.volume, scan.brain, scan.registration, blend
     )
@@ -112,6 +118,7 @@ def _of_volume(harmonizer: Harmonizer, method: VolumeMethod, scan: ReadScan) -> 
         subject=scan.subject,
         session=scan.session,
         domain=harmonizer.site,
+        covariates=by_scan(scan.covariates, 1)[0],
         seed=harmonizer.seed,
     )
     return ScanChange(added, changed, flags, {"Space": str(method.space)})

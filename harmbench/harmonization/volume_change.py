@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -29,6 +31,7 @@ def volume_change(
     subject: str,
     session: str,
     domain: str | None = None,
+    covariates: Mapping[str, float | str] | None = None,
     seed: int,
 ) -> tuple[Array, Mask, list[str]]:
     """Harmonise a scan, and return the change on its own voxels.
@@ -47,6 +50,8 @@ def volume_change(
         Names of the scan.
     domain
         Its domain, for a method on all sites.
+    covariates
+        Its covariates by name, as far as the method declares them.
     seed
         Base seed of the method's random draws.
 
@@ -69,6 +74,7 @@ def volume_change(
         subject=subject,
         session=session,
         domain=domain,
+        covariates=covariates or {},
     )
     try:
         with torch.no_grad(), seeded(seed, "harmonize", subject, session):

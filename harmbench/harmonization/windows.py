@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import torch
 
 from harmbench.contracts.method import Method
@@ -22,7 +23,11 @@ from harmbench.preprocessing.normalization import normalization
 
 
 def by_windows(
-    harmonizer: Harmonizer, stack: Stack, subject: str, session: str
+    harmonizer: Harmonizer,
+    stack: Stack,
+    subject: str,
+    session: str,
+    covariates: pd.DataFrame | None = None,
 ) -> tuple[Array, list[str]]:
     """Harmonise a stack in windows of the grid's size.
 
@@ -55,6 +60,7 @@ def by_windows(
                 sessions=(session,),
                 positions=positions[slices],
             ),
+            covariates,
         )
         warnings |= dict.fromkeys(flag for flag in answer.flags or () if flag)
         difference = answer.images[0].numpy() - normalized
@@ -78,12 +84,14 @@ def _normalized(harmonizer: Harmonizer, stack: Stack, slices: list[int], white: 
     return normalized
 
 
-def _applied(harmonizer: Harmonizer, method: Method, scans: Scans) -> Scans:
+def _applied(
+    harmonizer: Harmonizer, method: Method, scans: Scans, covariates: pd.DataFrame | None
+) -> Scans:
     """Harmonise one window; exceptions and faulty output become `BadScanError`."""
     try:
         # One scan per call, as in the benchmark: random draws of a method are then the same.
         device = torch.device(harmonizer.device)
-        beside = Beside(domain=harmonizer.site)
+        beside = Beside(domain=harmonizer.site, covariates=covariates)
         return harmonized_by(method, scans, None, harmonizer.seed, device, beside)
     except Exception as error:
         if isinstance(error, HarmbenchError) and not isinstance(error, ContractError):

@@ -102,6 +102,7 @@ def test_the_image_is_in_memory_and_no_file_stays(harmonized, scan, tmp_path, mo
         ("missing.nii", {}, "missing.nii"),
         ("missing.nii", {"method": None}, "fit= or method="),
         ("missing.nii", {"method": "halve"}, "'half'"),
+        (np.zeros((4, 4, 4)), {"affine": np.eye(4), "covariates": {"age": 1}}, "no covariates"),
     ],
 )
 def test_a_mistake_is_named(harmonized, image, options, complaint):
