@@ -21,7 +21,7 @@ version = release = version_of("harmbench")
 extensions = [
     "cli_help",
     "mathml",
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_click",
@@ -38,6 +38,8 @@ autodoc_type_aliases = {"Array": "numpy.ndarray"}
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 
+# The stored outputs are shown; tests/end_to_end/test_notebooks.py executes the notebooks.
+nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 

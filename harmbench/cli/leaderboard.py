@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     "style",
     default="table",
     show_default=True,
-    type=click.Choice(["table", "csv", "json", "markdown"]),
+    type=click.Choice(["table", "csv", "json", "markdown", "latex"]),
 )
 @plugin_option
 def leaderboard(
@@ -84,6 +84,7 @@ def leaderboard(
     harmbench leaderboard
     harmbench leaderboard --metric psnr --task 'domain*' --margin 0.5
     harmbench leaderboard --pairs --format csv
+    harmbench leaderboard --metric psnr --format latex > table.tex
 
     The ranking comes first: one vote per family of tasks, each task by its headline metric. Then
     follows one board per metric. Values are means over subjects with 95 % intervals. Methods that
@@ -94,6 +95,7 @@ def leaderboard(
     """  # noqa: D301
     registry = discover(plugin)
     from harmbench.leaderboard.groups import grouped, headline_metrics
+    from harmbench.leaderboard.latex import as_latex
     from harmbench.leaderboard.ranking_options import RankingOptions, parse_weights
     from harmbench.leaderboard.registered import (
         declarations,
@@ -129,9 +131,12 @@ def leaderboard(
         return
     width = shutil.get_terminal_size().columns
     for table in _tables(groups, names, extra, registry, pairs=pairs):
-        markdown = style == "markdown"
-        text = table.as_markdown() + "\n" if markdown else table.as_text(width, _emphasize)
-        click.echo(text)
+        if style == "latex":
+            click.echo(as_latex(table) + "\n")
+        elif style == "markdown":
+            click.echo(table.as_markdown() + "\n")
+        else:
+            click.echo(table.as_text(width, _emphasize))
 
 
 def _tables(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import io
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -29,6 +30,15 @@ _MARKERS = {
 }
 
 
+class DrawnFigure(Figure):
+    """A figure that a notebook shows, also without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        stream = io.BytesIO()
+        self.savefig(stream, format="png", dpi=_PIXELS_PER_INCH)
+        return stream.getvalue()
+
+
 def drawn(plot: Plot) -> Figure:
     """Draw a plot: scatter traces with markers or lines, error bars, and vertical lines.
 
@@ -39,7 +49,7 @@ def drawn(plot: Plot) -> Figure:
     """
     content = json.loads(plot.json)
     layout = content["layout"]
-    figure = Figure(
+    figure = DrawnFigure(
         figsize=(_WIDTH, max(plot.height / _PIXELS_PER_INCH, 2.0)), layout="constrained"
     )
     FigureCanvasAgg(figure)

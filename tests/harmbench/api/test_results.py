@@ -75,6 +75,10 @@ def test_figures_are_saved_for_papers(results, tmp_path, name, ending):
         assert "<svg" in path.read_text()
 
 
+def test_a_notebook_shows_a_figure(results):
+    assert results.figure(task="a")._repr_png_().startswith(b"\x89PNG")
+
+
 def test_the_points_of_a_figure_are_the_subjects(results):
     (axes,) = results.figure("differences", task="a", base="identity").axes
     points = max((line.get_xdata() for line in axes.lines), key=len)
