@@ -7,6 +7,7 @@ import keyword
 import re
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,7 +15,7 @@ from harmbench.errors import UserError
 from harmbench.plugins import Registry
 from harmbench.util.home import home
 
-NEEDS = ("nothing", "target", "unpaired", "paired")
+NEEDS = ("nothing", "target", "unpaired", "paired", "sites")
 
 output_option = click.option(
     "-o",
@@ -32,6 +33,7 @@ def new() -> None:
     \b
     harmbench new method my-method
     harmbench new method my-method --needs paired
+    harmbench new method my-method --needs sites --covariates age,sex
     harmbench new task my-task
     harmbench new command my-tool
     harmbench new results-repo my-results
@@ -45,16 +47,27 @@ def new() -> None:
     type=click.Choice(NEEDS),
     default="target",
     show_default=True,
-    help="Data it learns from: nothing, the target's scans, scans of target and source, or pairs.",
+    help="Data it learns from: nothing, the target's scans, scans of target and source, pairs, or "
+    "scans of all sites.",
+)
+@click.option(
+    "--covariates",
+    default="",
+    metavar="NAMES",
+    help="Covariates that it uses, separated by commas, such as age,sex.",
 )
 @output_option
-def method(name: str, needs: str, output: Path | None) -> None:
+def method(name: str, needs: str, covariates: str, output: Path | None) -> None:
     """Write a package with the method NAME, such as my-method.
 
     It contains a class that can be fitted, run and recorded, one test per check of the
     conformance suite, and the files that `pip install` needs. Change the class into your method.
     """
-    write("method", name, output, needs=needs)
+    names = [each.strip() for each in covariates.split(",") if each.strip()]
+    for each in names:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", each):
+            raise UserError(f"--covariates: '{each}' is no name of a column, such as age")
+    write("method", name, output, needs=needs, covariates=names)
 
 
 @new.command()
@@ -113,7 +126,7 @@ def results_repo(name: str, output: Path | None) -> None:
     click.echo("  make check site")
 
 
-def write(category: str, name: str, output: Path | None, **choices: str) -> None:
+def write(category: str, name: str, output: Path | None, **choices: Any) -> None:
     """Write a package, and print the next steps.
 
     Raises
@@ -164,7 +177,7 @@ def _write(folder: Path, texts: dict[str, str]) -> None:
     click.echo(f"wrote {folder}/: {', '.join(texts)}")
 
 
-def _rendered(files: dict[str, str], values: dict[str, str]) -> dict[str, str]:
+def _rendered(files: dict[str, str], values: dict[str, Any]) -> dict[str, str]:
     """Return the text of each file, given the name of its template."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from harmbench.contracts.task_data import TaskData
 from harmbench.data.cohort import Cohort
+from harmbench.data.covariates import covariate_table
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.volumes import OpenVolume, VolumeSpace
 from harmbench.errors import UserError
@@ -29,7 +30,7 @@ cohort {cohort}, {grid} grid, tasks: {tasks}
 - `test/INPUTS/` has the scans to harmonise. INPUTS is the source domain, or the task if its scans
   have a simulated shift. {tasks_by_inputs}
 - `train/DOMAIN/` has the scans that a method may learn from. The target domain is `{target}`.
-- `split.tsv` lists every file with subject, session, domain and {split}.
+- `split.tsv` lists every file with subject, session, domain, {split} and the known covariates.
 - `*_{mask}.nii.gz` is the brain of a scan. Only these voxels are scored.
 - {space}
 
@@ -140,7 +141,9 @@ class Export:
         try:
             for path, file in progress.track(files.items(), "writing scans", len(files)):
                 self._write_scan(folder / path, file)
-            table = self._table(files).to_csv(sep="\t", index=False, lineterminator="\n")
+            table = self._table(files).to_csv(
+                sep="\t", index=False, lineterminator="\n", na_rep="n/a"
+            )
             atomic_write_bytes(folder / "split.tsv", table.encode())
             atomic_write_bytes(folder / "dataset_description.json", self._description())
             atomic_write_bytes(folder / "README.md", self._readme(files, command).encode())
@@ -206,13 +209,18 @@ class Export:
 
     def _table(self, files: Mapping[Path, _File]) -> pd.DataFrame:
         table = self.cohort.table.drop_duplicates("subject").set_index("subject")
+        known = covariate_table(self.cohort.table)
+        known = known.set_index(self.cohort.table["key"]).loc[
+            lambda frame: ~frame.index.duplicated()
+        ]
         rows = []
         for path, file in files.items():
             subject, session = file.names
             part = self.folds[subject] if self.folds else table.at[subject, "split"]
-            rows.append((path.as_posix(), subject, session, file.scans.domain, part))
-        last = "fold" if self.folds else "split"
-        return pd.DataFrame(rows, columns=["file", "subject", "session", "domain", last])
+            values = known.loc[file.scans.scans[file.place].key]
+            rows.append((path.as_posix(), subject, session, file.scans.domain, part, *values))
+        columns = ["file", "subject", "session", "domain", "fold" if self.folds else "split"]
+        return pd.DataFrame(rows, columns=[*columns, *known.columns])
 
     def _description(self) -> bytes:
         content = {

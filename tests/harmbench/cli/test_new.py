@@ -13,7 +13,7 @@ import pytest
 from helpers import TINY_COHORT, words
 from helpers.command_line import python
 
-NEEDS = ("nothing", "target", "unpaired", "paired")
+NEEDS = ("nothing", "target", "unpaired", "paired", "sites")
 
 
 def test_the_file_of_code_works_by_itself(inside, tmp_path):
@@ -27,6 +27,18 @@ def test_the_file_of_code_works_by_itself(inside, tmp_path):
     )
     assert code == 0, err
     assert "1 cell: 1 done; 1 fit made" in out
+
+
+def test_a_method_declares_the_covariates_that_are_named(inside, tmp_path):
+    new = ("new", "method", "by-age", "--needs", "sites", "--covariates")
+    code, _, err = inside(*new, "age;sex")
+    assert code == 2
+    assert "'age;sex' is no name of a column" in err
+    assert inside(*new, "age, sex")[0] == 0
+    file = tmp_path / "by-age" / "by_age" / "method.py"
+    assert 'covariates = ("age", "sex")' in file.read_text()
+    code, out, _ = inside("check", "by-age", "--plugin", file)
+    assert code == 0, out
 
 
 @pytest.mark.parametrize("needs", NEEDS)

@@ -59,6 +59,11 @@ def test_inputs_are_written_and_never_the_truth(export, tmp_path) -> None:
     assert images == set(table["file"])
     test_subjects = set(table.loc[table["split"] == "test", "subject"])
     assert test_subjects == set(export.cohort.scans("target", "test").subjects)
+    assert {"age", "sex"} <= set(table.columns)
+    expected = {row["subject"]: row["covariates"] for row in export.cohort.table.to_dict("records")}
+    for row in table[table["domain"] == "domain1"].to_dict("records"):
+        assert float(row["age"]) == expected[row["subject"]]["age"]
+        assert row["sex"] == expected[row["subject"]]["sex"]
     training = table[table["file"].str.startswith("train/")]
     assert set(training["split"]) == {"train", "validation"}
     assert not test_subjects & set(training["subject"])
