@@ -17,7 +17,7 @@ from harmbench.leaderboard.paired import tidy as tidy_differences
 from harmbench.leaderboard.printed_table import PrintedTable
 from harmbench.leaderboard.published import references
 from harmbench.leaderboard.ranking_options import RankingOptions
-from harmbench.leaderboard.registered import declarations, extra_columns
+from harmbench.leaderboard.registered import declarations, extra_columns, metrics_to_show, on_cohort
 from harmbench.leaderboard.text import board_table, standings_table
 from harmbench.leaderboard.tidy import tidy
 from harmbench.plugins import Registry
@@ -81,6 +81,18 @@ class Results:
         """Return the results of some cells, given by their keys."""
         chosen = self._runs if self._runs.empty else self._runs[self._runs["cell"].isin(keys)]
         return Results(chosen, self._headlines, self._registry)
+
+    def on_cohort(self, name: str) -> Results:
+        """Return the results on the cohorts of a name or glob.
+
+        Raises
+        ------
+        UserError
+            If there are none.
+        """
+        if self._runs.empty:
+            return self
+        return Results(on_cohort(self._runs, name), self._headlines, self._registry)
 
     def frame(self, by: str = "cell") -> pd.DataFrame:
         """Return all numbers as a tidy table.
@@ -168,8 +180,6 @@ class Results:
         return groups
 
     def _shown(self, metrics: Sequence[str]) -> list[str]:
-        from harmbench.leaderboard.registered import metrics_to_show
-
         recorded = [] if self._runs.empty else self._metrics
         return metrics_to_show(recorded, self._headlines, metrics)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from harmbench.cli.listing import listing
 from harmbench.cli.options import (
@@ -21,8 +22,11 @@ from harmbench.cli.options import (
 )
 from harmbench.cli.output_files import check_picture, written
 from harmbench.errors import UserError
+from harmbench.leaderboard.figure_names import BOARD_FIGURES
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from harmbench.contracts.figure import PaperFigure
     from harmbench.data.cohort_request import CohortRequest
     from harmbench.plugins import Entry, Registry
@@ -45,6 +49,14 @@ _DPI = 150
     metavar="FILE",
     help="PNG, PDF or SVG file to write. Default: NAME.png.",
 )
+@click.option(
+    "--metric", metavar="NAME", help="Metric of a figure of a board. Default: the first headline."
+)
+@click.option(
+    "--base",
+    metavar="NAME",
+    help="Method that others are compared with in a figure of a board. Default: the floor.",
+)
 @plugin_option
 @click.pass_context
 def figure(
@@ -54,28 +66,48 @@ def figure(
     cohort: CohortRequest,
     device: str,
     output: Path | None,
+    metric: str | None,
+    base: str | None,
     plugin: tuple[Path, ...],
 ) -> None:
-    """Draw the figure NAME; without NAME, list the figures.
+    """Draw the figure NAME of a method's paper or of a board; without NAME, list the figures.
 
     \b
     harmbench figure                               list the figures
     harmbench figure samples                       samples of the flow, as in Figure 1
     harmbench figure terms --task domain1          the two data terms, as in Figure 2
     harmbench figure samples --preset paper --device cuda -o samples.pdf
+    harmbench figure differences --task domain3 --metric psnr -o differences.pdf
 
-    The fit is shared with `harmbench run`, and made now if necessary. The title of each
-    figure shows its cohort, preset and seed.
+    Figures of a board (intervals, differences, scatter) show recorded results, of the cohort that
+    was run last or of --cohort. The fit of a figure of a paper is shared with `harmbench run`, and
+    made now if necessary; the title of the figure shows its cohort, preset and seed.
     """  # noqa: D301
     if name is None:
         context.invoke(
             listing, category="figures", cohort=cohort.name, recipe=cohort.recipe, plugin=plugin
         )
+        click.echo("Of recorded results:")
+        for title, summary in BOARD_FIGURES.items():
+            click.echo(f"  {title:12} {summary}")
         return
     registry = discover(plugin)
-    entry = registry.entry("figures", name)
     output = output or Path(f"{name}.png")
     check_picture(output, "figure")
+    if name in BOARD_FIGURES:
+        given = context.get_parameter_source("cohort") is ParameterSource.COMMANDLINE
+        with written(output):
+            _board_figure(
+                registry, name, cohort.name if given else "*", choice.task, metric, base
+            ).savefig(output, dpi=_DPI)
+        click.echo(f"wrote {output}")
+        return
+    if metric is not None or base is not None:
+        raise UserError(
+            f"--{'base' if metric is None else 'metric'} is of figures of a board: "
+            f"{', '.join(BOARD_FIGURES)}"
+        )
+    entry = registry.entry("figures", name)
 
     from rich.console import Console
 
@@ -94,6 +126,21 @@ def figure(
     with written(output):
         picture.savefig(output, dpi=_DPI)
     click.echo(f"wrote {output}")
+
+
+def _board_figure(
+    registry: Registry,
+    name: str,
+    cohort: str,
+    task: str | None,
+    metric: str | None,
+    base: str | None,
+) -> Figure:
+    """Draw a figure of recorded results."""
+    from harmbench.api.results import results
+
+    recorded = results(registry=registry).on_cohort(cohort)
+    return recorded.figure(name, task=task, metric=metric, base=base)
 
 
 def _drawing(entry: Entry) -> PaperFigure:

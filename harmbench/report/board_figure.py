@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harmbench.errors import UserError
 from harmbench.leaderboard.board import Board, Row
+from harmbench.leaderboard.figure_names import BOARD_FIGURES
 from harmbench.report.drawn_plot import drawn
 from harmbench.report.figure import Plot
 from harmbench.report.score_plots import differences, intervals, scatter
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
 _WITH_BASE: dict[str, Callable[[Board, str, Row], Plot | None]] = {
     "differences": differences,
     "scatter": scatter,
-}
-BOARD_FIGURES = {
-    "intervals": "means over subjects with their 95 % intervals",
-    "differences": "differences to a base, subject by subject, with their mean",
-    "scatter": "values of subjects against those of a base",
 }
 
 

@@ -61,10 +61,13 @@ def drawn(plot: Plot) -> Figure:
     for shape in layout.get("shapes", ()):
         line = shape["line"]
         axes.axvline(shape["x0"], color=line["color"], linewidth=line["width"], linestyle=":")
+    low, high = axes.get_xlim()
     for note in layout.get("annotations", ()):
+        # Inside of the axes, on either side of the line.
+        side = "right" if note["x"] > (low + high) / 2 else "left"
         axes.annotate(
-            html.unescape(note["text"]), (note["x"], 1.0), xycoords=("data", "axes fraction"),
-            va="top", fontsize=8,
+            f" {html.unescape(note['text'])} ", (note["x"], 1.0),
+            xycoords=("data", "axes fraction"), va="top", ha=side, fontsize=8,
         )  # fmt: skip
     if categories:
         axes.set_yticks(range(len(categories)), categories)

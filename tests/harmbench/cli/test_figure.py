@@ -46,9 +46,12 @@ def test_without_a_name_the_figures_are_listed(draw, inside, monkeypatch):
     listed = draw("--plugin", PLUGINS / "sample_plugin.py")
     lines = [line.split() for line in listed.splitlines() if line.strip()]
     assert lines[0] == ["name", "method", "summary", "plugin"]
-    assert [line[0] for line in lines[2:]] == ["maps", "sample-figure", "samples", "terms"]
     assert "the first test scan, harmonised" in listed
-    assert listed == inside("list", "figures", "--plugin", PLUGINS / "sample_plugin.py")[1]
+    papers = inside("list", "figures", "--plugin", PLUGINS / "sample_plugin.py")[1]
+    assert listed.startswith(papers)
+    names = [line[0] for line in lines[2:]]
+    assert names[:4] == ["maps", "sample-figure", "samples", "terms"]
+    assert names[-3:] == ["intervals", "differences", "scatter"]
 
 
 @pytest.mark.parametrize(
@@ -65,3 +68,27 @@ def test_without_a_name_the_figures_are_listed(draw, inside, monkeypatch):
 )
 def test_each_mistake_has_a_one_line_error(mistake, arguments, message):
     assert message in mistake("figure", *arguments, *OPTIONS)
+
+
+@pytest.mark.parametrize("name", ["intervals", "differences"])
+def test_a_figure_of_a_board_is_drawn(ran, inside, tmp_path, name):
+    options = ("--task", "domain1", "--metric", "psnr", "--cohort", "tiny", "-o", "board.svg")
+    code, out, errors = inside("figure", name, *options)
+    assert (code, out) == (0, "wrote board.svg\n"), errors
+    assert "<svg" in (tmp_path / "board.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("intervals", "--task", "domian1"), "'domian1'"),
+        (("differences", "--base", "unknown"), "'unknown'"),
+        (("intervals", "--cohort", "other"), "'other'"),
+        (("intervals", "--metric", "psrn"), "'psrn'"),
+        (("samples", "--metric", "psnr"), "--metric"),
+    ],
+)
+def test_a_mistake_in_a_figure_of_a_board_is_named(ran, inside, arguments, complaint):
+    code, out, errors = inside("figure", *arguments)
+    assert (code, out, len(errors.splitlines())) == (2, "", 1)
+    assert complaint in errors
