@@ -7,7 +7,10 @@ STAMP := $(VENV)/.installed
 # One worker for each file (loadfile): fixtures of a module are created once.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: install demo test test-all lint docs clean
+# Minutes of training of the paper preset in each call of `make gpu`.
+GPU_MINUTES ?= 30
+
+.PHONY: install demo test test-all lint docs gpu clean
 
 install: $(STAMP)
 
@@ -32,6 +35,10 @@ lint: $(STAMP) docs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+gpu: $(STAMP)
+	cd benchmarks && ../$(BIN)/python -m gpu --folder ../gpu-results --minutes $(GPU_MINUTES) \
+		--page ../docs/gpu.md
 
 docs: $(STAMP)
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

@@ -1,0 +1,136 @@
+"""One training step of BlindHarmony's flow, computed in five ways, and harmonisation in two.
+
+Stock nflows and ours have the same parameters. The variants in bfloat16, compiled, and as a CUDA
+graph are of ours. A variant that a device cannot run is named with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from flow import Bench, adam, heads, train_step
+from torch import Tensor, nn
+
+from gpu.setting import Setting, interleaved, spread
+from harmbench.errors import one_line
+from harmbench.util.precision import autocast, has_bfloat16
+from harmbench_methods.blindharmony.flow.flow import Flow
+
+SIZES = ("quick", "paper")
+_GRAPH_WARM_UP = 3  # steps before a capture, as torch's documentation of CUDA graphs requires
+# Batch, slices of the scan, and iterations, by size: what a CPU finishes in a minute.
+_REDUCED = {"quick": (2, 4, 1), "paper": (1, 1, 1)}
+Step = Callable[[], object]
+
+
+def measure(setting: Setting) -> dict[str, Any]:
+    """Return medians and quartiles of seconds by size, operation and variant."""
+    warnings.filterwarnings("ignore", message="torch.triangular_solve is deprecated")
+    return {size: _size(size, setting) for size in SIZES}
+
+
+def _size(size: str, setting: Setting) -> dict[str, Any]:
+    batch, slices, iterations = _REDUCED[size] if setting.reduced else (None, None, None)
+    bench = Bench(
+        argparse.Namespace(
+            size=size,
+            device=str(setting.device),
+            batch=batch,
+            slices=slices,
+            iterations=iterations,
+            at_once=None,
+        )
+    )
+    state = bench.state()
+    stock, ours = (bench.operations(kind, state) for kind in ("stock", "ours"))
+    steps: dict[str, Step] = {"stock nflows": stock["training step"], "ours": ours["training step"]}
+    failures: dict[str, str] = {}
+    for name, build in _VARIANTS.items():
+        try:
+            steps[name] = build(bench, state)
+            steps[name]()
+        except Exception as error:  # compilers and drivers raise errors of many types
+            steps.pop(name, None)
+            failures[name] = one_line(error)
+    training = interleaved(steps, setting.repeats, setting.device)
+    harmonise = interleaved(
+        {"stock nflows": stock["harmonise"], "ours": ours["harmonise"]},
+        max(2, setting.repeats // 3),
+        setting.device,
+    )
+    return {
+        "batch": bench.batch,
+        "slices": bench.grid.shape[0],
+        "iterations": bench.config.iterations,
+        "training step": {name: spread(values) for name, values in training.items()},
+        "harmonise": {name: spread(values) for name, values in harmonise.items()},
+        "failures": failures,
+    }
+
+
+def _new(bench: Bench, state: dict[str, Tensor]) -> tuple[Flow, Tensor]:
+    """Return a flow in train mode, and a batch `(B, H, W)`."""
+    _, H, W = bench.grid.shape
+    flow = Flow(H, W, bench.config).to(bench.device)
+    flow.load_state_dict(copy.deepcopy(state))
+    images, _ = heads(bench.batch, H, W)
+    return flow.train(), images.to(bench.device)
+
+
+def _bfloat16(bench: Bench, state: dict[str, Tensor]) -> Step:
+    if not has_bfloat16(bench.device):
+        raise RuntimeError("the hardware has no bfloat16")
+    flow, batch = _new(bench, state)
+    optimizer = adam(flow, "ours", bench.config.learning_rate)
+
+    def bits(x: Tensor, noise: Tensor) -> Tensor:
+        with autocast(bench.device):
+            return flow.bits_per_dimension(x, noise)
+
+    return lambda: train_step(flow, optimizer, batch, bits)
+
+
+def _compiled(bench: Bench, state: dict[str, Tensor]) -> Step:
+    flow, batch = _new(bench, state)
+    optimizer = adam(flow, "ours", bench.config.learning_rate)
+    bits = torch.compile(flow.bits_per_dimension)
+    return lambda: train_step(flow, optimizer, batch, bits)
+
+
+def _graph(bench: Bench, state: dict[str, Tensor]) -> Step:
+    if bench.device.type != "cuda":
+        raise RuntimeError("CUDA graphs need a CUDA device")
+    flow, batch = _new(bench, state)
+    optimizer = torch.optim.Adam(
+        flow.parameters(), lr=bench.config.learning_rate, fused=True, capturable=True
+    )
+    noise = torch.full_like(batch, 0.5)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        flow.bits_per_dimension(batch, noise).mean().backward()
+        nn.utils.clip_grad_norm_(flow.parameters(), 50.0, foreach=True)
+        optimizer.step()
+
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(_GRAPH_WARM_UP):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+_VARIANTS: dict[str, Callable[[Bench, dict[str, Tensor]], Step]] = {
+    "ours, bfloat16": _bfloat16,
+    "ours, compiled": _compiled,
+    "ours, CUDA graph": _graph,
+}

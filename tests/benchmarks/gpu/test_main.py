@@ -1,0 +1,53 @@
+"""The command, part by part, at reduced size on the CPU."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
+
+
+def gpu(folder, *arguments):
+    command = [sys.executable, "-m", "gpu", "--device", "cpu", "--folder", folder, *arguments]
+    done = subprocess.run(command, cwd=BENCHMARKS, capture_output=True, text=True, check=False)
+    return done, json.loads((folder / "results.json").read_text())["parts"]
+
+
+def test_a_measured_part_is_not_repeated_and_the_page_is_written(tmp_path):
+    done, parts = gpu(tmp_path, "--only", "machine", "--page", tmp_path / "page.md")
+    assert done.returncode == 0, done.stderr
+    assert parts["machine"]["result"]["torch"]
+    again, kept = gpu(tmp_path, "--only", "machine")
+    assert kept == parts
+    assert "machine: measured already" in again.stdout
+    assert "## Machine" in (tmp_path / "page.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    "part", ["agreement", "throughput", "sharing", "out_of_memory", "flow_variants"]
+)
+def test_every_part_runs_on_a_cpu(tmp_path, part):
+    done, parts = gpu(tmp_path, "--only", part)
+    assert done.returncode == 0, parts[part]
+    if part == "agreement":
+        compared = parts[part]["result"]["methods"]
+        assert {"blindharmony", "unet"} <= set(compared)
+        assert all(value.get("largest") == 0 for value in compared.values())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_training_continues_in_the_next_call(tmp_path):
+    first, second = (
+        gpu(tmp_path, "--only", "training", "--minutes", minutes)[1]["training"]["result"]
+        for minutes in ("2", "0.5")
+    )
+    if not first["finished"]:
+        assert second["resumed at"] == first["step"] > 0
