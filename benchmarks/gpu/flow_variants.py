@@ -98,7 +98,8 @@ def _bfloat16(bench: Bench, state: dict[str, Tensor]) -> Step:
 def _compiled(bench: Bench, state: dict[str, Tensor]) -> Step:
     flow, batch = _new(bench, state)
     optimizer = adam(flow, "ours", bench.config.learning_rate)
-    bits = torch.compile(flow.bits_per_dimension)
+    # Every size has its own graph: with dynamic shapes, compilation fails on the squeeze layers.
+    bits = torch.compile(flow.bits_per_dimension, dynamic=False)
     return lambda: train_step(flow, optimizer, batch, bits)
 
 
