@@ -14,7 +14,7 @@ from .domains import choose
 from .harm import HARM_DIAGNOSTICS, HARM_HEADLINE, HARM_MEASURES, HarmScorer, loss_in_decibels, rmse
 from .repeats import scanned_twice
 
-# RMSE that is allowed where nobody was scanned twice: 28 dB, the difference of two scans of one
+# RMSE that is allowed where no subject was scanned twice: 28 dB, the difference of two scans of one
 # subject in studies with repeats.
 USUAL_DIFFERENCE = 0.04
 

@@ -142,7 +142,7 @@ def _restore(client: MlflowClient, experiment: Experiment) -> None:
     Raises
     ------
     UserError
-        If the store is shared: somebody else may have deleted it on purpose.
+        If the store is shared: another user may have deleted it on purpose.
     """
     number = experiment.experiment_id
     if shared_uri():

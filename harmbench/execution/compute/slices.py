@@ -72,7 +72,7 @@ class Slices:
         dict
             `subjects` `(P,)`, nearest first; `slices` `(K,)` and their `positions`, MNI152 z in
             mm; `source` and `harmonized` `(P, K, W, H)` uint8, 255 for an intensity of 1 and
-            upright; `reference` of the same shape, or `target` `(K, W, H)` of somebody else.
+            upright; `reference` of the same shape, or `target` `(K, W, H)` of another subject.
         """
         ranking = sorted(
             self.subjects.values(), key=lambda subject: (subject.distance, subject.subject)
