@@ -8,8 +8,9 @@ import pytest
 
 from helpers.command_line import command, inside, start
 from helpers.pages import page
+from helpers.shell import shell
 
-__all__ = ["command", "inside", "page", "start"]
+__all__ = ["command", "inside", "page", "shell", "start"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

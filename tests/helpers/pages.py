@@ -32,6 +32,11 @@ class Page:
         """All blocks of a language, in order."""
         return [code for name, code in _BLOCK.findall(self.text) if name == language]
 
+    @property
+    def steps(self) -> list[tuple[str, str]]:
+        """All blocks in order, with their languages."""
+        return _BLOCK.findall(self.text)
+
 
 def pages() -> list[Page]:
     """All tested pages: the documentation, README and CONTRIBUTING."""
