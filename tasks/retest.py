@@ -112,7 +112,7 @@ def agreement(volumes: Array) -> dict[str, Estimate]:
     return estimates
 
 
-class Volumes:
+class SegmentedVolumes:
     """Measures white matter.
 
     Parameters
@@ -148,7 +148,7 @@ class RetestScorer(Scorer):
 
     def __init__(self, context: ScoringContext) -> None:
         self._segmenter = context.instruments[SEGMENTER]
-        self._volumes = Volumes(self._segmenter, context.data.test)
+        self._volumes = SegmentedVolumes(self._segmenter, context.data.test)
         self._target = context.data.extra["target"]
         self._rows: list[tuple[str, str, float, float]] = []
 
@@ -286,7 +286,7 @@ class Retest(Task):
     def bounds(self, context: ScoringContext) -> Mapping[str, Mapping[str, Estimate]]:
         """Return the agreement of the source as it is, and of two scans on the target's scanner."""
         extra = context.data.extra
-        volumes = Volumes(context.instruments[SEGMENTER], context.data.test)
+        volumes = SegmentedVolumes(context.instruments[SEGMENTER], context.data.test)
         sets = {"source as it is": (context.data.test, extra["target"])}
         if "first" in extra:
             sets["repeat on the target's scanner"] = (extra["first"], extra["second"])

@@ -32,7 +32,7 @@ TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class Confirmation:
     """A result of a bundle that was recomputed, or why it could not be.
 
     Attributes
@@ -123,7 +123,7 @@ class Verifier:
     progress: Progress
     cohort: CohortRequest = field(repr=False)
 
-    def checks(self, records: Sequence[Record]) -> Iterator[Check]:
+    def checks(self, records: Sequence[Record]) -> Iterator[Confirmation]:
         """Recompute each record, and yield the comparison.
 
         Raises
@@ -142,9 +142,9 @@ class Verifier:
             for record in records:
                 yield self._check(runner, record)
 
-    def _check(self, runner: Runner, record: Record) -> Check:
+    def _check(self, runner: Runner, record: Record) -> Confirmation:
         planned, metrics = self._planned(record)
-        check = Check(title=planned.cell.title)
+        check = Confirmation(title=planned.cell.title)
         reason = _other_question(record.head, planned.cell)
         if reason:
             return replace(check, reason=reason)
@@ -208,8 +208,8 @@ def _other_question(head: Mapping[str, object], cell: Cell) -> str:
 
 
 def _compared(
-    check: Check, record: Record, result: CellResult, aliases: Mapping[str, str]
-) -> Check:
+    check: Confirmation, record: Record, result: CellResult, aliases: Mapping[str, str]
+) -> Confirmation:
     """Compare all numbers that both results have."""
     subjects, metrics = values_of(result)
     largest, worst, compared = 0.0, "", 0

@@ -13,7 +13,7 @@ from harmbench.errors import UserError
 
 if TYPE_CHECKING:
     from harmbench.bundles.archive import Archive
-    from harmbench.bundles.verification import Check
+    from harmbench.bundles.verification import Confirmation
     from harmbench.data.cohort_request import CohortRequest
 
 
@@ -116,7 +116,7 @@ def verify(
     return int(bad > 0)
 
 
-def _line(check: Check, tolerance: float) -> str:
+def _line(check: Confirmation, tolerance: float) -> str:
     """Describe the comparison of a result."""
     if check.reason:
         return f"NOT RECOMPUTED  {check.title}: {check.reason}"
