@@ -8,7 +8,7 @@ import pytest
 
 from harmbench.bundles.archive import read_archive
 from harmbench.bundles.publication import Publication, publish
-from harmbench.bundles.verification import Check, chosen_records
+from harmbench.bundles.verification import Confirmation, chosen_records
 from harmbench.errors import UserError
 from helpers.bundles import BASE, record
 from helpers.scored_cells import scored
@@ -44,10 +44,10 @@ def test_an_unknown_method_is_refused(archive):
 @pytest.mark.parametrize(
     ("check", "confirmed"),
     [
-        (Check(title="a", largest=1e-3), True),
-        (Check(title="a", largest=1.1e-3), False),
-        (Check(title="a", largest=math.inf), False),
-        (Check(title="a", reason="failed"), False),
+        (Confirmation(title="a", largest=1e-3), True),
+        (Confirmation(title="a", largest=1.1e-3), False),
+        (Confirmation(title="a", largest=math.inf), False),
+        (Confirmation(title="a", reason="failed"), False),
     ],
 )
 def test_a_result_is_confirmed_within_the_tolerance(check, confirmed):
