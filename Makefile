@@ -37,7 +37,7 @@ lint: $(STAMP) docs
 	$(BIN)/lint-imports
 
 gpu: $(STAMP)
-	cd benchmarks && ../$(BIN)/python -m gpu --folder ../gpu-results --minutes $(GPU_MINUTES) \
+	cd benchmarks && ../$(BIN)/python -m gpu.run_parts --folder ../gpu-results --minutes $(GPU_MINUTES) \
 		--page ../docs/gpu.md
 
 docs: $(STAMP)

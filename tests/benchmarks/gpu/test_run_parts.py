@@ -13,7 +13,16 @@ BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 
 def gpu(folder, *arguments):
-    command = [sys.executable, "-m", "gpu", "--device", "cpu", "--folder", folder, *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "gpu.run_parts",
+        "--device",
+        "cpu",
+        "--folder",
+        folder,
+        *arguments,
+    ]
     done = subprocess.run(command, cwd=BENCHMARKS, capture_output=True, text=True, check=False)
     return done, json.loads((folder / "results.json").read_text())["parts"]
 

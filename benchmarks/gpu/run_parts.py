@@ -1,6 +1,6 @@
 """Measure all parts, each in a new process, and write a JSON file and a page.
 
-    python -m gpu --minutes 30 --page ../docs/gpu.md
+    python -m gpu.run_parts --minutes 30 --page ../docs/gpu.md
 
 Parts that are measured already are not repeated (`--again` repeats them), except the training,
 which continues. A part that fails, or takes too long, is recorded with the reason.
@@ -68,7 +68,7 @@ def _earlier(path: Path, setting: Setting) -> dict[str, Any]:
 
 def _measured(name: str, setting: Setting) -> dict[str, Any]:
     """Measure a part in a new process."""
-    command = [sys.executable, "-m", "gpu", "--part", name, *setting.arguments]
+    command = [sys.executable, "-m", "gpu.run_parts", "--part", name, *setting.arguments]
     started = time.monotonic()
     try:
         done = subprocess.run(
