@@ -94,6 +94,12 @@ def _image_metrics() -> dict[str, Lazy]:
             higher_is_better=True,
             purpose="published",
         ),
+        "ms_ssim": Lazy(
+            "harmbench.metrics.multiscale:MSSSIM",
+            summary="multi-scale structural similarity of slices, at three scales",
+            higher_is_better=True,
+            purpose="detail",
+        ),
         "mae": Lazy(
             f"{image}:MAE",
             summary="mean absolute error over the scan's foreground",

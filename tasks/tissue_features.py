@@ -52,3 +52,45 @@ def features(segmenter: TissueSegmenter, scans: Scans, grid: Grid) -> Array:
 def features_of_all(segmenter: TissueSegmenter, scans: ScanSet) -> Array:
     """Return the `FEATURES` of each scan of a collection: `(N, 8)`."""
     return np.concatenate([features(segmenter, one, scans.grid) for one in scans.batches()])
+
+
+def discrepancy(first: Array, second: Array) -> float:
+    r"""Return the maximum mean discrepancy of two samples of features.
+
+    .. math::
+        \mathrm{MMD}^2 = \frac{\sum_{i \ne j} k(x_i, x_j)}{m (m - 1)}
+        + \frac{\sum_{i \ne j} k(y_i, y_j)}{n (n - 1)} - \frac{2 \sum_{ij} k(x_i, y_j)}{m n}
+
+    the unbiased estimate (Gretton et al., J Mach Learn Res 2012;13:723, equation 3), with a
+    Gaussian kernel whose width is the median distance within the second sample. Features are
+    standardised by the second sample.
+
+    Parameters
+    ----------
+    first, second
+        `(m, k)` and `(n, k)`, m and n at least 2.
+
+    Returns
+    -------
+    float
+        0 for equal distributions, on average; it may be negative.
+    """
+    mean, deviation = second.mean(axis=0), np.maximum(second.std(axis=0), 1e-6)
+    x, y = ((sample - mean) / deviation for sample in (first, second))
+
+    def squares(a: Array, b: Array) -> Array:
+        distances: Array = ((a[:, None] - b[None]) ** 2).sum(axis=-1)
+        return distances
+
+    within = squares(y, y)
+    width = float(np.median(within[~np.eye(len(y), dtype=bool)])) or 1.0
+
+    def mean_kernel(a: Array, b: Array, *, same: bool) -> float:
+        kernel = np.exp(-squares(a, b) / width)
+        return float(kernel[~np.eye(len(a), dtype=bool)].mean() if same else kernel.mean())
+
+    return (
+        mean_kernel(x, x, same=True)
+        + mean_kernel(y, y, same=True)
+        - 2 * mean_kernel(x, y, same=False)
+    )

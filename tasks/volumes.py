@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -35,7 +36,13 @@ from .domains import choose
 from .repeats import scanned_twice
 from .retest import icc
 from .segmentation import labelled_target
-from .tissue_features import TISSUE_SEGMENTER, tissue_segmenter
+from .tissue_features import (
+    TISSUE_SEGMENTER,
+    discrepancy,
+    features,
+    features_of_all,
+    tissue_segmenter,
+)
 from .tissue_segmenter import TISSUES, TissueSegmenter
 
 TOLERANCE = 1.5  # mm: how far apart two surfaces may be to agree
@@ -116,14 +123,20 @@ class TissueVolumeScorer(Scorer):
         The instrument.
     comparators
         Volumes `(N, 3)` in ml that those of the test scans are compared with, in order.
+    population
+        Features `(n, 8)` of the target's training scans.
     grid
         The grid of the scans.
     """
 
-    def __init__(self, segmenter: TissueSegmenter, comparators: Array, grid: Grid) -> None:
+    def __init__(
+        self, segmenter: TissueSegmenter, comparators: Array, population: Array, grid: Grid
+    ) -> None:
         self._segmenter = segmenter
         self._comparators = comparators
+        self._population = population
         self._grid = grid
+        self._features: list[Array] = []
         self._rows: list[tuple[str, str, str, float]] = []
         self._scans = 0
 
@@ -131,6 +144,7 @@ class TissueVolumeScorer(Scorer):
         """Segment a batch, and compare it."""
         segmented = self._segmenter(harmonized)
         assert segmented.predicted is not None
+        self._features.append(features(self._segmenter, harmonized, self._grid))
         for i, (subject, session) in enumerate(
             zip(segmented.subjects, segmented.sessions, strict=True)
         ):
@@ -178,6 +192,10 @@ class TissueVolumeScorer(Scorer):
             for name, (statistic, fewest) in COHORT_STATISTICS.items():
                 if len(pairs) >= fewest:
                     numbers[f"{name}_{tissue}"] = bootstrap_statistic(pairs, statistic)
+        measured = np.concatenate(self._features)
+        if min(len(measured), len(self._population)) > 1:
+            value = discrepancy(measured, self._population)
+            numbers["feature_mmd"] = Estimate(value, math.nan, math.nan, len(pairs))
         return numbers
 
     def draws(self, scores: pd.DataFrame) -> dict[str, Array]:
@@ -233,6 +251,7 @@ class Volumes(Task):
         "volume_error": False,
         "tissue_dice": True,
         "surface_dice": True,
+        "feature_mmd": False,
         **{
             f"{name}_{tissue}": higher
             for name, higher in (
@@ -246,7 +265,10 @@ class Volumes(Task):
             for tissue in TISSUES
         },
     }
-    diagnostics: ClassVar[Sequence[str]] = tuple(f"volume_bias_{tissue}" for tissue in TISSUES)
+    diagnostics: ClassVar[Sequence[str]] = (
+        "feature_mmd",
+        *(f"volume_bias_{tissue}" for tissue in TISSUES),
+    )
     uses_metrics = False
     headline = ("volume_error", "tissue_dice", "surface_dice")
 
@@ -285,7 +307,8 @@ class Volumes(Task):
             if data.references is None
             else measured_by(segmenter, data.references)
         )
-        return TissueVolumeScorer(segmenter, comparators, data.test.grid)
+        population = features_of_all(segmenter, data.target)
+        return TissueVolumeScorer(segmenter, comparators, population, data.test.grid)
 
     def bounds(self, context: ScoringContext) -> Mapping[str, Mapping[str, Estimate]]:
         """Return the scores of the source as it is, and of a repeat on the target scanner."""
@@ -293,7 +316,8 @@ class Volumes(Task):
         scorers = {"source as it is": (self.scorer(context), data.test)}
         if "first" in data.extra:
             first = measured_by(segmenter, data.extra["first"])
-            repeat = TissueVolumeScorer(segmenter, first, data.test.grid)
+            population = features_of_all(segmenter, data.target)
+            repeat = TissueVolumeScorer(segmenter, first, population, data.test.grid)
             scorers["repeat on the target's scanner"] = (repeat, data.extra["second"])
         bounds = {}
         for title, (scorer, scans) in scorers.items():
