@@ -236,7 +236,8 @@ class Age(Task):
         Raises
         ------
         SkipCell
-            If too few subjects have an age, or the target has no labels to learn from.
+            If too few subjects have an age, if the ages of the two scanners hardly overlap, or if
+            the target has no labels to learn from.
         """
         labelled = labelled_target(cohort)
         data = choose(cohort, self.source)
@@ -256,6 +257,15 @@ class Age(Task):
             "target": target.with_covariates((AGE,)),
             "test": chosen.test.with_covariates((AGE,)),
         }
+        # The second of each end: one subject alone is no range.
+        by_age = np.sort(list(dict(zip(target.subjects, ages(target), strict=True)).values()))
+        tested = ages(extra["test"])
+        within = int(((by_age[1] <= tested) & (tested <= by_age[-2])).sum())
+        if 2 * within < len(tested):
+            raise SkipCell(
+                f"{within} of {len(tested)} test scans of '{self.source}' have an age within the "
+                f"range of the target '{cohort.target}': for the others its model would extrapolate"
+            )
         return replace(chosen, labelled=labelled, extra=extra)
 
     def scorer(self, context: ScoringContext) -> Scorer:

@@ -244,14 +244,21 @@ def _draft(
 
 
 def _scale(column: TaskColumn, floor: str | None, labels: Sequence[str]) -> float:
-    """Return the floor's standard deviation between subjects; that of the methods without one."""
-    chosen = [floor] if floor in column.compared.labels else list(labels)
-    values = column.compared.values[:, [column.compared.labels.index(name) for name in chosen]]
-    n = (~np.isnan(values)).sum(axis=0)
-    deviations = values - nan_mean(values)
-    squares = np.nansum(deviations**2, axis=0) / np.maximum(n - 1, 1)
-    scale = math.sqrt(float(squares.mean())) if squares.size else 0.0
-    return scale if scale > 0 else 1.0
+    """Return the standard deviation between subjects of the floor; else that of the methods.
+
+    The floor's may be zero: `identity` does no harm to any subject.
+    """
+    for chosen in ((floor,), labels):
+        indices = [
+            column.compared.labels.index(name) for name in chosen if name in column.compared.labels
+        ]
+        values = column.compared.values[:, indices]
+        n = (~np.isnan(values)).sum(axis=0)
+        squares = np.nansum((values - nan_mean(values)) ** 2, axis=0) / np.maximum(n - 1, 1)
+        scale = math.sqrt(float(squares.mean())) if squares.size else 0.0
+        if scale > 0:
+            return scale
+    return 1.0
 
 
 def mean_over_groups(

@@ -78,3 +78,13 @@ def test_too_few_ages_are_skipped_with_the_reason(own_cohort, change_table):
 
     with pytest.raises(SkipCell, match="0 test subjects of 'domain1'"):
         Age("domain1").setup(change_table(own_cohort(), ageless), 0)
+
+
+def test_ages_outside_of_the_range_of_the_target_are_skipped(aged_cohort, change_table):
+    def older_source(scan):
+        if scan["domain"] == "target":
+            return scan
+        return scan | {"covariates": scan["covariates"] | {"age": 95.0}}
+
+    with pytest.raises(SkipCell, match="0 of [0-9]+ test scans of 'domain1'"):
+        Age("domain1").setup(change_table(aged_cohort, older_source), 0)

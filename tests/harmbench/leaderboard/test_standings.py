@@ -103,6 +103,22 @@ def test_letters_and_gains_are_those_of_the_family():
     assert "curves: curve-1, curve-2 by psnr" in text
 
 
+def test_a_floor_without_spread_leaves_gains_without_a_unit():
+    # As harm: `identity` has 0 for every subject. The unit is then that of the methods' spread.
+    def gains(factor):
+        runs = table()
+        for index, values in runs["psnr.subjects"].items():
+            numbers = np.array([float(value) for value in values.split(",")]) * factor
+            if runs.loc[index, "label"] == "identity":
+                numbers[:] = 0.0
+            runs.loc[index, "psnr.subjects"] = ",".join(map(repr, numbers.tolist()))
+            runs.loc[index, "psnr"] = numbers.mean()
+        compared = standings_of(runs).compared("scanners")
+        return {label: gain.mean for label, gain in compared.standard_gain.items()}
+
+    assert gains(3.0) == pytest.approx(gains(1.0))
+
+
 def test_variants_of_a_method_change_no_rank_of_another():
     gains = dict(GAINS)
     for k in range(4):
