@@ -75,7 +75,9 @@ def write_archive(path: Path, manifest: Manifest, files: Mapping[str, bytes]) ->
     try:
         with atomic_write(path) as stream, zipfile.ZipFile(stream, "w") as archive:
             for name, content in contents.items():
-                archive.writestr(zipfile.ZipInfo(name, _DATE), content, zipfile.ZIP_DEFLATED)
+                info = zipfile.ZipInfo(name, _DATE)
+                info.external_attr = 0o644 << 16  # readable by all when unpacked
+                archive.writestr(info, content, zipfile.ZIP_DEFLATED)
     except OSError as error:
         raise UserError(f"'{path}' cannot be written: {error.strerror}") from None
 
