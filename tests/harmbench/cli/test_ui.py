@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 def test_the_report_contains_the_recorded_runs(ran, inside, tmp_path):
     code, out, _ = inside("report", "-o", tmp_path / "out")
     assert code == 0
-    assert out == f"7 pages written; open {tmp_path / 'out' / 'index.html'}\n"
+    assert out == f"8 pages written; open {tmp_path / 'out' / 'index.html'}\n"
     (page,) = (tmp_path / "out").glob("tiny-*/task-domain1.html")
     assert "harmbench run -m identity -m histogram" in page.read_text()
     # Of methods; the controls are the source and the reference themselves.

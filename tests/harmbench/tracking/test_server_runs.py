@@ -52,7 +52,8 @@ def result(subjects=("p", "q"), **facts):
 def mirror(home, *cells_and_results):
     recorder = MlflowRecorder(home, "harmbench run")
     for which, ended in cells_and_results:
-        recorder.record(which, replace(ended, record=f"record of {which.key}"), COMMAND)
+        record = ended.record or f"record of {which.key}"
+        recorder.record(which, replace(ended, record=record), COMMAND)
     recorder.close(failed=False)
 
 
@@ -136,7 +137,8 @@ def test_more_subjects_than_one_tag_holds_are_read_back(home):
 def test_a_run_with_further_metrics_replaces_the_earlier_run_of_the_cell(home):
     metrics = {"psnr": {"version": "1", "key": "k1"}}
     one = result(metrics=metrics)
-    two = result(metrics=metrics | {"mae": {"version": "3", "key": "k3"}})
+    more = result(metrics=metrics | {"mae": {"version": "3", "key": "k3"}})
+    two = replace(more, record="record of both metrics")
     measured = cell("measured", question="q1")
     mirror(home, (measured, one), (measured, one))
     first = by_cell(home).loc["measured"]

@@ -80,8 +80,8 @@ CHURNING = """
     # From now on glibc takes arrays of less than this from its heap.
     large = torch.ones(2**22)
     del large
-    pairs = [(torch.ones(2**20), torch.ones(1000)) for _ in range(50)]
-    # Small ones stay between the large ones that go.
+    pairs = [(torch.ones(2**20), torch.ones(2**16)) for _ in range(50)]
+    # Small ones stay between the large ones that go, and fit in no gap that imports left.
     kept = [small for _, small in pairs]
     del pairs
     before = held()
