@@ -14,7 +14,8 @@ from harmbench.data.scan_files import array_path
 from harmbench.metrics.image import PSNR
 from harmbench.metrics.overlap import HD95, Dice
 from harmbench.util.progress import Silent
-from harmbench_tasks.segmenter import Segmenter, SegmenterConfig
+from harmbench_tasks.segmentation_network import SegmenterConfig
+from harmbench_tasks.segmenter import Segmenter
 from harmbench_tasks.tissue_segmenter import TissueSegmenter
 
 

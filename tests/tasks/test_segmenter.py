@@ -10,7 +10,8 @@ import torch
 
 from harmbench import FitData, FitProgress, Grid, UserError
 from harmbench.data.cohort import Cohort
-from harmbench_tasks.segmenter import WHITE, Augmentation, Segmenter, SegmenterConfig
+from harmbench_tasks.segmentation_network import SegmenterConfig
+from harmbench_tasks.segmenter import WHITE, Augmentation, Segmenter
 
 SMALL = SegmenterConfig(
     width=4, levels=3, units=1, steps=60, batch_size=8, learning_rate=1e-2, validate_every=20

@@ -6,7 +6,7 @@ import torch
 
 from harmbench.contracts.fit_progress import FitProgress
 from harmbench.util.seeds import seeded
-from harmbench_tasks.segmenter import SegmenterConfig
+from harmbench_tasks.segmentation_network import SegmenterConfig
 from harmbench_tasks.tissue_features import FEATURES, features
 from harmbench_tasks.tissue_segmenter import TissueAugmentation, TissueSegmenter
 from harmbench_tasks.volumes import Volumes
