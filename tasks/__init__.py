@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from harmbench import Lazy, hookimpl
 
@@ -24,123 +25,113 @@ def domain_task(source: str) -> str:
     return source if re.fullmatch(r"domain\d+", source) else f"site-{source}"
 
 
+# Tasks of a domain: prefix of the name, class, and summary.
+_SCANNERS = (
+    ("", "domains:Domain", "harmonise the scans of a source scanner"),
+    (
+        "unseen-",
+        "unseen:Unseen",
+        "harmonise the scans of a scanner that fits on all sites leave out",
+    ),
+    (
+        "travel-",
+        "travel:Travel",
+        "harmonise scans of travelling subjects to the same subject's scan on the target",
+    ),
+    (
+        "wmseg-",
+        "segmentation:WhiteMatter",
+        "segment white matter on harmonised scans by a network of the target's",
+    ),
+    (
+        "retest-",
+        "retest:Retest",
+        "white-matter volume of harmonised scans against the target's of the same subjects",
+    ),
+    (
+        "classify-site-",
+        "classify_site:ClassifySite",
+        "tell harmonised scans from the target's by a classifier trained on them",
+    ),
+)
+_BIOLOGY = (
+    ("volumes-", "volumes:Volumes", "volumes of fluid, grey and white matter on harmonised scans"),
+    ("age-", "age:Age", "predict age from harmonised scans by a model of the target"),
+    ("order-", "order:Order", "keep the distances between subjects in order"),
+)
+# Tasks of a source domain or of the simulated scanner.
+_ATROPHY = (
+    (
+        "atrophy-",
+        "atrophy:Atrophy",
+        "measure a simulated loss of 2, 5 and 10 % of tissue on harmonised scans",
+    ),
+)
+_SAFETY = (
+    (
+        "ventricles-",
+        "ventricles:Ventricles",
+        "harmonise scans with ventricles from normal to hydrocephalus without harm",
+    ),
+    (
+        "lesions-",
+        "lesions:Lesions",
+        "harmonise scans with lesions of three sizes without filling them",
+    ),
+    (
+        "unusual-",
+        "unusual:Unusual",
+        "harmonise scans with a cavity, noise, motion, a cut stack or inversion",
+    ),
+)
+
+
 @hookimpl
 def register_tasks(sources: tuple[str, ...]) -> dict[str, Lazy]:
-    """Register the simulated shifts, and the tasks of every source domain."""
-    simulated = "harmbench_tasks.simulated"
-    tasks: dict[str, Lazy] = {
-        "sim-exp": Lazy(
-            f"{simulated}:Exp", summary="undo exp(x), simulated on the target's own scans"
-        ),
-        "sim-log": Lazy(
-            f"{simulated}:Log", summary="undo ln(1 + 3x), simulated on the target's own scans"
-        ),
-        "sim-bias": Lazy(
-            f"{simulated}:Bias",
-            summary="undo a smooth bias field and a random curve of each scan's own",
-        ),
+    """Register the simulated shifts, the tasks of every source domain, and `target-in`."""
+    with_simulated = (SIMULATED, *sources)
+    return {
+        **_simulated_tasks(),
+        **_of_domains(sources, _SCANNERS),
+        **_of_domains(sources, _BIOLOGY),
+        **_of_domains(with_simulated, _ATROPHY),
+        "target-in": _task("target_in:TargetIn", "return scans of the target scanner unchanged"),
+        **_of_domains(with_simulated, _SAFETY),
     }
-    tasks["sim-scanner"] = Lazy(
-        "harmbench_tasks.simulated_scanner:SimulatedScanner",
-        summary="undo the field, tissue contrast, blur and noise of a simulated scanner",
-    )
-    for gamma in GAMMAS:
-        tasks[f"sim-gamma{gamma}"] = Lazy(
-            f"{simulated}:Gamma",
-            {"gamma": gamma},
-            summary="undo x to the power of gamma, simulated on the target's own scans",
-        )
-    for source in sources:
-        chosen = {"source": source}
-        tasks[domain_task(source)] = Lazy(
-            "harmbench_tasks.domains:Domain",
-            chosen,
-            summary="harmonise the scans of a source scanner",
-        )
-        tasks[f"unseen-{source}"] = Lazy(
-            "harmbench_tasks.unseen:Unseen",
-            chosen,
-            summary="harmonise the scans of a scanner that fits on all sites leave out",
-        )
-        tasks[f"travel-{source}"] = Lazy(
-            "harmbench_tasks.travel:Travel",
-            chosen,
-            summary=(
-                "harmonise scans of travelling subjects to the same subject's scan on the target"
-            ),
-        )
-        tasks[f"wmseg-{source}"] = Lazy(
-            "harmbench_tasks.segmentation:WhiteMatter",
-            chosen,
-            summary="segment white matter on harmonised scans by a network of the target's",
-        )
-        tasks[f"retest-{source}"] = Lazy(
-            "harmbench_tasks.retest:Retest",
-            chosen,
-            summary=(
-                "white-matter volume of harmonised scans against the target's of the same subjects"
-            ),
-        )
-        tasks[f"classify-site-{source}"] = Lazy(
-            "harmbench_tasks.classify_site:ClassifySite",
-            chosen,
-            summary="tell harmonised scans from the target's by a classifier trained on them",
-        )
-    return tasks | _biology_tasks(sources) | _safety_tasks(sources)
 
 
-def _biology_tasks(sources: tuple[str, ...]) -> dict[str, Lazy]:
-    """Return the tasks of what harmonisation must preserve, and of tissue volumes."""
-    tasks = {}
-    for source in sources:
-        chosen = {"source": source}
-        tasks[f"volumes-{source}"] = Lazy(
-            "harmbench_tasks.volumes:Volumes",
-            chosen,
-            summary="volumes of fluid, grey and white matter on harmonised scans",
+def _of_domains(domains: Sequence[str], rows: Sequence[tuple[str, str, str]]) -> dict[str, Lazy]:
+    """Return the tasks of every domain."""
+    return {
+        f"{prefix}{domain}" if prefix else domain_task(domain): _task(
+            target, summary, source=domain
         )
-        tasks[f"age-{source}"] = Lazy(
-            "harmbench_tasks.age:Age",
-            chosen,
-            summary="predict age from harmonised scans by a model of the target",
-        )
-        tasks[f"order-{source}"] = Lazy(
-            "harmbench_tasks.order:Order",
-            chosen,
-            summary="keep the distances between subjects in order",
-        )
-    for source in (SIMULATED, *sources):
-        tasks[f"atrophy-{source}"] = Lazy(
-            "harmbench_tasks.atrophy:Atrophy",
-            {"source": source},
-            summary="measure a simulated loss of 2, 5 and 10 % of tissue on harmonised scans",
-        )
-    return tasks
+        for domain in domains
+        for prefix, target, summary in rows
+    }
 
 
-def _safety_tasks(sources: tuple[str, ...]) -> dict[str, Lazy]:
-    """Return the tasks of scans that must not be harmed."""
+def _simulated_tasks() -> dict[str, Lazy]:
+    """Return the tasks of simulated shifts."""
+    undo = "simulated on the target's own scans"
     tasks = {
-        "target-in": Lazy(
-            "harmbench_tasks.target_in:TargetIn",
-            summary="return scans of the target scanner unchanged",
-        )
+        "sim-exp": _task("simulated:Exp", f"undo exp(x), {undo}"),
+        "sim-log": _task("simulated:Log", f"undo ln(1 + 3x), {undo}"),
+        "sim-bias": _task(
+            "simulated:Bias", "undo a smooth bias field and a random curve of each scan's own"
+        ),
+        "sim-scanner": _task(
+            "simulated_scanner:SimulatedScanner",
+            "undo the field, tissue contrast, blur and noise of a simulated scanner",
+        ),
     }
-    for source in (SIMULATED, *sources):
-        chosen = {"source": source}
-        tasks[f"ventricles-{source}"] = Lazy(
-            "harmbench_tasks.ventricles:Ventricles",
-            chosen,
-            summary="harmonise scans with ventricles from normal to hydrocephalus without harm",
-        )
-        tasks[f"lesions-{source}"] = Lazy(
-            "harmbench_tasks.lesions:Lesions",
-            chosen,
-            summary="harmonise scans with lesions of three sizes without filling them",
-        )
-        tasks[f"unusual-{source}"] = Lazy(
-            "harmbench_tasks.unusual:Unusual",
-            chosen,
-            summary="harmonise scans with a cavity, noise, motion, a cut stack or inversion",
+    for gamma in GAMMAS:
+        tasks[f"sim-gamma{gamma}"] = _task(
+            "simulated:Gamma", f"undo x to the power of gamma, {undo}", gamma=gamma
         )
     return tasks
+
+
+def _task(target: str, summary: str, **arguments: object) -> Lazy:
+    """Return the registration of a class `module:Class` of this package."""
+    return Lazy(f"harmbench_tasks.{target}", arguments, summary=summary)
