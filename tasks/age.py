@@ -37,6 +37,7 @@ from .tissue_features import (
     tissue_segmenter,
 )
 from .tissue_segmenter import TissueSegmenter
+from .unharmonized import unharmonized_estimates
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -90,6 +91,7 @@ class AgeModel:
     """
 
     def __init__(self, segmenter: TissueSegmenter, target: ScanSet) -> None:
+        self.segmenter = segmenter
         self._subjects = np.array(target.subjects)
         self._features = features_of_all(segmenter, target)
         self._ages = ages(target)
@@ -124,23 +126,23 @@ class AgeScorer(Scorer):
 
     Parameters
     ----------
-    context
-        What the cell is scored with.
+    model
+        Of the target.
+    data
+        What the cell is scored on.
     """
 
-    def __init__(self, context: ScoringContext) -> None:
-        data = context.data
-        self._segmenter = tissue_segmenter(context.instruments[TISSUE_SEGMENTER])
+    def __init__(self, model: AgeModel, data: TaskData) -> None:
+        self._model = model
         self._grid = data.test.grid
-        self._model = AgeModel(self._segmenter, data.extra["target"])
         self._ages = ages(data.extra["test"])
-        self._slope = target_slope(self._model, data)
+        self._slope = target_slope(model, data)
         self._rows: list[tuple[str, str, float]] = []
 
     def add(self, source: Scans, harmonized: Scans, references: Scans | None) -> None:
         """Predict the ages of a batch."""
         predicted = self._model.predict(
-            harmonized.subjects, features(self._segmenter, harmonized, self._grid)
+            harmonized.subjects, features(self._model.segmenter, harmonized, self._grid)
         )
         self._rows += zip(harmonized.subjects, harmonized.sessions, predicted, strict=True)
 
@@ -270,7 +272,7 @@ class Age(Task):
 
     def scorer(self, context: ScoringContext) -> Scorer:
         """Return a scorer that predicts ages."""
-        return AgeScorer(context)
+        return AgeScorer(_model(context), context.data)
 
     def bounds(self, context: ScoringContext) -> Mapping[str, Mapping[str, Estimate]]:
         """Return the scores of the source as it is, and of target scans."""
@@ -281,14 +283,16 @@ class Age(Task):
             sets["target scans of the same subjects"] = target
         else:
             sets["target scans of other subjects"] = data.extra["target"]
-        bounds = {}
+        model, bounds = _model(context), {}
         for title, scans in sets.items():
             tested = replace(data, test=scans, extra={**data.extra, "test": _aged(scans)})
-            scorer = AgeScorer(replace(context, data=tested))
-            for batch in scans.batches():
-                scorer.add(batch, batch, None)
-            bounds[title] = scorer.estimates(scorer.table())
+            bounds[title] = unharmonized_estimates(AgeScorer(model, tested), scans)
         return bounds
+
+
+def _model(context: ScoringContext) -> AgeModel:
+    segmenter = tissue_segmenter(context.instruments[TISSUE_SEGMENTER])
+    return AgeModel(segmenter, context.data.extra["target"])
 
 
 def _aged(scans: ScanSet) -> ScanSet:

@@ -33,6 +33,7 @@ from .segmentation import labelled_target
 from .shrinkage import MARGIN, STRUCTURES, Shrinkage, amplitudes_of, structures
 from .tissue_features import TISSUE_SEGMENTER, tissue_segmenter
 from .tissue_segmenter import TISSUES, TissueSegmenter
+from .unharmonized import unharmonized_estimates
 
 # Per cent of volume that is lost at each visit; a Latin square, so that no two structures lose
 # the same at one visit.
@@ -191,10 +192,8 @@ class Atrophy(Task):
 
     def bounds(self, context: ScoringContext) -> Mapping[str, Mapping[str, Estimate]]:
         """Return the scores of the source as it is."""
-        scorer = AtrophyScorer(context)
-        for batch in context.data.test.batches():
-            scorer.add(batch, batch, None)
-        return {"source as it is": scorer.estimates(scorer.table())}
+        test = context.data.test
+        return {"source as it is": unharmonized_estimates(AtrophyScorer(context), test)}
 
 
 def _drawn(scans: ScanSet, number: int) -> list[tuple[tuple[float, ...], dict[str, float]]]:

@@ -35,6 +35,7 @@ from .site_features import (
     permutation_null,
     scanner_features,
 )
+from .unharmonized import unharmonized_estimates
 
 UNCHANGED_DB = 60.0  # bounds the PSNR of a scan to its own source, which may be equal
 _ACCURACIES = ("site_accuracy", "site_accuracy_linear")
@@ -242,10 +243,7 @@ class ClassifySite(Task):
 
     def bounds(self, context: ScoringContext) -> Mapping[str, Mapping[str, Estimate]]:
         """Return the accuracy on the source as it is, and chance."""
-        scorer = SiteScorer(context)
-        for batch in context.data.test.batches():
-            scorer.add(batch, batch, None)
-        numbers = scorer.estimates(scorer.table())
+        numbers = unharmonized_estimates(SiteScorer(context), context.data.test)
         n = numbers["site_accuracy"].n
         return {
             "source as it is": numbers,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -262,8 +262,8 @@ class SegmentationNetwork(Instrument):
         for part in torch.split(slices, self.config.slices_at_once):
             yield self.network(part.to(self.device))
 
-    @torch.no_grad()
-    def _found(self, scans: Scans) -> Tensor:
-        """Return the number of the most probable class of each pixel, from 0: uint8 as images."""
-        found = torch.cat([part.argmax(dim=1) for part in self._scores(scans)])
-        return found.to(scans.images.device, torch.uint8).view(scans.images.shape)
+
+def most_probable(scores: Iterable[Tensor], scans: Scans) -> Tensor:
+    """Return the number of the most probable class of each pixel: uint8 `(N, S, H, W)`."""
+    found = torch.cat([part.argmax(dim=1) for part in scores])
+    return found.to(scans.images.device, torch.uint8).view(scans.images.shape)

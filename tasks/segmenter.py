@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from harmbench import Scans, ScanSet, UserError
 
-from .segmentation_network import LabelAugmentation, SegmentationNetwork
+from .segmentation_network import LabelAugmentation, SegmentationNetwork, most_probable
 
 WHITE = 3  # value of the tissue labels
 
@@ -45,6 +46,7 @@ class Segmenter(SegmentationNetwork):
                 f"the labels of '{target.domain}' have no white matter; see [labels] in the recipe"
             )
 
+    @torch.no_grad()
     def forward(self, scans: Scans) -> Scans:
         """Find the white matter of N scans.
 
@@ -59,7 +61,7 @@ class Segmenter(SegmentationNetwork):
             With `predicted`, `(N, S, H, W)` uint8 on the device of the images: 3 where white
             matter was found, else 0.
         """
-        return replace(scans, predicted=self._found(scans) * WHITE)
+        return replace(scans, predicted=most_probable(self._scores(scans), scans) * WHITE)
 
 
 def _white(scans: Scans) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from harmbench import Grid, Instrument, Scans, ScanSet
 
@@ -28,12 +29,17 @@ def tissue_segmenter(instrument: Instrument) -> TissueSegmenter:
 
 
 def features(segmenter: TissueSegmenter, scans: Scans, grid: Grid) -> Array:
-    """Return the `FEATURES` of N scans: `(N, 8)`.
+    """Return the `FEATURES` of N scans: `(N, 8)`."""
+    return features_of(segmenter.probabilities(scans), scans, grid)
+
+
+def features_of(tissues: Tensor, scans: Scans, grid: Grid) -> Array:
+    """Return the `FEATURES` of N scans, given the probabilities of the `TISSUES`: `(N, 8)`.
 
     Volumes are shares of the volume of the brain: scans are registered to a template, so their
     brains have about equal size. Intensities are means weighted by the probability of a tissue.
     """
-    tissues = segmenter.probabilities(scans).double()
+    tissues = tissues.double()
     images = scans.images.double()[:, None]
     box = ventricle_box(grid)
     brain = scans.masks.double().sum(dim=(1, 2, 3)).clamp(min=1)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from harmbench import Scans
 
-from .segmentation_network import LabelAugmentation, SegmentationNetwork
+from .segmentation_network import LabelAugmentation, SegmentationNetwork, most_probable
 
 TISSUES = {"csf": 1, "gm": 2, "wm": 3}  # values of the tissue labels
 
@@ -38,6 +38,15 @@ class TissueSegmenter(SegmentationNetwork):
         return labels
 
     @torch.no_grad()
+    def segmented(self, scans: Scans) -> tuple[Scans, Tensor]:
+        """Return what `forward` and `probabilities` return, by one pass through the network."""
+        N, S, H, W = scans.images.shape
+        scores = list(self._scores(scans))
+        parts = [part.softmax(dim=1)[:, 1:].to(scans.images.device) for part in scores]
+        tissues = torch.cat(parts).view(N, S, len(TISSUES), H, W).transpose(1, 2)
+        predicted = most_probable(scores, scans) * scans.masks
+        return replace(scans, predicted=predicted), tissues * scans.masks[:, None]
+
     def probabilities(self, scans: Scans) -> Tensor:
         """Return the probability of each of the `TISSUES`: `(N, 3, S, H, W)`, 0 outside the brain.
 
@@ -46,10 +55,7 @@ class TissueSegmenter(SegmentationNetwork):
         scans
             Images `(N, S, H, W)` in [0, 1], on any device.
         """
-        N, S, H, W = scans.images.shape
-        parts = [part.softmax(dim=1)[:, 1:].to(scans.images.device) for part in self._scores(scans)]
-        tissues = torch.cat(parts).view(N, S, len(TISSUES), H, W).transpose(1, 2)
-        return tissues * scans.masks[:, None]
+        return self.segmented(scans)[1]
 
     def forward(self, scans: Scans) -> Scans:
         """Find the tissues of N scans.
@@ -65,4 +71,4 @@ class TissueSegmenter(SegmentationNetwork):
             With `predicted`, `(N, S, H, W)` uint8 on the device of the images: the values of
             `TISSUES`, and 0 elsewhere.
         """
-        return replace(scans, predicted=self._found(scans) * scans.masks)
+        return self.segmented(scans)[0]

@@ -39,11 +39,12 @@ from .segmentation import labelled_target
 from .tissue_features import (
     TISSUE_SEGMENTER,
     discrepancy,
-    features,
+    features_of,
     features_of_all,
     tissue_segmenter,
 )
 from .tissue_segmenter import TISSUES, TissueSegmenter
+from .unharmonized import unharmonized_estimates
 
 TOLERANCE = 1.5  # mm: how far apart two surfaces may be to agree
 _LIMITS = 1.96  # standard deviations
@@ -140,11 +141,16 @@ class TissueVolumeScorer(Scorer):
         self._rows: list[tuple[str, str, str, float]] = []
         self._scans = 0
 
+    def compared_with(self, scans: ScanSet) -> TissueVolumeScorer:
+        """Return an empty scorer that compares with the volumes of other scans."""
+        comparators = measured_by(self._segmenter, scans)
+        return TissueVolumeScorer(self._segmenter, comparators, self._population, self._grid)
+
     def add(self, source: Scans, harmonized: Scans, references: Scans | None) -> None:
         """Segment a batch, and compare it."""
-        segmented = self._segmenter(harmonized)
+        segmented, tissues = self._segmenter.segmented(harmonized)
         assert segmented.predicted is not None
-        self._features.append(features(self._segmenter, harmonized, self._grid))
+        self._features.append(features_of(tissues, harmonized, self._grid))
         for i, (subject, session) in enumerate(
             zip(segmented.subjects, segmented.sessions, strict=True)
         ):
@@ -301,6 +307,9 @@ class Volumes(Task):
 
     def scorer(self, context: ScoringContext) -> Scorer:
         """Return a scorer that segments and compares."""
+        return self._scorer(context)
+
+    def _scorer(self, context: ScoringContext) -> TissueVolumeScorer:
         segmenter, data = tissue_segmenter(context.instruments[TISSUE_SEGMENTER]), context.data
         comparators = (
             of_labels(data.test)
@@ -312,18 +321,13 @@ class Volumes(Task):
 
     def bounds(self, context: ScoringContext) -> Mapping[str, Mapping[str, Estimate]]:
         """Return the scores of the source as it is, and of a repeat on the target scanner."""
-        segmenter, data = tissue_segmenter(context.instruments[TISSUE_SEGMENTER]), context.data
-        scorers = {"source as it is": (self.scorer(context), data.test)}
+        data, scorer = context.data, self._scorer(context)
+        bounds = {"source as it is": unharmonized_estimates(scorer, data.test)}
         if "first" in data.extra:
-            first = measured_by(segmenter, data.extra["first"])
-            population = features_of_all(segmenter, data.target)
-            repeat = TissueVolumeScorer(segmenter, first, population, data.test.grid)
-            scorers["repeat on the target's scanner"] = (repeat, data.extra["second"])
-        bounds = {}
-        for title, (scorer, scans) in scorers.items():
-            for batch in scans.batches():
-                scorer.add(batch, batch, None)
-            bounds[title] = scorer.estimates(scorer.table())
+            repeat = scorer.compared_with(data.extra["first"])
+            bounds["repeat on the target's scanner"] = unharmonized_estimates(
+                repeat, data.extra["second"]
+            )
         return bounds
 
 

@@ -40,6 +40,9 @@ class LinearTissues(TissueSegmenter):
         above = ((scans.images - grey) / (white - grey)).clamp(0, 1)
         return torch.stack([below, 1 - below - above, above], dim=1) * scans.masks[:, None]
 
+    def segmented(self, scans):
+        return self.forward(scans), self.probabilities(scans)
+
     def forward(self, scans):
         import dataclasses
 
