@@ -105,20 +105,29 @@ class Watched(BlindHarmony):
 
 
 class Bench:
-    """The operations of one size, for either kind of flow."""
+    """The operations of one size, for either kind of flow; None is the preset's number."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        preset, grid = PRESETS[args.size], GRIDS[args.size]
+    def __init__(
+        self,
+        size: str,
+        device: torch.device | str,
+        *,
+        batch: int | None = None,
+        slices: int | None = None,
+        iterations: int | None = None,
+        at_once: int | None = None,
+    ) -> None:
+        preset, grid = PRESETS[size], GRIDS[size]
         S, H, W = grid.shape
-        self.device = torch.device(args.device)
+        self.device = torch.device(device)
         self.config = dataclasses.replace(
             preset,
             positions=False,  # nflows' networks have none
-            iterations=args.iterations or preset.iterations,
-            slices_at_once=args.at_once or preset.slices_at_once,
+            iterations=iterations or preset.iterations,
+            slices_at_once=at_once or preset.slices_at_once,
         )
-        self.grid = Grid(grid.name, (args.slices or S, H, W), grid.spacing)
-        self.batch = args.batch or preset.batch_size
+        self.grid = Grid(grid.name, (slices or S, H, W), grid.spacing)
+        self.batch = batch or preset.batch_size
 
     def state(self) -> dict:
         """Return the parameters of both flows."""
@@ -342,7 +351,14 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     # nflows' LU layer calls this function, which torch still provides with a warning.
     warnings.filterwarnings("ignore", message="torch.triangular_solve is deprecated")
-    bench = Bench(args)
+    bench = Bench(
+        args.size,
+        args.device,
+        batch=args.batch,
+        slices=args.slices,
+        iterations=args.iterations,
+        at_once=args.at_once,
+    )
     if args.peak:
         kind, name, path = args.peak
         print(peak_mib(bench.operations(kind, torch.load(path))[name], bench.device))

@@ -6,7 +6,6 @@ graph are of ours. A variant that a device cannot run is named with the reason.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import warnings
 from collections.abc import Callable
@@ -36,16 +35,7 @@ def measure(setting: Setting) -> dict[str, Any]:
 
 def _size(size: str, setting: Setting) -> dict[str, Any]:
     batch, slices, iterations = _REDUCED[size] if setting.reduced else (None, None, None)
-    bench = Bench(
-        argparse.Namespace(
-            size=size,
-            device=str(setting.device),
-            batch=batch,
-            slices=slices,
-            iterations=iterations,
-            at_once=None,
-        )
-    )
+    bench = Bench(size, setting.device, batch=batch, slices=slices, iterations=iterations)
     state = bench.state()
     stock, ours = (bench.operations(kind, state) for kind in ("stock", "ours"))
     steps: dict[str, Step] = {"stock nflows": stock["training step"], "ours": ours["training step"]}

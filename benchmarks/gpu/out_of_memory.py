@@ -88,16 +88,8 @@ def main() -> None:
     device = setting.device
     # After one failure to allocate, oneDNN creates no convolution any more, however small.
     torch.backends.mkldnn.set_flags(device.type == "cuda")
-    bench = Bench(
-        argparse.Namespace(
-            size="quick" if setting.reduced else "paper",
-            device=str(device),
-            batch=8 if setting.reduced else None,
-            slices=2,
-            iterations=1,
-            at_once=None,
-        )
-    )
+    size, batch = ("quick", 8) if setting.reduced else ("paper", None)
+    bench = Bench(size, device, batch=batch)
     _, H, W = bench.grid.shape
     torch.manual_seed(0)
     flow = Flow(H, W, bench.config).to(device)
@@ -149,7 +141,7 @@ class _Peak:
     @property
     def mib(self) -> float:
         if self._device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self._device) / 2**20
+            return memory.peak_bytes(self._device) / 2**20
         return self._largest
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from flow import seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,19 +68,9 @@ def setting_of(options: argparse.Namespace) -> Setting:
     )
 
 
-def synchronize(device: torch.device) -> None:
-    """Wait until the device has finished."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def duration(operation: Callable[[], object], device: torch.device) -> float:
     """Return the wall time of an operation in seconds."""
-    synchronize(device)
-    start = time.perf_counter()
-    operation()
-    synchronize(device)
-    return time.perf_counter() - start
+    return seconds(operation, device, time.perf_counter)
 
 
 def interleaved(
@@ -88,11 +79,11 @@ def interleaved(
     """Return the seconds of every repeat; the operations alternate after one warm-up each."""
     for operation in operations.values():
         duration(operation, device)
-    seconds: dict[str, list[float]] = {name: [] for name in operations}
+    durations: dict[str, list[float]] = {name: [] for name in operations}
     for _ in range(repeats):
         for name, operation in operations.items():
-            seconds[name].append(duration(operation, device))
-    return seconds
+            durations[name].append(duration(operation, device))
+    return durations
 
 
 def spread(values: list[float]) -> list[float]:

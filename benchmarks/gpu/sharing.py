@@ -56,16 +56,8 @@ def main() -> None:
     options = parser.parse_args()
     setting = setting_of(options)
     torch.set_num_threads(max(1, torch.get_num_threads() // options.of))
-    bench = Bench(
-        argparse.Namespace(
-            size="quick",
-            device=str(setting.device),
-            batch=2 if setting.reduced else None,
-            slices=2,
-            iterations=1,
-            at_once=None,
-        )
-    )
+    batch = 2 if setting.reduced else None
+    bench = Bench("quick", setting.device, batch=batch, slices=2, iterations=1)
     step = bench.operations("ours", bench.state())["training step"]
     step()
     (options.meet / str(options.number)).touch()

@@ -16,7 +16,7 @@ from harmbench.training import batches
 
 
 def measure(setting: Setting) -> dict[str, Any]:
-    """Return slices per second: reading all once, and batches, kept on the device or read anew."""
+    """Return slices per second: of reading all, and of batches, kept on the device or read."""
     size, draws = (32, 5) if setting.reduced else (256, 200)
     with tempfile.TemporaryDirectory() as folder:
         cohort = write_cohort(

@@ -73,7 +73,7 @@ def verify(
     harmbench verify lab-a.harmbench.zip
     harmbench verify lab-a.harmbench.zip -m unet -t domain3 --cohort oasis3:/data/OASIS3
 
-    Methods are fitted anew in a temporary folder; the scans are those of this machine. The
+    Methods are fitted again in a temporary folder; the scans are those of this machine. The
     code of a bundle is never run: install its plugins, or read their sources and give them with
     --plugin.
 

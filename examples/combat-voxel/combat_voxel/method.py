@@ -117,7 +117,7 @@ class ComBatVoxel(Method):
         Raises
         ------
         UserError
-            If too few sites have enough scans, or sites and covariates cannot be told apart.
+            If too few sites have enough scans, or sites and covariates are collinear.
         """
         least, target = self.config.least_scans, data.target.domain
         sites = {name: scans for name, scans in data.sites.items() if len(scans) >= least}

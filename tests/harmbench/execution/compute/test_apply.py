@@ -43,7 +43,7 @@ def test_a_method_is_scored_in_the_masks_of_the_source():
 
 
 @pytest.fixture
-def told(monkeypatch, tmp_path):
+def received_lines(monkeypatch, tmp_path):
     """Return what the methods of `site_methods` say they received."""
     log = tmp_path / "log"
     monkeypatch.setenv("SITES_LOG", str(log))
@@ -62,9 +62,9 @@ def applied(name, cohort, folder):
     return data
 
 
-def test_only_a_method_on_all_sites_knows_the_domain(told, small_cohort, tmp_path):
+def test_only_a_method_on_all_sites_knows_the_domain(received_lines, small_cohort, tmp_path):
     applied("site-means", small_cohort, tmp_path / "means")
-    fitted, received = told()
+    fitted, received = received_lines()
     assert {*fitted["fit"]} == {"target", "domain1", "north"}
     assert received == {
         "domain": "domain1",
@@ -77,17 +77,17 @@ def test_only_a_method_on_all_sites_knows_the_domain(told, small_cohort, tmp_pat
     )
 
 
-def test_declared_covariates_come_with_the_scans(told, small_cohort, tmp_path):
+def test_declared_covariates_come_with_the_scans(received_lines, small_cohort, tmp_path):
     data = applied("age-means", small_cohort, tmp_path / "aged")
-    (received,) = [line for line in told() if "ages" in line]
+    (received,) = [line for line in received_lines() if "ages" in line]
     known = data.test.with_covariates(["age", "sex"]).covariates
     assert received["ages"] == known["age"].tolist()
     assert received["sexes"] == known["sex"].tolist()
 
 
-def test_volumes_come_with_domain_and_covariates(told, small_cohort, tmp_path):
+def test_volumes_come_with_domain_and_covariates(received_lines, small_cohort, tmp_path):
     data = applied("site-volumes", small_cohort, tmp_path / "volumes")
-    lines = told()
+    lines = received_lines()
     assert {line["site"] for line in lines if "site" in line} == {"target", "domain1", "north"}
     ages = data.test.with_covariates(["age"]).covariates["age"].tolist()
     assert [line for line in lines if "domain" in line] == [
