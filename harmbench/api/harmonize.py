@@ -16,18 +16,16 @@ from harmbench.api.run import cohort_request, progress_on_stderr, setting_texts
 from harmbench.data.cohort_request import CohortRequest
 from harmbench.errors import UserError
 from harmbench.execution.plan.request import Request
+from harmbench.harmonization.checked_request import checked_covariates, checked_options
 from harmbench.harmonization.folder import job_of
 from harmbench.harmonization.harmonizer import (
     HarmonizeContext,
-    check_request,
-    declared_covariates,
     from_fit,
     from_request,
 )
 from harmbench.harmonization.output_paths import OutputPaths, check_scan_paths
 from harmbench.harmonization.precheck import check_scan
 from harmbench.harmonization.scan import HarmonizeOptions, harmonize_scan
-from harmbench.harmonization.scan_covariates import check_given
 from harmbench.plugins import Registry
 from harmbench.util.device import resolve
 from harmbench.util.home import writable_home
@@ -151,14 +149,8 @@ def _write(
 ) -> str | None:
     """Write the harmonised scan; return reasons to inspect it, or None."""
     stored = None if fit is None else from_fit(context, fit, request.assignments)
-    if stored is None:
-        check_request(context, request)
-        prepare = request.cohort.options
-    else:
-        prepare = stored.prepare_options(request.cohort.options.brain_extraction)
-    declared = () if stored is not None else declared_covariates(context, request)
-    name = f"the fit {fit}" if stored is not None else f"'{request.methods[0]}'"
-    check_given(covariates, declared, name, folder=False)
+    prepare = checked_options(context, stored, request)
+    checked_covariates(context, fit, request, covariates, folder=False)
     outputs = OutputPaths(output, None, None)
     check_scan_paths(scan, mask, outputs)
     options = replace(options, prepare_options=prepare)

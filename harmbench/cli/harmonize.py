@@ -190,11 +190,12 @@ def harmonize(
 
     from rich.console import Console
 
+    from harmbench.harmonization.checked_request import checked_options
     from harmbench.util.progress_bars import shown
 
     with shown(Console(stderr=True)) as progress:
         stored = None if fit is None else _stored(where, fit, request, progress)
-        options = apply.options(_prepare_options(where, stored, request))
+        options = apply.options(checked_options(where, stored, request))
         work = Work(where.home, options, progress, declared)
         if outputs is None:
             figures = not files.no_figure
@@ -216,14 +217,11 @@ def _covariates(
     folder: bool,
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the covariates that the method declares, and those that are given for a scan."""
-    from harmbench.harmonization.harmonizer import declared_covariates
-    from harmbench.harmonization.scan_covariates import check_given, parse_covariates
+    from harmbench.harmonization.checked_request import checked_covariates
+    from harmbench.harmonization.scan_covariates import parse_covariates
 
     given = parse_covariates(assignments)
-    declared = () if fit is not None else declared_covariates(context, request)
-    name = f"the fit {fit}" if fit is not None else f"'{request.methods[0]}'"
-    check_given(given, declared, name, folder=folder)
-    return declared, given
+    return checked_covariates(context, fit, request, given, folder=folder), given
 
 
 def _context(plugin: tuple[Path, ...], device: str) -> HarmonizeContext:
@@ -259,18 +257,6 @@ def _fitted(context: HarmonizeContext, request: Request, progress: Progress) -> 
     from harmbench.harmonization.harmonizer import from_request
 
     return from_request(context, request, progress)
-
-
-def _prepare_options(
-    context: HarmonizeContext, stored: Harmonizer | None, request: Request
-) -> PrepareOptions:
-    """Return how scans are prepared, after a check of the request's names."""
-    from harmbench.harmonization.harmonizer import check_request
-
-    if stored is not None:
-        return stored.prepare_options(request.cohort.options.brain_extraction)
-    check_request(context, request)
-    return request.cohort.options
 
 
 def _outputs(scan: Path, output: Path, files: FileOptions) -> OutputPaths | None:
