@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,7 +139,8 @@ class LesionMeasures:
         Mean of the surrounding white matter minus that of the lesion, relative to the
         difference of white and grey matter: 1 as painted.
     cnr
-        The same difference relative to the standard deviation of the surrounding white matter.
+        The same difference relative to the standard deviation of the surrounding white matter;
+        NaN where that is 0, as where a method saturates white matter.
     volume
         Of voxels near the lesion darker than half way from white to grey matter, in ml.
     """
@@ -161,8 +163,9 @@ def measure(image: Tensor, labels: Tensor, lesion: PaintedLesion, grid: Grid) ->
     near = (white | core) & (distance < lesion.radius + RING[0])
     lesion_like = near & (image < float(surrounding.mean()) - step / 2)
     millilitres = float(np.prod(grid.spacing)) / 1000
+    noise = float(surrounding.std())
     return LesionMeasures(
-        contrast=difference / step if step else float("nan"),
-        cnr=difference / float(surrounding.std()),
+        contrast=difference / step if step else math.nan,
+        cnr=difference / noise if noise else math.nan,
         volume=int(lesion_like.sum()) * millilitres,
     )

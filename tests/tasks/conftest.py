@@ -50,7 +50,7 @@ class LinearTissues(TissueSegmenter):
         return dataclasses.replace(scans, predicted=predicted)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def context() -> Callable[[TaskData], ScoringContext]:
     """Return what a task's data is scored with; its segmenters are thresholds."""
 

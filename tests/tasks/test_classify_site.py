@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-import torch
 
 from harmbench.errors import SkipCell
 from harmbench_tasks.classify_site import UNCHANGED_DB, ClassifySite, balanced
@@ -61,20 +60,6 @@ def test_a_visible_scanner_is_detected_and_the_target_is_not(small_cohort, conte
     bounds = task.bounds(scoring)
     assert bounds["source as it is"] == seen
     assert bounds["chance"]["site_accuracy"].mean == 0.5
-
-
-def test_a_trace_of_the_method_is_detected(small_cohort, context) -> None:
-    task = ClassifySite("domain1")
-    scoring = context(task.setup(small_cohort, 0))
-    data = scoring.data
-
-    def traced(source, place):
-        truth = data.references.load([place])
-        trace = torch.arange(truth.images.shape[-1]) % 2 * 0.06 * truth.masks
-        return truth.with_images((truth.images + trace).clamp(0, 1))
-
-    numbers, _ = shares(task, scoring, traced)
-    assert numbers["site_accuracy"].mean > 0.75
 
 
 def test_two_runs_give_equal_scores(small_cohort, context) -> None:

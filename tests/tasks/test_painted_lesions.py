@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -48,3 +49,11 @@ def test_contrast_does_not_depend_on_the_scale_of_the_image(lesioned, scans):
         measure(each, scan.labels[0], lesions[0], scans.grid) for each in (image, 0.5 * image + 0.2)
     )
     assert dataclasses.astuple(one) == pytest.approx(dataclasses.astuple(other), rel=1e-4)
+
+
+def test_saturated_white_matter_has_no_contrast_to_noise(lesioned, scans):
+    scan, lesions, _ = lesioned
+    saturated = torch.where(scan.labels[0] == WHITE, 1.0, scan.images[0])
+    measures = measure(saturated, scan.labels[0], lesions[0], scans.grid)
+    assert math.isnan(measures.cnr)
+    assert abs(measures.contrast) < 0.1
