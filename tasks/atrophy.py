@@ -27,6 +27,7 @@ from harmbench import (
     TaskData,
 )
 
+from .deformation import LabelledScan
 from .scan_changes import Changes, SliceChange, versions
 from .scans_with_truth import scans_to_change
 from .segmentation import labelled_target
@@ -171,11 +172,16 @@ class Atrophy(Task):
             changes.append(None)
             drawn = _drawn(source, number)
             for visit, (amplitudes, change) in zip(VISITS, drawn, strict=True):
-                changes.append(Shrinkage(source, source, number, amplitudes))
+                changes.append(Shrinkage(LabelledScan(source, source, number), amplitudes))
                 true[f"{scan.subject}/{scan.session}{visit}"] = change
         numbers = tuple(n for n in range(len(source)) for _ in names)
         shift = scans.shift
-        changed = Changes(tuple(changes), shift, numbers if shift is not None else ())
+        changed = Changes(
+            scans=test,
+            changes=tuple(changes),
+            shift=shift,
+            numbers=numbers if shift is not None else (),
+        )
         return replace(
             scans.data,
             test=test.with_transform(changed),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -9,10 +11,38 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from harmbench import Grid
+from harmbench import Grid, ScanSet
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class LabelledScan:
+    """A scan to deform, and the labels that say where its structures are.
+
+    Attributes
+    ----------
+    scans, labels
+        The scans, and scans of the same subjects in the same space with tissue labels.
+    number
+        The number of the scan in both.
+    """
+
+    scans: ScanSet
+    labels: ScanSet
+    number: int
+
+    @property
+    def digests(self) -> tuple[str, str]:
+        """Content hashes of the scan and of the one with the labels."""
+        return self.scans.subset([self.number]).digest, self.labels.subset([self.number]).digest
+
+    def load(self) -> tuple[Tensor, Mask, npt.NDArray[np.uint8]]:
+        """Return image, mask and labels, `(S, H, W)` each."""
+        scan, labels = self.scans.load([self.number]), self.labels.load([self.number]).labels
+        assert labels is not None
+        return scan.images[0], scan.masks[0].numpy(), labels[0].numpy()
 
 
 def warped(volume: Tensor, displacement: Array, grid: Grid) -> Tensor:

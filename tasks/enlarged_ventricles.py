@@ -10,9 +10,9 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from harmbench import Grid, ScanSet, digest
+from harmbench import Grid, digest
 
-from .deformation import fade, gradient, signed_distance, smoothed, warped
+from .deformation import LabelledScan, fade, gradient, signed_distance, smoothed, warped
 
 CSF = 1  # value of the tissue labels
 # In MNI152, mm: the lateral ventricles lie within the box, and reach into its core. x, y and z.
@@ -67,38 +67,30 @@ class EnlargedVentricles:
 
     Attributes
     ----------
-    scans, labels
-        The scans, and scans of the same subjects in the same space with tissue labels.
-    number
-        The number of the scan in both.
+    scan
+        The scan, and its labels.
     volume
         In ml; a scan with larger ventricles stays as it is.
     """
 
-    scans: ScanSet
-    labels: ScanSet
-    number: int
+    scan: LabelledScan
     volume: float
 
     @property
     def digest(self) -> str:
         """Content hash of the parameters and of the scans."""
-        scans = [scans.subset([self.number]).digest for scans in (self.scans, self.labels)]
-        return digest("ventricles", scans, self.volume, BOX, CORE, REACH, EDGE, SMOOTH)
+        return digest("ventricles", self.scan.digests, self.volume, BOX, CORE, REACH, EDGE, SMOOTH)
 
     def __call__(self, images: Tensor, masks: Tensor, index: Tensor) -> Tensor:
         """Enlarge the ventricles; see `SliceChange`."""
-        labels = self.labels.load([self.number]).labels
-        assert labels is not None
-        grid, scan = self.scans.grid, self.scans.load([self.number])
-        distance = signed_distance(ventricles(labels[0].numpy(), grid), grid)
+        (image, mask, labels), grid = self.scan.load(), self.scan.scans.grid
+        distance = signed_distance(ventricles(labels, grid), grid)
         voxels = round(1000 * self.volume / float(np.prod(grid.spacing)))
         nearest = np.sort(distance, axis=None)
         moved = float(nearest[min(voxels, nearest.size - 1)])
         if moved <= 0:
             return images
         moved = min(moved, REACH / 2)  # one to one
-        image, mask = scan.images[0], scan.masks[0].numpy()
         level = _fluid(image.numpy(), mask, distance)
         smooth = smoothed(distance, SMOOTH, grid)
         before = np.where(smooth < moved, 0, (smooth - moved) / (1 - moved / REACH))

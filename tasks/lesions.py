@@ -143,8 +143,14 @@ class Lesions(Task):
         if not places:
             raise SkipCell(f"the labels of source '{self.source}' have no white matter")
         changes = tuple(painted(scans, n, drawn[n]) for n in places)
-        changed = Changes(changes, shift, tuple(places) if shift is not None else ())
-        test = scans.subset(places).with_transform(changed)
+        unchanged = scans.subset(places)
+        changed = Changes(
+            scans=unchanged,
+            changes=changes,
+            shift=shift,
+            numbers=tuple(places) if shift is not None else (),
+        )
+        test = unchanged.with_transform(changed)
         return replace(
             data,
             test=test,

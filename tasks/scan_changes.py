@@ -9,10 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from scipy import ndimage
 from torch import Tensor
 
-from harmbench import ScanSet, Transform, digest
+from harmbench import ScanSet, Transform, VolumeTransform, digest
+
+Array = npt.NDArray[np.float32]
+Affine = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 
 class SliceChange(Protocol):
@@ -41,12 +48,18 @@ class SliceChange(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Changes:
+@dataclass(frozen=True, kw_only=True)
+class Changes(VolumeTransform):
     """A transform that changes each scan, before a shift of the scanner if there is one.
+
+    Whole volumes are changed by what it adds to the slices, interpolated linearly, on the part
+    of the brain that the slices cover. So a method on volumes receives the change that slices
+    have, with the same noise, and its result is compared with the same source.
 
     Attributes
     ----------
+    scans
+        The scans before the change.
     changes
         The change of each scan; None leaves it as it is.
     shift
@@ -55,6 +68,7 @@ class Changes:
         The number of each scan in `shift`.
     """
 
+    scans: ScanSet
     changes: tuple[SliceChange | None, ...]
     shift: Transform | None = None
     numbers: tuple[int, ...] = ()
@@ -76,6 +90,31 @@ class Changes:
         if self.shift is None:
             return changed
         return self.shift(changed, masks, torch.tensor(self.numbers)[scan], index)
+
+    def on_volume(self, image: Array, mask: Mask, to_index: Affine, scan: int) -> Array:
+        """Change a volume; see `harmbench.VolumeTransform`."""
+        whole = self.scans.load([scan])
+        images, masks = whole.images[0], whole.masks[0]
+        index = torch.arange(len(images))
+        added = self(images, masks, torch.full_like(index, scan), index) - images
+        on_voxels = ndimage.affine_transform(
+            added.numpy(),
+            to_index[:3, :3],
+            to_index[:3, 3],
+            output_shape=image.shape,
+            order=1,
+            mode="nearest",
+        )
+        changed: Array = np.where(mask, (image + on_voxels).clip(0), np.float32(0))
+        return changed
+
+    def mask_on_volume(self, mask: Mask, to_index: Affine) -> Mask:
+        """Return the brain between the first and the last slice, and one slice beyond."""
+        x, y, z = np.ogrid[tuple(slice(count) for count in mask.shape)]
+        a, b, c, offset = to_index[0]
+        number = a * x + b * y + c * z + offset
+        covered: Mask = mask & (number >= -1) & (number <= self.scans.grid.shape[0])
+        return covered
 
 
 def versions(scans: ScanSet, names: Sequence[str]) -> ScanSet:

@@ -85,11 +85,15 @@ class ScansWithTruth(ScansToChange):
         numbers = tuple(n for n in range(len(self.source)) for _ in names)
         scans = range(len(self.source))
         shifted = Changes(
-            tuple(change for n in scans for change in of_source(self.source, n)),
-            self.shift,
-            numbers if self.shift is not None else (),
+            scans=test,
+            changes=tuple(change for n in scans for change in of_source(self.source, n)),
+            shift=self.shift,
+            numbers=numbers if self.shift is not None else (),
         )
-        unshifted = Changes(tuple(change for n in scans for change in of_truth(self.truth, n)))
+        unshifted = Changes(
+            scans=truth,
+            changes=tuple(change for n in scans for change in of_truth(self.truth, n)),
+        )
         return replace(
             self.data,
             test=test.with_transform(shifted),

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from harmbench import Grid, ScanSet, digest
+from harmbench import Grid, digest
 
-from .deformation import fade, gradient, smoothed, warped
+from .deformation import LabelledScan, fade, gradient, smoothed, warped
 from .enlarged_ventricles import inside_box, ventricles
 from .tissue_segmenter import TISSUES
 
@@ -50,32 +50,25 @@ class Shrinkage:
 
     Attributes
     ----------
-    scans, labels
-        The scans, and scans of the same subjects in the same space with tissue labels.
-    number
-        The number of the scan in both.
+    scan
+        The scan, and its labels.
     amplitudes
         In mm, for each of the `STRUCTURES`.
     """
 
-    scans: ScanSet
-    labels: ScanSet
-    number: int
+    scan: LabelledScan
     amplitudes: tuple[float, ...]
 
     @property
     def digest(self) -> str:
         """Content hash of the parameters and of the scans."""
-        scans = [scans.subset([self.number]).digest for scans in (self.scans, self.labels)]
-        return digest("shrinkage", scans, self.amplitudes, DEEP, SMOOTH, EDGE)
+        return digest("shrinkage", self.scan.digests, self.amplitudes, DEEP, SMOOTH, EDGE)
 
     def __call__(self, images: Tensor, masks: Tensor, index: Tensor) -> Tensor:
         """Deform the slices; see `SliceChange`."""
-        scan, labels = self.scans.load([self.number]), self.labels.load([self.number]).labels
-        assert labels is not None
-        grid, mask = self.scans.grid, scan.masks[0].numpy()
-        fields = directions(structures(labels[0].numpy(), grid), mask, grid)
-        moved = warped(scan.images[0], combined(fields, self.amplitudes), grid)
+        (image, mask, labels), grid = self.scan.load(), self.scan.scans.grid
+        fields = directions(structures(labels, grid), mask, grid)
+        moved = warped(image, combined(fields, self.amplitudes), grid)
         return torch.where(masks, moved[index], images)
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from harmbench import Cohort, Family, ScanSet, Scorer, ScoringContext, SkipCell, Task, TaskData
 
+from .deformation import LabelledScan
 from .enlarged_ventricles import EnlargedVentricles, ventricles
 from .harm import HARM_HEADLINE, TruthHarmScorer, diagnostics_of, measures_of
 from .scan_changes import SliceChange
@@ -58,7 +59,7 @@ class Ventricles(Task):
 
         def enlarged(of: ScanSet, number: int) -> list[SliceChange | None]:
             return [
-                EnlargedVentricles(of, labels, number, volume) if volume else None
+                EnlargedVentricles(LabelledScan(of, labels, number), volume) if volume else None
                 for volume in VOLUMES.values()
             ]
 

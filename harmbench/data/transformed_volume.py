@@ -43,9 +43,10 @@ class TransformedVolume(VolumeSource):
     def open(self, space: VolumeSpace) -> OpenVolume:
         """Read and shift the volume; see `VolumeSource.open`."""
         volume = self._source.open(space)
-        image = np.where(volume.mask, volume.image, np.float32(0))
-        top = float(np.percentile(image[volume.mask], _PERCENTILE)) or 1.0
-        image = (image / np.float32(top)).clip(0, 1)
         to_index = np.linalg.inv(self.grid.affine) @ volume.to_mni @ volume.affine
-        shifted = self._transform.on_volume(image, volume.mask, to_index, self._scan)
-        return dataclasses.replace(volume, image=shifted)
+        mask = self._transform.mask_on_volume(volume.mask, to_index)
+        image = np.where(mask, volume.image, np.float32(0))
+        top = float(np.percentile(image[mask], _PERCENTILE)) or 1.0
+        image = (image / np.float32(top)).clip(0, 1)
+        shifted = self._transform.on_volume(image, mask, to_index, self._scan)
+        return dataclasses.replace(volume, image=shifted, mask=mask)

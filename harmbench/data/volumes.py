@@ -169,6 +169,21 @@ class VolumeTransform(ABC):
             `(X, Y, Z)` float32, not negative.
         """
 
+    def mask_on_volume(self, mask: Mask, to_index: Affine) -> Mask:
+        """Return the part of the brain that the transform is defined on; all of it by default.
+
+        Parameters
+        ----------
+        mask, to_index
+            As of `on_volume`, which receives the result.
+
+        Returns
+        -------
+        numpy.ndarray
+            `(X, Y, Z)` bool: the mask of the transformed volume.
+        """
+        return mask
+
 
 @dataclass(frozen=True, eq=False)
 class VolumeSet:

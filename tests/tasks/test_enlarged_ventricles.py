@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from harmbench_tasks.deformation import LabelledScan
 from harmbench_tasks.enlarged_ventricles import EnlargedVentricles, ventricles
 
 
@@ -17,7 +18,7 @@ def fluid_volume(image, small_cohort):
 def enlarged(small_cohort, volume):
     scans = small_cohort.scans("target", "test")
     scan = scans.load([0])
-    change = EnlargedVentricles(scans, scans, 0, volume)
+    change = EnlargedVentricles(LabelledScan(scans, scans, 0), volume)
     return scan, change(scan.images[0], scan.masks[0], torch.arange(len(scan.images[0])))
 
 
@@ -40,7 +41,7 @@ def test_larger_ventricles_stay(small_cohort):
 def test_some_slices_are_those_of_the_whole_scan(small_cohort):
     scan, changed = enlarged(small_cohort, 60.0)
     scans = small_cohort.scans("target", "test")
-    change = EnlargedVentricles(scans, scans, 0, 60.0)
+    change = EnlargedVentricles(LabelledScan(scans, scans, 0), 60.0)
     index = torch.tensor([4, 2])
     assert torch.equal(change(scan.images[0][index], scan.masks[0][index], index), changed[index])
 
