@@ -30,7 +30,7 @@ def sync() -> int:
         for cell, result, ended in unrecorded(home):
             outbox.after_cell(cell, writer.append(cell, result, ended))
             recovered += 1
-    recorder.close(failed=False)
+    outbox.close(failed=False)
     waiting = outbox.waiting()
     if recovered:
         click.echo(f"{counted(recovered, 'stored cell')} had no record and now have one")

@@ -34,6 +34,11 @@ def tracking_uri(home: Path) -> str:
     return shared_uri() or f"sqlite:///{home / 'mlflow.db'}"
 
 
+def store_file(home: Path) -> Path | None:
+    """Return the file of the store; None for a server, and for an address with options."""
+    return _file(tracking_uri(home))
+
+
 def _file(uri: str) -> Path | None:
     """Return the file of a sqlite store; None for other stores and addresses with options."""
     if uri.startswith(_SQLITE) and "?" not in uri:

@@ -16,8 +16,10 @@ from harmbench.contracts.cell import Cell, CellResult, Status
 from harmbench.execution.compute.job_result import JobResult
 from harmbench.hookspecs import hookimpl
 from harmbench.store.stores import CellStore
-from harmbench.tracking.recorder import MlflowRecorder
+from harmbench.tracking.mirrored import MirroredCells
+from harmbench.tracking.recorder import MlflowRecorder, RunIdentity
 from harmbench.util.files import atomic_write_bytes
+from harmbench.util.hashing import digest
 
 # Pause after a failed attempt, since each one takes seconds.
 _PAUSE_SECONDS = 60.0
@@ -48,12 +50,15 @@ class Outbox:
         self._folder = home / "outbox"
         self._cells = CellStore(home / "cells")
         self._recorder = recorder
+        self._mirrored = MirroredCells(home)
         self._on_delay = on_delay
         self._paused_until = 0.0
 
     @hookimpl
     def after_cell(self, cell: Cell, result: CellResult) -> None:
-        """Write the record of a cell, and send it if MLflow answers."""
+        """Write the record of a cell that MLflow lacks, and send it if MLflow answers."""
+        if self._mirrored.has(_entry(cell, result)):
+            return
         path = self._write(cell, result)
         self._send(path, lambda: (cell, result, self._recorder.command))
 
@@ -65,6 +70,12 @@ class Outbox:
     def waiting(self) -> int:
         """Return the number of waiting records."""
         return len(self._entries())
+
+    def close(self, *, failed: bool) -> None:
+        """End the MLflow run of this invocation, if there is one."""
+        if self._recorder.has_run:
+            with FileLock(self._folder / ".lock"), self._mirrored.changing():
+                self._recorder.close(failed=failed)
 
     def _entries(self) -> list[Path]:
         return sorted(self._folder.glob("[!.]*.json"))
@@ -109,7 +120,8 @@ class Outbox:
             cell, result, command = load()
             try:
                 if result is not None:
-                    self._recorder.record(cell, result, command)
+                    with self._mirrored.changing(_entry(cell, result)):
+                        self._recorder.record(cell, result, command)
             except Exception as error:  # errors of networks, servers and databases vary
                 self._paused_until = time.monotonic() + _PAUSE_SECONDS
                 reason = " ".join(str(error).split())[:300]
@@ -119,3 +131,7 @@ class Outbox:
                 )
                 return
             path.unlink()
+
+
+def _entry(cell: Cell, result: CellResult) -> str:
+    return digest(RunIdentity.of(cell, result))

@@ -51,5 +51,5 @@ def run_and_record(
         )
         failed = summary.failed
     finally:
-        recorder.close(failed=failed)
+        outbox.close(failed=failed)
     return dataclasses.replace(summary, recorded=recorder.recorded, waiting=outbox.waiting())

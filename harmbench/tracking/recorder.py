@@ -10,7 +10,7 @@ import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from harmbench.contracts.cell import Cell, CellResult
 from harmbench.contracts.fit_progress import CurvePoint
@@ -38,6 +38,35 @@ _SECONDS_TO_RECORD = 600.0
 _MOST_METRICS = 1000
 _LONGEST_TAG = 8000
 _MISSING = "missing"  # tag of a result without some test scans
+
+
+class RunIdentity(NamedTuple):
+    """What identifies the MLflow run of a cell.
+
+    One cell may belong to cohorts of several names, and has a row on each board. `measured` names
+    the metrics and scans with scores. `record` is the id of the record of a failure, of a result
+    without some test scans, and of one that counts again: they have a run per record. It is None
+    for other results.
+    """
+
+    cell: str
+    cohort: str
+    cohort_key: str
+    measured: str
+    record: str | None
+
+    @classmethod
+    def of(cls, cell: Cell, result: CellResult) -> RunIdentity:
+        """Return the identity of the run of a result."""
+        counts_again = result.record not in ("", id_of(head_of(cell, result)))
+        by_id = result.status in FAILURES or result.missing or counts_again
+        return cls(
+            cell=cell.key,
+            cohort=cell.cohort,
+            cohort_key=cell.cohort_key,
+            measured=measured(result),
+            record=result.record if by_id else None,
+        )
 
 
 class MlflowRecorder:
@@ -75,11 +104,7 @@ class MlflowRecorder:
         if self._connection is None:
             self._connection = connect(self._home)
         client, experiment = self._connection
-        failed = result.status in FAILURES
-        head = head_of(cell, result)
-        counts_again = result.record not in ("", id_of(head))
-        by_id = failed or result.missing or counts_again
-        if self._held(cell, measured(result), result.record if by_id else None):
+        if self._held(RunIdentity.of(cell, result)):
             return
         run = client.create_run(
             experiment,
@@ -105,8 +130,13 @@ class MlflowRecorder:
             client.log_artifacts(run_id, str(result.folder))
         if "traceback" in result.facts:
             client.log_text(run_id, str(result.facts["traceback"]), "traceback.txt")
-        client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
+        client.set_terminated(run_id, "FAILED" if result.status in FAILURES else "FINISHED")
         self.recorded += 1
+
+    @property
+    def has_run(self) -> bool:
+        """Whether there is a run of the invocation."""
+        return self._parent is not None
 
     def close(self, *, failed: bool) -> None:
         """End the run of the invocation, if there is one and MLflow answers."""
@@ -115,23 +145,18 @@ class MlflowRecorder:
             with contextlib.suppress(Exception):
                 self._connection[0].set_terminated(self._parent, "FAILED" if failed else "FINISHED")
 
-    def _held(self, cell: Cell, measured: str, record: str | None) -> bool:
-        """Return whether the cell is recorded; delete runs that a kill left incomplete.
-
-        A cell that has scores of further metrics or scans since is not. If a record is named,
-        return whether this one is recorded.
-        """
+    def _held(self, wanted: RunIdentity) -> bool:
+        """Return whether a run exists; delete runs of the cell that a kill left incomplete."""
         assert self._connection is not None
         client, experiment = self._connection
         recorded = False
-        for run in client.search_runs([experiment], f"tags.cell = '{cell.key}'"):
-            # One cell may belong to cohorts of several names, and has a row on each board.
-            names = ("cohort", "cohort_key", "measured")
+        for run in client.search_runs([experiment], f"tags.cell = '{wanted.cell}'"):
+            names = ("cell", "cohort", "cohort_key", "measured")
             recorded_as = tuple(run.data.tags.get(name) for name in names)
-            if run.info.status != "RUNNING" and record is not None:
-                recorded = recorded or run.data.tags.get(RECORD) == record
+            if run.info.status != "RUNNING" and wanted.record is not None:
+                recorded = recorded or run.data.tags.get(RECORD) == wanted.record
             elif run.info.status == "FINISHED" and _MISSING not in run.data.tags:
-                recorded = recorded or recorded_as == (cell.cohort, cell.cohort_key, measured)
+                recorded = recorded or recorded_as == wanted[:-1]
             elif run.info.status == "RUNNING" and not _being_written(run):
                 client.delete_run(run.info.run_id)
         return recorded

@@ -11,17 +11,17 @@ import ast
 import functools
 import importlib.util
 import inspect
-import io
 import sys
 import sysconfig
 import textwrap
-import tokenize
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from harmbench.util.hashing import digest
 from harmbench.util.interactive_code import interactive_code
+from harmbench.util.stripped_code import stripped
 
 # The packages of this distribution; each of their classes is hashed with what it imports.
 _OWN = ("harmbench", "methods", "tasks")
@@ -54,8 +54,10 @@ _NOT_COMPUTING = (
     "harmbench.util.processes",
     "harmbench.util.progress",
     "harmbench.util.source_code",
+    "harmbench.util.stripped_code",
 )
 _STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
+_BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case)
 _INSTALLED = {"site-packages", "dist-packages"}
 
 
@@ -103,12 +105,13 @@ def _class_code(cls: type) -> str:
 def _without_file(cls: type) -> list[str]:
     """Return the code of a class whose module has no file."""
     with suppress(OSError, TypeError):
-        return [_stripped(textwrap.dedent(inspect.getsource(cls)))]
+        source = textwrap.dedent(inspect.getsource(cls))
+        return [stripped(source, ast.parse(source))]
     return interactive_code(cls)
 
 
 def _hash(files: dict[str, Path]) -> str:
-    sources = {_stripped_file(path, path.stat().st_mtime_ns) for path in files.values()}
+    sources = {_source(path, path.stat().st_mtime_ns).code for path in files.values()}
     return digest(sorted(sources))
 
 
@@ -158,16 +161,45 @@ def _file(name: str) -> Path | None:
     return path if path is not None and path.suffix == ".py" and path.is_file() else None
 
 
+class _Import(NamedTuple):
+    """An import: the module, the dots before it, and the attribute; None of a plain `import`."""
+
+    module: str
+    level: int
+    attribute: str | None
+
+    def absolute(self, package: str) -> str:
+        """Return the absolute name of the module, as imported in a package."""
+        parents = package.split(".")
+        base = parents[: len(parents) - self.level + 1] if self.level else []
+        return ".".join([*base, *([self.module] if self.module else [])])
+
+
+class _Source(NamedTuple):
+    """A file's code without comments and docstrings, and its imports that run."""
+
+    code: str
+    imports: tuple[_Import, ...]
+
+
+@functools.cache
+def _source(path: Path, mtime_ns: int) -> _Source:
+    source = path.read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    return _Source(stripped(source, tree), tuple(_import_statements(tree)))
+
+
 @functools.cache
 def _imports(name: str, path: Path, mtime_ns: int) -> tuple[str, ...]:
     """Return the names of the modules that a module imports, anywhere in its code."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     modules: dict[str, None] = {}
-    for module, attribute in _import_statements(ast.parse(path.read_bytes()), package):
-        if attribute is None:
+    for statement in _source(path, mtime_ns).imports:
+        module = statement.absolute(package)
+        if statement.attribute is None:
             modules[module] = None
         else:
-            modules |= dict.fromkeys(_modules_of(module, attribute))
+            modules |= dict.fromkeys(_modules_of(module, statement.attribute))
     return tuple(modules)
 
 
@@ -189,54 +221,36 @@ def _modules_of(module: str, attribute: str) -> Iterator[str]:
 def _exports(package: str, path: Path, mtime_ns: int) -> dict[str, str]:
     """Return the modules that a package's names come from, those for type checkers included."""
     tree = ast.parse(path.read_bytes())
-    statements = _import_statements(tree, package, for_types=True)
-    return {attribute: module for module, attribute in statements if attribute is not None}
+    statements = _import_statements(tree, for_types=True)
+    return {
+        statement.attribute: statement.absolute(package)
+        for statement in statements
+        if statement.attribute is not None
+    }
 
 
-def _import_statements(
-    tree: ast.AST, package: str, *, for_types: bool = False
-) -> Iterator[tuple[str, str | None]]:
-    """Yield module and attribute of each import; the attribute of a plain `import` is None."""
-    for node in ast.iter_child_nodes(tree):
+def _import_statements(tree: ast.AST, *, for_types: bool = False) -> Iterator[_Import]:
+    """Yield all imports, those for type checkers on request."""
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, None) for alias in node.names)
+            yield from (_Import(alias.name, 0, None) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")
-            base = parents[: len(parents) - node.level + 1] if node.level else []
-            module = ".".join([*base, *([node.module] if node.module else [])])
-            yield from ((module, alias.name) for alias in node.names)
+            module = node.module or ""
+            yield from (_Import(module, node.level, alias.name) for alias in node.names)
         elif isinstance(node, ast.If) and _is_type_checking(node.test) and not for_types:
             for statement in node.orelse:
-                yield from _import_statements(statement, package)
+                yield from _import_statements(statement)
         else:
-            yield from _import_statements(node, package, for_types=for_types)
+            yield from _import_statements(node, for_types=for_types)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the statements in a block; expressions, which contain none, take most of the time."""
+    for name in node._fields:
+        block = getattr(node, name)
+        if isinstance(block, list) and block and isinstance(block[0], _BLOCKS):
+            yield from block
 
 
 def _is_type_checking(test: ast.expr) -> bool:
     return "TYPE_CHECKING" in (getattr(test, "id", ""), getattr(test, "attr", ""))
-
-
-@functools.cache
-def _stripped_file(path: Path, mtime_ns: int) -> str:
-    return _stripped(path.read_text(encoding="utf-8"))
-
-
-def _stripped(source: str) -> str:
-    """Return source code without comments, docstrings and blank lines."""
-    lines = source.splitlines()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-                and first.lineno > getattr(node, "lineno", 0)
-            ):
-                for row in range(first.lineno, (first.end_lineno or first.lineno) + 1):
-                    lines[row - 1] = ""
-    return "\n".join(stripped for line in lines if (stripped := line.rstrip()))

@@ -99,6 +99,39 @@ def test_unsent_records_are_kept_and_sent_once(home, monkeypatch):
     assert run.data.tags["mlflow.source.name"] == "test"
 
 
+def test_a_run_that_was_deleted_in_mlflow_is_recorded_again(home):
+    result = stored(home, cell("a"))
+    box = outbox(home)
+    box.after_cell(cell("a"), result)
+    box.close(failed=False)
+    client, experiment = connect(home)
+    (run,) = search(client, experiment, "tags.role = 'cell'")
+    client.delete_run(run.info.run_id)
+    assert recorded(home) == []
+    outbox(home).after_cell(cell("a"), result)
+    assert recorded(home) == [("domain1", "done")]
+
+
+def test_a_kill_before_the_list_of_sent_records_is_written_sends_nothing_twice(home):
+    result = stored(home, cell("a"))
+    outbox(home).after_cell(cell("a"), result)
+    (home / "outbox" / "mirrored").unlink()
+    outbox(home).after_cell(cell("a"), result)
+    assert recorded(home) == [("domain1", "done")]
+
+
+def test_a_result_of_further_metrics_is_sent(home):
+    result = stored(home, cell("a"))
+    box = outbox(home)
+    box.after_cell(cell("a"), result)
+    more = replace(
+        result, facts={**result.facts, "metrics": {"ssim": {"key": "1", "version": "1"}}}
+    )
+    for _ in range(2):
+        box.after_cell(cell("a"), more)
+    assert len(recorded(home)) == 2
+
+
 def test_a_failure_that_was_sent_and_not_crossed_out_is_not_sent_twice(home):
     recorder = MlflowRecorder(home, "test")
     failed = CellResult(status=Status.FAILED, reason="no luck", record="1")
