@@ -44,7 +44,7 @@ def effect_and_biology(boards: Sequence[Board]) -> Plot | None:
     boards
         Of all metrics of a group.
     """
-    points = _points({board.metric: board for board in boards})
+    points = biology_points(boards)
     if not points:
         return None
     methods = [point for point in points if not point.control]
@@ -68,15 +68,17 @@ def effect_and_biology(boards: Sequence[Board]) -> Plot | None:
     )
 
 
-def _points(boards: Mapping[str, Board]) -> list[BiologyPoint]:
-    site = boards.get(SITE)
+def biology_points(boards: Sequence[Board]) -> list[BiologyPoint]:
+    """Return the methods with scores of both a site probe and a task of biology."""
+    by_metric = {board.metric: board for board in boards}
+    site = by_metric.get(SITE)
     if site is None:
         return []
     reference = next((row for row in site.rows if row.control == "ceiling"), None)
     points = []
     for row in site.rows:
         effect = _mean(site, row.label, lambda task, value: abs(value - _chance(reference, task)))
-        shares = _shares(boards, row.label)
+        shares = _shares(by_metric, row.label)
         if math.isfinite(effect) and shares:
             points.append(BiologyPoint(row.label, bool(row.control), effect, shares))
     return points

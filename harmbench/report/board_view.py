@@ -9,12 +9,12 @@ from typing import Any
 from harmbench.leaderboard.board import Board, Row
 from harmbench.leaderboard.formatting import number
 from harmbench.leaderboard.groups import LINKED_TASKS, Group
-from harmbench.leaderboard.notes import notes, standings_notes
+from harmbench.leaderboard.notes import notes
 from harmbench.leaderboard.pooled import mean_bound
 from harmbench.leaderboard.published import references
-from harmbench.leaderboard.standings import Standings
 from harmbench.plugins import Registry
 from harmbench.report.fields import (
+    ColourScale,
     TableField,
     estimate_field,
     scale_of,
@@ -29,7 +29,6 @@ Extra = Mapping[str, Mapping[str, str]]
 # Limits of the front page, so that it opens at once on a phone.
 _FRONT_FIELDS = 1200
 _FRONT_NOTES = 40
-_FRONT_RANKED = 30
 
 
 def element_id(prefix: str, metric: str) -> str:
@@ -100,7 +99,8 @@ def board_view(
         "id": element_id("b", board.metric),
         "metric": board.metric,
         "direction": unit_and_direction(board),
-        "caption": board.title,
+        "coloured": board.measure.ranks,
+        "overview": False,
         "columns": columns,
         "rows": lines,
         "left_out": left_out,
@@ -109,74 +109,12 @@ def board_view(
     }
 
 
-def standings_view(standings: Standings, extra: Extra, root: str, *, front: bool) -> dict[str, Any]:
-    """Lay out the ranking over families of tasks.
-
-    Parameters
-    ----------
-    standings
-        The ranking.
-    extra
-        Columns of plugins.
-    root
-        Path from the page to the group's folder.
-    front
-        Whether the page is the front page, which shows the first rows alone.
-    """
-    rows = standings.rows[:_FRONT_RANKED] if front else standings.rows
-    left_out = ""
-    if len(rows) < len(standings.rows):
-        left_out = f"The {len(rows)} best of {len(standings.rows)} methods."
-    columns = [
-        {"name": "rank", "better": "down", "task": False},
-        *({"name": name, "better": "up", "task": False} for name in standings.families),
-        {"name": "tasks", "better": "up", "task": False},
-        *({"name": heading, "better": "", "task": False} for heading in extra),
-    ]
-    lines = []
-    for row in rows:
-        cells = [estimate_field(row.rank, 1)]
-        for name in standings.families:
-            family = standings.compared(name)
-            if family is None or row.label not in family.labels:
-                rank = row.family_ranks[name]
-                cells.append(TableField(text=f"rank {rank:.1f}"))
-            else:
-                gain = family.standard_gain.get(row.label)
-                letters = family.letters.get(row.label, "")
-                cells.append(estimate_field(gain, 1, signed=True, letters=letters))
-        cells.append(
-            TableField(text=f"{row.rank.n}/{len(standings.columns)}", sort=str(row.rank.n))
-        )
-        cells += [TableField(text=texts.get(row.label, "")) for texts in extra.values()]
-        lines.append(
-            {
-                "label": row.label,
-                "control": "",
-                "submitted": bool(row.submission),
-                "imported": bool(row.bundles),
-                "cells": cells,
-            }
-        )
-    return {
-        "id": "b-standings",
-        "metric": "ranking",
-        "direction": "one vote per family of tasks",
-        "caption": standings.title,
-        "columns": columns,
-        "rows": lines,
-        "left_out": left_out,
-        "whole": f"{root}index.html",
-        "notes": standings_notes(standings),
-    }
-
-
 def _task_fields(
     group: Group,
     board: Board,
     row: Row,
     tasks: Sequence[str],
-    scales: Mapping[str, tuple[float, float]],
+    scales: Mapping[str, ColourScale | None],
     root: str,
 ) -> list[TableField]:
     """Return the fields of a method on every task."""

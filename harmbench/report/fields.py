@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harmbench.leaderboard.board import Board, Row
@@ -11,8 +12,9 @@ from harmbench.leaderboard.notes import UNUSUAL
 from harmbench.leaderboard.scores import Score
 from harmbench.statistics.estimate import Estimate
 
-# Colours of a column, from `h0` (worst) to `h8` (best) in report.css.
+# Colours of a column, `h0` to `h8` in report.css: below the floor, equal to it, above it.
 COLOURS = 9
+_MIDDLE = COLOURS // 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,34 +58,83 @@ def by_value(board: Board, task: str) -> list[Row]:
     return sorted(rows, key=lambda row: sign * row.scores[task].value)
 
 
-def scale_of(board: Board, task: str) -> tuple[float, float]:
-    """Return the worst and the best number of a column, of methods and the floor."""
-    values = [
-        row.scores[task].value
-        for row in board.rows
-        if row.control != "ceiling" and row.scores.get(task)
-    ]
+@dataclass(frozen=True)
+class ColourScale:
+    """The values between which a column is coloured; NaN where there is none.
+
+    Attributes
+    ----------
+    worst, best
+        Of the methods.
+    floor
+        Of the unprocessed scan, which has no colour.
+    """
+
+    worst: float
+    best: float
+    floor: float = math.nan
+
+    def step(self, value: float) -> int | None:
+        """Return the colour of a value: 0 is far below the floor, `COLOURS - 1` is the best.
+
+        A method below the floor is on the other side of the scale than a better one, even if it
+        is the best of its column. Without a floor the worst value has the colour in the middle.
+        None for NaN, and if no value of the column is finite.
+
+        Examples
+        --------
+        >>> scale = ColourScale(worst=20.0, best=30.0, floor=25.0)
+        >>> scale.step(30.0), scale.step(25.0), scale.step(20.0), scale.step(24.0)
+        (8, 4, 0, 3)
+        >>> ColourScale(worst=0.4, best=0.1).step(0.1), ColourScale(0.4, 0.1).step(0.4)
+        (8, 4)
+        """
+        sign = 1.0 if self.best >= self.worst else -1.0
+        zero = self.floor if math.isfinite(self.floor) else self.worst
+        if math.isnan(value) or not math.isfinite(zero):
+            return None
+        gain, most = sign * (value - zero), sign * (self.best - zero)
+        if gain >= 0:
+            if value == self.best and not math.isfinite(self.floor):
+                return COLOURS - 1
+            share = min(gain / most, 1.0) if most > 0 else 0.0
+            return _MIDDLE + round(share * _MIDDLE)
+        # Any harm is visible, also next to large gains.
+        share = min(-gain / max(most, sign * (zero - self.worst)), 1.0)
+        return _MIDDLE - math.ceil(share * _MIDDLE)
+
+
+def scale_of(board: Board, task: str) -> ColourScale | None:
+    """Return the colours of a column; None for a metric that does not rank."""
+    if not board.measure.ranks:
+        return None
+    floor = next(
+        (
+            row.scores[task].value
+            for row in board.rows
+            if row.control == "floor" and task in row.scores
+        ),
+        math.nan,
+    )
+    values = [row.scores[task].value for row in board.methods if task in row.scores]
+    return colour_scale(values, floor, higher_is_better=board.higher_is_better)
+
+
+def colour_scale(
+    values: Iterable[float], floor: float = math.nan, *, higher_is_better: bool = True
+) -> ColourScale:
+    """Return the colours of a column of values, of which NaN and infinity are ignored."""
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
-        return math.nan, math.nan
-    worst, best = min(finite), max(finite)
-    return (worst, best) if board.higher_is_better else (best, worst)
+        return ColourScale(math.nan, math.nan)
+    low, high = min(finite), max(finite)
+    return ColourScale(low, high, floor) if higher_is_better else ColourScale(high, low, floor)
 
 
-def colour_step(value: float, worst: float, best: float) -> int | None:
-    """Return the colour of a value, 0 for the worst and `COLOURS - 1` for the best.
-
-    None if the value or the scale is not finite. Values beyond the ends get the last colour.
-
-    Examples
-    --------
-    >>> colour_step(30.0, 20.0, 30.0), colour_step(20.0, 20.0, 30.0), colour_step(0.1, 0.4, 0.0)
-    (8, 0, 6)
-    """
-    if not all(map(math.isfinite, (value, worst, best))):
-        return None
-    share = 0.5 if best == worst else (value - worst) / (best - worst)
-    return round(min(1.0, max(0.0, share)) * (COLOURS - 1))
+def coloured(value: float, scale: ColourScale | None) -> str:
+    """Return the CSS class of a value's colour, or nothing."""
+    step = None if scale is None else scale.step(value)
+    return "" if step is None else f"h{step}"
 
 
 def number_field(value: float) -> TableField:
@@ -97,6 +148,7 @@ def estimate_field(
     *,
     signed: bool = False,
     letters: str = "",
+    scale: ColourScale | None = None,
 ) -> TableField:
     """Return the field of an estimate, with its interval as the note."""
     if estimate is None or math.isnan(estimate.mean):
@@ -104,6 +156,7 @@ def estimate_field(
     return TableField(
         text=number(estimate.mean, decimals, signed=signed),
         sort=repr(estimate.mean),
+        css_class=coloured(estimate.mean, scale),
         letters=letters,
         note=interval(estimate.low, estimate.high, decimals, signed=signed),
     )
@@ -112,7 +165,7 @@ def estimate_field(
 def score_field(
     row: Row,
     score: Score | None,
-    scale: tuple[float, float],
+    scale: ColourScale | None,
     href: str,
     *,
     details: bool = True,
@@ -126,7 +179,7 @@ def score_field(
     row, score
         The method and its score; None if it was not run.
     scale
-        The worst and the best number of the column.
+        Colours of the column; None without colours.
     href
         Target of the link.
     details
@@ -142,7 +195,6 @@ def score_field(
     if not score.has_value:
         text = score.status if score.status != "done" else "no number"
         return TableField(text=text, css_class=f"gap {score.status}", href=href)
-    step = None if row.control else colour_step(score.value, *scale)
     note = ""
     if details:
         note = interval(score.low, score.high)
@@ -159,7 +211,7 @@ def score_field(
     return TableField(
         text=number(score.value) + (UNUSUAL if unusual else ""),
         sort=sort,
-        css_class="" if step is None else f"h{step}",
+        css_class="" if row.control else coloured(score.value, scale),
         href=href,
         letters=letters,
         note=note,

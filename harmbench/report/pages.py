@@ -15,14 +15,16 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from harmbench.leaderboard.board import Board
 from harmbench.leaderboard.groups import Group, TaskPage
 from harmbench.leaderboard.registered import declarations
 from harmbench.plugins import Registry
 from harmbench.report.biology_plot import effect_and_biology
-from harmbench.report.board_view import Extra, board_view, published_tables, standings_view
+from harmbench.report.board_view import Extra, board_view, published_tables
 from harmbench.report.costs import cost_page
 from harmbench.report.figure import inline
 from harmbench.report.origins import bad_cells, failures_of, origins_of, training_page, unboarded
+from harmbench.report.overview import overview
 from harmbench.report.task_view import metric_part, slice_viewer, task_costs
 from harmbench.report.viewer import LIMIT, palette
 from harmbench.store.provenance import Provenance
@@ -88,7 +90,12 @@ class Pages:
         )
         environment.filters |= {"inline": _inline, "soft": _soft}
         self._environment = environment
+        self._of_groups: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {}
         self._metrics = declarations(registry)
+        self._needs = {
+            name: declared.get("needs", "").lower()
+            for name, declared in declarations(registry, "methods").items()
+        }
 
     def _write(self, name: str, template: str, **values: Any) -> None:
         path = self._site / name
@@ -119,12 +126,10 @@ class Pages:
 
     def front(self, groups: Sequence[Group]) -> None:
         """Write the front page, with the newest boards of the headline metrics."""
-        views = []
+        views, first = [], None
         for group in groups[:1]:
             if group.standings is not None:
-                views.append(
-                    standings_view(group.standings, self._extra, f"{group.slug}/", front=True)
-                )
+                first = overview(group, group.standings, self._needs, self._extra, front=True)
             views += [
                 board_view(group, board, self._extra, f"{group.slug}/", front=True)
                 for board in group.shown(())[:_FRONT_BOARDS]
@@ -145,6 +150,12 @@ class Pages:
             plots=False,
             counts=counts,
             groups=groups,
+            pages=[
+                (name, heading)
+                for group in groups[:1]
+                for name, (heading, _) in self._subpages(group).items()
+            ],
+            overview=first,
             views=views,
             phantom=bool((self._runs["kind"] != "real").any()),
             rest=unboarded(rest),
@@ -155,9 +166,14 @@ class Pages:
         """Write the pages of a group, except those of its tasks."""
         views = [board_view(group, board, self._extra, "", front=False) for board in group.boards]
         if group.standings is not None:
-            views.insert(0, standings_view(group.standings, self._extra, "", front=False))
-        common = {"group": group, "phantom": group.kind != "real"}
-        above = [(group.title, "index.html")]
+            first = overview(group, group.standings, self._needs, self._extra, front=False)
+            views.insert(0, first)
+        subpages = self._subpages(group)
+        common = {
+            "group": group,
+            "phantom": group.kind != "real",
+            "pages": [(name, heading) for name, (heading, _) in subpages.items()],
+        }
         self._write(
             f"{group.slug}/index.html",
             "group.html",
@@ -167,35 +183,34 @@ class Pages:
             plots=False,
             **common,
         )
-        self._write(
-            f"{group.slug}/cost.html",
-            "cost.html",
-            crumbs=[*above, ("cost and quality", "")],
-            **cost_page(group, self._headlines),
-            **common,
-        )
-        self._write(
-            f"{group.slug}/biology.html",
-            "biology.html",
-            crumbs=[*above, ("scanner effect and biology", "")],
-            figure=effect_and_biology(group.boards),
-            **common,
-        )
-        self._write(
-            f"{group.slug}/training.html",
-            "training.html",
-            crumbs=[*above, ("training", "")],
-            methods=list(training_page(self._home, group)),
-            **common,
-        )
-        self._write(
-            f"{group.slug}/failures.html",
-            "failures.html",
-            crumbs=[*above, ("failures and skips", "")],
-            failures=failures_of(self._home, group),
-            plots=False,
-            **common,
-        )
+        for name, (heading, content) in subpages.items():
+            self._write(
+                f"{group.slug}/{name}.html",
+                f"{name}.html",
+                crumbs=[(group.title, "index.html"), (heading.lower(), "")],
+                **content,
+                **common,
+            )
+
+    def _subpages(self, group: Group) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Return the headings and contents of a group's pages that have any, by file name."""
+        if group.slug in self._of_groups:
+            return self._of_groups[group.slug]
+        pages: dict[str, tuple[str, dict[str, Any]]] = {
+            "cost": ("Cost and quality", cost_page(group, self._headlines))
+        }
+        figure = effect_and_biology(group.boards)
+        if figure is not None:
+            pages["biology"] = ("Scanner effect and biology", {"figure": figure})
+        methods = list(training_page(self._home, group))
+        if methods:
+            pages["training"] = ("Training", {"methods": methods})
+        failures = failures_of(self._home, group)
+        if failures:
+            heading = f"Failures and skips ({group.n_bad})"
+            pages["failures"] = (heading, {"failures": failures, "plots": False})
+        self._of_groups[group.slug] = pages
+        return pages
 
     def task(self, group: Group, page: TaskPage, summary: str) -> None:
         """Write the page of a task; `summary` is the task's, or empty."""
@@ -214,9 +229,9 @@ class Pages:
                 for i, board in enumerate(boards)
             ],
             bad=bad_cells(runs),
-            cost=task_costs(boards[0], page.name, runs),
+            cost=task_costs(_headline_board(boards, runs), page.name, runs),
             viewer=slice_viewer(
-                self._home, images, page.file.removesuffix(".html"), boards[0], runs
+                self._home, images, page.file.removesuffix(".html"), boards, page.name, runs
             ),
             images="images/",
             limit=LIMIT,
@@ -225,6 +240,13 @@ class Pages:
 
     def _summary(self, metric: str) -> str:
         return self._metrics.get(metric, {}).get("summary", "")
+
+
+def _headline_board(boards: Sequence[Board], runs: pd.DataFrame) -> Board:
+    """Return the board of the first headline metric of a task that has numbers."""
+    names = str(runs["headline"].iloc[-1]).split(",")
+    by_metric = {board.metric: board for board in boards}
+    return next((by_metric[name] for name in names if name in by_metric), boards[0])
 
 
 def _inline(text: str) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +48,35 @@ def metric_part(board: Board, task: str, summary: str, *, opened: bool) -> dict[
         ]
     if best is not None:
         figures.append(("gap", score_plots.differences(board, task, best)))
+    columns, rows = _score_table(board, task)
     return {
         "id": element_id("m", board.metric),
         "name": board.metric,
         "direction": unit_and_direction(board),
-        "better": "up" if board.higher_is_better else "down",
         "summary": summary,
-        "rows": _score_rows(board, task),
+        "columns": columns,
+        "rows": rows,
         "plots": [(name, figure) for name, figure in figures if figure is not None],
         "open": opened,
     }
+
+
+def _score_table(board: Board, task: str) -> tuple[list[dict[str, str]], list[dict[str, Any]]]:
+    """Return the columns that have any text, and the rows."""
+    columns = [
+        {"name": board.metric, "better": "up" if board.higher_is_better else "down"},
+        {"name": "low", "better": "up"},
+        {"name": "high", "better": "up"},
+        {"name": "subjects", "better": "up"},
+        {"name": "seeds", "better": "up"},
+        {"name": "sd over seeds", "better": "down"},
+        {"name": "letters", "better": ""},
+    ]
+    rows = _score_rows(board, task)
+    used = [k for k in range(len(columns)) if any(row["cells"][k].text for row in rows)]
+    for row in rows:
+        row["cells"] = [row["cells"][k] for k in used]
+    return [columns[k] for k in used], rows
 
 
 def _score_rows(board: Board, task: str) -> list[dict[str, Any]]:
@@ -115,9 +135,11 @@ def task_costs(board: Board, task: str, runs: pd.DataFrame) -> dict[str, Any]:
 
 
 def slice_viewer(
-    home: Path, folder: Path, stem: str, board: Board, runs: pd.DataFrame
+    home: Path, folder: Path, stem: str, boards: Sequence[Board], task: str, runs: pd.DataFrame
 ) -> Viewer | None:
     """Write the pictures of the methods' slices, of each method's first seed.
+
+    A method without a number on the page, such as one with a failed seed, has no pictures.
 
     Parameters
     ----------
@@ -125,15 +147,22 @@ def slice_viewer(
         Home folder, which holds the files of the runs.
     folder, stem
         Folder of the pictures, and the beginning of their names.
-    board
-        Its methods are shown.
+    boards, task
+        The boards of the task; their methods are shown.
     runs
         Runs of the task.
     """
     done = runs[runs["status"] == "done"].sort_values("seed").drop_duplicates("label")
-    by_label = done.set_index("label")
+    scored = {
+        row.label
+        for board in boards
+        for row in board.rows
+        if task in row.scores and row.scores[task].has_value
+    }
+    by_label = done[done["label"].isin(scored)].set_index("label")
     # Controls only without methods: the floor is the source itself, the ceiling the reference.
-    rows = [row for row in board.methods if row.label in by_label.index] or list(board.rows)
+    rows = [row for row in boards[0].methods if row.label in by_label.index]
+    rows = rows or list(boards[0].rows)
     files = {}
     for row in rows:
         if row.label in by_label.index:

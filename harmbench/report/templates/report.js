@@ -89,6 +89,39 @@ function narrow(layout) {
   if (names) Object.assign(layout.yaxis, { tickmode: "array", tickvals: names, ticktext: names.map(cut) });
 }
 
+function save(figure) {
+  const button = figure.querySelector(".save");
+  button.hidden = false;
+  button.addEventListener("click", () =>
+    Plotly.downloadImage(figure.querySelector(".canvas"), { format: "svg", filename: figure.dataset.plot, width: 700, height: figure.querySelector(".canvas").clientHeight }));
+}
+
+// On paper every plot is drawn, also in folded parts, two next to each other.
+const PAPER = 470;
+
+function printing(figures) {
+  const folded = () => [...document.querySelectorAll("details:not([open])")].filter((part) => part.querySelector("figure[data-plot]"));
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = folded();
+    opened.forEach((part) => { part.open = true; });
+    for (const figure of figures) {
+      const canvas = figure.querySelector(".canvas");
+      canvas.style.width = `${PAPER}px`;
+      if (!canvas.matches(".js-plotly-plot")) draw(figure);
+      Plotly.relayout(canvas, { width: PAPER });
+    }
+  });
+  addEventListener("afterprint", () => {
+    opened.forEach((part) => { part.open = false; });
+    for (const figure of figures) {
+      const canvas = figure.querySelector(".canvas");
+      canvas.style.width = "";
+      Plotly.relayout(canvas, { width: null, autosize: true });
+    }
+  });
+}
+
 function plots() {
   const figures = [...document.querySelectorAll("figure[data-plot]")];
   const seen = new IntersectionObserver((entries) => {
@@ -100,8 +133,10 @@ function plots() {
     }
   }, { rootMargin: "800px" });
   figures.forEach((figure) => seen.observe(figure));
+  figures.forEach(save);
+  printing(figures);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    figures.filter((figure) => figure.querySelector(".js-plotly-plot, .plot-container")).forEach(draw);
+    figures.filter((figure) => figure.querySelector(".js-plotly-plot")).forEach(draw);
   });
 }
 
@@ -148,6 +183,15 @@ function viewer(box) {
   now();
 }
 
+// Shows that a table has more columns to the right.
+function more(box) {
+  const inner = box.firstElementChild;
+  const update = () => box.toggleAttribute("data-more", inner.scrollWidth - inner.clientWidth - inner.scrollLeft > 4);
+  inner.addEventListener("scroll", update, { passive: true });
+  new ResizeObserver(update).observe(inner);
+  update();
+}
+
 function reveal() {
   // A link to a folded part opens it.
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
@@ -158,6 +202,7 @@ addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("table.sortable").forEach(sortable);
   document.querySelectorAll("form[data-filters]").forEach(filter);
   document.querySelectorAll(".viewer").forEach(viewer);
+  document.querySelectorAll(".sideways").forEach(more);
   if (window.Plotly) plots();
   addEventListener("hashchange", reveal);
   reveal();

@@ -17,7 +17,7 @@ from harmbench.contracts.fit_progress import CurvePoint
 from harmbench.errors import UserError
 from harmbench.leaderboard.groups import Slugs, grouped
 from harmbench.plugins import Registry
-from harmbench.report.fields import COLOURS, scale_of, score_field
+from harmbench.report.fields import COLOURS, colour_scale, scale_of, score_field
 from harmbench.report.report import write_report
 from harmbench.report.viewer import LIMIT, palette, write_viewer
 from harmbench.store.results import ResultsStore
@@ -107,6 +107,11 @@ def store(keep_home):
             cell("skipper", task, cohort="wide", cohort_key="w"),
             CellResult(status=Status.SKIPPED, reason="no pairs <b>here</b>"),
         )
+    # The pictures of its first seed are not shown, since it has no number on the task.
+    half = cell("half", "a", cohort="wide", cohort_key="w")
+    record(half, scored(psnr=BASE, mae=1 / BASE), shade=7)
+    half = cell("half", "a", seed=1, cohort="wide", cohort_key="w")
+    record(half, CellResult(status=Status.FAILED, reason="RuntimeError: half"))
     broken = cell("broken", "a", cohort="wide", cohort_key="w")
     facts = {"traceback": "Traceback: <i>line 3</i>"}
     record(broken, CellResult(status=Status.FAILED, reason="RuntimeError: boom", facts=facts))
@@ -332,17 +337,22 @@ def test_a_large_board_is_cut_on_the_front_page_and_whole_on_its_own(store, tmp_
     assert sum(len(row) > 2 for row in whole.rows) > 130 > sum(len(row) > 2 for row in front.rows)
 
 
-def test_text_on_the_colours_of_a_column_is_legible_and_they_brighten_in_order():
+def test_text_on_the_colours_of_a_column_is_legible_and_both_sides_grow_from_the_paper():
     css = (files("harmbench.report") / "templates" / "report.css").read_text()
-    rules = re.findall(r"\.h(\d) \{ background: #(\w{6}); color: #(\w{6}) \}", css)
-    light, dark = rules[:COLOURS], rules[COLOURS:]
-    for steps in (light, dark):
+    rules = re.findall(r"\.h(\d) \{\s*background: #(\w{6});\s*color: #(\w{6});?\s*\}", css)
+    middle = COLOURS // 2
+    for steps in (rules[:COLOURS], rules[COLOURS:]):
         assert [int(step) for step, *_ in steps] == list(range(COLOURS))
-        grounds = [_luminance(ground) for _, ground, _ in steps]
-        assert grounds == sorted(grounds)
-        for ground, (_, _, ink) in zip(grounds, steps, strict=True):
-            low, high = sorted((ground, _luminance(ink)))
+        paper = _luminance(steps[middle][1])
+        far = [abs(_luminance(ground) - paper) for _, ground, _ in steps]
+        assert far[: middle + 1] == sorted(far[: middle + 1], reverse=True)
+        assert far[middle:] == sorted(far[middle:])
+        for _, ground, ink in steps:
+            low, high = sorted((_luminance(ground), _luminance(ink)))
             assert (high + 0.05) / (low + 0.05) >= 4.5  # contrast of WCAG 2.2
+            # Never grey, except for the paper.
+            shares = [int(ground[i : i + 2], 16) for i in (0, 2, 4)]
+            assert ground == steps[middle][1] or max(shares) - min(shares) > 20
 
 
 def _luminance(colour: str) -> float:
@@ -352,7 +362,7 @@ def _luminance(colour: str) -> float:
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
-def test_the_best_of_a_column_has_the_last_colour(group):
+def test_the_best_of_a_column_has_the_last_colour_and_the_floor_none(group):
     board = group.first
     scale = scale_of(board, "a")
     classes = {
@@ -363,6 +373,23 @@ def test_the_best_of_a_column_has_the_last_colour(group):
     assert classes["good"] == f"h{COLOURS - 1}"
     assert classes["identity"] == ""
     assert classes["weak"] < classes[EVIL] < classes["good"]
+
+
+def test_a_method_below_the_floor_is_on_the_other_side_even_if_it_is_the_best():
+    middle = COLOURS // 2
+    worse = colour_scale([20.0, 24.0], floor=25.0)
+    assert worse.step(24.0) == middle - 1
+    assert worse.step(20.0) == 0
+    # Lower is better, and one method leaves nothing to choose from.
+    assert colour_scale([0.3, 0.1], 0.2, higher_is_better=False).step(0.1) == COLOURS - 1
+    assert colour_scale([0.3]).step(0.3) == COLOURS - 1
+
+
+def test_a_method_is_not_shown_as_failed_and_as_a_picture(pages, group):
+    page = pages[Path(group.slug) / group.files["a"]]
+    shown = [item for item in page.all("button") if "data-layer" in item]
+    # The source, the reference and the methods with numbers.
+    assert len(shown) == 2 + sum(label != "identity" for label in GAINS)
 
 
 def test_files_of_like_names_are_kept_apart():
