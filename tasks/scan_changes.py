@@ -6,8 +6,8 @@ All parameters are drawn beforehand; the changes are pure functions of slices.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from harmbench import ScanSet, Transform, VolumeTransform, digest
 Array = npt.NDArray[np.float32]
 Affine = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+
+
+_KEPT_BYTES = 2**27  # of changed scans in memory
 
 
 class SliceChange(Protocol):
@@ -72,6 +75,7 @@ class Changes(VolumeTransform):
     changes: tuple[SliceChange | None, ...]
     shift: Transform | None = None
     numbers: tuple[int, ...] = ()
+    _kept: dict[int, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def digest(self) -> str:
@@ -80,23 +84,45 @@ class Changes(VolumeTransform):
         changes = [None if change is None else change.digest for change in self.changes]
         return digest("changes", changes, shift)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields without the scans in memory, for other processes."""
+        return {**self.__dict__, "_kept": {}}
+
     def __call__(self, images: Tensor, masks: Tensor, scan: Tensor, index: Tensor) -> Tensor:
         """Change slices `(B, H, W)`; see `harmbench.Transform`."""
-        changed = images.clone()
+        changed = torch.empty_like(images)
         for number in sorted(set(scan.tolist())):
-            change, chosen = self.changes[number], scan == number
+            chosen = scan == number
+            changed[chosen] = self._changed(number)[index[chosen]]
+        return changed
+
+    def _changed(self, number: int) -> Tensor:
+        """Return a changed scan `(S, H, W)`, computed once while it is among the latest.
+
+        The cells of all methods read the same scans, each several times.
+        """
+        if number not in self._kept:
+            whole = self.scans.load([number])
+            images, masks, index = (
+                whole.images[0],
+                whole.masks[0],
+                torch.arange(len(whole.images[0])),
+            )
+            change = self.changes[number]
             if change is not None:
-                changed[chosen] = change(images[chosen], masks[chosen], index[chosen])
-        if self.shift is None:
-            return changed
-        return self.shift(changed, masks, torch.tensor(self.numbers)[scan], index)
+                images = change(images, masks, index)
+            if self.shift is not None:
+                scan = torch.full_like(index, self.numbers[number])
+                images = self.shift(images, masks, scan, index)
+            most = max(1, _KEPT_BYTES // (images.numel() * images.element_size()))
+            while len(self._kept) >= most:
+                del self._kept[next(iter(self._kept))]
+            self._kept[number] = images
+        return self._kept[number]
 
     def on_volume(self, image: Array, mask: Mask, to_index: Affine, scan: int) -> Array:
         """Change a volume; see `harmbench.VolumeTransform`."""
-        whole = self.scans.load([scan])
-        images, masks = whole.images[0], whole.masks[0]
-        index = torch.arange(len(images))
-        added = self(images, masks, torch.full_like(index, scan), index) - images
+        added = self._changed(scan) - self.scans.load([scan]).images[0]
         on_voxels = ndimage.affine_transform(
             added.numpy(),
             to_index[:3, :3],

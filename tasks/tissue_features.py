@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
-from harmbench import Grid, Instrument, Scans, ScanSet
+from harmbench import Grid, Instrument, ScanKey, Scans, ScanSet
 
 from .enlarged_ventricles import ventricle_box
 from .tissue_segmenter import TISSUES, TissueSegmenter
@@ -55,9 +58,62 @@ def features_of(tissues: Tensor, scans: Scans, grid: Grid) -> Array:
     return np.stack([column.numpy() for column in columns], axis=1)
 
 
+@dataclass(frozen=True, eq=False)
+class MeasuredTissues:
+    """What the instrument measures on one scan.
+
+    Attributes
+    ----------
+    features
+        The `FEATURES`, `(8,)`.
+    volumes
+        Of the `TISSUES` that it finds, in ml, `(3,)`.
+    """
+
+    features: Array
+    volumes: Array
+
+
+# By network and scan: all methods and tasks are compared with the same scans of the target.
+_KNOWN: dict[tuple[str, Grid, ScanKey], MeasuredTissues] = {}
+
+
+def measured_tissues(segmenter: TissueSegmenter, scans: ScanSet) -> list[MeasuredTissues]:
+    """Measure each scan of a collection, by one pass; once in a process, unless it is shifted."""
+    weights, measured = segmenter.digest, []
+    for place, scan in enumerate(scans.scans):
+        key = (weights, scans.grid, scan)
+        one = None if scans.is_shifted else _KNOWN.get(key)
+        if one is None:
+            loaded = scans.load([place])
+            segmented, tissues = segmenter.segmented(loaded)
+            assert segmented.predicted is not None
+            one = MeasuredTissues(
+                features=features_of(tissues, loaded, scans.grid)[0],
+                volumes=volumes_in(segmented.predicted[0], scans.grid),
+            )
+            if not scans.is_shifted:
+                _KNOWN[key] = one
+        measured.append(one)
+    return measured
+
+
+def volumes_in(labels: Tensor, grid: Grid) -> Array:
+    """Return the volumes of the `TISSUES` in labels `(S, H, W)`, in ml: `(3,)`."""
+    millilitres = float(np.prod(grid.spacing)) / 1000
+    counts = torch.bincount(labels.flatten().long(), minlength=4)[list(TISSUES.values())]
+    volumes: Array = counts.double().numpy() * millilitres
+    return volumes
+
+
 def features_of_all(segmenter: TissueSegmenter, scans: ScanSet) -> Array:
     """Return the `FEATURES` of each scan of a collection: `(N, 8)`."""
-    return np.concatenate([features(segmenter, one, scans.grid) for one in scans.batches()])
+    return np.array([one.features for one in measured_tissues(segmenter, scans)])
+
+
+def volumes_of_all(segmenter: TissueSegmenter, scans: ScanSet) -> Array:
+    """Return the volumes of the `TISSUES` in each scan of a collection, in ml: `(N, 3)`."""
+    return np.array([one.volumes for one in measured_tissues(segmenter, scans)])
 
 
 def discrepancy(first: Array, second: Array) -> float:

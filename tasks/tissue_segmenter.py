@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import torch
@@ -36,6 +37,14 @@ class TissueSegmenter(SegmentationNetwork):
     def classes(self, labels: Tensor) -> Tensor:
         """Return the labels: their values are the numbers of the tissues."""
         return labels
+
+    @property
+    def digest(self) -> str:
+        """Content hash of the class and its weights."""
+        content = hashlib.blake2b(type(self).__qualname__.encode())
+        for name, value in self.state_dict().items():
+            content.update(name.encode() + value.cpu().numpy().tobytes())
+        return content.hexdigest()
 
     @torch.no_grad()
     def segmented(self, scans: Scans) -> tuple[Scans, Tensor]:

@@ -12,7 +12,6 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 from torch import Tensor
 
 from harmbench import (
@@ -42,6 +41,8 @@ from .tissue_features import (
     features_of,
     features_of_all,
     tissue_segmenter,
+    volumes_in,
+    volumes_of_all,
 )
 from .tissue_segmenter import TISSUES, TissueSegmenter
 from .unharmonized import unharmonized_estimates
@@ -143,7 +144,7 @@ class TissueVolumeScorer(Scorer):
 
     def compared_with(self, scans: ScanSet) -> TissueVolumeScorer:
         """Return an empty scorer that compares with the volumes of other scans."""
-        comparators = measured_by(self._segmenter, scans)
+        comparators = volumes_of_all(self._segmenter, scans)
         return TissueVolumeScorer(self._segmenter, comparators, self._population, self._grid)
 
     def add(self, source: Scans, harmonized: Scans, references: Scans | None) -> None:
@@ -218,14 +219,6 @@ class TissueVolumeScorer(Scorer):
         """Return scans with the tissues that the segmenter finds."""
         segmented: Scans = self._segmenter(scans)
         return segmented
-
-
-def volumes_in(labels: Tensor, grid: Grid) -> Array:
-    """Return the volumes of the `TISSUES` in labels `(S, H, W)`, in ml: `(3,)`."""
-    millilitres = float(np.prod(grid.spacing)) / 1000
-    counts = torch.bincount(labels.flatten().long(), minlength=4)[list(TISSUES.values())]
-    volumes: Array = counts.double().numpy() * millilitres
-    return volumes
 
 
 def _pairs(scores: pd.DataFrame, tissue: str) -> Array:
@@ -314,7 +307,7 @@ class Volumes(Task):
         comparators = (
             of_labels(data.test)
             if data.references is None
-            else measured_by(segmenter, data.references)
+            else volumes_of_all(segmenter, data.references)
         )
         population = features_of_all(segmenter, data.target)
         return TissueVolumeScorer(segmenter, comparators, population, data.test.grid)
@@ -329,15 +322,6 @@ class Volumes(Task):
                 repeat, data.extra["second"]
             )
         return bounds
-
-
-def measured_by(segmenter: TissueSegmenter, scans: ScanSet) -> Array:
-    """Return the volumes of the `TISSUES` in each scan, in ml: `(N, 3)`."""
-    volumes = []
-    for batch in scans.batches():
-        predicted = segmenter(batch).predicted
-        volumes += [volumes_in(labels, scans.grid) for labels in predicted]
-    return np.array(volumes)
 
 
 def of_labels(scans: ScanSet) -> Array:

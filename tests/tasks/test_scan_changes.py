@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
 from harmbench.data.prepared_volume import grid_volume_affine
+from harmbench.data.scan_set import ScanSet
+from harmbench_tasks import scan_changes
 from harmbench_tasks.faults import CutFieldOfView, Inverted, StrongNoise
 from harmbench_tasks.scan_changes import Changes, versions
 from harmbench_tasks.simulated import FormulaCurve
@@ -83,3 +87,29 @@ def test_finer_voxels_have_the_change_and_the_brain_beyond_the_slices_is_left_ou
     expected = np.where(before.masks[0], (0.5 + added).clip(0), 0.5)
     np.testing.assert_allclose(changed[8 : 8 + 2 * S : 2, ::2], expected, atol=1e-5)
     assert not changed[:6].any()
+
+
+def test_a_changed_scan_is_computed_once(on_slices, monkeypatch):
+    _, changes, _, after = on_slices
+    index = torch.arange(len(after.images[0]))
+    monkeypatch.setattr(ScanSet, "load", None)  # to compute it again fails
+    again = changes(after.images[0], after.masks[0], torch.ones_like(index), index)
+    assert torch.equal(again, after.images[0])
+
+
+def test_other_processes_receive_the_change_without_scans(on_slices):
+    _, changes, _, after = on_slices
+    received = pickle.loads(pickle.dumps(changes))
+    assert received.digest == changes.digest
+    assert len(pickle.dumps(changes)) < after.images.numel()
+
+
+def test_memory_of_changed_scans_is_bounded(small_cohort, monkeypatch):
+    scans = small_cohort.scans("target", "test")
+    changes = Changes(scans=scans, changes=(Inverted(),) * len(scans))
+    size = 4 * scans.load([0]).images.numel()
+    monkeypatch.setattr(scan_changes, "_KEPT_BYTES", 2 * size + 1)
+    changed = scans.with_transform(changes)
+    first = [changed.load([place]).images for place in range(len(scans))]
+    assert len(changes._kept) == 2
+    assert torch.equal(changed.load([0]).images, first[0])
