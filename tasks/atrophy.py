@@ -186,6 +186,7 @@ class Atrophy(Task):
             scans.data,
             test=test.with_transform(changed),
             references=None,
+            no_references="the measured change is compared with the deformation, not with a scan",
             repeats=None,
             no_repeats="no rescan has the loss",
             labelled=labelled,

@@ -155,6 +155,7 @@ class Lesions(Task):
             data,
             test=test,
             references=None,
+            no_references="lesions are compared with those of the source",
             repeats=None,
             no_repeats="no rescan has the lesions",
             parameters={

@@ -74,6 +74,7 @@ class TargetIn(Task):
             data,
             test=test,
             references=None,
+            no_references="the scan that a method receives is the truth itself",
             repeats=None,
             no_repeats="the scan itself is the truth, which no rescan is",
             sites=None,

@@ -23,6 +23,8 @@ class TaskData:
         Source scans to harmonise, of subjects outside all fits.
     references
         The truth of each test scan, in the same order, or None where it is unknown.
+    no_references
+        Why the task has no truth, shown when `oracle` is skipped; `no_pairs` if empty.
     repeats
         A repeat of each test scan's subject on the target scanner, in the same space and order,
         or None: what the control `rescan` returns.
@@ -61,6 +63,7 @@ class TaskData:
     validation: ScanSet
     test: ScanSet
     references: ScanSet | None = None
+    no_references: str = ""
     repeats: ScanSet | None = None
     no_repeats: str = "the task has no repeat scans"
     source: ScanSet | None = None

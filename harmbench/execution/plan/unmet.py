@@ -43,7 +43,7 @@ def _unmet_needs(method: type[Method], data: TaskData) -> str | None:
     if needs is Needs.TRUTH and data.repeats is not None:
         return "the task has repeat scans, so that the reference line is a rescan"
     if needs is Needs.TRUTH and data.references is None:
-        return f"needs the paired truth, and {data.no_pairs}"
+        return f"needs the paired truth, and {data.no_references or data.no_pairs}"
     return None
 
 

@@ -16,7 +16,10 @@ from harmbench.execution.plan.selection import select
 from harmbench.execution.plan.unmet import unmet
 from harmbench.plugins import Registry
 from harmbench.util.progress import Silent
+from harmbench_tasks.atrophy import Atrophy
 from harmbench_tasks.domains import Domain
+from harmbench_tasks.lesions import Lesions
+from harmbench_tasks.target_in import TargetIn
 from helpers import PLUGINS
 
 
@@ -46,6 +49,17 @@ def test_the_truth_is_the_reference_line_only_without_repeats(small_cohort):
     )
     assert unmet(repeat, with_repeats) is None
     assert "reference line is a rescan" in unmet(truth, with_repeats)
+
+
+@pytest.mark.parametrize(
+    ("task", "why"),
+    [(TargetIn(), "the truth itself"), (Lesions("sim"), "source"), (Atrophy("sim"), "deformation")],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_task_without_truth_says_why(small_cohort, task, why):
+    reason = unmet(method_with(Needs.TRUTH), task.setup(small_cohort, 0))
+    assert reason.startswith("needs the paired truth, and ")
+    assert why in reason
 
 
 def test_all_tasks_of_a_cohort_share_one_fit_on_all_sites(keep_home):
