@@ -9,7 +9,8 @@ Rows are appended to a CSV file as they are computed, and rows in the file are n
     git show COMMIT:harmbench/preprocessing/registration.py > /tmp/before.py
     python benchmarks/registration.py ../shared/brains rows.csv --scans 6 --before /tmp/before.py
 
-With `--before`, each brain is also registered by that file, in turn, and the last column is the
+`--part 1/4` takes every fourth perturbation, each scan beginning with another one, so that every
+perturbation is computed on a quarter of the scans. With `--before`, each brain is also registered by that file, in turn, and the last column is the
 median ratio of CPU seconds.
 """
 
@@ -221,10 +222,8 @@ def registered(module: ModuleType, brain: object) -> tuple[Affine | None, dict[s
     return matrix, {"seconds": seconds, "correlation": result.correlation, "values": values}
 
 
-def study(
-    scans: list[Path], versions: dict[str, ModuleType], table: Path, names: list[str]
-) -> None:
-    """Compute the missing rows and append them to the table."""
+def study(scans: dict[Path, list[str]], versions: dict[str, ModuleType], table: Path) -> None:
+    """Compute the missing rows of scans and their perturbations, and append them to the table."""
     known = set()
     if table.exists():
         old = pd.read_csv(table)
@@ -234,7 +233,7 @@ def study(
         writer = csv.DictWriter(file, COLUMNS, restval="")
         if file.tell() == 0:
             writer.writeheader()
-        for path in scans:
+        for path, names in scans.items():
             label = path.name.removesuffix("_T1w.nii.gz")
             wanted = {(label, name, version) for name in names for version in versions}
             if wanted <= known:
@@ -242,8 +241,8 @@ def study(
             volume = crop_brain(load_volume(path)).image
             brain = crop_brain(volume)
             unchanged = {name: registered(versions[name], brain) for name in versions}
-            for position, name in enumerate(names):
-                rng = np.random.default_rng(position)
+            for name in names:
+                rng = np.random.default_rng(list(PERTURBATIONS).index(name))
                 perturbed, movement = PERTURBATIONS[name](volume, rng)
                 brain = crop_brain(perturbed)
                 for version, module in versions.items():
@@ -260,6 +259,12 @@ def study(
                 file.flush()
 
 
+def part(names: list[str], scan: int, which: str) -> list[str]:
+    """Return the perturbations of a scan in part I of K, `I/K`, of a balanced design."""
+    index, count = (int(number) for number in which.split("/"))
+    return [name for k, name in enumerate(names) if (k + scan) % count == index - 1]
+
+
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the table of a version: a line for each perturbation, and for all together."""
 
@@ -269,6 +274,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
             "rejected": int(group["correlation"].isna().sum()),
             f"over {LARGE_ERROR:g} mm": int((group["error"] > LARGE_ERROR).sum()),
             "median mm": round(group["error"].median(), 2),
+            "95 % mm": round(group["error"].quantile(0.95), 2),
             "largest mm": round(group["error"].max(), 2),
             "correlation": round(group["correlation"].median(), 3),
             "CPU s": round(group["seconds"].median(), 2),
@@ -297,13 +303,15 @@ def main() -> None:
     parser.add_argument("--scans", type=int, help="the number of scans, spread over the folder")
     parser.add_argument("--before", type=Path, help="another registration.py to compare with")
     parser.add_argument("--perturbations", nargs="+", choices=PERTURBATIONS, metavar="NAME")
+    parser.add_argument("--part", default="1/1", help="part I/K of the perturbations of each scan")
     options = parser.parse_args()
     found = sorted(options.brains.rglob("*_T1w.nii.gz")) or [options.brains]
     chosen = np.linspace(0, len(found) - 1, min(options.scans or len(found), len(found)))
-    scans = [found[int(i)] for i in chosen]
+    names = options.perturbations or [*PERTURBATIONS]
+    scans = {found[int(i)]: part(names, n, options.part) for n, i in enumerate(chosen)}
     versions = {} if options.before is None else {"before": module_at(options.before)}
     versions["now"] = registration
-    study(scans, versions, options.table, options.perturbations or [*PERTURBATIONS])
+    study(scans, versions, options.table)
 
     rows = pd.read_csv(options.table)
     for version, group in rows.groupby("version", sort=False):

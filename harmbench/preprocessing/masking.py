@@ -19,6 +19,7 @@ from harmbench.preprocessing.brain import (
     undefined_voxels,
 )
 from harmbench.preprocessing.brain_tools import Extractor
+from harmbench.preprocessing.head_detection import contains_skull
 from harmbench.preprocessing.mask_cache import Mask, cached_mask, mask_path
 from harmbench.preprocessing.mask_checks import litres, shape_doubts, size_fault
 from harmbench.preprocessing.nifti_read import Volume, load_labels, load_volume
@@ -191,12 +192,15 @@ def _apply_mask(volume: Volume, mask: Mask, name: str) -> Volume:
 def _without_noise(volume: Volume, name: str) -> Volume | None:
     """Return the volume if it is brain-extracted, without noise around the brain; else None."""
     nonzero = volume.data != 0
-    if litres(nonzero, volume) <= MAX_BRAIN_LITRES:
+    if not nonzero.any():
         return volume
     size = np.abs(volume.data)
     above = size > _BACKGROUND * np.percentile(size[nonzero], 99)
-    if litres(above, volume) > MAX_BRAIN_LITRES:
+    # The size alone is not sufficient: a child's head without the neck is as large as a brain.
+    if litres(above, volume) > MAX_BRAIN_LITRES or contains_skull(volume, above):
         return None
+    if litres(nonzero, volume) <= MAX_BRAIN_LITRES:
+        return volume
     return _apply_mask(volume, above, name)
 
 

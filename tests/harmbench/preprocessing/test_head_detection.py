@@ -1,0 +1,79 @@
+"""A small head is told from a brain by the dark layer of its skull."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from harmbench.preprocessing.head_detection import contains_skull, skull_dip
+from harmbench.preprocessing.masking import BrainSource, HeadError, load_masked
+from harmbench.preprocessing.nifti_read import Volume
+from helpers.volumes import coarse
+
+Array = np.ndarray[Any, Any]
+CHILD = np.diag([0.8, 0.8, 0.8, 1.0])
+
+
+def child(head: Any, least: float, bottom: float = -200.0) -> Volume:
+    """A head of a child's size, cut below `bottom` mm; zero below a share of the brightest."""
+    data = np.asarray(head.dataobj).copy()
+    data[data < least * np.percentile(data, 99)] = 0
+    z = head.affine[2, 3] + 3.0 * np.arange(data.shape[2])
+    data[:, :, z < bottom] = 0
+    components, _ = ndimage.label(data)
+    data[components != np.bincount(components[data > 0]).argmax()] = 0
+    return Volume(data, CHILD @ head.affine)
+
+
+@pytest.mark.parametrize(("least", "bottom"), [(0.05, -110.0), (0.05, -60.0), (0.15, -110.0)])
+def test_a_head_as_small_as_a_brain_has_a_skull(head: Any, least: float, bottom: float) -> None:
+    volume = child(head, least, bottom)
+    assert np.count_nonzero(volume.data) * volume.voxel_volume < 2.2e6
+    assert contains_skull(volume, volume.data != 0)
+
+
+def with_hole(data: Array) -> Array:
+    x, y, z = np.indices(data.shape) - np.array([30, 38, 30]).reshape(3, 1, 1, 1)
+    return np.where((x**2 + y**2 + z**2 < 6**2) & (data > 0), 1e-3, data)
+
+
+def standardized(data: Array) -> Array:
+    values = data[data > 0]
+    return np.where(data > 0, (data - values.mean()) / values.std(), 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data,
+        with_hole,
+        standardized,
+        lambda data: np.where(data > 0, 1.2 * data.max() - data, 0),
+        lambda data: np.where(data > 0.4 * data.max(), data, 0),
+    ],
+    ids=["unchanged", "hole", "standardized", "inverted", "without CSF"],
+)
+def test_a_brain_has_no_skull(change: Callable[[Array], Array]) -> None:
+    image = coarse()
+    volume = Volume(change(np.asarray(image.dataobj)).astype(np.float32), image.affine)
+    assert not contains_skull(volume, volume.data != 0)
+
+
+def test_a_constant_has_no_dip() -> None:
+    ball = np.zeros((20, 20, 20), np.float32)
+    ball[4:16, 4:16, 4:16] = 1
+    assert skull_dip(Volume(ball, np.diag([5.0, 5.0, 5.0, 1.0])), ball > 0) == 0
+
+
+def test_a_small_head_is_not_taken_for_a_brain(head: Any, tmp_path: Path) -> None:
+    volume = child(head, 0.05, -110.0)
+    path = tmp_path / "child_T1w.nii"
+    nib.save(nib.Nifti1Image(volume.data, volume.affine), path)
+    with pytest.raises(HeadError, match="child_T1w.nii"):
+        load_masked(BrainSource.of(path, None, {path: "child"}), tmp_path)
