@@ -9,9 +9,9 @@ Rows are appended to a CSV file as they are computed, and rows in the file are n
     git show COMMIT:harmbench/preprocessing/registration.py > /tmp/before.py
     python benchmarks/registration.py ../shared/brains rows.csv --scans 6 --before /tmp/before.py
 
-`--part 1/4` takes every fourth perturbation, each scan beginning with another one, so that every
-perturbation is computed on a quarter of the scans. With `--before`, each brain is also registered by that file, in turn, and the last column is the
-median ratio of CPU seconds.
+With `--before`, each brain is also registered by that file, in turn, and the last column is the
+median ratio of CPU seconds. `--part 1/4` takes every fourth perturbation, each scan beginning with
+another one, so that every perturbation is computed on a quarter of the scans.
 """
 
 from __future__ import annotations
