@@ -68,11 +68,16 @@ class HarmScorer(Scorer):
         Names of the versions of each scan, in the order in which they come; none if there is one.
     margin
         The smallest harm that counts.
+    name
+        Name of the metric of harm; another than "harm" if it is not in dB.
     """
 
-    def __init__(self, versions: Sequence[str] = (), *, margin: float = MARGIN_DB) -> None:
+    def __init__(
+        self, versions: Sequence[str] = (), *, margin: float = MARGIN_DB, name: str = "harm"
+    ) -> None:
         self._versions = versions
         self._margin = margin
+        self._name = name
         self._rows: list[tuple[str, str, str, float]] = []
         self._scans = 0
 
@@ -84,7 +89,7 @@ class HarmScorer(Scorer):
         ):
             harmed = math.nan if math.isnan(harm[i]) else float(harm[i] > self._margin)
             values = {
-                "harm": float(harm[i]),
+                self._name: float(harm[i]),
                 "harmed": harmed,
                 "flagged": float(bool(flags[i])),
             }

@@ -40,7 +40,7 @@ class LesionScorer(HarmScorer):
     """
 
     def __init__(self, context: ScoringContext) -> None:
-        super().__init__(margin=LOSS)
+        super().__init__(margin=LOSS, name="lesion_loss")
         self._lesions = context.data.parameters["lesions"]
         self._grid = context.data.test.grid
 
@@ -59,7 +59,7 @@ class LesionScorer(HarmScorer):
             )
         ]
         table = pd.DataFrame(scans)
-        losses = table.filter(like="lesion_loss").max(axis=1)
+        losses = table.filter(like="lesion_loss_").max(axis=1)
         more = {str(name): values.to_numpy(dtype=float) for name, values in table.items()}
         self.keep(harmonized, losses.to_numpy(dtype=float), more)
 
@@ -104,7 +104,8 @@ class Lesions(Task):
     summary = "harmonise scans with lesions of three sizes without filling them"
     family = Family.SAFETY
     measures: ClassVar[Mapping[str, bool]] = {
-        **HARM_MEASURES,
+        "lesion_loss": False,
+        **{name: higher for name, higher in HARM_MEASURES.items() if name != "harm"},
         **{
             f"{name}_{size}": higher
             for size in SIZES
@@ -121,7 +122,7 @@ class Lesions(Task):
         *(f"{name}_{size}" for size in SIZES for name in ("lesion_cnr", "lesion_cnr_source")),
     )
     uses_metrics = False
-    headline = HARM_HEADLINE
+    headline: ClassVar[Sequence[str]] = ("lesion_loss", *HARM_HEADLINE[1:])
     group = "lesions"
 
     def __init__(self, source: str) -> None:

@@ -154,7 +154,7 @@ CASES = (
         fault="fills_lesions",
         good="unchanged",
         task="lesions-domain1",
-        most={"harm": 0.2, "harmed": 0.2, "harmed_unflagged": 0.2}
+        most={"lesion_loss": 0.2, "harmed": 0.2, "harmed_unflagged": 0.2}
         | {f"lesion_loss_{size}": 0.2 for size in ("large", "medium", "small")}
         | {f"lesion_size_change_{size}": 20 for size in ("large", "medium", "small")},
         kept="volumes-domain1",
@@ -289,7 +289,7 @@ def test_a_fault_fails_its_task_and_keeps_the_headline_of_another_family(case, n
 def test_a_safety_task_notices_its_own_harm_alone(case, numbers):
     harmed = {task for task in SAFETY if numbers(task, case.fault)["harmed"] > 0}
     assert harmed == {case.task}
-    assert {numbers(task, case.good)["harm"] for task in SAFETY} == {0}
+    assert {numbers(task, case.good)[TASKS[task].headline[0]] for task in SAFETY} == {0}
 
 
 def test_every_task_has_a_fault():
