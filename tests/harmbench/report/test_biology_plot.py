@@ -17,11 +17,11 @@ from helpers.scored_cells import cell, scored
 # Accuracy of the site probe, and two scores of biology.
 VALUES = {
     "identity": (0.9, 1.0, 1.0),
-    "rescan": (0.6, 1.0, 0.9),
+    "rescan": (0.6, 1.0, None),
     "erasing": (0.6, 0.1, 0.3),
     "exaggerating": (0.7, 1.5, 0.5),
 }
-METRICS = ["site_accuracy", "age_effect", "atrophy_slope_deep"]
+METRICS = ["site_accuracy", "age_effect", "atrophy_slope_deep", "order"]
 
 
 def drawn(home, metrics):
@@ -34,9 +34,14 @@ def home(keep_home):
     writer = ResultsStore(keep_home / "results").writer("harmbench run")
     for label, (accuracy, *shares) in VALUES.items():
         writer.append(cell(label, "classify"), scored(site_accuracy=np.full(8, accuracy)))
-        for metric, value in zip(METRICS[1:], shares, strict=True):
+        for metric, value in zip(METRICS[1:3], shares, strict=True):
+            if value is None:
+                continue
             writer.append(cell(label, metric), scored(**{metric: np.full(8, value)}))
     writer.append(cell("no biology", "classify"), scored(site_accuracy=np.full(8, 0.6)))
+    # Tasks that some methods lack do not count, and a control may lack one that counts.
+    writer.append(cell("erasing", "classify-other"), scored(site_accuracy=np.full(8, 0.9)))
+    writer.append(cell("exaggerating", "order"), scored(order=np.full(8, 0.1)))
     writer.close()
     return keep_home
 
@@ -50,12 +55,14 @@ def test_methods_lie_where_their_scores_are(home):
     }
     assert points == {
         "identity": pytest.approx((0.3, 1.0)),
-        "rescan": pytest.approx((0.0, 0.95)),
+        "rescan": pytest.approx((0.0, 1.0)),
         "erasing": pytest.approx((0.0, 0.2)),
         # An age effect half too strong counts as one half too weak.
         "exaggerating": pytest.approx((0.1, 0.5)),
     }
     assert "erasing: effect 0" in figure.text
+    assert "age_effect, atrophy_slope_deep, classify." in figure.caption
+    assert "rescan without atrophy_slope" in figure.caption
 
 
 def test_without_a_site_probe_there_is_no_figure(home):
