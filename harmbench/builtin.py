@@ -87,18 +87,21 @@ def _image_metrics() -> dict[str, Lazy]:
             summary="mean of the structural similarity map over the scan's foreground",
             higher_is_better=True,
             purpose="detail",
+            reference="https://doi.org/10.1109/TIP.2003.819861",
         ),
         "ssim_slices": Lazy(
             f"{image}:SSIMSlices",
             summary="structural similarity of whole slices, as in papers and scikit-image",
             higher_is_better=True,
             purpose="published",
+            reference="https://doi.org/10.1109/TIP.2003.819861",
         ),
         "ms_ssim": Lazy(
             "harmbench.metrics.multiscale:MSSSIM",
             summary="multi-scale structural similarity of slices, at three scales",
             higher_is_better=True,
             purpose="detail",
+            reference="https://doi.org/10.1109/ACSSC.2003.1292216",
         ),
         "mae": Lazy(
             f"{image}:MAE",
@@ -124,6 +127,7 @@ def _anatomy_metrics() -> dict[str, Lazy]:
             summary="normalised mutual information with the reference, in the scan's foreground",
             higher_is_better=True,
             purpose="detail",
+            reference="https://doi.org/10.1016/S0031-3203(98)00091-0",
         ),
         "sharpness": Lazy(
             f"{anatomy}:Sharpness",
@@ -138,6 +142,7 @@ def _anatomy_metrics() -> dict[str, Lazy]:
             ),
             higher_is_better=True,
             purpose="diagnostic",
+            reference="https://doi.org/10.1016/S0031-3203(98)00091-0",
         ),
         "gradient_correlation_source": Lazy(
             f"{anatomy}:GradientCorrelationSource",

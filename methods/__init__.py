@@ -47,11 +47,13 @@ def _baselines() -> dict[str, Lazy]:
             "harmbench_methods.histogram:Histogram",
             summary="maps foreground quantiles onto the target population's, volume by volume",
             needs="TARGET",
+            reference="https://doi.org/10.1109/42.836373",
         ),
         "n4-whitestripe": Lazy(
             "harmbench_methods.n4_whitestripe:N4WhiteStripe",
             summary="removes the bias field by N4, and scales white matter to a fixed intensity",
             needs="NOTHING",
+            reference="https://doi.org/10.1016/j.nicl.2014.08.008",
         ),
         "mean-ratio": Lazy(
             "harmbench_methods.mean_ratio:MeanRatio",
@@ -64,11 +66,13 @@ def _baselines() -> dict[str, Lazy]:
                 "a U-Net trained with L1 loss on same-subject pairs of source and target slices"
             ),
             needs="PAIRED",
+            reference="https://doi.org/10.1007/978-3-319-24574-4_28",
         ),
         "cyclegan": Lazy(
             "harmbench_methods.cyclegan.method:CycleGAN",
             summary="a CycleGAN trained on slices of the source and the target, without pairs",
             needs="UNPAIRED",
+            reference="https://doi.org/10.1109/ICCV.2017.244",
         ),
     }
 
@@ -81,6 +85,7 @@ def _blind() -> dict[str, Lazy]:
             summary="a flow of the target domain, and ten steps towards the source (ICCV 2023)",
             needs="TARGET",
             published="harmbench_methods.blindharmony.published:TABLE_3",
+            reference="arXiv:2305.10732",
         ),
         "blindharmony-ml": Lazy(
             "harmbench_methods.blindharmony_ml.method:BlindHarmonyLikelihood",
@@ -88,6 +93,7 @@ def _blind() -> dict[str, Lazy]:
                 "the curve and bias field that make a scan most likely under blindharmony's flow"
             ),
             needs="TARGET",
+            reference="arXiv:2305.10732",
         ),
         "blindcurve": Lazy(
             "harmbench_methods.blindcurve.method:BlindCurve",

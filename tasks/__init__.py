@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from harmbench import Lazy, hookimpl
 
+# The paper whose simulated experiments are repeated.
+PAPER = "arXiv:2305.10732"
 # The exponents of the paper's simulated experiments.
 GAMMAS = (0.7, 0.8, 0.9, 1.2, 1.3, 1.5)
 
@@ -115,8 +117,8 @@ def _simulated_tasks() -> dict[str, Lazy]:
     """Return the tasks of simulated shifts."""
     undo = "simulated on the target's own scans"
     tasks = {
-        "sim-exp": _task("simulated:Exp", f"undo exp(x), {undo}"),
-        "sim-log": _task("simulated:Log", f"undo ln(1 + 3x), {undo}"),
+        "sim-exp": _task("simulated:Exp", f"undo exp(x), {undo}", reference=PAPER),
+        "sim-log": _task("simulated:Log", f"undo ln(1 + 3x), {undo}", reference=PAPER),
         "sim-bias": _task(
             "simulated:Bias", "undo a smooth bias field and a random curve of each scan's own"
         ),
@@ -127,11 +129,14 @@ def _simulated_tasks() -> dict[str, Lazy]:
     }
     for gamma in GAMMAS:
         tasks[f"sim-gamma{gamma}"] = _task(
-            "simulated:Gamma", f"undo x to the power of gamma, {undo}", gamma=gamma
+            "simulated:Gamma",
+            f"undo x to the power of gamma, {undo}",
+            reference=PAPER,
+            gamma=gamma,
         )
     return tasks
 
 
-def _task(target: str, summary: str, **arguments: object) -> Lazy:
+def _task(target: str, summary: str, *, reference: str | None = None, **arguments: object) -> Lazy:
     """Return the registration of a class `module:Class` of this package."""
-    return Lazy(f"harmbench_tasks.{target}", arguments, summary=summary)
+    return Lazy(f"harmbench_tasks.{target}", arguments, summary=summary, reference=reference)

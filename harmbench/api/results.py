@@ -12,6 +12,7 @@ from harmbench.errors import UserError
 from harmbench.leaderboard.board import Board
 from harmbench.leaderboard.groups import Group, grouped, headline_metrics
 from harmbench.leaderboard.measure import measures
+from harmbench.leaderboard.methods_paragraph import methods_paragraph
 from harmbench.leaderboard.paired import compare, remarks, side
 from harmbench.leaderboard.paired import tidy as tidy_differences
 from harmbench.leaderboard.printed_table import PrintedTable
@@ -287,6 +288,28 @@ class Results:
         from harmbench.report.board_figure import board_figure
 
         return board_figure(self.board(metric).board, name, task=task, base=base)
+
+    def citation(self) -> tuple[str, str]:
+        """Describe the newest group of results for a paper, as `harmbench cite` does.
+
+        Returns
+        -------
+        tuple
+            A paragraph in LaTeX, and the BibTeX entries that it cites.
+
+        Raises
+        ------
+        UserError
+            If nothing is recorded.
+        """
+        group = self.groups()[0]
+        sources = [task.name for task in group.tasks]
+        return methods_paragraph(
+            group,
+            methods=declarations(self._registry, "methods"),
+            tasks=declarations(self._registry, "tasks", sources),
+            metrics=self._declared,
+        )
 
     def tables(self) -> Iterator[PrintedTable]:
         """Yield the ranking and the boards of the headline metrics, group by group."""

@@ -10,6 +10,7 @@ import click
 from harmbench.cli import (
     ablate,
     check,
+    cite,
     compare,
     completion,
     data,
@@ -75,6 +76,7 @@ def cli() -> None:
     harmbench new method my-method                        create a package for your method
     harmbench check my-method                             check it against the contract
     harmbench report -o report/                           write static pages to share
+    harmbench cite                                        describe the methods for a paper
     harmbench publish -o lab.harmbench.zip                write results to a bundle, for others
     harmbench import lab.harmbench.zip                    add results of a bundle to the boards
     harmbench ui                                          open MLflow's pages
@@ -97,6 +99,7 @@ for command in (
     data.data,
     new.new,
     check.check,
+    cite.cite,
     figure.figure,
     leaderboard.leaderboard,
     compare.compare,

@@ -18,13 +18,16 @@ from harmbench.cohorts.address import parse_cohort
 from harmbench.contracts.control_roles import BUILT_IN
 from harmbench.data.cohort_request import CohortRequest
 from harmbench.errors import UserError
+from harmbench.leaderboard.bibliography import short
 from harmbench.plugins import KINDS, Entry, Registry
 
 _EXTRA = {
-    "methods": ("needs", "covariates", "control"),
+    "methods": ("needs", "covariates", "control", "reference"),
     "metrics": ("better", "unit", "purpose"),
     "figures": ("method",),
 }
+# Shown only if a method has any.
+_OFTEN_EMPTY = ("covariates", "reference")
 _BETTER = {"True": "higher", "False": "lower"}
 
 
@@ -66,16 +69,17 @@ def listing(
     extra = [
         field
         for field in _EXTRA.get(category, ())
-        if field != "covariates" or any(attributes[field] for attributes in shown.values())
+        if field not in _OFTEN_EMPTY or any(attributes[field] for attributes in shown.values())
     ]
     # Where everything is built in, the summaries need the space.
     plugins = any(entry.plugin.distribution != BUILT_IN for entry in entries.values())
     for heading in ("name", *extra, "summary", *(("plugin",) if plugins else ())):
-        table.add_column(heading, no_wrap=heading == "name", overflow="fold")
+        table.add_column(heading, no_wrap=heading in ("name", "reference"), overflow="fold")
     for name, entry in sorted(entries.items()):
         attributes = shown[name]
         arguments = ", ".join(f"{key} {value}" for key, value in entry.lazy.kwargs.items())
         summary = attributes["summary"] + (f" ({arguments})" if arguments else "")
+        attributes["reference"] = short(attributes["reference"])
         attributes["better"] = _BETTER.get(attributes["higher_is_better"], "")
         texts = [name, *(attributes[field] for field in extra), summary]
         table.add_row(*texts, *((entry.plugin.name,) if plugins else ()))

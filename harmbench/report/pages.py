@@ -15,6 +15,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from harmbench.leaderboard.bibliography import short
 from harmbench.leaderboard.board import Board
 from harmbench.leaderboard.groups import Group, TaskPage
 from harmbench.leaderboard.registered import declarations
@@ -92,9 +93,10 @@ class Pages:
         self._environment = environment
         self._of_groups: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {}
         self._metrics = declarations(registry)
-        self._needs = {
-            name: declared.get("needs", "").lower()
-            for name, declared in declarations(registry, "methods").items()
+        methods = declarations(registry, "methods")
+        self._needs = {name: each.get("needs", "").lower() for name, each in methods.items()}
+        self._references = {
+            name: short(each.get("reference", "")) for name, each in methods.items()
         }
 
     def _write(self, name: str, template: str, **values: Any) -> None:
@@ -180,6 +182,7 @@ class Pages:
             crumbs=[(group.title, "")],
             views=views,
             published=published_tables(self._registry, group),
+            references=self._references_of(group),
             plots=False,
             **common,
         )
@@ -191,6 +194,15 @@ class Pages:
                 **content,
                 **common,
             )
+
+    def _references_of(self, group: Group) -> dict[str, str]:
+        """Return the references of a group's methods that have one, by label."""
+        rows = {row.label: row for board in group.boards for row in board.rows}
+        named = {
+            label: self._references.get(row.method) or row.submission.get("reference", "")
+            for label, row in rows.items()
+        }
+        return {label: reference for label, reference in named.items() if reference}
 
     def _subpages(self, group: Group) -> dict[str, tuple[str, dict[str, Any]]]:
         """Return the headings and contents of a group's pages that have any, by file name."""

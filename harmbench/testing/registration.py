@@ -53,10 +53,14 @@ def check_registration(category: str, entry: Entry | None, name: str, summary: s
 
 
 def _check_declared(entry: Entry) -> None:
-    """Compare the attributes that a registration declares with those of the class."""
-    cls = shown_attributes(entry.load())
+    """Compare the attributes that a registration declares with those of the class.
+
+    Classes of tasks and metrics have no reference.
+    """
+    loaded = entry.load()
+    cls = shown_attributes(loaded)
     for name, declared in shown_attributes(entry.lazy).items():
-        if declared != cls[name]:
+        if declared != cls[name] and (name != "reference" or hasattr(loaded, name)):
             raise CheckFailure(
                 f"the registration of '{entry.name}' declares the attributes of its class",
                 f"{name} = {declared!r}, on the class {cls[name]!r}",

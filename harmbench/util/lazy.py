@@ -22,6 +22,7 @@ SHOWN = (
     "higher_is_better",
     "purpose",
     "method",
+    "reference",
 )
 
 _OWN = ("harmbench", "harmbench_methods", "harmbench_tasks")
@@ -50,6 +51,8 @@ class Lazy:
         Of a metric; the purpose by its value, such as `"detail"`.
     method
         Of a figure.
+    reference
+        Of a method, a task or a metric: DOI or address of the paper.
     sources
         Of a cohort: its source domains, if no argument changes them.
     """
@@ -66,6 +69,7 @@ class Lazy:
     higher_is_better: bool | None = None
     purpose: str | None = None
     method: str | None = None
+    reference: str | None = None
     sources: Sequence[str] = ()
 
     def load(self) -> Any:
