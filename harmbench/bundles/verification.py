@@ -73,7 +73,7 @@ def chosen_records(
     archive
         The bundle.
     methods, tasks
-        Names or globs; all if empty.
+        Names or globs; all if empty. A method's name selects its variants, too.
     count
         Number of results, those that took the least time; all if None.
 
@@ -87,17 +87,17 @@ def chosen_records(
         for record in map(Record.from_line, archive.results.split(b"\n")[:-1])
         if record.head["status"] == Status.DONE and not record.head["submission"]
     ]
-    for axis, noun, patterns in (("label", "method", methods), ("task", "task", tasks)):
+    for axes, noun, patterns in (
+        (("label", "method"), "method", methods),
+        (("task",), "task", tasks),
+    ):
         if patterns:
-            names = matching(f"{noun} with scores in the bundle", patterns, _values(records, axis))
-            records = [record for record in records if record.head[axis] in names]
+            known = sorted({record.head[axis] for record in records for axis in axes})
+            names = {*matching(f"{noun} with scores in the bundle", patterns, known)}
+            records = [r for r in records if names & {r.head[axis] for axis in axes}]
     if not records:
         raise UserError("no result of the bundle with scores has these methods and tasks")
     return sorted(records, key=_seconds)[:count]
-
-
-def _values(records: Sequence[Record], axis: str) -> list[str]:
-    return sorted({record.head[axis] for record in records})
 
 
 def _seconds(record: Record) -> float:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harmbench.cli.result_filters import cohort_filter, method_filter, task_filter
 from harmbench.cli.wording import counted
 
 
@@ -18,29 +19,9 @@ from harmbench.cli.wording import counted
     metavar="FILE",
     help="Bundle to write: NAME.harmbench.zip.",
 )
-@click.option(
-    "-m",
-    "--method",
-    "methods",
-    multiple=True,
-    metavar="NAME",
-    help="Publish only this method, with its variants; may be repeated, and may be a glob.",
-)
-@click.option(
-    "-t",
-    "--task",
-    "tasks",
-    multiple=True,
-    metavar="NAME",
-    help="Publish only this task; may be repeated, and may be a glob.",
-)
-@click.option(
-    "--cohort",
-    "cohorts",
-    multiple=True,
-    metavar="NAME",
-    help="Publish only this cohort; may be repeated, and may be a glob.",
-)
+@method_filter("Publish")
+@task_filter("Publish")
+@cohort_filter("Publish")
 @click.option("--author", default="", metavar="TEXT", help="Author or authors of the results.")
 @click.option("--note", default="", metavar="TEXT", help="Free text on the results.")
 @click.option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harmbench.cli.options import cohort_options, device_option, discover, plugin_option
+from harmbench.cli.result_filters import method_filter, task_filter
 from harmbench.cli.wording import counted
 from harmbench.errors import UserError
 
@@ -19,22 +20,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option(
-    "-m",
-    "--method",
-    "methods",
-    multiple=True,
-    metavar="NAME",
-    help="Recompute only results of this method; may be repeated, and may be a glob.",
-)
-@click.option(
-    "-t",
-    "--task",
-    "tasks",
-    multiple=True,
-    metavar="NAME",
-    help="Recompute only results of this task; may be repeated, and may be a glob.",
-)
+@method_filter("Recompute")
+@task_filter("Recompute")
 @click.option(
     "--cells",
     "count",

@@ -45,7 +45,7 @@ class Place:
 
 _PLACES = (
     Place(
-        "label of the scanner",
+        "label",
         lambda scan: {"scanner": scan.scanner} if scan.scanner else None,
         lambda domain: {} if domain.scanner is None else {"scanner": domain.scanner},
         lambda domain: {},

@@ -18,10 +18,10 @@ from helpers.scored_cells import scored
 def archive(prepared, real, tmp_path):
     """A bundle of three results that took different times."""
     home = prepared("home")
-    for label, seconds in {"slow": 9.0, "fast": 1.0, "medium": 5.0}.items():
+    for label, seconds in {"slow[a=1]": 9.0, "fast": 1.0, "medium": 5.0}.items():
         result = scored(psnr=BASE)
         result.facts["fit_seconds"] = seconds
-        record(home, (real(label, "domain1"), result))
+        record(home, (real(label, "domain1", method=label.split("[")[0]), result))
     path = tmp_path / "lab.harmbench.zip"
     publish(home, path, Publication())
     return read_archive(path)
@@ -29,7 +29,13 @@ def archive(prepared, real, tmp_path):
 
 @pytest.mark.parametrize(
     ("methods", "count", "expected"),
-    [((), 2, ["fast", "medium"]), ((), None, ["fast", "medium", "slow"]), (["s*"], 3, ["slow"])],
+    [
+        ((), 2, ["fast", "medium"]),
+        ((), None, ["fast", "medium", "slow[a=1]"]),
+        (["m*"], 3, ["medium"]),
+        # A method selects its variants, too.
+        (["slow"], 3, ["slow[a=1]"]),
+    ],
 )
 def test_the_fastest_results_are_recomputed(archive, methods, count, expected):
     records = chosen_records(archive, methods=methods, tasks=(), count=count)
