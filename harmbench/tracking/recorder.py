@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from harmbench.contracts.cell import Cell, CellResult
 from harmbench.contracts.fit_progress import CurvePoint
+from harmbench.leaderboard.formatting import number
 from harmbench.store.columns import AXES, FACTS, NUMBERS, TEXTS
 from harmbench.store.provenance import commit, settings, versions
 from harmbench.store.record import FAILURES, SCHEMA, head_of, id_of, measured, values_of
@@ -108,7 +109,7 @@ class MlflowRecorder:
             return
         run = client.create_run(
             experiment,
-            run_name=cell.title,
+            run_name=_run_name(cell, result),
             tags=_tags(cell, result, command) | {"mlflow.parentRunId": self._parent_run()},
         )
         run_id = run.info.run_id
@@ -253,6 +254,17 @@ def _params(cell: Cell) -> dict[str, str]:
     axes = {axis: getattr(cell, axis) for axis in AXES}
     texts = {axis: str(value) for axis, value in axes.items() if value not in (None, "")}
     return {**texts, **settings(cell)}
+
+
+def _run_name(cell: Cell, result: CellResult) -> str:
+    """Return the name of a cell's run, with the headline metric first.
+
+    MLflow's table of runs shows names, and no metric before the user selects its column.
+    """
+    for name in result.facts.get("headline", ()):
+        if name in result.estimates and not math.isnan(result.estimates[name].mean):
+            return f"{name} {number(result.estimates[name].mean)}: {cell.title}"
+    return cell.title
 
 
 def _numbers(result: CellResult) -> tuple[dict[str, float], dict[str, float]]:

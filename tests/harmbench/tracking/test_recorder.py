@@ -54,8 +54,8 @@ def finished(home, which: Cell) -> CellResult:
         "psnr": Estimate(30.0, 28.0, 32.0, 4),
         "ssim": Estimate(math.inf, math.nan, math.nan, 1),
     }
-    result = CellResult(status=Status.DONE, scores=scores, estimates=estimates,
-                        facts={"fit_seconds": 2.5, "device": "cpu: test"})  # fmt: skip
+    facts = {"fit_seconds": 2.5, "device": "cpu: test", "headline": ["dice", "psnr"]}
+    result = CellResult(status=Status.DONE, scores=scores, estimates=estimates, facts=facts)
     return CellStore(home / "cells").save(which, result, b"\x89PNG not much of a picture")
 
 
@@ -72,7 +72,8 @@ def test_a_cell_becomes_one_nested_run_with_all_records(recorder, home):
     client, _ = connect(home)
     parent = client.get_run(run.data.tags["mlflow.parentRunId"])
     assert (run.info.status, parent.info.status) == ("FINISHED", "FINISHED")
-    assert run.info.run_name == "some[a=1] on thing, seed 3"
+    # MLflow's table shows the name, and so the headline metric that the cell has.
+    assert run.info.run_name == "psnr 30.00: some[a=1] on thing, seed 3"
     assert parent.data.tags["mlflow.source.name"] == COMMAND
     assert run.data.tags["mlflow.source.name"] == COMMAND
     assert run.data.metrics == {
