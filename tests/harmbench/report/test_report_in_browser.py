@@ -95,7 +95,7 @@ def test_the_front_page_answers_on_one_screen(folder, show):
     assert bottom["y"] + bottom["height"] <= DESKTOP["height"]
     for answer in page.locator(".answers > div").all():
         assert "good" in answer.inner_text()
-        assert "significantly better than 2 of 2 others; 8 subjects" in answer.inner_text()
+        assert "significantly better than 2 of 2 other methods; 8 subjects" in answer.inner_text()
     assert page.locator(".colours").first.is_visible()
 
 
