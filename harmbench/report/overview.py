@@ -220,7 +220,8 @@ def _certainty(standings: Standings, family: FamilyComparison, best: Sequence[st
     others, worse = len(family.labels) - 1, len(family.labels) - len(best)
     if worse:
         ties = f", not than {_few(best[1:])}" if len(best) > 1 else ""
-        return f"significantly better than {worse} of {count(others, 'other method')}{ties}; {subjects}"
+        better = f"significantly better than {worse} of {count(others, 'other method')}"
+        return f"{better}{ties}; {subjects}"
     forecast = needed(standings.comparison, family)
     more = "" if forecast is None else f"; about {forecast} would resolve {family.relevant_words}"
     return f"no significant difference with {subjects}{more}"
