@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from harmbench.report.figure import BLUE, GREY, Plot, escaped, numbers, plot, ti
 SITE = "site_accuracy"
 # Scores that are 1 if all of the biology is preserved.
 SHARES = ("age_effect", "order", "atrophy_slope")
+_CLOSE = 0.12  # share of an axis: names of closer points would lie on each other
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ def effect_and_biology(boards: Sequence[Board]) -> Plot | None:
     points = biology_points(boards)
     if not points:
         return None
+    below = _names_below(points)
     methods = [point for point in points if not point.control]
     controls = [point for point in points if point.control]
     used = [name for name in SHARES if any(name in point.shares for point in points)]
@@ -58,8 +61,8 @@ def effect_and_biology(boards: Sequence[Board]) -> Plot | None:
     ]
     return plot(
         [
-            _markers(methods, "methods", BLUE, "circle"),
-            _markers(controls, "controls", GREY, "diamond"),
+            _markers(methods, "methods", BLUE, "circle", below),
+            _markers(controls, "controls", GREY, "diamond", below),
         ],
         x={"title": title("remaining scanner effect (0 is a rescan)")},
         y={"title": title("preserved biology (1 is all)")},
@@ -168,7 +171,25 @@ def _mean(
     return sum(results) / len(results) if results else math.nan
 
 
-def _markers(points: Sequence[BiologyPoint], name: str, colour: str, symbol: str) -> dict[str, Any]:
+def _names_below(points: Sequence[BiologyPoint]) -> set[str]:
+    """Return the methods with their name below the marker: every other of close neighbours."""
+    width, height = (
+        max(values) - min(values)
+        for values in zip(*((point.effect, point.preserved) for point in points), strict=True)
+    )
+    below: set[str] = set()
+    ordered = sorted(points, key=lambda point: point.effect)
+    for left, right in itertools.pairwise(ordered):
+        close = right.effect - left.effect < _CLOSE * width
+        level = abs(right.preserved - left.preserved) < _CLOSE * height
+        if close and level and left.label not in below:
+            below.add(right.label)
+    return below
+
+
+def _markers(
+    points: Sequence[BiologyPoint], name: str, colour: str, symbol: str, below: set[str]
+) -> dict[str, Any]:
     return {
         "type": "scatter",
         "x": numbers(point.effect for point in points),
@@ -176,7 +197,9 @@ def _markers(points: Sequence[BiologyPoint], name: str, colour: str, symbol: str
         "text": [escaped(point.label) for point in points],
         "hovertext": [_hover(point) for point in points],
         "mode": "markers+text",
-        "textposition": "top center",
+        "textposition": [
+            "bottom center" if point.label in below else "top center" for point in points
+        ],
         "name": name,
         "marker": {"color": colour, "symbol": symbol, "size": 11},
         "hovertemplate": "%{text}: %{hovertext}<extra></extra>",
