@@ -173,10 +173,9 @@ def _mean(
 
 def _names_below(points: Sequence[BiologyPoint]) -> set[str]:
     """Return the methods with their name below the marker: every other of close neighbours."""
-    width, height = (
-        max(values) - min(values)
-        for values in zip(*((point.effect, point.preserved) for point in points), strict=True)
-    )
+    width = max(point.effect for point in points)  # the axis begins at 0
+    shares = [point.preserved for point in points]
+    height = max(shares) - min(shares)
     below: set[str] = set()
     ordered = sorted(points, key=lambda point: point.effect)
     for left, right in itertools.pairwise(ordered):
