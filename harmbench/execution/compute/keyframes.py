@@ -109,11 +109,11 @@ class Keyframes:
         titles = ["source", f"harmonised: {self.cell.label}", name]
         for axis, scans, title in zip(panels, sides, titles, strict=False):
             shown = axis.imshow(upright(_image(scans)), cmap="gray", vmin=0, vmax=1)
-            axis.set_title(title, fontsize=10)
+            axis.set_title(title, fontsize=10, y=1.0)
             _outline(axis, scans)
         figure.colorbar(shown, cax=scales[0], label="intensity")
         shown = panels[3].imshow(upright(difference), cmap="RdBu_r", vmin=-0.3, vmax=0.3)
-        panels[3].set_title(what, fontsize=10)
+        panels[3].set_title(what, fontsize=10, y=1.0)
         figure.colorbar(shown, cax=scales[1])
         for axis in panels:
             axis.set_axis_off()

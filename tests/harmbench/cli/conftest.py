@@ -12,8 +12,9 @@ import pytest
 import harmbench.cli
 from helpers import TINY_COHORT, words
 from helpers.command_line import command, inside, mistake, start
+from helpers.harmonizing import known, scan, study
 
-__all__ = ["command", "inside", "mistake", "start"]
+__all__ = ["command", "inside", "known", "mistake", "scan", "start", "study"]
 
 
 @pytest.fixture(scope="session")

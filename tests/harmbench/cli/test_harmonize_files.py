@@ -48,7 +48,7 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_damaged_scans_do_not_stop_a_folder(inside, scan, tmp_path, jobs):
     folder = tmp_path / "scans"
     folder.mkdir()
