@@ -53,6 +53,11 @@ class BlindCurveConfig:
     # Squared error of the curve's regression, in squared natural deviations. On held-out
     # subjects of three targets together, 0.25 was better than 0 and than larger values.
     caution: float = at_inference(0.25)
+    # Limits of the textures that the regression sees, in deviations over its examples, and of the
+    # departure that it corrects, in natural deviations. Without them, scans with noise or
+    # ventricles that no training scan has lost up to 8 dB (docs/blindcurve.md).
+    texture_limit: float = at_inference(2.0)
+    departure_limit: float = at_inference(1.5)
     # A field must be more likely than no field by this number of nats, given the target's scans.
     evidence: float = at_inference(2.0)
     # Share that is removed of a field that target scans may have by nature. It costs where the
@@ -72,7 +77,8 @@ class BlindCurveConfig:
             raise UserError("natural must lie in [0, 1]")
         if not self.field_strength > 1:
             raise UserError("field_strength must be greater than 1")
-        for name in ("curve_concentration", "learning_rate", "prior", "penalty"):
+        positive = ("curve_concentration", "learning_rate", "prior", "penalty")
+        for name in (*positive, "texture_limit", "departure_limit"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} must be positive")
 
@@ -101,6 +107,7 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "no field taken as natural": {"natural": 1.0},
     "all of a natural field kept": {"natural": 0.0},
     "no shrinkage of the curve": {"caution": 0.0},
+    "no limits of the curve": {"texture_limit": 1e6, "departure_limit": 1e6},
     "no curves among the disturbances of fields": {"curve_power": 0.0, "curve_concentration": 1e6},
     "whole scans only": {"partial": 0.0},
     "no noise and no blur among the disturbances": {"noise": 0.0, "blur": 0.0},

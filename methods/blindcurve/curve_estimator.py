@@ -60,20 +60,19 @@ class CurveEstimator:
         Returns
         -------
         tuple
-            The curve, and the guard's warning; with a warning the curve is the anchor.
+            The curve, and a warning or "". With a warning of the guard the curve is the anchor.
         """
         config, ridge = self.config, self.ridge
-        curve, last_size = anchor, torch.inf
+        curve, last_size, warning = anchor, torch.inf, ""
         weight = voxel_share(levels(config.knots).to(anchor.y))
         for iteration in range(config.curve_iterations):
             textures = scan_textures(image, mask, curve, self.population, self.grid, config)
-            standard = (textures - ridge.mean) / ridge.deviation
-            warning = (
-                self.guard.texture_warning(standard) if config.guard and iteration == 0 else ""
-            )
-            if warning:
-                return anchor, warning
-            step = ridge.expected + standard @ ridge.weights
+            standard = ridge.standardised(textures)
+            unlike = self.guard.texture_warning(standard) if config.guard and iteration == 0 else ""
+            if unlike:
+                return anchor, unlike
+            # A regression does not hold beyond its examples.
+            step = ridge.predict(standard.clamp(-config.texture_limit, config.texture_limit))
             size = float((step.square() @ weight).sqrt() / self.spread)
             # A regression is accurate for small departures: after a large step it is repeated,
             # unless the steps grow.
@@ -81,11 +80,22 @@ class CurveEstimator:
                 break
             change = curve.y + step - anchor.y
             change_size = change.square() @ weight / self.spread.square()
-            change = believed(change, change_size, config.caution)
+            change = believed(change, change_size, config.caution, config.departure_limit)
+            warning = self._departure_warning(float(change_size.sqrt()))
             curve, last_size = Curve(anchor.x, ascending(anchor.y + change)), size
             if size < config.curve_tolerance:
                 break
-        return curve, ""
+        return curve, warning
+
+    def _departure_warning(self, size: float) -> str:
+        """Return a warning of a subject who departs far from the target's subjects, or ""."""
+        limit = self.config.departure_limit
+        if size <= limit:
+            return ""
+        return (
+            f"the subject seems to depart from the target's subjects by {size:.1f} natural "
+            f"deviations, as with large ventricles; at most {limit:g} are corrected"
+        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -172,7 +182,7 @@ class CurveLearner:
             ridge=ridge,
             spread=deviations.mean().sqrt(),
             layouts=torch.stack(layouts),
-            standard_textures=(torch.stack(textures) - ridge.mean) / ridge.deviation,
+            standard_textures=ridge.standardised(torch.stack(textures)),
         )
 
     def _mean_of_others(self, n: int) -> Tensor:

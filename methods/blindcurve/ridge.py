@@ -29,7 +29,15 @@ class Ridge:
 
     def __call__(self, features: Tensor) -> Tensor:
         """Predict `(..., C)` from features `(..., D)`."""
-        return self.expected + (features - self.mean) / self.deviation @ self.weights
+        return self.predict(self.standardised(features))
+
+    def standardised(self, features: Tensor) -> Tensor:
+        """Return features `(..., D)` in deviations from the mean."""
+        return (features - self.mean) / self.deviation
+
+    def predict(self, standard: Tensor) -> Tensor:
+        """Predict `(..., C)` from standardised features `(..., D)`."""
+        return self.expected + standard @ self.weights
 
     @classmethod
     def of(cls, features: Tensor, wanted: Tensor, blocks: int, penalty: float) -> Ridge:
@@ -58,10 +66,14 @@ class Ridge:
         return cls(mean.float(), deviation.float(), torch.cat(weights).float(), expected.float())
 
 
-def believed(guess: Tensor, size: Tensor, caution: float) -> Tensor:
+def believed(guess: Tensor, size: Tensor, caution: float, limit: float) -> Tensor:
     """Return the part of guesses `(..., C)` that is applied, by their squared sizes `(...,)`.
 
     As a Wiener filter has it: a guess that is large beside the usual error of guesses is
     believed, a small one is mostly error. `caution` is that error, squared, in the same units.
+    Beyond the size `limit` a guess is no longer covered by examples: its direction is kept,
+    and its size is reduced to the limit.
     """
-    return guess * (size / (size + caution).clamp_min(1e-9))[..., None]
+    share = size / (size + caution).clamp_min(1e-9)
+    within = (limit / size.sqrt().clamp_min(1e-9)).clamp_max(1.0)
+    return guess * (share * within)[..., None]

@@ -11,7 +11,9 @@ from harmbench import Needs, UserError
 from harmbench.contracts.fit_progress import FitProgress
 from harmbench.metrics.image import PSNR
 from harmbench_methods.blindcurve.config import PRESETS, BlindCurveConfig
+from harmbench_methods.blindcurve.maps import levels
 from harmbench_methods.blindcurve.method import BlindCurve
+from harmbench_methods.blindcurve.population import voxel_share
 from harmbench_methods.histogram import Histogram
 from harmbench_tasks.domains import Domain
 from harmbench_tasks.simulated import Bias, Exp
@@ -145,11 +147,31 @@ def test_unsuitable_scans_are_flagged_and_returned_unchanged(method, small_cohor
     images[2], masks[2] = 0, False
     given = dataclasses.replace(scans, images=images, masks=masks)
     output = method(given)
-    assert output.flags[0] == ""
+    assert "unchanged" not in output.flags[0]
     assert "another contrast" in output.flags[1]
     assert "no foreground" in output.flags[2]
     assert torch.equal(output.images[1:], images[1:])
     assert not torch.equal(output.images[0], images[0])
+
+
+def test_a_curve_far_from_the_targets_is_limited_and_flagged(method, small_cohort):
+    scans = Exp().setup(small_cohort, 0).test.load([0])
+
+    def scan_map(departure_limit):
+        settings = dataclasses.replace(SMALL, guard=False, departure_limit=departure_limit)
+        other = BlindCurve(method.grid, settings)
+        other.load_state_dict(method.state_dict())
+        # A regression that finds a much brighter subject in every scan.
+        other.curve_expected += 3 * other.spread
+        (result,) = other.eval().maps(scans)
+        change = (result.curve.y - result.anchor.y).square() @ voxel_share(levels(SMALL.knots))
+        return float(change.sqrt() / other.spread), result.flag
+
+    size, flag = scan_map(0.5)
+    free_size, free_flag = scan_map(1e6)
+    assert size < 0.51 < 2 < free_size
+    assert "0.5" in flag
+    assert free_flag == ""
 
 
 @pytest.mark.parametrize("count", [1, 2])

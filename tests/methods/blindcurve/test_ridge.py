@@ -27,8 +27,14 @@ def test_a_high_penalty_predicts_the_expected_value():
 def test_small_predictions_are_shrunk_more():
     guess = torch.tensor([[0.1, 0.1], [10.0, 10.0]])
     size = guess.square().sum(dim=1)
-    applied = believed(guess, size, 0.25)
+    applied = believed(guess, size, 0.25, 100.0)
     assert applied[0, 0] < 0.1 * guess[0, 0]
     assert applied[1, 0] > 0.99 * guess[1, 0]
-    assert torch.equal(believed(guess, size, 0.0), guess)
-    assert torch.equal(believed(torch.zeros(2), torch.zeros(()), 0.0), torch.zeros(2))
+    assert torch.equal(believed(guess, size, 0.0, 100.0), guess)
+    assert torch.equal(believed(torch.zeros(2), torch.zeros(()), 0.0, 100.0), torch.zeros(2))
+
+
+def test_large_predictions_are_reduced_to_the_limit():
+    guess = torch.tensor([[3.0, 4.0], [0.3, 0.4]])
+    applied = believed(guess, guess.square().sum(dim=1), 0.0, 2.0)
+    torch.testing.assert_close(applied, torch.tensor([[1.2, 1.6], [0.3, 0.4]]))
