@@ -1,14 +1,15 @@
-"""Study of `blindcurve`: its parts, its augmentation, the number of subjects, and its flags.
+"""Development study of `blindcurve`: its parts, disturbances, number of subjects, and flags.
 
-The cohort must be prepared by `harmbench run` or `harmbench data prepare`::
+It uses development data only: two thirds of the subjects of each site of a real cohort, or all
+subjects of the phantom but those of the test split, in three inner folds. The cohort must be
+prepared by `harmbench run` or `harmbench data prepare`::
 
     python benchmarks/blindcurve_study.py ~/.harmbench/cohorts/phantom-quick-... --parts
-    python benchmarks/blindcurve_study.py FOLDER --subjects 2 5 0 --seeds 0 1 2
-    python benchmarks/blindcurve_study.py FOLDER --disturbances
-    python benchmarks/blindcurve_study.py FOLDER --guard
+    python benchmarks/blindcurve_study.py FOLDER --target ixihh --folds 1 2 --parts
+    python benchmarks/blindcurve_study.py FOLDER --subjects 2 5 0 --disturbances --guard
 
-Tables are printed as Markdown: mean PSNR in dB over the test subjects, and that of the worst
-subject. See docs/blindcurve.md for results.
+Tables are printed as Markdown: mean PSNR in dB over the subjects of the inner folds, and that of
+the worst subject. See docs/blindcurve.md for results.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import argparse
 import copy
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +33,14 @@ from harmbench.metrics.image import PSNR
 from harmbench.plugins import Registry
 from harmbench_methods.blindcurve.config import BlindCurveConfig
 from harmbench_methods.blindcurve.method import BlindCurve
+from harmbench_tasks.deformation import LabelledScan
+from harmbench_tasks.enlarged_ventricles import EnlargedVentricles, ventricles
+from harmbench_tasks.simulated import FormulaCurve
 
-TASKS = ("sim-exp", "sim-gamma0.7", "sim-bias", "domain1", "domain2", "domain3", "domain4")
+TASKS = ("sim-exp", "sim-bias", "sim-scanner", "domain1", "domain2", "domain3", "domain4")
+VENTRICLES = (70.0, 140.0)  # ml
+INNER_FOLDS = 3
+SEALED = 3  # of each site of a real cohort, every third subject is left out
 PARTS: Mapping[str, Mapping[str, Any]] = {
     "anchor alone": {"field": False, "curve": False},
     "curve alone": {"field": False},
@@ -40,6 +48,7 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
     "both": {},
     "both, one iteration of the curve": {"curve_iterations": 1},
     "both, no shrinkage of the curve": {"caution": 0.0},
+    "both, no limits of the curve": {"texture_limit": 1e6, "departure_limit": 1e6},
     "both, all of a natural field kept": {"natural": 0.0},
     "both, no field taken as natural": {"natural": 1.0},
 }
@@ -50,6 +59,40 @@ DISTURBANCES: Mapping[str, Mapping[str, Any]] = {
     "no noise and no blur": {"noise": 0.0, "blur": 0.0},
     "whole scans only": {"partial": 0.0},
 }
+
+
+def development(directory: Path, target: str | None, fold: int) -> Cohort:
+    """Open a prepared cohort without its sealed subjects; the test subjects are an inner fold's.
+
+    Every site is dealt out by itself, the phantom as a whole, since its subjects are on all.
+    """
+    cohort = Cohort(directory)
+    table = cohort.table
+    if target is not None:
+        sites = [cohort.target, *cohort.sources]
+        cohort.target, cohort.sources = target, tuple(name for name in sites if name != target)
+    if cohort.kind == "real":
+        groups = [sorted(set(part)) for _, part in table.groupby("domain")["subject"]]
+        groups = [[s for i, s in enumerate(part) if i % SEALED != SEALED - 1] for part in groups]
+    else:
+        groups = [sorted(set(table.loc[table["split"] != "test", "subject"]))]
+    splits = {
+        subject: "test"
+        if i % INNER_FOLDS == fold - 1
+        else "validation"
+        if i % 6 == fold
+        else "train"
+        for part in groups
+        for i, subject in enumerate(part)
+    }
+    table = table[table["subject"].isin(list(splits))]
+    return cohort.with_splits(table.assign(split=table["subject"].map(splits)), "test")
+
+
+def data_of(cohort: Cohort, seed: int) -> FitData:
+    """Return all training scans of the target; the tasks would divide so few subjects in two."""
+    train, validation = (cohort.scans(cohort.target, split) for split in ("train", "validation"))
+    return FitData(target=train, validation=validation, seed=seed)
 
 
 def tasks_of(cohort: Cohort) -> list[Task]:
@@ -76,32 +119,79 @@ def psnr(scan: Scans, truth: Scans, target: ScanSet) -> float:
 
 
 @torch.no_grad()
-def scores(method: BlindCurve, task: Task, cohort: Cohort, seed: int) -> np.ndarray:
-    """Return the PSNR of every test subject: `(subjects,)`."""
-    data = task.setup(cohort, seed)
-    assert data.references is not None
-    by_subject: dict[str, list[float]] = {}
-    for n in range(len(data.test)):
-        scan, truth = data.test.load([n]), data.references.load([n])
-        by_subject.setdefault(scan.subjects[0], []).append(psnr(method(scan), truth, data.target))
-    return np.array([np.mean(values) for values in by_subject.values()])
+def scores(method: BlindCurve, cohort: Cohort, seed: int) -> dict[str, list[float]]:
+    """Return the PSNR of every test scan, by task."""
+    values: dict[str, list[float]] = {}
+    for task in tasks_of(cohort):
+        data = task.setup(cohort, seed)
+        assert data.references is not None
+        values[task.name] = [
+            psnr(method(data.test.load([n])), data.references.load([n]), data.target)
+            for n in range(len(data.test))
+        ]
+    scans = cohort.scans(cohort.target, "test", labelled=True)
+    for volume in VENTRICLES:
+        values[f"ventricles {volume:g} ml"] = [
+            psnr(method(shifted), truth, scans)
+            for n in range(len(scans))
+            for shifted, truth in enlarged(scans, n, volume)
+        ]
+    return values
+
+
+def enlarged(scans: ScanSet, n: int, volume: float) -> list[tuple[Scans, Scans]]:
+    """Return a scan with larger ventricles, with and without an exponential shift.
+
+    The list is empty for a scan without labelled ventricles.
+    """
+    scan = scans.load([n])
+    assert scan.labels is not None
+    if not ventricles(scan.labels[0].numpy(), scans.grid).any():
+        return []
+    index = torch.arange(len(scan.images[0]))
+    change = EnlargedVentricles(LabelledScan(scans, scans, n), volume)
+    images = change(scan.images[0], scan.masks[0], index)
+    shifted = FormulaCurve("exp")(images, scan.masks[0], index, index)
+    return [(scan.with_images(shifted[None]), scan.with_images(images[None]))]
+
+
+Fitted = list[tuple[Cohort, BlindCurve]]
+
+
+def fit_all(
+    cohorts: Sequence[Cohort], seed: int, config: BlindCurveConfig, subjects: int = 0
+) -> Fitted:
+    """Fit the method on the training subjects of every inner fold."""
+    return [(cohort, fitted(data_of(cohort, seed), config, subjects)[0]) for cohort in cohorts]
+
+
+def print_table(title: str, seed: int, variants: Mapping[str, Callable[[], Fitted]]) -> None:
+    """Score variants of the method, and print mean and worst subject of all inner folds."""
+    for number, (name, fits) in enumerate(variants.items()):
+        values: dict[str, list[float]] = {}
+        for cohort, method in fits():
+            for task, of_scans in scores(method, cohort, seed).items():
+                values.setdefault(task, []).extend(of_scans)
+        values = {task: of_scans for task, of_scans in values.items() if of_scans}
+        if not number:
+            row(title, list(values))
+            row("---", ["---"] * len(values))
+        row(name, [f"{np.mean(v):.1f} ({min(v):.1f})" for v in values.values()])
+
+
+def changed(fits: Fitted, changes: Mapping[str, Any]) -> Fitted:
+    """Return fitted methods with other settings, which the fit does not depend on."""
+    variants = []
+    for cohort, method in fits:
+        variant = copy.deepcopy(method)
+        variant.config = dataclasses.replace(method.config, **changes)
+        variants.append((cohort, variant))
+    return variants
 
 
 def row(title: str, cells: Sequence[str]) -> None:
     """Print a row of a table."""
     print(f"| {title} | " + " | ".join(cells) + " |", flush=True)
-
-
-def table(tasks: Sequence[Task], first: str) -> None:
-    """Print the header of a table."""
-    row(first, [task.name for task in tasks])
-    row("---", ["---"] * len(tasks))
-
-
-def cells(method: BlindCurve, tasks: Sequence[Task], cohort: Cohort, seed: int) -> list[str]:
-    """Score a method on tasks: mean and worst subject."""
-    by_task = (scores(method, task, cohort, seed) for task in tasks)
-    return [f"{subjects.mean():.1f} ({subjects.min():.1f})" for subjects in by_task]
 
 
 def guard_cases(scans: Scans) -> dict[str, Scans]:
@@ -130,46 +220,53 @@ def _skull(masks: Tensor, thickness: int = 4) -> Tensor:
     return (wide[:, 0].view(masks.shape) > 0) & ~masks
 
 
+def print_flags(cohort: Cohort, method: BlindCurve) -> None:
+    """Print how many of the target's test scans are flagged, unchanged and changed."""
+    test = cohort.scans(cohort.target, "test")
+    scans = test.load(range(len(test)))
+    for title, case in guard_cases(scans).items():
+        flags = [flag for flag in method(case).flags or () if flag]
+        print(f"- {title}: {len(flags)} of {len(scans)} flagged; {''.join(flags[:1])}")
+
+
 def main() -> None:
     """Print the selected tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("prepared", type=Path)
+    parser.add_argument("--target", help="a site of the cohort; its own target by default")
+    parser.add_argument("--folds", type=int, nargs="+", default=[*range(1, INNER_FOLDS + 1)])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--subjects", type=int, nargs="+", default=[])
     parser.add_argument("--parts", action="store_true")
     parser.add_argument("--disturbances", action="store_true")
     parser.add_argument("--guard", action="store_true")
     options = parser.parse_args()
-    cohort, config = Cohort(options.prepared), BlindCurveConfig()
-    tasks = tasks_of(cohort)
+    config = BlindCurveConfig()
+    cohorts = [development(options.prepared, options.target, fold) for fold in options.folds]
     for seed in options.seeds:
-        data = tasks[0].setup(cohort, seed).fit_data(seed).restricted(BlindCurve.needs)
         if options.parts or options.guard:
-            method, seconds = fitted(data, config)
-            print(f"\nseed {seed}, fitted in {seconds:.0f} s\n")
+            start = time.perf_counter()
+            fits = fit_all(cohorts, seed, config)
+            seconds = (time.perf_counter() - start) / len(fits)
+            print(f"\nseed {seed}, fitted in {seconds:.0f} s each\n")
         if options.parts:
-            table(tasks, "parts")
-            for title, changes in PARTS.items():
-                variant = copy.deepcopy(method)
-                variant.config = dataclasses.replace(config, **changes)
-                row(title, cells(variant, tasks, cohort, seed))
+            parts = {name: partial(changed, fits, changes) for name, changes in PARTS.items()}
+            print_table("parts", seed, parts)
         if options.subjects:
-            table(tasks, "training subjects")
-            for count in options.subjects:
-                method, _ = fitted(data, config, count)
-                row(str(count or "all"), cells(method, tasks, cohort, seed))
+            counts = {
+                str(count or "all"): partial(fit_all, cohorts, seed, config, count)
+                for count in options.subjects
+            }
+            print_table("training subjects", seed, counts)
         if options.disturbances:
-            table(tasks, "disturbances")
-            for title, changes in DISTURBANCES.items():
-                method, _ = fitted(data, dataclasses.replace(config, **changes))
-                row(title, cells(method, tasks, cohort, seed))
+            families = {
+                name: partial(fit_all, cohorts, seed, dataclasses.replace(config, **changes))
+                for name, changes in DISTURBANCES.items()
+            }
+            print_table("disturbances", seed, families)
         if options.guard:
-            test = tasks[0].setup(cohort, seed).references
-            assert test is not None
-            scans = test.load(range(len(test)))
-            for title, case in guard_cases(scans).items():
-                flags = [flag for flag in method(case).flags or () if flag]
-                print(f"- {title}: {len(flags)} of {len(scans)} flagged; {''.join(flags[:1])}")
+            for cohort, method in fits:
+                print_flags(cohort, method)
 
 
 if __name__ == "__main__":
