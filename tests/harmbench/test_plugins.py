@@ -155,6 +155,7 @@ def test_the_class_of_a_plain_reference_is_imported_for_its_attributes(home, ins
         "unit": "",
         "higher_is_better": "",
         "purpose": "",
+        "reference": "",
         "method": "",
     }
 
