@@ -27,10 +27,6 @@ class Ridge:
     weights: Tensor
     expected: Tensor
 
-    def __call__(self, features: Tensor) -> Tensor:
-        """Predict `(..., C)` from features `(..., D)`."""
-        return self.predict(self.standardised(features))
-
     def standardised(self, features: Tensor) -> Tensor:
         """Return features `(..., D)` in deviations from the mean."""
         return (features - self.mean) / self.deviation
