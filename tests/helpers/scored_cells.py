@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from harmbench.contracts.cell import Cell, CellResult, Status
@@ -39,3 +40,14 @@ def cell(label, task, **changes):
         "control": CONTROLS.get(label), "question": f"question of {task}", **changes,
     }  # fmt: skip
     return Cell(**{"key": digest(values), **values})
+
+
+def slices(shade):
+    """Two subjects, three slices of 4 by 5 pixels; `shade` is the harmonised one's."""
+    shape = (2, 3, 5, 4)
+    return {
+        "subjects": np.array(["p0", "p1"]), "slices": np.arange(3),
+        "positions": np.array([-10.0, 0.0, 10.0]),
+        "source": np.full(shape, 10, np.uint8), "reference": np.full(shape, 200, np.uint8),
+        "harmonized": np.full(shape, shade, np.uint8),
+    }  # fmt: skip

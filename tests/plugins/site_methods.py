@@ -84,7 +84,7 @@ class AgeMeans(SiteMeans):
 
 
 class SiteVolumes(VolumeMethod):
-    """Returns volumes unchanged, and says what it was told."""
+    """Returns volumes unchanged, and prints what it received."""
 
     name = "site-volumes"
     summary = "returns volumes unchanged"

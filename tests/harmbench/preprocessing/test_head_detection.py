@@ -1,4 +1,4 @@
-"""A small head is told from a brain by the dark layer of its skull."""
+"""The dark layer of its skull distinguishes a small head from a brain."""
 
 from __future__ import annotations
 

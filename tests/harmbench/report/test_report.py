@@ -24,7 +24,7 @@ from harmbench.store.results import ResultsStore
 from harmbench.store.stores import CellStore
 from harmbench.tracking import reader
 from harmbench.util.progress import Silent
-from helpers.scored_cells import cell, scored
+from helpers.scored_cells import cell, scored, slices
 
 # MLflow's imports raise deprecation warnings.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -69,17 +69,6 @@ class Page(HTMLParser):
     @property
     def text(self):
         return " ".join("".join(self.texts).split())
-
-
-def slices(shade):
-    """Two subjects, three slices of 4 by 5 pixels; `shade` is the harmonised one's."""
-    shape = (2, 3, 5, 4)
-    return {
-        "subjects": np.array(["p0", "p1"]), "slices": np.arange(3),
-        "positions": np.array([-10.0, 0.0, 10.0]),
-        "source": np.full(shape, 10, np.uint8), "reference": np.full(shape, 200, np.uint8),
-        "harmonized": np.full(shape, shade, np.uint8),
-    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from harmbench.report.report import write_report
 from harmbench.store.results import ResultsStore
 from harmbench.store.stores import CellStore
 from harmbench.util.progress import Silent
-from helpers.scored_cells import cell, scored
+from helpers.scored_cells import cell, scored, slices
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -29,17 +29,6 @@ DESKTOP = {"width": 1400, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
 
-def pictures(shade):
-    """Two subjects, three slices of 4 by 5 pixels."""
-    shape = (2, 3, 5, 4)
-    return {
-        "subjects": np.array(["p0", "p1"]), "slices": np.arange(3),
-        "positions": np.array([-10.0, 0.0, 10.0]),
-        "source": np.full(shape, 10, np.uint8), "reference": np.full(shape, 200, np.uint8),
-        "harmonized": np.full(shape, shade, np.uint8),
-    }  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def folder(keep_home, tmp_path_factory):
     """The folder of a board's pages, next to the front page."""
@@ -48,7 +37,7 @@ def folder(keep_home, tmp_path_factory):
         for shade, (label, gain) in enumerate(GAINS.items()):
             which = cell(label, task, family="curves" if task == "curve" else "scanners")
             result = scored(psnr=BASE + gain + t, mae=1 / (BASE + gain))
-            stored = CellStore(keep_home / "cells").save(which, result, None, pictures(50 * shade))
+            stored = CellStore(keep_home / "cells").save(which, result, None, slices(50 * shade))
             writer.append(which, stored)
     writer.close()
     site = tmp_path_factory.mktemp("site") / "report"
