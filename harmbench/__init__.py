@@ -28,9 +28,9 @@ from harmbench.util.hashing import digest
 from harmbench.util.lazy import Lazy
 
 if TYPE_CHECKING:
+    from harmbench.api.board_result import BoardResult as BoardResult
     from harmbench.api.fits import load_fitted as load_fitted
     from harmbench.api.harmonize import harmonize as harmonize
-    from harmbench.api.results import BoardResult as BoardResult
     from harmbench.api.results import Results as Results
     from harmbench.api.results import results as results
     from harmbench.api.run import run as run
@@ -147,7 +147,7 @@ _LAZY = {
     "load_fitted": "harmbench.api.fits",
     "harmonize": "harmbench.api.harmonize",
     "Results": "harmbench.api.results",
-    "BoardResult": "harmbench.api.results",
+    "BoardResult": "harmbench.api.board_result",
     "results": "harmbench.api.results",
     "run": "harmbench.api.run",
     "mean_interval": "harmbench.statistics.estimate",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from harmbench.api.board_result import BoardResult
 from harmbench.errors import UserError
 from harmbench.leaderboard.board import Board
 from harmbench.leaderboard.groups import Group, grouped, headline_metrics
@@ -20,7 +21,6 @@ from harmbench.leaderboard.published import references
 from harmbench.leaderboard.ranking_options import RankingOptions
 from harmbench.leaderboard.registered import declarations, extra_columns, metrics_to_show, on_cohort
 from harmbench.leaderboard.text import board_table, standings_table
-from harmbench.leaderboard.tidy import tidy
 from harmbench.plugins import Registry
 from harmbench.statistics.subjects import decode
 from harmbench.tracking import reader
@@ -30,31 +30,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DEFAULT_OPTIONS = RankingOptions()
-_WIDTH = 100  # characters of a table as text
-
-
-class BoardResult:
-    """A board: methods by tasks for one metric.
-
-    Attributes
-    ----------
-    board
-        The board with its statistics.
-    """
-
-    def __init__(self, board: Board, table: PrintedTable) -> None:
-        self.board = board
-        self._table = table
-
-    def frame(self) -> pd.DataFrame:
-        """Return one row for each method and task, as `harmbench leaderboard --format csv`."""
-        return tidy(self.board)
-
-    def __repr__(self) -> str:
-        return self._table.as_text(_WIDTH)
-
-    def _repr_html_(self) -> str:
-        return self._table.as_html()
 
 
 class Results:
@@ -70,9 +45,19 @@ class Results:
         Headline metrics of the tasks.
     registry
         Plugins, which declare properties of metrics.
+    home
+        Home folder, which holds the files of the cells.
+
+    Attributes
+    ----------
+    home
+        The home folder.
     """
 
-    def __init__(self, runs: pd.DataFrame, headlines: Sequence[str], registry: Registry) -> None:
+    def __init__(
+        self, runs: pd.DataFrame, headlines: Sequence[str], registry: Registry, home: Path
+    ) -> None:
+        self.home = home
         self._runs = runs
         self._headlines = headlines
         self._registry = registry
@@ -81,7 +66,7 @@ class Results:
     def of_cells(self, keys: Collection[str]) -> Results:
         """Return the results of some cells, given by their keys."""
         chosen = self._runs if self._runs.empty else self._runs[self._runs["cell"].isin(keys)]
-        return Results(chosen, self._headlines, self._registry)
+        return Results(chosen, self._headlines, self._registry, self.home)
 
     def on_cohort(self, name: str) -> Results:
         """Return the results on the cohorts of a name or glob.
@@ -93,7 +78,8 @@ class Results:
         """
         if self._runs.empty:
             return self
-        return Results(on_cohort(self._runs, name), self._headlines, self._registry)
+        runs = on_cohort(self._runs, name)
+        return Results(runs, self._headlines, self._registry, self.home)
 
     def frame(self, by: str = "cell") -> pd.DataFrame:
         """Return all numbers as a tidy table.
@@ -124,7 +110,7 @@ class Results:
 
     def _cell_rows(self) -> Iterator[list[Any]]:
         for run, axes in self._cells():
-            recorded = [name for name in self._metrics if pd.notna(run[name])]
+            recorded = [name for name in self.metrics if pd.notna(run[name])]
             for name in recorded:
                 yield [*axes, name, run[name], run[f"{name}.low"], run[f"{name}.high"]]
             if not recorded:
@@ -132,7 +118,7 @@ class Results:
 
     def _subject_rows(self) -> Iterator[list[Any]]:
         for run, axes in self._cells():
-            for name in self._metrics:
+            for name in self.metrics:
                 subjects, values = decode(run["subjects"], run[f"{name}.subjects"] or "")
                 for subject, value in zip(subjects, values, strict=True):
                     yield [*axes, name, subject, float(value)]
@@ -142,7 +128,8 @@ class Results:
             yield run, [run["label"], *(run[name] for name in _AXES[1:-1])]
 
     @property
-    def _metrics(self) -> list[str]:
+    def metrics(self) -> list[str]:
+        """Names of all recorded metrics."""
         names = map(str, self._runs.columns)
         return [name.removesuffix(".low") for name in names if name.endswith(".low")]
 
@@ -181,7 +168,7 @@ class Results:
         return groups
 
     def _shown(self, metrics: Sequence[str]) -> list[str]:
-        recorded = [] if self._runs.empty else self._metrics
+        recorded = [] if self._runs.empty else self.metrics
         return metrics_to_show(recorded, self._headlines, metrics)
 
     def board(self, metric: str | None = None) -> BoardResult:
@@ -197,10 +184,15 @@ class Results:
         UserError
             If no result has a number of the metric.
         """
+        _, board = self.newest(metric)
+        return BoardResult(board, self._board_table(board))
+
+    def newest(self, metric: str | None = None) -> tuple[Group, Board]:
+        """Return the newest board of a metric with its group; see `board`."""
         names = () if metric is None else (metric,)
         for group in self.groups(names):
             for board in group.shown(names):
-                return BoardResult(board, self._board_table(board))
+                return group, board
         raise AssertionError("`groups` returns a group with a board")
 
     def _board_table(self, board: Board) -> PrintedTable:
@@ -260,20 +252,26 @@ class Results:
         task: str | None = None,
         metric: str | None = None,
         base: str | None = None,
+        method: str | None = None,
     ) -> Figure:
         """Draw a figure of the report.
 
         Parameters
         ----------
         name
-            `"intervals"`, `"differences"` (subject by subject, to a base) or `"scatter"` (values
-            of subjects against those of the base).
+            `"intervals"`, `"differences"` (subject by subject, to a base), `"scatter"` (values
+            of subjects against those of the base), `"cost-fit"`, `"cost-scan"`, `"cost-memory"`,
+            `"cost-parameters"` (a metric against a cost), `"biology"` (remaining scanner effect
+            against preserved biology), or `"training"` (training curves of a method).
         task
-            The task; the first of the board if None.
+            The task; if None the first of the board, or all in a figure of costs or training.
         metric
-            The metric; the first headline metric if None.
+            The metric, or the name of a training curve; the first headline metric or curve if
+            None.
         base
             Label of the method that others are compared with; the floor if None.
+        method
+            Label of the method whose training is shown; not needed if there is only one.
 
         Returns
         -------
@@ -283,11 +281,12 @@ class Results:
         Raises
         ------
         UserError
-            If there is no such figure, task or base, or no number to draw.
+            If there is no such figure, task, metric, base or method, the figure has no such
+            choice, or there is no number to draw.
         """
-        from harmbench.report.board_figure import board_figure
+        from harmbench.api.figure import FigureChoice, result_figure
 
-        return board_figure(self.board(metric).board, name, task=task, base=base)
+        return result_figure(self, name, FigureChoice(task, metric, base, method))
 
     def citation(self) -> tuple[str, str]:
         """Describe the newest group of results for a paper, as `harmbench cite` does.
@@ -370,4 +369,4 @@ def results(*, home: Path | str | None = None, registry: Registry | None = None)
     store = reader.read(folder)
     if registry is None:
         registry = Registry.discover(home=folder)
-    return Results(store.runs(), store.headlines, registry)
+    return Results(store.runs(), store.headlines, registry, folder)

@@ -1,4 +1,4 @@
-"""`harmbench figure`: draw the figures of a method's paper from our data."""
+"""`harmbench figure`: draw recorded results, or the figures of a method's paper from our data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from harmbench.cli.options import (
 )
 from harmbench.cli.output_files import check_picture, written
 from harmbench.errors import UserError
-from harmbench.leaderboard.figure_names import BOARD_FIGURES
+from harmbench.leaderboard.figure_names import RESULT_FIGURES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +38,7 @@ _DPI = 150
 @click.argument("name", required=False, shell_complete=complete("figures"))
 @cell_options(
     method_help="Method to draw. Default: the figure's own.",
-    task_help="Task whose scans are drawn. Default: one that suits the figure.",
+    task_help="Task whose scans or results are drawn. Default: one that suits the figure.",
 )
 @cohort_options
 @device_option
@@ -50,12 +50,15 @@ _DPI = 150
     help="PNG, PDF or SVG file to write. Default: NAME.png.",
 )
 @click.option(
-    "--metric", metavar="NAME", help="Metric of a figure of a board. Default: the first headline."
+    "--metric",
+    metavar="NAME",
+    help="Metric of a figure of results, or the name of a training curve. Default: the first "
+    "headline, or the first curve.",
 )
 @click.option(
     "--base",
     metavar="NAME",
-    help="Method that others are compared with in a figure of a board. Default: the floor.",
+    help="Method that others are compared with in a figure of results. Default: the floor.",
 )
 @plugin_option
 @click.pass_context
@@ -70,43 +73,82 @@ def figure(
     base: str | None,
     plugin: tuple[Path, ...],
 ) -> None:
-    """Draw the figure NAME of a method's paper or of a board; without NAME, list the figures.
+    """Draw the figure NAME of recorded results or of a method's paper; without NAME, list them.
 
     \b
     harmbench figure                               list the figures
+    harmbench figure differences --task domain3 --metric psnr -o differences.pdf
+    harmbench figure cost-scan -o cost.svg         the headline metric against the time per scan
+    harmbench figure training --method unet        its training curve
     harmbench figure samples                       samples of the flow, as in Figure 1
     harmbench figure terms --task domain1          the two data terms, as in Figure 2
     harmbench figure samples --preset paper --device cuda -o samples.pdf
-    harmbench figure differences --task domain3 --metric psnr -o differences.pdf
 
-    Figures of a board (intervals, differences, scatter) show recorded results, of the cohort that
-    was run last or of --cohort. The fit of a figure of a paper is shared with `harmbench run`, and
-    made now if necessary; the title of the figure shows its cohort, preset and seed.
+    Figures of results show the cohort that was run last or that of --cohort. The fit of a figure
+    of a paper is shared with `harmbench run`, and made now if necessary; the title of the figure
+    shows its cohort, preset and seed.
     """  # noqa: D301
     if name is None:
         context.invoke(
             listing, category="figures", cohort=cohort.name, recipe=cohort.recipe, plugin=plugin
         )
         click.echo("Of recorded results:")
-        for title, summary in BOARD_FIGURES.items():
-            click.echo(f"  {title:12} {summary}")
+        width = max(map(len, RESULT_FIGURES))
+        for title, drawing in RESULT_FIGURES.items():
+            click.echo(f"  {title:{width}}  {drawing.summary}")
         return
     registry = discover(plugin)
     output = output or Path(f"{name}.png")
     check_picture(output, "figure")
-    if name in BOARD_FIGURES:
+    if name in RESULT_FIGURES:
+        _check_options(context, name)
         given = context.get_parameter_source("cohort") is ParameterSource.COMMANDLINE
-        with written(output):
-            _board_figure(
-                registry, name, cohort.name if given else "*", choice.task, metric, base
-            ).savefig(output, dpi=_DPI)
-        click.echo(f"wrote {output}")
-        return
-    if metric is not None or base is not None:
-        raise UserError(
-            f"--{'base' if metric is None else 'metric'} is of figures of a board: "
-            f"{', '.join(BOARD_FIGURES)}"
+        picture = _result_figure(
+            registry, name, cohort.name if given else "*", choice, metric=metric, base=base
         )
+    else:
+        if metric is not None or base is not None:
+            raise UserError(
+                f"--{'base' if metric is None else 'metric'} is of figures of results: "
+                f"{', '.join(RESULT_FIGURES)}"
+            )
+        picture = _paper_figure(registry, name, choice, cohort, device)
+    with written(output):
+        picture.savefig(output, dpi=_DPI)
+    click.echo(f"wrote {output}")
+
+
+def _check_options(context: click.Context, name: str) -> None:
+    """Refuse an option that a figure of recorded results does not have."""
+    allowed = (*RESULT_FIGURES[name].options, "cohort")
+    for parameter in context.command.params:
+        key = parameter.name or ""
+        given = context.get_parameter_source(key) is ParameterSource.COMMANDLINE
+        if given and key not in (*allowed, "name", "output", "plugin"):
+            options = ", ".join(f"--{option}" for option in allowed)
+            raise UserError(f"the figure '{name}' has no {parameter.opts[-1]}; it has {options}")
+
+
+def _result_figure(
+    registry: Registry,
+    name: str,
+    cohort: str,
+    choice: CellChoice,
+    *,
+    metric: str | None,
+    base: str | None,
+) -> Figure:
+    """Draw a figure of recorded results."""
+    from harmbench.api.results import results
+
+    recorded = results(registry=registry).on_cohort(cohort)
+    return recorded.figure(name, task=choice.task, metric=metric, base=base, method=choice.method)
+
+
+def _paper_figure(
+    registry: Registry, name: str, choice: CellChoice, cohort: CohortRequest, device: str
+) -> Figure:
+    """Draw a figure that a plugin registers."""
     entry = registry.entry("figures", name)
 
     from rich.console import Console
@@ -122,25 +164,7 @@ def figure(
     chosen, home = resolve(device), writable_home()
     selection = select(registry, choice.request(cohort))
     with shown(Console(stderr=True)) as progress:
-        picture = draw_figure(registry, drawing, selection, home, chosen, progress)
-    with written(output):
-        picture.savefig(output, dpi=_DPI)
-    click.echo(f"wrote {output}")
-
-
-def _board_figure(
-    registry: Registry,
-    name: str,
-    cohort: str,
-    task: str | None,
-    metric: str | None,
-    base: str | None,
-) -> Figure:
-    """Draw a figure of recorded results."""
-    from harmbench.api.results import results
-
-    recorded = results(registry=registry).on_cohort(cohort)
-    return recorded.figure(name, task=task, metric=metric, base=base)
+        return draw_figure(registry, drawing, selection, home, chosen, progress)
 
 
 def _drawing(entry: Entry) -> PaperFigure:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +10,11 @@ from typing import Any
 from harmbench.leaderboard.board import Board, Row
 from harmbench.leaderboard.formatting import number
 from harmbench.report.figure import BLUE, GREY, Plot, escaped, numbers, plot, title, vertical_line
+from harmbench.report.point_names import name_positions
 
 SITE = "site_accuracy"
 # Scores that are 1 if all of the biology is preserved.
 SHARES = ("age_effect", "order", "atrophy_slope")
-_CLOSE = 0.12  # share of an axis: names of closer points would lie on each other
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,16 @@ def effect_and_biology(boards: Sequence[Board]) -> Plot | None:
     boards
         Of all metrics of a group.
     """
-    points = biology_points(boards)
+    compared = _compared(boards)
+    points = _points(compared)
     if not points:
         return None
-    below = _names_below(points)
+    sides = name_positions(
+        [point.label for point in points],
+        [point.effect for point in points],
+        [point.preserved for point in points],
+    )
+    positions = dict(zip((point.label for point in points), sides, strict=True))
     methods = [point for point in points if not point.control]
     controls = [point for point in points if point.control]
     used = [name for name in SHARES if any(name in point.shares for point in points)]
@@ -59,10 +64,11 @@ def effect_and_biology(boards: Sequence[Board]) -> Plot | None:
         for point in points
         if (missing := [name for name in used if name not in point.shares])
     ]
+    tasks = sorted(set().union(*compared.tasks.values()))
     return plot(
         [
-            _markers(methods, "methods", BLUE, "circle", below),
-            _markers(controls, "controls", GREY, "diamond", below),
+            _markers(methods, "methods", BLUE, "circle", positions),
+            _markers(controls, "controls", GREY, "diamond", positions),
         ],
         x={"title": title("remaining scanner effect (0 is a rescan)")},
         y={"title": title("preserved biology (1 is all)")},
@@ -70,7 +76,7 @@ def effect_and_biology(boards: Sequence[Board]) -> Plot | None:
             "Remaining scanner effect against preserved biology. Left: the site probe cannot "
             "tell harmonised scans from the target's better than rescans. Top: the scores of "
             f"biology ({', '.join(used)}) are as they should be. Means over the tasks that all "
-            f"methods have: {', '.join(compared_tasks(boards))}."
+            f"methods have: {', '.join(tasks)}."
             + (f" Not comparable: {'; '.join(lacking)}." if lacking else "")
         ),
         text="; ".join(f"{point.label}: {_hover(point)}" for point in points),
@@ -81,44 +87,71 @@ def effect_and_biology(boards: Sequence[Board]) -> Plot | None:
 
 def biology_points(boards: Sequence[Board]) -> list[BiologyPoint]:
     """Return the methods with scores of both a site probe and a task of biology."""
-    by_metric = {board.metric: board for board in boards}
-    site, labels = by_metric.get(SITE), _compared(boards)
+    return _points(_compared(boards))
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """The boards of the figure, with the methods and tasks that all its points have.
+
+    Attributes
+    ----------
+    boards
+        Of the site probe and of the scores of biology, by metric.
+    labels
+        Methods that have a number of both.
+    tasks
+        By metric, the tasks on which all of these methods have a number.
+    """
+
+    boards: Mapping[str, Board]
+    labels: frozenset[str]
+    tasks: Mapping[str, frozenset[str]]
+
+
+def _compared(boards: Sequence[Board]) -> _Compared:
+    """Return the methods and the tasks that the figure compares."""
+    used = {each.metric: each for each in boards if is_compared(each.metric)}
+    scored = {metric: _scored(board) for metric, board in used.items()}
+    of_site = scored.get(SITE, set())
+    of_biology = {label for metric in used if metric != SITE for label in scored[metric]}
+    labels = frozenset(of_site & of_biology)
+    tasks = {metric: _common(board, labels) for metric, board in used.items()}
+    return _Compared(used, labels, tasks)
+
+
+def _scored(board: Board) -> set[str]:
+    """Return the methods that have a number on the board, without controls."""
+    return {
+        row.label
+        for row in board.rows
+        if not row.control and any(math.isfinite(each.value) for each in row.scores.values())
+    }
+
+
+def _points(compared: _Compared) -> list[BiologyPoint]:
+    site = compared.boards.get(SITE)
     if site is None:
         return []
     reference = next((row for row in site.rows if row.control == "ceiling"), None)
+
+    def effect(task: str, value: float) -> float:
+        return abs(value - _chance(reference, task))
+
     points = []
     for row in site.rows:
-        if not row.control and row.label not in labels:
+        if not row.control and row.label not in compared.labels:
             continue
-        effect = _mean(
-            site, row.label, labels, lambda task, value: abs(value - _chance(reference, task))
-        )
-        shares = _shares(by_metric, row.label, labels)
-        if math.isfinite(effect) and shares:
-            points.append(BiologyPoint(row.label, bool(row.control), effect, shares))
+        remaining = _mean(compared, SITE, row.label, effect)
+        shares = _shares(compared, row.label)
+        if math.isfinite(remaining) and shares:
+            points.append(BiologyPoint(row.label, bool(row.control), remaining, shares))
     return points
 
 
-def compared_tasks(boards: Sequence[Board]) -> list[str]:
-    """Return the tasks that all methods of the figure have, in order of name."""
-    labels = _compared(boards)
-    used = [board for board in boards if board.metric == SITE or _share_of(board.metric)]
-    return sorted({task for board in used for task in _common(board, labels)})
-
-
-def _compared(boards: Sequence[Board]) -> set[str]:
-    """Return the methods that have a number of the site probe and one of biology."""
-
-    def scored(chosen: Callable[[str], object]) -> set[str]:
-        return {
-            row.label
-            for board in boards
-            if chosen(board.metric)
-            for row in board.rows
-            if not row.control and any(math.isfinite(each.value) for each in row.scores.values())
-        }
-
-    return scored(lambda metric: metric == SITE) & scored(_share_of)
+def is_compared(metric: str) -> bool:
+    """Whether the figure shows a metric."""
+    return metric == SITE or _share_of(metric) is not None
 
 
 def _share_of(metric: str) -> str | None:
@@ -126,13 +159,13 @@ def _share_of(metric: str) -> str | None:
     return next((n for n in SHARES if metric == n or metric.startswith(f"{n}_")), None)
 
 
-def _common(board: Board, labels: set[str]) -> set[str]:
+def _common(board: Board, labels: frozenset[str]) -> frozenset[str]:
     """Return the tasks on which all of these methods have a number; all tasks without methods."""
     tasks = {task for row in board.rows for task in row.scores}
     for row in board.rows:
         if row.label in labels:
             tasks &= {task for task, each in row.scores.items() if math.isfinite(each.value)}
-    return tasks if labels <= {row.label for row in board.rows} else set()
+    return frozenset(tasks if labels <= {row.label for row in board.rows} else ())
 
 
 def _chance(reference: Row | None, task: str) -> float:
@@ -141,13 +174,13 @@ def _chance(reference: Row | None, task: str) -> float:
     return 0.5 if score is None or not math.isfinite(score.value) else score.value
 
 
-def _shares(boards: Mapping[str, Board], label: str, labels: set[str]) -> dict[str, float]:
+def _shares(compared: _Compared, label: str) -> dict[str, float]:
     """Return the preserved share of each of the `SHARES` of a method, in [0, 1]."""
     shares = {}
     for name in SHARES:
         values = [
-            _mean(board, label, labels, lambda _, value: max(0.0, 1 - abs(1 - value)))
-            for metric, board in boards.items()
+            _mean(compared, metric, label, lambda _, value: max(0.0, 1 - abs(1 - value)))
+            for metric in compared.boards
             if _share_of(metric) == name
         ]
         finite = [value for value in values if math.isfinite(value)]
@@ -157,37 +190,25 @@ def _shares(boards: Mapping[str, Board], label: str, labels: set[str]) -> dict[s
 
 
 def _mean(
-    board: Board, label: str, labels: set[str], function: Callable[[str, float], float]
+    compared: _Compared, metric: str, label: str, function: Callable[[str, float], float]
 ) -> float:
     """Return the mean over the common tasks of a function of a value; NaN without a finite one."""
-    common = _common(board, labels)
     results = [
         function(task, score.value)
-        for row in board.rows
+        for row in compared.boards[metric].rows
         if row.label == label
         for task, score in row.scores.items()
-        if task in common and math.isfinite(score.value)
+        if task in compared.tasks[metric] and math.isfinite(score.value)
     ]
     return sum(results) / len(results) if results else math.nan
 
 
-def _names_below(points: Sequence[BiologyPoint]) -> set[str]:
-    """Return the methods with their name below the marker: every other of close neighbours."""
-    width = max(point.effect for point in points)  # the axis begins at 0
-    shares = [point.preserved for point in points]
-    height = max(shares) - min(shares)
-    below: set[str] = set()
-    ordered = sorted(points, key=lambda point: point.effect)
-    for left, right in itertools.pairwise(ordered):
-        close = right.effect - left.effect < _CLOSE * width
-        level = abs(right.preserved - left.preserved) < _CLOSE * height
-        if close and level and left.label not in below:
-            below.add(right.label)
-    return below
-
-
 def _markers(
-    points: Sequence[BiologyPoint], name: str, colour: str, symbol: str, below: set[str]
+    points: Sequence[BiologyPoint],
+    name: str,
+    colour: str,
+    symbol: str,
+    positions: Mapping[str, str],
 ) -> dict[str, Any]:
     return {
         "type": "scatter",
@@ -196,9 +217,7 @@ def _markers(
         "text": [escaped(point.label) for point in points],
         "hovertext": [_hover(point) for point in points],
         "mode": "markers+text",
-        "textposition": [
-            "bottom center" if point.label in below else "top center" for point in points
-        ],
+        "textposition": [positions[point.label] for point in points],
         "name": name,
         "marker": {"color": colour, "symbol": symbol, "size": 11},
         "hovertemplate": "%{text}: %{hovertext}<extra></extra>",

@@ -9,6 +9,7 @@ from typing import Any
 
 from harmbench.leaderboard.formatting import number
 from harmbench.report.figure import BLUE, RED, Plot, escaped, numbers, plot, title
+from harmbench.report.point_names import name_positions
 
 _LONGEST_NAME = 18
 
@@ -19,22 +20,27 @@ class Cost:
 
     Attributes
     ----------
+    name
+        Name of its figure.
     column
         Its column in the table of runs.
     title, axis
         Its name, and its name with the unit.
     """
 
+    name: str
     column: str
     title: str
     axis: str
 
 
 COSTS = (
-    Cost("fit_seconds", "time to fit", "time to fit [s]"),
-    Cost("harmonize_seconds_per_scan", "time per scan", "time to harmonise a scan [s]"),
-    Cost("fit_peak_memory_mib", "memory", "peak memory of the fit [MiB]"),
-    Cost("n_parameters", "parameters", "learnt parameters"),
+    Cost("cost-fit", "fit_seconds", "time to fit", "time to fit [s]"),
+    Cost(
+        "cost-scan", "harmonize_seconds_per_scan", "time per scan", "time to harmonise a scan [s]"
+    ),
+    Cost("cost-memory", "fit_peak_memory_mib", "memory", "peak memory of the fit [MiB]"),
+    Cost("cost-parameters", "n_parameters", "parameters", "learnt parameters"),
 )
 
 
@@ -83,11 +89,17 @@ def pareto(
     labels = undominated(finite, higher_is_better=higher_is_better)
     front = [point for point in points if point.label in labels]
     others = [point for point in points if point.label not in labels]
+    sides = name_positions(
+        [_cut(point.label) for point in points],
+        [math.log10(point.x) for point in points],
+        [point.quality for point in points],
+    )
+    positions = dict(zip((point.label for point in points), sides, strict=True))
     return plot(
         [
             _front_line(front),
-            _markers(front, cost, RED, "diamond"),
-            _markers(others, cost, BLUE, "circle"),
+            _markers(front, cost, RED, "diamond", positions),
+            _markers(others, cost, BLUE, "circle", positions),
         ],
         x={"type": "log", "title": title(cost.axis), **_ticks(positive, zero, points)},
         y={"title": title(quality)},
@@ -111,7 +123,9 @@ def _front_line(front: Sequence[Point]) -> dict[str, Any]:
     }
 
 
-def _markers(points: Sequence[Point], cost: Cost, colour: str, symbol: str) -> dict[str, Any]:
+def _markers(
+    points: Sequence[Point], cost: Cost, colour: str, symbol: str, positions: Mapping[str, str]
+) -> dict[str, Any]:
     return {
         "type": "scatter",
         "x": [point.x for point in points],
@@ -119,7 +133,7 @@ def _markers(points: Sequence[Point], cost: Cost, colour: str, symbol: str) -> d
         "text": [escaped(_cut(point.label)) for point in points],
         "customdata": [[escaped(point.label), number(point.cost)] for point in points],
         "mode": "markers+text",
-        "textposition": "top center",
+        "textposition": [positions[point.label] for point in points],
         "showlegend": False,
         "cliponaxis": False,
         "marker": {"size": 11, "color": colour, "symbol": symbol},

@@ -12,8 +12,9 @@ import pandas as pd
 from harmbench.leaderboard.board import Board, Row
 from harmbench.leaderboard.groups import Group
 from harmbench.report.board_view import element_id
-from harmbench.report.cost_plots import COSTS, pareto
+from harmbench.report.cost_plots import COSTS, Cost, pareto
 from harmbench.report.fields import number_field
+from harmbench.report.figure import Plot
 
 
 def prices_of(runs: pd.DataFrame) -> dict[str, dict[str, float]]:
@@ -33,23 +34,10 @@ def cost_page(group: Group, headlines: Sequence[str]) -> dict[str, Any]:
     prices = prices_of(group.runs)
     parts = []
     for board in group.boards:
-        quality = _quality(board)
+        quality = quality_of(board)
         if board.metric not in headlines or quality is None:
             continue
-        figures = [
-            (
-                cost.column,
-                pareto(
-                    cost,
-                    prices.get(cost.column, {}),
-                    quality.values,
-                    quality.name,
-                    higher_is_better=quality.higher_is_better,
-                ),
-            )
-            for cost in COSTS
-        ]
-        drawn = [(name, figure) for name, figure in figures if figure is not None]
+        drawn = quality_plots(quality, prices)
         if drawn:
             parts.append(
                 {
@@ -78,7 +66,17 @@ class Quality:
     higher_is_better: bool
 
 
-def _quality(board: Board) -> Quality | None:
+def quality_on(board: Board, task: str) -> Quality:
+    """Return the values of a board's methods on a task."""
+    return Quality(
+        board.measure.axis_title,
+        f"Values on {task}.",
+        {row.label: row.scores[task].value for row in board.methods if task in row.scores},
+        higher_is_better=board.higher_is_better,
+    )
+
+
+def quality_of(board: Board) -> Quality | None:
     """Return the board's score; without one, the mean over the tasks that all methods have."""
     if any(row.normalized is not None for row in board.methods):
         return Quality(
@@ -100,6 +98,23 @@ def _quality(board: Board) -> Quality | None:
         },
         higher_is_better=board.higher_is_better,
     )
+
+
+def quality_plot(quality: Quality, cost: Cost, prices: Mapping[str, float]) -> Plot | None:
+    """Draw quality against a cost; None without a method that has a finite value of both."""
+    return pareto(
+        cost, prices, quality.values, quality.name, higher_is_better=quality.higher_is_better
+    )
+
+
+def quality_plots(
+    quality: Quality, prices: Mapping[str, Mapping[str, float]]
+) -> list[tuple[str, Plot]]:
+    """Draw quality against each cost, with the column of the cost."""
+    figures = [
+        (cost.column, quality_plot(quality, cost, prices.get(cost.column, {}))) for cost in COSTS
+    ]
+    return [(column, figure) for column, figure in figures if figure is not None]
 
 
 def _shared(board: Board, methods: Sequence[Row]) -> list[str]:

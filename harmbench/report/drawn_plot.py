@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,13 @@ _MARKERS = {
     "pentagon": "p",
     "line-ns-open": "|",
 }
+# Offset in points and alignment of a name, by Plotly's names.
+_SIDES = {
+    "top center": ((0, 6), "center", "bottom"),
+    "bottom center": ((0, -6), "center", "top"),
+    "middle right": ((7, 0), "left", "center"),
+    "middle left": ((-7, 0), "right", "center"),
+}
 
 
 class DrawnFigure(Figure):
@@ -40,7 +48,7 @@ class DrawnFigure(Figure):
 
 
 def drawn(plot: Plot) -> Figure:
-    """Draw a plot: scatter traces with markers or lines, error bars, and vertical lines.
+    """Draw a plot: traces of markers, names and lines, error bars, and vertical lines.
 
     Parameters
     ----------
@@ -56,6 +64,8 @@ def drawn(plot: Plot) -> Figure:
     axes = figure.add_subplot()
     categories = [html.unescape(name) for name in layout["yaxis"].get("categoryarray", ())]
     places = {name: place for place, name in enumerate(categories)}
+    for name in ("x", "y"):
+        _scale_axis(axes, name, layout[f"{name}axis"])
     for trace in content["data"]:
         _draw_trace(axes, trace, places)
     for shape in layout.get("shapes", ()):
@@ -72,7 +82,6 @@ def drawn(plot: Plot) -> Figure:
     if categories:
         axes.set_yticks(range(len(categories)), categories)
         axes.set_ylim(-0.6, len(categories) - 0.4)
-    _label_axes(axes, layout)
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
@@ -88,12 +97,23 @@ def _draw_trace(axes: Axes, trace: Mapping[str, Any], places: Mapping[str, int])
     name = html.unescape(trace.get("name", ""))
     shown = bool(name) and trace.get("showlegend", True)
     x = trace["x"]
+    if not x:
+        return
     y = [places.get(html.unescape(value), value) if places else value for value in trace["y"]]
     label = name if shown else "_nolegend_"
+    line = trace.get("line", {})
     if "lines" in trace["mode"]:
-        line = trace["line"]
-        axes.plot(x, y, ":", color=line.get("color"), linewidth=line["width"], label=label)
-    if "markers" not in trace["mode"]:
+        axes.plot(
+            x,
+            y,
+            color=line["color"],
+            linewidth=0.8 * line["width"],
+            linestyle=":" if line.get("dash") == "dot" else "-",
+            drawstyle="steps-post" if line.get("shape") == "hv" else "default",
+            marker="o" if "markers" in trace["mode"] else None,
+            markersize=3,
+            label=label,
+        )
         return
     marker = trace["marker"]
     bars = trace.get("error_x")
@@ -108,11 +128,32 @@ def _draw_trace(axes: Axes, trace: Mapping[str, Any], places: Mapping[str, int])
         elinewidth=1.8,
         label=label,
     )
+    if "text" in trace["mode"]:
+        axes.margins(0.1, 0.12)  # names fit within the axes
+        _name_points(axes, trace, x, y)
 
 
-def _label_axes(axes: Axes, layout: Mapping[str, Any]) -> None:
-    for name, axis in (("x", layout["xaxis"]), ("y", layout["yaxis"])):
-        text = html.unescape(axis.get("title", {}).get("text", ""))
-        getattr(axes, f"set_{name}label")(text)
-        if axis.get("type") == "log":
-            getattr(axes, f"set_{name}scale")("log")
+def _name_points(axes: Axes, trace: Mapping[str, Any], x: list[float], y: list[float]) -> None:
+    """Write the names of points next to their markers."""
+    for name, across, up, position in zip(trace["text"], x, y, trace["textposition"], strict=True):
+        offset, horizontal, vertical = _SIDES[position]
+        axes.annotate(
+            html.unescape(name), (across, up), offset,
+            textcoords="offset points", ha=horizontal, va=vertical, fontsize=8,
+        )  # fmt: skip
+
+
+def _scale_axis(axes: Axes, name: str, axis: Mapping[str, Any]) -> None:
+    """Set the title, and of a logarithmic axis scale, ticks and range."""
+    choices: dict[str, Any] = {f"{name}label": html.unescape(axis.get("title", {}).get("text", ""))}
+    if axis.get("type") == "log":
+        choices[f"{name}scale"] = "log"
+    axes.set(**choices)
+    if "tickvals" in axis:
+        ticks = [re.sub(r"10<sup>(-?\d+)</sup>", r"$10^{\1}$", text) for text in axis["ticktext"]]
+        getattr(axes, f"set_{name}ticks")(axis["tickvals"], ticks)
+        getattr(axes, f"set_{name}ticks")([], minor=True)
+    if "range" in axis:
+        low, high = axis["range"]
+        limits = (10.0**low, 10.0**high) if axis.get("type") == "log" else (low, high)
+        axes.set(**{f"{name}lim": limits})

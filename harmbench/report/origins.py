@@ -23,23 +23,43 @@ _FRONT_REASONS = 50
 
 def training_page(home: Path, group: Group) -> Iterator[dict[str, Any]]:
     """Lay out training curves by method; a fit that several cells share is drawn once."""
-    fitted = group.runs[(group.runs["fit"] != "") & (group.runs["status"] != "skipped")]
-    for label, of_label in fitted.groupby("label", sort=False):
-        curves: dict[str, tuple[CurvePoint, ...]] = {}
-        tasks: dict[str, None] = {}
-        for _, of_fit in of_label.groupby("fit", sort=False):
-            points = _curves(home, *of_fit[["cell", "run_id"]].iloc[0])
-            if not points:
-                continue
-            served = list(dict.fromkeys(of_fit["task"]))
-            tasks.update(dict.fromkeys(served))
-            where = served[0] if len(served) == 1 else f"{len(served)} tasks"
-            title = f"seed {of_fit['seed'].iloc[0]}, {where}"
-            curves[title if title not in curves else f"{title} ({len(curves)})"] = points
-        drawn = training(curves)
+    for label, runs in fitted_runs(group.runs):
+        curves = training_curves(home, runs)
+        drawn = training(curves.by_fit)
         if drawn:
-            about = f"Fits for {', '.join(tasks)}."
+            about = f"Fits for {', '.join(curves.tasks)}."
             yield {"label": label, "about": about, "plots": list(drawn.items())}
+
+
+def fitted_runs(runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the runs with a fit, by method."""
+    fitted = runs[(runs["fit"] != "") & (runs["status"] != "skipped")]
+    for label, of_label in fitted.groupby("label", sort=False):
+        yield str(label), of_label
+
+
+@dataclass(frozen=True)
+class TrainingCurves:
+    """The points of a method's training curves by the title of the fit, and the fits' tasks."""
+
+    by_fit: Mapping[str, tuple[CurvePoint, ...]]
+    tasks: tuple[str, ...]
+
+
+def training_curves(home: Path, runs: pd.DataFrame) -> TrainingCurves:
+    """Return the training curves of one method's runs; fits without curves are left out."""
+    curves: dict[str, tuple[CurvePoint, ...]] = {}
+    tasks: dict[str, None] = {}
+    for _, of_fit in runs.groupby("fit", sort=False):
+        points = _curves(home, *of_fit[["cell", "run_id"]].iloc[0])
+        if not points:
+            continue
+        served = list(dict.fromkeys(of_fit["task"]))
+        tasks.update(dict.fromkeys(served))
+        where = served[0] if len(served) == 1 else f"{len(served)} tasks"
+        title = f"seed {of_fit['seed'].iloc[0]}, {where}"
+        curves[title if title not in curves else f"{title} ({len(curves)})"] = points
+    return TrainingCurves(curves, tuple(tasks))
 
 
 def _curves(home: Path, cell: str, run_id: str) -> tuple[CurvePoint, ...]:

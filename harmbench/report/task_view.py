@@ -11,8 +11,7 @@ import pandas as pd
 from harmbench.leaderboard.board import Board
 from harmbench.report import score_plots
 from harmbench.report.board_view import element_id
-from harmbench.report.cost_plots import COSTS, pareto
-from harmbench.report.costs import prices_of
+from harmbench.report.costs import prices_of, quality_on, quality_plots
 from harmbench.report.fields import (
     TableField,
     by_value,
@@ -113,25 +112,8 @@ def _plain(value: object) -> TableField:
 
 def task_costs(board: Board, task: str, runs: pd.DataFrame) -> dict[str, Any]:
     """Lay out the figures of a metric on one task against each cost."""
-    prices = prices_of(runs)
-    values = {row.label: row.scores[task].value for row in board.methods if task in row.scores}
-    figures = [
-        (
-            cost.column,
-            pareto(
-                cost,
-                prices.get(cost.column, {}),
-                values,
-                board.measure.axis_title,
-                higher_is_better=board.higher_is_better,
-            ),
-        )
-        for cost in COSTS
-    ]
-    return {
-        "quality": board.metric,
-        "plots": [(name, figure) for name, figure in figures if figure is not None],
-    }
+    plots = quality_plots(quality_on(board, task), prices_of(runs))
+    return {"quality": board.metric, "plots": plots}
 
 
 def slice_viewer(

@@ -176,17 +176,21 @@ class _Import(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """A file's code without comments and docstrings, and its imports that run."""
+    """A file's code without comments and docstrings, its imports that run, and all its imports."""
 
     code: str
     imports: tuple[_Import, ...]
+    all_imports: tuple[_Import, ...]
 
 
 @functools.cache
 def _source(path: Path, mtime_ns: int) -> _Source:
     source = path.read_text(encoding="utf-8")
     tree = ast.parse(source)
-    return _Source(stripped(source, tree), tuple(_import_statements(tree)))
+    imports, all_imports = (
+        tuple(_import_statements(tree, for_types=for_types)) for for_types in (False, True)
+    )
+    return _Source(stripped(source, tree), imports, all_imports)
 
 
 @functools.cache
@@ -220,16 +224,14 @@ def _modules_of(module: str, attribute: str) -> Iterator[str]:
 @functools.cache
 def _exports(package: str, path: Path, mtime_ns: int) -> dict[str, str]:
     """Return the modules that a package's names come from, those for type checkers included."""
-    tree = ast.parse(path.read_bytes())
-    statements = _import_statements(tree, for_types=True)
     return {
         statement.attribute: statement.absolute(package)
-        for statement in statements
+        for statement in _source(path, mtime_ns).all_imports
         if statement.attribute is not None
     }
 
 
-def _import_statements(tree: ast.AST, *, for_types: bool = False) -> Iterator[_Import]:
+def _import_statements(tree: ast.AST, *, for_types: bool) -> Iterator[_Import]:
     """Yield all imports, those for type checkers on request."""
     for node in _statements(tree):
         if isinstance(node, ast.Import):
@@ -239,7 +241,7 @@ def _import_statements(tree: ast.AST, *, for_types: bool = False) -> Iterator[_I
             yield from (_Import(module, node.level, alias.name) for alias in node.names)
         elif isinstance(node, ast.If) and _is_type_checking(node.test) and not for_types:
             for statement in node.orelse:
-                yield from _import_statements(statement)
+                yield from _import_statements(statement, for_types=for_types)
         else:
             yield from _import_statements(node, for_types=for_types)
 

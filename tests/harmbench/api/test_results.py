@@ -1,4 +1,4 @@
-"""Tables, boards, comparisons and figures of recorded results."""
+"""Tables, boards and comparisons of recorded results."""
 
 from __future__ import annotations
 
@@ -59,49 +59,6 @@ def test_two_methods_are_compared_by_subject(results):
     assert frame.attrs["remarks"]
     with pytest.raises(UserError, match="task="):
         results.compare("good", "identity")
-
-
-@pytest.mark.parametrize("name", ["intervals", "differences", "scatter"])
-@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
-def test_figures_are_saved_for_papers(results, tmp_path, name, ending):
-    path = tmp_path / f"figure.{ending}"
-    figure = results.figure(name, task="a", metric="psnr")
-    figure.savefig(path)
-    assert path.stat().st_size > 5000
-    texts = [text.get_text() for axes in figure.axes for text in axes.get_yticklabels()]
-    if name != "scatter":
-        assert "<b>weak</b>" in texts
-    if ending == "svg":
-        assert "<svg" in path.read_text()
-
-
-def test_a_notebook_shows_a_figure(results):
-    assert results.figure(task="a")._repr_png_().startswith(b"\x89PNG")
-
-
-def test_the_points_of_a_figure_are_the_subjects(results):
-    (axes,) = results.figure("differences", task="a", base="identity").axes
-    points = max((line.get_xdata() for line in axes.lines), key=len)
-    frame = results.frame("subject")
-    psnr = frame[(frame["metric"] == "psnr") & (frame["task"] == "a")]
-    wide = psnr.pivot(index="subject", columns="method", values="value")
-    expected = np.concatenate(
-        [(wide[label] - wide["identity"]).to_numpy() for label in ("good", "<b>weak</b>")]
-    )
-    assert sorted(points) == pytest.approx(sorted(expected), rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "complaint"),
-    [
-        ("interval", {}, "did you mean 'intervals'"),
-        ("intervals", {"task": "c"}, "'c'"),
-        ("scatter", {"base": "godo", "task": "a"}, "'godo'"),
-    ],
-)
-def test_an_unknown_figure_task_or_base_is_named(results, name, options, complaint):
-    with pytest.raises(UserError, match=complaint):
-        results.figure(name, **options)
 
 
 def test_results_are_shown_in_a_notebook(results):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from matplotlib import image
 
+from harmbench.leaderboard.figure_names import RESULT_FIGURES
 from helpers import PLUGINS, TINY_COHORT
 
 ADDED = [f"--plugin={PLUGINS / name}" for name in ("sample_plugin.py", "odd_methods.py")]
@@ -51,7 +52,7 @@ def test_without_a_name_the_figures_are_listed(draw, inside, monkeypatch):
     assert listed.startswith(papers)
     names = [line[0] for line in lines[2:]]
     assert names[:4] == ["maps", "sample-figure", "samples", "terms"]
-    assert names[-3:] == ["intervals", "differences", "scatter"]
+    assert names[-len(RESULT_FIGURES) :] == list(RESULT_FIGURES)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +71,8 @@ def test_each_mistake_has_a_one_line_error(mistake, arguments, message):
     assert message in mistake("figure", *arguments, *OPTIONS)
 
 
-@pytest.mark.parametrize("name", ["intervals", "differences"])
-def test_a_figure_of_a_board_is_drawn(ran, inside, tmp_path, name):
+@pytest.mark.parametrize("name", ["differences", "cost-scan"])
+def test_a_figure_of_results_is_drawn(ran, inside, tmp_path, name):
     options = ("--task", "domain1", "--metric", "psnr", "--cohort", "tiny", "-o", "board.svg")
     code, out, errors = inside("figure", name, *options)
     assert (code, out) == (0, "wrote board.svg\n"), errors
@@ -86,9 +87,12 @@ def test_a_figure_of_a_board_is_drawn(ran, inside, tmp_path, name):
         (("intervals", "--cohort", "other"), "'other'"),
         (("intervals", "--metric", "psrn"), "'psrn'"),
         (("samples", "--metric", "psnr"), "--metric"),
+        (("cost-scan", "--base", "identity"), "--base"),
+        (("intervals", "--seed", "1"), "--seed"),
+        (("biology",), "classify-site-NAME"),
     ],
 )
-def test_a_mistake_in_a_figure_of_a_board_is_named(ran, inside, arguments, complaint):
+def test_a_mistake_in_a_figure_of_results_is_named(ran, inside, arguments, complaint):
     code, out, errors = inside("figure", *arguments)
     assert (code, out, len(errors.splitlines())) == (2, "", 1)
     assert complaint in errors

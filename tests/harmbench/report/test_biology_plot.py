@@ -9,7 +9,7 @@ import pytest
 
 from harmbench.leaderboard.measure import measures
 from harmbench.leaderboard.table import boards
-from harmbench.report.biology_plot import BiologyPoint, _names_below, effect_and_biology
+from harmbench.report.biology_plot import effect_and_biology
 from harmbench.store.results import ResultsStore
 from harmbench.tracking import reader
 from helpers.scored_cells import cell, scored
@@ -67,14 +67,3 @@ def test_methods_lie_where_their_scores_are(home):
 
 def test_without_a_site_probe_there_is_no_figure(home):
     assert drawn(home, METRICS[1:]) is None
-
-
-def test_names_of_close_neighbours_do_not_lie_on_each_other():
-    points = [
-        BiologyPoint(label, False, effect, {"order": share})
-        for label, effect, share in (
-            ("far", 0.0, 0.9), ("first", 0.5, 0.5), ("second", 0.52, 0.5), ("third", 0.54, 0.5),
-            ("lower", 0.55, 0.1),
-        )
-    ]  # fmt: skip
-    assert _names_below(points) == {"second"}
