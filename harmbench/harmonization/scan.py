@@ -31,6 +31,7 @@ from harmbench.preprocessing.masking import BrainSource, mask_scan
 from harmbench.preprocessing.nifti_read import Volume
 from harmbench.preprocessing.nifti_write import load_native
 from harmbench.preprocessing.registration_quality import DOUBTFUL_CORRELATION
+from harmbench.preprocessing.undefined_voxels import filled_note
 from harmbench.util.files import atomic_write_bytes, hold_lock
 from harmbench.util.hashing import bytes_digest, digest, file_digest
 from harmbench.util.progress import Progress
@@ -123,6 +124,10 @@ class HarmonizedScan:
                 f"low correlation with the template ({correlation:.2f}); check the registration"
             )
         reasons += record.get("Geometry", ())
+        if record.get("VoxelsFilled"):
+            reasons.append(
+                f"{filled_note(record['VoxelsFilled'])}; they stay undefined in the output"
+            )
         if record.get("ConvertedFrom"):
             reasons.append(f"the {record['ConvertedFrom']} image is written as NIfTI")
         if record.get("StoredAs"):
@@ -303,6 +308,7 @@ def _harmonized(
         "VoxelsChanged": int(np.count_nonzero(changed)),
         "BrainVoxelsNotSeen": int(np.count_nonzero(brain.mask & ~changed[brain.box])),
         "VoxelsClipped": result.clipped,
+        "VoxelsFilled": scan.voxels_filled,
         "StoredAs": None if result.encoding is None else result.encoding.title,
         "ConvertedFrom": native.converted,
         "Geometry": list(native.volume.facts.notes),

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harmbench.errors import BadScanError
-from harmbench.preprocessing.nifti_read import Array, Volume
+from harmbench.preprocessing.nifti_read import Array, FileFacts, Volume
+from harmbench.preprocessing.undefined_voxels import fill_undefined
 
 # The largest brains measured in adults, ventricles included, stay under 2 litres; a head
 # with its skin and skull, or with background noise, is well above.
@@ -31,7 +32,7 @@ class Brain:
     ----------
     image
         The part of the volume around the brain, minus `floor`; not negative, and zero outside
-        `mask`.
+        `mask`. A few voxels that are undefined in the file are filled (`fill_undefined`).
     mask
         `(X, Y, Z)` bool: the brain, with holes filled and small components removed.
     box
@@ -66,7 +67,7 @@ def crop_brain(volume: Volume, name: str = "the scan") -> Brain:
     Raises
     ------
     BadScanError
-        If voxels of the brain are undefined in the file; `name` is the file's.
+        If too large a part of the brain is undefined in the file; `name` is the file's.
     """
     from scipy import ndimage
 
@@ -90,8 +91,8 @@ def crop_head(volume: Volume, name: str) -> Brain:
     Raises
     ------
     BadScanError
-        If the volume is empty, no component is as large as a brain, or voxels of the head are
-        undefined in the file.
+        If the volume is empty, no component is as large as a brain, or too large a part of the
+        head is undefined in the file.
     """
     from scipy import ndimage
     from skimage.filters import threshold_otsu
@@ -119,14 +120,6 @@ def crop_head(volume: Volume, name: str) -> Brain:
     return _crop(volume, mask, box, name, floor)
 
 
-def undefined_voxels(name: str, count: int) -> BadScanError:
-    """Return the error for a scan with undefined voxels inside the brain."""
-    return BadScanError(
-        f"{name} has non-finite voxels (NaN or infinity) inside the brain: {count}; "
-        "outside it they are background"
-    )
-
-
 def _black(volume: Volume, intensities: Array) -> float:
     """Return the intensity that is black: zero, or a low percentile if zero is not black."""
     negative = np.count_nonzero(intensities < 0)
@@ -142,10 +135,12 @@ def _crop(
     name: str,
     floor: float,
 ) -> Brain:
-    undefined = volume.facts.undefined
-    if undefined is not None and (undefined[box] & mask).any():
-        raise undefined_voxels(name, int(np.count_nonzero(undefined[box] & mask)))
+    if volume.facts.undefined is not None:
+        whole = np.zeros(volume.data.shape, dtype=bool)
+        whole[box] = mask
+        volume = fill_undefined(volume, whole, name)
     affine = volume.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ [side.start for side in box]
     image = np.maximum(volume.data[box] - np.float32(floor), 0)
-    return Brain(Volume(np.where(mask, image, np.float32(0)), affine), mask, box, floor)
+    facts = FileFacts(filled=volume.facts.filled)
+    return Brain(Volume(np.where(mask, image, np.float32(0)), affine, facts), mask, box, floor)

@@ -16,13 +16,13 @@ from harmbench.preprocessing.brain import (
     Brain,
     crop_brain,
     crop_head,
-    undefined_voxels,
 )
 from harmbench.preprocessing.brain_tools import Extractor
 from harmbench.preprocessing.head_detection import contains_skull
 from harmbench.preprocessing.mask_cache import Mask, cached_mask, mask_path
 from harmbench.preprocessing.mask_checks import litres, shape_doubts, size_fault
 from harmbench.preprocessing.nifti_read import Volume, load_labels, load_volume
+from harmbench.preprocessing.undefined_voxels import fill_undefined
 from harmbench.util.hashing import bytes_digest, digest
 
 # Of the bright intensities: interpolation leaves smaller values around an extracted brain.
@@ -105,6 +105,11 @@ class MaskedScan:
     stripped: bool = False
     cached: Path | None = None
 
+    @property
+    def voxels_filled(self) -> int:
+        """Number of voxels of the brain, or head, that are undefined in the file."""
+        return self.brain.image.facts.filled
+
 
 def load_masked(source: BrainSource, home: Path) -> MaskedScan:
     """Read a scan and mask its brain: steps 1 and 2.
@@ -183,9 +188,7 @@ def _extracted(volume: Volume, source: BrainSource, home: Path) -> MaskedScan:
 
 def _apply_mask(volume: Volume, mask: Mask, name: str) -> Volume:
     """Set a volume to zero outside a mask on its voxels; `name` is the file's."""
-    undefined = volume.facts.undefined
-    if undefined is not None and (undefined & mask).any():
-        raise undefined_voxels(name, int(np.count_nonzero(undefined & mask)))
+    volume = fill_undefined(volume, mask, name)
     return dataclasses.replace(volume, data=np.where(mask, volume.data, np.float32(0)))
 
 

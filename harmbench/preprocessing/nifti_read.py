@@ -47,6 +47,8 @@ class FileFacts:
     undefined
         `(X, Y, Z)` bool: voxels that are NaN or infinite in the file, and zero in the volume;
         None if there is none.
+    filled
+        Number of undefined voxels that were filled, because they lie inside the brain.
     second_affine
         The qform, for the volume's voxels, where the header has an sform, too; or None.
     notes
@@ -55,6 +57,7 @@ class FileFacts:
 
     background: float = 0.0
     undefined: npt.NDArray[np.bool_] | None = None
+    filled: int = 0
     second_affine: Affine | None = None
     notes: tuple[str, ...] = ()
 

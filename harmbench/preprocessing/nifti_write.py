@@ -56,7 +56,7 @@ class NativeScan:
     content
         The complete file, decompressed; converted to NIfTI if it has another format.
     converted
-        Name of the other format, or None.
+        Name of the other format or compression, or None.
     offset, encoding
         Position of the voxels in the file, and how they are stored.
     shape
@@ -175,6 +175,8 @@ def load_native(path: Path) -> NativeScan:
         converted = _format_name(image)
         content = as_nifti(image)
         image = _parsed_nifti(content)
+    elif path.suffix.lower() == ".bz2":
+        converted = "bzip2-compressed"
     voxels: Any = image.dataobj
     return NativeScan(
         volume=volume,

@@ -11,6 +11,12 @@ import numpy.typing as npt
 
 from harmbench.errors import BadScanError
 from harmbench.preprocessing.brain import MAX_BRAIN_LITRES, Brain
+from harmbench.preprocessing.dark_regions import (
+    Region,
+    dark_region,
+    masks_without,
+    without_region,
+)
 from harmbench.preprocessing.initial_pose import brain_pose, brain_rotations
 from harmbench.preprocessing.nifti_read import Volume
 from harmbench.preprocessing.registration_images import (
@@ -76,8 +82,9 @@ def register(brain: Brain) -> Registration:
 
     Centre and size from moments, rotation from a search; then a similarity and an affine
     transform by correlation of smooth images, which is robust; then the affine transform by
-    Mattes' mutual information, which tolerates another contrast. For a head the search is
-    over whole poses, and only the brain is compared. If the result is doubtful or
+    Mattes' mutual information, which tolerates another contrast. A region that is far darker
+    than the template is left out in a second pass of the affine transform. For a head the
+    search is over whole poses, and only the brain is compared. If the result is doubtful or
     implausible, another rotation is tried, and the better result is kept. Repeatable
     to the bit.
 
@@ -101,6 +108,9 @@ def register(brain: Brain) -> Registration:
     for start in _starts(brain, moving, template):
         count += 1
         matrix = _affine(moving, start, template, head=_is_head(brain))
+        region = None if _is_head(brain) else dark_region(moving, matrix, template)
+        if region is not None:
+            matrix = _affine_without(region, raw, matrix, template)
         score = local_correlation(raw, matrix, template.volume, template.inside)
         implausible = implausibility(matrix)
         if implausible is not None:
@@ -171,9 +181,36 @@ def _affine(
     affine.SetTranslation(similarity.GetTranslation())
     if not head:
         _optimize(template.smooth, smooth, coarse, affine, step=1.0, min_step=0.05)
-    fixed, image = template.fine, itk_image(moving)
-    _optimize(fixed, image, fine, affine, step=0.4, min_step=0.02, information=True)
+    _by_information(template.fine, moving, fine, affine)
     return transform_matrix(affine)
+
+
+def _affine_without(
+    region: Region,
+    raw: Volume,
+    matrix: npt.NDArray[np.float64],
+    template: RegistrationTemplate,
+) -> npt.NDArray[np.float64]:
+    """Improve an affine transform with a region of the template left out of the comparison."""
+    import SimpleITK as sitk
+
+    moving = without_region(raw, matrix, region, template)
+    coarse, fine = masks_without(region, template)
+    affine = sitk.AffineTransform(3)
+    affine.SetCenter((np.array(template.centre) / UNIT).tolist())
+    affine.SetMatrix(matrix[:3, :3].ravel().tolist())
+    shift = (matrix @ [*template.centre, 1])[:3] - template.centre
+    affine.SetTranslation((shift / UNIT).tolist())
+    smooth = itk_image(smoothed(moving))
+    _optimize(template.smooth, smooth, coarse, affine, step=1.0, min_step=0.05)
+    _by_information(template.fine, moving, fine, affine)
+    return transform_matrix(affine)
+
+
+def _by_information(fixed: Any, moving: Volume, mask: Any, affine: Any) -> None:
+    """Improve an affine transform in place by mutual information: the last stage."""
+    image = itk_image(moving)
+    _optimize(fixed, image, mask, affine, step=0.4, min_step=0.02, information=True)
 
 
 def register_rigidly(

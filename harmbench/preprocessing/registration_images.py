@@ -37,8 +37,10 @@ class RegistrationTemplate:
         `(X, Y, Z)` bool on its voxels: at least 6 mm inside the brain.
     smooth, coarse_mask
         The smooth image of the first stages at `COARSE` mm, and its mask with a margin.
+    even
+        The image of the last stage at `FINE` mm.
     fine, fine_mask
-        The image of the last stage at `FINE` mm, and its mask with a margin.
+        The same for SimpleITK, and its mask with a margin.
     brain_masks
         Both masks without margin.
     centre
@@ -51,6 +53,7 @@ class RegistrationTemplate:
     inside: npt.NDArray[np.bool_]
     smooth: Any
     coarse_mask: Any
+    even: Volume
     fine: Any
     fine_mask: Any
     brain_masks: tuple[Any, Any]
@@ -68,13 +71,15 @@ def load_template() -> RegistrationTemplate:
     brain = crop_brain(Volume(np.asarray(image.dataobj, dtype=np.float32), image.affine))
     coarse = isotropic(brain.image, COARSE, MARGIN)
     fine = isotropic(brain.image, FINE, MARGIN)
+    even = evened(fine)
     x, y, z, _ = brain.image.affine @ [*ndimage.center_of_mass(brain.mask), 1]
     return RegistrationTemplate(
         volume=fine,
         inside=ndimage.binary_erosion(fine.data > 0, iterations=2),
         smooth=itk_image(smoothed(evened(coarse))),
         coarse_mask=itk_mask(coarse, 2),
-        fine=itk_image(evened(fine)),
+        even=even,
+        fine=itk_image(even),
         fine_mask=itk_mask(fine, 2),
         brain_masks=(itk_mask(coarse, 0), itk_mask(fine, 0)),
         centre=(float(x), float(y), float(z)),

@@ -212,6 +212,7 @@ def _details(
         "scales": [round(scale, 4) for scale in to_template.scales],
         "registration_starts": to_template.starts,
         "geometry": list(volume.facts.notes),
+        "voxels_filled": scan.voxels_filled,
         "doubtful": to_template.correlation < DOUBTFUL_CORRELATION,
         "pair_correlation": None if to_partner is None else round(to_partner.correlation, 4),
     }

@@ -15,6 +15,7 @@ from harmbench.cohorts.study.scans import StudyScans
 from harmbench.errors import UserError
 from harmbench.preprocessing.memory_need import PREPARE_BYTES_PER_VOXEL, memory_need
 from harmbench.preprocessing.scan_job import PreparedScan, ScanJob, run_job
+from harmbench.preprocessing.undefined_voxels import filled_note
 from harmbench.util.available_memory import affordable
 from harmbench.util.processes import in_processes, processors
 from harmbench.util.progress import Progress
@@ -166,6 +167,9 @@ def _log_shortcomings(name: str, prepared: PreparedScan, progress: Progress) -> 
         progress.log(f"left unpaired {name}: {prepared.pair_error}")
     for note in prepared.details["geometry"]:
         progress.log(f"look at {name}: {note}")
+    filled = prepared.details["voxels_filled"]
+    if filled:
+        progress.log(f"look at {name}: {filled_note(filled)}")
     if prepared.details["doubtful"]:
         correlation = prepared.details["correlation"]
         progress.log(f"look at {name}: correlation {correlation:.2f} with the template is low")

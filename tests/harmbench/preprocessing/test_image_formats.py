@@ -32,7 +32,12 @@ def scaled(image):
 FORMATS = {
     "NIfTI-1": ("s.nii", nib.Nifti1Image(voxels(np.int16), OBLIQUE), True, None),
     "NIfTI-2": ("s.nii.gz", nib.Nifti2Image(voxels(np.float32), OBLIQUE), True, None),
-    "bzip2": ("s.nii.bz2", nib.Nifti1Image(voxels(np.int16), OBLIQUE), True, None),
+    "bzip2": (
+        "s.nii.bz2",
+        nib.Nifti1Image(voxels(np.int16), OBLIQUE),
+        True,
+        "bzip2-compressed",
+    ),
     "MGH": ("s.mgh", nib.MGHImage(voxels(np.float32), OBLIQUE), True, "MGH"),
     "compressed MGH": ("s.mgz", nib.MGHImage(voxels(np.uint8), OBLIQUE), True, "MGH"),
     "pair, by .img": ("s.img", nib.Nifti1Pair(voxels(np.int16), OBLIQUE), True, "NIfTI pair"),

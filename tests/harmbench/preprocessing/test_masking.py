@@ -20,14 +20,20 @@ def ball(radius: float = 8.5) -> np.ndarray:
 
 
 def masked(
-    folder: Path, data: np.ndarray, affine: np.ndarray, mask: np.ndarray | None = None
+    folder: Path,
+    data: np.ndarray,
+    affine: np.ndarray,
+    mask: np.ndarray | None = None,
+    *,
+    heads: bool = False,
 ) -> MaskedScan:
     scan, mask_path = folder / "x_T1w.nii", folder / "x_mask.nii"
     nib.save(nib.Nifti1Image(data, affine), scan)
     if mask is not None:
         nib.save(nib.Nifti1Image(mask.astype(np.uint8), affine), mask_path)
     digests = {scan: "scan", mask_path: "mask"}
-    return load_masked(BrainSource.of(scan, None if mask is None else mask_path, digests), folder)
+    mask_file = None if mask is None else mask_path
+    return load_masked(BrainSource.of(scan, mask_file, digests, heads=heads), folder)
 
 
 def test_a_mask_file_sets_everything_outside_to_zero(tmp_path: Path) -> None:
@@ -96,14 +102,26 @@ def test_the_brain_is_what_differs_from_the_background(
     np.testing.assert_allclose(np.diff(after[kept]), np.diff(before[kept]), atol=1e-3)
 
 
-@pytest.mark.parametrize("heads", [False, True])
-def test_undefined_voxels_in_the_brain_are_counted(tmp_path: Path, heads: bool) -> None:
+@pytest.mark.parametrize("masking", ["none", "file", "head"])
+def test_a_few_undefined_voxels_in_the_brain_are_filled(tmp_path: Path, masking: str) -> None:
     data = with_value(np.nan, np.s_[13:15, 14, 12:15])
     data[0, 0, 0] = np.nan
-    scan = tmp_path / "x_T1w.nii"
-    nib.save(nib.Nifti1Image(data, EIGHT), scan)
-    with pytest.raises(BadScanError, match=r"x_T1w.nii has non-finite voxels.*brain: 6;"):
-        load_masked(BrainSource.of(scan, None, {scan: "scan"}, heads=heads), tmp_path)
+    mask = BRAIN if masking == "file" else None
+    scan = masked(tmp_path, data, EIGHT, mask, heads=masking == "head")
+    assert scan.voxels_filled == 6
+    brain = scan.brain
+    # Intensities depend on the last axis alone: the median of the neighbours is the voxel's own.
+    np.testing.assert_allclose(brain.image.data[brain.mask], brain.crop(SMOOTH)[brain.mask], atol=1)
+    hole = brain.crop(np.isnan(data))
+    assert (brain.image.data[hole] > 0).sum() == 6
+
+
+@pytest.mark.parametrize("masking", ["none", "file", "head"])
+def test_a_brain_with_many_undefined_voxels_is_refused(tmp_path: Path, masking: str) -> None:
+    data = with_value(np.nan, np.s_[12:17, 12:17, 12:17])
+    mask = BRAIN if masking == "file" else None
+    with pytest.raises(BadScanError, match=r"x_T1w.nii has undefined voxels .* 4\.9% of the brain"):
+        masked(tmp_path, data, EIGHT, mask, heads=masking == "head")
 
 
 @pytest.mark.parametrize("with_mask", [False, True])

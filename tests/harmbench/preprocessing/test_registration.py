@@ -112,6 +112,15 @@ def test_a_bias_field_hardly_moves_a_brain() -> None:
     assert positions_apart(np.eye(4), np.array(biased.matrix)) < 1.0
 
 
+def test_a_dark_hole_hardly_moves_a_brain() -> None:
+    volume = volume_of(coarse())
+    distance = np.indices(volume.data.shape) - np.array([32, 37, 32]).reshape(3, 1, 1, 1)
+    hole = (np.linalg.norm(distance, axis=0) < 6.25) & (volume.data > 0)  # 65 ml
+    damaged = replace(volume, data=np.where(hole, np.float32(0.03), volume.data))
+    matrices = [np.array(register(crop_brain(each)).matrix) for each in (volume, damaged)]
+    assert positions_apart(*matrices) < 0.15  # 0.25 if the hole is compared
+
+
 def test_a_brain_with_wrong_voxel_sizes_is_refused() -> None:
     volume = volume_of(coarse())
     squeezed = np.diag([1, 1, 0.5, 1.0]) @ volume.affine
