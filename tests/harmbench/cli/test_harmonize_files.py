@@ -106,3 +106,49 @@ def test_a_conversion_is_stated(inside, scan, tmp_path):
     record = json.loads((tmp_path / "out.json").read_text())["Harmonization"]
     assert record["ConvertedFrom"] == "MGH"
     np.testing.assert_array_equal(nib.load(tmp_path / "out.nii.gz").get_fdata(), source.get_fdata())
+
+
+def with_undefined(data):
+    data = data.astype(np.float32)
+    data[24:26, 30, 26:29] = np.nan
+    return data
+
+
+def with_four_values(data):
+    limits = np.percentile(data[data > 0], [25, 50, 75])
+    return np.where(data > 0, np.digitize(data, limits) + 1, 0).astype(np.int16)
+
+
+@pytest.mark.parametrize(
+    ("changed", "note"),
+    [(with_undefined, "6 undefined voxels"), (with_four_values, None)],
+    ids=["undefined voxels", "four values"],
+)
+def test_odd_intensities_are_harmonised(inside, scan, tmp_path, changed, note):
+    image = nib.load(scan)
+    data = changed(np.asarray(image.dataobj))
+    nib.save(nib.Nifti1Image(data, image.affine), tmp_path / "s.nii")
+    code, _, err = inside("harmonize", "s.nii", "-o", "out.nii", "-m", "identity", "--no-figure")
+    assert code == 0, err
+    assert ("undefined" in err) == (note is not None)
+    assert note is None or note in " ".join(err.split())
+    np.testing.assert_array_equal(nib.load(tmp_path / "out.nii").get_fdata(), data)
+    record = json.loads((tmp_path / "out.json").read_text())["Harmonization"]
+    assert record["VoxelsFilled"] == np.count_nonzero(np.isnan(data))
+
+
+def test_any_file_name_is_kept(inside, scan, tmp_path):
+    folder = tmp_path / "scans, 100 % & #1"
+    folder.mkdir()
+    names = ["50% & more #1", "Jörg Größe", "a+b=c; d", "100%s {x}"]
+    for name in names:
+        shutil.copy(scan, folder / f"{name}.nii.gz")
+    arguments = ("harmonize", folder, "-o", "out #2 %", "-m", "identity")
+    code, out, err = inside(*arguments, "--jobs", 1)
+    assert code == 0, err
+    assert out.startswith("4 scans: 4 harmonised")
+    for name in names:
+        for ending in (".nii.gz", ".json", "_mask.nii.gz", ".png"):
+            assert (tmp_path / "out #2 %" / f"{name}{ending}").is_file()
+        record = json.loads((tmp_path / "out #2 %" / f"{name}.json").read_text())
+        assert record["Sources"] == [f"bids:raw:{name}.nii.gz"]

@@ -47,11 +47,15 @@ def write(folder: Path, *rows: str, columns: str = "path,subject,session,domain"
 
 @pytest.mark.usefixtures("one_core")
 def test_a_listed_cohort_is_prepared_with_masks_and_labels(folder: Path) -> None:
+    named = folder / "Jörg; größe 100 % #1 & {more}"
+    named.mkdir()
+    (folder / "brain-A.nii.gz").rename(named / "50% #2.nii.gz")
+    (folder / "mask.nii.gz").rename(named / "mask & more.nii.gz")
     rows = [
-        "brain-A.nii.gz,A,1,here,,labels.nii.gz",
+        f"{named.name}/50% #2.nii.gz,A,1,here,,labels.nii.gz",
         "brain-B.nii.gz,B,1,here,,labels.nii.gz",
-        "head-A.nii.gz,A,1,target,mask.nii.gz,labels.nii.gz",
-        "head-B.nii.gz,B,1,target,mask.nii.gz,labels.nii.gz",
+        f"head-A.nii.gz,A,1,target,{named.name}/mask & more.nii.gz,labels.nii.gz",
+        f"head-B.nii.gz,B,1,target,{named.name}/mask & more.nii.gz,labels.nii.gz",
         "head.nii.gz,C,1,target,,",
     ]
     path = write(folder, *rows, columns="path,subject,session,domain,mask,labels")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harmbench.errors import BadScanError
-from harmbench.preprocessing.nifti_read import load_labels, load_volume
+from harmbench.preprocessing.nifti_read import check_headers, load_labels, load_volume
 
 EIGHT = np.diag([8.0, 8.0, 8.0, 1.0])
 
@@ -187,3 +187,29 @@ def test_undefined_voxels_are_zero_and_remembered(tmp_path: Path) -> None:
     assert volume.facts.undefined is not None
     np.testing.assert_array_equal(volume.facts.undefined, ~np.isfinite(data))
     np.testing.assert_array_equal(volume.data, np.where(np.isfinite(data), data, 0))
+
+
+def with_scale(path: Path, slope: float, intercept: float) -> Path:
+    """Write an int16 scan, and its scale as bytes, since nibabel changes what it writes."""
+    data = np.where(blob(), 100, 0).astype(np.int16)
+    content = bytearray(nib.Nifti1Image(data, np.diag([2.0, 2, 2, 1])).to_bytes())
+    content[112:120] = np.array([slope, intercept], "<f4").tobytes()
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept", "factor"), [(0, 0, 1), (0, 50, 1), (np.nan, np.nan, 1), (2, 0, 2)]
+)
+def test_a_scale_of_zero_is_none(
+    tmp_path: Path, slope: float, intercept: float, factor: float
+) -> None:
+    data = load_volume(with_scale(tmp_path / "scan.nii", slope, intercept)).data
+    np.testing.assert_array_equal(data, np.where(blob(), 100 * factor, 0))
+
+
+def test_a_scale_without_an_intercept_is_refused(tmp_path: Path) -> None:
+    path = with_scale(tmp_path / "scan.nii", 2, np.nan)
+    for read in (load_volume, lambda path: check_headers(path, None)):
+        with pytest.raises(BadScanError, match=r"scan.nii cannot be read: .*intercept"):
+            read(path)

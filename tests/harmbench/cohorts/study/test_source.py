@@ -57,6 +57,16 @@ def other_brain():
 
 
 @pytest.mark.usefixtures("one_core")
+def test_the_folder_of_a_study_may_have_any_name(tree):
+    four_subjects(tree)
+    tree.root = tree.root.rename(tree.root.with_name("Jörgs größe; 100 % #1 & {more}"))
+    cohort, _ = opened(tree)
+    assert set(cohort.table["subject"]) == {"A", "B", "C", "D"}
+    assert not cohort.left_out
+    assert cohort.scans("here")._volumes[0].source.path.parents[2] == tree.root
+
+
+@pytest.mark.usefixtures("one_core")
 def test_the_next_file_is_used_if_the_first_choice_is_damaged(tree):
     four_subjects(tree)
     (tree.root / "sub-A" / "anat" / "sub-A_T1w.nii.gz").unlink()
