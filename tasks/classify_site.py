@@ -120,7 +120,7 @@ class SiteScorer(Scorer):
         ]
         by_seed = np.array([each.shares for each in probed])
         features, sides = np.concatenate(self._features), [e.side for e in self._examples]
-        linear = linear_correct(features, self._examples, sides, config.folds)
+        linear = linear_correct(features, self._examples, sides, config)
         accuracy = balanced_accuracy(linear, sides)
         null = permutation_null(features, self._examples, context.seed, config)
         converged = [each for one in probed for each in one.converged]
@@ -129,6 +129,8 @@ class SiteScorer(Scorer):
             **{f"{_SEED}{number}": shares for number, shares in enumerate(by_seed)},
             "site_accuracy_linear": linear,
             "site_linear_p": np.full(len(linear), (1 + (null >= accuracy).sum()) / (1 + len(null))),
+            "site_linear_null_low": np.full(len(linear), np.quantile(null, 0.025)),
+            "site_linear_null_high": np.full(len(linear), np.quantile(null, 0.975)),
             "site_converged": np.full(len(linear), np.mean(converged) if converged else np.nan),
         }
         names = {SOURCE: "source", TARGET: "target"}
@@ -152,7 +154,10 @@ class SiteScorer(Scorer):
         numbers = {
             name: bootstrap_statistic(_by_side(scores, name), balanced) for name in _ACCURACIES
         }
-        plain = ("site_linear_p", "site_converged", "source_psnr")
+        plain = (
+            "site_linear_p", "site_linear_null_low", "site_linear_null_high", "site_converged",
+            "source_psnr",
+        )  # fmt: skip
         numbers |= estimates(scores[scores["metric"].isin(plain)])
         seeds = sorted({name for name in scores["metric"] if name.startswith(_SEED)})
         values = [float(balanced(_by_side(scores, name))) for name in seeds]
@@ -198,13 +203,15 @@ class ClassifySite(Task):
 
     summary = "tell harmonised scans from the target's by a classifier trained on them"
     family = Family.SCANNERS
-    version = "2"
+    version = "3"
     measures: ClassVar[Mapping[str, bool]] = {
         "site_accuracy": False,
         "site_accuracy_low": False,
         "site_accuracy_high": False,
         "site_accuracy_linear": False,
         "site_linear_p": True,
+        "site_linear_null_low": False,
+        "site_linear_null_high": False,
         "site_converged": True,
         "source_psnr": True,
     }

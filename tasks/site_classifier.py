@@ -38,6 +38,8 @@ class ClassifierConfig:
         Mean cross-entropy below which training has converged.
     least_fall
         Converged if the mean falls by a smaller share from one window to the next but one.
+    partitions
+        Partitions into folds, over which the accuracy of the linear probe is averaged.
     permutations
         Of the null of the linear probe.
     batch_size
@@ -52,13 +54,14 @@ class ClassifierConfig:
     window: int = 100
     small_loss: float = 0.02
     least_fall: float = 0.05
+    partitions: int = 3
     permutations: int = 100
     batch_size: int = 32
     learning_rate: float = 2e-3
 
 
 PRESETS = {
-    "tiny": ClassifierConfig(seeds=2, most_steps=6, window=2, permutations=4),
+    "tiny": ClassifierConfig(seeds=2, most_steps=6, window=2, partitions=2, permutations=4),
     "quick": ClassifierConfig(folds=3, most_steps=300, window=25, small_loss=0.1),
 }
 
@@ -97,8 +100,8 @@ class Example:
     row: int
 
 
-def folds(examples: Sequence[Example], most: int) -> dict[str, int]:
-    """Assign each subject to one of at most `most` folds.
+def folds(examples: Sequence[Example], most: int, partition: int = 0) -> dict[str, int]:
+    """Assign each subject to one of at most `most` folds, in one of several partitions.
 
     The rest of every fold has scans of both sides, if it can be.
     Subjects are assigned to the folds in turn, those with scans of both sides first, then
@@ -107,7 +110,9 @@ def folds(examples: Sequence[Example], most: int) -> dict[str, int]:
     sides: dict[str, set[int]] = {}
     for example in examples:
         sides.setdefault(example.subject, set()).add(example.side)
-    order = sorted(sides, key=lambda p: (-len(sides[p]), min(sides[p]), digest("fold", p)))
+    order = sorted(
+        sides, key=lambda p: (-len(sides[p]), min(sides[p]), digest(f"fold {partition}" if partition else "fold", p))
+    )
     count = min(most, len(order))
     return {subject: i % count for i, subject in enumerate(order)}
 

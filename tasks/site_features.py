@@ -51,9 +51,13 @@ def _features(image: Tensor, mask: Tensor) -> Array:
 
 
 def linear_correct(
-    features: Array, examples: Sequence[Example], sides: Sequence[int], most_folds: int
+    features: Array, examples: Sequence[Example], sides: Sequence[int], config: ClassifierConfig
 ) -> Array:
-    """Return whether each scan is classified correctly, cross-validated by subject: `(N,)`.
+    """Return how often each scan is classified correctly, cross-validated by subject: `(N,)`.
+
+    All scans of a subject are in one fold, so that two scans of one brain are never on either
+    side of it. With few subjects the accuracy depends on the partition into folds, so it is the
+    mean over several.
 
     Parameters
     ----------
@@ -63,20 +67,37 @@ def linear_correct(
         They determine the folds.
     sides
         The side that each scan is said to be of.
-    most_folds
-        The largest number of folds of the subjects.
+    config
+        Numbers of folds and of partitions.
 
     Returns
     -------
     Array
-        1 or 0; NaN where the other folds have one side only.
+        Shares in [0, 1]; NaN where the other folds always have one side only.
     """
-    fold = folds(examples, most_folds)
-    folds_of = np.array([fold[example.subject] for example in examples])
+    correct = np.stack(
+        [
+            _correct(features, sides, _fold_numbers(examples, config.folds, partition))
+            for partition in range(config.partitions)
+        ]
+    )
+    present = ~np.isnan(correct)
+    with np.errstate(invalid="ignore"):
+        shares: Array = np.where(present, correct, 0.0).sum(axis=0) / present.sum(axis=0)
+    return shares
+
+
+def _fold_numbers(examples: Sequence[Example], most: int, partition: int) -> npt.NDArray[np.int_]:
+    fold = folds(examples, most, partition)
+    return np.array([fold[example.subject] for example in examples])
+
+
+def _correct(features: Array, sides: Sequence[int], fold: npt.NDArray[np.int_]) -> Array:
+    """Return 1 or 0 for each scan; NaN where the other folds have one side only."""
     answers = np.array(sides)
-    correct = np.full(len(examples), np.nan)
-    for number in range(int(folds_of.max()) + 1):
-        tested = folds_of == number
+    correct = np.full(len(answers), np.nan)
+    for number in range(int(fold.max()) + 1):
+        tested = fold == number
         if len(set(answers[~tested])) < 2:
             continue
         model = _regression().fit(features[~tested], answers[~tested])
@@ -131,6 +152,6 @@ def permutation_null(
     accuracies = []
     for _ in range(config.permutations):
         sides = permuted_sides(examples, random)
-        correct = linear_correct(features, examples, sides, config.folds)
+        correct = linear_correct(features, examples, sides, config)
         accuracies.append(balanced_accuracy(correct, sides))
     return np.array(accuracies)

@@ -35,6 +35,9 @@ def test_each_subject_is_in_one_fold_and_training_folds_have_both_sides() -> Non
         rest = {example.side for example in given if result[example.subject] != fold}
         assert rest == {SOURCE, TARGET}
     assert len(set(folds(examples(a="st", b="st", c="st"), 5).values())) == 3
+    others = folds(given, 5, 1)
+    assert others != result
+    assert sorted(others.values()) == sorted(result.values())
 
 
 def test_stacks_keep_slices_on_disk() -> None:

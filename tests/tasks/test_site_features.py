@@ -17,6 +17,7 @@ from harmbench_tasks.site_features import (
 )
 
 PAIRED = [Example(f"p{i}", "1", side, i) for i in range(8) for side in (SOURCE, TARGET)]
+CONFIG = ClassifierConfig(folds=3, permutations=40)
 SINGLE = [Example(f"{side}{i}", "1", side, i) for i in range(8) for side in (SOURCE, TARGET)]
 
 
@@ -26,10 +27,26 @@ def test_the_null_is_near_chance_and_a_difference_above_it(examples):
     sides = [example.side for example in examples]
     features = random.normal(size=(len(examples), 5))
     features[:, 0] += 6 * np.array(sides)
-    null = permutation_null(features, examples, 0, ClassifierConfig(permutations=40))
+    null = permutation_null(features, examples, 0, CONFIG)
     assert np.median(null) == pytest.approx(0.5, abs=0.15)
-    seen = balanced_accuracy(linear_correct(features, examples, sides, 5), sides)
+    seen = balanced_accuracy(linear_correct(features, examples, sides, CONFIG), sides)
     assert seen > np.quantile(null, 0.95)
+
+
+def test_without_a_scanner_effect_the_accuracy_is_at_chance_and_several_partitions_steady_it():
+    random = np.random.default_rng(0)
+    sides = [example.side for example in PAIRED]
+    accuracies = {1: [], 3: []}
+    for _ in range(40):
+        subjects = np.repeat(random.normal(size=(8, 3)), 2, axis=0)
+        features = subjects + 0.5 * random.normal(size=(16, 3))
+        for partitions, values in accuracies.items():
+            config = dataclasses.replace(CONFIG, partitions=partitions)
+            values.append(balanced_accuracy(linear_correct(features, PAIRED, sides, config), sides))
+    for values in accuracies.values():
+        # Not below, as if scans of one subject were on either side of a fold.
+        assert np.mean(values) == pytest.approx(0.5, abs=0.06)
+    assert np.std(accuracies[3]) < 0.9 * np.std(accuracies[1])
 
 
 def test_permutations_keep_the_numbers_of_both_sides():
