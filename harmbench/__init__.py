@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from harmbench.statistics.estimate import estimates as estimates
     from harmbench.statistics.estimate import mean_interval as mean_interval
     from harmbench.statistics.resampling import bootstrap_draws as bootstrap_draws
+    from harmbench.statistics.value_range import ValueRange as ValueRange
     from harmbench.training.as_method import as_method as as_method
     from harmbench.training.batches import Batches as Batches
     from harmbench.training.batches import SliceBatches as SliceBatches
@@ -130,6 +131,7 @@ _LAZY = {
     "Transform": "harmbench.data.transform",
     "Frame": "harmbench.data.volumes",
     "HarmonizedVolume": "harmbench.contracts.volume_method",
+    "ValueRange": "harmbench.statistics.value_range",
     "VolumeMethod": "harmbench.contracts.volume_method",
     "VolumeScan": "harmbench.data.volumes",
     "VolumeSet": "harmbench.data.volumes",
@@ -212,6 +214,7 @@ __all__ = [
     "TaskData",
     "Transform",
     "UserError",
+    "ValueRange",
     "VolumeMethod",
     "VolumeScan",
     "VolumeSet",

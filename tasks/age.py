@@ -22,6 +22,7 @@ from harmbench import (
     SkipCell,
     Task,
     TaskData,
+    ValueRange,
     bootstrap_draws,
     bootstrap_statistic,
     estimates,
@@ -219,6 +220,10 @@ class Age(Task):
         "age_r2": True,
         "age_effect": True,
         "age_bias": True,
+    }
+    ranges: ClassVar[Mapping[str, ValueRange]] = {
+        "age_error": ValueRange(low=0.0),
+        "age_r2": ValueRange(high=1.0),
     }
     diagnostics: ClassVar[Sequence[str]] = ("age_effect", "age_bias")
     uses_metrics = False

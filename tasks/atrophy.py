@@ -25,6 +25,7 @@ from harmbench import (
     SkipCell,
     Task,
     TaskData,
+    ValueRange,
 )
 
 from .deformation import LabelledScan
@@ -143,6 +144,7 @@ class Atrophy(Task):
         **{f"atrophy_slope_{name}": True for name in STRUCTURES},
         **{f"atrophy_bias_{name}": True for name in STRUCTURES},
     }
+    ranges: ClassVar[Mapping[str, ValueRange]] = {"atrophy_error": ValueRange(low=0.0)}
     diagnostics: ClassVar[Sequence[str]] = tuple(
         f"atrophy_{kind}_{name}" for kind in ("slope", "bias") for name in STRUCTURES
     )

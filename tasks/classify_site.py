@@ -20,6 +20,7 @@ from harmbench import (
     SkipCell,
     Task,
     TaskData,
+    ValueRange,
     bootstrap_draws,
     bootstrap_statistic,
     derive,
@@ -214,6 +215,9 @@ class ClassifySite(Task):
         "site_linear_null_high": False,
         "site_converged": True,
         "source_psnr": True,
+    }
+    ranges: ClassVar[Mapping[str, ValueRange]] = {
+        name: ValueRange(0.0, 1.0) for name in measures if name != "source_psnr"
     }
     uses_metrics = False
     diagnostics: ClassVar[Sequence[str]] = tuple(measures)

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from harmbench import Scans, Scorer
+from harmbench import Scans, Scorer, ValueRange
 
 MARGIN_DB = 0.5  # a loss below is no harm: the margin of the leaderboard's comparisons
 WORST_DB = 40.0  # bounds a loss, so that one scan does not decide a mean
@@ -25,6 +25,14 @@ HARM_MEASURES: Mapping[str, bool] = {
     "harmed_unflagged": False,
     "flagged": True,
 }
+_SHARE = ValueRange(0.0, 1.0, share=True)
+HARM_RANGES: Mapping[str, ValueRange] = {
+    "harm": ValueRange(0.0, WORST_DB),
+    "harmed": _SHARE,
+    "harmed_unflagged": _SHARE,
+    "flagged": _SHARE,
+    "psnr_gain": ValueRange(-WORST_DB, WORST_DB),
+}
 HARM_HEADLINE = ("harm", "harmed", "harmed_unflagged")
 HARM_DIAGNOSTICS = ("flagged",)
 
@@ -34,6 +42,13 @@ def measures_of(versions: Sequence[str]) -> dict[str, bool]:
     of_versions = {f"{name}_{version}": HARM_MEASURES[name] for version in versions for name in
                    ("harm", "harmed", "flagged")}  # fmt: skip
     return {**HARM_MEASURES, **of_versions}
+
+
+def ranges_of(versions: Sequence[str]) -> dict[str, ValueRange]:
+    """Return the ranges of the measures of `measures_of`, and of the gain."""
+    of_versions = {f"{name}_{version}": HARM_RANGES[name] for version in versions for name in
+                   ("harm", "harmed", "flagged")}  # fmt: skip
+    return {**HARM_RANGES, **of_versions}
 
 
 def diagnostics_of(versions: Sequence[str]) -> tuple[str, ...]:

@@ -19,9 +19,10 @@ from harmbench import (
     SkipCell,
     Task,
     TaskData,
+    ValueRange,
 )
 
-from .harm import HARM_DIAGNOSTICS, HARM_HEADLINE, HARM_MEASURES, HarmScorer
+from .harm import HARM_DIAGNOSTICS, HARM_HEADLINE, HARM_MEASURES, HARM_RANGES, HarmScorer
 from .painted_lesions import RADII, PaintedLesion, draw_lesions, measure, painted
 from .scan_changes import Changes
 from .scans_with_truth import scans_to_change
@@ -116,6 +117,12 @@ class Lesions(Task):
                 ("lesion_size_change", False),
             )
         },
+    }
+    ranges: ClassVar[Mapping[str, ValueRange]] = {
+        **HARM_RANGES,
+        "lesion_loss": ValueRange(0.0, 1.0),
+        **{f"lesion_loss_{size}": ValueRange(0.0, 1.0) for size in SIZES},
+        **{f"lesion_size_change_{size}": ValueRange(low=0.0) for size in SIZES},
     }
     diagnostics: ClassVar[Sequence[str]] = (
         *HARM_DIAGNOSTICS,

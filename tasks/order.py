@@ -24,6 +24,7 @@ from harmbench import (
     SkipCell,
     Task,
     TaskData,
+    ValueRange,
     estimates,
 )
 
@@ -138,6 +139,7 @@ class Order(Task):
     summary = "keep the distances between subjects in order"
     family = Family.BIOLOGY
     measures: ClassVar[Mapping[str, bool]] = {"order": True}
+    ranges: ClassVar[Mapping[str, ValueRange]] = {"order": ValueRange(-1.0, 1.0)}
     uses_metrics = False
     headline: ClassVar[Sequence[str]] = ("order",)
     group = "order"

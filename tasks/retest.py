@@ -22,6 +22,7 @@ from harmbench import (
     SkipCell,
     Task,
     TaskData,
+    ValueRange,
     bootstrap_draws,
     bootstrap_statistic,
     mean_interval,
@@ -234,6 +235,11 @@ class Retest(Task):
         "wm_volume_cv_squared": False,
         "wm_volume_cv": False,
         "wm_volume_icc": True,
+    }
+    ranges: ClassVar[Mapping[str, ValueRange]] = {
+        "wm_volume_cv_squared": ValueRange(low=0.0),
+        "wm_volume_cv": ValueRange(low=0.0),
+        "wm_volume_icc": ValueRange(high=1.0),
     }
     uses_metrics = False
     headline = ("wm_volume_cv_squared", "wm_volume_cv", "wm_volume_icc")

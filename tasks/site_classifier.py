@@ -110,9 +110,8 @@ def folds(examples: Sequence[Example], most: int, partition: int = 0) -> dict[st
     sides: dict[str, set[int]] = {}
     for example in examples:
         sides.setdefault(example.subject, set()).add(example.side)
-    order = sorted(
-        sides, key=lambda p: (-len(sides[p]), min(sides[p]), digest(f"fold {partition}" if partition else "fold", p))
-    )
+    purpose = f"fold {partition}" if partition else "fold"
+    order = sorted(sides, key=lambda p: (-len(sides[p]), min(sides[p]), digest(purpose, p)))
     count = min(most, len(order))
     return {subject: i % count for i, subject in enumerate(order)}
 

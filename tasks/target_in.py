@@ -8,10 +8,28 @@ from typing import ClassVar
 
 import numpy as np
 
-from harmbench import Cohort, Family, Scans, Scorer, ScoringContext, SkipCell, Task, TaskData
+from harmbench import (
+    Cohort,
+    Family,
+    Scans,
+    Scorer,
+    ScoringContext,
+    SkipCell,
+    Task,
+    TaskData,
+    ValueRange,
+)
 
 from .domains import choose
-from .harm import HARM_DIAGNOSTICS, HARM_HEADLINE, HARM_MEASURES, HarmScorer, loss_in_decibels, rmse
+from .harm import (
+    HARM_DIAGNOSTICS,
+    HARM_HEADLINE,
+    HARM_MEASURES,
+    HARM_RANGES,
+    HarmScorer,
+    loss_in_decibels,
+    rmse,
+)
 from .repeats import scanned_twice
 
 # RMSE that is allowed where no subject was scanned twice: 28 dB, the difference of two scans of one
@@ -52,6 +70,7 @@ class TargetIn(Task):
     summary = "return scans of the target scanner unchanged"
     family = Family.SAFETY
     measures: ClassVar[Mapping[str, bool]] = {**HARM_MEASURES, "change": False}
+    ranges: ClassVar[Mapping[str, ValueRange]] = {**HARM_RANGES, "change": ValueRange(0.0, 1.0)}
     diagnostics: ClassVar[Sequence[str]] = HARM_DIAGNOSTICS
     uses_metrics = False
     headline = HARM_HEADLINE

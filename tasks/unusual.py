@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from harmbench import Cohort, Family, ScanSet, Scorer, ScoringContext, Task, TaskData, derive
+from harmbench import (
+    Cohort,
+    Family,
+    ScanSet,
+    Scorer,
+    ScoringContext,
+    Task,
+    TaskData,
+    ValueRange,
+    derive,
+)
 
 from .faults import (
     Cavity,
@@ -16,7 +26,7 @@ from .faults import (
     draw_cavity,
     draw_motion,
 )
-from .harm import HARM_HEADLINE, TruthHarmScorer, diagnostics_of, measures_of
+from .harm import HARM_HEADLINE, TruthHarmScorer, diagnostics_of, measures_of, ranges_of
 from .scan_changes import SliceChange
 from .scans_with_truth import with_truth
 
@@ -40,6 +50,7 @@ class Unusual(Task):
     summary = "harmonise scans with a cavity, noise, motion, a cut stack or inversion"
     family = Family.SAFETY
     measures: ClassVar[Mapping[str, bool]] = {**measures_of(VERSIONS), "psnr_gain": True}
+    ranges: ClassVar[Mapping[str, ValueRange]] = ranges_of(VERSIONS)
     diagnostics: ClassVar[Sequence[str]] = diagnostics_of(VERSIONS)
     uses_metrics = False
     headline = HARM_HEADLINE

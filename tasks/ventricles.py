@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from harmbench import Cohort, Family, ScanSet, Scorer, ScoringContext, SkipCell, Task, TaskData
+from harmbench import (
+    Cohort,
+    Family,
+    ScanSet,
+    Scorer,
+    ScoringContext,
+    SkipCell,
+    Task,
+    TaskData,
+    ValueRange,
+)
 
 from .deformation import LabelledScan
 from .enlarged_ventricles import EnlargedVentricles, ventricles
-from .harm import HARM_HEADLINE, TruthHarmScorer, diagnostics_of, measures_of
+from .harm import HARM_HEADLINE, TruthHarmScorer, diagnostics_of, measures_of, ranges_of
 from .scan_changes import SliceChange
 from .scans_with_truth import with_truth
 
@@ -33,6 +43,7 @@ class Ventricles(Task):
     summary = "harmonise scans with ventricles from normal to hydrocephalus without harm"
     family = Family.SAFETY
     measures: ClassVar[Mapping[str, bool]] = {**measures_of([*VOLUMES]), "psnr_gain": True}
+    ranges: ClassVar[Mapping[str, ValueRange]] = ranges_of([*VOLUMES])
     diagnostics: ClassVar[Sequence[str]] = diagnostics_of([*VOLUMES])
     uses_metrics = False
     headline = HARM_HEADLINE

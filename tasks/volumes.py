@@ -26,6 +26,7 @@ from harmbench import (
     ScoringContext,
     Task,
     TaskData,
+    ValueRange,
     bootstrap_draws,
     bootstrap_statistic,
     estimates,
@@ -263,6 +264,16 @@ class Volumes(Task):
             )
             for tissue in TISSUES
         },
+    }
+    ranges: ClassVar[Mapping[str, ValueRange]] = {
+        f"{name}{ending}": values
+        for name, values in (
+            ("volume_error", ValueRange(low=0.0)),
+            ("volume_limits", ValueRange(low=0.0)),
+            ("tissue_dice", ValueRange(0.0, 1.0)),
+            ("surface_dice", ValueRange(0.0, 1.0)),
+        )
+        for ending in ("", *(f"_{tissue}" for tissue in TISSUES))
     }
     diagnostics: ClassVar[Sequence[str]] = (
         "feature_mmd",

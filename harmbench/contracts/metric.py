@@ -12,6 +12,7 @@ from torch import Tensor
 from harmbench.contracts.purpose import Purpose
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Scans
+from harmbench.statistics.value_range import UNBOUNDED, ValueRange
 
 
 class Metric(ABC):
@@ -27,6 +28,9 @@ class Metric(ABC):
         `"dB"`, or empty for a plain number.
     higher_is_better
         Whether a higher value is better.
+    value_range
+        The smallest and the largest possible value of a subject: the interval of the mean lies
+        within. Unbounded by default.
     purpose
         What the metric is for: which metrics may rank methods.
     version
@@ -38,6 +42,7 @@ class Metric(ABC):
     summary: ClassVar[str]
     unit: ClassVar[str] = ""
     higher_is_better: ClassVar[bool] = True
+    value_range: ClassVar[ValueRange] = UNBOUNDED
     purpose: ClassVar[Purpose] = Purpose.DETAIL
     version: ClassVar[str] = "1"
 

@@ -16,6 +16,7 @@ from harmbench.contracts.task_data import TaskData
 from harmbench.data.cohort import Cohort
 from harmbench.data.scans import Scans
 from harmbench.statistics.estimate import Estimate
+from harmbench.statistics.value_range import ValueRange
 
 
 class Task(ABC):
@@ -40,6 +41,8 @@ class Task(ABC):
         fitted once for a target, seed and preset, and shared by all cells.
     measures
         Scores that no registered metric computes: by name, whether higher is better.
+    ranges
+        The ranges of those scores that have any, by name: intervals lie within.
     diagnostics
         Names of those scores that rank nothing, since they are compared with a rescan.
     uses_metrics
@@ -61,6 +64,7 @@ class Task(ABC):
     votes: ClassVar[bool] = True
     instruments: ClassVar[Mapping[str, type[Instrument]]] = {}
     measures: ClassVar[Mapping[str, bool]] = {}
+    ranges: ClassVar[Mapping[str, ValueRange]] = {}
     diagnostics: ClassVar[Sequence[str]] = ()
     uses_metrics: ClassVar[bool] = True
     headline: ClassVar[Sequence[str]] = ("psnr", "ssim")

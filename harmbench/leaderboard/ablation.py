@@ -13,6 +13,7 @@ from harmbench.contracts.metric import Metric
 from harmbench.contracts.published import BASELINE, Published
 from harmbench.execution.plan.plan import PlannedCell
 from harmbench.statistics.estimate import Estimate, by_subject, mean_interval
+from harmbench.statistics.value_range import UNBOUNDED, decode_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,8 +146,10 @@ def _ablation_score(
         if printed is not None and reference is not None and title != BASELINE:
             gap = round(printed - reference, 6)
     worst = _worst(seeds)
+    ranges = decode_ranges(str(worst.facts.get("ranges", "")))
+    values = ranges.get(metric, UNBOUNDED)
     return AblationScore(
-        value=None if own is None else mean_interval(own.to_numpy()),
+        value=None if own is None else values.interval(mean_interval(own.to_numpy())),
         difference=difference,
         published=printed,
         published_difference=gap,

@@ -10,7 +10,8 @@ import pandas as pd
 
 from harmbench.contracts.purpose import Purpose
 from harmbench.leaderboard.formatting import direction
-from harmbench.statistics.estimate import Array
+from harmbench.statistics.estimate import Array, Estimate, mean_intervals
+from harmbench.statistics.value_range import UNBOUNDED, ValueRange, decode_ranges
 
 # A difference that matters in practice, for forecasts of the number of subjects.
 RELEVANT_DECIBELS = 0.5
@@ -32,12 +33,19 @@ class Measure:
         `"dB"`, or empty for a plain number or an unknown unit.
     purpose
         Whether it may rank methods; `DETAIL` for a metric that is not registered here.
+    value_range
+        The smallest and the largest possible value.
     """
 
     name: str
     higher_is_better: bool
     unit: str = ""
     purpose: Purpose = Purpose.DETAIL
+    value_range: ValueRange = UNBOUNDED
+
+    def intervals(self, values: Array) -> list[Estimate]:
+        """Estimate the mean of each column `(n, k)`, with an interval within the range."""
+        return [self.value_range.interval(estimate) for estimate in mean_intervals(values)]
 
     @property
     def direction(self) -> str:
@@ -80,7 +88,7 @@ def measures(
 ) -> dict[str, Measure]:
     """Return the metrics that runs hold, by name.
 
-    Directions, and which metrics are diagnostic, are read from the runs, so that metrics of
+    Directions, ranges, and which metrics are diagnostic, are read from the runs, so that metrics of
     plugins that are not installed here can be shown.
 
     Parameters
@@ -93,6 +101,8 @@ def measures(
     suffix = ".subjects"
     lower = {name for names in runs["lower_is_better"] for name in names.split(",")}
     diagnostic = {name for names in runs["diagnostic"] for name in names.split(",")}
+    texts = runs["ranges"].unique() if "ranges" in runs else ()
+    ranges = {name: each for text in texts for name, each in decode_ranges(text).items()}
     columns = map(str, runs.columns)
     names = [column.removesuffix(suffix) for column in columns if column.endswith(suffix)]
     declarations = declarations or {}
@@ -100,6 +110,7 @@ def measures(
         name: Measure(
             name=name,
             higher_is_better=name not in lower,
+            value_range=ranges.get(name, UNBOUNDED),
             unit=declarations.get(name, {}).get("unit", ""),
             purpose=Purpose.DIAGNOSTIC
             if name in diagnostic

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from harmbench.leaderboard.families import by_family, mean_over_groups
 from harmbench.leaderboard.scores import TaskColumn
-from harmbench.statistics.estimate import Estimate, mean_intervals
+from harmbench.statistics.estimate import Estimate
 
 
 def over_targets(
@@ -40,7 +40,8 @@ def over_targets(
         names = sorted({name for column in members for name in column.compared.names})
         unscaled = {column.task: 1.0 for column in members}
         values = mean_over_groups(groups, names, shown, unscaled, signed=False)
-        pooled[family] = dict(zip(shown, mean_intervals(values), strict=True)) if shown else {}
+        intervals = members[0].measure.intervals
+        pooled[family] = dict(zip(shown, intervals(values), strict=True)) if shown else {}
     return pooled
 
 

@@ -204,7 +204,7 @@ def _column(
     defined: npt.NDArray[np.bool_] = np.logical_not(np.isnan(values).all(axis=1))  # (seeds, k)
     common = defined.all(axis=1)
     compared = nan_mean(values[common]) if common.any() else subjects.values
-    estimates = dict(zip(labels, mean_intervals(subjects.values), strict=True))
+    estimates = dict(zip(labels, measure.intervals(subjects.values), strict=True))
     by_seed = {
         label: {
             seed: float(value)
@@ -224,7 +224,7 @@ def _column(
         for label, runs in by_label.items()
         if label not in partial
     }
-    scores |= {label: _partial_score(by_label[label], missing[label]) for label in partial}
+    scores |= {label: _partial_score(by_label[label], missing[label], measure) for label in partial}
     reference = _reference_line(scores, controls)
     return TaskColumn(
         task=task,
@@ -306,7 +306,7 @@ def _score(
     )
 
 
-def _partial_score(runs: Sequence[Run], missing_folds: str) -> Score:
+def _partial_score(runs: Sequence[Run], missing_folds: str, measure: Measure) -> Score:
     """Return the score of a method without images of some scans, by itself: it is not compared.
 
     A fold without any image is skipped, and leaves the scores of the other folds.
@@ -316,7 +316,7 @@ def _partial_score(runs: Sequence[Run], missing_folds: str) -> Score:
     subjects = SubjectValues(names, labels, nan_mean(values))
     estimate, by_seed = None, None
     if labels:
-        (estimate,) = mean_intervals(subjects.values)
+        (estimate,) = measure.intervals(subjects.values)
         means = _means(values[..., 0])
         by_seed = {seed: float(mean) for seed, mean in zip(seeds, means, strict=True)}
     ordered = sorted(scored, key=lambda run: (run.seed, run.fold))

@@ -20,6 +20,7 @@ from harmbench.contracts.purpose import Purpose
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Scans
 from harmbench.metrics.image import ImageMetric, mean_within, ncc
+from harmbench.statistics.value_range import NOT_NEGATIVE, UNIT, ValueRange
 
 _BINS = 64  # of each axis of a joint histogram
 _INTENSITY_STEP = 0.02  # per pixel: gradients below are noise, of the scale of a rescan's error
@@ -135,6 +136,7 @@ class NMI(ImageMetric):
 
     name = "nmi"
     summary = "normalised mutual information with the reference, in the scan's foreground"
+    value_range = ValueRange(1.0, 2.0)
     version = "1"
     compare = staticmethod(nmi)
 
@@ -144,6 +146,7 @@ class Sharpness(ImageMetric):
 
     name = "sharpness"
     summary = "sharpness relative to the reference: 1 is equal, less is blurred"
+    value_range = NOT_NEGATIVE
     purpose = Purpose.DIAGNOSTIC
     version = "1"
     compare = staticmethod(sharpness)
@@ -175,6 +178,7 @@ class NMISource(SourceMetric):
 
     name = "nmi_source"
     summary = "normalised mutual information with the scan's own source: is its anatomy kept?"
+    value_range = ValueRange(1.0, 2.0)
     compare = staticmethod(nmi)
 
 
@@ -183,6 +187,7 @@ class GradientCorrelationSource(SourceMetric):
 
     name = "gradient_correlation_source"
     summary = "correlation of gradient magnitudes with the scan's own source"
+    value_range = ValueRange(-1.0, 1.0)
 
     @staticmethod
     def compare(x: Tensor, source: Tensor, region: Tensor, /) -> Tensor:
@@ -200,6 +205,7 @@ class Hallucination(Metric):
 
     name = "hallucination"
     summary = "edges of the harmonised scan that are neither in its source nor in the truth"
+    value_range = UNIT
     higher_is_better = False
     purpose = Purpose.DIAGNOSTIC
 

@@ -16,6 +16,7 @@ from harmbench.contracts.metric import Metric
 from harmbench.contracts.purpose import Purpose
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Scans
+from harmbench.statistics.value_range import NOT_NEGATIVE, UNIT
 
 GREY, WHITE = 2, 3  # values of the tissue labels
 _LEVELS = 4096  # points at which quantile functions are compared
@@ -138,6 +139,7 @@ class Wasserstein(Metric):
 
     name = "wasserstein"
     summary = "distance of the foreground's intensities to the target population's"
+    value_range = UNIT
     higher_is_better = False
     purpose = Purpose.DIAGNOSTIC
 
@@ -187,6 +189,7 @@ class GMWMContrastError(GMWMContrast):
 
     name = "gm_wm_contrast_error"
     summary = "absolute difference of the grey-white contrast to the target population's mean"
+    value_range = NOT_NEGATIVE
     higher_is_better = False
 
     def applies(self, harmonized: Scans, references: Scans | None, target: ScanSet) -> bool:

@@ -19,6 +19,7 @@ from harmbench.contracts.metric import Metric
 from harmbench.contracts.purpose import Purpose
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Scans
+from harmbench.statistics.value_range import UNIT, ValueRange
 
 WINDOW = 7  # side of SSIM's uniform window, in pixels
 _K1, _K2 = 0.01, 0.03
@@ -236,6 +237,7 @@ class SSIM(ImageMetric):
 
     name = "ssim"
     summary = "mean of the structural similarity map over the scan's foreground"
+    value_range = ValueRange(-1.0, 1.0)
     compare = staticmethod(ssim)
 
 
@@ -244,6 +246,7 @@ class SSIMSlices(SliceMetric):
 
     name = "ssim_slices"
     summary = "structural similarity of whole slices, as in papers and scikit-image"
+    value_range = ValueRange(-1.0, 1.0)
     compare = staticmethod(ssim)
 
 
@@ -252,6 +255,7 @@ class MAE(ImageMetric):
 
     name = "mae"
     summary = "mean absolute error over the scan's foreground"
+    value_range = UNIT
     higher_is_better = False
     compare = staticmethod(mae)
 
@@ -261,4 +265,5 @@ class NCC(ImageMetric):
 
     name = "ncc"
     summary = "normalised cross-correlation over the scan's foreground"
+    value_range = ValueRange(-1.0, 1.0)
     compare = staticmethod(ncc)

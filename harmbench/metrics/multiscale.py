@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from harmbench.metrics.image import ImageMetric
+from harmbench.statistics.value_range import ValueRange
 
 # Weights of the scales, the finest first (Wang, Simoncelli and Bovik, Asilomar 2003, section 3.2);
 # of five, since slices of 72 x 88 pixels can be halved twice only.
@@ -74,5 +75,6 @@ class MSSSIM(ImageMetric):
 
     name = "ms_ssim"
     summary = "multi-scale structural similarity of slices, at three scales"
+    value_range = ValueRange(high=1.0)
     version = "1"
     compare = staticmethod(ms_ssim)

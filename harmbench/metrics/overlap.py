@@ -22,6 +22,7 @@ from harmbench.contracts.purpose import Purpose
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Grid, Scans
 from harmbench.metrics.distribution import WHITE
+from harmbench.statistics.value_range import NOT_NEGATIVE, UNIT
 
 
 class OverlapMetric(Metric):
@@ -67,6 +68,7 @@ class Dice(OverlapMetric):
 
     name = "dice"
     summary = "overlap of predicted and true white matter (Dice coefficient)"
+    value_range = UNIT
     purpose = Purpose.RANKING
 
     def compare(self, predicted: Tensor, true: Tensor, grid: Grid) -> float:
@@ -85,6 +87,7 @@ class IoU(OverlapMetric):
 
     name = "iou"
     summary = "intersection over union of predicted and true white matter"
+    value_range = UNIT
 
     def compare(self, predicted: Tensor, true: Tensor, grid: Grid) -> float:
         """Return the ratio."""
@@ -121,6 +124,7 @@ class HD95(SurfaceMetric):
 
     name = "hd95"
     summary = "95th percentile Hausdorff distance of predicted and true white matter"
+    value_range = NOT_NEGATIVE
 
     def compare(self, predicted: Tensor, true: Tensor, grid: Grid) -> float:
         """Return the distance in mm."""
@@ -143,6 +147,7 @@ class SurfaceDistance(SurfaceMetric):
 
     name = "surface_distance"
     summary = "average symmetric surface distance of predicted and true white matter"
+    value_range = NOT_NEGATIVE
 
     def compare(self, predicted: Tensor, true: Tensor, grid: Grid) -> float:
         """Return the distance in mm."""
@@ -165,6 +170,7 @@ class VolumeDifference(OverlapMetric):
 
     name = "volume_difference"
     summary = "absolute difference of predicted and true white-matter volume"
+    value_range = NOT_NEGATIVE
     unit = "%"
     higher_is_better = False
 

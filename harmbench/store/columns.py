@@ -60,6 +60,7 @@ TEXTS = (
     "device",
     "lower_is_better",
     "diagnostic",
+    "ranges",
     "headline",
     "normalization",
     "question",

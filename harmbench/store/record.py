@@ -207,6 +207,7 @@ def _texts(cell: Cell, result: CellResult) -> dict[str, str]:
         "device": str(result.facts.get("device", "")),
         "lower_is_better": ",".join(result.facts.get("lower_is_better", ())),
         "diagnostic": ",".join(result.facts.get("diagnostic", ())),
+        "ranges": str(result.facts.get("ranges", "")),
         "headline": ",".join(result.facts.get("headline", ())),
         "normalization": cell.normalization,
         "question": cell.question,

@@ -127,9 +127,10 @@ class RecordedRuns:
             `task`, `cohort`, `cohort_key`, `kind`, `preset`, `normalization`, `question` (hash of
             task, test data and instruments), `measured` (hash of the metrics), `seed`, `fold`,
             `family` and `group` of the task, `control`, `status`, `reason`, `device`,
-            `lower_is_better`, `diagnostic` and `headline` (names of metrics), `bounds` (by title
-            and metric), `draws` (by metric), `flags` (warnings of the method, by
-            "subject/session"), `missing` (why a command failed on scans, by "subject/session"),
+            `lower_is_better`, `diagnostic` and `headline` (names of metrics), `ranges` (of metrics,
+            as `encode_ranges` writes them), `bounds` (by title and metric), `draws` (by metric),
+            `flags` (warnings of the method, by "subject/session"), `missing` (why a command failed
+            on scans, by "subject/session"),
             `submission` (its origin, by name), `metric_versions`, `environment` (versions of
             libraries, and class of device), `subjects` (their names), `bundle` (origin of an
             imported result, else ""), and facts such as `fit_seconds`; for each metric `m` its

@@ -168,6 +168,7 @@ class CellStore(Store):
                 **stored.facts,
                 **lists,
                 "bounds": bounds,
+                "ranges": added.facts["ranges"],
                 "metrics": {**stored.facts["metrics"], **added.facts["metrics"]},
             },
             curves=stored.curves,

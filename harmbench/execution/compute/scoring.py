@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 from harmbench.contracts.cell import CellResult, Status
 from harmbench.contracts.method import Method
 from harmbench.contracts.purpose import Purpose
-from harmbench.contracts.scorer import Scorer, ScoringContext
+from harmbench.contracts.scorer import ScoringContext
 from harmbench.contracts.task import Task
 from harmbench.errors import CommandError
 from harmbench.execution.compute.cell_facts import CellFacts
@@ -24,7 +24,9 @@ from harmbench.execution.compute.slices import Slices
 from harmbench.execution.plan.plan import PlannedCell
 from harmbench.external.command_method import CommandMethod
 from harmbench.plugin_files import plugin_file
+from harmbench.statistics.estimate import Estimate
 from harmbench.statistics.subjects import encode_draws
+from harmbench.statistics.value_range import ValueRange, encode_ranges, in_ranges
 from harmbench.store.stores import BoundsStore, CellStore, to_json
 from harmbench.util import device as devices
 from harmbench.util.environment import environment
@@ -79,7 +81,8 @@ def score_cell(
         **_context_facts(planned, task, context),
     }
     if stored is not None:
-        added = _of_metrics(facts.facts["metrics"], scores, scorer, facts)
+        estimates = in_ranges(scorer.estimates(scores), _ranges(task, context))
+        added = _of_metrics(facts.facts["metrics"], scores, estimates, facts)
         return store.add_scores(cell, stored, added)
     sources = _plugin_sources(method, task)
     facts.facts["plugins"] = {name: bytes_digest(source) for name, source in sources.items()}
@@ -88,7 +91,7 @@ def score_cell(
     result = CellResult(
         status=Status.DONE,
         scores=scores,
-        estimates=scorer.estimates(scores),
+        estimates=in_ranges(scorer.estimates(scores), _ranges(task, context)),
         facts=facts.facts,
         curves=facts.curves,
     )
@@ -132,6 +135,7 @@ def _context_facts(planned: PlannedCell, task: Task, context: ScoringContext) ->
             *(metric.name for metric in context.metrics if metric.purpose is Purpose.DIAGNOSTIC),
             *task.diagnostics,
         ],
+        "ranges": encode_ranges(_ranges(task, context)),
         "headline": list(task.headline),
         "metrics": {
             metric.name: {"version": metric.version, "key": planned.metric_keys[metric.name]}
@@ -144,11 +148,18 @@ def _context_facts(planned: PlannedCell, task: Task, context: ScoringContext) ->
     }
 
 
+def _ranges(task: Task, context: ScoringContext) -> dict[str, ValueRange]:
+    """Return the ranges of all scores, by name."""
+    return {metric.name: metric.value_range for metric in context.metrics} | dict(task.ranges)
+
+
 def _of_metrics(
-    names: Collection[str], scores: pd.DataFrame, scorer: Scorer, facts: CellFacts
+    names: Collection[str],
+    scores: pd.DataFrame,
+    estimates: Mapping[str, Estimate],
+    facts: CellFacts,
 ) -> CellResult:
     """Return the scores and estimates of some metrics alone."""
-    estimates = scorer.estimates(scores)
     return CellResult(
         status=Status.DONE,
         scores=scores[scores["metric"].isin(names)],
@@ -172,6 +183,9 @@ def task_bounds(
             with seeded(context.seed, "bounds", task.name):
                 data = planned.all_data or context.data
                 estimates = task.bounds(replace(context, data=data))
-            bounds = {title: to_json(numbers) for title, numbers in estimates.items()}
+            ranges = _ranges(task, context)
+            bounds = {
+                title: to_json(in_ranges(numbers, ranges)) for title, numbers in estimates.items()
+            }
             store.save(key, bounds)
     return bounds

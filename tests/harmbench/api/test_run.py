@@ -7,6 +7,7 @@ import pytest
 import harmbench
 from harmbench import Method, Needs, UserError
 from harmbench.data.scans import GRIDS
+from harmbench.statistics.value_range import UNBOUNDED
 from harmbench_methods.histogram import Histogram
 from harmbench_tasks.domains import Domain
 from helpers import TINY_COHORT, words
@@ -49,6 +50,28 @@ def test_an_instance_of_a_task_is_run(run):
     task.name = "mine"
     values = run("identity", [task, "domain1"]).board("psnr").frame().set_index("task")["value"]
     assert values["mine"] == values["domain1"]
+
+
+def test_every_number_and_interval_of_a_run_is_in_the_range_of_its_metric(run):
+    results = run(["identity", "histogram"], ["domain1", "target-in"])
+    frame = results.frame()
+    by_subject = results.frame("subject")
+    checked = set()
+    for group in results.groups(results.metrics):
+        for board in group.boards:
+            values = board.measure.value_range
+            if values == UNBOUNDED:
+                continue
+            own = by_subject[by_subject["metric"] == board.metric]["value"]
+            assert own.between(values.low, values.high).all(), board.metric
+            for row in board.rows:
+                for score in row.scores.values():
+                    assert not score.low < values.low, board.metric
+                    assert not score.high > values.high, board.metric
+            bounds = frame[frame["metric"] == board.metric]
+            assert not (bounds["low"] < values.low).any(), board.metric
+            checked.add(board.metric)
+    assert {"harm", "harmed", "mae", "ssim", "wasserstein"} <= checked
 
 
 def test_results_are_those_of_the_command_line(run, home, inside):
