@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from helpers.one_core import on_one_core
+from helpers.registrations import registrations_of_the_run, share_registrations
 from helpers.volumes import Tree
 
 
+@pytest.fixture(scope="session")
+def registrations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The registrations that all tests share."""
+    return registrations_of_the_run(tmp_path_factory)
+
+
 @pytest.fixture
-def tree(tmp_path: Path) -> Tree:
+def tree(tmp_path: Path, registrations: Path) -> Tree:
     """An empty BIDS folder, with a recipe and a home folder next to it."""
-    return Tree(tmp_path / "study")
+    tree = Tree(tmp_path / "study")
+    share_registrations(registrations, tree.home)
+    return tree
 
 
 @pytest.fixture
 def one_core() -> Iterator[None]:
     """Prepare in this process, since to start others takes longer than a few small scans."""
-    if not hasattr(os, "sched_setaffinity"):
+    with on_one_core():
         yield
-        return
-    cores = os.sched_getaffinity(0)
-    # Workers of pytest-xdist, gw0, gw1, ..., take different cores.
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    os.sched_setaffinity(0, {sorted(cores)[worker % len(cores)]})
-    yield
-    os.sched_setaffinity(0, cores)
 
 
 @pytest.fixture(scope="module")

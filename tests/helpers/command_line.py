@@ -12,7 +12,7 @@ import pytest
 import harmbench.cli
 
 # Commands that record: they need an MLflow store.
-RECORDING = ("run", "ablate")
+RECORDING = ("run", "ablate", "score")
 
 
 def python(*arguments, cwd, **environment):

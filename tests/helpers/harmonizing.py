@@ -1,4 +1,4 @@
-"""Scans to harmonise, and a home that has their registrations."""
+"""Scans to harmonise, with a home that shares the registrations of all tests."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ import numpy as np
 import pytest
 from nilearn.datasets import load_mni152_template
 
-from harmbench.preprocessing.brain import crop_brain
-from harmbench.preprocessing.nifti_read import load_volume
-from harmbench.preprocessing.registration_cache import cached_registration
-from harmbench.util.hashing import file_digest
+from helpers.registrations import share_registrations
 
 # Halves the left half, so that a mirrored or shifted result is detected.
 LEFT = """
@@ -51,19 +48,17 @@ def brain(scale=1.0):
 
 @pytest.fixture(scope="session")
 def known(tmp_path_factory):
-    """The scans of these tests, and a home that knows how they lie: that takes longest."""
+    """The scans of these tests."""
     folder = tmp_path_factory.mktemp("scans")
     for name, scale in (("a", 1.0), ("b", 1.5), ("c", 2.0)):
         nib.save(brain(scale), folder / f"{name}.nii.gz")
-        path = folder / f"{name}.nii.gz"
-        cached_registration(file_digest(path), folder / "home", crop_brain(load_volume(path)))
     return folder
 
 
 @pytest.fixture
-def scan(known, tmp_path):
-    """A scan in the test's own folder, and a home that knows it."""
-    shutil.copytree(known / "home", tmp_path / "home")
+def scan(known, tmp_path, registrations):
+    """A scan in the test's own folder, next to a home that has its registration."""
+    share_registrations(registrations, tmp_path / "home")
     (tmp_path / "left.py").write_text(LEFT)
     return Path(shutil.copy(known / "a.nii.gz", tmp_path / "scan.nii.gz"))
 

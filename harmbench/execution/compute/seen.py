@@ -51,6 +51,6 @@ def _summary(fit: Fit, scans: ScanSet, place: int) -> dict[str, Any]:
         "subject": key.subject,
         "voxel_size": None if size is None else list(size),
         "appearance": appearance(
-            loaded.images[0].numpy(), loaded.masks[0].numpy(), fit.grid.spacing
+            loaded.images[0].numpy(), loaded.masks[0].numpy(), scans.grid.spacing
         ),
     }

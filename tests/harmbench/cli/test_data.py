@@ -12,7 +12,7 @@ from harmbench.cli.data import _show
 from harmbench.cohorts.bids.layout import read_layout
 from harmbench.cohorts.bids.matching import match
 from harmbench.cohorts.bids.recipe import load_recipe
-from helpers import TINY_COHORT
+from helpers import TINY_COHORT, words
 
 
 def scan(root: Path, subject: str, session: str, **sidecar: object) -> None:
@@ -81,7 +81,7 @@ def test_a_cohort_is_prepared_and_shown(inside, tmp_path) -> None:
     assert code == 0
     rows = {line[1:40].split("  ")[0]: line.split() for line in out.splitlines() if line.strip()}
     assert rows["subjects"][-3:] == ["6", "6", "4"]
-    assert rows["slices"][-3:] == ["300", "300", "200"]
+    assert rows["slices"][-3:] == ["60", "60", "40"]
     assert "[SIMULATED, not real scans]" in out
     assert (tmp_path / "contact.png").read_bytes()[1:4] == b"PNG"
 
@@ -119,11 +119,13 @@ def test_what_a_study_lacks_is_shown(own_cohort, capsys) -> None:
 
 @pytest.mark.usefixtures("one_core")
 @pytest.mark.filterwarnings("default")  # MLflow warns about its own code
-def test_a_phantom_normalised_otherwise_is_another_cohort(inside) -> None:
-    asked = ("run", "-m", "identity", "-t", "domain1", "--cohort", "phantom:4")
-    _, done, err = inside(*asked, "--normalize", "minmax")
+def test_a_study_normalised_otherwise_is_another_cohort(inside, tree) -> None:
+    for subject, site in (("A", "here"), ("B", "here"), ("C", "there"), ("D", "there")):
+        tree.add(subject, site)
+    cohort = ("--cohort", f"bids:{tree.root}", "--recipe", tree.recipe)
+    _, done, err = inside(*words("run -m identity -t site-there --normalize minmax"), *cohort)
     assert done.startswith("1 cell: 1 done; "), err
-    _, board, err = inside("leaderboard", "--cohort", "phantom:4+minmax", "--metric", "psnr")
+    _, board, err = inside(*words("leaderboard --cohort bids:tiny+minmax --metric wasserstein"))
     assert "identity" in board, err
 
 
@@ -141,7 +143,7 @@ def test_folds_are_shown_and_exported_and_given_back_are_the_same_run(inside, tm
     assert list(exported.columns) == ["subject", "session", "domain", "split", "fold"]
     assert len(exported) == 16
     assert (exported.groupby("subject")["fold"].nunique() == 1).all()
-    asked = ("run", "-m", "scale", "-t", "sim-exp", *TINY_COHORT, "--folds", "3")
+    asked = ("run", "-m", "histogram", "-t", "sim-exp", *TINY_COHORT, "--folds", "3")
     code, out, err = inside(*asked)
     assert code == 0, err
     assert out.startswith("3 cells: 3 done; 3 fits made")

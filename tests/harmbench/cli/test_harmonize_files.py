@@ -11,28 +11,17 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from harmbench.preprocessing.brain import crop_brain
-from harmbench.preprocessing.nifti_read import load_volume
-from harmbench.preprocessing.registration_cache import cached_registration
-from harmbench.util.hashing import file_digest
+from helpers.registrations import share_registrations
 from helpers.volumes import coarse
 
 
-@pytest.fixture(scope="module")
-def known(tmp_path_factory):
-    """A scan, and a home that knows its registration."""
-    folder = tmp_path_factory.mktemp("known")
-    data = (np.asarray(coarse().dataobj) * 1000).astype(np.int16)
-    nib.save(nib.Nifti1Image(data, coarse().affine), folder / "scan.nii.gz")
-    path = folder / "scan.nii.gz"
-    cached_registration(file_digest(path), folder / "home", crop_brain(load_volume(path)))
-    return folder
-
-
 @pytest.fixture
-def scan(known, tmp_path):
-    shutil.copytree(known / "home", tmp_path / "home")
-    return shutil.copy(known / "scan.nii.gz", tmp_path / "scan.nii.gz")
+def scan(tmp_path, registrations):
+    """A scan, next to a home that has its registration."""
+    share_registrations(registrations, tmp_path / "home")
+    data = (np.asarray(coarse().dataobj) * 1000).astype(np.int16)
+    nib.save(nib.Nifti1Image(data, coarse().affine), tmp_path / "scan.nii.gz")
+    return tmp_path / "scan.nii.gz"
 
 
 def spoilt(content):
@@ -48,11 +37,11 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_damaged_scans_do_not_stop_a_folder(inside, scan, tmp_path, jobs):
+@pytest.mark.parametrize(("jobs", "good"), [(1, 2), pytest.param(2, 15, marks=pytest.mark.slow)])
+def test_damaged_scans_do_not_stop_a_folder(inside, scan, tmp_path, jobs, good):
     folder = tmp_path / "scans"
     folder.mkdir()
-    for index in range(15):
+    for index in range(good):
         shutil.copy(scan, folder / f"good{index}.nii.gz")
     content = scan.read_bytes()
     for name, (change, _) in DAMAGE.items():
@@ -60,7 +49,7 @@ def test_damaged_scans_do_not_stop_a_folder(inside, scan, tmp_path, jobs):
     arguments = ("harmonize", folder, "-o", "out", "-m", "identity", "--no-figure")
     code, out, err = inside(*arguments, "--jobs", jobs)
     assert code == 1
-    assert out.startswith("20 scans: 15 harmonised, 0 already existed, 5 left out")
+    assert out.startswith(f"{good + 5} scans: {good} harmonised, 0 already existed, 5 left out")
     lines = [line for line in err.replace("\n ", " ").splitlines() if "left out" in line]
     assert len(lines) == 5
     text = " ".join(err.split())
@@ -68,7 +57,7 @@ def test_damaged_scans_do_not_stop_a_folder(inside, scan, tmp_path, jobs):
         assert f"left out {name}.nii.gz" in text
         assert reason in text
     results = sorted((tmp_path / "out").glob("good*.nii.gz"))
-    assert len([path for path in results if not path.name.endswith("_mask.nii.gz")]) == 15
+    assert len([path for path in results if not path.name.endswith("_mask.nii.gz")]) == good
 
 
 def test_what_is_known_without_a_fit_is_checked_before_it(mistake, scan, tmp_path, monkeypatch):

@@ -11,6 +11,8 @@ from harmbench.data.prepare_options import PrepareOptions
 from harmbench.data.scans import Grid
 from harmbench.data.volumes import Frame, VolumeSpace
 from harmbench.util.progress import Silent
+from helpers.one_core import on_one_core
+from helpers.registrations import share_registrations
 from helpers.volumes import Tree, coarse, labelled
 
 GRID = Grid("tiny", (5, 18, 22), (12.0, 9.6, 9.6))
@@ -23,8 +25,9 @@ def with_axes(image, codes):
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory):
+def tree(tmp_path_factory, registrations):
     tree = Tree(tmp_path_factory.mktemp("study") / "bids")
+    share_registrations(registrations, tree.home)
     for subject, site in (("A", "here"), ("B", "here"), ("C", "there"), ("D", "there")):
         image = with_axes(coarse(), "PSR") if subject == "D" else coarse()
         tree.add(subject, site, image, labels=labelled(image))
@@ -34,7 +37,8 @@ def tree(tmp_path_factory):
 @pytest.fixture(scope="module", params=["percentile", "nyul"])
 def cohort(request, tree):
     source = Bids(str(tree.root), tree.recipe, normalization=request.param)
-    return Cohort.open(source, GRID, tree.home, Silent())
+    with on_one_core():
+        return Cohort.open(source, GRID, tree.home, Silent())
 
 
 def test_the_acquired_volume_gives_the_prepared_slices_to_the_bit(cohort) -> None:
@@ -64,8 +68,10 @@ def test_a_stripped_scan_has_no_head(cohort) -> None:
     assert reason.startswith("are brain-extracted")
 
 
-def test_a_head_is_given_whole_where_a_mask_came_with_it(tmp_path) -> None:
+@pytest.mark.usefixtures("one_core")
+def test_a_head_is_given_whole_where_a_mask_came_with_it(tmp_path, registrations) -> None:
     tree = Tree(tmp_path / "bids")
+    share_registrations(registrations, tree.home)
     image = coarse()
     brain = np.asarray(image.dataobj)
     around = np.random.default_rng(0).uniform(0.25, 0.35, brain.shape)

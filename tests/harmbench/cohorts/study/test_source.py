@@ -24,13 +24,6 @@ class Log(Silent):
         self.lines.append(text)
 
 
-@pytest.fixture
-def tree(tree, keep_home):
-    """The tree, with the home of all tests of this file: equal scans are registered once."""
-    tree.home = keep_home
-    return tree
-
-
 def opened(tree, grid=GRID, recipe=""):
     """Prepare the tree by its recipe with further lines; return the cohort and the log."""
     text = tree.recipe.read_text()

@@ -351,7 +351,7 @@ def test_the_source_of_single_files_is_kept_with_the_cell(bench):
     source = (PLUGINS / "odd_methods.py").read_bytes()
     assert (result.folder / "plugin_odd_methods.py").read_bytes() == source
     assert result.facts["plugins"] == {"odd_methods.py": bytes_digest(source)}
-    (built_in,) = bench(["scale"], ["domain1"]).values()
+    (built_in,) = bench(["histogram"], ["domain1"]).values()
     assert built_in.facts["plugins"] == {}
     assert not list(built_in.folder.glob("plugin_*"))
 

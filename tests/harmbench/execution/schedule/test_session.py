@@ -30,7 +30,7 @@ def test_a_worker_computes_the_jobs_of_every_fold(tmp_path, monkeypatch, with_fi
         rows = [f"{subject}\t{1 + index % 2}" for index, subject in enumerate(subjects)]
         split_file.write_text("\n".join(["participant_id\tfold", *rows]))
     request = Request(
-        methods=("identity", "scale"),
+        methods=("identity", "histogram"),
         tasks=("sim-exp",),
         cohort=CohortRequest("tiny", split_file=split_file),
         folds=2,
@@ -45,8 +45,8 @@ def test_a_worker_computes_the_jobs_of_every_fold(tmp_path, monkeypatch, with_fi
         for fold in (", fold 1", ", fold 2")
         for name in (
             "identity on sim-exp, seed 0",
-            "fit of scale, seed 0",
-            "scale on sim-exp, seed 0",
+            "fit of histogram, seed 0",
+            "histogram on sim-exp, seed 0",
         )
     ]
     assert [session.perform(key).status for key in planned] == [Status.DONE] * 6
