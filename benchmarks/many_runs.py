@@ -47,15 +47,28 @@ def records(count: int) -> Iterator[Record]:
         label = ["identity", "oracle"][method] if method < 2 else f"method{method}"
         subjects = random.normal(20 + method, 3, (len(METRICS), COHORTS[cohort]))
         head = {
-            **dict.fromkeys(TEXTS, ""), **{name: {} for name in TABLES},
-            "method": label, "label": label, "task": task, "cohort": cohort, "cohort_key": cohort,
-            "kind": "real", "preset": "quick", "split": "test", "status": "done",
-            "cell": f"{index:020x}", "question": task, "family": "curves",
+            **dict.fromkeys(TEXTS, ""),
+            **{name: {} for name in TABLES},
+            "method": label,
+            "label": label,
+            "task": task,
+            "cohort": cohort,
+            "cohort_key": cohort,
+            "kind": "real",
+            "preset": "quick",
+            "split": "test",
+            "status": "done",
+            "cell": f"{index:020x}",
+            "question": task,
+            "family": "curves",
             "control": {"identity": "floor", "oracle": "ceiling"}.get(label, ""),
-            "headline": "psnr,ssim,wasserstein", "lower_is_better": "wasserstein,mae",
-            "seed": index // 640, "fold": 0, "facts": {"fit_seconds": 9.0},
+            "headline": "psnr,ssim,wasserstein",
+            "lower_is_better": "wasserstein,mae",
+            "seed": index // 640,
+            "fold": 0,
+            "facts": {"fit_seconds": 9.0},
             "metric_versions": dict.fromkeys(METRICS, "1"),
-        }  # fmt: skip
+        }
         yield Record(
             id=f"{index:020x}",
             started=index,
@@ -64,13 +77,15 @@ def records(count: int) -> Iterator[Record]:
             subjects=json.dumps([f"OAS3{i:04d}" for i in range(subjects.shape[1])]),
             metrics={
                 name: MetricValues(
-                    float(values.mean()), float(values.min()), float(values.max()),
+                    float(values.mean()),
+                    float(values.min()),
+                    float(values.max()),
                     ",".join(f"{value:.9g}" for value in values),
                 )
                 for name, values in zip(METRICS, subjects, strict=True)
             },
             provenance=Provenance("harmbench run", {"torch": "2"}, SETTINGS),
-        )  # fmt: skip
+        )
 
 
 def fill(home: Path, count: int) -> None:

@@ -251,11 +251,15 @@ class Age(Task):
         target = cohort.scans(cohort.target).complete((AGE,))
         keep = [n for n in range(len(data.test)) if n not in _without_age(data.test)]
         numbers = {
-            f"test subjects of '{self.source}'": (len(set(data.test.subset(keep).subjects)),
-                                                  FEWEST_TEST),
-            f"subjects of the target '{cohort.target}'": (len(set(target.subjects)),
-                                                          FEWEST_TARGET + 1),
-        }  # fmt: skip
+            f"test subjects of '{self.source}'": (
+                len(set(data.test.subset(keep).subjects)),
+                FEWEST_TEST,
+            ),
+            f"subjects of the target '{cohort.target}'": (
+                len(set(target.subjects)),
+                FEWEST_TARGET + 1,
+            ),
+        }
         for title, (count, fewest) in numbers.items():
             if count < fewest:
                 raise SkipCell(f"{count} {title} have an age, and {fewest} are needed")

@@ -156,9 +156,12 @@ class SiteScorer(Scorer):
             name: bootstrap_statistic(_by_side(scores, name), balanced) for name in _ACCURACIES
         }
         plain = (
-            "site_linear_p", "site_linear_null_low", "site_linear_null_high", "site_converged",
+            "site_linear_p",
+            "site_linear_null_low",
+            "site_linear_null_high",
+            "site_converged",
             "source_psnr",
-        )  # fmt: skip
+        )
         numbers |= estimates(scores[scores["metric"].isin(plain)])
         seeds = sorted({name for name in scores["metric"] if name.startswith(_SEED)})
         values = [float(balanced(_by_side(scores, name))) for name in seeds]

@@ -58,8 +58,9 @@ def warped(volume: Tensor, displacement: Array, grid: Grid) -> Tensor:
         The grid of the volume.
     """
     voxels = np.indices(grid.shape, np.float32)
-    spacing, shape = (np.array(v, np.float32)[:, None, None, None] for v in
-                      (grid.spacing, grid.shape))  # fmt: skip
+    spacing, shape = (
+        np.array(v, np.float32)[:, None, None, None] for v in (grid.spacing, grid.shape)
+    )
     scaled = 2 * (voxels + displacement / spacing) / (shape - 1) - 1
     places = torch.from_numpy(np.ascontiguousarray(scaled[::-1].transpose(1, 2, 3, 0)))
     sampled: Tensor = functional.grid_sample(

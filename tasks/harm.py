@@ -39,15 +39,21 @@ HARM_DIAGNOSTICS = ("flagged",)
 
 def measures_of(versions: Sequence[str]) -> dict[str, bool]:
     """Return the measures of a task with several versions of each scan, with their directions."""
-    of_versions = {f"{name}_{version}": HARM_MEASURES[name] for version in versions for name in
-                   ("harm", "harmed", "flagged")}  # fmt: skip
+    of_versions = {
+        f"{name}_{version}": HARM_MEASURES[name]
+        for version in versions
+        for name in ("harm", "harmed", "flagged")
+    }
     return {**HARM_MEASURES, **of_versions}
 
 
 def ranges_of(versions: Sequence[str]) -> dict[str, ValueRange]:
     """Return the ranges of the measures of `measures_of`, and of the gain."""
-    of_versions = {f"{name}_{version}": HARM_RANGES[name] for version in versions for name in
-                   ("harm", "harmed", "flagged")}  # fmt: skip
+    of_versions = {
+        f"{name}_{version}": HARM_RANGES[name]
+        for version in versions
+        for name in ("harm", "harmed", "flagged")
+    }
     return {**HARM_RANGES, **of_versions}
 
 

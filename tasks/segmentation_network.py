@@ -62,14 +62,25 @@ PRESETS = {
     "paper": SegmenterConfig(),
     # What one CPU core fits in some two minutes, on slices of a quarter of the pixels.
     "quick": SegmenterConfig(
-        width=16, levels=4, units=1, steps=500, batch_size=16, learning_rate=3e-3,
+        width=16,
+        levels=4,
+        units=1,
+        steps=500,
+        batch_size=16,
+        learning_rate=3e-3,
         validate_every=100,
     ),
     # What `harmbench check` fits within a second.
     "tiny": SegmenterConfig(
-        width=4, levels=3, units=1, steps=10, batch_size=4, learning_rate=1e-2, validate_every=5,
+        width=4,
+        levels=3,
+        units=1,
+        steps=10,
+        batch_size=4,
+        learning_rate=1e-2,
+        validate_every=5,
     ),
-}  # fmt: skip
+}
 
 
 class LabelAugmentation(ABC):

@@ -81,8 +81,9 @@ def pseudonyms_of(home: Path, keys: Iterable[str]) -> dict[str, Pseudonyms]:
 
 
 def _pseudonyms(scans: Iterable[Mapping[str, Any]]) -> Pseudonyms:
-    contents = sorted([scan["domain"], scan["subject"], scan["session"], scan["key"]]
-                      for scan in scans)  # fmt: skip
+    contents = sorted(
+        [scan["domain"], scan["subject"], scan["session"], scan["key"]] for scan in scans
+    )
     secret = hashlib.sha256(json.dumps(["subjects", contents]).encode()).digest()
     return Pseudonyms(tuple(sorted({subject for _, subject, _, _ in contents})), secret)
 

@@ -181,9 +181,12 @@ def show(
 @preset_option
 @folds_option
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
     help="CSV file to write, with one row per scan.",
-)  # fmt: skip
+)
 @plugin_option
 def split(
     cohort: CohortRequest,

@@ -76,9 +76,13 @@ def drawn(plot: Plot) -> Figure:
         # Inside of the axes, on either side of the line.
         side = "right" if note["x"] > (low + high) / 2 else "left"
         axes.annotate(
-            f" {html.unescape(note['text'])} ", (note["x"], 1.0),
-            xycoords=("data", "axes fraction"), va="top", ha=side, fontsize=8,
-        )  # fmt: skip
+            f" {html.unescape(note['text'])} ",
+            (note["x"], 1.0),
+            xycoords=("data", "axes fraction"),
+            va="top",
+            ha=side,
+            fontsize=8,
+        )
     if categories:
         axes.set_yticks(range(len(categories)), categories)
         axes.set_ylim(-0.6, len(categories) - 0.4)
@@ -138,9 +142,14 @@ def _name_points(axes: Axes, trace: Mapping[str, Any], x: list[float], y: list[f
     for name, across, up, position in zip(trace["text"], x, y, trace["textposition"], strict=True):
         offset, horizontal, vertical = _SIDES[position]
         axes.annotate(
-            html.unescape(name), (across, up), offset,
-            textcoords="offset points", ha=horizontal, va=vertical, fontsize=8,
-        )  # fmt: skip
+            html.unescape(name),
+            (across, up),
+            offset,
+            textcoords="offset points",
+            ha=horizontal,
+            va=vertical,
+            fontsize=8,
+        )
 
 
 def _scale_axis(axes: Axes, name: str, axis: Mapping[str, Any]) -> None:

@@ -89,11 +89,13 @@ def failures_of(home: Path, group: Group) -> list[dict[str, Any]]:
         }
         cells.append(
             {
-                "label": label, "status": status, "reason": reason,
+                "label": label,
+                "status": status,
+                "reason": reason,
                 "traceback": "" if path is None else path.read_text(errors="replace"),
                 "where": "; ".join(f"{task} (seed {_list(its)})" for task, its in tasks.items()),
             }
-        )  # fmt: skip
+        )
     return cells
 
 

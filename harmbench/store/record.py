@@ -103,13 +103,15 @@ class Record:
             subjects=content["subjects"],
             metrics={
                 name: MetricValues(
-                    float(values["mean"]), float(values["low"]), float(values["high"]),
+                    float(values["mean"]),
+                    float(values["low"]),
+                    float(values["high"]),
                     values["subjects"],
                 )
                 for name, values in content["metrics"].items()
             },
             provenance=Provenance(**content["provenance"]),
-        )  # fmt: skip
+        )
 
 
 def head_of(cell: Cell, result: CellResult) -> dict[str, Any]:

@@ -25,20 +25,30 @@ def scored(**metrics):
     ]
     scores = pd.DataFrame(rows, columns=COLUMNS)
     facts = {
-        "lower_is_better": ["mae"], "headline": ["psnr", "mae"], "fit_seconds": 2.5,
+        "lower_is_better": ["mae"],
+        "headline": ["psnr", "mae"],
+        "fit_seconds": 2.5,
         "test_subjects": len(set(scores["subject"])),
         "metrics": {name: {"version": "1", "key": name} for name in metrics},
-    }  # fmt: skip
+    }
     return CellResult(status=Status.DONE, scores=scores, estimates=estimates(scores), facts=facts)
 
 
 def cell(label, task, **changes):
     """Return a cell; its key contains all of its arguments."""
     values = {
-        "method": label.partition("[")[0], "label": label, "task": task, "cohort": "tiny",
-        "seed": 0, "preset": "quick", "kind": "phantom", "cohort_key": "c0",
-        "control": CONTROLS.get(label), "question": f"question of {task}", **changes,
-    }  # fmt: skip
+        "method": label.partition("[")[0],
+        "label": label,
+        "task": task,
+        "cohort": "tiny",
+        "seed": 0,
+        "preset": "quick",
+        "kind": "phantom",
+        "cohort_key": "c0",
+        "control": CONTROLS.get(label),
+        "question": f"question of {task}",
+        **changes,
+    }
     return Cell(**{"key": digest(values), **values})
 
 
@@ -46,8 +56,10 @@ def slices(shade):
     """Two subjects, three slices of 4 by 5 pixels; `shade` is the harmonised one's."""
     shape = (2, 3, 5, 4)
     return {
-        "subjects": np.array(["p0", "p1"]), "slices": np.arange(3),
+        "subjects": np.array(["p0", "p1"]),
+        "slices": np.arange(3),
         "positions": np.array([-10.0, 0.0, 10.0]),
-        "source": np.full(shape, 10, np.uint8), "reference": np.full(shape, 200, np.uint8),
+        "source": np.full(shape, 10, np.uint8),
+        "reference": np.full(shape, 200, np.uint8),
         "harmonized": np.full(shape, shade, np.uint8),
-    }  # fmt: skip
+    }

@@ -117,14 +117,16 @@ CASES = (
         fault="leaves_trace",
         good="rescan",
         task="classify-site-domain1",
-        most={"site_accuracy": 0.75, "site_accuracy_low": 0.7, "site_accuracy_high": 0.75,
-              "site_accuracy_linear": 0.75},
+        most={
+            "site_accuracy": 0.75,
+            "site_accuracy_low": 0.7,
+            "site_accuracy_high": 0.75,
+            "site_accuracy_linear": 0.75,
+        },
         least={"site_linear_p": 0.06},
         kept="order-domain1",
     ),
-    Case(
-        fault="moves", task="classify-site-domain1", least={"source_psnr": 14}, kept="target-in"
-    ),
+    Case(fault="moves", task="classify-site-domain1", least={"source_psnr": 14}, kept="target-in"),
     Case(fault="hallucinates", task="domain1", most={"hallucination": 0.004}, kept="target-in"),
     Case(
         fault="moves",
@@ -145,8 +147,11 @@ CASES = (
         good="unchanged",
         task="ventricles-domain1",
         most={"harm": 0.5, "harmed": 0.2, "harmed_unflagged": 0.2}
-        | {f"{kind}_{level}": 0.2 for kind in ("harm", "harmed")
-           for level in ("enlarged", "hydrocephalus")},
+        | {
+            f"{kind}_{level}": 0.2
+            for kind in ("harm", "harmed")
+            for level in ("enlarged", "hydrocephalus")
+        },
         least={"psnr_gain": -0.5},
         kept="domain1",
     ),
@@ -163,12 +168,17 @@ CASES = (
         fault="darkens_noisy",
         good="unchanged",
         task="unusual-domain1",
-        most={"harm": 0.5, "harmed": 0.1, "harmed_unflagged": 0.1, "harm_noise": 0.5,
-              "harmed_noise": 0.1},
+        most={
+            "harm": 0.5,
+            "harmed": 0.1,
+            "harmed_unflagged": 0.1,
+            "harm_noise": 0.5,
+            "harmed_noise": 0.1,
+        },
         least={"psnr_gain": -0.5},
         kept="domain1",
     ),
-)  # fmt: skip
+)
 
 
 def ages(shares: Mapping[str, float]) -> dict[str, float]:
@@ -203,8 +213,15 @@ def cohort(tmp_path_factory) -> Cohort:
             for name, array in (("images", images), ("masks", masks), ("labels", labels)):
                 write_row(folder, name, row, array)
             shares[subject] = float((labels == 3).sum() / masks.sum())
-            rows.append({"domain": domain, "subject": subject, "session": session, "row": row,
-                         "split": split})  # fmt: skip
+            rows.append(
+                {
+                    "domain": domain,
+                    "subject": subject,
+                    "session": session,
+                    "row": row,
+                    "split": split,
+                }
+            )
     old = ages(shares)
     records = [
         ScanRecord(
@@ -216,8 +233,15 @@ def cohort(tmp_path_factory) -> Cohort:
         )
         for row in rows
     ]
-    writer.finish(name="faults", key=digest("faults"), kind="phantom", target="target",
-                  sources=("domain1",), records=records, left_out={})  # fmt: skip
+    writer.finish(
+        name="faults",
+        key=digest("faults"),
+        kind="phantom",
+        target="target",
+        sources=("domain1",),
+        records=records,
+        left_out={},
+    )
     return Cohort(writer.directory)
 
 
@@ -243,8 +267,15 @@ def methods(cohort) -> Mapping[str, Callable]:
 @pytest.fixture(scope="module")
 def numbers(cohort, methods, context) -> Callable[[str, str], Mapping[str, float]]:
     """Return the numbers of a method on a task, computed once."""
-    metrics = [PSNR(), NMI(), MSSSIM(), Sharpness(), NMISource(), GradientCorrelationSource(),
-               Hallucination()]  # fmt: skip
+    metrics = [
+        PSNR(),
+        NMI(),
+        MSSSIM(),
+        Sharpness(),
+        NMISource(),
+        GradientCorrelationSource(),
+        Hallucination(),
+    ]
 
     @functools.cache
     def setup(task: str):

@@ -67,8 +67,13 @@ def test_an_empty_scan_stays_empty():
             from harmbench import Scans
 
             empty = torch.zeros(1, 3, 4, 4)
-            return Scans(images=empty, masks=empty > 0, subjects=("p",), sessions=("1",),
-                         positions=torch.zeros(3))  # fmt: skip
+            return Scans(
+                images=empty,
+                masks=empty > 0,
+                subjects=("p",),
+                sessions=("1",),
+                positions=torch.zeros(3),
+            )
 
     images = torch.zeros(1, 4, 4)
     kept = VolumeRange(Empty())(images, images, torch.tensor([0]), lambda *slices: slices[0])

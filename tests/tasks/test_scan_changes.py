@@ -19,8 +19,11 @@ from harmbench_tasks.simulated import FormulaCurve
 def test_versions_have_sessions_of_their_own(small_cohort):
     scans = versions(small_cohort.scans("target", "test"), ["a", "b"])
     assert [(scan.subject, scan.session) for scan in scans.scans][:4] == [
-        ("p0", "1a"), ("p0", "1b"), ("p0", "2a"), ("p0", "2b"),
-    ]  # fmt: skip
+        ("p0", "1a"),
+        ("p0", "1b"),
+        ("p0", "2a"),
+        ("p0", "2b"),
+    ]
 
 
 def test_each_scan_has_its_own_change_and_then_the_shift(small_cohort):

@@ -67,8 +67,9 @@ def test_volumes_of_labels_are_in_millilitres():
 
 def test_equal_distributions_have_no_discrepancy_on_average():
     random = np.random.default_rng(0)
-    values = [discrepancy(random.normal(size=(10, 3)), random.normal(size=(12, 3)))
-              for _ in range(200)]  # fmt: skip
+    values = [
+        discrepancy(random.normal(size=(10, 3)), random.normal(size=(12, 3))) for _ in range(200)
+    ]
     assert np.mean(values) == pytest.approx(0, abs=0.02)
 
 

@@ -22,12 +22,25 @@ from harmbench_methods.blindharmony.method import BlindHarmony
 
 GRID = Grid("tiny", (4, 24, 32), (1.0, 1.0, 1.0))
 SMALL = {
-    "levels": 2, "steps": 1, "hidden": 8, "blocks": 1, "positions": True, "grey_levels": 31,
-    "training_steps": 10, "batch_size": 8, "learning_rate": 4e-3, "max_gradient_norm": 50.0,
-    "validation_slices": 8, "width": 4, "depth": 2, "harmonizer_steps": 120,
-    "harmonizer_batch_size": 8, "harmonizer_learning_rate": 1e-2,
-    "adapt_slices": 4, "adapt_steps": 3,
-}  # fmt: skip
+    "levels": 2,
+    "steps": 1,
+    "hidden": 8,
+    "blocks": 1,
+    "positions": True,
+    "grey_levels": 31,
+    "training_steps": 10,
+    "batch_size": 8,
+    "learning_rate": 4e-3,
+    "max_gradient_norm": 50.0,
+    "validation_slices": 8,
+    "width": 4,
+    "depth": 2,
+    "harmonizer_steps": 120,
+    "harmonizer_batch_size": 8,
+    "harmonizer_learning_rate": 1e-2,
+    "adapt_slices": 4,
+    "adapt_steps": 3,
+}
 
 
 @pytest.fixture(scope="module", autouse=True)

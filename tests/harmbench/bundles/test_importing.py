@@ -33,8 +33,9 @@ def board(home):
 def cells(real):
     """Results by method; two of them are computed in both homes."""
     methods = ("identity", "a", "b", "c", "d", "e")
-    return {label: (real(label, "domain1"), scored(psnr=values(i)))
-            for i, label in enumerate(methods)}  # fmt: skip
+    return {
+        label: (real(label, "domain1"), scored(psnr=values(i))) for i, label in enumerate(methods)
+    }
 
 
 @pytest.fixture

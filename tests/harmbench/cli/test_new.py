@@ -107,8 +107,12 @@ def test_a_results_repository_can_be_checked_and_built(ran, inside, tmp_path):
     }
     done = subprocess.run(
         ["make", "-C", "field", "check", "site"],
-        env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert "histogram" in (tmp_path / "field" / "site" / "index.html").read_text()
     assert not {"{{", "}}"} & {*(tmp_path / "field" / "README.md").read_text().split()}

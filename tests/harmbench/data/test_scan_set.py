@@ -99,10 +99,16 @@ def test_a_scan_set_survives_pickling(small_cohort):
 
 @pytest.mark.parametrize(
     "indices",
-    [[2, 7], (2, 7), range(2, 8, 5), np.array([2, 7]), np.array([2, 7], np.uint8),
-     torch.tensor([2, 7], dtype=torch.int32)],
+    [
+        [2, 7],
+        (2, 7),
+        range(2, 8, 5),
+        np.array([2, 7]),
+        np.array([2, 7], np.uint8),
+        torch.tensor([2, 7], dtype=torch.int32),
+    ],
     ids=["list", "tuple", "range", "array", "bytes", "int32"],
-)  # fmt: skip
+)
 def test_slices_are_chosen_by_any_whole_numbers(small_cohort, indices):
     scans = small_cohort.scans("target", "train")
     expected = scans.load([0, 1]).images.flatten(0, 1)[[2, 7]]

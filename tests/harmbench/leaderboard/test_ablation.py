@@ -96,8 +96,11 @@ def test_a_failed_baseline_leaves_values_without_differences():
 
 
 def test_published_tasks_come_first_in_the_papers_order():
-    results = [(job(title, task), done(p=20.0, q=21.0))
-               for task in ("c", "a", "b") for title in (BASELINE, "no flow")]  # fmt: skip
+    results = [
+        (job(title, task), done(p=20.0, q=21.0))
+        for task in ("c", "a", "b")
+        for title in (BASELINE, "no flow")
+    ]
     result = table(results)
     assert result.tasks == ("b", "a", "c")
     assert result.rows["no flow"]["b"].published == 29.5
@@ -107,8 +110,10 @@ def test_published_tasks_come_first_in_the_papers_order():
 
 
 def test_controls_are_marked_and_have_no_published_number():
-    results = [(job(BASELINE, "a"), done(p=20.0, q=21.0)),
-               (job(BASELINE, "a", method="identity"), done(p=15.0, q=15.0))]  # fmt: skip
+    results = [
+        (job(BASELINE, "a"), done(p=20.0, q=21.0)),
+        (job(BASELINE, "a", method="identity"), done(p=15.0, q=15.0)),
+    ]
     result = table(results)
     assert result.controls == {"identity"}
     assert result.rows["identity"]["a"].published is None

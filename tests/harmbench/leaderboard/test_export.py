@@ -39,9 +39,12 @@ def runs(keep_home):
 @pytest.mark.parametrize("name", ["scores.parquet", "scores.csv"])
 def test_every_slice_has_a_row_and_every_column_is_explained(runs, keep_home, tmp_path, name):
     done = export(
-        runs, measures(runs, {"psnr": {"unit": "dB"}}), {"psnr": "noise"}, keep_home / "cells",
+        runs,
+        measures(runs, {"psnr": {"unit": "dB"}}),
+        {"psnr": "noise"},
+        keep_home / "cells",
         tmp_path / name,
-    )  # fmt: skip
+    )
     assert (done.complete, done.subjects_only, done.left_out) == (1, 1, 1)
     read = pd.read_parquet if name.endswith("parquet") else pd.read_csv
     table = read(tmp_path / name)
@@ -68,8 +71,10 @@ def test_every_slice_has_a_row_and_every_column_is_explained(runs, keep_home, tm
     assert dictionary["metrics"]["mae"]["higher_is_better"] is False
     (missing,) = dictionary["runs"]["without scores"]
     assert (missing["label"], missing["status"], missing["reason"]) == (
-        "never", "skipped", "no pairs",
-    )  # fmt: skip
+        "never",
+        "skipped",
+        "no pairs",
+    )
 
 
 def test_each_subjects_mean_alone_can_be_asked_for(runs, keep_home, tmp_path):

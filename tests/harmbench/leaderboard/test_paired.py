@@ -23,15 +23,33 @@ def run(run_id, label="one", **changes):
     """A row of the table of runs; subjects and values are given by name."""
     subjects = changes.pop("subjects", {f"p{i}": 20.0 + i for i in range(7)})
     row = {
-        "run_id": run_id, "label": label, "task": "a", "cohort": "tiny", "cohort_key": "c0",
-        "target": "", "fit_cohort": "", "fit_cohort_key": "",
-        "kind": "real", "preset": "quick", "split": "test",
-        "normalization": "minmax", "question": "d0", "seed": 0, "fold": 0, "headline": "psnr",
-        "draws": {}, "submission": {}, "missing": {},
-        "status": "done", "reason": "", "started": 1, "metric_versions": {"psnr": "1"},
+        "run_id": run_id,
+        "label": label,
+        "task": "a",
+        "cohort": "tiny",
+        "cohort_key": "c0",
+        "target": "",
+        "fit_cohort": "",
+        "fit_cohort_key": "",
+        "kind": "real",
+        "preset": "quick",
+        "split": "test",
+        "normalization": "minmax",
+        "question": "d0",
+        "seed": 0,
+        "fold": 0,
+        "headline": "psnr",
+        "draws": {},
+        "submission": {},
+        "missing": {},
+        "status": "done",
+        "reason": "",
+        "started": 1,
+        "metric_versions": {"psnr": "1"},
         "subjects": "[" + ", ".join(f'"{name}"' for name in subjects) + "]",
-        "psnr.subjects": ",".join(map(str, subjects.values())), "mae.subjects": "",
-    }  # fmt: skip
+        "psnr.subjects": ",".join(map(str, subjects.values())),
+        "mae.subjects": "",
+    }
     return row | changes
 
 
@@ -159,9 +177,11 @@ def test_folds_of_both_sides_are_compared_fold_by_fold():
         return run(run_id, label, subjects=values, fold=number, question=f"d{number}")
 
     rows = [
-        fold("a1", "one", 1, {"p": 3.0, "q": 4.0}), fold("a2", "one", 2, {"r": 7.0}),
-        fold("b1", "other", 1, {"p": 1.0, "q": 1.0}), fold("b2", "other", 2, {"r": 3.0}),
-    ]  # fmt: skip
+        fold("a1", "one", 1, {"p": 3.0, "q": 4.0}),
+        fold("a2", "one", 2, {"r": 7.0}),
+        fold("b1", "other", 1, {"p": 1.0, "q": 1.0}),
+        fold("b2", "other", 2, {"r": 3.0}),
+    ]
     result = difference(*rows)
     assert (result.difference.n, result.difference.mean) == (3, 3.0)
     # Fold 2 is missing on one side.
@@ -183,9 +203,13 @@ def test_metrics_of_a_whole_cohort_are_compared_by_a_paired_bootstrap():
         draws = bootstrap_draws(values[:n], correlation, resamples=1000)
         names = dict(list(subjects.items())[:n])
         return run(
-            run_id, label, subjects=names, psnr=float(correlation(values)), headline="psnr",
+            run_id,
+            label,
+            subjects=names,
+            psnr=float(correlation(values)),
+            headline="psnr",
             draws={"psnr": encode_draws(draws)},
-        ) | {"psnr.subjects": ""}  # fmt: skip
+        ) | {"psnr.subjects": ""}
 
     good, bad = cohort_run("aaaa1", "one", pairs), cohort_run("bbbb1", "other", worse)
     result = difference(good, bad)

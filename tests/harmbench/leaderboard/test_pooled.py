@@ -36,8 +36,10 @@ def runs(tmp_path_factory):
             record(
                 cell("best", task, **axes), scored(psnr=[np.nan, *values[1:]] if target else values)
             )
-        record(cell("rescan", "travel-a", target="own", group="travel-a", family="scanners"),
-               scored(psnr=BASE + 20))  # fmt: skip
+        record(
+            cell("rescan", "travel-a", target="own", group="travel-a", family="scanners"),
+            scored(psnr=BASE + 20),
+        )
     return reader.read(home).runs()
 
 

@@ -55,9 +55,14 @@ def test_numbers_of_other_libraries_are_marked():
 def test_the_folds_of_a_method_are_pooled_over_their_subjects():
     def fold(number, subjects, values, **changes):
         return {
-            "label": "one", "split": "2 folds", "fold": number, "question": f"fold {number}",
-            "subjects": subjects, "psnr.subjects": values, **changes,
-        }  # fmt: skip
+            "label": "one",
+            "split": "2 folds",
+            "fold": number,
+            "question": f"fold {number}",
+            "subjects": subjects,
+            "psnr.subjects": values,
+            **changes,
+        }
 
     parts = [fold(1, '["p", "q"]', "20,22"), fold(2, '["r", "s"]', "30,32")]
     other = [fold(1, '["p", "q"]', "10,10", label="two")]
@@ -69,8 +74,9 @@ def test_the_folds_of_a_method_are_pooled_over_their_subjects():
     incomplete = row(board, "two").scores["a"]
     assert not incomplete.has_value
     assert (incomplete.status, incomplete.reason) == (
-        "incomplete", "fold 2 of 2 of seed 0 was not run",
-    )  # fmt: skip
+        "incomplete",
+        "fold 2 of 2 of seed 0 was not run",
+    )
     assert "2 folds" in board.title
     # A newer run of one fold replaces that fold alone.
     (board,) = boards_of(table_of(*parts, fold(2, '["r", "s"]', "34,36"))).values()
@@ -79,8 +85,13 @@ def test_the_folds_of_a_method_are_pooled_over_their_subjects():
 
 def test_a_fold_that_every_method_skips_has_no_test_subject():
     def fold(label, number, **changes):
-        return {"label": label, "split": "2 folds", "fold": number, "question": f"f{number}",
-                **changes}  # fmt: skip
+        return {
+            "label": label,
+            "split": "2 folds",
+            "fold": number,
+            "question": f"f{number}",
+            **changes,
+        }
 
     scored = {"subjects": '["p", "q"]', "psnr.subjects": "20,22"}
     skipped = {"status": "skipped", "reason": "no test subject"}
@@ -105,8 +116,10 @@ def test_variants_are_shown_but_ranked_only_on_request():
     (plain,) = boards(runs, chosen[:1])
     (asked,) = boards(runs, chosen[:1], options=RankingOptions(variants=True))
     assert [(row.label, row.role) for row in plain.rows] == [
-        ("one", ""), ("two", ""), ("one[alpha=1]", "variant"),
-    ]  # fmt: skip
+        ("one", ""),
+        ("two", ""),
+        ("one[alpha=1]", "variant"),
+    ]
     assert row(plain, "two").rank.mean == 2
     assert row(plain, "one[alpha=1]").rank is None
     assert any("--variants" in line for line in notes(plain))
@@ -153,9 +166,13 @@ def test_a_score_exists_only_where_the_reference_line_is_above_the_floor_by_more
 def test_a_diagnostic_metric_of_the_whole_cohort_is_compared_by_paired_draws():
     def accuracy(label, value, draws, **changes):
         return {
-            "label": label, "psnr": value, "psnr.subjects": "", "diagnostic": "psnr",
-            "draws": {"psnr": ",".join(map(str, draws))}, **changes,
-        }  # fmt: skip
+            "label": label,
+            "psnr": value,
+            "psnr.subjects": "",
+            "diagnostic": "psnr",
+            "draws": {"psnr": ",".join(map(str, draws))},
+            **changes,
+        }
 
     base = np.linspace(0.5, 0.6, 101)
     runs = table_of(
@@ -177,9 +194,12 @@ def test_a_diagnostic_metric_of_the_whole_cohort_is_compared_by_paired_draws():
 def test_a_submission_that_lacks_images_is_shown_and_ranks_last():
     names = {"author": "A", "date": "2026-11-28", "reference": "", "digest": "12345678ab"}
     part = {
-        "label": "tool", "subjects": '["p"]', "psnr.subjects": "30", "psnr": 30.0,
+        "label": "tool",
+        "subjects": '["p"]',
+        "psnr.subjects": "30",
+        "psnr": 30.0,
         "submission": {**names, "missing": ["q/1"]},
-    }  # fmt: skip
+    }
     runs = table_of({"label": "one"}, part, {"label": "whole", "submission": names})
     board = boards_of(runs)["psnr", 0]
     tool = row(board, "tool").scores["a"]
@@ -207,10 +227,15 @@ def test_a_fold_without_any_image_leaves_the_scores_of_the_other_folds():
     def fold(number, status, subjects, missing):
         numbers = {"psnr": 20.0 if subjects else math.nan}
         return {
-            "label": "tool", "fold": number, "split": "2 folds", "status": status, **numbers,
-            "subjects": subjects, "psnr.subjects": "19,21" if subjects else "",
+            "label": "tool",
+            "fold": number,
+            "split": "2 folds",
+            "status": status,
+            **numbers,
+            "subjects": subjects,
+            "psnr.subjects": "19,21" if subjects else "",
             "submission": {"digest": "12345678", "missing": missing},
-        }  # fmt: skip
+        }
 
     runs = table_of(
         fold(1, "done", '["p", "q"]', []),

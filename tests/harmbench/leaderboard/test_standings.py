@@ -21,10 +21,12 @@ BASE = np.linspace(18.0, 24.0, 12)
 DECLARED = {"psnr": {"unit": "dB", "purpose": "ranking"}}
 # Family, group and tasks; then every method's gain on each.
 TASKS = {
-    "curve-1": ("curves", "global curve"), "curve-2": ("curves", "global curve"),
-    "field": ("bias", "field"), "scanner-1": ("scanners", "scanner-1"),
+    "curve-1": ("curves", "global curve"),
+    "curve-2": ("curves", "global curve"),
+    "field": ("bias", "field"),
+    "scanner-1": ("scanners", "scanner-1"),
     "scanner-2": ("scanners", "scanner-2"),
-}  # fmt: skip
+}
 GAINS = {
     "steady": dict.fromkeys(TASKS, 3.0),
     "curves-only": {"curve-1": 6.0, "curve-2": 6.0, "field": 0.5, "scanner-1": 0.5, "scanner-2": 1},
@@ -37,20 +39,46 @@ def run(label, task, gain, *, family, group, number, **changes):
     noise = 0.2 * NOISE[hash_of(label, task)] if label != "identity" else np.zeros(12)
     values = BASE + gain + noise
     return {
-        "run_id": f"r{number}", "started": number, "label": label, "method": label.split("[")[0],
-        "task": task, "family": family, "group": group, "cohort": "tiny", "cohort_key": "c0",
-        "target": "", "fit_cohort": "", "fit_cohort_key": "",
-        "kind": "phantom", "preset": "quick", "split": "test", "normalization": "percentile",
-        "question": f"q {task}", "seed": 0, "fold": 0,
-        "control": "floor" if label == "identity" else "", "status": "done", "reason": "",
-        "flags": {}, "bounds": {}, "draws": {}, "submission": {}, "missing": {},
-        "bundle": "", "environment": {},
+        "run_id": f"r{number}",
+        "started": number,
+        "label": label,
+        "method": label.split("[")[0],
+        "task": task,
+        "family": family,
+        "group": group,
+        "cohort": "tiny",
+        "cohort_key": "c0",
+        "target": "",
+        "fit_cohort": "",
+        "fit_cohort_key": "",
+        "kind": "phantom",
+        "preset": "quick",
+        "split": "test",
+        "normalization": "percentile",
+        "question": f"q {task}",
+        "seed": 0,
+        "fold": 0,
+        "control": "floor" if label == "identity" else "",
+        "status": "done",
+        "reason": "",
+        "flags": {},
+        "bounds": {},
+        "draws": {},
+        "submission": {},
+        "missing": {},
+        "bundle": "",
+        "environment": {},
         "headline": "psnr",
-        "lower_is_better": "", "diagnostic": "",
-        "subjects": str(SUBJECTS).replace("'", '"'), "metric_versions": {"psnr": "1"},
-        "psnr": values.mean(), "psnr.low": math.nan, "psnr.high": math.nan,
-        "psnr.subjects": ",".join(map(repr, values.tolist())), **changes,
-    }  # fmt: skip
+        "lower_is_better": "",
+        "diagnostic": "",
+        "subjects": str(SUBJECTS).replace("'", '"'),
+        "metric_versions": {"psnr": "1"},
+        "psnr": values.mean(),
+        "psnr.low": math.nan,
+        "psnr.high": math.nan,
+        "psnr.subjects": ",".join(map(repr, values.tolist())),
+        **changes,
+    }
 
 
 def hash_of(*texts):

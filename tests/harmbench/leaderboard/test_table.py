@@ -133,8 +133,13 @@ def test_mean_ranks_count_a_missing_task_as_the_last(board):
     result = {row.label: row.rank.mean for row in board.methods}
     assert result == pytest.approx(expected)
     assert {row.label: row.rank.n for row in board.methods} == {
-        "good": 3, "wobbly": 3, "seeded": 3, "weak": 3, "specialist": 1, "broken": 0,
-    }  # fmt: skip
+        "good": 3,
+        "wobbly": 3,
+        "seeded": 3,
+        "weak": 3,
+        "specialist": 1,
+        "broken": 0,
+    }
     assert row(board, "identity").rank is None
 
 
@@ -150,8 +155,15 @@ def test_the_interval_of_a_mean_rank_resamples_subjects(board):
 def test_a_method_that_did_only_its_best_task_is_not_above_one_that_did_all(board):
     order = [row.label for row in board.rows]
     assert order == [
-        "oracle", "good", "wobbly", "seeded", "specialist", "weak", "broken", "identity",
-    ]  # fmt: skip
+        "oracle",
+        "good",
+        "wobbly",
+        "seeded",
+        "specialist",
+        "weak",
+        "broken",
+        "identity",
+    ]
     assert row(board, "specialist").scores["a"].value > row(board, "good").scores["a"].value
     assert row(board, "specialist").normalized.mean < row(board, "good").normalized.mean
 

@@ -17,8 +17,13 @@ from harmbench.metrics import image
 
 KINDS = ("noise", "constant", "tiny contrast", "bright", "steps", "empty")
 EVERY = [
-    image.PSNR(), image.PSNRSlices(), image.SSIM(), image.SSIMSlices(), image.MAE(), image.NCC(),
-]  # fmt: skip
+    image.PSNR(),
+    image.PSNRSlices(),
+    image.SSIM(),
+    image.SSIMSlices(),
+    image.MAE(),
+    image.NCC(),
+]
 OF_SCANS = [metric for metric in EVERY if not isinstance(metric, image.SliceMetric)]
 OF_SLICES = [metric for metric in EVERY if isinstance(metric, image.SliceMetric)]
 
@@ -234,7 +239,10 @@ def test_table_names_subject_scan_and_slice() -> None:
 def test_psnr_ranks_and_slices_are_for_comparison_with_papers() -> None:
     purposes = {metric.name: metric.purpose for metric in EVERY}
     assert purposes == {
-        "psnr": Purpose.RANKING, "psnr_slices": Purpose.PUBLISHED,
-        "ssim": Purpose.DETAIL, "ssim_slices": Purpose.PUBLISHED,
-        "mae": Purpose.DETAIL, "ncc": Purpose.DETAIL,
-    }  # fmt: skip
+        "psnr": Purpose.RANKING,
+        "psnr_slices": Purpose.PUBLISHED,
+        "ssim": Purpose.DETAIL,
+        "ssim_slices": Purpose.PUBLISHED,
+        "mae": Purpose.DETAIL,
+        "ncc": Purpose.DETAIL,
+    }

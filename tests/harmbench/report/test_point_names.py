@@ -9,15 +9,21 @@ def test_a_name_takes_the_first_free_side():
     names = ["far", "first", "second", "third", "lower"]
     x, y = [0.0, 0.9, 0.92, 0.94, 1.0], [0.9, 0.5, 0.5, 0.5, 0.1]
     assert name_positions(names, x, y) == [
-        "top center", "top center", "bottom center", "middle right", "top center",
-    ]  # fmt: skip
+        "top center",
+        "top center",
+        "bottom center",
+        "middle right",
+        "top center",
+    ]
 
 
 def test_a_name_lies_on_no_marker_above_it():
     # As methods without a parameter: one above the other.
     assert name_positions(["low", "high", "top"], [0, 0, 1], [0.50, 0.52, 1.0]) == [
-        "bottom center", "top center", "top center",
-    ]  # fmt: skip
+        "bottom center",
+        "top center",
+        "top center",
+    ]
 
 
 def test_points_of_equal_values_have_different_sides():

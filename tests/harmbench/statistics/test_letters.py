@@ -57,9 +57,10 @@ def test_letters_are_ascending_and_start_with_the_best(outcome):
     letters = compact_letters(significant, order)
     assert "a" in letters[order[0]]
     assert all(list(text) == sorted(text) for text in letters)
-    first_uses = [min(letters[method].index(c) * 0 + order.index(method)
-                      for method in range(len(order)) if c in letters[method])
-                  for c in sorted(set("".join(letters)))]  # fmt: skip
+    first_uses = [
+        min(order.index(method) for method, text in enumerate(letters) if c in text)
+        for c in sorted(set("".join(letters)))
+    ]
     assert first_uses == sorted(first_uses)
 
 

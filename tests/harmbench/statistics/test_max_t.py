@@ -64,9 +64,11 @@ def test_sign_flips_count_all_sign_patterns(differences):
 def test_random_sign_flips_approximate_the_exact_test():
     differences = np.random.default_rng(3).normal(0.55, 1, 15)
     exact = scipy.stats.permutation_test(
-        (differences, np.zeros(15)), lambda x, y: np.mean(x - y), permutation_type="samples",
+        (differences, np.zeros(15)),
+        lambda x, y: np.mean(x - y),
+        permutation_type="samples",
         n_resamples=np.inf,
-    ).pvalue  # fmt: skip
+    ).pvalue
     assert sign_flip(differences) == pytest.approx(exact, abs=4 * math.sqrt(exact / 10_000))
     assert sign_flip(differences) == sign_flip(differences)
     assert sign_flip(differences, seed=1) != sign_flip(differences)

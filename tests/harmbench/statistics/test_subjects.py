@@ -13,8 +13,12 @@ COLUMNS = ["subject", "scan", "slice", "metric", "value"]
 
 
 def test_subjects_are_written_and_read_back():
-    rows = [("p,1", "a", 0, "psnr", 20.123456789), ("p,1", "a", 1, "psnr", 22.0),
-            ('ö"2', "a", 0, "psnr", math.inf), ('ö"2', "a", -1, "mae", 0.25)]  # fmt: skip
+    rows = [
+        ("p,1", "a", 0, "psnr", 20.123456789),
+        ("p,1", "a", 1, "psnr", 22.0),
+        ('ö"2', "a", 0, "psnr", math.inf),
+        ('ö"2', "a", -1, "mae", 0.25),
+    ]
     result = encode(pd.DataFrame(rows, columns=COLUMNS))
     assert set(result) == {"", "psnr", "mae"}
     names, values = decode(result[""], result["psnr"])

@@ -128,8 +128,10 @@ def writing(store, label):
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-c", KILLED, str(store.folder), label],
-        stdout=subprocess.PIPE, text=True, env=environment,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
 
 
 def test_two_processes_append_and_a_kill_loses_no_record_that_was_acknowledged(store):
@@ -216,9 +218,11 @@ def test_a_copy_of_the_folder_is_complete(store, tmp_path, monkeypatch):
 
 def test_a_failure_keeps_its_traceback_and_curves(store):
     failed = CellResult(
-        status=Status.DIVERGED, reason="loss above 1e9", facts={"traceback": "line 3"},
+        status=Status.DIVERGED,
+        reason="loss above 1e9",
+        facts={"traceback": "line 3"},
         curves=(CurvePoint(1, "loss", 5.0), CurvePoint(2, "loss", math.inf)),
-    )  # fmt: skip
+    )
     (result,) = append(store, (cell("one", "a"), failed))
     folder = store.files(result.record)
     assert (folder / "traceback.txt").read_text() == "line 3"

@@ -167,10 +167,19 @@ class Server:
 
     def start(self):
         command = [
-            sys.executable, "-m", "mlflow", "server", "--port", str(self.port),
-            "--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}",
-            "--artifacts-destination", str(self.folder / "artifacts"), "--workers", "1",
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--port",
+            str(self.port),
+            "--backend-store-uri",
+            f"sqlite:///{self.folder / 'server.db'}",
+            "--artifacts-destination",
+            str(self.folder / "artifacts"),
+            "--workers",
+            "1",
+        ]
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.DEVNULL,

@@ -65,8 +65,11 @@ def test_cells_of_the_home_and_of_a_shared_store_are_in_one_table_once_each(home
     client, _ = connect(mine)
     table = runs(mine).set_index("label")
     assert (table["mlflow_run"] != "").to_dict() == {
-        "mine": False, "both": False, "repaired": True, "theirs": True,
-    }  # fmt: skip
+        "mine": False,
+        "both": False,
+        "repaired": True,
+        "theirs": True,
+    }
     for label in ("repaired", "theirs"):
         client.delete_run(table.loc[label, "mlflow_run"])
     assert sorted(board(mine)) == ["both", "mine", "repaired"]

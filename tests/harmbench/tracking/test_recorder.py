@@ -39,10 +39,19 @@ def recorder(home, monkeypatch):
 
 def cell(key: str, **changes) -> Cell:
     values = {
-        "method": "some", "label": "some[a=1]", "task": "thing", "cohort": "tiny", "seed": 3,
-        "preset": "quick", "kind": "real", "cohort_key": "c0", "key": key, "fit_key": "f0",
-        "settings": {"a": 1}, "parameters": {"formula": "exp", "table": [1, 2]},
-    }  # fmt: skip
+        "method": "some",
+        "label": "some[a=1]",
+        "task": "thing",
+        "cohort": "tiny",
+        "seed": 3,
+        "preset": "quick",
+        "kind": "real",
+        "cohort_key": "c0",
+        "key": key,
+        "fit_key": "f0",
+        "settings": {"a": 1},
+        "parameters": {"formula": "exp", "table": [1, 2]},
+    }
     return Cell(**{**values, **changes})
 
 
@@ -84,9 +93,19 @@ def test_a_cell_becomes_one_nested_run_with_all_records(recorder, home):
     }
     assert run.data.params["some.a"] == "1"
     assert run.data.params["task.formula"] == "exp"
-    expected = {"method": "some", "task": "thing", "cohort": "tiny", "seed": "3", "preset": "quick",
-                "status": "done", "cohort_key": "c0", "fit": "f0", "device": "cpu: test",
-                "nonfinite.ssim": "inf", "nonfinite.ssim.low": "nan"}  # fmt: skip
+    expected = {
+        "method": "some",
+        "task": "thing",
+        "cohort": "tiny",
+        "seed": "3",
+        "preset": "quick",
+        "status": "done",
+        "cohort_key": "c0",
+        "fit": "f0",
+        "device": "cpu: test",
+        "nonfinite.ssim": "inf",
+        "nonfinite.ssim.low": "nan",
+    }
     assert {name: run.data.tags[name] for name in expected} == expected
     assert {"version.torch", "version.harmbench", "version.python"} <= set(run.data.tags)
     names = {item.path for item in client.list_artifacts(run.info.run_id)}
@@ -101,9 +120,11 @@ def history(home, key: str, name: str):
 
 def test_curves_are_recorded_with_their_steps(recorder, home):
     curves = (
-        CurvePoint(10, "loss", 2.0), CurvePoint(10, "validation", math.nan),
-        CurvePoint(20, "loss", 0.1 + 0.2), CurvePoint(20, "validation", 1.5),
-    )  # fmt: skip
+        CurvePoint(10, "loss", 2.0),
+        CurvePoint(10, "validation", math.nan),
+        CurvePoint(20, "loss", 0.1 + 0.2),
+        CurvePoint(20, "validation", 1.5),
+    )
     which = cell("k-curves")
     computed = dataclasses.replace(finished(home, which), curves=curves)
     stored = CellStore(home / "cells").save(which, computed, None)

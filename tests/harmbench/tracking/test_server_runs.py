@@ -32,9 +32,16 @@ MANY = [f"subject-{i:04d}" for i in range(1500)]
 
 def cell(key, **changes):
     values = {
-        "method": "some", "label": "some", "task": "thing", "cohort": "tiny", "seed": 3,
-        "preset": "quick", "kind": "real", "cohort_key": "c0", "key": key,
-    }  # fmt: skip
+        "method": "some",
+        "label": "some",
+        "task": "thing",
+        "cohort": "tiny",
+        "seed": 3,
+        "preset": "quick",
+        "kind": "real",
+        "cohort_key": "c0",
+        "key": key,
+    }
     return Cell(**{**values, **changes})
 
 
@@ -44,9 +51,12 @@ def result(subjects=("p", "q"), **facts):
     # A NaN without values by subject, next to the mean over subjects.
     numbers = estimates(scores) | {"icc": Estimate(0.8, 0.7, math.inf, 9)}
     return CellResult(
-        status=Status.DONE, scores=scores, estimates=numbers, facts={"fit_seconds": 2.5, **facts},
+        status=Status.DONE,
+        scores=scores,
+        estimates=numbers,
+        facts={"fit_seconds": 2.5, **facts},
         curves=(CurvePoint(1, "loss", 5.0), CurvePoint(2, "loss", 4.0)),
-    )  # fmt: skip
+    )
 
 
 def mirror(home, *cells_and_results):
@@ -212,12 +222,25 @@ def server(tmp_path):
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1",
-         "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}",
-         "--artifacts-destination", str(tmp_path / "files")],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--port",
+            str(port),
+            "--workers",
+            "1",
+            "--backend-store-uri",
+            f"sqlite:///{tmp_path / 'server.db'}",
+            "--artifacts-destination",
+            str(tmp_path / "files"),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
         env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
-    )  # fmt: skip
+    )
     end = time.monotonic() + 200
     while True:
         assert process.poll() is None

@@ -32,10 +32,15 @@ def request_of(*targets, tasks=("sim-exp", "sim-log", "domain1"), **changes):
 
 def test_a_label_names_any_target_but_the_cohorts_own(registry):
     assert list(select(registry, request_of("each")).tasks) == [
-        "sim-exp", "sim-exp@domain1", "sim-exp@elsewhere",
-        "sim-log", "sim-log@domain1", "sim-log@elsewhere",
-        "domain1", "domain1@elsewhere",
-    ]  # fmt: skip
+        "sim-exp",
+        "sim-exp@domain1",
+        "sim-exp@elsewhere",
+        "sim-log",
+        "sim-log@domain1",
+        "sim-log@elsewhere",
+        "domain1",
+        "domain1@elsewhere",
+    ]
     assert list(select(registry, request_of("goal")).tasks) == ["sim-exp", "sim-log", "domain1"]
 
 
