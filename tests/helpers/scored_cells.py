@@ -13,6 +13,11 @@ COLUMNS = ["subject", "scan", "slice", "metric", "value"]
 SUBJECTS = [f"p{i}" for i in range(8)]
 CONTROLS = {"identity": "floor", "oracle": "ceiling", "rescan": "ceiling"}
 
+# The methods of the report: what identity scores, and what others gain.
+EVIL = '<script>alert("x")</script>[a=1]'
+BASE = np.arange(20.0, 28.0)
+GAINS = {"identity": 0.0, "good": 5.0, "weak": 1.0, EVIL: 3.0}
+
 
 def scored(**metrics):
     """A finished cell from each subject's values, by metric."""
