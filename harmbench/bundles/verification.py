@@ -64,7 +64,12 @@ class Confirmation:
 
 
 def chosen_records(
-    archive: Archive, *, methods: Sequence[str], tasks: Sequence[str], count: int | None
+    archive: Archive,
+    *,
+    methods: Sequence[str],
+    tasks: Sequence[str],
+    targets: Sequence[str],
+    count: int | None,
 ) -> list[Record]:
     """Return the results to recompute.
 
@@ -72,7 +77,7 @@ def chosen_records(
     ----------
     archive
         The bundle.
-    methods, tasks
+    methods, tasks, targets
         Names or globs; all if empty. A method's name selects its variants, too.
     count
         Number of results, those that took the least time; all if None.
@@ -90,13 +95,14 @@ def chosen_records(
     for axes, noun, patterns in (
         (("label", "method"), "method", methods),
         (("task",), "task", tasks),
+        (("target",), "target", targets),
     ):
         if patterns:
             known = sorted({record.head[axis] for record in records for axis in axes})
             names = {*matching(f"{noun} with scores in the bundle", patterns, known)}
             records = [r for r in records if names & {r.head[axis] for axis in axes}]
     if not records:
-        raise UserError("no result of the bundle with scores has these methods and tasks")
+        raise UserError("no result of the bundle with scores has these methods, tasks and targets")
     return sorted(records, key=_seconds)[:count]
 
 
@@ -122,6 +128,7 @@ class Verifier:
     device: torch.device
     progress: Progress
     cohort: CohortRequest = field(repr=False)
+    fit_cohort: CohortRequest | None = field(default=None, repr=False)
 
     def checks(self, records: Sequence[Record]) -> Iterator[Confirmation]:
         """Recompute each record, and yield the comparison.
@@ -143,6 +150,11 @@ class Verifier:
                 yield self._check(runner, record)
 
     def _check(self, runner: Runner, record: Record) -> Confirmation:
+        fits = record.head.get("fit_cohort")
+        if fits and self.fit_cohort is None:
+            reason = f"its fits are on the cohort {fits}: give that cohort with --fit-cohort"
+            head = record.head
+            return Confirmation(title=f"{head['label']} on {head['task']}", reason=reason)
         planned, metrics = self._planned(record)
         check = Confirmation(title=planned.cell.title)
         reason = _other_question(record.head, planned.cell)
@@ -164,12 +176,16 @@ class Verifier:
         if head["kind"] == PHANTOM and address == PHANTOM:
             # Its title is its address.
             address = head["cohort"].partition("+")[0]
+        fits = self.fit_cohort if head.get("fit_cohort") else None
+        if fits is not None:
+            fits = replace(fits, normalization=head["normalization"])
         method, method_settings = assignments_of(head["label"])
         task, task_settings = assignments_of(head["task"])
         request = Request(
             methods=(method,),
             tasks=(task,),
             cohort=replace(self.cohort, name=address, normalization=head["normalization"]),
+            fit_cohort=fits,
             preset=head["preset"],
             targets=(head["target"],) if "@" in task else (),
             split="test" if folds.isdecimal() else head["split"],
@@ -198,8 +214,11 @@ def _other_question(head: Mapping[str, object], cell: Cell) -> str:
             f"the cohort {cell.cohort} here has other scans, or was prepared in another way "
             f"({cell.cohort_key[:8]} instead of {str(head['cohort_key'])[:8]})"
         )
-    if head.get("fit_cohort"):
-        return f"its fits are on the cohort {head['fit_cohort']}, which is not opened here"
+    if head.get("fit_cohort_key", "") != cell.fit_cohort_key:
+        return (
+            f"the fit cohort {cell.fit_cohort} here has other scans, or was prepared otherwise "
+            f"({cell.fit_cohort_key[:8]} instead of {str(head['fit_cohort_key'])[:8]})"
+        )
     if cell.skip is not None:
         return f"skipped here: {cell.skip}"
     if head["question"] != cell.question:

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
+from harmbench.cli.fit_options import (
+    fit_cohort_option,
+    fit_recipe_option,
+    fit_request,
+    target_option,
+)
 from harmbench.cli.options import (
     cohort_options,
     complete,
@@ -37,7 +44,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("method", shell_complete=complete("methods"))
 @task_option
+@target_option
 @cohort_options
+@fit_cohort_option
+@fit_recipe_option
 @preset_option
 @split_option("tuning")
 @folds_option
@@ -64,7 +74,10 @@ if TYPE_CHECKING:
 def ablate(
     method: str,
     tasks: tuple[str, ...],
+    targets: tuple[str, ...],
     cohort: CohortRequest,
+    fit_cohort: str | None,
+    fit_recipe: Path | None,
     preset: str,
     split: str,
     folds: int | None,
@@ -88,8 +101,8 @@ def ablate(
     If the method has its paper's table, that is shown next to our values. Below each value is
     the paired difference from the baseline, with the 95 % interval over subjects. The
     floor controls come last. Ablations that change inference only share one fit. Validation
-    subjects are scored by default, so that no setting is chosen by test subjects. The exit code
-    is that of `run`.
+    subjects are scored by default, so that no setting is chosen by test subjects. With
+    --fit-cohort all subjects of --cohort are scored. The exit code is that of `run`.
     """  # noqa: D301
     registry = discover(plugin)
     registry.entry("methods", method)
@@ -104,9 +117,11 @@ def ablate(
     request = Request(
         methods=(method,),
         tasks=tasks,
+        targets=targets,
         cohort=cohort,
+        fit_cohort=fit_request(cohort, fit_cohort, fit_recipe),
         preset=preset,
-        split=split,
+        split=_split(split, fit_cohort),
         folds=folds or 0,
         seeds=seeds,
         assignments=assignments,
@@ -123,6 +138,12 @@ def ablate(
     click.echo(summary_line(summary), err=True)
     _print(summary, ablation, style)
     return int(summary.failed)
+
+
+def _split(split: str, fit_cohort: str | None) -> str:
+    """Return the split to score; a fit cohort changes the default, as all subjects are tested."""
+    source = click.get_current_context().get_parameter_source("split")
+    return "test" if fit_cohort and source is ParameterSource.DEFAULT else split
 
 
 def _print(summary: RunSummary, ablation: AblationRequest, style: str) -> None:

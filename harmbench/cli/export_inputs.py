@@ -43,9 +43,12 @@ def export_inputs(
     harmbench data export-inputs inputs -t domain3
     harmbench data export-inputs inputs -t 'site-*' --cohort bids:/data/study --recipe study.toml
     harmbench data export-inputs inputs -t 'sim-*' --space grid
+    harmbench data export-inputs inputs -t 'travel-*' --cohort simon:/data/simon \\
+        --fit-cohort on-harmony:/data/ds004712
 
     FOLDER/test has the scans to harmonise, FOLDER/train the scans to learn from, and
-    FOLDER/split.tsv the split or fold of each. `harmbench score` scores the results.
+    FOLDER/split.tsv the split or fold of each. With --fit-cohort, all scans to learn from are of
+    that cohort. A folder has the inputs of one --target. `harmbench score` scores the results.
     """  # noqa: D301
     request = choice.request()
     registry = discover(plugin)
@@ -68,6 +71,7 @@ def export_inputs(
             inputs=_inputs(questions),
             folds=folds_of(questions.cohort, choice.folds) if choice.folds else {},
             space=ExportSpace(space),
+            fit_cohort=questions.fit_cohort,
             head=head,
         )
         count = export.write(folder, _next_command(), progress, force=force)
@@ -81,7 +85,7 @@ def _inputs(questions: Questions) -> list[TaskInputs]:
     inputs, reasons = [], {}
     for question in questions:
         if question.data is None:
-            reasons[question.task_name] = question.skip or question.fault or ""
+            reasons[question.label] = question.skip or question.fault or ""
         else:
             fold = question.cohort.fold
             inputs.append(TaskInputs(task=question.task_name, fold=fold, data=question.data))
@@ -97,7 +101,17 @@ def _next_command() -> str:
     context = click.get_current_context()
     words = ["harmbench", "score", "harmonised", "--name", "MY-METHOD"]
     kept = {"tasks", "cohort", "recipe", "normalize", "brain_extraction", "no_brain_mask", "n4"}
-    kept |= {"split_file", "preset", "split", "folds", "seed", "plugin"}
+    kept |= {
+        "targets",
+        "fit_cohort",
+        "fit_recipe",
+        "split_file",
+        "preset",
+        "split",
+        "folds",
+        "seed",
+        "plugin",
+    }
     for option in context.command.params:
         name = option.name or ""
         value = context.params.get(name)

@@ -11,6 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from harmbench.cli.fit_options import (
+    fit_cohort_option,
+    fit_recipe_option,
+    fit_request,
+    single_target,
+    target_option,
+)
 from harmbench.cohorts.address import parse_cohort
 from harmbench.data.cohort_request import CohortRequest
 from harmbench.data.prepare_options import AUTO, PrepareOptions
@@ -267,7 +274,10 @@ class TaskChoice:
     """The options that select tasks, and the scans that they test on."""
 
     tasks: tuple[str, ...]
+    targets: tuple[str, ...]
     cohort: CohortRequest
+    fit_cohort: str | None
+    fit_recipe: Path | None
     preset: str
     split: str
     folds: int | None
@@ -279,7 +289,7 @@ class TaskChoice:
         Raises
         ------
         UserError
-            If no task is selected.
+            If no task is selected, or several targets.
         """
         from harmbench.execution.plan.request import Request
 
@@ -288,7 +298,9 @@ class TaskChoice:
         return Request(
             methods=(),
             tasks=self.tasks,
+            targets=single_target(self.targets),
             cohort=self.cohort,
+            fit_cohort=fit_request(self.cohort, self.fit_cohort, self.fit_recipe),
             preset=self.preset,
             split=self.split,
             folds=self.folds or 0,
@@ -302,7 +314,10 @@ task_options = collected(
     "choice",
     TaskChoice,
     task_option,
+    target_option,
     cohort_options,
+    fit_cohort_option,
+    fit_recipe_option,
     preset_option,
     split_option("test"),
     folds_option,

@@ -22,6 +22,11 @@ def task_filter(action: str) -> Callable[[F], F]:
     return _filter("-t", "--task", "tasks", f"{action} only results of this task")
 
 
+def target_filter(action: str) -> Callable[[F], F]:
+    """Add the option `--target`."""
+    return _filter("--target", "targets", f"{action} only results with this target domain")
+
+
 def cohort_filter(action: str) -> Callable[[F], F]:
     """Add the option `--cohort`."""
     return _filter("--cohort", "cohorts", f"{action} only results on this cohort")

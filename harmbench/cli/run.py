@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,12 @@ import click
 from click.core import ParameterSource
 
 from harmbench.cli.executor_options import ExecutorChoice, executor_options
-from harmbench.cli.fit_options import fit_cohort_option, fit_recipe_option, target_option
+from harmbench.cli.fit_options import (
+    fit_cohort_option,
+    fit_recipe_option,
+    fit_request,
+    target_option,
+)
 from harmbench.cli.options import (
     cohort_options,
     collected,
@@ -48,18 +53,8 @@ class CellsChoice:
     assignments: tuple[str, ...]
 
     def fit_request(self, cohort: CohortRequest) -> CohortRequest | None:
-        """Return the request of the fit cohort, prepared as the cohort; None without one.
-
-        Raises
-        ------
-        UserError
-            If there is a recipe and no cohort.
-        """
-        if not self.fit_cohort:
-            if self.fit_recipe is not None:
-                raise UserError(f"--fit-recipe {self.fit_recipe}: --fit-cohort is missing")
-            return None
-        return replace(cohort, name=self.fit_cohort, recipe=self.fit_recipe, split_file=None)
+        """Return the request of the fit cohort; None without one."""
+        return fit_request(cohort, self.fit_cohort, self.fit_recipe)
 
     def n_folds(self) -> int:
         """Return the number of folds, or 0; a fit cohort overrides the folds of a suite."""

@@ -56,7 +56,8 @@ def score(
 
     All images are checked before anything is scored: a wrong image is named with the reason.
     Missing images are listed. A submission with missing images is shown, and not ranked on that
-    task. Images of a later submission under the same name replace the earlier ones.
+    task. Images of a later submission under the same name replace the earlier ones. Give
+    --target and --fit-cohort as for `harmbench data export-inputs`.
     """  # noqa: D301
     registry = discover(plugin)
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harmbench.cli.fit_options import fit_cohort_option, fit_recipe_option, fit_request
 from harmbench.cli.options import cohort_options, device_option, discover, plugin_option
-from harmbench.cli.result_filters import method_filter, task_filter
+from harmbench.cli.result_filters import method_filter, target_filter, task_filter
 from harmbench.cli.wording import counted
 from harmbench.errors import UserError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @click.argument("bundle", type=click.Path(path_type=Path))
 @method_filter("Recompute")
 @task_filter("Recompute")
+@target_filter("Recompute")
 @click.option(
     "--cells",
     "count",
@@ -41,16 +43,21 @@ if TYPE_CHECKING:
     help="Largest relative difference of a number.",
 )
 @cohort_options
+@fit_cohort_option
+@fit_recipe_option
 @device_option
 @plugin_option
 def verify(
     bundle: Path,
     methods: tuple[str, ...],
     tasks: tuple[str, ...],
+    targets: tuple[str, ...],
     count: int,
     everything: bool,
     tolerance: float,
     cohort: CohortRequest,
+    fit_cohort: str | None,
+    fit_recipe: Path | None,
     device: str,
     plugin: tuple[Path, ...],
 ) -> int:
@@ -59,6 +66,7 @@ def verify(
     \b
     harmbench verify lab-a.harmbench.zip
     harmbench verify lab-a.harmbench.zip -m unet -t domain3 --cohort oasis3:/data/OASIS3
+    harmbench verify lab-b.harmbench.zip --cohort simon:/data/simon --fit-cohort oasis3:/data/o3
 
     Methods are fitted again in a temporary folder; the scans are those of this machine. The
     code of a bundle is never run: install its plugins, or read their sources and give them with
@@ -80,7 +88,11 @@ def verify(
     archive = read_archive(bundle)
     parsed(archive, bundle)
     records = chosen_records(
-        archive, methods=methods, tasks=tasks, count=None if everything else count
+        archive,
+        methods=methods,
+        tasks=tasks,
+        targets=targets,
+        count=None if everything else count,
     )
     bad = 0
     with shown(Console(stderr=True)) as progress:
@@ -90,6 +102,7 @@ def verify(
             device=resolve(device),
             progress=progress,
             cohort=cohort,
+            fit_cohort=fit_request(cohort, fit_cohort, fit_recipe),
         )
         try:
             for check in verifier.checks(records):

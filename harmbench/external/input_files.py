@@ -29,7 +29,7 @@ cohort {cohort}, {grid} grid, tasks: {tasks}
 
 - `test/INPUTS/` has the scans to harmonise. INPUTS is the source domain, or the task if its scans
   have a simulated shift. {tasks_by_inputs}
-- `train/DOMAIN/` has the scans that a method may learn from. The target domain is `{target}`.
+- `train/DOMAIN/` has the scans that a method may learn from{fits}. The target domain is `{target}`.
 - `split.tsv` lists every file with subject, session, domain, {split} and the known covariates.
 - `*_{mask}.nii.gz` is the brain of a scan. Only these voxels are scored.
 - {space}
@@ -104,6 +104,8 @@ class Export:
         The data of every task and fold.
     folds
         Fold of each subject; empty without folds.
+    fit_cohort
+        The cohort that all fits are made on; None for `cohort`.
     space, head
         The voxels to write, and whether to write whole heads.
     """
@@ -112,6 +114,7 @@ class Export:
     inputs: Sequence[TaskInputs]
     folds: Mapping[str, int]
     space: ExportSpace
+    fit_cohort: Cohort | None = None
     head: bool = False
 
     def write(self, folder: Path, command: str, progress: Progress, *, force: bool) -> int:
@@ -208,17 +211,22 @@ class Export:
         return file.scans.prepared_volume(file.place).open(space), True
 
     def _table(self, files: Mapping[Path, _File]) -> pd.DataFrame:
-        table = self.cohort.table.drop_duplicates("subject").set_index("subject")
-        known = covariate_table(self.cohort.table)
-        known = known.set_index(self.cohort.table["key"]).loc[
-            lambda frame: ~frame.index.duplicated()
-        ]
+        scans = self.cohort.table
+        if self.fit_cohort is not None:
+            learnt = self.fit_cohort.table
+            learnt = learnt[learnt["split"] != "test"]
+            scans = pd.concat([scans.assign(split="test"), learnt], ignore_index=True)
+        scans = scans.drop_duplicates("key")
+        splits = scans.set_index("key")["split"]
+        known = covariate_table(scans).set_index(scans["key"])
         rows = []
         for path, file in files.items():
             subject, session = file.names
-            part = self.folds[subject] if self.folds else table.at[subject, "split"]
-            values = known.loc[file.scans.scans[file.place].key]
-            rows.append((path.as_posix(), subject, session, file.scans.domain, part, *values))
+            key = file.scans.scans[file.place].key
+            part = self.folds[subject] if self.folds else splits.at[key]
+            rows.append(
+                (path.as_posix(), subject, session, file.scans.domain, part, *known.loc[key])
+            )
         columns = ["file", "subject", "session", "domain", "fold" if self.folds else "split"]
         return pd.DataFrame(rows, columns=[*columns, *known.columns])
 
@@ -243,6 +251,7 @@ class Export:
             name = inputs_name(part.data.test, part.task)
             by_inputs.setdefault(name, {})[part.task] = None
         example = next(iter(files)).relative_to(TEST)
+        fits = self.fit_cohort
         return _README.format(
             cohort=self.cohort.name,
             grid=self.cohort.grid.name,
@@ -250,7 +259,8 @@ class Export:
             tasks_by_inputs=" ".join(
                 f"`test/{name}/` is for {', '.join(tasks)}." for name, tasks in by_inputs.items()
             ),
-            target=self.cohort.target,
+            target=", ".join(dict.fromkeys(part.data.target.domain for part in self.inputs)),
+            fits="" if fits is None else f", all of cohort {fits.name}",
             split="fold" if self.folds else "split",
             fold_rule=", and for the test scans of a fold from the other folds only"
             if self.folds

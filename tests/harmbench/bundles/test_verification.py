@@ -21,7 +21,7 @@ def archive(prepared, real, tmp_path):
     for label, seconds in {"slow[a=1]": 9.0, "fast": 1.0, "medium": 5.0}.items():
         result = scored(psnr=BASE)
         result.facts["fit_seconds"] = seconds
-        record(home, (real(label, "domain1", method=label.split("[")[0]), result))
+        record(home, (real(label, "domain1", method=label.split("[")[0], target="goal"), result))
     path = tmp_path / "lab.harmbench.zip"
     publish(home, path, Publication())
     return read_archive(path)
@@ -38,13 +38,20 @@ def archive(prepared, real, tmp_path):
     ],
 )
 def test_the_fastest_results_are_recomputed(archive, methods, count, expected):
-    records = chosen_records(archive, methods=methods, tasks=(), count=count)
+    records = chosen_records(archive, methods=methods, tasks=(), targets=(), count=count)
     assert [record.head["label"] for record in records] == expected
+
+
+def test_results_with_a_target_are_chosen(archive):
+    chosen = chosen_records(archive, methods=(), tasks=(), targets=["goal"], count=1)
+    assert [record.head["label"] for record in chosen] == ["fast"]
+    with pytest.raises(UserError, match="'other'"):
+        chosen_records(archive, methods=(), tasks=(), targets=["other"], count=1)
 
 
 def test_an_unknown_method_is_refused(archive):
     with pytest.raises(UserError, match="'slwo'"):
-        chosen_records(archive, methods=["slwo"], tasks=(), count=1)
+        chosen_records(archive, methods=["slwo"], tasks=(), targets=(), count=1)
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,18 @@ def test_validation_subjects_are_scored_by_default(inside, tmp_path):
     assert "TUNING split: validation subjects" in board
 
 
+def test_all_subjects_are_scored_with_a_fit_cohort(inside):
+    chosen = words(
+        "curved -t sim-exp@domain1 --target domain1 --fit-cohort tiny:7-others --dry-run"
+    )
+    code, out, err = inside("ablate", *chosen, *ABLATED)
+    assert code == 0, err
+    assert "curved[power=1] on sim-exp@domain1, seed 0" in out
+    code, _, err = inside("ablate", *chosen, "--split", "tuning", *ABLATED)
+    assert code == 2
+    assert "leave out --split tuning" in err
+
+
 def test_the_tasks_of_the_papers_table_are_run_unless_others_are_asked_for(inside):
     code, out, _ = inside("ablate", "curved", "--dry-run", *ABLATED)
     assert code == 0

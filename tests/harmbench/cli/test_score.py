@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shlex
 import shutil
 
 import nibabel as nib
@@ -92,6 +93,51 @@ def test_a_class_a_command_and_a_submission_of_one_map_have_equal_rows(inside, i
     assert all(again[task]["value"] == submitted[task]["value"] for task in again)
 
 
+def test_inputs_and_scores_of_another_target_and_of_a_fit_cohort(inside, tmp_path):
+    fits = words("-t sim-exp@domain1 --target domain1 --fit-cohort tiny:7-others")
+    code, _, err = inside("data", "export-inputs", "inputs", *fits, *TINY_COHORT)
+    assert code == 0, err
+    with (tmp_path / "inputs" / "split.tsv").open() as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    tests = {row["subject"] for row in rows if row["split"] == "test"}
+    learnt = {row["subject"] for row in rows if row["split"] != "test"}
+    assert tests == {f"p{i}" for i in range(6)}
+    assert learnt
+    assert all(name.startswith("r") for name in learnt)
+
+    halved(tmp_path / "inputs", tmp_path / "harmonised")
+    readme = (tmp_path / "inputs" / "README.md").read_text()
+    (command,) = re.findall("harmbench (score .+)", readme)
+    code, out, err = inside(*shlex.split(command))
+    assert code == 0, err
+    assert out.startswith("1 cell: 1 done")
+    (path,) = (tmp_path / "home" / "cells").glob("*/result.json")
+    cell = json.loads(path.read_text())["cell"]
+    assert (cell["task"], cell["target"], cell["fit_cohort"]) == (
+        "sim-exp@domain1",
+        "domain1",
+        "tiny",
+    )
+
+
+@pytest.mark.slow
+def test_results_of_a_fit_cohort_are_verified_with_it_only(inside):
+    fits = words("--target domain1 --fit-cohort tiny:7-others")
+    run = inside("run", "-m", "scale", "-t", "sim-exp@domain1", *fits, *TINY_COHORT)
+    assert run[0] == 0, run[2]
+    assert inside("publish", "-o", "lab.harmbench.zip")[0] == 0
+    verify = ("verify", "lab.harmbench.zip", *TINY_COHORT)
+    code, out, _ = inside(*verify)
+    assert code == 1
+    assert "give that cohort with --fit-cohort" in out
+    code, out, _ = inside(*verify, "--fit-cohort", "tiny:8-others", "--target", "domain1")
+    assert code == 1
+    assert "has other scans" in out
+    code, out, err = inside(*verify, "--fit-cohort", "tiny:7-others")
+    assert code == 0, out + err
+    assert "1 of 1 result confirmed" in out
+
+
 def test_missing_and_wrong_images_are_named(inside, images):
     score = ("score", "images", "--name", "tool", "-t", "domain1", *TINY_COHORT)
     missing, other, *_ = sorted((images / "domain1").rglob("*_T1w.nii.gz"))
@@ -145,6 +191,10 @@ def test_the_last_images_under_a_name_count(inside, images, tmp_path):
         ("score nothing --name tool -t domain1", "there is no folder or CSV file"),
         ("score . --name histogram -t domain1", "a method has this name"),
         ("score . --name tool", "missing --task"),
+        ("score . --name tool -t sim-exp --target each", "--target each: a folder has images"),
+        ("data export-inputs i -t sim-exp --target goal --target domain1", "for one target"),
+        ("data export-inputs i -t sim-exp --fit-recipe r.toml", "--fit-cohort is missing"),
+        ("score . --name tool -t sim-exp --fit-cohort tiny", "is the cohort that is tested"),
         ("score . --name tool -t domain1", "has no image named as"),
         ("data export-inputs inputs", "missing --task"),
     ],
