@@ -13,6 +13,7 @@ are left out.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shutil
 from pathlib import Path
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
+from harmbench.cohorts.bids.dataset_description import NAME
 from harmbench.cohorts.bids.scan import entities_of
 from harmbench.cohorts.phantom.anatomy import build_anatomy
 from harmbench.cohorts.phantom.lattice import Lattice
@@ -101,6 +103,10 @@ def main() -> None:
     scanners = sorted({scanner for _, scanner, *_ in files})
     models = list(SCANNERS)
     renderer = Renderer()
+    # The shipped recipes are for real scans: this mark makes boards say that these are not.
+    description = {"Name": "phantom subjects", "BIDSVersion": "1.10.0", "Simulated": True}
+    options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / NAME).write_text(json.dumps(description, indent=1))
     for subject, scanner, visit, line in sorted(files):
         if subject not in subjects:
             continue

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from harmbench.cohorts.bids.dataset_description import says_simulated
 from harmbench.cohorts.bids.layout import Layout, read_layout
 from harmbench.cohorts.bids.matching import match
 from harmbench.cohorts.bids.recipe import SHIPPED, load_recipe
@@ -61,6 +62,8 @@ class Bids(Study):
         if self.recipe.scanners is not None and self.recipe.scanners.each:
             counts = Counter(scan.scanner for scan in self._layout.scans if scan.scanner)
             self.recipe = self.recipe.with_each_scanner(counts)
+        if says_simulated(self.root):
+            self.recipe = self.recipe.model_copy(update={"simulated": True})
         self.target = self.recipe.target
         self.sources = self.recipe.sources
 
