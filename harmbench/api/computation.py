@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harmbench.contracts.cell import Cell, CellResult
+from harmbench.api.cell_lines import CellLines
 from harmbench.execution.plan.selection import Selection
 from harmbench.execution.schedule.executors.options import ExecutorOptions
 from harmbench.execution.schedule.invocation import Invocation
@@ -12,8 +12,6 @@ from harmbench.execution.schedule.run import RunProgress, RunSummary
 from harmbench.execution.schedule.run_options import RunOptions
 from harmbench.plugins import Registry
 from harmbench.tracking.recorded_run import run_and_record
-
-_DETAILS = 3  # numbers in the line of a cell without a headline number
 
 
 def compute(
@@ -25,7 +23,7 @@ def compute(
     executor_options: ExecutorOptions | None = None,
     invocation: Invocation | None = None,
 ) -> RunSummary:
-    """Run all cells, log a line for each, record them, and mirror the records in MLflow.
+    """Run all cells, log their lines, record them, and mirror the records in MLflow.
 
     Parameters
     ----------
@@ -43,7 +41,8 @@ def compute(
     UserError
         If the device or the executor is not available.
     """
-    return run_and_record(
+    lines = CellLines(progress)
+    summary = run_and_record(
         registry,
         selection,
         home,
@@ -51,23 +50,7 @@ def compute(
         executor_options or ExecutorOptions(),
         progress,
         invocation=invocation,
-        on_cell=lambda number, total, cell, result: progress.log(
-            f"[{number}/{total}] {_line(cell, result)}"
-        ),
+        on_cell=lines.add,
     )
-
-
-def _line(cell: Cell, result: CellResult) -> str:
-    """Return one line with the status and the headline scores of a cell."""
-    line = f"{result.status.value:8} {cell.title}"
-    if result.reason:
-        return f"{line}: {result.reason}"
-    headline = [name for name in result.facts["headline"] if name in result.estimates]
-    # Without truth, there is no headline number: show details instead.
-    names = headline or list(result.estimates)[:_DETAILS]
-    scores = [f"{name} {result.estimates[name].mean:.4g}" for name in names]
-    flagged, scored = len(result.facts.get("flags", ())), result.facts["test_scans"]
-    notes = [f"{flagged} of {scored} scans flagged"] if flagged else []
-    if result.missing:
-        notes.append(f"{len(result.missing)} of {scored + len(result.missing)} scans failed")
-    return f"{line}: {', '.join(scores)}" + (f" ({'; '.join(notes)})" if notes else "")
+    lines.end()
+    return summary

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harmbench.api import computation
+from harmbench.api.cell_lines import skip_lines
 from harmbench.cli.wording import counted
 from harmbench.contracts.cell import Status
 from harmbench.execution.plan.durations import duration
@@ -60,8 +61,16 @@ def print_forecast(
             f"{counted(len(expected.cells), 'cell')} to do, after preparing the cohort "
             f"'{request.cohort.name}' ({request.preset} grid):"
         )
+    skipped = [
+        (job.cell, job.reason)
+        for job in expected.cells
+        if job.cell is not None and job.status is Status.SKIPPED
+    ]
     for job in (*expected.fits, *expected.cells):
-        out.print(f"  {job.status.value:8} {job.title}{_detail(job)}")
+        if job.status is not Status.SKIPPED:
+            out.print(f"  {job.status.value:8} {job.title}{_detail(job)}")
+    for _, line in skip_lines(skipped):
+        out.print(f"  {line}")
     if expected.prepared:
         out.print(_total(expected))
 

@@ -80,7 +80,7 @@ def overview(
     return {
         "id": "b-standings",
         "metric": "Ranking",
-        "direction": "mean rank over families of tasks, each with one vote",
+        "direction": _meaning(standings),
         "answers": list(_answers(standings, needs)),
         "floor": standings.floor or "",
         "coloured": standings.floor is not None,
@@ -96,6 +96,14 @@ def overview(
         "whole": f"{group.slug}/index.html",
         "notes": standings_notes(standings),
     }
+
+
+def _meaning(standings: Standings) -> str:
+    """Return what the numbers of the ranking are, with the unit of the gains."""
+    families = map(standings.compared, standings.families)
+    gains = any(family is not None and family.standard_gain for family in families)
+    unit = f"; gains in standard deviations of {standings.floor} between subjects"
+    return f"mean rank over families of tasks, each with one vote{unit if gains else ''}"
 
 
 def _better(name: str, standings: Standings, extra: Extra) -> str:

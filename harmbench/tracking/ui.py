@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
+import logging
 import math
 import os
 import signal
@@ -11,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +32,14 @@ from harmbench.tracking.connection import connect, tracking_uri
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_LOG = logging.getLogger(__name__)
+
 # MLflow accepts descriptions of up to 20,000 characters.
 _LONGEST_NOTE = 18_000
 _MOST_COMPARED = 20
-_SECONDS_TO_START = 60.0
+# The import of MLflow's server takes seconds, and minutes on a machine under load.
+_SECONDS_TO_START = 300.0
+_SECONDS_TO_NOTICE = 10.0
 
 
 @dataclass(frozen=True)
@@ -238,7 +245,7 @@ def serve(home: Path, host: str, port: int) -> Iterator[subprocess.Popen[bytes]]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     server = subprocess.Popen(command, env=environment)
     try:
-        _wait(server, host, port)
+        wait_for_server(server, host, port)
         yield server
     finally:
         server.terminate()
@@ -248,12 +255,33 @@ def serve(home: Path, host: str, port: int) -> Iterator[subprocess.Popen[bytes]]
             server.kill()
 
 
-def _wait(server: subprocess.Popen[bytes], host: str, port: int) -> None:
-    started = time.monotonic()
-    while time.monotonic() - started < _SECONDS_TO_START:
+def wait_for_server(server: subprocess.Popen[bytes], host: str, port: int) -> None:
+    """Wait until the server answers, since it listens before its pages exist.
+
+    Raises
+    ------
+    UserError
+        If the server ends, or does not answer.
+    """
+    reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(
+        host, f"[{host}]" if ":" in host else host
+    )
+    # Without a proxy, which the environment may name: the server is on this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    started, noticed = time.monotonic(), False
+    while (waited := time.monotonic() - started) < _SECONDS_TO_START:
         if server.poll() is not None:
             raise UserError(f"MLflow's server ended with code {server.returncode}; see above")
-        with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
+        with (
+            contextlib.suppress(OSError, http.client.HTTPException),
+            opener.open(f"http://{reached}:{port}/health", timeout=5),
+        ):
             return
+        if waited > _SECONDS_TO_NOTICE and not noticed:
+            _LOG.warning("MLflow's server is starting; this may take minutes under load")
+            noticed = True
         time.sleep(0.2)
-    raise UserError(f"MLflow's server did not answer within {_SECONDS_TO_START:.0f} s")
+    raise UserError(
+        f"MLflow's server did not answer within {_SECONDS_TO_START:.0f} s; end other programs on "
+        "this machine, and try again"
+    )

@@ -126,12 +126,15 @@ class ForecastJob:
         Why it would be skipped or fail, or "".
     seconds
         Estimated duration; None if it is not computed or nothing similar was before.
+    cell
+        The cell; None for a fit, and where the cohort is not prepared.
     """
 
     title: str
     status: Status = Status.PLANNED
     reason: str = ""
     seconds: float | None = None
+    cell: Cell | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +178,14 @@ def forecast(
         if result is None:
             cells.append(ForecastJob(title=title, seconds=jobs[planned.cell.key].seconds))
         else:
-            cells.append(ForecastJob(title=title, status=result.status, reason=result.reason or ""))
+            cells.append(
+                ForecastJob(
+                    title=title,
+                    status=result.status,
+                    reason=result.reason or "",
+                    cell=planned.cell,
+                )
+            )
     return Forecast(
         prepared=True,
         fits=tuple(ForecastJob(title=fit.title, seconds=fit.seconds) for fit in fits),
