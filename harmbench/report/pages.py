@@ -89,6 +89,8 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        # All results of a repository are imported.
+        environment.globals["mark_imported"] = front is None
         environment.filters |= {"inline": _inline, "soft": _soft}
         self._environment = environment
         self._of_groups: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {}

@@ -96,7 +96,7 @@ function save(figure) {
     Plotly.downloadImage(figure.querySelector(".canvas"), { format: "svg", filename: figure.dataset.plot, width: 700, height: figure.querySelector(".canvas").clientHeight }));
 }
 
-// On paper every plot is drawn, also in folded parts, two next to each other.
+// On paper every plot is drawn, also in folded parts, four next to each other.
 const PAPER = 470;
 
 function printing(figures) {
