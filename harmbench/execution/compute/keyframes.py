@@ -15,6 +15,7 @@ from harmbench.contracts.task_data import TaskData
 from harmbench.data.display import Image, upright
 from harmbench.data.scan_kind import phantom_note
 from harmbench.data.scans import Scans
+from harmbench.execution.compute.shown_subjects import distance_to_truth, middle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +32,7 @@ class _Frame:
     source: Scans
     harmonized: Scans
     reference: Scans | None
+    distance: float
 
     @property
     def subject(self) -> str:
@@ -41,8 +43,8 @@ class _Frame:
 class Keyframes:
     """Keeps one slice of every scan while a cell is computed, and draws the median subject.
 
-    The subject drawn is the one in the middle of the ranking, so that the picture neither
-    flatters nor shames.
+    It is the median by the distance of the source from the truth: the same for all methods, and
+    neither the easiest nor the hardest. Where there is no truth it is the median by brightness.
     """
 
     cell: Cell
@@ -52,22 +54,17 @@ class Keyframes:
         """Keep the middle slice of each scan of a batch."""
         for i in range(len(source)):
             reference = None if truth is None else _middle(truth, i)
-            self.frames.append(_Frame(_middle(source, i), _middle(harmonized, i), reference))
+            distance = distance_to_truth(source, truth, i)
+            sides = (_middle(source, i), _middle(harmonized, i), reference)
+            self.frames.append(_Frame(*sides, distance))
 
-    def _median_frame(
-        self, scores: pd.DataFrame, ranked_by: Sequence[str]
-    ) -> tuple[_Frame, str, str]:
-        """Return the frame of the median subject, the subject, and its value as text."""
-        # Without truth, a cell has no headline metric: rank by the first of its other metrics.
-        measured = scores["metric"].unique()
-        metric = next((name for name in (*ranked_by, *measured) if name in measured), "")
-        ranking = (
-            scores[scores["metric"] == metric].groupby("subject")["value"].mean().sort_values()
-        )
-        subject = ranking.index[len(ranking) // 2] if len(ranking) else self.frames[0].subject
-        frames = [frame for frame in self.frames if frame.subject == subject]
-        value = f", {metric} {ranking[subject]:.3g}" if len(ranking) else ""
-        return (frames or self.frames)[0], subject, value
+    def _median_frame(self) -> _Frame:
+        """Return the frame of the median subject, of its first scan."""
+        first: dict[str, _Frame] = {}
+        for frame in self.frames:
+            first.setdefault(frame.subject, frame)
+        ordered = sorted(first.values(), key=lambda frame: (frame.distance, frame.subject))
+        return ordered[middle(len(ordered))]
 
     def figure(
         self,
@@ -89,11 +86,11 @@ class Keyframes:
         data
             What the task chose.
         ranked_by
-            Metrics; subjects are ranked by the first one in `scores`, or else by any.
+            Metrics; the subject's value is that of the first one in `scores`, or else of any.
         annotated
             Returns scans of one slice with what an instrument made of them; see `Scorer`.
         """
-        frame, subject, value = self._median_frame(scores, ranked_by)
+        frame = self._median_frame()
         source, harmonized = _image(frame.source), _image(frame.harmonized)
         if frame.reference is not None:
             shown_reference, name = frame.reference, "reference"
@@ -119,10 +116,22 @@ class Keyframes:
             axis.set_axis_off()
         note = phantom_note(self.cell.kind)
         figure.suptitle(
-            f"{self.cell.task} on {self.cell.cohort}{note}: median subject {subject}{value}",
+            f"{self.cell.task} on {self.cell.cohort}{note}: the task's median subject, "
+            f"{frame.subject}{_value(scores, ranked_by, frame.subject)}",
             fontsize=11,
         )
         return figure
+
+
+def _value(scores: pd.DataFrame, ranked_by: Sequence[str], subject: str) -> str:
+    """Return a subject's mean of the first metric that there is, as text; empty without one."""
+    # Without truth, a cell has no headline metric.
+    of_subject = scores[(scores["subject"] == subject) & scores["value"].notna()]
+    measured = of_subject["metric"].unique()
+    metric = next((name for name in (*ranked_by, *measured) if name in measured), "")
+    if not metric:
+        return ""
+    return f", {metric} {of_subject[of_subject['metric'] == metric]['value'].mean():.3g}"
 
 
 def _panels() -> tuple[Figure, list[Axes], list[Axes]]:

@@ -11,6 +11,7 @@ import torch
 
 from harmbench.data.scan_set import ScanSet
 from harmbench.data.scans import Scans
+from harmbench.execution.compute.shown_subjects import distance_to_truth
 
 _SUBJECTS = 3
 
@@ -46,13 +47,8 @@ class Slices:
         for i, subject in enumerate(source.subjects):
             if subject in self.subjects:
                 continue
-            inside = source.masks[i]
-            if truth is None:
-                values = source.images[i][inside]
-            else:
-                values = (source.images[i] - truth.images[i])[inside].abs()
             self.subjects[subject] = _Subject(
-                distance=float(values.mean()) if len(values) else 0.0,
+                distance=distance_to_truth(source, truth, i),
                 subject=subject,
                 source=_bytes(source.images[i, chosen]),
                 harmonized=_bytes(harmonized.images[i, chosen]),

@@ -29,7 +29,7 @@ CELL = Cell(
 
 @pytest.fixture
 def drawn(small_cohort):
-    """Draw a cell of two subjects, of whom p0 is ranked in the middle."""
+    """Draw a cell of two subjects, of whom p0 is nearer to the truth than p1."""
     test = small_cohort.scans("domain1", "test")
     truth = small_cohort.scans("target", "test").subset([2, 0])
     data = TaskData(
@@ -43,19 +43,19 @@ def drawn(small_cohort):
         for index in range(2):
             scans = test.load([index])
             keyframes.add(scans, scans, truth.load([index]) if paired else None)
-        scores = pd.DataFrame(
-            {
-                "subject": ["p0", "p1"],
-                "scan": ["a", "a"],
-                "slice": -1,
-                "metric": "dice",
-                "value": [0.9, 0.8],
-            }
-        )
+        scores = table({"p0": 0.9, "p1": 0.8})
         return keyframes.figure(scores, data, ranked_by, annotated)
 
-    draw.test, draw.truth = test, truth
+    draw.test, draw.truth, draw.data = test, truth, data
     return draw
+
+
+def table(values):
+    """Return the Dice coefficients of subjects as a table of scores."""
+    return pd.DataFrame(
+        [(subject, "a", -1, "dice", value) for subject, value in values.items()],
+        columns=["subject", "scan", "slice", "metric", "value"],
+    )
 
 
 def titles(figure):
@@ -69,15 +69,34 @@ def outlines(figure):
     ]
 
 
-def test_the_median_subject_is_chosen_by_the_first_available_metric(drawn) -> None:
+def test_the_picture_shows_the_scans_and_the_value_of_the_median_subject(drawn) -> None:
     figure = drawn()
     assert titles(figure) == ["source", "harmonised: m[x=1]", "reference", "harmonised − reference"]
     title = figure.get_suptitle()
-    assert "median subject p0, dice 0.9" in title
+    assert "the task's median subject, p0, dice 0.9" in title
     assert "PHANTOM" in title
     shown = figure.axes[2].get_images()[0].get_array()
     np.testing.assert_array_equal(shown, np.rot90(drawn.truth.load([1]).images[0, 3].numpy()))
     assert outlines(figure) == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("best", range(5))
+def test_every_method_is_shown_on_the_median_subject_of_the_task(drawn, best):
+    source = drawn.test.load([0])
+    keyframes = Keyframes(CELL)
+    # Sources of five subjects at different distances from the truth; p3 is in the middle.
+    for place, (subject, error) in enumerate(
+        {"p0": 0.3, "p1": 0.1, "p2": 0.5, "p3": 0.2, "p4": 0.05}.items()
+    ):
+        scan = dataclasses.replace(source, subjects=(subject,), images=source.images * 0 + error)
+        truth = dataclasses.replace(scan, images=scan.images * 0)
+        # The method is best on another subject each time.
+        harmonized = truth if place == best else scan
+        keyframes.add(scan, harmonized, truth)
+    scores = table({f"p{k}": (k - best) % 5 / 5 for k in range(5)})
+    figure = keyframes.figure(scores, drawn.data, ("dice",), lambda scans: scans)
+    assert "subject, p3, dice" in figure.get_suptitle()
+    assert figure.axes[0].get_images()[0].get_array().max() == pytest.approx(0.2)
 
 
 def test_without_a_reference_somebody_else_stands_in(drawn) -> None:
