@@ -15,7 +15,7 @@ from harmbench.cli.output_files import written
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     metavar="NAME",
     help="Write NAME.tex and NAME.bib. Default: print both.",
 )

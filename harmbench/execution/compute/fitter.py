@@ -102,7 +102,8 @@ class Fitter:
             checkpoint_seconds=self.checkpoint_seconds,
         )
         try:
-            with seeded(fit.seed, "fit", fit.name):
+            # A figure or an evaluation, which has no gradients, may be the first to need the fit.
+            with torch.enable_grad(), seeded(fit.seed, "fit", fit.name):
                 model.train()
                 model.fit(fit_data, progress)
             model.eval()

@@ -42,6 +42,12 @@ def test_the_fit_is_shared_between_figures(draw, tmp_path, monkeypatch):
     assert (tmp_path / "fits").read_text() == "seed 0\n"
 
 
+def test_a_network_is_fitted_for_a_figure(draw, tmp_path):
+    # Figures are drawn without gradients, and training needs them.
+    draw("sample-figure", "-m", "learns", *OPTIONS)
+    assert (tmp_path / "sample-figure.png").stat().st_size > 1000
+
+
 def test_without_a_name_the_figures_are_listed(draw, inside, monkeypatch):
     monkeypatch.setenv("COLUMNS", "150")
     listed = draw("--plugin", PLUGINS / "sample_plugin.py")
