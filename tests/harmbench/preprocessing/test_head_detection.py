@@ -14,6 +14,7 @@ from scipy import ndimage
 from harmbench.preprocessing.head_detection import contains_skull, skull_dip
 from harmbench.preprocessing.masking import BrainSource, HeadError, load_masked
 from harmbench.preprocessing.nifti_read import Volume
+from helpers import BRAINS
 from helpers.volumes import coarse
 
 Array = np.ndarray[Any, Any]
@@ -77,3 +78,32 @@ def test_a_small_head_is_not_taken_for_a_brain(head: Any, tmp_path: Path) -> Non
     nib.save(nib.Nifti1Image(volume.data, volume.affine), path)
     with pytest.raises(HeadError, match="child_T1w.nii"):
         load_masked(BrainSource.of(path, None, {path: "child"}), tmp_path)
+
+
+CASES = BRAINS.parent / "cases"
+
+
+@pytest.mark.skipif(not CASES.exists(), reason="../shared/cases is absent")
+@pytest.mark.parametrize("change", ["suppressed fat", "dark scalp", "grazed frontal lobe"])
+def test_an_unusual_head_of_an_adult_is_a_head(change: str, tmp_path: Path) -> None:
+    image: Any = nib.load(CASES / "head_T1w.nii.gz")
+    other: Any = nib.load(CASES / "head_brain_by_another_tool_T1w.nii.gz")
+    data = np.asarray(image.dataobj).astype(np.float32)
+    brain = np.asarray(other.dataobj) > 0
+    around = ~ndimage.binary_dilation(brain, iterations=4)
+    if change == "suppressed fat":
+        data[around & (data > 0.6 * np.percentile(data[brain], 80))] *= 0.1
+    elif change == "dark scalp":
+        data[around] *= 0.1
+    else:
+        y, z = (np.argwhere(brain)[:, axis] for axis in (1, 2))
+        _, j, k = np.indices(data.shape, sparse=True)
+        # A plane behind the face, through the lowest 12 mm of the frontal pole.
+        removed = (j - (y.max() - 12)) + 0.9 * (np.percentile(z, 30) + 25 - k) > 0
+        removed = removed & (j > y.mean())
+        assert 0.02 < (removed & brain).sum() / brain.sum() < 0.1
+        data = np.where(removed, np.float32(0), data)
+    path = tmp_path / "head_T1w.nii"
+    nib.save(nib.Nifti1Image(data, image.affine), path)
+    with pytest.raises(HeadError, match="head_T1w.nii"):
+        load_masked(BrainSource.of(path, None, {path: "head"}), tmp_path)
