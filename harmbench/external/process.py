@@ -59,18 +59,7 @@ def run_command(
         than zero.
     """
     LOG.info("running %s", " ".join(command))
-    folders = os.pathsep.join(map(str, removed))
-    process = subprocess.Popen(
-        # Isolated, so that it starts in milliseconds and the command's variables do not matter.
-        [sys.executable, "-I", "-S", supervisor.__file__, folders, *command],
-        cwd=folder,
-        env=dict(environment),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
+    process = _supervised(command, folder, environment, removed)
     last: collections.deque[str] = collections.deque(maxlen=1)
     reader = threading.Thread(target=_log_lines, args=(process.stdout, last), daemon=True)
     reader.start()
@@ -93,6 +82,24 @@ def run_command(
         raise CommandFault(f"the command was killed by signal {code - 128}{cause}; {_last(last)}")
     if code != 0:
         raise CommandFault(f"the command ended with exit code {code}; {_last(last)}")
+
+
+def _supervised(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], removed: Sequence[Path]
+) -> subprocess.Popen[str]:
+    """Start a command under the supervisor, which ends its group when this process ends."""
+    folders = os.pathsep.join(map(str, removed))
+    return subprocess.Popen(
+        # Isolated, so that it starts in milliseconds and the command's variables do not matter.
+        [sys.executable, "-I", "-S", supervisor.__file__, folders, *command],
+        cwd=folder,
+        env=dict(environment),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

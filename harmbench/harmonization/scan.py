@@ -27,9 +27,10 @@ from harmbench.preprocessing.bias_field import correct_bias_field
 from harmbench.preprocessing.brain import Brain
 from harmbench.preprocessing.file_names import with_ending
 from harmbench.preprocessing.mask_agreement import register_checked
+from harmbench.preprocessing.mask_cache import Mask
 from harmbench.preprocessing.masking import BrainSource, mask_scan
 from harmbench.preprocessing.nifti_read import Volume
-from harmbench.preprocessing.nifti_write import load_native
+from harmbench.preprocessing.nifti_write import ChangedFile, NativeScan, load_native
 from harmbench.preprocessing.registration_quality import DOUBTFUL_CORRELATION
 from harmbench.preprocessing.undefined_voxels import filled_note
 from harmbench.util.files import atomic_write_bytes, hold_lock
@@ -267,38 +268,29 @@ def _harmonized(
     registration = checked.registration
     corrected, bias = correct_bias_field(brain) if n4 else (brain, None)
     subject, session = names_of(job.path)
-    change = scan_change(
-        harmonizer,
-        ReadScan(
-            source=job.brain,
-            volume=native.volume,
-            brain=corrected,
-            registration=registration,
-            subject=subject,
-            session=session,
-            covariates=covariates,
-        ),
-        blend=job.options.blend,
-        all_slices=job.options.all_slices,
+    read = ReadScan(
+        source=job.brain,
+        volume=native.volume,
+        brain=corrected,
+        registration=registration,
+        subject=subject,
+        session=session,
+        covariates=covariates,
     )
+    options = job.options
+    change = scan_change(harmonizer, read, blend=options.blend, all_slices=options.all_slices)
     added, changed = change.added, change.changed
     known = familiarity(harmonizer, corrected, registration, native.volume.voxel_size)
     if bias is not None:
         added[brain.box] *= bias
     result = native.with_change(added, brain.floor)
-    outputs = job.outputs
-    contents = {outputs.scan: _compressed(outputs.scan, result.content)}
-    if outputs.mask is not None:
-        contents[outputs.mask] = _compressed(outputs.mask, native.mask_file(changed))
-    if outputs.figure is not None:
-        title = f"{job.path.name}, {harmonizer.title}"
-        contents[outputs.figure] = before_after(native.volume, result.intensities, changed, title)
+    contents = _contents(job, native, result, changed, harmonizer.title)
     record = {
         "SkullStripped": not job.brain.heads and _is_stripped(native.volume, brain),
         "SoftwareVersion": version("harmbench"),
         "SourceDigest": job.content,
         "Covariates": dict(job.covariates),
-        "OutputDigest": bytes_digest(contents[outputs.scan]),
+        "OutputDigest": bytes_digest(contents[job.outputs.scan]),
         "BrainExtraction": scan.extraction,
         "BiasCorrection": "N4" if n4 else None,
         "TemplateCorrelation": round(registration.correlation, 4),
@@ -317,6 +309,20 @@ def _harmonized(
         "Familiarity": None if known is None else known.record,
     }
     return record, contents
+
+
+def _contents(
+    job: HarmonizeJob, native: NativeScan, result: ChangedFile, changed: Mask, method: str
+) -> dict[Path, bytes]:
+    """Return the content of the scan, and of the mask and the figure where they are wanted."""
+    outputs = job.outputs
+    contents = {outputs.scan: _compressed(outputs.scan, result.content)}
+    if outputs.mask is not None:
+        contents[outputs.mask] = _compressed(outputs.mask, native.mask_file(changed))
+    if outputs.figure is not None:
+        title = f"{job.path.name}, {method}"
+        contents[outputs.figure] = before_after(native.volume, result.intensities, changed, title)
+    return contents
 
 
 def _is_stripped(volume: Volume, brain: Brain) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from harmbench.contracts.volume_method import VolumeMethod
+from harmbench.contracts.volume_method import HarmonizedVolume, VolumeMethod
 from harmbench.data.volumes import Array, Frame, OpenVolume, VolumeScan
 from harmbench.errors import BadScanError, ContractError, HarmbenchError, one_line
 from harmbench.preprocessing.acquired_volume import AcquiredVolume
@@ -76,24 +76,28 @@ def volume_change(
         domain=domain,
         covariates=covariates or {},
     )
-    try:
-        with torch.no_grad(), seeded(seed, "harmonize", subject, session):
-            result = method.eval().harmonized(scan)
-    except Exception as error:
-        if isinstance(error, HarmbenchError) and not isinstance(error, ContractError):
-            raise
-        raise BadScanError(f"{method.name} failed: {one_line(error)}") from error
+    result = _harmonized(method, scan, seed)
     change = np.where(opened.mask, _scaled(result.image, opened) - opened.image, np.float32(0))
     inside = np.zeros(volume.data.shape, dtype=bool)
     inside[brain.box] = brain.mask
     if method.space.frame is Frame.TEMPLATE:
         to_mni = np.linalg.inv(np.array(source.registration.matrix)) @ volume.affine
-        change, fraction = resample_inside(
-            change, opened.mask, opened.affine, to_mni, volume.data.shape
-        )
+        shape = volume.data.shape
+        change, fraction = resample_inside(change, opened.mask, opened.affine, to_mni, shape)
         inside &= fraction >= 0.5
     change = np.where(inside, change, np.float32(0))
     return change, inside, [result.flag] if result.flag else []
+
+
+def _harmonized(method: VolumeMethod, scan: VolumeScan, seed: int) -> HarmonizedVolume:
+    """Apply the method; what fails in its own code becomes an error of the scan."""
+    try:
+        with torch.no_grad(), seeded(seed, "harmonize", scan.subject, scan.session):
+            return method.eval().harmonized(scan)
+    except Exception as error:
+        if isinstance(error, HarmbenchError) and not isinstance(error, ContractError):
+            raise
+        raise BadScanError(f"{method.name} failed: {one_line(error)}") from error
 
 
 def _scaled(image: Array, opened: OpenVolume) -> Array:

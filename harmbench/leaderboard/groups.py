@@ -201,11 +201,9 @@ def grouped(
         for name, measure in measures(runs, declarations).items()
         if metrics is None or name in metrics
     }
-    order = [name for name in headlines if name in by_name]
-    order += [name for name in by_name if name not in order]
-    chosen = [by_name[name] for name in order]
+    order = list(dict.fromkeys(name for name in (*headlines, *by_name) if name in by_name))
     groups: dict[tuple[Any, ...], list[Board]] = {}
-    for board in boards(runs, chosen, tasks=tasks, options=options):
+    for board in boards(runs, [by_name[name] for name in order], tasks=tasks, options=options):
         groups.setdefault((*_question(board), board.edition), []).append(board)
     older = {run for key, same in groups.items() if key[-1] for run in _run_ids(same)}
     slugs = Slugs()

@@ -104,23 +104,12 @@ def standings(
     Standings or None
         None if no task has a number of a ranked method in a headline metric.
     """
-    headlines = runs.drop_duplicates("task", keep="last").set_index("task")["headline"]
     by_metric = {board.metric: board for board in boards if board.measure.ranks}
-    columns, unranked = [], []
-    for task in sorted({task for board in boards for task in board.tasks}):
-        names = str(headlines.get(task, "")).split(",")
-        chosen = next(
-            (
-                by_metric[name].columns[task]
-                for name in names
-                if name in by_metric and task in by_metric[name].columns
-            ),
-            None,
-        )
-        if chosen is None or not chosen.votes:
-            unranked.append(task)
-        else:
-            columns.append(chosen)
+    chosen = {
+        task: _headline_column(by_metric, task, names)
+        for task, names in _headlines(boards, runs).items()
+    }
+    columns = [column for column in chosen.values() if column is not None]
     rows = {row.label: row for board in by_metric.values() for row in board.rows if not row.control}
     ranked = [
         label
@@ -128,15 +117,7 @@ def standings(
         if options.ranked(label=label, method=row.method, control=row.control)
     ]
     floor = next((board.floor for board in boards if board.floor), None)
-    results: Mapping[str, Row | Overall]
-    whole = next((b for b in by_metric.values() if _voting(b) == columns), None)
-    if whole is not None and whole.comparison is not None:
-        # All tasks count by one metric: its board has been ranked already.
-        comparison, results = whole.comparison, {row.label: row for row in whole.rows}
-    else:
-        # A margin has the unit of one metric.
-        comparison = compare_families(columns, ranked, floor)
-        results = overall(columns, ranked, floor, options.weights, normalize=False)
+    comparison, results = _compared(by_metric.values(), columns, ranked, floor, options)
     placed = [
         Standing(
             label=label,
@@ -154,12 +135,45 @@ def standings(
     return Standings(
         board=boards[0],
         columns=tuple(columns),
-        unranked_tasks=tuple(unranked),
+        unranked_tasks=tuple(task for task, column in chosen.items() if column is None),
         rows=tuple(sorted(placed, key=lambda row: (row.rank.mean, row.label))),
         comparison=comparison,
         floor=floor,
         weights={family: options.weights.get(family, 1.0) for family in placed[0].family_ranks},
     )
+
+
+def _compared(
+    boards: Iterable[Board],
+    columns: Sequence[TaskColumn],
+    ranked: Sequence[str],
+    floor: str | None,
+    options: RankingOptions,
+) -> tuple[Comparison, Mapping[str, Row | Overall]]:
+    """Compare the ranked methods on the voting tasks; return the result of each by its label."""
+    whole = next((board for board in boards if _voting(board) == columns), None)
+    if whole is not None and whole.comparison is not None:
+        # All tasks count by one metric: its board has been ranked already.
+        return whole.comparison, {row.label: row for row in whole.rows}
+    # A margin has the unit of one metric.
+    comparison = compare_families(columns, ranked, floor)
+    return comparison, overall(columns, ranked, floor, options.weights, normalize=False)
+
+
+def _headlines(boards: Sequence[Board], runs: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the headline metrics of each task of the boards, in the order of the tasks."""
+    headlines = runs.drop_duplicates("task", keep="last").set_index("task")["headline"]
+    tasks = sorted({task for board in boards for task in board.tasks})
+    return {task: str(headlines.get(task, "")).split(",") for task in tasks}
+
+
+def _headline_column(
+    by_metric: Mapping[str, Board], task: str, names: Sequence[str]
+) -> TaskColumn | None:
+    """Return a task's column of its first metric that has one; None if it does not vote."""
+    columns = (by_metric[name].columns.get(task) for name in names if name in by_metric)
+    first = next((column for column in columns if column is not None), None)
+    return first if first is not None and first.votes else None
 
 
 def _bundles(

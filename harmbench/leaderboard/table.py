@@ -11,10 +11,10 @@ import pandas as pd
 from harmbench.leaderboard.board import Board, Row
 from harmbench.leaderboard.families import compare_families
 from harmbench.leaderboard.measure import Measure
-from harmbench.leaderboard.overall import overall
+from harmbench.leaderboard.overall import Overall, overall
 from harmbench.leaderboard.pooled import over_targets
 from harmbench.leaderboard.ranking_options import RankingOptions
-from harmbench.leaderboard.scores import task_columns
+from harmbench.leaderboard.scores import TaskColumn, task_columns
 from harmbench.statistics.estimate import Estimate
 from harmbench.store.columns import BOARD_AXES
 from harmbench.util.hashing import digest
@@ -114,12 +114,6 @@ def _board(runs: pd.DataFrame, measure: Measure, options: RankingOptions) -> Boa
     runs = runs[runs["task"].isin(tasks)]
     controls = dict(zip(runs["label"], runs["control"], strict=True))
     methods = dict(zip(runs["label"], runs["method"], strict=True))
-    submissions = {
-        label: _origin(origins.tolist()) for label, origins in runs.groupby("label")["submission"]
-    }
-    bundles: dict[str, dict[str, tuple[str, ...]]] = {}
-    for (label, bundle), cells in runs[runs["bundle"] != ""].groupby(["label", "bundle"]):
-        bundles.setdefault(str(label), {})[str(bundle)] = tuple(sorted({*cells["task"]}))
     by_task = task_columns(runs, measure, controls)
     columns = {task: by_task[task] for task in tasks}
     ranked = [
@@ -127,34 +121,12 @@ def _board(runs: pd.DataFrame, measure: Measure, options: RankingOptions) -> Boa
         for label, method in methods.items()
         if measure.ranks and options.ranked(label=label, method=method, control=controls[label])
     ]
-    received = {
-        str(run["label"]): _received(run.get("needs", ""), run.get("covariates", ""))
-        for _, run in runs.drop_duplicates("label", keep="last").iterrows()
-    }
     floor = min((label for label, control in controls.items() if control == "floor"), default=None)
     standings = overall(tuple(columns.values()), ranked, floor, options.weights, normalize=True)
-    rows = []
-    for label, method in methods.items():
-        standing = standings.get(label)
-        rows.append(
-            Row(
-                label=label,
-                method=method,
-                control=controls[label],
-                ranked=label in ranked,
-                scores={
-                    task: column.scores[label]
-                    for task, column in columns.items()
-                    if label in column.scores
-                },
-                rank=None if standing is None else standing.rank,
-                family_ranks={} if standing is None else standing.family_ranks,
-                normalized=None if standing is None else standing.normalized,
-                submission=submissions[label],
-                bundles=bundles.get(label, {}),
-                receives=received[label],
-            )
-        )
+    rows = [
+        _row(of_label, columns, ranked=label in ranked, standing=standings.get(str(label)))
+        for label, of_label in runs.groupby("label", sort=False)
+    ]
     return Board(
         cohort=str(group["cohort"]),
         cohort_key=str(group["cohort_key"]),
@@ -173,6 +145,34 @@ def _board(runs: pd.DataFrame, measure: Measure, options: RankingOptions) -> Boa
         else None,
         bounds=_bounds(runs, measure.name),
         pooled=over_targets(tuple(columns.values()), list(methods)),
+    )
+
+
+def _row(
+    runs: pd.DataFrame,
+    columns: Mapping[str, TaskColumn],
+    *,
+    ranked: bool,
+    standing: Overall | None,
+) -> Row:
+    """Return the row of a label from its runs, of which the last is the newest."""
+    newest = runs.iloc[-1]
+    label = str(newest["label"])
+    imported = runs[runs["bundle"] != ""].groupby("bundle")["task"]
+    return Row(
+        label=label,
+        method=newest["method"],
+        control=newest["control"],
+        ranked=ranked,
+        scores={
+            task: column.scores[label] for task, column in columns.items() if label in column.scores
+        },
+        rank=None if standing is None else standing.rank,
+        family_ranks={} if standing is None else standing.family_ranks,
+        normalized=None if standing is None else standing.normalized,
+        submission=_origin(runs["submission"].tolist()),
+        bundles={str(bundle): tuple(sorted({*tasks})) for bundle, tasks in imported},
+        receives=_received(newest.get("needs", ""), newest.get("covariates", "")),
     )
 
 

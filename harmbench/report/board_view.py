@@ -61,7 +61,6 @@ def board_view(
     tasks, rows, left_out = _front_part(board) if front else (board.tasks, board.rows, "")
     several = len(board.tasks) > 1 and board.measure.ranks
     normalized = any(row.normalized is not None for row in rows)
-    families = () if board.comparison is None else board.comparison.several
     scales = {task: scale_of(board, task) for task in tasks}
     lines = []
     for row in rows:
@@ -78,21 +77,8 @@ def board_view(
                 "cells": cells,
             }
         )
-    for title, bound in board.bounds.items():
-        cells = [TableField() for _ in range(2 * several + normalized)]
-        cells += [_pooled_bound(board, family, bound) for family in board.pooled]
-        cells += [TableField() for _ in families]
-        cells += [estimate_field(bound.get(task)) for task in tasks]
-        cells += [TableField() for _ in extra]
-        lines.append(
-            {
-                "label": title,
-                "control": "reference value",
-                "submitted": False,
-                "imported": False,
-                "cells": cells,
-            }
-        )
+    empty = 2 * several + normalized
+    lines += [_bound_line(board, title, tasks, empty, len(extra)) for title in board.bounds]
     remarks = notes(board)
     columns = _columns(board, tasks, extra, several=several, normalized=normalized)
     return {
@@ -106,6 +92,26 @@ def board_view(
         "left_out": left_out,
         "whole": f"{root}index.html",
         "notes": remarks[:_FRONT_NOTES] if front else remarks,
+    }
+
+
+def _bound_line(
+    board: Board, title: str, tasks: Sequence[str], before: int, after: int
+) -> dict[str, Any]:
+    """Lay out a reference value of the tasks, with empty fields before and after its numbers."""
+    bound = board.bounds[title]
+    families = () if board.comparison is None else board.comparison.several
+    cells = [TableField() for _ in range(before)]
+    cells += [_pooled_bound(board, family, bound) for family in board.pooled]
+    cells += [TableField() for _ in families]
+    cells += [estimate_field(bound.get(task)) for task in tasks]
+    cells += [TableField() for _ in range(after)]
+    return {
+        "label": title,
+        "control": "reference value",
+        "submitted": False,
+        "imported": False,
+        "cells": cells,
     }
 
 

@@ -67,16 +67,6 @@ def overview(
             for heading, texts in extra.items()
         },
     }
-    lines = [
-        {
-            "label": row.label,
-            "control": "",
-            "submitted": bool(row.submission),
-            "imported": bool(row.bundles),
-            "cells": [column[k] for column in fields.values()],
-        }
-        for k, row in enumerate(rows)
-    ]
     return {
         "id": "b-standings",
         "metric": "Ranking",
@@ -91,7 +81,7 @@ def overview(
             {"name": name, "better": _better(name, standings, extra), "task": False}
             for name in fields
         ],
-        "rows": lines,
+        "rows": list(_lines(rows, fields)),
         "left_out": left_out,
         "whole": f"{group.slug}/index.html",
         "notes": standings_notes(standings),
@@ -104,6 +94,20 @@ def _meaning(standings: Standings) -> str:
     gains = any(family is not None and family.standard_gain for family in families)
     unit = f"; gains in standard deviations of {standings.floor} between subjects"
     return f"mean rank over families of tasks, each with one vote{unit if gains else ''}"
+
+
+def _lines(
+    rows: Sequence[Standing], fields: Mapping[str, Sequence[TableField]]
+) -> Iterator[dict[str, Any]]:
+    """Yield the line of each method, with its field of each column."""
+    for k, row in enumerate(rows):
+        yield {
+            "label": row.label,
+            "control": "",
+            "submitted": bool(row.submission),
+            "imported": bool(row.bundles),
+            "cells": [column[k] for column in fields.values()],
+        }
 
 
 def _better(name: str, standings: Standings, extra: Extra) -> str:

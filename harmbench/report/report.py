@@ -86,7 +86,6 @@ def write_report(
             "nothing is recorded yet; try `harmbench run -m identity -m histogram -t domain3`"
         )
     groups = list(grouped(runs, store.headlines, declarations(registry)))
-    columns = extra(runs) if extra is not None else {}
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as building:
         site = Path(building) / "report"
@@ -95,16 +94,14 @@ def write_report(
             site,
             home,
             registry,
-            extra=columns,
+            extra={} if extra is None else extra(runs),
             origins=store.provenance(),
             runs=runs,
             headlines=store.headlines,
             front=front,
         )
         _write_pages(pages, groups, registry, progress)
-        if folder.exists():
-            shutil.rmtree(folder)
-        site.rename(folder)
+        _replace(folder, site)
     index = folder / "index.html"
     return WrittenReport(index, pages.count, index.stat().st_size)
 
@@ -119,6 +116,13 @@ def _write_pages(
         tasks = declarations(registry, "tasks", [task.name for task in group.tasks])
         for task in progress.track(group.tasks, f"pages of {group.title}"):
             pages.task(group, task, tasks.get(task.name, {}).get("summary", ""))
+
+
+def _replace(folder: Path, site: Path) -> None:
+    """Put the finished report in the place of an older one."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    site.rename(folder)
 
 
 def _check(folder: Path) -> None:

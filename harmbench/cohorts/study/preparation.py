@@ -114,6 +114,17 @@ def prepare_scans(
                 tool_failures.add(name)
             progress.log(f"left out {name}: {result.error}")
         scans = _with_alternatives(scans, {job.scan.path: prepared[job.job] for job in jobs})
+    return StudyResult(
+        scans=scans,
+        usable=_usable(jobs, prepared),
+        left_out=left_out,
+        heads=frozenset(heads),
+        tool_failures=frozenset(tool_failures),
+    )
+
+
+def _usable(jobs: Sequence[StudyJob], prepared: Mapping[ScanJob, PreparedScan]) -> list[UsableScan]:
+    """Return the scans of the jobs that were prepared without an error."""
     usable = [
         UsableScan(
             domain=planned.domain,
@@ -125,14 +136,7 @@ def prepare_scans(
         for planned in jobs
         if (result := prepared[planned.job]).error is None
     ]
-    usable.sort(key=lambda scan: (scan.domain, scan.job.row))
-    return StudyResult(
-        scans=scans,
-        usable=usable,
-        left_out=left_out,
-        heads=frozenset(heads),
-        tool_failures=frozenset(tool_failures),
-    )
+    return sorted(usable, key=lambda scan: (scan.domain, scan.job.row))
 
 
 def _run(jobs: Sequence[StudyJob], progress: Progress) -> Iterator[tuple[StudyJob, PreparedScan]]:

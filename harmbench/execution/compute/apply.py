@@ -202,6 +202,13 @@ def harmonized_by(
         except CommandError as error:
             raise _under_own_name(error, received, source) from error
     images = output.images.float().cpu()
+    _check_output(method, images, inputs, source)
+    masks = source.masks if shown is None else source.masks & shown.masks
+    return dataclasses.replace(source, images=images.clamp(0, 1), masks=masks, flags=output.flags)
+
+
+def _check_output(method: Method, images: Tensor, inputs: Scans, source: Scans) -> None:
+    """Check the output images of a method against what it received; raises as `harmonized_by`."""
     if images.shape != source.images.shape:
         raise ContractError(
             f"expected output of shape {tuple(source.images.shape)}, got {tuple(images.shape)}; "
@@ -216,8 +223,6 @@ def harmonized_by(
     )
     if violation:
         raise ContractError(str(violation))
-    masks = source.masks if shown is None else source.masks & shown.masks
-    return dataclasses.replace(source, images=images.clamp(0, 1), masks=masks, flags=output.flags)
 
 
 def _under_own_name(error: CommandError, received: Scans, source: Scans) -> CommandError:

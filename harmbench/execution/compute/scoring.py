@@ -53,13 +53,8 @@ def score_cell(
     with devices.watched(context.device) as gpu:
         context, scans = harmonized_scans(method, context, cell, facts, outputs)
         _require_stored_scans(facts, stored)
-        data, scorer, keyframes, slices = (
-            context.data,
-            task.scorer(context),
-            Keyframes(cell),
-            Slices(),
-        )
-        repeats = RepeatCheck()
+        data, scorer = context.data, task.scorer(context)
+        keyframes, slices, repeats = Keyframes(cell), Slices(), RepeatCheck()
         for source, harmonized, truth in scans:
             facts.flag(harmonized)
             repeats.add(harmonized)
@@ -80,8 +75,8 @@ def score_cell(
         "draws": {name: encode_draws(values) for name, values in scorer.draws(scores).items()},
         **_context_facts(planned, task, context),
     }
+    estimates = in_ranges(scorer.estimates(scores), _ranges(task, context))
     if stored is not None:
-        estimates = in_ranges(scorer.estimates(scores), _ranges(task, context))
         added = _of_metrics(facts.facts["metrics"], scores, estimates, facts)
         return store.add_scores(cell, stored, added)
     sources = _plugin_sources(method, task)
@@ -91,7 +86,7 @@ def score_cell(
     result = CellResult(
         status=Status.DONE,
         scores=scores,
-        estimates=in_ranges(scorer.estimates(scores), _ranges(task, context)),
+        estimates=estimates,
         facts=facts.facts,
         curves=facts.curves,
     )

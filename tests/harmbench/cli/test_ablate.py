@@ -18,6 +18,20 @@ pytestmark = pytest.mark.filterwarnings("default")
 ABLATED = (*TINY_COHORT, "--plugin", PLUGINS / "ablated_methods.py")
 
 
+def stored_cells(home):
+    """Return the estimate of psnr_slices and each subject's value, by label and task."""
+    stored = {}
+    for path in (home / "cells").glob("*/result.json"):
+        cell = json.loads(path.read_text())
+        scores = pd.read_csv(path.with_name("scores.csv"))
+        scores = scores[scores["metric"] == "psnr_slices"]
+        stored[cell["cell"]["label"], cell["cell"]["task"]] = (
+            cell["estimates"]["psnr_slices"],
+            scores.groupby("subject")["value"].mean(),
+        )
+    return stored
+
+
 def test_variants_share_a_fit_and_the_table_contains_stored_results(inside, tmp_path, monkeypatch):
     log = tmp_path / "fits"
     monkeypatch.setenv("CURVED_LOG", str(log))
@@ -30,15 +44,7 @@ def test_variants_share_a_fit_and_the_table_contains_stored_results(inside, tmp_
     # The power acts at inference alone; what is learnt with another lift is another fit.
     assert sorted(log.read_text().splitlines()) == ["lift 0.0", "lift 0.1"]
 
-    stored = {}
-    for path in (tmp_path / "home" / "cells").glob("*/result.json"):
-        cell = json.loads(path.read_text())
-        scores = pd.read_csv(path.with_name("scores.csv"))
-        scores = scores[scores["metric"] == "psnr_slices"]
-        stored[cell["cell"]["label"], cell["cell"]["task"]] = (
-            cell["estimates"]["psnr_slices"],
-            scores.groupby("subject")["value"].mean(),
-        )
+    stored = stored_cells(tmp_path / "home")
     labels = {
         "Baseline": "curved",
         "power = 1": "curved[power=1]",

@@ -117,7 +117,7 @@ def damaged(path, kind):
     elif kind == "empty":
         data[:] = 0
     elif kind == "NaN":
-        data[25, 25, 25] = np.nan
+        data[::2, ::2, ::2] = np.nan
     nib.save(nib.Nifti1Image(data, source.affine), path)
 
 
@@ -128,7 +128,7 @@ def damaged(path, kind):
         ("dicom", "dcm2niix"),
         ("4-D", "scan.nii.gz has shape (50, 59, 48, 2); one 3-D volume is needed"),
         ("empty", "scan.nii.gz is empty: no voxel differs from the background"),
-        ("NaN", "scan.nii.gz has non-finite voxels (NaN or infinity) inside the brain: 1"),
+        ("NaN", "scan.nii.gz has undefined voxels (NaN or infinity) in "),
     ],
 )
 def test_a_bad_scan_gets_one_line_and_leaves_nothing(mistake, scan, tmp_path, kind, message):
