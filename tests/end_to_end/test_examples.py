@@ -92,7 +92,7 @@ def recorded(command):
         "run",
         "--plugin",
         ROOT / "tests" / "plugins" / "tiny_cohort.py",
-        *words("--cohort tiny:14 -t domain1 -m identity -m blindharmony"),
+        *words("--cohort tiny:14-whole -t domain1 -m identity -m blindharmony"),
         *(part for name in methods for part in ("-m", name)),
         *settings("blindharmony", FLOW | {"iterations": 1}),
         *settings("harmonizing-flows", SMALL),

@@ -1,7 +1,7 @@
 """A cohort of blobs that is prepared in a moment: two sources, one of them paired.
 
-It has a fifth of the slices of the preset's grid, so methods that learn something of every slice
-cannot be used on it.
+It has a fifth of the slices of the preset's grid. Methods that learn something of every slice need
+all of them: `tiny:N-whole`.
 """
 
 from __future__ import annotations
@@ -52,21 +52,23 @@ class Tiny(CohortSource):
 
     def __init__(self, argument=None, recipe=None, **preparation):
         super().__init__(argument, recipe, **preparation)
-        # With `N-noage`, the first subject of each split has no age; `N-others` are other subjects.
+        # With `N-noage`, the first subject of each split has no age; `N-others` are other subjects;
+        # `N-whole` has all slices.
         number, _, option = (argument or "6").partition("-")
         letters = "rs" if option == "others" else "pq"
         self.subjects = tuple(f"{letters[0]}{i}" for i in range(int(number)))
         self.strangers = tuple(f"{letters[1]}{i}" for i in range(4))
         self.without_age = option == "noage"
+        self.whole = option == "whole"
 
     def key(self, grid, home):
-        return digest("tiny", self.subjects, grid, self.without_age)
+        return digest("tiny", self.subjects, grid, self.without_age, self.whole)
 
     def prepare(self, grid, home, writer, progress):
         if os.environ.get("TINY_COHORT_MUST_NOT_BE_PREPARED"):
             raise AssertionError("prepared again")
         key = self.key(grid, home)
-        grid = fifth(grid)
+        grid = grid if self.whole else fifth(grid)
         writer = CohortWriter(writer.directory, grid)
         subjects = {"goal": self.subjects, "domain1": self.subjects, "elsewhere": self.strangers}
         splits = split_subjects(subjects, validation=0.2, test=0.3)
