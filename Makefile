@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/harmbench run --cohort phantom:16 -t domain3 -m identity -m rescan \
-		-m histogram -m mean-ratio -m blindharmony -m blindharmony-ml
+		-m histogram -m mean-ratio -m blindharmony -m blindcurve
 	$(BIN)/harmbench leaderboard
 
 test: $(STAMP)

@@ -37,7 +37,7 @@ from harmbench.cohorts.phantom.template import load_template
 from harmbench.contracts.fit_progress import FitProgress
 from harmbench.data.scans import minmax
 from harmbench.plugins import Registry
-from harmbench_methods.blindcurve.config import BlindCurveConfig
+from harmbench_methods.blindcurve.config import PRESETS
 from harmbench_methods.histogram import Histogram
 
 SUBJECT = "ventricles"  # not a subject of the cohort
@@ -160,7 +160,7 @@ def main() -> None:
     cohort = Cohort(options.prepared)
     data = Registry.discover().entry("tasks", "sim-exp", cohort.sources).build().setup(cohort, 0)
     fit_data = data.fit_data(0).restricted(Needs.TARGET)
-    method, _ = fitted(fit_data, BlindCurveConfig())
+    method, _ = fitted(fit_data, PRESETS["quick"])
     histogram = Histogram(cohort.grid)
     histogram.fit(fit_data, FitProgress())
     row("case", ["identity", "histogram", "blindcurve", "flagged"])

@@ -29,9 +29,10 @@ from torch import Tensor
 
 from harmbench import Cohort, FitData, Scans, ScanSet, Task
 from harmbench.contracts.fit_progress import FitProgress
+from harmbench.contracts.model import fit_settings
 from harmbench.metrics.image import PSNR
 from harmbench.plugins import Registry
-from harmbench_methods.blindcurve.config import BlindCurveConfig
+from harmbench_methods.blindcurve.config import ABLATIONS, PRESETS, BlindCurveConfig
 from harmbench_methods.blindcurve.method import BlindCurve
 from harmbench_tasks.deformation import LabelledScan
 from harmbench_tasks.enlarged_ventricles import EnlargedVentricles, ventricles
@@ -42,23 +43,20 @@ VENTRICLES = (70.0, 140.0)  # ml
 INNER_FOLDS = 3
 SEALED = 3  # of each site of a real cohort, every third subject is left out
 PARTS: Mapping[str, Mapping[str, Any]] = {
-    "anchor alone": {"field": False, "curve": False},
-    "curve alone": {"field": False},
-    "field alone": {"curve": False},
-    "both": {},
-    "both, one iteration of the curve": {"curve_iterations": 1},
-    "both, no shrinkage of the curve": {"caution": 0.0},
-    "both, no limits of the curve": {"texture_limit": 1e6, "departure_limit": 1e6},
-    "both, all of a natural field kept": {"natural": 0.0},
-    "both, no field taken as natural": {"natural": 1.0},
+    "the method": {},
+    "match of quantiles alone": {"learned_field": False, "likely_field": False, "curve": False},
+    **{
+        name: changes
+        for name, changes in ABLATIONS.items()
+        if fit_settings(BlindCurveConfig(**changes)) == fit_settings(BlindCurveConfig())
+    },
 }
 DISTURBANCES: Mapping[str, Mapping[str, Any]] = {
     "default": {},
-    "fields without curves": {"curve_power": 0.0, "curve_concentration": 1e6},
     "fields half as strong": {"field_strength": 1.25},
-    "no noise and no blur": {"noise": 0.0, "blur": 0.0},
-    "whole scans only": {"partial": 0.0},
+    **{name: changes for name, changes in ABLATIONS.items() if name not in PARTS},
 }
+_UNCHANGED = 60.0  # dB, given to a scan of the target that is returned as it is
 
 
 def development(directory: Path, target: str | None, fold: int) -> Cohort:
@@ -109,6 +107,10 @@ def fitted(data: FitData, config: BlindCurveConfig, subjects: int = 0) -> tuple[
         rows = [i for i, subject in enumerate(data.target.subjects) if subject in chosen]
         data = dataclasses.replace(data, target=data.target.subset(rows))
     method, start = BlindCurve(data.grid, config), time.perf_counter()
+    for attribute, (part, settings) in method.parts(config).items():
+        built = part(data.grid, settings)
+        built.fit(data, FitProgress())
+        getattr(method, attribute).load_state_dict(built.state_dict())
     method.fit(data, FitProgress())
     return method.eval(), time.perf_counter() - start
 
@@ -129,6 +131,11 @@ def scores(method: BlindCurve, cohort: Cohort, seed: int) -> dict[str, list[floa
             psnr(method(data.test.load([n])), data.references.load([n]), data.target)
             for n in range(len(data.test))
         ]
+    test = cohort.scans(cohort.target, "test")
+    values["target scans as they are"] = [
+        min(_UNCHANGED, psnr(method(test.load([n])), test.load([n]), test))
+        for n in range(len(test))
+    ]
     scans = cohort.scans(cohort.target, "test", labelled=True)
     for volume in VENTRICLES:
         values[f"ventricles {volume:g} ml"] = [
@@ -241,7 +248,7 @@ def main() -> None:
     parser.add_argument("--disturbances", action="store_true")
     parser.add_argument("--guard", action="store_true")
     options = parser.parse_args()
-    config = BlindCurveConfig()
+    config = PRESETS["quick"]
     cohorts = [development(options.prepared, options.target, fold) for fold in options.folds]
     for seed in options.seeds:
         if options.parts or options.guard:

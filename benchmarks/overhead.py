@@ -44,7 +44,7 @@ from harmbench.tracking.connection import connect
 from harmbench.util.progress import Silent
 
 CPU = torch.device("cpu")
-METHODS = ("histogram", "blindharmony-ml")
+METHODS = ("histogram", "blindcurve")
 TASKS = ("sim-exp", "sim-bias", "domain2")
 
 

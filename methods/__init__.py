@@ -87,18 +87,13 @@ def _blind() -> dict[str, Lazy]:
             published="harmbench_methods.blindharmony.published:TABLE_3",
             reference="arXiv:2305.10732",
         ),
-        "blindharmony-ml": Lazy(
-            "harmbench_methods.blindharmony_ml.method:BlindHarmonyLikelihood",
+        "blindcurve": Lazy(
+            "harmbench_methods.blindcurve.method:BlindCurve",
             summary=(
-                "the curve and bias field that make a scan most likely under blindharmony's flow"
+                "one bias field and one curve, by small networks and by the likelihood under a flow"
             ),
             needs="TARGET",
             reference="arXiv:2305.10732",
-        ),
-        "blindcurve": Lazy(
-            "harmbench_methods.blindcurve.method:BlindCurve",
-            summary="learns to undo random curves and bias fields put on the target's own scans",
-            needs="TARGET",
         ),
     }
 

@@ -1,7 +1,8 @@
-"""Settings of `blindcurve`, and the family of disturbances that it learns to undo."""
+"""Settings of `blindcurve`."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 from harmbench import UserError, at_inference
 
 from .._settings import check_minima
+from ..blindharmony.config import QUICK_FLOW, TINY_FLOW, BlindHarmonyConfig, FlowConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlindCurveConfig:
-    """Settings; all are this project's choices.
+class BlindCurveConfig(FlowConfig):
+    """Settings beside the flow's; all are this project's choices.
 
     Raises
     ------
@@ -21,94 +23,102 @@ class BlindCurveConfig:
         For a value outside of its range.
     """
 
-    # The family of disturbances; see `disturb.DisturbanceFamily`.
-    field_strength: float = 1.6
-    curve_power: float = 0.25
-    curve_concentration: float = 5.0
-    noise: float = 0.02
-    blur: float = 0.4
-
-    knots: int = 24  # bins of the curve
-    components: int = 3  # principal components of subjects' quantiles, to draw other subjects from
-    textures: int = 16  # bins of intensity whose texture is measured
+    quantiles: int = 1001  # of the population; see the method histogram
     degree: int = 3  # of the field's cosines
 
-    field_disturbances: int = 120  # in total, over all scans
-    curve_disturbances: int = 300
-    partial: float = 0.8  # share of the scans with disturbed curves that are cropped at random
-    penalty: float = 0.05  # of the curve's regression
+    # Disturbed scans of the target, which the networks learn from; see `disturbances`.
+    disturbances: int = 120  # in total, over all scans
+    field_strength: float = 1.6
+    power_deviation: float = 0.25
+    noise: float = 0.02
+    blur: float = 0.4
     voxels: int = 2500  # drawn from each disturbed scan
     folds: int = 3  # networks; each is trained without a part of the subjects
-    hidden: int = 32
-    training_steps: int = 1000
-    batch_size: int = 4096  # voxels
-    learning_rate: float = 5e-3
+    network_hidden: int = 32
+    network_steps: int = 1000
+    network_batch: int = 4096  # voxels
+    network_rate: float = 5e-3
     weight_decay: float = 1e-2
+    network_iterations: int = 4  # of the field, at most
+    network_prior: float = 3e-3  # precision of the cosines, in squared residuals per voxel
 
-    iterations: int = at_inference(4)  # of the field, at most
-    prior: float = 3e-3  # precision of the field's cosines, in squared residuals per voxel
-    # The curve is estimated again until it moves by less than this number of natural deviations.
-    curve_iterations: int = at_inference(4)
-    curve_tolerance: float = at_inference(0.8)
-    # Squared error of the curve's regression, in squared natural deviations. On held-out
-    # subjects of three targets together, 0.25 was better than 0 and than larger values.
-    caution: float = at_inference(0.25)
-    # Limits of the textures that the regression sees, in deviations over its examples, and of the
-    # departure that it corrects, in natural deviations. Without them, scans with noise or
-    # ventricles that no training scan has lost up to 8 dB (docs/blindcurve.md).
-    texture_limit: float = at_inference(2.0)
-    departure_limit: float = at_inference(1.5)
-    # A field must be more likely than no field by this number of nats, given the target's scans.
-    evidence: float = at_inference(2.0)
-    # Share that is removed of a field that target scans may have by nature. It costs where the
-    # scan is the subject's own target scan under another curve (`sim-exp`), and gains where it
-    # is from another scanner (`domain4`).
-    natural: float = at_inference(0.35)
-    field: bool = at_inference(True)
+    # Maximisation of the likelihood.
+    curve_bins: int = 8
+    likelihood_slices: int = 8  # evenly spaced: neighbours carry the same information
+    field_iterations: int = 15  # of Adam, for field and curve together
+    curve_iterations: int = 10  # for the curve once the field is known
+    step: float = 0.06  # of Adam, on logarithms of heights and slopes; 0.4 of it for the field
+    curve_deviation: float = 0.1  # prior of those logarithms
+    field_deviation: float = 0.06  # prior of a cosine of degree 1
+    jacobian: bool = True  # the change-of-variables term
+
+    # A field must be more likely than a natural one by this number of nats. On development scans
+    # without a field, the evidence was at most 2.7; on those of other scanners 7 and more.
+    evidence: float = at_inference(3.0)
+    # If the networks' field changes the log-likelihood by more than this number of nats per
+    # voxel, that decides. On development scans, true fields changed it by -0.06 to 0.27, natural
+    # ones by -0.04 to 0.05, enlarged ventricles that look like a field by -0.13 and less.
+    decisive: float = at_inference(0.1)
+    # A scan whose log-likelihood a match of quantiles increases by at most this number of nats per
+    # voxel may be a scan of the target. On development scans of the target the increase was at
+    # most 0.03, on those with the curves of `sim-log` and `sim-gamma0.7` at least 0.11.
+    target_margin: float = at_inference(0.05)
+
+    learned_field: bool = at_inference(True)
+    likely_field: bool = at_inference(True)
     curve: bool = at_inference(True)
-    guard: bool = at_inference(True)  # return scans unchanged that do not resemble the target's
+    centred_curve: bool = at_inference(True)
+    keep_target: bool = at_inference(True)  # return scans unchanged that resemble the target's
+    guard: bool = at_inference(True)  # return scans unchanged that no curve and field can correct
 
     def __post_init__(self) -> None:
-        check_minima(self, knots=2, components=0, textures=2, degree=1, folds=1, hidden=1)
-        check_minima(self, field_disturbances=1, curve_disturbances=1, voxels=1)
-        check_minima(self, training_steps=1, batch_size=1, iterations=1, curve_iterations=1)
-        check_minima(self, noise=0, blur=0, partial=0, caution=0, curve_power=0, weight_decay=0)
-        if not 0 <= self.natural <= 1:
-            raise UserError("natural must lie in [0, 1]")
+        super().__post_init__()
+        check_minima(self, quantiles=2, degree=1, disturbances=1, voxels=1, folds=1)
+        check_minima(self, network_hidden=1, network_steps=1, network_batch=1)
+        check_minima(self, network_iterations=1, curve_bins=2, likelihood_slices=1)
+        check_minima(self, field_iterations=1, curve_iterations=1, noise=0, blur=0)
+        check_minima(self, power_deviation=0, weight_decay=0, decisive=0, target_margin=0)
         if not self.field_strength > 1:
             raise UserError("field_strength must be greater than 1")
-        positive = ("curve_concentration", "learning_rate", "prior", "penalty")
-        for name in (*positive, "texture_limit", "departure_limit"):
+        for name in ("network_rate", "network_prior", "step", "curve_deviation", "field_deviation"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} must be positive")
 
+    @property
+    def flow(self) -> BlindHarmonyConfig:
+        """The settings of the method that provides the fitted flow."""
+        names = [item.name for item in dataclasses.fields(FlowConfig)]
+        return BlindHarmonyConfig(**{name: getattr(self, name) for name in names})
+
 
 PRESETS = {
-    "quick": BlindCurveConfig(),
     "paper": BlindCurveConfig(),
+    "quick": BlindCurveConfig(**QUICK_FLOW),
     # For `harmbench check`: fitted within seconds.
     "tiny": BlindCurveConfig(
-        knots=12,
-        components=2,
-        textures=6,
-        field_disturbances=16,
-        curve_disturbances=8,
+        **TINY_FLOW,
+        degree=2,
+        disturbances=16,
         voxels=200,
         folds=2,
-        hidden=8,
-        training_steps=20,
-        batch_size=256,
+        network_hidden=8,
+        network_steps=20,
+        network_batch=256,
+        likelihood_slices=2,
+        field_iterations=3,
+        curve_iterations=3,
     ),
 }
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
-    "no field": {"field": False},
-    "no curve": {"curve": False},
-    "one iteration of the curve": {"curve_iterations": 1},
-    "no field taken as natural": {"natural": 1.0},
-    "all of a natural field kept": {"natural": 0.0},
-    "no shrinkage of the curve": {"caution": 0.0},
-    "no limits of the curve": {"texture_limit": 1e6, "departure_limit": 1e6},
-    "no curves among the disturbances of fields": {"curve_power": 0.0, "curve_concentration": 1e6},
-    "whole scans only": {"partial": 0.0},
+    "no field of the networks": {"learned_field": False},
+    "no field of the likelihood": {"likely_field": False},
+    "no field": {"learned_field": False, "likely_field": False},
+    "the likelihood does not decide on the networks' field": {"decisive": 1e6},
+    "natural fields are removed": {"evidence": -1e6},
+    "no curve beyond the match of quantiles": {"curve": False},
+    "the flow's mean error is not removed from curves": {"centred_curve": False},
+    "scans that resemble the target's are changed": {"keep_target": False},
+    "no Jacobian": {"jacobian": False},
+    "no powers among the disturbances": {"power_deviation": 0.0},
     "no noise and no blur among the disturbances": {"noise": 0.0, "blur": 0.0},
 }

@@ -9,6 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from harmbench import FigureContext, PaperFigure, UserError, upright
 
@@ -16,7 +17,6 @@ from .maps import Map
 from .method import BlindCurve
 
 ROWS = 3
-_POINTS = 201
 
 
 class Maps(PaperFigure):
@@ -104,22 +104,21 @@ class Maps(PaperFigure):
                 axis.set_yticks([])
                 if scale is not grey:
                     axis.figure.colorbar(drawn, ax=axis, fraction=0.05, pad=0.02)
-        _curves(axes[2], scan_map)
+        _curves(axes[2], scan_map, method.histogram.knots)
         name = scan.subjects[0]
         if scan_map.flag:
             axes[0].set_xlabel(f"flagged: {scan_map.flag}", fontsize=8, wrap=True, loc="left")
         axes[0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=6, fontsize=10)
 
 
-def _curves(axis: Axes, scan_map: Map) -> None:
-    """Draw the scan's curve, the population's, and no curve."""
-    x = torch.linspace(float(scan_map.curve.x[0]), float(scan_map.curve.x[-1]), _POINTS)
+def _curves(axis: Axes, scan_map: Map, knots: Tensor) -> None:
+    """Draw the scan's curve, the match to the population's quantiles `(K,)`, and no curve."""
     axis.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="no change")
-    for curve, colour, label in (
-        (scan_map.anchor, "#e69f00", "population's quantiles"),
-        (scan_map.curve, "#0072b2", "applied"),
+    for heights, colour, label in (
+        (knots, "#e69f00", "population's quantiles"),
+        (scan_map.y, "#0072b2", "applied"),
     ):
-        axis.plot(x, curve(x.to(curve.x)).cpu(), color=colour, label=label)
+        axis.plot(scan_map.x.cpu(), heights.cpu(), color=colour, label=label)
     axis.set_xlim(0, 1)
     axis.set_ylim(0, 1)
     axis.set_aspect("equal")

@@ -16,6 +16,18 @@ def fitted(cls, data, seed=0):
     return method
 
 
+def with_fitted_parts(cls, data, config=None, *, seed=0, progress=None):
+    """Return a method in evaluation mode; its parts are fitted first, as the runner does."""
+    method = cls(data.target.grid, config)
+    fit_data = data.fit_data(seed).restricted(cls.needs)
+    for attribute, (part, settings) in cls.parts(method.config).items():
+        built = part(data.target.grid, settings)
+        built.fit(fit_data.restricted(part.needs), FitProgress())
+        getattr(method, attribute).load_state_dict(built.state_dict())
+    method.fit(fit_data, progress or FitProgress())
+    return method.eval()
+
+
 def scans_with_truth(data, places):
     """Load test scans, with their paired truth."""
     truth = data.references.load(places).images

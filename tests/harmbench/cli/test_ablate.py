@@ -151,7 +151,7 @@ def test_a_metric_without_values_is_reported(inside):
         (
             ["identity", "-t", "sim-exp"],
             "method 'identity' names no ablations; methods that do: "
-            "blindharmony, blindharmony-ml, blindcurve, curved",
+            "blindharmony, blindcurve, curved",
         ),
         (["curvd"], "no method 'curvd'; did you mean 'curved'?"),
         (["curved", "--metric", "psrn"], "no metric 'psrn'; did you mean 'psnr'?"),

@@ -41,7 +41,7 @@ def register_commands(group):
             "levels=9 halves slices that often, which 72 x 88 do not allow",
         ),
         (
-            [*RUN, "-m", "blindharmony-ml", "--set", "blindharmony-ml.levels=9"],
+            [*RUN, "-m", "blindcurve", "--set", "blindcurve.levels=9"],
             "error: levels=9 halves slices",
         ),
         (
@@ -49,8 +49,8 @@ def register_commands(group):
             "--set blindharmony: bins must be at least 2",
         ),
         (
-            [*RUN, "-m", "blindharmony-ml", "--set", "blindharmony-ml.step=0"],
-            "--set blindharmony-ml: step must be positive",
+            [*RUN, "-m", "blindcurve", "--set", "blindcurve.step=0"],
+            "--set blindcurve: step must be positive",
         ),
         ([*RUN, "--device", "cuda:7"], "no device 'cuda:7' on this machine; available: cpu"),
         ([*RUN, "--device", "toaster"], "no device 'toaster'; expected auto, cpu"),

@@ -8,7 +8,7 @@ from harmbench.plugins import Registry
 from harmbench.testing import CheckStatus, check_method, check_task
 from harmbench.testing.tiny import SOURCES
 
-TRAINED = ("unet", "cyclegan", "blindharmony", "blindharmony-ml", "blindcurve")
+TRAINED = ("unet", "cyclegan", "blindharmony", "blindcurve")
 
 
 def built_in(kind):

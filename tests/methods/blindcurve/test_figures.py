@@ -9,17 +9,15 @@ import pytest
 
 from harmbench import FigureContext, UserError
 from harmbench.contracts.cell import Cell
-from harmbench.contracts.fit_progress import FitProgress
 from harmbench.plugins import Registry
 from harmbench.util.progress import Silent
-from harmbench_methods.blindcurve.config import BlindCurveConfig
+from harmbench_methods.blindcurve.config import PRESETS
 from harmbench_methods.blindcurve.figures import ROWS, Maps
 from harmbench_methods.blindcurve.method import BlindCurve
 from harmbench_methods.identity import Identity
+from helpers.methods import with_fitted_parts
 
-CONFIG = BlindCurveConfig(
-    knots=8, textures=6, field_disturbances=4, curve_disturbances=4, voxels=100, training_steps=5
-)
+CONFIG = PRESETS["tiny"]
 
 
 @pytest.fixture
@@ -27,8 +25,7 @@ def context(small_cohort):
     registry = Registry.discover()
     task = registry.entry("tasks", "sim-bias", small_cohort.sources).build()
     data = task.setup(small_cohort, 0)
-    method = BlindCurve(small_cohort.grid, CONFIG)
-    method.fit(data.fit_data(0).restricted(method.needs), FitProgress())
+    method = with_fitted_parts(BlindCurve, data, CONFIG)
     cell = Cell(
         method="blindcurve",
         label="blindcurve",

@@ -1,4 +1,4 @@
-"""The method on the small cohort: its contract, and what it flags."""
+"""The method on the small cohort: its contract, what it removes, and what it leaves alone."""
 
 from __future__ import annotations
 
@@ -7,40 +7,66 @@ import dataclasses
 import pytest
 import torch
 
-from harmbench import Needs, UserError
+from harmbench import Method, Needs, UserError
 from harmbench.contracts.fit_progress import FitProgress
+from harmbench.contracts.model import fit_settings
 from harmbench.metrics.image import PSNR
-from harmbench_methods.blindcurve.config import PRESETS, BlindCurveConfig
-from harmbench_methods.blindcurve.maps import levels
+from harmbench_methods.blindcurve.config import ABLATIONS, PRESETS, BlindCurveConfig
 from harmbench_methods.blindcurve.method import BlindCurve
-from harmbench_methods.blindcurve.population import voxel_share
+from harmbench_methods.blindharmony.config import PRESETS as FLOW_PRESETS
+from harmbench_methods.blindharmony.config import BlindHarmonyConfig, FlowConfig
 from harmbench_methods.histogram import Histogram
 from harmbench_tasks.domains import Domain
 from harmbench_tasks.simulated import Bias, Exp
+from helpers.methods import with_fitted_parts
 
 SMALL = BlindCurveConfig(
-    knots=12,
-    components=2,
-    textures=6,
-    field_disturbances=48,
-    curve_disturbances=16,
+    levels=2,
+    steps=2,
+    hidden=8,
+    blocks=1,
+    bins=4,
+    positions=True,
+    grey_levels=31,
+    training_steps=40,
+    batch_size=8,
+    learning_rate=4e-3,
+    max_gradient_norm=50.0,
+    flips=True,
+    validate_every=20,
+    validation_slices=4,
+    quantiles=201,
+    disturbances=32,
     voxels=400,
     folds=2,
-    hidden=16,
-    training_steps=200,
-    batch_size=512,
+    network_hidden=16,
+    network_steps=200,
+    network_batch=512,
+    likelihood_slices=3,
+    field_iterations=4,
+    curve_iterations=3,
 )
 
 
-def fitted(data, config=SMALL, seed=0, cls=BlindCurve, progress=None):
-    method = cls(data.target.grid, config)
-    method.fit(data.fit_data(seed).restricted(cls.needs), progress or FitProgress())
-    return method.eval()
+@pytest.fixture(scope="module")
+def data(small_cohort):
+    return Exp().setup(small_cohort, 0)
 
 
 @pytest.fixture(scope="module")
-def method(small_cohort):
-    return fitted(Exp().setup(small_cohort, 0))
+def progress():
+    return FitProgress()
+
+
+@pytest.fixture(scope="module")
+def method(data, progress):
+    return with_fitted_parts(BlindCurve, data, SMALL, progress=progress)
+
+
+def with_settings(method, **settings):
+    other = BlindCurve(method.grid, dataclasses.replace(SMALL, **settings))
+    other.load_state_dict(method.state_dict())
+    return other.eval()
 
 
 def psnr(method, data):
@@ -62,91 +88,92 @@ def test_contract(method, task, small_cohort):
     assert torch.equal(scans.images, before)
     assert len(output.flags) == 2
     assert method.needs is Needs.TARGET
+    alone = task.setup(small_cohort, 0).test.load([1])
+    assert torch.equal(method(alone).images[0], output.images[1])
 
 
-def test_another_seed_gives_another_fit(method, small_cohort):
-    scans = Bias().setup(small_cohort, 0).test.load([0])
-    other = fitted(Exp().setup(small_cohort, 0), seed=1)
-    assert not torch.equal(other(scans).images, method(scans).images)
-
-
-def test_a_fit_records_its_curve(small_cohort):
-    progress = FitProgress()
-    fitted(Exp().setup(small_cohort, 0), progress=progress)
+def test_a_fit_records_its_training(progress):
     losses = [point.value for point in progress.curves if point.name == "loss"]
     assert losses[-1] < losses[0]
-    assert progress.facts["steps_done"] == SMALL.training_steps
+    assert progress.facts["steps_done"] == SMALL.network_steps
 
 
-# How far a step is believed depends on where the last one led, which rounding decides a little.
-@pytest.mark.parametrize(("caution", "bound"), [(0.0, 0.02), (SMALL.caution, 0.03)])
-def test_any_monotone_curve_is_undone(method, small_cohort, caution, bound):
-    task = Exp().setup(small_cohort, 0)
-    source, truth = task.test.load([0]), task.references.load([0])
-    # What is taken off of a natural field depends a little on the curve.
-    settings = dataclasses.replace(SMALL, natural=0.0, caution=caution)
-    exact = BlindCurve(method.grid, settings)
-    exact.load_state_dict(method.state_dict())
-    exact.eval()
-    assert (exact(source).images - exact(truth).images).abs().max() < bound
+def test_a_fit_is_repeatable_and_depends_on_the_seed(data):
+    few = dataclasses.replace(data, target=data.target.subset(range(2)))
+    first = with_fitted_parts(BlindCurve, few, PRESETS["tiny"])
+    states = []
+    for seed in (0, 1):
+        again = BlindCurve(first.grid, PRESETS["tiny"])
+        again.load_state_dict(first.state_dict())
+        torch.manual_seed(17)
+        again.fit(few.fit_data(seed).restricted(Needs.TARGET), FitProgress())
+        states.append(again.state_dict())
+    same, other = states
+    assert all(torch.equal(value, same[name]) for name, value in first.state_dict().items())
+    assert not torch.equal(other["natural_fields.mean"], same["natural_fields.mean"])
 
 
-def test_the_set_share_of_a_natural_field_is_removed(method, small_cohort):
-    scans = Exp().setup(small_cohort, 0).references.load([0])
-
-    def field(natural):
-        other = BlindCurve(method.grid, dataclasses.replace(SMALL, natural=natural))
-        other.load_state_dict(method.state_dict())
-        (result,) = other.eval().maps(scans)
-        return result.field
-
-    assert not field(0.0).any()
-    assert field(1.0).any()
-    torch.testing.assert_close(field(0.25), field(1.0) / 4)
+def test_a_monotone_curve_does_not_matter(method, data):
+    source, truth = data.test.load([0]), data.references.load([0])
+    exact = with_settings(method, learned_field=False, likely_field=False, keep_target=False)
+    difference = exact(source).images - exact(truth).images
+    assert difference.abs().max() < 0.02
 
 
-def test_fields_are_removed(small_cohort):
+def test_fields_are_removed(method, small_cohort):
     data = Bias().setup(small_cohort, 0)
-    method = fitted(data, dataclasses.replace(SMALL, curve=False))
     histogram = Histogram(data.target.grid)
     histogram.fit(data.fit_data(0).restricted(Needs.TARGET), FitProgress())
-    assert psnr(method, data) > psnr(histogram, data) + 1
+    only_networks = with_settings(method, likely_field=False, curve=False, evidence=-1e6)
+    assert psnr(only_networks, data) > psnr(histogram, data) + 1
 
 
-def test_switches(small_cohort):
-    data = Bias().setup(small_cohort, 0)
-    method = fitted(data)
-    scans = data.test.load([0])
-    state = method.state_dict()
-    for name in ("field", "curve"):
-        other = BlindCurve(data.target.grid, dataclasses.replace(SMALL, **{name: False}))
-        other.load_state_dict(state)
-        (result,) = other.eval().maps(scans)
-        if name == "field":
-            assert not result.field.any()
-        else:
-            assert result.curve is result.anchor
+def test_the_likelihood_decides_on_the_networks_field(method, small_cohort):
+    scans = Bias().setup(small_cohort, 0).test.load([0])
+    settings = {"likely_field": False, "keep_target": False}
+    # All fields are natural, and any gain of likelihood is decisive; or none is.
+    (taken,) = with_settings(method, evidence=1e9, decisive=0.0, **settings).maps(scans)
+    (natural,) = with_settings(method, evidence=1e9, decisive=1e6, **settings).maps(scans)
+    assert taken.field.any()
+    assert not natural.field.any()
+    # No field is natural, but the network's field is reversed, so that it makes the scan worse.
+    reversed_networks = with_settings(method, evidence=-1e6, decisive=0.0, **settings)
+    reversed_networks.networks.weights[-1].data.neg_()
+    (refused,) = reversed_networks.maps(scans)
+    assert not refused.field.any()
+    assert "likelihood" in refused.flag
 
 
-def test_any_number_of_slices(method, small_cohort):
-    scans = Exp().setup(small_cohort, 0).test.load([0])
-    for count in (1, 3):
-        part = dataclasses.replace(
-            scans,
-            images=scans.images[:, 2 : 2 + count],
-            masks=scans.masks[:, 2 : 2 + count],
-            positions=scans.positions[2 : 2 + count],
-        )
-        assert method(part).images.shape == part.images.shape
+def test_switches(method, small_cohort):
+    scans = Bias().setup(small_cohort, 0).test.load([0])
+    (no_field,) = with_settings(method, learned_field=False, likely_field=False).maps(scans)
+    assert not no_field.field.any()
+    (no_curve,) = with_settings(method, curve=False, keep_target=False).maps(scans)
+    assert torch.equal(no_curve.y, method.histogram.knots)
+    (curve,) = with_settings(method, keep_target=False).maps(scans)
+    assert not torch.equal(curve.y, method.histogram.knots)
 
 
-def test_unsuitable_scans_are_flagged_and_returned_unchanged(method, small_cohort):
-    scans = Exp().setup(small_cohort, 0).test.load([0, 1, 2])
+def test_scans_of_the_target_are_returned_unchanged(method, data):
+    scans = data.target.load([0, 1])
+    # Fields and likelihood are as for a scan of the target: the quantiles decide.
+    keeping = with_settings(method, evidence=1e9, decisive=1e6, target_margin=1e6)
+    output = keeping(scans)
+    assert torch.equal(output.images, scans.images)
+    assert all("unchanged" in flag for flag in output.flags)
+    assert not any("unchanged" in flag for flag in keeping(data.test.load([0, 1])).flags)
+    # With a likelihood that a match of quantiles raises by any amount, it is another scanner's.
+    strict = with_settings(method, evidence=1e9, decisive=1e6, target_margin=0.0)
+    strict.greatest_departure.fill_(10.0)
+    assert not any("unchanged" in flag for flag in strict(data.test.load([0])).flags)
+
+
+def test_unsuitable_scans_are_flagged_and_returned_unchanged(method, data):
+    scans = data.test.load([0, 1, 2])
     images, masks = scans.images.clone(), scans.masks.clone()
     images[1] = torch.where(masks[1], 1.05 - images[1], 0).clamp(0, 1)
     images[2], masks[2] = 0, False
-    given = dataclasses.replace(scans, images=images, masks=masks)
-    output = method(given)
+    output = method(dataclasses.replace(scans, images=images, masks=masks))
     assert "unchanged" not in output.flags[0]
     assert "another contrast" in output.flags[1]
     assert "no foreground" in output.flags[2]
@@ -154,42 +181,48 @@ def test_unsuitable_scans_are_flagged_and_returned_unchanged(method, small_cohor
     assert not torch.equal(output.images[0], images[0])
 
 
-def test_a_curve_far_from_the_targets_is_limited_and_flagged(method, small_cohort):
-    scans = Exp().setup(small_cohort, 0).test.load([0])
-
-    def scan_map(departure_limit):
-        settings = dataclasses.replace(SMALL, guard=False, departure_limit=departure_limit)
-        other = BlindCurve(method.grid, settings)
-        other.load_state_dict(method.state_dict())
-        # A regression that finds a much brighter subject in every scan.
-        other.curve_expected += 3 * other.spread
-        (result,) = other.eval().maps(scans)
-        change = (result.curve.y - result.anchor.y).square() @ voxel_share(levels(SMALL.knots))
-        return float(change.sqrt() / other.spread), result.flag
-
-    size, flag = scan_map(0.5)
-    free_size, free_flag = scan_map(1e6)
-    assert size < 0.51 < 2 < free_size
-    assert "0.5" in flag
-    assert free_flag == ""
+def test_a_flow_without_finite_output_leaves_the_match_of_quantiles(method, data):
+    scans = data.test.load([0])
+    broken = with_settings(method, learned_field=False)
+    with torch.no_grad():
+        for parameter in broken.blindharmony.flow.parameters():
+            parameter.fill_(torch.nan)
+    (result,) = broken.maps(scans)
+    assert torch.equal(result.y, method.histogram.knots)
+    assert not result.field.any()
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_few_subjects(count, small_cohort):
-    data = Exp().setup(small_cohort, 0)
+def test_few_subjects(count, data):
     few = dataclasses.replace(data, target=data.target.subset(range(count)))
-    method = fitted(few)
+    method = with_fitted_parts(BlindCurve, few, PRESETS["tiny"])
     assert method(data.test.load([0])).images.isfinite().all()
-    assert int(method.components.any(dim=1).sum()) == count - 1
+
+
+def test_parts_are_methods_with_the_flows_own_settings():
+    for name, config in PRESETS.items():
+        parts = BlindCurve.parts(config)
+        part, settings = parts["blindharmony"]
+        assert issubclass(part, Method)
+        # So that the fits of both are one.
+        assert fit_settings(settings) == fit_settings(FLOW_PRESETS[name])
+        flow = {item.name: getattr(config, item.name) for item in dataclasses.fields(FlowConfig)}
+        assert fit_settings(settings) == fit_settings(BlindHarmonyConfig(**flow))
+        assert parts["histogram"][1] == parts["histogram"][0].Config()
+
+
+def test_most_ablations_share_the_fit():
+    same = [
+        name
+        for name, settings in ABLATIONS.items()
+        if fit_settings(dataclasses.replace(SMALL, **settings)) == fit_settings(SMALL)
+    ]
+    assert len(ABLATIONS) - len(same) == 3
 
 
 @pytest.mark.parametrize(
-    "setting", [{"field_strength": 1.0}, {"prior": 0.0}, {"folds": 0}, {"noise": -0.1}]
+    "setting", [{"field_strength": 1.0}, {"network_prior": 0.0}, {"folds": 0}, {"noise": -0.1}]
 )
 def test_settings_out_of_range(setting):
     with pytest.raises(UserError, match=next(iter(setting))):
         BlindCurveConfig(**setting)
-
-
-def test_presets():
-    assert set(PRESETS) == {"quick", "paper", "tiny"}

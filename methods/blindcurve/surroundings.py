@@ -1,4 +1,4 @@
-"""Features of `blindcurve`: the texture at each intensity, and the surroundings of voxels."""
+"""The surroundings of voxels, from which networks estimate how much too bright a voxel is."""
 
 from __future__ import annotations
 
@@ -18,71 +18,13 @@ _MIN_VARIANCE = 1e-6
 N_SURROUNDINGS = 2 + 7 * len(_WINDOWS) + 3
 
 
-@dataclass(frozen=True, eq=False)
-class LocalMoments:
-    """Means and variances in 3 x 3 windows of slices, over the foreground in them.
-
-    Attributes
-    ----------
-    share, mean, variance
-        `(S, H, W)`; the share of the window that is foreground.
-    """
-
-    share: Tensor
-    mean: Tensor
-    variance: Tensor
-
-    @classmethod
-    def of(cls, h: Tensor, mask: Tensor) -> LocalMoments:
-        """Compute them of a scan `(S, H, W)`."""
-        weight = mask.to(h.dtype)
-        sums = torch.stack((weight, h * weight, h * h * weight), dim=1)
-        share, first, second = _means_of_nine(sums).unbind(dim=1)
-        mean, mean_square = (x / share.clamp_min(0.1) for x in (first, second))
-        return cls(share, mean, (mean_square - mean.square()).clamp_min(_MIN_VARIANCE))
-
-
-def textures(local: LocalMoments, edges: Tensor) -> Tensor:
-    """Return how local variances are distributed at each intensity: `(4 (B + 1),)`.
-
-    In the order of noise, texture and edges weigh in: logarithms of the harmonic, geometric and
-    arithmetic mean, and the deviation of the logarithm. A curve stretches the noise along
-    with the intensities, so that this profile shows its slope.
-
-    Parameters
-    ----------
-    local
-        Moments of a scan whose quantiles are matched to the population's.
-    edges
-        `(B,)`: ascending limits of the intensity bins.
-    """
-    inside = local.share > 0.99
-    variance = local.variance[inside]
-    bins = torch.bucketize(local.mean[inside], edges)
-    # A product of matrices, since a GPU's scattered sums differ from run to run.
-    member = (bins[:, None] == torch.arange(len(edges) + 1, device=bins.device)).to(variance.dtype)
-    log = variance.log()
-    values = torch.stack(
-        (torch.ones_like(log), 1 / (variance + 1e-5), log, log * log, variance), dim=1
-    )
-    count, inverse, mean, square, plain = (member.T @ values).unbind(dim=1)
-    count = count.clamp_min(1)
-    mean = mean / count
-    deviation = (square / count - mean.square()).clamp_min(1e-6).sqrt()
-    harmonic = -(inverse / count).clamp_min(1e-6).log()
-    return torch.cat((harmonic, mean, (plain / count).clamp_min(1e-6).log(), deviation))
-
-
-def two_scales(h: Tensor, mask: Tensor, edges: Tensor) -> Tensor:
-    """Return the textures of a scan as it is and at half the resolution: `(8 (B + 1),)`.
-
-    On the finer scale noise weighs more, on the coarser one anatomy.
-    """
+def log_local_variance(h: Tensor, mask: Tensor) -> Tensor:
+    """Return the logarithm of the variance in 3 x 3 windows of slices, over their foreground."""
     weight = mask.to(h.dtype)
-    total, share = F.avg_pool2d(torch.stack((h * weight, weight), dim=1), 2).unbind(dim=1)
-    inside = share > 0.99
-    half = LocalMoments.of(total * inside, inside)
-    return torch.cat((textures(LocalMoments.of(h, mask), edges), textures(half, edges)))
+    share, first, second = _means_of_nine(torch.stack((weight, h * weight, h * h * weight)))
+    mean, mean_square = (x / share.clamp_min(0.1) for x in (first, second))
+    variance: Tensor = mean_square - mean.square()
+    return variance.clamp_min(_MIN_VARIANCE).log()
 
 
 def slice_step(grid: Grid) -> int:
@@ -123,14 +65,13 @@ class Surroundings:
         count
             Number of slices of the scan.
         """
-        local = LocalMoments.of(h, mask)
         factors = [1] + [
             min(max(1, round(_PIXEL / spacing)), side)
             for spacing, side in zip(grid.spacing[1:], h.shape[1:], strict=True)
         ]
         weight = mask.to(h.dtype)
         parts = [(h <= edge).to(h.dtype) * weight for edge in edges]
-        channels = torch.stack((weight, h * weight, local.variance.log() * weight, *parts))
+        channels = torch.stack((weight, h * weight, log_local_variance(h, mask) * weight, *parts))
         coarse = F.avg_pool2d(channels, factors[1:])
         inside = coarse[0] > 0.99
         chosen = inside.flatten().nonzero()[:, 0]

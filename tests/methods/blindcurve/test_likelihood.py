@@ -1,4 +1,4 @@
-"""The curve and the field: their derivatives, their ends and what they leave alone."""
+"""The curve, the gain and their likelihood: derivatives, ends, and what they leave alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harmbench_methods._cosine_field import Cosines
-from harmbench_methods.blindharmony_ml.correction import monotone, with_field
+from harmbench_methods.blindcurve.config import BlindCurveConfig
+from harmbench_methods.blindcurve.likelihood import Likelihood, monotone, with_gain
 
 SEEDS = st.integers(0, 2**32 - 1)
 BINS = st.integers(1, 9)
@@ -48,7 +49,8 @@ def test_curve_rises_from_end_to_end_of_the_unit_interval(seed, K):
 def test_curve_has_the_given_rises_and_slopes_at_its_knots(seed, K):
     knots, heights, slopes = curve(seed, K)
     y, log_slope = monotone(knots, knots, heights, slopes)
-    torch.testing.assert_close(y.diff(), heights.softmax(dim=0), rtol=0, atol=1e-12)
+    rises = (knots.diff().log() + heights).softmax(dim=0)
+    torch.testing.assert_close(y.diff(), rises, rtol=0, atol=1e-12)
     torch.testing.assert_close(log_slope, slopes, rtol=0, atol=1e-9)
     shifted, _ = monotone(knots, knots, heights + 3, slopes)
     torch.testing.assert_close(shifted, y)
@@ -56,9 +58,9 @@ def test_curve_has_the_given_rises_and_slopes_at_its_knots(seed, K):
 
 @given(SEEDS, BINS)
 def test_curve_is_the_identity_if_rises_are_widths_and_slopes_are_one(seed, K):
-    knots, _, slopes = curve(seed, K)
+    knots, heights, slopes = curve(seed, K)
     x = torch.rand(60, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    y, log_slope = monotone(x, knots, knots.diff().log() + 5, torch.zeros_like(slopes))
+    y, log_slope = monotone(x, knots, torch.full_like(heights, 5.0), torch.zeros_like(slopes))
     torch.testing.assert_close(y, x, rtol=0, atol=1e-12)
     torch.testing.assert_close(log_slope, torch.zeros_like(x), rtol=0, atol=1e-9)
 
@@ -107,30 +109,67 @@ def test_a_field_keeps_each_slices_maximum_and_all_zeros(seed):
     )
     image[2] = 0
     field = torch.randn(4, 6, 5, generator=generator).exp()
-    result = with_field(image, field, slicewise=True)
+    result = with_gain(image, field, slicewise=True)
     assert torch.equal(result == 0, image == 0)
     torch.testing.assert_close(result.amax(dim=(1, 2)), image.amax(dim=(1, 2)))
     ratio = (result / (image * field))[0][image[0] > 0]
     torch.testing.assert_close(ratio, ratio[:1].expand_as(ratio))
-    torch.testing.assert_close(with_field(image, 7 * field, slicewise=True), result)
+    torch.testing.assert_close(with_gain(image, 7 * field, slicewise=True), result)
 
 
 def test_a_field_along_the_slices_of_a_volume_is_removed() -> None:
     image = 0.1 + 0.4 * torch.rand(4, 5, 5)
     along = torch.tensor([0.8, 0.9, 1.1, 1.2])[:, None, None].expand(4, 5, 5)
-    disturbed = with_field(image, along, slicewise=False)
-    restored = with_field(disturbed, 1 / along, slicewise=False)
+    disturbed = with_gain(image, along, slicewise=False)
+    restored = with_gain(disturbed, 1 / along, slicewise=False)
     torch.testing.assert_close(restored, image)
     assert float(disturbed.mean()) == pytest.approx(float(image.mean()))
     # Scaled slice by slice, such a field would leave no trace.
-    torch.testing.assert_close(with_field(image, along, slicewise=True), image)
+    torch.testing.assert_close(with_gain(image, along, slicewise=True), image)
 
 
 def test_gradients_pass_a_field_even_where_a_slice_is_empty():
     image = torch.rand(2, 4, 4)
     image[1] = 0
     strength = torch.zeros((), requires_grad=True)
-    result = with_field(image, (strength * torch.rand(2, 4, 4)).exp(), slicewise=True)
+    result = with_gain(image, (strength * torch.rand(2, 4, 4)).exp(), slicewise=True)
     (gradient,) = torch.autograd.grad(result.square().sum(), strength)
     assert gradient.isfinite()
     assert gradient != 0
+
+
+def test_log_posterior_changes_variables_as_autograd_does():
+    generator = torch.Generator().manual_seed(0)
+    shape = (2, 3, 4)
+    cosines = Cosines(1)
+    start = 0.1 + 0.8 * torch.rand(shape, generator=generator, dtype=torch.float64)
+    mask = torch.rand(shape, generator=generator) < 0.8
+    parameters = [
+        0.3 * torch.randn(count, generator=generator, dtype=torch.float64)
+        for count in (len(cosines.terms), 4, 5)
+    ]
+    both = [
+        Likelihood(
+            log_prob=lambda y: -0.5 * y.square().sum(dim=(1, 2)),
+            image=start.where(mask, 0),
+            mask=mask,
+            basis=cosines.basis(torch.arange(2), shape).double(),
+            degrees=cosines.degrees.double(),
+            knots=torch.linspace(0, 1, 5, dtype=torch.float64),
+            slicewise=True,
+            config=BlindCurveConfig(jacobian=jacobian),
+        )
+        for jacobian in (True, False)
+    ]
+    image = start.where(mask, 0)
+    with_it, without = (likelihood.log_posterior(*parameters) for likelihood in both)
+
+    def corrected(values):
+        c, heights, slopes = parameters
+        knots = both[0].knots
+        y, _ = monotone(values, knots, heights, slopes)
+        field = torch.einsum("p,pshw->shw", c, both[0].basis).exp()
+        return with_gain(image.masked_scatter(mask, y), field, slicewise=True)[mask]
+
+    jacobian = torch.autograd.functional.jacobian(corrected, image[mask])
+    torch.testing.assert_close(with_it - without, torch.linalg.slogdet(jacobian).logabsdet)

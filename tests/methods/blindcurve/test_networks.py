@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from harmbench_methods.blindcurve.network import Networks, Voxels
+from harmbench_methods.blindcurve.networks import Networks, Voxels
 
 
 def test_networks_do_not_share_weights():

@@ -1,4 +1,4 @@
-"""Small networks that guess, voxel by voxel, how much too bright a place is."""
+"""Small networks that estimate, voxel by voxel, how much too bright a scan is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import OneCycleLR
+
+from harmbench import FitProgress, Phase, torch_generator, train
+
+from .config import BlindCurveConfig
 
 
 class Networks(nn.Module):
@@ -35,7 +40,7 @@ class Networks(nn.Module):
         self.register_buffer("deviation", torch.ones(features))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features `(n, D)` to the networks' guesses `(count, n)`."""
+        """Map features `(n, D)` to the networks' estimates `(count, n)`."""
         x = ((features - self.mean) / self.deviation).clamp(-8, 8)
         x = x.expand(len(self.weights[0]), -1, -1)
         last = len(self.weights) - 1
@@ -56,7 +61,7 @@ class Voxels:
     size
         Voxels of a batch.
     generator
-        Draws the places, on the CPU.
+        Draws the voxels, on the CPU.
     """
 
     def __init__(self, *pool: Tensor, size: int, generator: torch.Generator) -> None:
@@ -74,3 +79,50 @@ class Voxels:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Set the state of the generator."""
         self._generator.set_state(state["generator"])
+
+
+def train_networks(
+    networks: Networks,
+    features: Tensor,
+    fields: Tensor,
+    owners: Tensor,
+    config: BlindCurveConfig,
+    seed: int,
+    progress: FitProgress,
+) -> None:
+    """Train freshly initialised networks by their squared error.
+
+    Parameters
+    ----------
+    networks
+        One for each fold.
+    features, fields
+        `(n, D)` and `(n,)`: of n voxels.
+    owners
+        `(n,)`: the network that is not trained on a voxel, unless all voxels belong to it.
+    config
+        Settings of the method.
+    seed
+        Of the batches.
+    progress
+        Receives the training's progress.
+    """
+    networks.mean.copy_(features.mean(dim=0))
+    networks.deviation.copy_(features.std(dim=0).clamp_min(1e-4))
+    rate, steps = config.network_rate, config.network_steps
+    optimizer = torch.optim.AdamW(networks.parameters(), rate, weight_decay=config.weight_decay)
+    schedule = OneCycleLR(optimizer, rate, total_steps=steps + 1, pct_start=0.1)
+    folds = torch.arange(config.folds, device=features.device)[:, None]
+    single = bool((owners == owners[0]).all())
+
+    def squared_error(x: Tensor, y: Tensor, owner: Tensor) -> Tensor:
+        weight = ((owner != folds) | single).to(x.dtype)
+        error = (networks(x) - y).square()
+        loss: Tensor = (weight * error).sum() / weight.sum().clamp_min(1)
+        return loss
+
+    generator = torch_generator(seed, "blindcurve", "voxels")
+    voxels = Voxels(features, fields, owners, size=config.network_batch, generator=generator)
+    phase = Phase(loss=squared_error, optimizer=optimizer, schedule=schedule)
+    measure = "squared error of the field"
+    train(networks, voxels, phase, progress, name="blindcurve", steps=steps, measure=measure)

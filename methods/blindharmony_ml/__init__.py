@@ -1,1 +1,0 @@
-"""Maximum-likelihood harmonisation with the flow of BlindHarmony."""
