@@ -35,10 +35,11 @@ from harmbench.cohorts.phantom.session import draw_session
 from harmbench.cohorts.phantom.subject import draw_subject
 from harmbench.cohorts.phantom.template import load_template
 from harmbench.contracts.fit_progress import FitProgress
-from harmbench.data.scans import minmax
 from harmbench.plugins import Registry
+from harmbench.preprocessing.normalization import NORMALIZATIONS
 from harmbench_methods.blindcurve.config import PRESETS
 from harmbench_methods.histogram import Histogram
+from harmbench_tasks.simulated import FormulaCurve
 
 SUBJECT = "ventricles"  # not a subject of the cohort
 GROWTHS = (0, 1, 3, 6)  # voxels of 1.2 mm by which ventricles grow on all sides
@@ -82,8 +83,8 @@ def grown(anatomy: Anatomy, lattice: Lattice, growth: int) -> Anatomy:
     return anatomy._replace(fractions=torch.cat((fluid[None], tissue)))
 
 
-def pathological(cohort: Cohort, growth: int, curve: Task) -> Case:
-    """Simulate a target scan with large ventricles, and apply the curve of a task."""
+def pathological(cohort: Cohort, growth: int) -> Case:
+    """Simulate a target scan with large ventricles, and apply the curve of `sim-exp`."""
     lattice = Lattice.of(cohort.grid)
     subject = draw_subject(SUBJECT)
     anatomy = grown(build_anatomy(subject, load_template(), lattice), lattice, growth)
@@ -91,15 +92,15 @@ def pathological(cohort: Cohort, growth: int, curve: Task) -> Case:
     session = draw_session(SUBJECT, "target")
     rendering = render(anatomy, subject.size, SCANNERS["target"], session, lattice)
     volume = lattice.to_grid(rendering.image)
-    image = minmax(torch.where(labels > 0, volume, 0))
+    normalize = NORMALIZATIONS[cohort.normalization]
+    image = torch.from_numpy(normalize(volume.numpy(), (labels > 0).numpy()))
     share = float((labels == 1).sum() / (labels > 0).sum())
     like = cohort.scans("target", "test").load([0])
     truth = replace(
         like, images=image[None], masks=(labels > 0)[None], labels=None, subjects=(SUBJECT,)
     )
-    shift = curve.draw(cohort.scans("target", "test"), 0)
     index = torch.arange(len(image))
-    bent = shift(image, labels > 0, torch.zeros(len(image), dtype=torch.int64), index)
+    bent = FormulaCurve("exp")(image, labels > 0, index, index)
     title = f"ventricles grown by {1.2 * growth:.1f} mm, {share:.0%} CSF"
     return Case(title, truth.with_images(bent[None]), truth)
 
@@ -121,7 +122,7 @@ def cases(cohort: Cohort, method: Method) -> Iterator[Case]:
     for name in ("sim-exp", "sim-bias", "domain2"):
         yield worst(task(name), cohort, method)
     for growth in GROWTHS:
-        yield pathological(cohort, growth, task("sim-exp"))
+        yield pathological(cohort, growth)
     yield t2(cohort)
 
 

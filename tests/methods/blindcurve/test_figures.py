@@ -20,7 +20,7 @@ from helpers.methods import with_fitted_parts
 CONFIG = PRESETS["tiny"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def context(small_cohort):
     registry = Registry.discover()
     task = registry.entry("tasks", "sim-bias", small_cohort.sources).build()

@@ -139,7 +139,7 @@ def test_correlated_coefficients_of_the_target_are_natural_together():
 def test_few_subjects_widen_the_covariance():
     subjects = [f"P{n}" for n in range(6)]
     plain = widened = 0
-    for seed in range(40):
+    for seed in range(20):
         # Some subjects have much larger fields than others, as real ones do.
         sizes = torch.randn(11, 1, generator=torch.Generator().manual_seed(seed)).exp()
         drawn = sizes * draws(natural(), 11, seed)
@@ -149,7 +149,7 @@ def test_few_subjects_widen_the_covariance():
             plain += bool(result.excess(c, evidence=2.0).any())
             result = calibrated(sample, subjects)
             widened += bool(result.excess(c, evidence=2.0).any())
-    assert plain > 10
+    assert plain > 5
     assert widened < 0.8 * plain
 
 
