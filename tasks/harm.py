@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ MARGIN_DB = 0.5  # a loss below is no harm: the margin of the leaderboard's comp
 WORST_DB = 40.0  # bounds a loss, so that one scan does not decide a mean
 
 Array = npt.NDArray[np.float64]
+V = TypeVar("V")
 
 # `harmed_unflagged` counts harm that the method did not warn of.
 HARM_MEASURES: Mapping[str, bool] = {
@@ -37,24 +39,24 @@ HARM_HEADLINE = ("harm", "harmed", "harmed_unflagged")
 HARM_DIAGNOSTICS = ("flagged",)
 
 
-def measures_of(versions: Sequence[str]) -> dict[str, bool]:
-    """Return the measures of a task with several versions of each scan, with their directions."""
+def _with_versions(values: Mapping[str, V], versions: Sequence[str]) -> dict[str, V]:
+    """Return values by measure, with those of the measures of each version."""
     of_versions = {
-        f"{name}_{version}": HARM_MEASURES[name]
+        f"{name}_{version}": values[name]
         for version in versions
         for name in ("harm", "harmed", "flagged")
     }
-    return {**HARM_MEASURES, **of_versions}
+    return {**values, **of_versions}
+
+
+def measures_of(versions: Sequence[str]) -> dict[str, bool]:
+    """Return the measures of a task with several versions of each scan, with their directions."""
+    return _with_versions(HARM_MEASURES, versions)
 
 
 def ranges_of(versions: Sequence[str]) -> dict[str, ValueRange]:
     """Return the ranges of the measures of `measures_of`, and of the gain."""
-    of_versions = {
-        f"{name}_{version}": HARM_RANGES[name]
-        for version in versions
-        for name in ("harm", "harmed", "flagged")
-    }
-    return {**HARM_RANGES, **of_versions}
+    return _with_versions(HARM_RANGES, versions)
 
 
 def diagnostics_of(versions: Sequence[str]) -> tuple[str, ...]:

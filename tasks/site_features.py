@@ -75,21 +75,28 @@ def linear_correct(
     Array
         Shares in [0, 1]; NaN where the other folds always have one side only.
     """
-    correct = np.stack(
-        [
-            _correct(features, sides, _fold_numbers(examples, config.folds, partition))
-            for partition in range(config.partitions)
-        ]
+    return _mean_correct(features, sides, _partitions(examples, config))
+
+
+def _partitions(
+    examples: Sequence[Example], config: ClassifierConfig
+) -> list[npt.NDArray[np.int_]]:
+    """Return the number of each scan's fold, in each partition."""
+    partitions = (
+        folds(examples, config.folds, partition) for partition in range(config.partitions)
     )
+    return [np.array([fold[example.subject] for example in examples]) for fold in partitions]
+
+
+def _mean_correct(
+    features: Array, sides: Sequence[int], partitions: Sequence[npt.NDArray[np.int_]]
+) -> Array:
+    """Return the mean of `_correct` over partitions."""
+    correct = np.stack([_correct(features, sides, fold) for fold in partitions])
     present = ~np.isnan(correct)
     with np.errstate(invalid="ignore"):
         shares: Array = np.where(present, correct, 0.0).sum(axis=0) / present.sum(axis=0)
     return shares
-
-
-def _fold_numbers(examples: Sequence[Example], most: int, partition: int) -> npt.NDArray[np.int_]:
-    fold = folds(examples, most, partition)
-    return np.array([fold[example.subject] for example in examples])
 
 
 def _correct(features: Array, sides: Sequence[int], fold: npt.NDArray[np.int_]) -> Array:
@@ -149,9 +156,9 @@ def permutation_null(
 ) -> Array:
     """Return the balanced accuracy of the linear probe for permuted sides: `(permutations,)`."""
     random = numpy_generator(seed, "classify-site", "permutations")
-    accuracies = []
+    accuracies, partitions = [], _partitions(examples, config)
     for _ in range(config.permutations):
         sides = permuted_sides(examples, random)
-        correct = linear_correct(features, examples, sides, config)
+        correct = _mean_correct(features, sides, partitions)
         accuracies.append(balanced_accuracy(correct, sides))
     return np.array(accuracies)

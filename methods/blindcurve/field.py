@@ -10,11 +10,12 @@ from torch import Tensor
 
 from harmbench import FitProgress, Grid, ScanSet, numpy_generator
 
-from .._cosine_field import Cosines, with_maxima_of
+from .._cosine_field import Cosines
 from .._quantiles import quantiles
 from ..histogram import match
 from .config import BlindCurveConfig
 from .disturbances import Disturbance, disturbed, draw
+from .maps import without_field
 from .networks import Networks, train_networks
 from .surroundings import Surroundings, slice_step
 
@@ -79,8 +80,8 @@ class FieldEstimator:
             return field
         shape = (count, image.shape[1], image.shape[2])
         for _ in range(self.config.network_iterations):
-            bare = part * (-self.cosines.field(field, shape, step)).exp()
-            bare = with_maxima_of(part, bare) if self.slicewise else bare
+            log_field = self.cosines.field(field, shape, step)
+            bare = without_field(part, log_field, slicewise=self.slicewise)
             exponent = exponent_of(bare[inside], self.knots)
             around = self._surroundings(match(bare, inside, self.knots), inside, count)
             chosen = torch.arange(0, len(around.features), _STRIDE, device=field.device)

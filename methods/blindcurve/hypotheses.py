@@ -81,16 +81,20 @@ class Hypotheses:
 
     def of(self, image: Tensor, mask: Tensor, field: Tensor) -> Hypothesis:
         """Remove a field `(P,)` from a scan, and match the rest to the population's quantiles."""
-        bare = without_field(image, field, self.cosines, self.slicewise)
+        log_field = self.cosines.field(field, self.grid.shape)
+        bare = without_field(image, log_field, slicewise=self.slicewise)
         own = evenly_spaced_quantiles(bare[mask], len(self.knots))
         values = interpolate(bare[mask], own, self.knots).clamp(0, 1)
         matched = image.masked_scatter(mask, values)
         likelihood = self.likelihood(matched, mask & (image > 0) & (matched > 0))
         # By the change of variables: the field's part, and the mean logarithm of the match's slope.
-        log_field = self.cosines.field(field, self.grid.shape)[mask].mean()
         at = torch.linspace(0, len(own) - 1, _SLOPES, device=own.device).round().long()
         rise, width = (x[at].diff().clamp_min(1e-5) for x in (self.knots, own))
-        score = likelihood.per_voxel() - float(log_field) + float((rise / width).log().mean())
+        score = (
+            likelihood.per_voxel()
+            - float(log_field[mask].mean())
+            + float((rise / width).log().mean())
+        )
         return Hypothesis(
             field=field, bare=bare, matched=matched, own=own, likelihood=likelihood, score=score
         )

@@ -10,14 +10,13 @@ from .._cosine_field import Cosines, with_maxima_of
 from ..histogram import interpolate
 
 
-def without_field(image: Tensor, field: Tensor, cosines: Cosines, slicewise: bool) -> Tensor:
-    """Divide a field, `(P,)` coefficients of its logarithm, out of a scan `(S, H, W)`.
+def without_field(image: Tensor, log_field: Tensor, *, slicewise: bool) -> Tensor:
+    """Divide a field, given by its logarithm, out of slices `(S, H, W)`.
 
     Slice-wise min-max scaling follows the scanner's field, so each slice is scaled to its
     maximum again.
     """
-    shape: tuple[int, int, int] = (image.shape[0], image.shape[1], image.shape[2])
-    bare = image * (-cosines.field(field, shape)).exp()
+    bare = image * (-log_field).exp()
     return with_maxima_of(image, bare) if slicewise else bare
 
 
@@ -51,6 +50,8 @@ class Map:
         """Harmonise a scan `(S, H, W)`; the background does not change."""
         if self.unchanged:
             return image.clone()
-        bare = without_field(image, self.field, cosines, self.slicewise)
+        shape: tuple[int, int, int] = (image.shape[0], image.shape[1], image.shape[2])
+        log_field = cosines.field(self.field, shape)
+        bare = without_field(image, log_field, slicewise=self.slicewise)
         values = interpolate(bare[mask], self.x, self.y)
         return image.masked_scatter(mask, values.clamp(0, 1))

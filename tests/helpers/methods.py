@@ -8,24 +8,17 @@ from harmbench.contracts.fit_progress import FitProgress
 from harmbench.metrics.image import PSNR
 
 
-def fitted(cls, data, seed=0):
-    """Return a method fitted on the data that it needs."""
+def fitted(cls, data, config=None, *, seed=0, progress=None):
+    """Return a method fitted on the data that it needs; its parts first, as the runner does."""
     grid = data.target.grid
-    method = cls(grid, cls.preset(grid.name))
-    method.fit(data.fit_data(seed).restricted(method.needs), FitProgress())
-    return method
-
-
-def with_fitted_parts(cls, data, config=None, *, seed=0, progress=None):
-    """Return a method in evaluation mode; its parts are fitted first, as the runner does."""
-    method = cls(data.target.grid, config)
-    fit_data = data.fit_data(seed).restricted(cls.needs)
+    method = cls(grid, cls.preset(grid.name) if config is None else config)
+    fit_data = data.fit_data(seed).restricted(method.needs)
     for attribute, (part, settings) in cls.parts(method.config).items():
-        built = part(data.target.grid, settings)
+        built = part(grid, settings)
         built.fit(fit_data.restricted(part.needs), FitProgress())
         getattr(method, attribute).load_state_dict(built.state_dict())
     method.fit(fit_data, progress or FitProgress())
-    return method.eval()
+    return method
 
 
 def scans_with_truth(data, places):

@@ -15,7 +15,7 @@ from harmbench_methods.blindcurve.config import PRESETS
 from harmbench_methods.blindcurve.figures import ROWS, Maps
 from harmbench_methods.blindcurve.method import BlindCurve
 from harmbench_methods.identity import Identity
-from helpers.methods import with_fitted_parts
+from helpers.methods import fitted
 
 CONFIG = PRESETS["tiny"]
 
@@ -25,7 +25,7 @@ def context(small_cohort):
     registry = Registry.discover()
     task = registry.entry("tasks", "sim-bias", small_cohort.sources).build()
     data = task.setup(small_cohort, 0)
-    method = with_fitted_parts(BlindCurve, data, CONFIG)
+    method = fitted(BlindCurve, data, CONFIG).eval()
     cell = Cell(
         method="blindcurve",
         label="blindcurve",

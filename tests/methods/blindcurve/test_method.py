@@ -10,7 +10,6 @@ import torch
 from harmbench import Method, Needs, UserError
 from harmbench.contracts.fit_progress import FitProgress
 from harmbench.contracts.model import fit_settings
-from harmbench.metrics.image import PSNR
 from harmbench_methods.blindcurve.config import ABLATIONS, PRESETS, BlindCurveConfig
 from harmbench_methods.blindcurve.method import BlindCurve
 from harmbench_methods.blindharmony.config import PRESETS as FLOW_PRESETS
@@ -18,7 +17,7 @@ from harmbench_methods.blindharmony.config import BlindHarmonyConfig, FlowConfig
 from harmbench_methods.histogram import Histogram
 from harmbench_tasks.domains import Domain
 from harmbench_tasks.simulated import Bias, Exp
-from helpers.methods import with_fitted_parts
+from helpers.methods import fitted, mean_psnr
 
 SMALL = BlindCurveConfig(
     levels=2,
@@ -60,19 +59,13 @@ def progress():
 
 @pytest.fixture(scope="module")
 def method(data, progress):
-    return with_fitted_parts(BlindCurve, data, SMALL, progress=progress)
+    return fitted(BlindCurve, data, SMALL, progress=progress).eval()
 
 
 def with_settings(method, **settings):
     other = BlindCurve(method.grid, dataclasses.replace(SMALL, **settings))
     other.load_state_dict(method.state_dict())
     return other.eval()
-
-
-def psnr(method, data):
-    places = range(len(data.test))
-    output, truth = method(data.test.load(places)), data.references.load(places)
-    return PSNR().measure(output, truth, data.target).mean().item()
 
 
 @pytest.mark.parametrize("task", [Exp(), Bias(), Domain("domain1")], ids=lambda task: task.name)
@@ -100,7 +93,7 @@ def test_a_fit_records_its_training(progress):
 
 def test_a_fit_is_repeatable_and_depends_on_the_seed(data):
     few = dataclasses.replace(data, target=data.target.subset(range(2)))
-    first = with_fitted_parts(BlindCurve, few, PRESETS["tiny"])
+    first = fitted(BlindCurve, few, PRESETS["tiny"]).eval()
     states = []
     for seed in (0, 1):
         again = BlindCurve(first.grid, PRESETS["tiny"])
@@ -122,10 +115,9 @@ def test_a_monotone_curve_does_not_matter(method, data):
 
 def test_fields_are_removed(method, small_cohort):
     data = Bias().setup(small_cohort, 0)
-    histogram = Histogram(data.target.grid)
-    histogram.fit(data.fit_data(0).restricted(Needs.TARGET), FitProgress())
+    histogram = fitted(Histogram, data)
     only_networks = with_settings(method, likely_field=False, curve=False, evidence=-1e6)
-    assert psnr(only_networks, data) > psnr(histogram, data) + 1
+    assert mean_psnr(only_networks, data) > mean_psnr(histogram, data) + 1
 
 
 def test_the_likelihood_decides_on_the_networks_field(method, small_cohort):
@@ -195,7 +187,7 @@ def test_a_flow_without_finite_output_leaves_the_match_of_quantiles(method, data
 @pytest.mark.parametrize("count", [1, 2])
 def test_few_subjects(count, data):
     few = dataclasses.replace(data, target=data.target.subset(range(count)))
-    method = with_fitted_parts(BlindCurve, few, PRESETS["tiny"])
+    method = fitted(BlindCurve, few, PRESETS["tiny"]).eval()
     assert method(data.test.load([0])).images.isfinite().all()
 
 
