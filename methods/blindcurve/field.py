@@ -8,15 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harmbench import FitProgress, Grid, ScanSet, numpy_generator
+from harmbench import FitProgress, ScanSet, numpy_generator
 
-from .._cosine_field import Cosines
 from .._quantiles import quantiles
 from ..histogram import match
-from .config import BlindCurveConfig
 from .disturbances import Disturbance, disturbed, draw
 from .maps import without_field
 from .networks import Networks, train_networks
+from .population import Population
 from .surroundings import Surroundings, slice_step
 
 # Levels of the population's quantiles that divide the intensities of surroundings.
@@ -37,30 +36,20 @@ def exponent_of(values: Tensor, knots: Tensor) -> float:
     return float(((u * v).sum() / u.square().sum().clamp_min(1e-9)).clamp(0.1, 10))
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class FieldEstimator:
     """Networks that estimate for voxels how much too bright they are, and the field they imply.
 
     Attributes
     ----------
-    config, grid
-        Settings of the method, and the scans' grid.
-    cosines
-        The terms of the field.
+    population
+        What scans are matched to.
     networks
         One for each fold of subjects.
-    knots
-        `(K,)` quantiles of the target's population, which scans are matched to.
-    slicewise
-        Whether the target's slices were min-max scaled one by one.
     """
 
-    config: BlindCurveConfig
-    grid: Grid
-    cosines: Cosines
+    population: Population
     networks: Networks
-    knots: Tensor
-    slicewise: bool
 
     @torch.no_grad()
     def estimate(self, image: Tensor, mask: Tensor, fold: int | None = None) -> Tensor:
@@ -71,19 +60,21 @@ class FieldEstimator:
         Tensor
             `(P,)` coefficients of the field's logarithm as it is on the matched scan.
         """
-        field = torch.zeros(len(self.cosines.terms)).to(self.knots)
+        config, cosines = self.population.config, self.population.cosines
+        knots, slicewise = self.population.knots, self.population.slicewise
+        field = torch.zeros(len(cosines.terms)).to(knots)
         exponent = 1.0
-        prior = self.config.network_prior * self.cosines.degrees.to(field).square().diag()
-        step, count = slice_step(self.grid), len(image)
+        prior = config.network_prior * cosines.degrees.to(field).square().diag()
+        step, count = slice_step(self.population.grid), len(image)
         part, inside = image[::step], mask[::step]
         if not bool(inside.any()):
             return field
         shape = (count, image.shape[1], image.shape[2])
-        for _ in range(self.config.network_iterations):
-            log_field = self.cosines.field(field, shape, step)
-            bare = without_field(part, log_field, slicewise=self.slicewise)
-            exponent = exponent_of(bare[inside], self.knots)
-            around = self._surroundings(match(bare, inside, self.knots), inside, count)
+        for _ in range(config.network_iterations):
+            log_field = cosines.field(field, shape, step)
+            bare = without_field(part, log_field, slicewise=slicewise)
+            exponent = exponent_of(bare[inside], knots)
+            around = self._surroundings(match(bare, inside, knots), inside, count)
             chosen = torch.arange(0, len(around.features), _STRIDE, device=field.device)
             if not len(chosen):
                 break
@@ -112,11 +103,14 @@ class FieldEstimator:
         tuple
             `(n, D)` features, and `(n,)` logarithms of the field at these voxels.
         """
-        scan = disturbed(image, mask, disturbance, self.cosines, self.slicewise)
-        step, count = slice_step(self.grid), len(image)
+        population = self.population
+        scan = disturbed(image, mask, disturbance, population.cosines, population.slicewise)
+        step, count = slice_step(population.grid), len(image)
         part, inside = scan[::step], mask[::step]
         around = self._surroundings(match(part, inside, knots), inside, count)
-        chosen = torch.from_numpy(random.permutation(len(around.features))[: self.config.voxels])
+        chosen = torch.from_numpy(
+            random.permutation(len(around.features))[: population.config.voxels]
+        )
         chosen = chosen.to(image.device)
         exponent = exponent_of(scan[mask], knots)
         terms = self._visible_terms(part, around, chosen, count)
@@ -124,8 +118,8 @@ class FieldEstimator:
 
     def _surroundings(self, matched: Tensor, inside: Tensor, count: int) -> Surroundings:
         """Compute features of every `slice_step`-th of `count` slices."""
-        edges = quantiles(self.knots, _PARTS)
-        return Surroundings.of(matched * inside, inside, edges, self.grid, count)
+        edges = quantiles(self.population.knots, _PARTS)
+        return Surroundings.of(matched * inside, inside, edges, self.population.grid, count)
 
     def _visible_terms(
         self, part: Tensor, around: Surroundings, chosen: Tensor, count: int
@@ -135,16 +129,17 @@ class FieldEstimator:
         Where slices are scaled by their maxima, a field is visible relative to its value at the
         maximum; else relative to its mean.
         """
-        terms = self.cosines.at(around.positions[chosen])
-        if not self.slicewise:
+        cosines = self.population.cosines
+        terms = cosines.at(around.positions[chosen])
+        if not self.population.slicewise:
             return terms - terms.mean(dim=0)
-        step = slice_step(self.grid)
+        step = slice_step(self.population.grid)
         _, H, W = part.shape
         top = part.flatten(1).argmax(dim=1)
         slices = step * torch.arange(len(top), device=top.device)
         maxima = torch.stack((slices, top // W, top % W), dim=1)
         sides = torch.tensor((count, H, W), device=top.device)
-        return terms - self.cosines.at((maxima + 0.5) / sides)[around.slices[chosen] // step]
+        return terms - cosines.at((maxima + 0.5) / sides)[around.slices[chosen] // step]
 
 
 def train_field_networks(
@@ -173,17 +168,17 @@ def train_field_networks(
     progress
         Receives the training's progress.
     """
-    config, pool = estimator.config, []
+    population, config, pool = estimator.population, estimator.population.config, []
     counts = range(config.disturbances)
     for i in progress.track(counts, "blindcurve: disturbed scans", config.disturbances):
         n = i % len(target)
-        scan = target.load([n]).to(estimator.knots.device)
+        scan = target.load([n]).to(population.knots.device)
         if not bool(scan.masks.any()):
             continue
         random = numpy_generator(seed, "blindcurve", "fields", i)
-        disturbance = draw(random, config, estimator.cosines)
-        other = departures[random.integers(len(departures))].to(estimator.knots)
-        knots = estimator.knots + 0.5 * float(random.standard_normal()) * other
+        disturbance = draw(random, config, population.cosines)
+        other = departures[random.integers(len(departures))].to(population.knots)
+        knots = population.knots + 0.5 * float(random.standard_normal()) * other
         knots = torch.cummax(knots.clamp(0, 1), dim=0).values
         voxels = estimator.examples(scan.images[0], scan.masks[0], disturbance, knots, random)
         pool.append((*voxels, folds[n].to(voxels[1].device).expand(len(voxels[1]))))

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harmbench import Grid, torch_generator
+from harmbench import torch_generator
 
-from .._cosine_field import Cosines
 from .._quantiles import evenly_spaced_quantiles
 from ..blindharmony.flow.flow import Flow
 from ..histogram import interpolate
-from .config import BlindCurveConfig
 from .likelihood import Likelihood
 from .maps import without_field
+from .population import Population
 
 _MIN_WIDTH = 1e-3  # of the bins of the curve
 _SLOPES = 33  # quantiles whose differences give the slope of a match of quantiles
@@ -47,49 +46,40 @@ class Hypothesis:
     score: float
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class Hypotheses:
     """What hypotheses about scans need.
 
     Attributes
     ----------
-    config, grid
-        Settings of the method, and the scans' grid.
-    cosines
-        The terms of fields.
+    population
+        What scans are matched to.
     flow
         The density of the target's slices.
-    knots
-        `(K,)` quantiles of the target's population.
-    slicewise
-        Whether the target's slices were min-max scaled one by one.
     seed
         Of the noise that dequantises slices; it is the same for all scans.
     """
 
-    config: BlindCurveConfig
-    grid: Grid
-    cosines: Cosines
+    population: Population
     flow: Flow
-    knots: Tensor
-    slicewise: bool
     seed: int
 
     def plain(self, image: Tensor, mask: Tensor) -> Hypothesis:
         """Return the hypothesis that a scan `(S, H, W)` has no field."""
-        return self.of(image, mask, image.new_zeros(len(self.cosines.terms)))
+        return self.of(image, mask, image.new_zeros(len(self.population.cosines.terms)))
 
     def of(self, image: Tensor, mask: Tensor, field: Tensor) -> Hypothesis:
         """Remove a field `(P,)` from a scan, and match the rest to the population's quantiles."""
-        log_field = self.cosines.field(field, self.grid.shape)
-        bare = without_field(image, log_field, slicewise=self.slicewise)
-        own = evenly_spaced_quantiles(bare[mask], len(self.knots))
-        values = interpolate(bare[mask], own, self.knots).clamp(0, 1)
+        population, knots = self.population, self.population.knots
+        log_field = population.cosines.field(field, population.grid.shape)
+        bare = without_field(image, log_field, slicewise=population.slicewise)
+        own = evenly_spaced_quantiles(bare[mask], len(knots))
+        values = interpolate(bare[mask], own, knots).clamp(0, 1)
         matched = image.masked_scatter(mask, values)
         likelihood = self.likelihood(matched, mask & (image > 0) & (matched > 0))
         # By the change of variables: the field's part, and the mean logarithm of the match's slope.
         at = torch.linspace(0, len(own) - 1, _SLOPES, device=own.device).round().long()
-        rise, width = (x[at].diff().clamp_min(1e-5) for x in (self.knots, own))
+        rise, width = (x[at].diff().clamp_min(1e-5) for x in (knots, own))
         score = (
             likelihood.per_voxel()
             - float(log_field[mask].mean())
@@ -101,26 +91,29 @@ class Hypotheses:
 
     def likelihood(self, image: Tensor, mask: Tensor) -> Likelihood:
         """Return the likelihood of corrections of a scan, by some of its slices with foreground."""
+        population = self.population
         shown = mask.flatten(1).any(dim=1).nonzero().squeeze(1)
-        count = min(self.config.likelihood_slices, len(shown))
+        count = min(population.config.likelihood_slices, len(shown))
         places = (torch.arange(count, device=shown.device) + 0.5) * len(shown) / count
         index = shown[places.long()]
         generator = torch_generator(self.seed, "blindcurve", "noise")
-        noise = torch.rand(self.grid.shape, generator=generator).to(image)[index]
+        noise = torch.rand(population.grid.shape, generator=generator).to(image)[index]
         return Likelihood(
             log_prob=lambda y: self.flow.log_prob(self.flow.dequantize(y, noise)),
             image=image[index],
             mask=mask[index],
-            basis=self.cosines.basis(index, self.grid.shape),
-            degrees=self.cosines.degrees.to(image),
+            basis=population.cosines.basis(index, population.grid.shape),
+            degrees=population.cosines.degrees.to(image),
             knots=self.curve_knots,
-            slicewise=self.slicewise,
-            config=self.config,
+            slicewise=population.slicewise,
+            config=population.config,
         )
 
     @property
     def curve_knots(self) -> Tensor:
         """Knots of curves between which the population has equally many voxels: `(K + 1,)`."""
-        knots = evenly_spaced_quantiles(self.knots, self.config.curve_bins + 1)
+        knots = evenly_spaced_quantiles(
+            self.population.knots, self.population.config.curve_bins + 1
+        )
         width = knots.diff().clamp_min(_MIN_WIDTH)
         return torch.cat((width.new_zeros(1), (width / width.sum()).cumsum(dim=0)))

@@ -31,6 +31,7 @@ from .likelihood import monotone
 from .maps import Map
 from .natural import NaturalVariation
 from .networks import Networks
+from .population import Population
 from .surroundings import N_SURROUNDINGS
 from .target import Departures, natural_estimates
 
@@ -111,27 +112,22 @@ class BlindCurve(Method):
             return Networks(self.config.folds, N_SURROUNDINGS, self.config.network_hidden)
 
     @property
-    def _field_estimator(self) -> FieldEstimator:
-        return FieldEstimator(
+    def _population(self) -> Population:
+        return Population(
             config=self.config,
             grid=self.grid,
             cosines=self.cosines,
-            networks=self.networks,
             knots=self.histogram.knots,
             slicewise=bool(self.slicewise),
         )
 
     @property
+    def _field_estimator(self) -> FieldEstimator:
+        return FieldEstimator(self._population, self.networks)
+
+    @property
     def _hypotheses(self) -> Hypotheses:
-        return Hypotheses(
-            config=self.config,
-            grid=self.grid,
-            cosines=self.cosines,
-            flow=self.blindharmony.flow,
-            knots=self.histogram.knots,
-            slicewise=bool(self.slicewise),
-            seed=int(self.seed),
-        )
+        return Hypotheses(self._population, self.blindharmony.flow, int(self.seed))
 
     # Fitting
 

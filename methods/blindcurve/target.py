@@ -97,7 +97,7 @@ def natural_estimates(
     places = [(scans, folds, n) for scans, folds in sets for n in range(len(scans))]
     message = "blindcurve: target scans as they are"
     for scans, folds, n in progress.track(places, message, len(places)):
-        scan = scans.load([n]).to(hypotheses.knots.device)
+        scan = scans.load([n]).to(hypotheses.population.knots.device)
         image, mask = scan.images[0], scan.masks[0]
         if bool(mask.any()):
             field = networks.estimate(image, mask, None if folds is None else folds[n])
