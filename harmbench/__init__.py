@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from harmbench.data.volumes import VolumeSource as VolumeSource
     from harmbench.data.volumes import VolumeSpace as VolumeSpace
     from harmbench.data.volumes import VolumeTransform as VolumeTransform
+    from harmbench.external.segmentation_program import SegmentationProgram as SegmentationProgram
     from harmbench.preprocessing.bias_field import estimate_bias_field as estimate_bias_field
     from harmbench.preprocessing.normalization.white_stripe import (
         white_matter_mode as white_matter_mode,
@@ -125,6 +126,7 @@ _LAZY = {
     "Scans": "harmbench.data.scans",
     "Scorer": "harmbench.contracts.scorer",
     "ScoringContext": "harmbench.contracts.scorer",
+    "SegmentationProgram": "harmbench.external.segmentation_program",
     "SliceBatches": "harmbench.training.batches",
     "Task": "harmbench.contracts.task",
     "TaskData": "harmbench.contracts.task_data",
@@ -208,6 +210,7 @@ __all__ = [
     "Scans",
     "Scorer",
     "ScoringContext",
+    "SegmentationProgram",
     "SkipCell",
     "SliceBatches",
     "Task",

@@ -58,6 +58,16 @@ _SCANNERS = (
 )
 _BIOLOGY = (
     ("volumes-", "volumes:Volumes", "volumes of fluid, grey and white matter on harmonised scans"),
+    (
+        "volumes-synthseg-",
+        "volumes_by_program:VolumesBySynthSeg",
+        "volumes of tissues on harmonised scans by SynthSeg, if it is installed",
+    ),
+    (
+        "volumes-fastsurfer-",
+        "volumes_by_program:VolumesByFastSurfer",
+        "volumes of tissues on harmonised scans by FastSurfer, if it is installed",
+    ),
     ("age-", "age:Age", "predict age from harmonised scans by a model of the target"),
     ("order-", "order:Order", "keep the distances between subjects in order"),
 )

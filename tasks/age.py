@@ -37,6 +37,7 @@ from .tissue_features import (
     features_of_all,
     tissue_segmenter,
 )
+from .tissue_instrument import TissueInstrument
 from .tissue_segmenter import TissueSegmenter
 from .unharmonized import unharmonized_estimates
 
@@ -91,7 +92,7 @@ class AgeModel:
         Scans of the target scanner with ages.
     """
 
-    def __init__(self, segmenter: TissueSegmenter, target: ScanSet) -> None:
+    def __init__(self, segmenter: TissueInstrument, target: ScanSet) -> None:
         self.segmenter = segmenter
         self._subjects = np.array(target.subjects)
         self._features = features_of_all(segmenter, target)

@@ -34,7 +34,8 @@ from .scans_with_truth import scans_to_change
 from .segmentation import labelled_target
 from .shrinkage import MARGIN, STRUCTURES, Shrinkage, amplitudes_of, structures
 from .tissue_features import TISSUE_SEGMENTER, tissue_segmenter
-from .tissue_segmenter import TISSUES, TissueSegmenter
+from .tissue_instrument import TISSUES
+from .tissue_segmenter import TissueSegmenter
 from .unharmonized import unharmonized_estimates
 
 # Per cent of volume that is lost at each visit; a Latin square, so that no two structures lose

@@ -15,7 +15,7 @@ from harmbench import Grid, digest
 
 from .deformation import LabelledScan, fade, gradient, smoothed, warped
 from .enlarged_ventricles import inside_box, ventricles
-from .tissue_segmenter import TISSUES
+from .tissue_instrument import TISSUES
 
 # In MNI152, mm: caudate, putamen and thalamus lie within, the cortex of the insula outside.
 DEEP = ((-33.0, 33.0), (-32.0, 26.0), (-6.0, 20.0))

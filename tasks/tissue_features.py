@@ -12,7 +12,7 @@ from torch import Tensor
 from harmbench import Grid, Instrument, ScanKey, Scans, ScanSet
 
 from .enlarged_ventricles import ventricle_box
-from .tissue_segmenter import TISSUES, TissueSegmenter
+from .tissue_instrument import TISSUES, TissueInstrument
 
 TISSUE_SEGMENTER = "tissue segmenter"  # name of the instrument within a task
 FEATURES = (
@@ -25,13 +25,13 @@ FEATURES = (
 Array = npt.NDArray[np.float64]
 
 
-def tissue_segmenter(instrument: Instrument) -> TissueSegmenter:
+def tissue_segmenter(instrument: Instrument) -> TissueInstrument:
     """Return the instrument as the class that a task declares."""
-    assert isinstance(instrument, TissueSegmenter)
+    assert isinstance(instrument, TissueInstrument)
     return instrument
 
 
-def features(segmenter: TissueSegmenter, scans: Scans, grid: Grid) -> Array:
+def features(segmenter: TissueInstrument, scans: Scans, grid: Grid) -> Array:
     """Return the `FEATURES` of N scans: `(N, 8)`."""
     return features_of(segmenter.probabilities(scans), scans, grid)
 
@@ -78,7 +78,7 @@ class MeasuredTissues:
 _KNOWN: dict[tuple[str, Grid, ScanKey], MeasuredTissues] = {}
 
 
-def measured_tissues(segmenter: TissueSegmenter, scans: ScanSet) -> list[MeasuredTissues]:
+def measured_tissues(segmenter: TissueInstrument, scans: ScanSet) -> list[MeasuredTissues]:
     """Measure each scan of a collection, by one pass; once in a process, unless it is shifted."""
     weights, measured = segmenter.digest, []
     for place, scan in enumerate(scans.scans):
@@ -106,12 +106,12 @@ def volumes_in(labels: Tensor, grid: Grid) -> Array:
     return volumes
 
 
-def features_of_all(segmenter: TissueSegmenter, scans: ScanSet) -> Array:
+def features_of_all(segmenter: TissueInstrument, scans: ScanSet) -> Array:
     """Return the `FEATURES` of each scan of a collection: `(N, 8)`."""
     return np.array([one.features for one in measured_tissues(segmenter, scans)])
 
 
-def volumes_of_all(segmenter: TissueSegmenter, scans: ScanSet) -> Array:
+def volumes_of_all(segmenter: TissueInstrument, scans: ScanSet) -> Array:
     """Return the volumes of the `TISSUES` in each scan of a collection, in ml: `(N, 3)`."""
     return np.array([one.volumes for one in measured_tissues(segmenter, scans)])
 

@@ -11,8 +11,7 @@ from torch import Tensor
 from harmbench import Scans
 
 from .segmentation_network import LabelAugmentation, SegmentationNetwork, most_probable
-
-TISSUES = {"csf": 1, "gm": 2, "wm": 3}  # values of the tissue labels
+from .tissue_instrument import TISSUES, TissueInstrument
 
 
 class TissueAugmentation(LabelAugmentation):
@@ -26,7 +25,7 @@ class TissueAugmentation(LabelAugmentation):
         return moved[0].clamp(0, 1), moved[1:].argmax(dim=0)
 
 
-class TissueSegmenter(SegmentationNetwork):
+class TissueSegmenter(SegmentationNetwork, TissueInstrument):
     """A 2-D U-Net (MONAI's) that finds fluid, grey and white matter."""
 
     name = "tissue-segmenter"
@@ -55,29 +54,3 @@ class TissueSegmenter(SegmentationNetwork):
         tissues = torch.cat(parts).view(N, S, len(TISSUES), H, W).transpose(1, 2)
         predicted = most_probable(scores, scans) * scans.masks
         return replace(scans, predicted=predicted), tissues * scans.masks[:, None]
-
-    def probabilities(self, scans: Scans) -> Tensor:
-        """Return the probability of each of the `TISSUES`: `(N, 3, S, H, W)`, 0 outside the brain.
-
-        Parameters
-        ----------
-        scans
-            Images `(N, S, H, W)` in [0, 1], on any device.
-        """
-        return self.segmented(scans)[1]
-
-    def forward(self, scans: Scans) -> Scans:
-        """Find the tissues of N scans.
-
-        Parameters
-        ----------
-        scans
-            Images `(N, S, H, W)` in [0, 1], on any device.
-
-        Returns
-        -------
-        Scans
-            With `predicted`, `(N, S, H, W)` uint8 on the device of the images: the values of
-            `TISSUES`, and 0 elsewhere.
-        """
-        return self.segmented(scans)[0]

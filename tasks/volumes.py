@@ -45,7 +45,8 @@ from .tissue_features import (
     volumes_in,
     volumes_of_all,
 )
-from .tissue_segmenter import TISSUES, TissueSegmenter
+from .tissue_instrument import TISSUES, TissueInstrument
+from .tissue_segmenter import TissueSegmenter
 from .unharmonized import unharmonized_estimates
 
 TOLERANCE = 1.5  # mm: how far apart two surfaces may be to agree
@@ -133,7 +134,7 @@ class TissueVolumeScorer(Scorer):
     """
 
     def __init__(
-        self, segmenter: TissueSegmenter, comparators: Array, population: Array, grid: Grid
+        self, segmenter: TissueInstrument, comparators: Array, population: Array, grid: Grid
     ) -> None:
         self._segmenter = segmenter
         self._comparators = comparators

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from harmbench.data.scans import Grid
 from harmbench.data.volumes import (
@@ -76,6 +78,11 @@ class PreparedVolume(VolumeSource):
             to_mni=np.eye(4),
             to_grid=from_template,
         )
+
+
+def slices_as_volume(slices: npt.NDArray[Any], grid: Grid) -> tuple[npt.NDArray[Any], Affine]:
+    """Return slices `(S, H, W)` on a grid as a volume `(H, W, S)`, and its matrix to MNI152."""
+    return slices.transpose(_TO_VOLUME), grid_volume_affine(grid)
 
 
 def grid_volume_affine(grid: Grid) -> Affine:

@@ -14,15 +14,16 @@ from harmbench.errors import UserError
 from harmbench.util.toml_table import Table, read_toml
 
 
-def _as_tuple(value: Any) -> Any:
+def as_tuple(value: Any) -> Any:
+    """Return a list of TOML as a tuple, and everything else as it is."""
     return tuple(value) if isinstance(value, list) else value
 
 
 Text = Annotated[str, Field(min_length=1)]
 Line = Annotated[str, StringConstraints(pattern=r"^[^\n]+$")]
 MethodName = Annotated[str, StringConstraints(pattern="^[a-z0-9]+(-[a-z0-9]+)*$")]
-Arguments = Annotated[tuple[Text, ...], Field(min_length=1), BeforeValidator(_as_tuple)]
-Paths = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)]
+Arguments = Annotated[tuple[Text, ...], Field(min_length=1), BeforeValidator(as_tuple)]
+Paths = Annotated[tuple[Text, ...], BeforeValidator(as_tuple)]
 Seconds = Annotated[float, Field(gt=0)]
 
 # A doubled brace is left as it is, since the templates of `docker inspect` contain such.

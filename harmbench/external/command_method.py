@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import weakref
@@ -20,10 +19,10 @@ from harmbench.contracts.volume_method import VolumeMethod
 from harmbench.data.scans import Grid
 from harmbench.data.volumes import Array, VolumeScan, VolumeSet
 from harmbench.errors import BadScanError, CommandError
-from harmbench.external.command_file import filled
 from harmbench.external.packed_folder import packed, unpack
-from harmbench.external.process import LOG, CommandFault, run_command
+from harmbench.external.process import LOG, CommandFault
 from harmbench.external.program import Program
+from harmbench.external.program_run import run_program, scratch_folder
 from harmbench.external.scan_folders import file_names, write_scan, write_training_scans
 from harmbench.preprocessing.nifti_exchange import read_exchange
 
@@ -72,7 +71,7 @@ class CommandMethod(VolumeMethod):
         CommandError
             If the command fails, or writes nothing.
         """
-        with _scratch() as scratch:
+        with scratch_folder() as scratch:
             state = scratch / "state"
             (state / _MODEL).mkdir(parents=True)
             (state / _SEED).write_text(str(data.seed))
@@ -108,7 +107,7 @@ class CommandMethod(VolumeMethod):
         if not self.program.file.per_folder or not len(scans):
             yield
             return
-        with _scratch() as scratch:
+        with scratch_folder() as scratch:
             try:
                 self._outputs = self._run_on_folder(scans, scratch)
             except CommandError as error:
@@ -130,7 +129,7 @@ class CommandMethod(VolumeMethod):
         output = self._outputs.get((scan.subject, scan.session))
         if output is not None:
             return _read(output, scan)
-        with _scratch() as scratch:
+        with scratch_folder() as scratch:
             if self.program.file.per_folder:
                 output = self._run_on_one(scan, scratch)
             else:
@@ -199,44 +198,15 @@ class CommandMethod(VolumeMethod):
     def _run(
         self, command: list[str], values: Mapping[str, object], scratch: Path, timeout: float
     ) -> None:
-        device, variables = device_variables(self.device)
-        complete = {**self.program.everywhere, "device": device, **values}
-        removed = [scratch]
-        if self._state_folder is not None:
-            removed.append(self._state_folder)
-        run_command(
-            filled(command, complete),
+        run_program(
+            self.program,
+            command,
+            values,
+            device=self.device,
             folder=scratch,
-            environment=self.program.environment(complete) | variables,
             timeout=timeout,
-            removed=removed,
+            removed=[] if self._state_folder is None else [self._state_folder],
         )
-
-
-def device_variables(device: torch.device) -> tuple[str, dict[str, str]]:
-    """Return a device as a program sees it, and the variables that hide all other GPUs.
-
-    Examples
-    --------
-    >>> device_variables(torch.device("cpu"))
-    ('cpu', {'CUDA_VISIBLE_DEVICES': ''})
-    """
-    if device.type != "cuda":
-        return device.type, {"CUDA_VISIBLE_DEVICES": ""}
-    index = torch.cuda.current_device() if device.index is None else device.index
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    name = visible.split(",")[index] if visible else str(index)
-    return "cuda:0", {"CUDA_VISIBLE_DEVICES": name}
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    """Yield an empty folder, which is removed at the end."""
-    # Without errors: a program may leave files that are not writable.
-    with tempfile.TemporaryDirectory(
-        prefix="harmbench-command-", ignore_cleanup_errors=True
-    ) as name:
-        yield Path(name).resolve()
 
 
 def _read(output: Path, scan: VolumeScan) -> Array:
