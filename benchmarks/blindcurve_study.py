@@ -5,11 +5,12 @@ subjects of the phantom but those of the test split, in three inner folds. The c
 prepared by `harmbench run` or `harmbench data prepare`::
 
     python benchmarks/blindcurve_study.py ~/.harmbench/cohorts/phantom-quick-... --parts
-    python benchmarks/blindcurve_study.py FOLDER --target ixihh --folds 1 2 --parts
+    python benchmarks/blindcurve_study.py FOLDER --target oasis1 --folds 1 2 --parts --source ixihh
     python benchmarks/blindcurve_study.py FOLDER --subjects 2 5 0 --disturbances --guard
 
 Tables are printed as Markdown: mean PSNR in dB over the subjects of the inner folds, and that of
-the worst subject. See docs/blindcurve.md for results.
+the worst subject; with `--source`, also the Dice of white matter on a real source, in per cent. See
+docs/blindcurve.md for results.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import copy
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ from harmbench_methods.blindcurve.config import ABLATIONS, PRESETS, BlindCurveCo
 from harmbench_methods.blindcurve.method import BlindCurve
 from harmbench_tasks.deformation import LabelledScan
 from harmbench_tasks.enlarged_ventricles import EnlargedVentricles, ventricles
+from harmbench_tasks.segmenter import WHITE, Segmenter
 from harmbench_tasks.simulated import FormulaCurve
 
 TASKS = ("sim-exp", "sim-bias", "sim-scanner", "domain1", "domain2", "domain3", "domain4")
@@ -120,30 +123,92 @@ def psnr(scan: Scans, truth: Scans, target: ScanSet) -> float:
     return PSNR().measure(scan, truth, target).item()
 
 
-@torch.no_grad()
-def scores(method: BlindCurve, cohort: Cohort, seed: int) -> dict[str, list[float]]:
-    """Return the PSNR of every test scan, by task."""
-    values: dict[str, list[float]] = {}
-    for task in tasks_of(cohort):
-        data = task.setup(cohort, seed)
-        assert data.references is not None
-        values[task.name] = [
-            psnr(method(data.test.load([n])), data.references.load([n]), data.target)
-            for n in range(len(data.test))
-        ]
-    test = cohort.scans(cohort.target, "test")
-    values["target scans as they are"] = [
-        min(_UNCHANGED, psnr(method(test.load([n])), test.load([n]), test))
-        for n in range(len(test))
-    ]
-    scans = cohort.scans(cohort.target, "test", labelled=True)
-    for volume in VENTRICLES:
-        values[f"ventricles {volume:g} ml"] = [
-            psnr(method(shifted), truth, scans)
-            for n in range(len(scans))
-            for shifted, truth in enlarged(scans, n, volume)
-        ]
+@cache
+def segmenter_of(cohort: Cohort, seed: int) -> Segmenter:
+    """Train the downstream network on the labelled training scans of the target."""
+    train, validation = (
+        cohort.scans(cohort.target, split, labelled=True) for split in ("train", "validation")
+    )
+    segmenter = Segmenter(cohort.grid, Segmenter.preset("quick"))
+    segmenter.fit(FitData(target=train, validation=validation, seed=seed), FitProgress())
+    return segmenter.eval()
+
+
+def dice(method: BlindCurve, cohort: Cohort, source: str, seed: int) -> list[float]:
+    """Return the Dice of white matter on each harmonised test scan of a source, in per cent."""
+    segmenter, scans = segmenter_of(cohort, seed), cohort.scans(source, "test", labelled=True)
+    values = []
+    for n in range(len(scans)):
+        scan = scans.load([n])
+        found, true = (
+            labels == WHITE for labels in (segmenter(method(scan)).predicted, scan.labels)
+        )
+        values.append(200 * float((found & true).sum() / (found.sum() + true.sum())))
     return values
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What variants of the method are scored by.
+
+    Attributes
+    ----------
+    source
+        A labelled site whose harmonised scans are segmented; None for none.
+    only
+        Beginnings of the names of the columns to compute; all if empty.
+    """
+
+    source: str | None = None
+    only: Sequence[str] = ()
+
+    @torch.no_grad()
+    def scores(self, method: BlindCurve, cohort: Cohort, seed: int) -> dict[str, list[float]]:
+        """Return the PSNR of every test scan in dB, or its Dice, by column."""
+        columns: dict[str, Callable[[], list[float]]] = {
+            **{
+                task.name: partial(of_task, method, cohort, seed, task) for task in tasks_of(cohort)
+            },
+            "target scans as they are": partial(of_target, method, cohort),
+            **{
+                f"ventricles {volume:g} ml": partial(of_ventricles, method, cohort, volume)
+                for volume in VENTRICLES
+            },
+        }
+        if self.source is not None:
+            columns[f"Dice of {self.source}"] = partial(dice, method, cohort, self.source, seed)
+        return {
+            name: column()
+            for name, column in columns.items()
+            if not self.only or name.startswith(tuple(self.only))
+        }
+
+
+def of_task(method: BlindCurve, cohort: Cohort, seed: int, task: Task) -> list[float]:
+    """Return the PSNR of each test scan of a task."""
+    data = task.setup(cohort, seed)
+    assert data.references is not None
+    return [
+        psnr(method(data.test.load([n])), data.references.load([n]), data.target)
+        for n in range(len(data.test))
+    ]
+
+
+def of_target(method: BlindCurve, cohort: Cohort) -> list[float]:
+    """Return the PSNR of each of the target's test scans against itself."""
+    test = cohort.scans(cohort.target, "test")
+    scans = (test.load([n]) for n in range(len(test)))
+    return [min(_UNCHANGED, psnr(method(scan), scan, test)) for scan in scans]
+
+
+def of_ventricles(method: BlindCurve, cohort: Cohort, volume: float) -> list[float]:
+    """Return the PSNR of each of the target's test scans with larger ventricles and a shift."""
+    scans = cohort.scans(cohort.target, "test", labelled=True)
+    return [
+        psnr(method(shifted), truth, scans)
+        for n in range(len(scans))
+        for shifted, truth in enlarged(scans, n, volume)
+    ]
 
 
 def enlarged(scans: ScanSet, n: int, volume: float) -> list[tuple[Scans, Scans]]:
@@ -172,12 +237,14 @@ def fit_all(
     return [(cohort, fitted(data_of(cohort, seed), config, subjects)[0]) for cohort in cohorts]
 
 
-def print_table(title: str, seed: int, variants: Mapping[str, Callable[[], Fitted]]) -> None:
+def print_table(
+    title: str, seed: int, variants: Mapping[str, Callable[[], Fitted]], columns: Columns
+) -> None:
     """Score variants of the method, and print mean and worst subject of all inner folds."""
     for number, (name, fits) in enumerate(variants.items()):
         values: dict[str, list[float]] = {}
         for cohort, method in fits():
-            for task, of_scans in scores(method, cohort, seed).items():
+            for task, of_scans in columns.scores(method, cohort, seed).items():
                 values.setdefault(task, []).extend(of_scans)
         values = {task: of_scans for task, of_scans in values.items() if of_scans}
         if not number:
@@ -241,6 +308,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("prepared", type=Path)
     parser.add_argument("--target", help="a site of the cohort; its own target by default")
+    parser.add_argument("--source", help="a labelled site whose harmonised scans are segmented")
+    parser.add_argument("--only", nargs="+", default=[], help="beginnings of names of columns")
     parser.add_argument("--folds", type=int, nargs="+", default=[*range(1, INNER_FOLDS + 1)])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--subjects", type=int, nargs="+", default=[])
@@ -248,7 +317,7 @@ def main() -> None:
     parser.add_argument("--disturbances", action="store_true")
     parser.add_argument("--guard", action="store_true")
     options = parser.parse_args()
-    config = PRESETS["quick"]
+    config, columns = PRESETS["quick"], Columns(options.source, options.only)
     cohorts = [development(options.prepared, options.target, fold) for fold in options.folds]
     for seed in options.seeds:
         if options.parts or options.guard:
@@ -258,19 +327,19 @@ def main() -> None:
             print(f"\nseed {seed}, fitted in {seconds:.0f} s each\n")
         if options.parts:
             parts = {name: partial(changed, fits, changes) for name, changes in PARTS.items()}
-            print_table("parts", seed, parts)
+            print_table("parts", seed, parts, columns)
         if options.subjects:
             counts = {
                 str(count or "all"): partial(fit_all, cohorts, seed, config, count)
                 for count in options.subjects
             }
-            print_table("training subjects", seed, counts)
+            print_table("training subjects", seed, counts, columns)
         if options.disturbances:
             families = {
                 name: partial(fit_all, cohorts, seed, dataclasses.replace(config, **changes))
                 for name, changes in DISTURBANCES.items()
             }
-            print_table("disturbances", seed, families)
+            print_table("disturbances", seed, families, columns)
         if options.guard:
             for cohort, method in fits:
                 print_flags(cohort, method)

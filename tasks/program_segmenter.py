@@ -27,6 +27,7 @@ class ProgramSegmenter(TissueInstrument):
         The program. It runs once for every scan, on the scan as it lies on the scoring grid.
     """
 
+    on_slices = False
     program: ClassVar[SegmentationProgram]
 
     def __init_subclass__(cls, **arguments: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -12,7 +13,15 @@ TISSUES = {"csf": 1, "gm": 2, "wm": 3}  # values of the tissue labels
 
 
 class TissueInstrument(Instrument):
-    """Finds fluid, grey and white matter."""
+    """Finds fluid, grey and white matter.
+
+    Attributes
+    ----------
+    on_slices
+        Whether it can also segment a single slice, as for pictures.
+    """
+
+    on_slices: ClassVar[bool] = True
 
     @property
     @abstractmethod

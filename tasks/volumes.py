@@ -218,7 +218,9 @@ class TissueVolumeScorer(Scorer):
         }
 
     def annotated(self, scans: Scans) -> Scans:
-        """Return scans with the tissues that the segmenter finds."""
+        """Return scans with the tissues that the segmenter finds, if it can segment slices."""
+        if not self._segmenter.on_slices:
+            return scans
         segmented: Scans = self._segmenter(scans)
         return segmented
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from harmbench import SkipCell
@@ -37,6 +39,12 @@ def test_scores_are_those_of_the_program(small_cohort, context, outcome, tmp_pat
             **{**vars(made), "instruments": {**made.instruments, TISSUE_SEGMENTER: instrument}}
         )
 
+    data = task.setup(small_cohort, 0)
+    whole = data.test.load([0])
+    one_slice = dataclasses.replace(
+        whole, images=whole.images[:, 3:4], masks=whole.masks[:, 3:4], labels=None
+    )
+    assert task.scorer(with_program(data)).annotated(one_slice) is one_slice
     good = outcome(task, faulty_methods.good, with_program)
     assert good["volume_error"] < 10
     assert good["tissue_dice"] > 0.7
