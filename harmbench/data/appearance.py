@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,10 @@ _AXES = ("z", "y", "x")
 _RIM, _CORE = 6.0, 12.0
 # The median of |x| of a normal distribution with standard deviation 1.
 _MEDIAN_OF_NORMAL = 0.6745
+# Edge of the cubes in mm, and the percentile of their intensities: white matter in most cubes.
+_CUBE, _BRIGHT = 30.0, 95
+# Smallest part of a cube in the brain.
+_LEAST_FILLED = 0.3
 
 
 def appearance(image: Array, mask: Mask, spacing: Sequence[float]) -> dict[str, float]:
@@ -61,6 +66,39 @@ def appearance(image: Array, mask: Mask, spacing: Sequence[float]) -> dict[str, 
     measures["contrast"] = _core_minus_rim(image, mask, spacing) / spread
     measures["litres"] = np.count_nonzero(mask) * np.prod(spacing) / 1e6
     return {name: round(float(value), 5) for name, value in measures.items()}
+
+
+def shading(image: Array, mask: Mask, spacing: Sequence[float]) -> list[float | None]:
+    """Measure how bright the bright tissue is from place to place.
+
+    Receive coils, transmit field and protocol of a scanner give a smooth pattern that its
+    scans share.
+
+    Parameters
+    ----------
+    image, mask, spacing
+        As for `appearance`.
+
+    Returns
+    -------
+    list
+        For each cube of about 3 cm of the grid, in C order: the logarithm of the 95th percentile
+        of its brain voxels, minus the mean of these logarithms over all cubes. None for a cube
+        of which less than 30 % are brain.
+    """
+    edges = [max(1, round(_CUBE / side)) for side in spacing]
+    starts = [range(0, length, edge) for length, edge in zip(image.shape, edges, strict=True)]
+    found = []
+    for corner in itertools.product(*starts):
+        cube = tuple(slice(a, a + edge) for a, edge in zip(corner, edges, strict=True))
+        voxels = image[cube][mask[cube]]
+        filled = len(voxels) >= _LEAST_FILLED * np.prod(edges)
+        found.append(np.log(max(np.percentile(voxels, _BRIGHT), 1e-3)) if filled else np.nan)
+    values = np.array(found)
+    if np.isnan(values).all():
+        return [None] * len(found)
+    values -= np.nanmean(values)
+    return [None if np.isnan(value) else round(float(value), 4) for value in values]
 
 
 def _step(image: Array, mask: Mask, axis: int, distance: int) -> float:

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from harmbench.data.appearance import appearance
+from harmbench.data.appearance import appearance, shading
 from harmbench.execution.compute.fitted import find_fit
 from harmbench.harmonization.harmonizer import Harmonizer
+from harmbench.harmonization.shading_distance import shading_difference
 from harmbench.preprocessing.brain import Brain
 from harmbench.preprocessing.normalization import normalization
 from harmbench.preprocessing.registration import Registration
@@ -138,15 +139,18 @@ def familiarity(
         return None
     image, mask = resample_brain(brain, registration, harmonizer.grid)
     normalize = normalization(harmonizer.normalization)
-    measures = appearance(
-        normalize(image, mask, harmonizer.standard), mask, harmonizer.grid.spacing
-    )
+    normalized, spacing = normalize(image, mask, harmonizer.standard), harmonizer.grid.spacing
+    measures = appearance(normalized, mask, spacing)
     sizes = [scan["voxel_size"] for scan in seen["scans"] if scan["voxel_size"] is not None]
     return Familiarity(
         seen["domain"],
         len(seen["scans"]),
         seen["blind"],
-        (*differences(measures, seen), *voxel_differences(voxel_size, sizes)),
+        (
+            *differences(measures, seen),
+            *shading_differences(shading(normalized, mask, spacing), seen),
+            *voxel_differences(voxel_size, sizes),
+        ),
     )
 
 
@@ -192,6 +196,25 @@ def differences(measures: Mapping[str, float], seen: Mapping[str, Any]) -> list[
         if far and not low - below <= value <= high + above:
             found.append(f"{measure.title} {value:.3g} (seen: {low:.3g} to {high:.3g})")
     return found
+
+
+def shading_differences(values: Sequence[float | None], seen: Mapping[str, Any]) -> list[str]:
+    """List the difference in shading between a scan and the seen scans, if it is large.
+
+    A blind method harmonises other scanners, whose shading differs, so it compares none.
+
+    Parameters
+    ----------
+    values
+        As `harmbench.data.appearance.shading` returns them.
+    seen
+        As for `differences`.
+    """
+    if seen["blind"]:
+        return []
+    by_subject = {scan["subject"]: scan["shading"] for scan in seen["scans"] if "shading" in scan}
+    difference = shading_difference(values, [*by_subject.values()])
+    return [] if difference is None else [difference]
 
 
 def voxel_differences(voxel_size: Sequence[float], seen: Sequence[Sequence[float]]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from harmbench.contracts.method import Method
-from harmbench.data.appearance import appearance
+from harmbench.data.appearance import appearance, shading
 from harmbench.data.scan_set import ScanSet
 from harmbench.errors import BlindnessError
 from harmbench.execution.plan.fit import Fit
@@ -27,7 +27,7 @@ def seen_scans(fit: Fit) -> dict[str, Any] | None:
     dict
         As JSON: `domain`; `blind`, whether the method has not seen the source domain; and
         `scans`, for each scan its `subject`, its `voxel_size` in mm or None where it is not
-        recorded, and its `appearance`. None for an instrument, which harmonises nothing.
+        recorded, its `appearance` and its `shading`. None for an instrument, which harmonises nothing.
     """
     if not issubclass(fit.model, Method):
         return None
@@ -47,10 +47,10 @@ def seen_scans(fit: Fit) -> dict[str, Any] | None:
 def _summary(fit: Fit, scans: ScanSet, place: int) -> dict[str, Any]:
     loaded, key = scans.load([place]), scans.scans[place]
     size = fit.voxel_sizes.get((scans.domain, key.subject, key.session))
+    image, mask = loaded.images[0].numpy(), loaded.masks[0].numpy()
     return {
         "subject": key.subject,
         "voxel_size": None if size is None else list(size),
-        "appearance": appearance(
-            loaded.images[0].numpy(), loaded.masks[0].numpy(), scans.grid.spacing
-        ),
+        "appearance": appearance(image, mask, scans.grid.spacing),
+        "shading": shading(image, mask, scans.grid.spacing),
     }

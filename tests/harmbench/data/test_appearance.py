@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from harmbench.data.appearance import appearance
+from harmbench.data.appearance import appearance, shading
 
 SPACING = (2.0, 2.0, 2.0)
 AXES = ("z", "y", "x")
@@ -74,3 +74,21 @@ def test_a_thin_brain_has_measures():
     mask = np.zeros((3, 12, 12), dtype=bool)
     mask[1, 5, 5:7] = True
     assert all(np.isfinite([*appearance(mask.astype(np.float32), mask, SPACING).values()]))
+
+
+def test_shading_follows_a_smooth_field_and_not_the_gain():
+    mask = np.ones((45, 30, 30), dtype=bool)  # three by two by two cubes
+    field = np.exp(np.linspace(-0.4, 0.4, 45))[:, None, None]
+    for gain in (1, 3):
+        image = (gain * 0.2 * field * np.ones(mask.shape)).astype(np.float32)
+        values = np.array(shading(image, mask, SPACING)).reshape(3, 4)
+        np.testing.assert_allclose(values[:, 0], np.array([-1, 0, 1]) * 0.8 * 15 / 44, atol=1e-3)
+        np.testing.assert_allclose(values, values[:, :1] * np.ones(4), atol=1e-3)
+
+
+def test_cubes_outside_the_brain_have_no_shading(ball):
+    image, mask = ball
+    values = np.array(shading(image, mask, SPACING), dtype=float).reshape(4, 4, 4)
+    assert np.isnan(values[0, 0, 0])
+    assert np.isfinite(values[1, 1, 1])
+    assert set(shading(image, np.zeros_like(mask), SPACING)) == {None}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harmbench.data.appearance import appearance
+from harmbench.data.appearance import appearance, shading
 from harmbench.data.cohort_request import CohortRequest
 from harmbench.execution.compute.runner import Runner
 from harmbench.execution.compute.seen import seen_scans
@@ -41,8 +41,9 @@ def test_a_blind_method_has_seen_the_target_and_others_the_source(planned, metho
     assert (seen["domain"], seen["blind"]) == (scans.domain, blind)
     assert [scan["subject"] for scan in seen["scans"]] == list(scans.subjects)
     first = scans.load([0])
-    expected = appearance(first.images[0].numpy(), first.masks[0].numpy(), scans.grid.spacing)
-    assert seen["scans"][0]["appearance"] == expected
+    of = (first.images[0].numpy(), first.masks[0].numpy(), scans.grid.spacing)
+    assert seen["scans"][0]["appearance"] == appearance(*of)
+    assert seen["scans"][0]["shading"] == shading(*of)
 
 
 def test_acquired_voxel_sizes_are_those_of_the_cohort(planned):
