@@ -1,7 +1,8 @@
 """How often is a brain-extracted scan taken for a head, and a small head for a brain?
 
 Brains are the scans of a folder. Heads are versions of one head: scaled to smaller subjects, with
-air and skull set to zero, without neck or face, with bias field, noise and larger voxels::
+air and skull set to zero, without neck or face, with bias field, noise and larger voxels; and with
+the scalp, or its fat, darkened as by fat suppression. The head must lie in MNI space::
 
     python benchmarks/heads.py ../shared/brains ../shared/cases/head_T1w.nii.gz
 """
@@ -13,14 +14,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from nilearn.datasets import load_mni152_template
 from scipy import ndimage
 
 from harmbench.preprocessing.brain import MAX_BRAIN_LITRES
-from harmbench.preprocessing.head_detection import contains_skull, skull_dip
+from harmbench.preprocessing.head_detection import (
+    contains_skull,
+    layer_levels,
+    margin_ratio,
+    skull_dip,
+)
 from harmbench.preprocessing.nifti_read import Array, Volume, load_volume
+from harmbench.util.resample import resample
 
 SIZES = (1.0, 0.9, 0.8, 0.7)  # relative to the head of an adult
 ZEROED = (0.0, 0.1, 0.2)  # below this share of the 99th percentile voxels are set to zero
+SUPPRESSED = (0.02, 0.1, 0.2, 0.3, 0.5)  # intensity that is left of the scalp or its fat
+FAT = 0.6  # of the 99th percentile of the head: brighter voxels of the scalp are fat
+BACKGROUND = 0.005  # of the same: darker voxels are background
+AROUND = 5  # mm between the template's brain and what is darkened
+DIP = 0.2  # heads with a smaller one are recognised by the ratio only
 VOXELS = ((1, 1, 1), (2, 2, 2), (1, 1, 4))  # of the file, averaged
 
 
@@ -84,6 +97,44 @@ def versions(head: Volume) -> Iterator[tuple[str, Volume]]:
                         yield text, Volume(voxels.data, affine)
 
 
+def suppressed(head: Volume) -> Iterator[tuple[str, Volume]]:
+    """Yield versions of a head with a dark scalp, or dark fat."""
+    template = load_mni152_template(resolution=1)
+    brain = ndimage.binary_dilation(np.asarray(template.dataobj) > 0, iterations=AROUND)
+    inside = resample(brain.astype(np.float32), template.affine, head.affine, head.data.shape)
+    scalp = inside < 0.5
+    bright = FAT * np.percentile(head.data[head.data > 0], 99)
+    for title, darkened in (("scalp", scalp), ("fat", scalp & (head.data > bright))):
+        for factor in SUPPRESSED:
+            data = np.where(darkened, head.data * factor, head.data)
+            for name, part in parts(head).items():
+                kept = np.where(part, data, 0).astype(np.float32)
+                for size in SIZES:
+                    affine = np.diag([size, size, size, 1.0]) @ head.affine
+                    yield f"{title} at {factor:.0%}, {name}, size {size}", Volume(kept, affine)
+
+
+def report(title: str, heads: Iterator[tuple[str, Volume]]) -> None:
+    """Print how many of the small ones of some heads are taken for brains."""
+    small = missed = count = flat = 0
+    ratio = 0.0
+    for text, head in heads:
+        count += 1
+        foreground = head.data > BACKGROUND * np.percentile(head.data[head.data > 0], 99)
+        levels = layer_levels(head, foreground)
+        if np.count_nonzero(foreground) * head.voxel_volume < MAX_BRAIN_LITRES * 1e6:
+            small += 1
+            if skull_dip(levels) < DIP:
+                flat, ratio = flat + 1, max(ratio, margin_ratio(levels))
+            if not contains_skull(head, foreground):
+                missed += 1
+                print(f"missed: {text}: dip {skull_dip(levels):.2f}, {margin_ratio(levels):.2f}")
+    print(
+        f"{title}: {count} versions, {small} of them below {MAX_BRAIN_LITRES} L: {missed} of these "
+        f"taken for brains; {flat} have a dip below {DIP}, with a ratio of at most {ratio:.2f}"
+    )
+
+
 def main() -> None:
     """Print the error rates."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -92,25 +143,15 @@ def main() -> None:
     options = parser.parse_args()
     paths = sorted(options.brains.rglob("*_T1w.nii.gz"))
     brains = [load_volume(path) for path in paths]
-    dips = [skull_dip(brain, brain.data != 0) for brain in brains]
+    levels = [layer_levels(brain, brain.data != 0) for brain in brains]
     wrong = sum(contains_skull(brain, brain.data != 0) for brain in brains)
-    print(f"brains: {wrong} of {len(brains)} taken for heads; largest dip {max(dips):.3f}")
-
-    small = missed = count = 0
-    least = 1.0
-    for text, head in versions(load_volume(options.head)):
-        count += 1
-        dip = skull_dip(head, head.data != 0)
-        least = min(least, dip)
-        if np.count_nonzero(head.data) * head.voxel_volume < MAX_BRAIN_LITRES * 1e6:
-            small += 1
-            if not contains_skull(head, head.data != 0):
-                missed += 1
-                print(f"missed: {text}: dip {dip:.2f}")
     print(
-        f"heads: {count} versions, {small} of them below {MAX_BRAIN_LITRES} L: {missed} of these "
-        f"taken for brains (before: {small}); smallest dip {least:.2f}"
+        f"brains: {wrong} of {len(brains)} taken for heads; largest dip "
+        f"{max(map(skull_dip, levels)):.3f}, smallest ratio {min(map(margin_ratio, levels)):.2f}"
     )
+    head = load_volume(options.head)
+    report("heads", versions(head))
+    report("heads with suppressed fat", suppressed(head))
 
 
 if __name__ == "__main__":

@@ -93,7 +93,8 @@ def shading(image: Array, mask: Mask, spacing: Sequence[float]) -> list[float | 
         cube = tuple(slice(a, a + edge) for a, edge in zip(corner, edges, strict=True))
         voxels = image[cube][mask[cube]]
         filled = len(voxels) >= _LEAST_FILLED * np.prod(edges)
-        found.append(np.log(max(np.percentile(voxels, _BRIGHT), 1e-3)) if filled else np.nan)
+        level = max(float(np.percentile(voxels, _BRIGHT)), 1e-3) if filled else np.nan
+        found.append(np.log(level))
     values = np.array(found)
     if np.isnan(values).all():
         return [None] * len(found)

@@ -89,16 +89,12 @@ def without_region(
     return evened(Volume(np.where(covered, np.float32(0), raw.data), raw.affine))
 
 
-def masks_without(region: Region, template: RegistrationTemplate) -> tuple[Any, Any]:
-    """Return the template's coarse and fine mask without a region and its border."""
+def mask_without(region: Region, template: RegistrationTemplate) -> Any:
+    """Return the template's fine mask for SimpleITK without a region and its border."""
     import SimpleITK as sitk
     from scipy import ndimage
 
     wide = ndimage.binary_dilation(region, iterations=_BORDER).astype(np.float32)
-    left_out = itk_image(Volume(wide, template.even.affine))
-
-    def without(mask: Any) -> Any:
-        image = sitk.Resample(left_out, mask, sitk.Transform(), sitk.sitkNearestNeighbor, 0.0)
-        return sitk.And(mask, sitk.Equal(image, 0.0))
-
-    return without(template.coarse_mask), without(template.fine_mask)
+    mask, left_out = template.fine_mask, itk_image(Volume(wide, template.even.affine))
+    image = sitk.Resample(left_out, mask, sitk.Transform(), sitk.sitkNearestNeighbor, 0.0)
+    return sitk.And(mask, sitk.Equal(image, 0.0))

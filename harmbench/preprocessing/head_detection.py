@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,13 +13,18 @@ _STEP = 3.0  # mm, of the lattice on which the layers are measured, and their th
 _CLOSED = 12.0  # mm: gaps of twice this width, such as a skull of zeros, are inside the surface
 _DEPTH = 30.0  # mm below the surface; the skull of adults ends at about 20 mm, face excluded
 
-# 49 brain-extracted scans have a dip of at most 0.005, versions of one head 0.45 and more:
+# 47 brain-extracted scans have a dip of at most 0.005, versions of one head 0.45 and more:
 # benchmarks/heads.py.
 _HEAD_DIP = 0.2
+# 47 brain-extracted scans have a ratio of at least 0.62, heads with dark scalp at most 0.42.
+_MARGIN_LAYERS, _DARK_MARGIN = slice(3, 5), 0.5
 
 
 def contains_skull(volume: Volume, foreground: npt.NDArray[np.bool_]) -> bool:
-    """Return whether a dark layer lies between the surface of a volume and its inside.
+    """Return whether the layers of a volume below its surface are those of a head.
+
+    Either a dark layer lies between the surface and the inside, the skull; or all layers from the
+    surface to the brain are dark, because the fat of the scalp is suppressed.
 
     Parameters
     ----------
@@ -26,16 +33,18 @@ def contains_skull(volume: Volume, foreground: npt.NDArray[np.bool_]) -> bool:
     foreground
         `(X, Y, Z)` bool: the voxels that differ from the background.
     """
-    return skull_dip(volume, foreground) > _HEAD_DIP
+    levels = layer_levels(volume, foreground)
+    return skull_dip(levels) > _HEAD_DIP or margin_ratio(levels) < _DARK_MARGIN
 
 
-def skull_dip(volume: Volume, foreground: npt.NDArray[np.bool_]) -> float:
-    """Measure how dark a layer is compared with the layers outside and inside of it.
+def layer_levels(
+    volume: Volume, foreground: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.floating[Any]]:
+    """Return how bright the layers of a volume are, from its surface inwards.
 
     The layers are 3 mm thick and parallel to the surface of the foreground, whose gaps are
     closed. A layer's intensity is the median of its voxels, so that defects of part of the head
-    do not matter. From the surface of a brain inwards, layers become brighter: CSF, cortex, white
-    matter. A head has scalp, skull and brain, with the skull darker than both.
+    do not matter.
 
     Parameters
     ----------
@@ -44,9 +53,9 @@ def skull_dip(volume: Volume, foreground: npt.NDArray[np.bool_]) -> float:
 
     Returns
     -------
-    float
-        The largest difference between a layer and the darker one of the brightest layer outside
-        and the brightest layer inside of it, divided by the brightest layer: 0 to 1.
+    numpy.ndarray
+        `(10,)`: the intensity of each layer, divided by that of the brightest. Not-a-number for
+        a layer without voxels, and for all if the volume is black.
     """
     from scipy import ndimage
 
@@ -65,9 +74,51 @@ def skull_dip(volume: Volume, foreground: npt.NDArray[np.bool_]) -> float:
         ndimage.binary_fill_holes(closed | inside), sampling=spacing
     )
     layers = [data[(depth > low) & (depth <= low + _STEP)] for low in np.arange(0, _DEPTH, _STEP)]
-    levels = np.array([np.median(layer) for layer in layers if len(layer)])
-    if not (levels > 0).any():
+    levels = np.array([np.median(layer) if len(layer) else np.nan for layer in layers])
+    brightest = np.nanmax(levels)
+    return levels / brightest if brightest > 0 else np.full(len(levels), np.nan)
+
+
+def skull_dip(levels: npt.NDArray[np.floating[Any]]) -> float:
+    """Measure how dark a layer is compared with the layers outside and inside of it.
+
+    From the surface of a brain inwards, layers become brighter: CSF, cortex, white matter. A head
+    has scalp, skull and brain, with the skull darker than both.
+
+    Parameters
+    ----------
+    levels
+        As `layer_levels` returns them.
+
+    Returns
+    -------
+    float
+        The largest difference between a layer and the darker one of the brightest layer outside
+        and the brightest layer inside of it: 0 to 1.
+    """
+    levels = levels[np.isfinite(levels)]
+    if not len(levels):
         return 0.0
     outside = np.maximum.accumulate(levels)
-    beyond = np.maximum.accumulate(levels[::-1])[::-1]
-    return float((np.minimum(outside, beyond) - levels).max() / levels.max())
+    inside = np.maximum.accumulate(levels[::-1])[::-1]
+    return float((np.minimum(outside, inside) - levels).max())
+
+
+def margin_ratio(levels: npt.NDArray[np.floating[Any]]) -> float:
+    """Compare the darkest layer from 9 to 15 mm below the surface with the brightest inside of it.
+
+    This depth is cortex and white matter in a brain, and skull and CSF in a head. A head of
+    which the skull alone is not noticeable, because its scalp is as dark, is noticeable here.
+
+    Parameters
+    ----------
+    levels
+        As `layer_levels` returns them.
+
+    Returns
+    -------
+    float
+        0 to 1: the ratio, 1 if no such layer has voxels.
+    """
+    depths = [i for i in range(*_MARGIN_LAYERS.indices(len(levels))) if np.isfinite(levels[i])]
+    return min((float(levels[i] / np.nanmax(levels[i:])) for i in depths), default=1.0)

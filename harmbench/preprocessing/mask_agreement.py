@@ -15,6 +15,7 @@ from harmbench.preprocessing.masking import MaskedScan
 from harmbench.preprocessing.nifti_read import Affine
 from harmbench.preprocessing.registration import Registration
 from harmbench.preprocessing.registration_cache import cached_registration
+from harmbench.preprocessing.undefined_voxels import undefined_border
 
 _STEP = 3  # mm, of the lattice on which masks are compared with the template
 _MARGIN = 60  # mm around the template's image, so that a neck in the mask lies inside
@@ -145,6 +146,7 @@ def register_checked(scan: MaskedScan, name: str, home: Path) -> CheckedRegistra
     BadScanError
         As `register`, and if the mask cannot be of a brain.
     """
+    border = undefined_border(scan.volume) if scan.stripped else None
     try:
         registration = cached_registration(scan.content, home, scan.brain)
         if scan.head:
@@ -156,9 +158,13 @@ def register_checked(scan: MaskedScan, name: str, home: Path) -> CheckedRegistra
                 f"the brain mask of {name} ({scan.extraction}) does not match the template: "
                 f"{'; '.join(_doubts(found))}; {fix}"
             )
-    except BadScanError:
+    except BadScanError as error:
         if scan.cached is not None:
             scan.cached.unlink(missing_ok=True)
+        if border is not None:
+            raise BadScanError(
+                f"{name} does not match the template: {border}; export the scan again"
+            ) from error
         raise
-    doubts = (*scan.doubts, *_doubts(found))
+    doubts = (*scan.doubts, *_doubts(found), *([] if border is None else [border]))
     return CheckedRegistration(registration=registration, agreement=found, doubts=doubts)

@@ -13,6 +13,7 @@ import numpy as np
 from harmbench.errors import BadScanError
 from harmbench.preprocessing.brain import (
     MAX_BRAIN_LITRES,
+    MIN_BRAIN_LITRES,
     Brain,
     crop_brain,
     crop_head,
@@ -200,7 +201,10 @@ def _without_noise(volume: Volume, name: str) -> Volume | None:
     size = np.abs(volume.data)
     above = size > _BACKGROUND * np.percentile(size[nonzero], 99)
     # The size alone is not sufficient: a child's head without the neck is as large as a brain.
-    if litres(above, volume) > MAX_BRAIN_LITRES or contains_skull(volume, above):
+    # A fragment, or a volume in wrong units, is rejected later.
+    extent = litres(above, volume)
+    is_fragment = extent < MIN_BRAIN_LITRES
+    if extent > MAX_BRAIN_LITRES or (not is_fragment and contains_skull(volume, above)):
         return None
     if litres(nonzero, volume) <= MAX_BRAIN_LITRES:
         return volume

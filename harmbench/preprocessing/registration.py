@@ -14,7 +14,7 @@ from harmbench.preprocessing.brain import MAX_BRAIN_LITRES, Brain
 from harmbench.preprocessing.dark_regions import (
     Region,
     dark_region,
-    masks_without,
+    mask_without,
     without_region,
 )
 from harmbench.preprocessing.initial_pose import brain_pose, brain_rotations
@@ -83,7 +83,7 @@ def register(brain: Brain) -> Registration:
     Centre and size from moments, rotation from a search; then a similarity and an affine
     transform by correlation of smooth images, which is robust; then the affine transform by
     Mattes' mutual information, which tolerates another contrast. A region that is far darker
-    than the template is left out in a second pass of the affine transform. For a head the
+    than the template is left out in a second pass of the last stage. For a head the
     search is over whole poses, and only the brain is compared. If the result is doubtful or
     implausible, another rotation is tried, and the better result is kept. Repeatable
     to the bit.
@@ -194,16 +194,13 @@ def _affine_without(
     """Improve an affine transform with a region of the template left out of the comparison."""
     import SimpleITK as sitk
 
-    moving = without_region(raw, matrix, region, template)
-    coarse, fine = masks_without(region, template)
     affine = sitk.AffineTransform(3)
     affine.SetCenter((np.array(template.centre) / UNIT).tolist())
     affine.SetMatrix(matrix[:3, :3].ravel().tolist())
     shift = (matrix @ [*template.centre, 1])[:3] - template.centre
     affine.SetTranslation((shift / UNIT).tolist())
-    smooth = itk_image(smoothed(moving))
-    _optimize(template.smooth, smooth, coarse, affine, step=1.0, min_step=0.05)
-    _by_information(template.fine, moving, fine, affine)
+    moving = without_region(raw, matrix, region, template)
+    _by_information(template.fine, moving, mask_without(region, template), affine)
     return transform_matrix(affine)
 
 

@@ -16,6 +16,10 @@ Mask = npt.NDArray[np.bool_]
 # voxels undefined; with more, the values that are missing would be invented.
 MOST_UNDEFINED = 0.01
 
+# Of the voxels around a brain. A few may lie outside the field of view; nearly all do if the
+# background is undefined.
+_LEAST_BORDER, _MOST_BORDER = 0.02, 0.9
+
 _NEIGHBOURS = np.argwhere(np.ones((3, 3, 3))) - 1
 
 
@@ -56,6 +60,24 @@ def fill_undefined(volume: Volume, mask: Mask, name: str) -> Volume:
         data=_filled(volume.data, missing, mask),
         facts=replace(facts, undefined=facts.undefined & ~missing, filled=facts.filled + count),
     )
+
+
+def undefined_border(volume: Volume) -> str | None:
+    """Return a text if undefined voxels border on part of a brain-extracted volume, or None.
+
+    They may be a part of the brain that is undefined up to its surface, which cannot be
+    distinguished from the background.
+    """
+    from scipy import ndimage
+
+    if volume.facts.undefined is None:
+        return None
+    inside = volume.data != 0
+    around = ndimage.binary_dilation(inside) & ~inside
+    share = np.count_nonzero(volume.facts.undefined & around) / max(int(around.sum()), 1)
+    if not _LEAST_BORDER < share < _MOST_BORDER:
+        return None
+    return f"undefined voxels (NaN or infinity) border on {share:.0%} of the brain's surface"
 
 
 def filled_note(count: int) -> str:

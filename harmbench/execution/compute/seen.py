@@ -27,7 +27,8 @@ def seen_scans(fit: Fit) -> dict[str, Any] | None:
     dict
         As JSON: `domain`; `blind`, whether the method has not seen the source domain; and
         `scans`, for each scan its `subject`, its `voxel_size` in mm or None where it is not
-        recorded, its `appearance` and its `shading`. None for an instrument, which harmonises nothing.
+        recorded, its `appearance` and its `shading`. None for an instrument, which harmonises
+        nothing.
     """
     if not issubclass(fit.model, Method):
         return None

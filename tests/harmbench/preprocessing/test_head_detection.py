@@ -9,11 +9,13 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from nilearn.datasets import load_mni152_template
 from scipy import ndimage
 
-from harmbench.preprocessing.head_detection import contains_skull, skull_dip
+from harmbench.preprocessing.head_detection import contains_skull, layer_levels, skull_dip
 from harmbench.preprocessing.masking import BrainSource, HeadError, load_masked
 from harmbench.preprocessing.nifti_read import Volume
+from harmbench.util.resample import resample
 from helpers import BRAINS
 from helpers.volumes import coarse
 
@@ -37,6 +39,19 @@ def test_a_head_as_small_as_a_brain_has_a_skull(head: Any, least: float, bottom:
     volume = child(head, least, bottom)
     assert np.count_nonzero(volume.data) * volume.voxel_volume < 2.2e6
     assert contains_skull(volume, volume.data != 0)
+
+
+@pytest.mark.parametrize("left", [0.02, 0.1, 0.25])
+def test_a_small_head_with_suppressed_fat_is_a_head(head: Any, left: float) -> None:
+    whole = child(head, 0.05, -60.0)
+    template = load_mni152_template(resolution=1)
+    brain = ndimage.binary_dilation(np.asarray(template.dataobj) > 0, iterations=5)
+    moved = CHILD @ template.affine
+    inside = resample(brain.astype(np.float32), moved, whole.affine, whole.data.shape) > 0.5
+    data = np.where(inside, whole.data, left * whole.data).astype(np.float32)
+    volume = Volume(data, whole.affine)
+    assert np.count_nonzero(data) * volume.voxel_volume < 2.2e6
+    assert contains_skull(volume, data != 0)
 
 
 def with_hole(data: Array) -> Array:
@@ -69,7 +84,9 @@ def test_a_brain_has_no_skull(change: Callable[[Array], Array]) -> None:
 def test_a_constant_has_no_dip() -> None:
     ball = np.zeros((20, 20, 20), np.float32)
     ball[4:16, 4:16, 4:16] = 1
-    assert skull_dip(Volume(ball, np.diag([5.0, 5.0, 5.0, 1.0])), ball > 0) == 0
+    volume = Volume(ball, np.diag([5.0, 5.0, 5.0, 1.0]))
+    assert skull_dip(layer_levels(volume, ball > 0)) == 0
+    assert not contains_skull(volume, ball > 0)
 
 
 def test_a_small_head_is_not_taken_for_a_brain(head: Any, tmp_path: Path) -> None:

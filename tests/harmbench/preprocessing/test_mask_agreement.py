@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from harmbench.errors import BadScanError
 from harmbench.preprocessing.brain import crop_brain
 from harmbench.preprocessing.mask_agreement import agreement, register_checked
 from harmbench.preprocessing.masking import MaskedScan
-from harmbench.preprocessing.nifti_read import Volume
+from harmbench.preprocessing.nifti_read import FileFacts, Volume
 from harmbench.preprocessing.registration import Registration
 from helpers.volumes import template
 
@@ -74,6 +75,42 @@ def test_a_good_mask_has_no_doubts_and_a_partial_one_is_named(tmp_path: Path) ->
     assert good.agreement.dice > 0.95
     partial = register_checked(scan_with(no_temporal_lobe), "a.nii.gz", tmp_path / "partial")
     assert any("misses" in doubt and "of the inner brain" in doubt for doubt in partial.doubts)
+
+
+def with_undefined(radius: float) -> MaskedScan:
+    """The template without a ball at the forehead, which is undefined in the file."""
+
+    def ball(world: np.ndarray) -> np.ndarray:
+        x, y, z = world
+        inside: np.ndarray = x**2 + (y - 70) ** 2 + z**2 < radius**2
+        return inside
+
+    undefined: list[np.ndarray] = []
+
+    def cut(mask: np.ndarray, world: np.ndarray) -> np.ndarray:
+        undefined.append(ball(world))
+        return mask & ~undefined[0]
+
+    scan = scan_with(cut)
+    facts = FileFacts(undefined=undefined[0])
+    volume = dataclasses.replace(scan.volume, facts=facts)
+    return dataclasses.replace(scan, volume=volume, stripped=True)
+
+
+def test_an_undefined_part_of_the_brain_is_named(tmp_path: Path) -> None:
+    doubts = register_checked(with_undefined(30), "a.nii.gz", tmp_path / "small").doubts
+    assert doubts[-1] == "undefined voxels (NaN or infinity) border on 5% of the brain's surface"
+    reason = r"^a.nii.gz does not match the template: undefined voxels .* border on 19% .* again$"
+    with pytest.raises(BadScanError, match=reason):
+        register_checked(with_undefined(85), "a.nii.gz", tmp_path / "large")
+
+
+def test_an_undefined_background_is_no_reason_for_doubt(tmp_path: Path) -> None:
+    scan = scan_with(lambda mask, world: mask)
+    facts = FileFacts(undefined=scan.volume.data == 0)
+    volume = dataclasses.replace(scan.volume, facts=facts)
+    scan = dataclasses.replace(scan, volume=volume, stripped=True)
+    assert register_checked(scan, "a.nii.gz", tmp_path).doubts == ()
 
 
 def test_an_impossible_mask_is_refused_and_removed_from_the_cache(tmp_path: Path) -> None:

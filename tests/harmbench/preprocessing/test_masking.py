@@ -132,6 +132,8 @@ def test_a_brain_with_many_undefined_voxels_is_refused(tmp_path: Path, masking: 
         (np.full((28, 28, 28), 7, np.float32), EIGHT, "empty"),
         (ball() + np.arange(1, 29, dtype=np.float32), EIGHT, r"11\.2 L"),
         (ball(), np.diag([3.0, 3.0, 3.0, 1.0]), r"has only 0\.07 L .*check the"),
+        # As if millimetres were metres.
+        (ball(), np.diag([0.008, 0.008, 0.008, 1.0]), r"has only 0\.00 L .*check the"),
     ],
 )
 def test_a_volume_without_a_brain_is_refused_with_the_reason(
