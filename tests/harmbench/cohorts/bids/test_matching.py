@@ -92,3 +92,25 @@ def test_a_single_subject_with_two_labels_is_one(empty_study):
     empty_study.write_table(rows, "participant_id\tsite\tperson")
     with pytest.raises(UserError, match="'north' of recipe 'study' has only one subject, 'anna'"):
         empty_study.match()
+
+
+@pytest.mark.parametrize(
+    ("place", "table", "column", "row"),
+    [
+        ("sessions", "sub-{0}_sessions.tsv", "session_id", "ses-1"),
+        ("scans", "ses-1/sub-{0}_ses-1_scans.tsv", "filename", "anat/sub-{0}_ses-1_T1w.nii.gz"),
+    ],
+)
+def test_the_scanner_may_be_in_a_table_of_the_subject(empty_study, place, table, column, row):
+    for subject in "abcd":
+        folder = empty_study.root / f"sub-{subject}"
+        (folder / "anat" / f"sub-{subject}_T1w.nii.gz").unlink()
+        empty_study.add(f"sub-{subject}/ses-1/anat/sub-{subject}_ses-1_T1w.nii.gz")
+        scanner = "Prisma" if subject in "ab" else "Skyra"
+        content = f"{column}\tscanner\n{row.format(subject)}\t{scanner}\n"
+        (folder / table.format(subject)).write_text(content)
+    domains = {name: {place: {"scanner": name}} for name in ("Prisma", "Skyra")}
+    assert empty_study.matched(target="Prisma", domains=domains) == {
+        "Prisma": ["sub-a_ses-1_T1w.nii.gz", "sub-b_ses-1_T1w.nii.gz"],
+        "Skyra": ["sub-c_ses-1_T1w.nii.gz", "sub-d_ses-1_T1w.nii.gz"],
+    }
