@@ -205,9 +205,12 @@ class Submitted(Executor):
     def _end(self, job: Job, sent: submitit.Job[Any]) -> tuple[Job, JobResult] | None:
         """Return the result of a sent job, or keep the job to send it again."""
         del self._sent[job.key]
-        error = sent.exception()
-        if error is None:
-            return job, JobResult.from_json(sent.result())
+        try:
+            error = sent.exception()
+            if error is None:
+                return job, JobResult.from_json(sent.result())
+        except OSError as missing:  # submitit's files were deleted
+            error = self._submitit.core.utils.UncompletedJobError(str(missing))
         self._attempts[job.key] = self._attempts.get(job.key, 0) + 1
         reason = " ".join(str(error).split())[-500:]
         if isinstance(error, self._submitit.core.utils.UncompletedJobError) and (
