@@ -58,13 +58,18 @@ def references(registry: Registry, board: Board) -> list[Reference]:
 
 
 def _of_study(board: Board) -> list[Reference]:
-    """Return the numbers that papers report on the board's study, by any method."""
+    """Return the numbers that papers report on the board's study, by any method.
+
+    Simulated scans in the layout of a study are not its data, and have none.
+    """
     study = board.cohort.partition("+")[0]
     travelled = any(task.startswith("travel-") for task in board.tasks)
     return [
         Reference(number.method, number.source, number.data, {ALL: number.value})
         for number in STUDY_NUMBERS
-        if travelled and (number.cohort, number.metric) == (study, board.metric)
+        if board.kind == "real"
+        and travelled
+        and (number.cohort, number.metric) == (study, board.metric)
     ]
 
 

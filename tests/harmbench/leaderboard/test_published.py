@@ -30,7 +30,7 @@ def column(task, measure):
     )
 
 
-def board(metric, *tasks, method="blindharmony", cohort="phantom"):
+def board(metric, *tasks, method="blindharmony", cohort="phantom", kind="phantom"):
     # With other settings it is another row, and the paper's still that of the method.
     rows = tuple(
         Row(
@@ -48,7 +48,7 @@ def board(metric, *tasks, method="blindharmony", cohort="phantom"):
     return Board(
         cohort=cohort,
         cohort_key="c0",
-        kind="phantom",
+        kind=kind,
         preset="quick",
         split="test",
         normalization="minmax",
@@ -99,8 +99,9 @@ def test_finding_it_does_not_load_torch():
 
 
 def test_numbers_on_a_study_are_shown_where_study_and_metric_match():
-    def values(metric, task, cohort):
-        papers = references(Registry.discover(), board(metric, task, method="unet", cohort=cohort))
+    def values(metric, task, cohort, kind="real"):
+        result = board(metric, task, method="unet", cohort=cohort, kind=kind)
+        papers = references(Registry.discover(), result)
         return {paper.label: paper.values for paper in papers}
 
     expected = {"HACA3": {"all scanners": 21.6}, "HACA3+": {"all scanners": 25.7}}
@@ -108,3 +109,5 @@ def test_numbers_on_a_study_are_shown_where_study_and_metric_match():
     assert not values("nrmse", "travel-oxf2pri", "on-harmony")
     assert not values("psnr", "travel-oxf2pri", "spins-travellers")
     assert not values("psnr", "sim-exp", "on-harmony")
+    # Phantom subjects in the layout of the study.
+    assert not values("psnr", "travel-oxf2pri", "on-harmony", "simulated")
