@@ -7,8 +7,15 @@ import pytest
 from harmbench.plugins import Registry
 from harmbench.testing import CheckStatus, check_method, check_task
 from harmbench.testing.tiny import SOURCES
+from helpers.segmentation_programs import install
 
 TRAINED = ("unet", "cyclegan", "blindharmony", "blindcurve")
+
+
+@pytest.fixture(autouse=True)
+def programs(tmp_path, monkeypatch):
+    """Put stand-ins for the programs of instruments on the PATH."""
+    install(tmp_path / "bin", monkeypatch)
 
 
 def built_in(kind):
@@ -28,6 +35,7 @@ def test_methods(name):
 REFUSED = (
     *("wmseg-north", "retest-north", "travel-north", "travel-domain1"),
     *("ventricles-north", "lesions-north", "unusual-north", "volumes-north", "atrophy-north"),
+    *("volumes-synthseg-north", "volumes-fastsurfer-north"),
     # Neither has enough test subjects.
     *("order-north", "order-domain1"),
 )
