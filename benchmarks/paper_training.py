@@ -1,4 +1,6 @@
-"""The paper preset of BlindHarmony's flow on a CPU: cost of a step, and loss next to nflows::
+"""The paper preset of BlindHarmony's flow on a CPU: cost of a step, and loss next to nflows.
+
+::
 
     python benchmarks/paper_training.py step --micro-batches 3
     python benchmarks/paper_training.py losses losses.csv --steps 300 --shrink 2 --batch 2
@@ -56,8 +58,10 @@ def step_cost(parts: int) -> None:
     part_cost = statistics.median(cpu[1:])
     count = CONFIG.batch_size // SLICES_OF_PART
     step = count * part_cost + update
-    print(f"part of {SLICES_OF_PART} slices, CPU s   {part_cost:.2f} "
-          f"[{min(cpu[1:]):.2f}, {max(cpu[1:]):.2f}], n = {parts}; wall {min(wall[1:]):.2f} or more")
+    print(
+        f"part of {SLICES_OF_PART} slices, CPU s   {part_cost:.2f} "
+        f"[{min(cpu[1:]):.2f}, {max(cpu[1:]):.2f}], n = {parts}; wall {min(wall[1:]):.2f} or more"
+    )
     print(f"update of Adam, CPU s      {update:.3f}")
     print(f"peak of the process        {memory.peak_bytes(CPU) / 2**20:.0f} MiB")
     print(f"step of {CONFIG.batch_size}: {count} parts    {step:.0f} CPU s (projected)")
@@ -90,11 +94,8 @@ def compare_losses(file: Path, steps: int, shrink: int, batch: int) -> None:
                 start = time.process_time()
                 losses[name] = one_step(flow, optimizers[name], pool[chosen], noise)
                 spent[name] = time.process_time() - start
-            rows.writerow(
-                (step, batch, H, W)
-                + tuple(f"{losses[name]:.6f}" for name in flows)
-                + tuple(f"{spent[name]:.3f}" for name in flows)
-            )
+            values = [f"{losses[name]:.6f}" for name in flows]
+            rows.writerow((step, batch, H, W, *values, *(f"{spent[name]:.3f}" for name in flows)))
 
 
 def one_step(flow: Flow, optimizer: torch.optim.Optimizer, x: Tensor, noise: Tensor) -> float:

@@ -1,6 +1,8 @@
-"""CPU seconds of each stage where a user waits: `harmonize` of a head, and short commands::
+"""CPU seconds of each stage where a user waits.
 
-    python benchmarks/stages.py head ../shared/cases/head_T1w.nii.gz $HARMBENCH_HOME --fits 3f2a 77b0
+For `harmonize` of a head, and for short commands::
+
+    python benchmarks/stages.py head head_T1w.nii.gz $HARMBENCH_HOME --fits 3f2a 77b0
     python benchmarks/stages.py commands $HARMBENCH_HOME
 
 `head` harmonises the scan by stored fits (beginnings of their keys), each repeat in a process and a
@@ -191,11 +193,11 @@ def main() -> None:
     head.add_argument("--repeats", type=int, default=3)
     commands = kinds.add_parser("commands")
     commands.add_argument("home", type=Path)
-    commands.add_argument("--commands", nargs="+", default=COMMANDS)
+    commands.add_argument("--also", nargs="+", default=(), help="further commands, quoted")
     commands.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     if args.table == "commands":
-        print_commands(args.home, args.commands, args.repeats)
+        print_commands(args.home, (*COMMANDS, *args.also), args.repeats)
         return
     for fit in args.fits:
         options = ["--fit", fit]

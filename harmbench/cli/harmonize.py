@@ -202,7 +202,7 @@ def harmonize(
             checked = work.checked_folder(scan, output, figures=figures)
             harmonizer = stored or _fitted(where, request, progress)
             return work.folder(scan, output, checked, harmonizer, apply.jobs)
-        job = work.checked_scan(scan, files.brain_mask, outputs, given)
+        job = work.checked_scan(scan, files.brain_mask, outputs, given, before_fit=stored is None)
         message = work.single(job, stored or _fitted(where, request, progress))
     click.echo(message)
     return 0
@@ -297,7 +297,7 @@ def _list_fits() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from harmbench.execution.compute.fitted import stored_fits
+    from harmbench.store.fit_descriptions import stored_fits
     from harmbench.util.home import home
 
     fits = stored_fits(home())
@@ -328,13 +328,18 @@ class Work:
         brain_mask: Path | None,
         outputs: OutputPaths,
         covariates: dict[str, str],
+        *,
+        before_fit: bool,
     ) -> HarmonizeJob:
-        """Return the job of one scan, after a check."""
+        """Return the job of one scan, after a check: of its voxels too if a fit may follow."""
         from harmbench.harmonization.folder import job_of
-        from harmbench.harmonization.precheck import check_scan
+        from harmbench.harmonization.precheck import check_job, check_scan
 
         job = job_of(scan, brain_mask, outputs, self.home, self.options, covariates)
-        check_scan(job, self.home)
+        if before_fit:
+            check_scan(job, self.home)
+        else:
+            check_job(job)
         return job
 
     def single(self, job: HarmonizeJob, harmonizer: Harmonizer) -> str:

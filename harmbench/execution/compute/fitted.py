@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from harmbench.data.scans import Grid
 from harmbench.errors import UserError
 from harmbench.execution.plan import settings
 from harmbench.plugins import Registry
+from harmbench.store.fit_descriptions import stored_fits
 from harmbench.store.stores import FitStore
 from harmbench.util.seeds import seeded
 
@@ -33,19 +33,6 @@ def build(
     """Build a model on a device, with the weights that its seed gives before a fit."""
     with seeded(seed, "initialise", name):
         return cls(grid, config).to(device)
-
-
-def stored_fits(home: Path) -> dict[str, Mapping[str, Any]]:
-    """Return the descriptions of all fitted methods in the store, by key."""
-    fits = {}
-    for path in sorted((home / "fits").glob("[!.]*/fit.json")):
-        try:
-            fit = json.loads(path.read_text())
-        except (OSError, ValueError):
-            continue
-        if fit.get("kind", "method") == "method":  # instruments cannot harmonise
-            fits[path.parent.name] = fit
-    return fits
 
 
 def find_fit(home: Path, prefix: str) -> tuple[str, Mapping[str, Any]]:

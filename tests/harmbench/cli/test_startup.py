@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -24,6 +25,8 @@ HEAVY = ("torch", "mlflow", "monai", "pandas", "numpy", "matplotlib", "SimpleITK
         "list tasks",
         "list metrics",
         "list cohorts",
+        "list figures",
+        "completion zsh",
         "data show --help",
         "figure",
         "plugins",
@@ -43,6 +46,37 @@ def test_light_commands_import_nothing_heavy(arguments, tmp_path, monkeypatch):
     lines = heavy_imports(arguments.format(folder=tmp_path / "new").split(), HEAVY)
     assert lines[-1] == "HEAVY []"
     assert len(lines) > 3
+
+
+def test_no_help_imports_anything_heavy(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
+    code = (
+        "import click, sys\n"
+        "from harmbench.cli import cli\n"
+        "def help_of(command, words):\n"
+        "    cli.main([*words, '--help'], standalone_mode=False)\n"
+        f"    found = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "    assert not found, (words, found)\n"
+        "    print('CHECKED', *words)\n"
+        "    for name, part in sorted(getattr(command, 'commands', {}).items()):\n"
+        "        help_of(part, [*words, name])\n"
+        "help_of(cli, [])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    checked = {line for line in done.stdout.splitlines() if line.startswith("CHECKED")}
+    assert {"CHECKED harmonize", "CHECKED store prune", "CHECKED data recipe"} <= checked
+
+
+def test_the_list_of_fits_imports_nothing_heavy(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path))
+    (tmp_path / "fits" / "3f2a").mkdir(parents=True)
+    fit = {"method": "histogram", "domain": "goal", "subjects": ["a"], "preset": "quick", "seed": 0}
+    (tmp_path / "fits" / "3f2a" / "fit.json").write_text(json.dumps(fit))
+    heavy = tuple(name for name in HEAVY if name != "numpy")
+    lines = heavy_imports(["harmonize", "--fits"], heavy)
+    assert lines[-1] == "HEAVY []"
+    assert "3f2a" in "".join(lines)
 
 
 @pytest.mark.parametrize("arguments", ["leaderboard", "compare one@a two@a --format csv"])

@@ -13,7 +13,7 @@ from harmbench.contracts.cell import Status
 from harmbench.contracts.needs import Needs
 from harmbench.data.cohort_request import CohortRequest
 from harmbench.errors import UserError
-from harmbench.execution.compute.fitted import stored_fits
+from harmbench.store.fit_descriptions import stored_fits
 from harmbench.execution.compute.runner import Runner
 from harmbench.execution.plan.plan import make_plan
 from harmbench.execution.plan.request import Request
