@@ -13,12 +13,12 @@ from harmbench.contracts.cell import Status
 from harmbench.contracts.needs import Needs
 from harmbench.data.cohort_request import CohortRequest
 from harmbench.errors import UserError
-from harmbench.store.fit_descriptions import stored_fits
 from harmbench.execution.compute.runner import Runner
 from harmbench.execution.plan.plan import make_plan
 from harmbench.execution.plan.request import Request
 from harmbench.execution.plan.selection import select
 from harmbench.plugins import Registry
+from harmbench.store.fit_descriptions import stored_fits
 from harmbench.util.progress import Silent
 from helpers import PLUGINS
 
