@@ -124,6 +124,7 @@ def psnr(scan: Scans, truth: Scans, target: ScanSet) -> float:
 
 
 @cache
+@torch.enable_grad()
 def segmenter_of(cohort: Cohort, seed: int) -> Segmenter:
     """Train the downstream network on the labelled training scans of the target."""
     train, validation = (
