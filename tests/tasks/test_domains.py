@@ -103,7 +103,7 @@ def test_names_and_registration() -> None:
     assert {"wmseg-domain1", "retest-ixihh", "classify-site-domain12"} < set(tasks)
     assert {"unseen-ixihh", "travel-domain1"} < set(tasks)
     of_sources = [name for name in tasks if name.endswith(("domain12", "-ixihh"))]
-    assert len(of_sources) == 2 * 13
+    assert len(of_sources) == 2 * 15
     assert {"target-in", "lesions-sim", "lesions-ixihh", "age-ixihh"} < set(tasks)
     for name, lazy in tasks.items():
         assert lazy.load()(**lazy.kwargs).name == name

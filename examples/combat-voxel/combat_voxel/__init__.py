@@ -13,11 +13,13 @@ def register_methods() -> dict[str, Lazy]:
             "combat_voxel.method:ComBatVoxel",
             summary="location and scale of every voxel and site by neuroCombat",
             needs="SITES",
+            reference="https://doi.org/10.1016/j.neuroimage.2017.08.047",
         ),
         "combat-voxel-age": Lazy(
             "combat_voxel.method:ComBatVoxelAge",
             summary="combat-voxel that preserves the effect of age",
             needs="SITES",
+            reference="https://doi.org/10.1016/j.neuroimage.2017.08.047",
             covariates=("age",),
         ),
     }

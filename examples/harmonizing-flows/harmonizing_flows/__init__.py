@@ -15,6 +15,7 @@ def register_methods() -> dict[str, Lazy]:
                 "a U-Net that undoes random contrasts, adapted to each scan by the target's flow"
             ),
             needs="TARGET",
+            reference="arXiv:2301.11551",
         ),
         "harmonizing-flows-domain": Lazy(
             "harmonizing_flows.domain:HarmonizingFlowsDomain",
@@ -22,5 +23,6 @@ def register_methods() -> dict[str, Lazy]:
                 "harmonizing-flows, adapted to all scans of the source together, as in the paper"
             ),
             needs="UNPAIRED",
+            reference="arXiv:2301.11551",
         ),
     }

@@ -13,5 +13,6 @@ def register_methods() -> dict[str, Lazy]:
             "nyul_plugin.method:Nyul",
             summary="piecewise linear map of percentiles to the target's standard scale",
             needs="TARGET",
+            reference="https://doi.org/10.1002/(SICI)1522-2594(199912)42:6<1072::AID-MRM11>3.0.CO;2-M",
         )
     }

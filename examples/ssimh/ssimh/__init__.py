@@ -13,5 +13,6 @@ def register_methods() -> dict[str, Lazy]:
             "ssimh.method:SSIMH",
             summary="swaps the amplitudes of low spatial frequencies for a target reference's",
             needs="TARGET",
+            reference="https://doi.org/10.1007/978-3-031-21014-3_21",
         )
     }

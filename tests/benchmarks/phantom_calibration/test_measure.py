@@ -35,7 +35,7 @@ def test_every_row_of_the_table_is_measured_on_the_phantom(tmp_path):
     sites = json.loads(output.read_text())["sites"]
     assert list(sites) == ["target", "domain2"]
     for site in sites.values():
-        assert (site["scans"], site["subjects"]) == (3, 3)
+        assert (site["scans"], site["subjects"]) == (4, 4)
         values = [row.value(site) for row in ROWS if "repeat" not in row.quantity]
         assert np.isfinite(np.array(values, dtype=float)).all()
         assert site["mean"]["label_white_dice"] > 0.7

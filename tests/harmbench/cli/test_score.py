@@ -123,7 +123,7 @@ def test_inputs_and_scores_of_another_target_and_of_a_fit_cohort(inside, tmp_pat
 @pytest.mark.slow
 def test_results_of_a_fit_cohort_are_verified_with_it_only(inside):
     fits = words("--target domain1 --fit-cohort tiny:7-others")
-    run = inside("run", "-m", "scale", "-t", "sim-exp@domain1", *fits, *TINY_COHORT)
+    run = inside("run", "-m", "histogram", "-t", "sim-exp@domain1", *fits, *TINY_COHORT)
     assert run[0] == 0, run[2]
     assert inside("publish", "-o", "lab.harmbench.zip")[0] == 0
     verify = ("verify", "lab.harmbench.zip", *TINY_COHORT)
