@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections.abc import Mapping
 
 from harmbench.execution.schedule.jobs import Job, durations, priorities, until_result
+
+# Durations are multiples of 1 / _TICKS s. Their sums are exact, whatever the order of the jobs.
+_TICKS = 1 << 20
+# The rank of a job and its position among all jobs, and its key.
+_Place = tuple[tuple[float, int], str]
 
 
 class ReadyJobs:
@@ -23,27 +29,42 @@ class ReadyJobs:
     """
 
     def __init__(self, jobs: Mapping[str, Job]) -> None:
-        self._seconds = durations(jobs)
-        self._chains = priorities(jobs, self._seconds)
-        self._soon = until_result(jobs, self._seconds)
-        self._positions = {key: number for number, key in enumerate(jobs)}
+        seconds = {key: round(each * _TICKS) / _TICKS for key, each in durations(jobs).items()}
+        chains = priorities(jobs, seconds)
+        soon = until_result(jobs, seconds)
+        self._seconds = seconds
+        self._chains = chains
+        # Seconds of work in all jobs that have neither begun nor ended.
+        self._unbegun = sum(seconds.values())
         self._unended = set(jobs)
         self._began: dict[str, float] = {}
         self._quick: set[str] = set()
+        self._by_chain = {key: (-chains[key], number) for number, key in enumerate(jobs)}
+        self._by_result = {key: (soon[key], number) for number, key in enumerate(jobs)}
+        # Jobs that may start, with those that have begun since they were added.
+        self._longest: list[_Place] = []
+        self._soonest: list[_Place] = []
         self.ready: set[str] = set()
 
     def add(self, key: str) -> None:
         """Add a job that may start, or start again."""
-        self._ended(key)
+        if key not in self._unended or key in self._began:
+            self._unbegun += self._seconds[key]
+        self._stop(key)
         self._unended.add(key)
+        if key not in self.ready:
+            heapq.heappush(self._longest, (self._by_chain[key], key))
+            heapq.heappush(self._soonest, (self._by_result[key], key))
         self.ready.add(key)
 
     def end(self, key: str) -> None:
         """Note that a job has ended, or will not run."""
-        self._ended(key)
+        if key in self._unended and key not in self._began:
+            self._unbegun -= self._seconds[key]
+        self._stop(key)
         self._unended.discard(key)
 
-    def _ended(self, key: str) -> None:
+    def _stop(self, key: str) -> None:
         self._began.pop(key, None)
         self._quick.discard(key)
 
@@ -56,8 +77,7 @@ class ReadyJobs:
             The time in seconds; of the clock if None.
         """
         now = time.monotonic() if now is None else now
-        longest = min(self.ready, key=lambda key: (-self._chains[key], self._positions[key]))
-        soonest = min(self.ready, key=lambda key: (self._soon[key], self._positions[key]))
+        longest, soonest = self._first(self._longest), self._first(self._soonest)
         workers = len(self._began) + 1
         urgent = self._chains[longest] >= self._remaining(now) / workers
         chosen = longest if self._quick or urgent else soonest
@@ -65,11 +85,18 @@ class ReadyJobs:
             self._quick.add(chosen)
         self.ready.remove(chosen)
         self._began[chosen] = now
+        self._unbegun -= self._seconds[chosen]
         return chosen
+
+    def _first(self, heap: list[_Place]) -> str:
+        """Return the first job of a heap that may start; drop those that have begun."""
+        while heap[0][1] not in self.ready:
+            heapq.heappop(heap)
+        return heap[0][1]
 
     def _remaining(self, now: float) -> float:
         """Return the seconds of work in all jobs that have not ended."""
-        return sum(
-            max(0.0, self._seconds[key] - (now - self._began.get(key, now)))
-            for key in self._unended
+        begun = sum(
+            max(0.0, self._seconds[key] - (now - began)) for key, began in self._began.items()
         )
+        return self._unbegun + begun

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import heapq
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from harmbench.contracts.cell import CellResult, Status
 from harmbench.execution.compute.job_result import JobResult
@@ -98,6 +98,7 @@ class Scheduler:
         """Submit jobs as they become ready, and yield each with its result when it ends."""
         queue = ReadyJobs(self.jobs)
         waiting = {key: set(job.after) for key, job in self.jobs.items()}
+        followers = self._followers()
         # Jobs that another process holds, with the time of the next attempt.
         retries: list[tuple[float, str]] = []
         running = 0
@@ -123,21 +124,35 @@ class Scheduler:
                     heapq.heappush(retries, (now + _RETRY_SECONDS, job.key))
                     continue
                 yield job, outcome
-                for key in self._dependent(job, waiting) if outcome.bad else ():
+                for key in _dependent(job, followers, waiting) if outcome.bad else ():
                     del waiting[key]
                     queue.end(key)
                     yield self.jobs[key], outcome
-                for key in [key for key, after in waiting.items() if job.key in after]:
+                for key in followers[job.key]:
+                    if key not in waiting:
+                        continue
                     waiting[key].discard(job.key)
                     if not waiting[key]:
                         del waiting[key]
                         queue.add(key)
 
-    def _dependent(self, job: Job, waiting: Container[str]) -> list[str]:
-        """Return the keys of the waiting jobs that depend on a job, directly or indirectly."""
-        keys = {job.key: None}
-        # Each job comes after the jobs that it depends on.
-        for key, candidate in self.jobs.items():
-            if key in waiting and candidate.after & keys.keys():
-                keys[key] = None
-        return [key for key in keys if key != job.key]
+    def _followers(self) -> dict[str, list[str]]:
+        """Return the keys of the jobs that come directly after each job."""
+        followers: dict[str, list[str]] = {key: [] for key in self.jobs}
+        for key, job in self.jobs.items():
+            for earlier in job.after:
+                followers[earlier].append(key)
+        return followers
+
+
+def _dependent(
+    job: Job, followers: Mapping[str, Sequence[str]], waiting: Container[str]
+) -> list[str]:
+    """Return the keys of the waiting jobs that depend on a job, directly or indirectly."""
+    found: dict[str, None] = {}
+    unvisited = [job.key]
+    while unvisited:
+        new = [key for key in followers[unvisited.pop()] if key in waiting and key not in found]
+        found |= dict.fromkeys(new)
+        unvisited += new
+    return list(found)

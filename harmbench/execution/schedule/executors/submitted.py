@@ -13,15 +13,20 @@ from typing import TYPE_CHECKING, Any
 from harmbench.contracts.cell import Status
 from harmbench.errors import UserError
 from harmbench.execution.compute.job_result import JobResult
+from harmbench.execution.plan.fit import Fit
 from harmbench.execution.schedule.executors.base import Executor
 from harmbench.execution.schedule.jobs import Job
 from harmbench.execution.schedule.run_options import RunOptions
+from harmbench.util.processes import processors
 from harmbench.util.progress import Silent
 
 if TYPE_CHECKING:
     import submitit
 
 _POLL_SECONDS = 1.0
+# Jobs in a cluster's queue at a time. Slurm's default limit of an array is 1001 jobs, and its
+# default limit of all jobs is 10,000.
+_MOST_SENT = 1000
 # A job that the cluster lost is sent once more.
 _ATTEMPTS = 2
 # submitit's default of 3 is too small for long fits, and with a time limit below ten minutes it
@@ -128,14 +133,21 @@ class Submitted(Executor):
             )
         except RuntimeError as error:
             raise UserError(f"there is no {cluster} cluster here: {error}") from None
+        # submitit's local cluster has no queue: it starts every job at once.
+        self._most_sent = processors() if cluster == "local" else _MOST_SENT
         self._unsent: list[Job] = []
         self._sent: dict[str, tuple[Job, submitit.Job[Any]]] = {}
         self._attempts: dict[str, int] = {}
 
     @property
     def free(self) -> int:
-        """Always one: jobs wait in the cluster's queue."""
-        return 1
+        """Number of further jobs until the cluster's queue is full.
+
+        None while more than half of the queue has not ended, so that arrays are large.
+        """
+        if not self._unsent and len(self._sent) > self._most_sent // 2:
+            return 0
+        return max(0, self._most_sent - len(self._sent) - len(self._unsent))
 
     def submit(self, job: Job) -> None:
         """Keep a job for the next array."""
@@ -168,9 +180,13 @@ class Submitted(Executor):
             if not group:
                 continue
             self._cluster.update_parameters(**self._parameters(on_gpu=on_gpu))
-            options = self._options if on_gpu else dataclasses.replace(self._options, device="cpu")
             cluster_jobs = [
-                _ClusterJob(options.to_json(), str(self._home), job.key, str(self._logs))
+                _ClusterJob(
+                    self._job_options(job, on_gpu=on_gpu).to_json(),
+                    str(self._home),
+                    job.key,
+                    str(self._logs),
+                )
                 for job in group
             ]
             with self._cluster.batch():
@@ -178,6 +194,15 @@ class Submitted(Executor):
             for job, sent in zip(group, array, strict=True):
                 self._sent[job.key] = job, sent
         self._unsent.clear()
+
+    def _job_options(self, job: Job, *, on_gpu: bool) -> RunOptions:
+        """Return the run options of one job; it plans the cells of its own seed only."""
+        seed = job.payload.seed if isinstance(job.payload, Fit) else job.payload.cell.seed
+        return dataclasses.replace(
+            self._options,
+            request=dataclasses.replace(self._options.request, seeds=(seed,)),
+            device=self._options.device if on_gpu else "cpu",
+        )
 
     def _on_gpu(self, job: Job) -> bool:
         return job.learns and self._resources.gpus > 0
