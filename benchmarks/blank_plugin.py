@@ -5,6 +5,9 @@ Five of the methods are fitted. All fits are stored and all scores are recorded 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import pandas as pd
 
 from harmbench import Lazy, Method, Needs, Task, hookimpl
@@ -41,7 +44,7 @@ class Empty(Task):
     """Score each test scan by 1."""
 
     summary = "nothing"
-    measures = {"one": True}
+    measures: ClassVar[Mapping[str, bool]] = {"one": True}
     headline = ("one",)
     uses_metrics = False
 

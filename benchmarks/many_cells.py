@@ -1,6 +1,8 @@
-"""Ten thousand cells without work: planned, scheduled, computed, recorded and read::
+"""Ten thousand cells without work: planned, scheduled, computed, recorded and read.
 
-    python benchmarks/many_cells.py --cells 10000 --executed 200 --submitted 20
+Run it so::
+
+    python benchmarks/many_cells.py --cells 10000 --executed 100 --submitted 100
 
 Each step runs in a process of its own, which reports its CPU seconds (of child processes too),
 its wall time and its peak memory. A cell costs what the harness adds to it; `--executed` of them
@@ -119,6 +121,8 @@ def schedule(cells: int, home: Path) -> None:
 
 def execute(cells: int, home: Path, executor: str) -> None:
     """Compute cells without work, record them, and mirror the records in MLflow."""
+    from rich.console import Console
+
     from harmbench.execution.plan.selection import select
     from harmbench.execution.schedule.executors.options import ExecutorOptions
     from harmbench.execution.schedule.executors.submitted import Resources
@@ -130,11 +134,11 @@ def execute(cells: int, home: Path, executor: str) -> None:
     registry = Registry.discover(chosen.plugins, home=home)
     selection = select(registry, chosen.request)
     how = ExecutorOptions(name=executor, resources=Resources(cpus=1, gpus=0))
-    from rich.console import Console
-
-    with measured(f"run {cells} cells by the executor '{executor}'"):
-        with shown(Console(stderr=True)) as progress:
-            summary = run_and_record(registry, selection, home, chosen, how, progress)
+    with (
+        measured(f"run {cells} cells by the executor '{executor}'"),
+        shown(Console(stderr=True)) as progress,
+    ):
+        summary = run_and_record(registry, selection, home, chosen, how, progress)
     assert not summary.failed, [result.reason for _, result in summary.results if result.reason]
 
 
@@ -226,9 +230,11 @@ STEPS: dict[str, Callable[[int, Path], None]] = {
 def main() -> None:
     """Measure every step in a new process, or one step in this process."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--cells", type=int, default=10_000, help="a multiple of 100")
-    parser.add_argument("--executed", type=int, default=100, help="cells computed in one process")
-    parser.add_argument("--submitted", type=int, default=100, help="cells of the local cluster")
+    parser.add_argument(
+        "--cells", type=int, default=10_000, help="as the others, a multiple of 100"
+    )
+    parser.add_argument("--executed", type=int, default=100, help="in one process")
+    parser.add_argument("--submitted", type=int, default=100, help="on the local cluster")
     parser.add_argument("--mirrored", type=int, default=1000, help="records for MLflow")
     parser.add_argument("--only", nargs="*", choices=list(STEPS))
     parser.add_argument("--step", nargs=3, metavar=("STEP", "CELLS", "HOME"), help="internal")

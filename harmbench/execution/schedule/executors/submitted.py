@@ -143,7 +143,7 @@ class Submitted(Executor):
     def free(self) -> int:
         """Number of further jobs until the cluster's queue is full.
 
-        None while more than half of the queue has not ended, so that arrays are large.
+        0 while more than half of the queue has not ended, so that arrays are large.
         """
         if not self._unsent and len(self._sent) > self._most_sent // 2:
             return 0
