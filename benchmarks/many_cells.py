@@ -48,7 +48,7 @@ def measured(title: str) -> Iterator[None]:
 
 
 def options(cells: int) -> Any:
-    """Return the options of a run of so many cells."""
+    """Return the options of a run with a number of cells."""
     from harmbench.data.cohort_request import CohortRequest
     from harmbench.execution.plan.request import Request
     from harmbench.execution.schedule.run_options import RunOptions
@@ -63,7 +63,7 @@ def options(cells: int) -> Any:
 
 
 def planned(cells: int, home: Path) -> Any:
-    """Return the registry and the plan of a run of so many cells."""
+    """Return the registry, and the plan of a run with a number of cells."""
     from harmbench.execution.plan.plan import make_plan
     from harmbench.execution.plan.selection import select
     from harmbench.plugins import Registry

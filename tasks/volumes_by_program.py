@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from harmbench import Cohort, Instrument, SkipCell, TaskData
+from harmbench import Cohort, SkipCell, TaskData
 
 from .program_segmenter import FastSurfer, ProgramSegmenter, SynthSeg
 from .tissue_features import TISSUE_SEGMENTER
@@ -21,6 +20,10 @@ class VolumesByProgram(Volumes):
     """
 
     segmenter: ClassVar[type[ProgramSegmenter]]
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        cls.instruments = {TISSUE_SEGMENTER: cls.segmenter}
 
     def __init__(self, source: str) -> None:
         super().__init__(source)
@@ -45,7 +48,6 @@ class VolumesBySynthSeg(VolumesByProgram):
 
     summary = "volumes of tissues on harmonised scans by SynthSeg, if it is installed"
     segmenter = SynthSeg
-    instruments: ClassVar[Mapping[str, type[Instrument]]] = {TISSUE_SEGMENTER: SynthSeg}
 
 
 class VolumesByFastSurfer(VolumesByProgram):
@@ -53,4 +55,3 @@ class VolumesByFastSurfer(VolumesByProgram):
 
     summary = "volumes of tissues on harmonised scans by FastSurfer, if it is installed"
     segmenter = FastSurfer
-    instruments: ClassVar[Mapping[str, type[Instrument]]] = {TISSUE_SEGMENTER: FastSurfer}

@@ -24,7 +24,7 @@ from harmbench.harmonization.harmonizer import (
     from_request,
 )
 from harmbench.harmonization.output_paths import OutputPaths, check_scan_paths
-from harmbench.harmonization.precheck import check_job, check_scan
+from harmbench.harmonization.precheck import check_scan
 from harmbench.harmonization.scan import HarmonizeOptions, harmonize_scan
 from harmbench.plugins import Registry
 from harmbench.util.device import resolve
@@ -155,10 +155,7 @@ def _write(
     check_scan_paths(scan, mask, outputs)
     options = replace(options, prepare_options=prepare)
     job = job_of(scan, mask, outputs, context.home, options, covariates)
-    if stored is None:
-        check_scan(job, context.home)  # before a fit, which may take hours
-    else:
-        check_job(job)
+    check_scan(job, context.home, fit_follows=stored is None)
     harmonizer = stored or from_request(context, request, progress)
     warning = harmonize_scan(job, harmonizer, progress).warning
     return None if warning is None else f"{job.name}: {warning}"

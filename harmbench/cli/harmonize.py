@@ -202,7 +202,7 @@ def harmonize(
             checked = work.checked_folder(scan, output, figures=figures)
             harmonizer = stored or _fitted(where, request, progress)
             return work.folder(scan, output, checked, harmonizer, apply.jobs)
-        job = work.checked_scan(scan, files.brain_mask, outputs, given, before_fit=stored is None)
+        job = work.checked_scan(scan, files.brain_mask, outputs, given, fit_follows=stored is None)
         message = work.single(job, stored or _fitted(where, request, progress))
     click.echo(message)
     return 0
@@ -329,17 +329,14 @@ class Work:
         outputs: OutputPaths,
         covariates: dict[str, str],
         *,
-        before_fit: bool,
+        fit_follows: bool,
     ) -> HarmonizeJob:
         """Return the job of one scan, after a check: of its voxels too if a fit may follow."""
         from harmbench.harmonization.folder import job_of
-        from harmbench.harmonization.precheck import check_job, check_scan
+        from harmbench.harmonization.precheck import check_scan
 
         job = job_of(scan, brain_mask, outputs, self.home, self.options, covariates)
-        if before_fit:
-            check_scan(job, self.home)
-        else:
-            check_job(job)
+        check_scan(job, self.home, fit_follows=fit_follows)
         return job
 
     def single(self, job: HarmonizeJob, harmonizer: Harmonizer) -> str:

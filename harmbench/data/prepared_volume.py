@@ -50,8 +50,8 @@ class PreparedVolume(VolumeSource):
     def open(self, space: VolumeSpace) -> OpenVolume:
         """Read the slices."""
         slices, masks = self._load()
-        image, mask = slices.transpose(_TO_VOLUME), masks.transpose(_TO_VOLUME)
-        affine = grid_volume_affine(self.grid)
+        image, affine = slices_as_volume(slices, self.grid)
+        mask, _ = slices_as_volume(masks, self.grid)
         if space.frame is Frame.ACQUIRED:
 
             def from_acquired(output: Array) -> Array:

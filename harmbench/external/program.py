@@ -107,6 +107,11 @@ class Program:
         own = self.file.environment
         return os.environ | dict(zip(own, filled(own.values(), values), strict=True))
 
+    def found(self, name: str) -> Path | None:
+        """Return a program on the PATH of the commands; None if it is not installed."""
+        path = shutil.which(name, path=self.environment().get("PATH"))
+        return None if path is None else Path(path)
+
     def _files(self) -> Iterator[tuple[str, Path]]:
         """Yield the name and path of every file that identifies the program."""
         for first in (command[0] for command in (self.file.apply, self.file.fit) if command):
@@ -148,13 +153,13 @@ class Program:
         """Return the program that a first argument names; None for a placeholder."""
         if "{" in argument:
             return None
-        found = shutil.which(argument, path=self.environment().get("PATH"))
+        found = self.found(argument)
         if found is None:
             raise UserError(
                 f"command '{self.file.name}': there is no program '{argument}', neither in "
                 f"{self.folder} nor on the PATH"
             )
-        return Path(found)
+        return found
 
     def _version_output(self) -> str:
         if self.file.version_command is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,8 +55,7 @@ class SegmentationProgram:
     def absent(self) -> str | None:
         """The reason why the program cannot run, in one line; None if it is installed."""
         first = self.program.apply[0]
-        path = self.program.environment().get("PATH")
-        if "{" in first or shutil.which(first, path=path) is not None:
+        if "{" in first or self.program.found(first) is not None:
             return None
         return f"there is no program '{first}' on the PATH"
 

@@ -39,8 +39,10 @@ def check_job(job: HarmonizeJob) -> None:
     check_headers(job.path, job.brain.mask)
 
 
-def check_scan(job: HarmonizeJob, home: Path) -> None:
-    """Check a single scan completely: read it, and mask its brain.
+def check_scan(job: HarmonizeJob, home: Path, *, fit_follows: bool) -> None:
+    """Check a single scan; completely, by reading it and masking its brain, before a fit.
+
+    A fit may take hours. Where none follows, the scan is read at once, and only once.
 
     Raises
     ------
@@ -48,7 +50,7 @@ def check_scan(job: HarmonizeJob, home: Path) -> None:
         If the scan cannot be harmonised.
     """
     check_job(job)
-    if not job.outputs.scan.exists():
+    if fit_follows and not job.outputs.scan.exists():
         load_masked(job.brain, home)
 
 
