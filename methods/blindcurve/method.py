@@ -181,20 +181,14 @@ class BlindCurve(Method):
                 flag = f"intensity layout differs from the target (correlation {correlation:.2f})"
             if correlation < OTHER:
                 return self._unchanged(f"{flag}: another contrast, or not only brain; unchanged")
-        chosen, natural = plain, True
-        if config.learned_field:
-            chosen, natural, objection = self._without_learned_field(image, mask, plain)
-            flag = flag or objection
-        if config.likely_field:
-            gain = chosen.likelihood.gain()
-            excess = self.natural_gains.excess(gain, config.evidence)
-            if bool(excess.any()) and bool(excess.isfinite().all()):
-                natural = False
-                exponent = exponent_of(chosen.bare[mask], self.histogram.knots)
-                chosen = self._hypotheses.of(image, mask, chosen.field - exponent * excess)
+        candidates, natural, objection = self._candidates(image, mask, plain)
+        corrected = [self._without_likely_field(image, mask, start) for start in candidates]
+        # The first of equals.
+        chosen = max(corrected, key=lambda hypothesis: hypothesis.score)
+        natural = natural and chosen is plain
         if config.keep_target and natural and self._like_target(image, mask, plain):
             return self._unchanged("resembles the target's own scans; unchanged")
-        return self._result(chosen, flag)
+        return self._result(chosen, flag or objection)
 
     def _unchanged(self, flag: str) -> Map:
         knots = self.histogram.knots
@@ -220,28 +214,42 @@ class BlindCurve(Method):
         slicewise = bool(self.slicewise)
         return Map(field=hypothesis.field, x=hypothesis.own, y=y, slicewise=slicewise, flag=flag)
 
-    def _without_learned_field(
+    def _candidates(
         self, image: Tensor, mask: Tensor, plain: Hypothesis
-    ) -> tuple[Hypothesis, bool, str]:
-        """Remove the networks' field, unless it may be natural or the flow objects.
+    ) -> tuple[list[Hypothesis], bool, str]:
+        """Return the scan without the networks' field, or as it is, or both if neither is certain.
 
         Also return whether the field may be natural, and the flow's objection or "".
         """
+        if not self.config.learned_field:
+            return [plain], True, ""
         estimate = self._field_estimator.estimate(image, mask)
         natural = not bool(self.natural_fields.excess(estimate, self.config.evidence).any())
         # The whole field, not its posterior mean, which is smaller.
         exponent = exponent_of(image[mask], self.histogram.knots)
         bare = self._hypotheses.of(image, mask, exponent * (estimate - self.natural_fields.mean))
         gain, decisive = bare.score - plain.score, self.config.decisive
-        if gain > decisive or (not natural and gain >= -decisive):
-            return bare, False, ""
+        if gain > decisive:
+            return [bare], False, ""
         if natural:
-            return plain, True, ""
+            return [plain], True, ""
+        if gain >= -decisive:
+            return [bare, plain], False, ""
         objection = (
             f"the networks' bias field lowers the likelihood by {-gain:.2f} nats per voxel "
             "(as with large ventricles); not removed"
         )
-        return plain, False, objection
+        return [plain], False, objection
+
+    def _without_likely_field(self, image: Tensor, mask: Tensor, start: Hypothesis) -> Hypothesis:
+        """Remove what the most likely gain has in excess of natural gains, if anything."""
+        if not self.config.likely_field:
+            return start
+        excess = self.natural_gains.excess(start.likelihood.gain(), self.config.evidence)
+        if not bool(excess.any()) or not bool(excess.isfinite().all()):
+            return start
+        exponent = exponent_of(start.bare[mask], self.histogram.knots)
+        return self._hypotheses.of(image, mask, start.field - exponent * excess)
 
     def _like_target(self, image: Tensor, mask: Tensor, plain: Hypothesis) -> bool:
         """Return whether quantiles and likelihood of a scan are those of a target scan."""
