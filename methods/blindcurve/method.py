@@ -24,10 +24,10 @@ from .._slices import scaled_by_slice
 from ..blindharmony.method import BlindHarmony
 from ..histogram import Histogram, HistogramConfig
 from .config import ABLATIONS, PRESETS, BlindCurveConfig
-from .field import FieldEstimator, exponent_of, train_field_networks
-from .guard import CELLS, DOUBTFUL, OTHER, layout, likeness
-from .hypotheses import Hypotheses, Hypothesis
-from .likelihood import monotone
+from .estimator import MapEstimator
+from .field import FieldEstimator, train_field_networks
+from .guard import CELLS
+from .hypotheses import Hypotheses
 from .maps import Map
 from .natural import NaturalVariation
 from .networks import Networks
@@ -166,95 +166,14 @@ class BlindCurve(Method):
     @torch.no_grad()
     def maps(self, scans: Scans) -> list[Map]:
         """Return the map of each of N scans."""
-        return [self._map(i, m) for i, m in zip(scans.images, scans.masks, strict=True)]
-
-    def _map(self, image: Tensor, mask: Tensor) -> Map:
-        """Estimate the map of a scan `(S, H, W)`."""
-        config = self.config
-        if not bool((mask & (image > 0)).any()):
-            return self._unchanged("no foreground")
-        plain = self._hypotheses.plain(image, mask)
-        flag = ""
-        if config.guard:
-            correlation = likeness(layout(plain.matched, mask), self.target_layout)
-            if correlation < DOUBTFUL:
-                flag = f"intensity layout differs from the target (correlation {correlation:.2f})"
-            if correlation < OTHER:
-                return self._unchanged(f"{flag}: another contrast, or not only brain; unchanged")
-        candidates, natural, objection = self._candidates(image, mask, plain)
-        corrected = [self._without_likely_field(image, mask, start) for start in candidates]
-        # The first of equals.
-        chosen = max(corrected, key=lambda hypothesis: hypothesis.score)
-        natural = natural and chosen is plain
-        if config.keep_target and natural and self._like_target(image, mask, plain):
-            return self._unchanged("resembles the target's own scans; unchanged")
-        return self._result(chosen, flag or objection)
-
-    def _unchanged(self, flag: str) -> Map:
-        knots = self.histogram.knots
-        return Map(
-            field=torch.zeros_like(self.natural_fields.mean),
-            x=knots,
-            y=knots,
-            slicewise=bool(self.slicewise),
-            flag=flag,
-            unchanged=True,
+        estimator = MapEstimator(
+            population=self._population,
+            networks=self._field_estimator,
+            hypotheses=self._hypotheses,
+            natural_fields=self.natural_fields,
+            natural_gains=self.natural_gains,
+            curve_mean=self.curve_mean,
+            target_layout=self.target_layout,
+            greatest_departure=float(self.greatest_departure),
         )
-
-    def _result(self, hypothesis: Hypothesis, flag: str) -> Map:
-        """Return the map that removes the hypothesis' field and its most likely curve."""
-        y = self.histogram.knots.clone()
-        if self.config.curve:
-            curve = hypothesis.likelihood.curve()
-            if self.config.centred_curve:
-                curve = curve - self.curve_mean
-            K = self.config.curve_bins
-            curved, _ = monotone(y, self._hypotheses.curve_knots, curve[:K], curve[K:])
-            y = curved if bool(curved.isfinite().all()) else y
-        slicewise = bool(self.slicewise)
-        return Map(field=hypothesis.field, x=hypothesis.own, y=y, slicewise=slicewise, flag=flag)
-
-    def _candidates(
-        self, image: Tensor, mask: Tensor, plain: Hypothesis
-    ) -> tuple[list[Hypothesis], bool, str]:
-        """Return the scan without the networks' field, or as it is, or both if neither is certain.
-
-        Also return whether the field may be natural, and the flow's objection or "".
-        """
-        if not self.config.learned_field:
-            return [plain], True, ""
-        estimate = self._field_estimator.estimate(image, mask)
-        natural = not bool(self.natural_fields.excess(estimate, self.config.evidence).any())
-        # The whole field, not its posterior mean, which is smaller.
-        exponent = exponent_of(image[mask], self.histogram.knots)
-        bare = self._hypotheses.of(image, mask, exponent * (estimate - self.natural_fields.mean))
-        gain, decisive = bare.score - plain.score, self.config.decisive
-        if gain > decisive:
-            return [bare], False, ""
-        if natural:
-            return [plain], True, ""
-        if gain >= -decisive:
-            return [bare, plain], False, ""
-        objection = (
-            f"the networks' bias field lowers the likelihood by {-gain:.2f} nats per voxel "
-            "(as with large ventricles); not removed"
-        )
-        return [plain], False, objection
-
-    def _without_likely_field(self, image: Tensor, mask: Tensor, start: Hypothesis) -> Hypothesis:
-        """Remove what the most likely gain has in excess of natural gains, if anything."""
-        if not self.config.likely_field:
-            return start
-        excess = self.natural_gains.excess(start.likelihood.gain(), self.config.evidence)
-        if not bool(excess.any()) or not bool(excess.isfinite().all()):
-            return start
-        exponent = exponent_of(start.bare[mask], self.histogram.knots)
-        return self._hypotheses.of(image, mask, start.field - exponent * excess)
-
-    def _like_target(self, image: Tensor, mask: Tensor, plain: Hypothesis) -> bool:
-        """Return whether quantiles and likelihood of a scan are those of a target scan."""
-        departure = float((plain.own - self.histogram.knots).square().mean().sqrt())
-        if departure > float(self.greatest_departure):
-            return False
-        as_it_is = self._hypotheses.likelihood(image, mask).per_voxel()
-        return plain.score - as_it_is <= self.config.target_margin
+        return [estimator.map_of(i, m) for i, m in zip(scans.images, scans.masks, strict=True)]
