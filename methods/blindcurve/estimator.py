@@ -106,17 +106,18 @@ class MapEstimator:
         """
         if not self.config.learned_field:
             return [plain], True, ""
+        config = self.config
         estimate = self.networks.estimate(image, mask)
-        natural = not bool(self.natural_fields.excess(estimate, self.config.evidence).any())
+        natural = not bool(self.natural_fields.excess(estimate, config.evidence).any())
         # The whole field, not its posterior mean, which is smaller.
         exponent = exponent_of(image[mask], self.population.knots)
         bare = self.hypotheses.of(image, mask, exponent * (estimate - self.natural_fields.mean))
-        gain, decisive = bare.score - plain.score, self.config.decisive
-        if gain > decisive:
+        gain = bare.score - plain.score
+        if gain > config.decisive if config.likelihood_decides else not natural:
             return [bare], False, ""
         if natural:
             return [plain], True, ""
-        if gain >= -decisive:
+        if gain >= -config.decisive:
             return [bare, plain], False, ""
         objection = (
             f"the networks' bias field lowers the likelihood by {-gain:.2f} nats per voxel "

@@ -44,9 +44,10 @@ class BlindCurve(Method):
     estimated in three steps:
 
     1. *Field, by networks.* They learn from disturbed target scans how much too bright each
-       voxel is, from its surroundings. A field is removed if it is more likely than the fields
-       that target scans have by nature, and if the flow does not object: enlarged ventricles
-       look like a field to the networks, but not to the flow.
+       voxel is, from its surroundings. The flow decides whether the field is removed: enlarged
+       ventricles look like a field to the networks, but not to the flow. Where its likelihood
+       hardly differs, a field that target scans may have by nature stays, and otherwise step 2
+       is done with and without the field, and the more likely result is kept.
     2. *Field, by likelihood.* The gain that makes the scan most likely under BlindHarmony's
        flow, together with a curve (`Likelihood`); applied as far as it exceeds the natural
        gains (`NaturalVariation.excess`).

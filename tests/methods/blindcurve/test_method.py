@@ -134,6 +134,28 @@ def test_the_likelihood_decides_on_the_networks_field(method, small_cohort):
     (refused,) = reversed_networks.maps(scans)
     assert not refused.field.any()
     assert "likelihood" in refused.flag
+    without = {"evidence": -1e6, "likelihood_decides": False, **settings}
+    reversed_networks = with_settings(method, **without)
+    reversed_networks.networks.weights[-1].data.neg_()
+    (accepted,) = reversed_networks.maps(scans)
+    assert accepted.field.any()
+
+
+def test_an_undecided_field_is_compared_after_the_fields_by_likelihood(method, small_cohort):
+    scans = Bias().setup(small_cohort, 0).test.load([0])
+    settings = {"evidence": -1e6, "keep_target": False}
+    image, mask = scans.images[0], scans.masks[0]
+    found = []
+    for changes in ({"decisive": 1e6}, {"likelihood_decides": False}, {"learned_field": False}):
+        variant = with_settings(method, **settings, **changes)
+        variant.networks.weights[-1].data.neg_()  # a field that is not natural
+        found += variant.maps(scans)
+    both, with_it, without_it = found
+    hypotheses = method._hypotheses
+    scores = [hypotheses.of(image, mask, result.field).score for result in (with_it, without_it)]
+    likelier = (with_it, without_it)[scores[1] > scores[0]]
+    assert not torch.equal(with_it.field, without_it.field)
+    assert torch.equal(both.field, likelier.field)
 
 
 def test_switches(method, small_cohort):
