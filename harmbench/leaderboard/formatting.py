@@ -15,8 +15,9 @@ def number(value: float, decimals: int | None = None, *, signed: bool = False) -
     value
         The number.
     decimals
-        Digits after the point. By default two from 10 on and four below, and three significant
-        digits for very small and very large numbers.
+        Digits after the point; a number that is rounded to zero has no minus sign. By default two
+        from 10 on and four below, and three significant digits for very small and very large
+        numbers.
     signed
         Whether positive finite numbers have a plus sign.
 
@@ -24,8 +25,8 @@ def number(value: float, decimals: int | None = None, *, signed: bool = False) -
     --------
     >>> number(27.416), number(0.98765), number(1234567.0), number(1.26, 1, signed=True)
     ('27.42', '0.9877', '1.23e+06', '+1.3')
-    >>> number(float("inf")), number(float("nan")), number(0.0)
-    ('∞', '', '0')
+    >>> number(float("inf")), number(float("nan")), number(0.0), number(-0.04, 1)
+    ('∞', '', '0', '0.0')
     """
     if math.isnan(value):
         return ""
@@ -33,7 +34,7 @@ def number(value: float, decimals: int | None = None, *, signed: bool = False) -
         return "∞" if value > 0 else "-∞"
     sign = "+" if signed else ""
     if decimals is not None:
-        return f"{value:{sign}.{decimals}f}"
+        return f"{value:{sign}z.{decimals}f}"
     if value == 0:
         return "0"
     if abs(value) >= 1e5 or abs(value) < 1e-3:
