@@ -25,6 +25,10 @@ hypothesis.settings.register_profile("harmbench", deadline=None, derandomize="CI
 hypothesis.settings.load_profile("harmbench")
 
 
+# The options of this run are not those of the runs of pytest that some tests start.
+os.environ.pop("PYTEST_ADDOPTS", None)
+
+
 @pytest.fixture(scope="session")
 def small_cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     """Eight target scans, a paired and labelled source and one that is neither; read only."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
 
 import nibabel as nib
 import numpy as np
 import pytest
 from nilearn.datasets import load_mni152_template
 
-MINUTES = 10
 METHODS = {
     "bring-slices.md": "site-means",
     "bring-volumes.md": "median-scale",
@@ -29,7 +27,7 @@ def test_a_page_leads_from_an_empty_folder_onto_the_leaderboard(shell, page, tmp
     data = (np.where(data > 0.05, data, 0) * 1000).astype(np.int16)
     nib.save(nib.Nifti1Image(data, template.affine), folder / "scan.nii.gz")
     saved = re.findall(r"Save (?:it|the code) as `(\w+\.py)`", page(name).text)
-    boards, began = [], time.monotonic()
+    boards = []
     for language, code in page(name).steps:
         if language == "python" and saved:
             (folder / saved.pop()).write_text(code)
@@ -39,7 +37,5 @@ def test_a_page_leads_from_an_empty_folder_onto_the_leaderboard(shell, page, tmp
         elif language == "console":
             output = shell(code)
             boards += [output] if "harmbench leaderboard" in code else []
-    minutes = (time.monotonic() - began) / 60
     (board,) = boards
     assert re.search(rf"^ *{re.escape(METHODS[name])}( §)? .*\d", board, re.MULTILINE)
-    assert minutes < MINUTES

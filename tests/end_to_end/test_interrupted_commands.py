@@ -115,6 +115,6 @@ def test_a_command_that_hangs_ends_at_its_timeout_with_one_message(command, tool
     assert done.returncode == 1
     assert time.monotonic() - began < 120
     messages = [line for line in done.stderr.splitlines() if "within its timeout of 8 s" in line]
-    assert len(messages) == CELLS
+    assert len(messages) == CELLS, done.stderr
     assert done.stdout.startswith("4 cells: 4 done")
     assert_nothing_is_left(tmp_path)
