@@ -15,6 +15,9 @@ from harmbench.errors import UserError
 # torch has an exception type for the memory of GPUs only.
 _OF_CPU = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
 
+_M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
+_LARGE = 2 * 2**20  # bytes
+
 
 def ran_out(error: BaseException) -> bool:
     """Whether an error means out of memory, on a GPU or on the CPU."""
@@ -30,6 +33,17 @@ def give_back() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def _map_large_blocks() -> None:
+    """Let large blocks return to the operating system as soon as they are freed.
+
+    Otherwise glibc extends its heap by about 100 MiB with every cell. Its unused pages are given
+    back by `give_back`, but they count as the process's data. Blocks of their own cost about 40 %
+    more CPU time, so this is only done where the data are limited.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
 
 
 def release(device: torch.device) -> None:
@@ -60,6 +74,7 @@ def limit(device: torch.device, mebibytes: int) -> None:
         total = torch.cuda.get_device_properties(device).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, bytes_ / total), device)
     elif device.type == "cpu":
+        _map_large_blocks()
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (bytes_, hard))
     else:

@@ -94,3 +94,29 @@ CHURNING = """
 def test_unused_memory_is_returned_to_the_system():
     before, after = printed_by(CHURNING)
     assert before - after > 100
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about the memory of glibc")
+def test_freed_blocks_do_not_count_against_a_limit():
+    left = printed_by(
+        """
+        import json, torch
+        from harmbench.util import memory
+
+        def data():
+            status = open("/proc/self/status").read()
+            return int(status.split("VmData:")[1].split()[0]) // 1024
+
+        memory.limit(torch.device("cpu"), 20_000)
+        before = data()
+        torch.ones(24 * 2**18)  # MiB: after it was freed, glibc keeps smaller blocks in its heap
+        blocks, kept = [], []
+        for _ in range(20):
+            blocks.append(torch.ones(4 * 2**18))
+            kept.append(torch.ones(2**14))  # between the blocks in the heap
+        del blocks
+        memory.give_back()
+        print(json.dumps(data() - before))
+        """
+    )
+    assert left < 40
