@@ -50,14 +50,14 @@ class Stack:
 
 @dataclass(frozen=True)
 class Window:
-    """Slices that a method receives as one scan on its grid.
+    """Slices that a method receives together.
 
     Attributes
     ----------
     slices
-        Index into the stack for each of the grid's slices: length S.
+        Index into the stack of each slice: as many as the grid has, or all.
     weights
-        Weight of each slice's result in the mean over windows: length S.
+        Weight of each slice's result in the mean over windows: of the same length.
     """
 
     slices: tuple[int, ...]
@@ -121,6 +121,32 @@ def white_levels(stack: Stack, size: int) -> Array:
     return levels
 
 
+def normalized_like_grid(images: Array, masks: Mask, own: slice, on_grid: Array) -> Array:
+    """Normalise a stack `(K, H, W)` like its slices on the grid, so that one scan has one scale.
+
+    All normalisations but min-max are one ascending function of intensity for the whole volume.
+    It is interpolated between the grid's voxels; brighter and darker voxels take the values at
+    its ends.
+
+    Parameters
+    ----------
+    images, masks
+        `(K, H, W)`: the scan's own intensities, and the brain.
+    own
+        The grid's slices.
+    on_grid
+        `(S, H, W)`: these slices, normalised.
+    """
+    inside = masks[own]
+    intensities, first = np.unique(images[own][inside], return_index=True)
+    normalized = np.zeros_like(images)
+    if len(first):
+        levels = on_grid[inside][first]
+        normalized[masks] = np.interp(images[masks], intensities, levels)
+    normalized[own] = on_grid
+    return normalized
+
+
 def intensity_scale(images: Array, normalized: Array, masks: Mask) -> Array:
     """Return each slice's scale from normalised to the scan's own intensities: `(S,)`.
 
@@ -140,6 +166,11 @@ def intensity_scale(images: Array, normalized: Array, masks: Mask) -> Array:
             centred = x - x.mean()
             scale[k] = (centred @ y) / (centred @ centred)
     return scale
+
+
+def single_window(count: int) -> Window:
+    """Return the window of all slices of a stack."""
+    return Window(tuple(range(count)), (1.0,) * count)
 
 
 def windows(count: int, first: int, size: int) -> Sequence[Window]:
