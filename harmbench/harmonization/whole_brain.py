@@ -23,6 +23,8 @@ Mask = npt.NDArray[np.bool_]
 # fraction makes windows less like the stacks that methods are fitted on; a smaller one needs
 # more windows.
 _REPLACED = 0.1
+# Fraction of the intensities on the grid that gives the slope of a normalisation at its ends.
+_END = 0.005
 # A native voxel is changed if at least this fraction of its grid neighbours lies in the mask;
 # smaller values are rounding errors of the interpolation.
 _SUPPORT = 1e-3
@@ -124,9 +126,9 @@ def white_levels(stack: Stack, size: int) -> Array:
 def normalized_like_grid(images: Array, masks: Mask, own: slice, on_grid: Array) -> Array:
     """Normalise a stack `(K, H, W)` like its slices on the grid, so that one scan has one scale.
 
-    All normalisations but min-max are one ascending function of intensity for the whole volume.
-    It is interpolated between the grid's voxels; brighter and darker voxels take the values at
-    its ends.
+    All normalisations but min-max are one ascending function of intensity for the whole volume,
+    clipped at 0 and 1. It is interpolated between the grid's voxels, and extrapolated by its
+    slope at either end.
 
     Parameters
     ----------
@@ -137,12 +139,16 @@ def normalized_like_grid(images: Array, masks: Mask, own: slice, on_grid: Array)
     on_grid
         `(S, H, W)`: these slices, normalised.
     """
-    inside = masks[own]
-    intensities, first = np.unique(images[own][inside], return_index=True)
     normalized = np.zeros_like(images)
-    if len(first):
-        levels = on_grid[inside][first]
-        normalized[masks] = np.interp(images[masks], intensities, levels)
+    x, first = np.unique(images[own][masks[own]], return_index=True)
+    if len(x):
+        y, values = on_grid[masks[own]][first], images[masks]
+        mapped = np.interp(values, x, y)
+        count = min(max(1, round(_END * len(x))), len(x) - 1)
+        for end, inner, outside in ((0, count, values < x[0]), (-1, -1 - count, values > x[-1])):
+            slope = (y[end] - y[inner]) / (x[end] - x[inner]) if count else 0
+            mapped[outside] += slope * (values[outside] - x[end])
+        normalized[masks] = mapped.clip(0, 1)
     normalized[own] = on_grid
     return normalized
 
