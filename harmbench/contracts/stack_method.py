@@ -70,7 +70,9 @@ class StackMethod(Method):
         return steps.round().long()
 
     def forward(self, scans: Scans) -> Scans:
-        """Harmonise N scans on the grid, or their stacks, by `forward_stack`.
+        """Harmonise N scans, or their stacks, by `forward_stack`.
+
+        Scans with no more slices than the grid are estimated from all of their slices.
 
         Raises
         ------
@@ -78,7 +80,7 @@ class StackMethod(Method):
             If a stack does not contain all slices of the grid, or has another spacing.
         """
         S, K = self.grid.shape[0], scans.images.shape[1]
-        if K == S:
+        if K <= S:
             return self.forward_stack(scans, scans)
         first = -int(self._index(scans.positions[:1]))
         expected = self.grid.positions[0] + self.grid.spacing[0] * (torch.arange(K) - first)
