@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from harmbench.contracts.scorer import BatchScorer as BatchScorer
     from harmbench.contracts.scorer import Scorer as Scorer
     from harmbench.contracts.scorer import ScoringContext as ScoringContext
+    from harmbench.contracts.stack_method import StackMethod as StackMethod
     from harmbench.contracts.task import Task as Task
     from harmbench.contracts.task_data import TaskData as TaskData
     from harmbench.contracts.volume_method import HarmonizedVolume as HarmonizedVolume
@@ -128,6 +129,7 @@ _LAZY = {
     "ScoringContext": "harmbench.contracts.scorer",
     "SegmentationProgram": "harmbench.external.segmentation_program",
     "SliceBatches": "harmbench.training.batches",
+    "StackMethod": "harmbench.contracts.stack_method",
     "Task": "harmbench.contracts.task",
     "TaskData": "harmbench.contracts.task_data",
     "Transform": "harmbench.data.transform",
@@ -213,6 +215,7 @@ __all__ = [
     "SegmentationProgram",
     "SkipCell",
     "SliceBatches",
+    "StackMethod",
     "Task",
     "TaskData",
     "Transform",

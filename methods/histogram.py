@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans, ScanSet
+from harmbench import FitData, FitProgress, Grid, Needs, Scans, ScanSet, StackMethod
 
 from ._quantiles import evenly_spaced_quantiles
 
@@ -61,11 +61,25 @@ def match(image: Tensor, mask: Tensor, knots: Tensor) -> Tensor:
     knots
         `(K,)`, as of `population_quantiles`.
     """
-    values = image[mask]
+    return match_stack(image, mask, image[mask], knots)
+
+
+def match_stack(image: Tensor, mask: Tensor, values: Tensor, knots: Tensor) -> Tensor:
+    """Map slices by the curve that maps the quantiles of `values` onto `knots`.
+
+    Parameters
+    ----------
+    image, mask
+        `(S, H, W)`: any slices of a scan; the background stays.
+    values
+        `(n,)`: the scan's foreground on the grid; without any, the slices stay.
+    knots
+        `(K,)`, as of `population_quantiles`.
+    """
     if not len(values):
         return image.clone()
     own_quantiles = evenly_spaced_quantiles(values, len(knots))
-    matched = interpolate(values, own_quantiles, knots).clamp(0, 1)
+    matched = interpolate(image[mask], own_quantiles, knots).clamp(0, 1)
     return image.masked_scatter(mask, matched)
 
 
@@ -82,7 +96,7 @@ class HistogramConfig:
     quantiles: int = 1001
 
 
-class Histogram(Method):
+class Histogram(StackMethod):
     """Maps each scan's foreground quantiles onto the target population's.
 
     One monotone curve per scan, for the whole volume: single slices have too few voxels of
@@ -113,8 +127,10 @@ class Histogram(Method):
         """Average the quantile functions of the target's training scans, one at a time."""
         self.knots.copy_(population_quantiles(data.target, self.config.quantiles, progress))
 
-    def forward(self, scans: Scans) -> Scans:
-        """Match N scans independently; the background does not change."""
-        pairs = zip(scans.images, scans.masks, strict=True)
-        matched = [match(image, mask, self.knots) for image, mask in pairs]
-        return scans.with_images(torch.stack(matched) if matched else scans.images.clone())
+    def forward_stack(self, scans: Scans, stack: Scans) -> Scans:
+        """Match N stacks independently, by the quantiles on the grid; the background stays."""
+        matched = [
+            match_stack(stack.images[n], stack.masks[n], image[mask], self.knots)
+            for n, (image, mask) in enumerate(zip(scans.images, scans.masks, strict=True))
+        ]
+        return stack.with_images(torch.stack(matched) if matched else stack.images.clone())

@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans, ScanSet, UserError
+from harmbench import FitData, FitProgress, Grid, Needs, Scans, ScanSet, StackMethod, UserError
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -81,7 +81,7 @@ def smoothed_mean(scans: ScanSet, size: tuple[int, ...], progress: FitProgress) 
     return mean
 
 
-class MeanRatio(Method):
+class MeanRatio(StackMethod):
     """Multiplies every scan by one fixed gain map.
 
     The gain is the smoothed mean target image divided by the smoothed mean source image.
@@ -116,7 +116,10 @@ class MeanRatio(Method):
         gain = np.divide(target, source, out=np.ones_like(target), where=defined)
         self.gain.copy_(torch.from_numpy(gain))
 
-    def forward(self, scans: Scans) -> Scans:
-        """Multiply N scans by the gain within their masks; values above 1 are clipped."""
-        changed = (scans.images * self.gain).clamp(0, 1)
-        return scans.with_images(torch.where(scans.masks, changed, scans.images))
+    def forward_stack(self, scans: Scans, stack: Scans) -> Scans:
+        """Multiply N stacks by the gain within their masks; values above 1 are clipped.
+
+        Slices beyond the grid take the gain of the grid's nearest slice.
+        """
+        changed = (stack.images * self.gain[self.nearest_slices(stack)]).clamp(0, 1)
+        return stack.with_images(torch.where(stack.masks, changed, stack.images))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans
+from harmbench import FitData, FitProgress, Grid, Needs, Scans, StackMethod
 
 
 def norms(images: Tensor) -> Tensor:
@@ -13,7 +13,7 @@ def norms(images: Tensor) -> Tensor:
     return images.square().sum(dim=(-2, -1)).sqrt()
 
 
-class Scale(Method):
+class Scale(StackMethod):
     """Scales each slice to the mean L2 norm of the target's slices at its index.
 
     BlindHarmony starts from the target's mean slice, whose norm sets the scale of its
@@ -42,8 +42,13 @@ class Scale(Method):
             total += norms(scans.images.double()).sum(dim=0)
         self.norms.copy_(total / len(data.target))
 
-    def forward(self, scans: Scans) -> Scans:
-        """Scale N scans; an empty slice stays empty, and values above 1 are clipped."""
+    def forward_stack(self, scans: Scans, stack: Scans) -> Scans:
+        """Scale N stacks; an empty slice stays empty, and values above 1 are clipped.
+
+        Slices beyond the grid take the factor of the grid's nearest slice: the target's norms
+        there are not known.
+        """
         own_norms = norms(scans.images)
         factor = torch.where(own_norms > 0, self.norms / own_norms, 0)
-        return scans.with_images((scans.images * factor[..., None, None]).clamp(0, 1))
+        factor = factor[:, self.nearest_slices(stack), None, None]
+        return stack.with_images((stack.images * factor).clamp(0, 1))

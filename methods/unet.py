@@ -14,11 +14,11 @@ from harmbench import (
     FitData,
     FitProgress,
     Grid,
-    Method,
     Needs,
     Phase,
     Scans,
     SliceBatches,
+    StackMethod,
     UserError,
     at_inference,
     seeded,
@@ -135,7 +135,7 @@ class UNet(nn.Module):
         return image
 
 
-class UNetMethod(Method):
+class UNetMethod(StackMethod):
     """Learns from pairs to translate slices of the source scanner into the target scanner's.
 
     The supervised baseline of Jeong et al., ICCV 2023, after Ronneberger et al. 2015.
@@ -206,6 +206,6 @@ class UNetMethod(Method):
             measure="mean absolute error",
         )
 
-    def forward(self, scans: Scans) -> Scans:
-        """Translate N scans `(N, S, H, W)` slice by slice; the background stays as it is."""
-        return translate(scans, self._translate, self.config.slices_at_once)
+    def forward_stack(self, scans: Scans, stack: Scans) -> Scans:
+        """Translate N stacks `(N, K, H, W)` slice by slice; the background stays as it is."""
+        return translate(stack, self._translate, self.config.slices_at_once)

@@ -169,10 +169,12 @@ def harmonize(
     the brain do not change.
 
     All slices of the brain are harmonised. Methods are fitted on the grid's 50 slices (MNI152
-    z from -11 to 47 mm); slices outside replace the outermost ones, a few at a time. The
-    benchmark does not measure quality there. Methods that use the position of a slice get
-    worse with distance: blindharmony takes the scale from the mean slice at that position,
-    and makes the cerebellum and the crown too bright. --grid-only leaves those slices alone.
+    z from -11 to 47 mm), and the benchmark does not measure quality outside. Most methods
+    (histogram, blindcurve, unet and others) estimate their change on the grid and apply it to
+    all slices. For the others (blindharmony, n4-whitestripe), slices outside replace the
+    outermost ones, a few at a time. blindharmony gets worse with distance: it takes the scale
+    from the mean slice at that position, and makes the cerebellum and the crown too bright.
+    --grid-only leaves those slices alone.
 
     The output of a folder is a BIDS derivative. After an interruption, run the same command
     again to continue. Exit code 1 if a scan of a folder was left out, 2 for a usage error.

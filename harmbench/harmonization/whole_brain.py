@@ -23,6 +23,8 @@ Mask = npt.NDArray[np.bool_]
 # fraction makes windows less like the stacks that methods are fitted on; a smaller one needs
 # more windows.
 _REPLACED = 0.1
+# Fraction of the intensities on the grid that gives the slope of a normalisation at its ends.
+_END = 0.005
 # A native voxel is changed if at least this fraction of its grid neighbours lies in the mask;
 # smaller values are rounding errors of the interpolation.
 _SUPPORT = 1e-3
@@ -50,14 +52,14 @@ class Stack:
 
 @dataclass(frozen=True)
 class Window:
-    """Slices that a method receives as one scan on its grid.
+    """Slices that a method receives together.
 
     Attributes
     ----------
     slices
-        Index into the stack for each of the grid's slices: length S.
+        Index into the stack of each slice: as many as the grid has, or all.
     weights
-        Weight of each slice's result in the mean over windows: length S.
+        Weight of each slice's result in the mean over windows: of the same length.
     """
 
     slices: tuple[int, ...]
@@ -121,6 +123,36 @@ def white_levels(stack: Stack, size: int) -> Array:
     return levels
 
 
+def normalized_like_grid(images: Array, masks: Mask, own: slice, on_grid: Array) -> Array:
+    """Normalise a stack `(K, H, W)` like its slices on the grid, so that one scan has one scale.
+
+    All normalisations but min-max are one ascending function of intensity for the whole volume,
+    clipped at 0 and 1. It is interpolated between the grid's voxels, and extrapolated by its
+    slope at either end.
+
+    Parameters
+    ----------
+    images, masks
+        `(K, H, W)`: the scan's own intensities, and the brain.
+    own
+        The grid's slices.
+    on_grid
+        `(S, H, W)`: these slices, normalised.
+    """
+    normalized = np.zeros_like(images)
+    x, first = np.unique(images[own][masks[own]], return_index=True)
+    if len(x):
+        y, values = on_grid[masks[own]][first], images[masks]
+        mapped = np.interp(values, x, y)
+        count = min(max(1, round(_END * len(x))), len(x) - 1)
+        for end, inner, outside in ((0, count, values < x[0]), (-1, -1 - count, values > x[-1])):
+            slope = (y[end] - y[inner]) / (x[end] - x[inner]) if count else 0
+            mapped[outside] += slope * (values[outside] - x[end])
+        normalized[masks] = mapped.clip(0, 1)
+    normalized[own] = on_grid
+    return normalized
+
+
 def intensity_scale(images: Array, normalized: Array, masks: Mask) -> Array:
     """Return each slice's scale from normalised to the scan's own intensities: `(S,)`.
 
@@ -140,6 +172,11 @@ def intensity_scale(images: Array, normalized: Array, masks: Mask) -> Array:
             centred = x - x.mean()
             scale[k] = (centred @ y) / (centred @ centred)
     return scale
+
+
+def single_window(count: int) -> Window:
+    """Return the window of all slices of a stack."""
+    return Window(tuple(range(count)), (1.0,) * count)
 
 
 def windows(count: int, first: int, size: int) -> Sequence[Window]:

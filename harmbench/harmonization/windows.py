@@ -1,4 +1,4 @@
-"""Harmonise a whole brain in windows of slices."""
+"""Harmonise a whole brain: at once, or in windows of slices."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from harmbench.contracts.method import Method
+from harmbench.contracts.stack_method import StackMethod
 from harmbench.data.prepare_options import MINMAX
 from harmbench.data.scans import Scans
 from harmbench.errors import BadScanError, ContractError, HarmbenchError, one_line
@@ -15,6 +16,8 @@ from harmbench.harmonization.harmonizer import Harmonizer
 from harmbench.harmonization.whole_brain import (
     Stack,
     intensity_scale,
+    normalized_like_grid,
+    single_window,
     white_levels,
     windows,
 )
@@ -29,10 +32,11 @@ def by_windows(
     session: str,
     covariates: pd.DataFrame | None = None,
 ) -> tuple[Array, list[str]]:
-    """Harmonise a stack in windows of the grid's size.
+    """Harmonise a stack in windows of the grid's size, or at once by a `StackMethod`.
 
-    Each window is normalised like a scan of a cohort. The method's change is converted back
-    to the scan's own intensities: contrast becomes the target's, the scale stays the scan's.
+    Each window is normalised like a scan of a cohort, and a whole stack like its slices on the
+    grid. The method's change is converted back to the scan's own intensities: contrast becomes
+    the target's, the scale stays the scan's.
 
     Returns
     -------
@@ -41,12 +45,13 @@ def by_windows(
         warnings, each once.
     """
     method = harmonizer.build()
-    size = harmonizer.grid.shape[0]
+    count, size = len(stack.images), harmonizer.grid.shape[0]
     white = white_levels(stack, size)
     positions = torch.tensor(stack.grid.positions, dtype=torch.float32)
-    change, total = np.zeros_like(stack.images), np.zeros((len(stack.images), 1, 1), np.float32)
+    change, total = np.zeros_like(stack.images), np.zeros((count, 1, 1), np.float32)
     warnings: dict[str, None] = {}
-    for window in windows(len(stack.images), stack.first, size):
+    at_once = isinstance(method, StackMethod)
+    for window in [single_window(count)] if at_once else windows(count, stack.first, size):
         slices = list(window.slices)
         images, masks = stack.images[slices], stack.masks[slices]
         normalized = _normalized(harmonizer, stack, slices, white)
@@ -73,11 +78,16 @@ def by_windows(
 
 def _normalized(harmonizer: Harmonizer, stack: Stack, slices: list[int], white: Array) -> Array:
     """Return slices of a stack `(S, H, W)` in [0, 1]; `white` is from `white_levels`."""
-    images = stack.images[slices]
+    images, masks = stack.images[slices], stack.masks[slices]
     normalize = normalization(harmonizer.normalization)
-    normalized: Array = normalize(images, stack.masks[slices], harmonizer.standard)
+    size = harmonizer.grid.shape[0]
+    if harmonizer.normalization != MINMAX and len(slices) > size:
+        own = slice(stack.first, stack.first + size)
+        on_grid = normalize(images[own], masks[own], harmonizer.standard)
+        return normalized_like_grid(images, masks, own, on_grid)
+    normalized: Array = normalize(images, masks, harmonizer.standard)
     if harmonizer.normalization == MINMAX:
-        grid = range(stack.first, stack.first + harmonizer.grid.shape[0])
+        grid = range(stack.first, stack.first + size)
         for i, k in enumerate(slices):
             if k not in grid and white[k] > 0:
                 normalized[i] = (images[i] / white[k]).clip(0, 1)
@@ -87,7 +97,7 @@ def _normalized(harmonizer: Harmonizer, stack: Stack, slices: list[int], white: 
 def _applied(
     harmonizer: Harmonizer, method: Method, scans: Scans, covariates: pd.DataFrame | None
 ) -> Scans:
-    """Harmonise one window; exceptions and faulty output become `BadScanError`."""
+    """Harmonise the slices of a window; exceptions and faulty output become `BadScanError`."""
     try:
         # One scan per call, as in the benchmark: random draws of a method are then the same.
         device = torch.device(harmonizer.device)

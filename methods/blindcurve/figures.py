@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from harmbench import FigureContext, PaperFigure, UserError, upright
+from harmbench import FigureContext, PaperFigure, Scans, UserError, upright
 
 from .maps import Map
 from .method import BlindCurve
@@ -40,9 +40,7 @@ class Maps(PaperFigure):
         for n in context.progress.track(range(len(test)), "maps"):
             scan = test.load([n])
             scan_map = method.maps(scan.to(method.device))[0]
-            harmonized = scan_map(
-                scan.images[0].to(method.device), scan.masks[0].to(method.device), method.cosines
-            ).cpu()
+            harmonized, _ = self._applied(method, scan_map, scan)
             maps_of_scans.append(scan_map)
             change.append(float((harmonized - scan.images[0]).square().mean()))
         order = np.argsort(change, kind="stable")
@@ -75,17 +73,21 @@ class Maps(PaperFigure):
         )
         return figure
 
+    @staticmethod
+    def _applied(method: BlindCurve, scan_map: Map, scan: Scans) -> tuple[Tensor, Tensor]:
+        """Return the harmonised image of one scan and the logarithm of its field: `(S, H, W)`."""
+        image, mask = (x[0].to(method.device) for x in (scan.images, scan.masks))
+        log_field = method.cosines.field(scan_map.field, method.grid.shape)
+        return scan_map(image, mask, log_field).cpu(), log_field.cpu()
+
     def _row(
         self, axes: np.ndarray, context: FigureContext, method: BlindCurve, scan_map: Map, n: int
     ) -> None:
         scan = context.data.test.load([n])
         image, mask = scan.images[0], scan.masks[0]
         middle = len(image) // 2
-        device = method.device
-        harmonized = scan_map(image.to(device), mask.to(device), method.cosines).cpu()
-        shape: tuple[int, int, int] = (image.shape[0], image.shape[1], image.shape[2])
-        field = method.cosines.field(scan_map.field, shape).exp().cpu()
-        field = torch.where(mask, field, torch.nan)
+        harmonized, log_field = self._applied(method, scan_map, scan)
+        field = torch.where(mask, log_field.exp(), torch.nan)
         grey: dict[str, Any] = {"cmap": "gray", "vmin": 0.0, "vmax": 1.0}
         split: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -0.3, "vmax": 0.3}
         shown = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .._cosine_field import Cosines, with_maxima_of
+from .._cosine_field import with_maxima_of
 from ..histogram import interpolate
 
 
@@ -46,12 +46,18 @@ class Map:
     flag: str = ""
     unchanged: bool = False
 
-    def __call__(self, image: Tensor, mask: Tensor, cosines: Cosines) -> Tensor:
-        """Harmonise a scan `(S, H, W)`; the background does not change."""
+    def __call__(self, image: Tensor, mask: Tensor, log_field: Tensor) -> Tensor:
+        """Harmonise slices; the background does not change.
+
+        Parameters
+        ----------
+        image, mask
+            `(K, H, W)`: slices of the scan.
+        log_field
+            `(K, H, W)`: logarithm of the scan's bias field on them.
+        """
         if self.unchanged:
             return image.clone()
-        shape: tuple[int, int, int] = (image.shape[0], image.shape[1], image.shape[2])
-        log_field = cosines.field(self.field, shape)
         bare = without_field(image, log_field, slicewise=self.slicewise)
         values = interpolate(bare[mask], self.x, self.y)
         return image.masked_scatter(mask, values.clamp(0, 1))

@@ -9,15 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harmbench import (
-    FitData,
-    FitProgress,
-    Grid,
-    Method,
-    Needs,
-    Scans,
-    seeded,
-)
+from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans, StackMethod, seeded
 
 from .._cosine_field import Cosines
 from .._slices import scaled_by_slice
@@ -36,7 +28,7 @@ from .surroundings import N_SURROUNDINGS
 from .target import Departures, natural_estimates
 
 
-class BlindCurve(Method):
+class BlindCurve(StackMethod):
     r"""Estimate one bias field and one monotone curve, and remove both.
 
     Matching a scan's quantiles to the target population's removes any monotone curve of the
@@ -154,15 +146,15 @@ class BlindCurve(Method):
 
     # Harmonising
 
-    def forward(self, scans: Scans) -> Scans:
-        """Harmonise N scans independently; the background does not change."""
-        maps = self.maps(scans)
+    def forward_stack(self, scans: Scans, stack: Scans) -> Scans:
+        """Harmonise N stacks independently, each by its scan's map; the background is kept."""
+        maps, nearest = self.maps(scans), self.nearest_slices(stack)
         results = [
-            scan_map(image, mask, self.cosines)
-            for scan_map, image, mask in zip(maps, scans.images, scans.masks, strict=True)
+            scan_map(image, mask, self.cosines.field(scan_map.field, self.grid.shape)[nearest])
+            for scan_map, image, mask in zip(maps, stack.images, stack.masks, strict=True)
         ]
-        images = torch.stack(results) if results else scans.images.clone()
-        return replace(scans, images=images, flags=tuple(scan_map.flag for scan_map in maps))
+        images = torch.stack(results) if results else stack.images.clone()
+        return replace(stack, images=images, flags=tuple(scan_map.flag for scan_map in maps))
 
     @torch.no_grad()
     def maps(self, scans: Scans) -> list[Map]:

@@ -13,11 +13,11 @@ from harmbench import (
     FitData,
     FitProgress,
     Grid,
-    Method,
     Needs,
     Phase,
     Scans,
     SliceBatches,
+    StackMethod,
     UserError,
     seeded,
     torch_generator,
@@ -83,7 +83,7 @@ class Game:
         return (on_target + on_source) / 2
 
 
-class CycleGAN(Method):
+class CycleGAN(StackMethod):
     """Learns to translate between two domains in both directions, with cycle consistency.
 
     The unpaired baseline of Jeong et al., ICCV 2023, after Zhu et al., "Unpaired
@@ -164,6 +164,6 @@ class CycleGAN(Method):
         output: Tensor = self.generator(2 * x - 1)
         return (output + 1) / 2
 
-    def forward(self, scans: Scans) -> Scans:
-        """Translate N scans `(N, S, H, W)` slice by slice; the background stays as it is."""
-        return translate(scans, self._translate, self.config.slices_at_once)
+    def forward_stack(self, scans: Scans, stack: Scans) -> Scans:
+        """Translate N stacks `(N, K, H, W)` slice by slice; the background stays as it is."""
+        return translate(stack, self._translate, self.config.slices_at_once)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from harmbench.testing.method_stack_checks import longer_stack
 from harmbench_methods.identity import Identity
 from harmbench_methods.scale import Scale
 from harmbench_tasks.simulated import Exp, Gamma, Log
@@ -24,6 +25,17 @@ def test_scale_reaches_the_mean_norms(small_cohort) -> None:
     np.testing.assert_allclose(
         torch.linalg.vector_norm(output, dim=(-2, -1)).numpy(), np.tile(expected, (3, 1)), rtol=2e-2
     )
+
+
+def test_slices_beyond_the_grid_take_the_factor_of_the_nearest_slice(small_cohort) -> None:
+    data = Gamma(0.7).setup(small_cohort, 0)
+    method, scans = fitted(Scale, data), data.test.load([0, 1])
+    scans = scans.with_images(0.1 * scans.images)
+    stack = longer_stack(scans, method.grid)
+    ratio = method(stack).images.amax(dim=(2, 3)) / stack.images.amax(dim=(2, 3))
+    torch.testing.assert_close(ratio[:, 0], ratio[:, 1])
+    torch.testing.assert_close(ratio[:, -2], ratio[:, -3])
+    assert not torch.allclose(ratio[:, 1], ratio[:, 2])
 
 
 @pytest.mark.parametrize("task", [Exp(), Log(), Gamma(0.7), Gamma(1.5)], ids=lambda t: t.name)

@@ -11,7 +11,16 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from harmbench import Method, Needs, Phase, SliceBatches, hookimpl, torch_generator, train
+from harmbench import (
+    Method,
+    Needs,
+    Phase,
+    SliceBatches,
+    StackMethod,
+    hookimpl,
+    torch_generator,
+    train,
+)
 
 
 class Sound(Method):
@@ -297,6 +306,39 @@ class DividesByTheSpread(Sound):
         return scans.with_images(images)
 
 
+class EstimatesFromTheStack(StackMethod):
+    name = "by-the-stack"
+    summary = "moves scans halfway towards their own mean"
+    needs = Needs.NOTHING
+    fails = "stack"
+
+    def forward_stack(self, scans, stack):
+        means = stack.images.mean(dim=(1, 2, 3), keepdim=True)
+        return self.moved(stack, means)
+
+    @staticmethod
+    def moved(stack, means):
+        moved = torch.lerp(stack.images, means, 0.5)
+        return stack.with_images(torch.where(stack.masks, moved, stack.images))
+
+
+class ReturnsTheGridAlone(EstimatesFromTheStack):
+    def forward_stack(self, scans, stack):
+        return self.moved(scans, scans.images.mean(dim=(1, 2, 3), keepdim=True))
+
+
+class NeedsTheGrid(EstimatesFromTheStack):
+    def forward_stack(self, scans, stack):
+        return self.moved(stack, torch.full(self.grid.shape, 0.5))
+
+
+class ShinesBesideTheGrid(EstimatesFromTheStack):
+    def forward_stack(self, scans, stack):
+        beyond = (stack.positions < scans.positions[0])[:, None, None]
+        moved = self.moved(stack, scans.images.mean(dim=(1, 2, 3), keepdim=True)).images
+        return stack.with_images(torch.where(beyond, moved + 0.1, moved))
+
+
 class StaysOnTheCPU(Sound):
     fails = "gpu"
 
@@ -343,6 +385,10 @@ BROKEN = (
     ForgetsItsGenerator,
     StartsAnew,
     DividesByTheSpread,
+    EstimatesFromTheStack,
+    ReturnsTheGridAlone,
+    NeedsTheGrid,
+    ShinesBesideTheGrid,
     ExcusedInVain,
 )
 

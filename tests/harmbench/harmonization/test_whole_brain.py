@@ -12,6 +12,7 @@ from harmbench.data.scans import Grid
 from harmbench.harmonization.whole_brain import (
     change_in_scan,
     intensity_scale,
+    normalized_like_grid,
     white_levels,
     whole_stack,
     windows,
@@ -91,6 +92,28 @@ def test_the_unit_is_the_divisor_of_the_normalisation(head, name):
     for k in np.flatnonzero(inside.sum(axis=(1, 2)) > 20):
         rest = stack.images[k] - unit[k] * normalized[k]  # the offset, the same for all voxels
         assert np.ptp(rest[inside[k]]) < 1e-3 * stack.images[k].max()
+
+
+@pytest.mark.parametrize("name", ["percentile", "zscore", "whitestripe"])
+def test_slices_beyond_the_grid_are_normalised_by_the_grid_s_scale(head, name):
+    volume, registration = head
+    stack = whole_stack(crop_brain(volume), registration, GRID)
+    own = slice(stack.first, stack.first + GRID.shape[0])
+    on_grid = NORMALIZATIONS[name](stack.images[own], stack.masks[own])
+    normalized = normalized_like_grid(stack.images, stack.masks, own, on_grid)
+    np.testing.assert_array_equal(normalized[own], on_grid)
+    linear = stack.masks[own] & (on_grid > 0) & (on_grid < 1)
+    slope, offset = np.polyfit(stack.images[own][linear], on_grid[linear], 1)
+    expected = np.where(stack.masks, (slope * stack.images + offset).clip(0, 1), 0)
+    np.testing.assert_allclose(normalized, expected, atol=2e-3)
+    assert stack.masks[: stack.first].any()
+
+
+def test_a_stack_without_a_brain_on_the_grid_is_normalised_to_zero():
+    images = np.full((4, 2, 2), 3, np.float32)
+    masks = np.zeros((4, 2, 2), bool)
+    masks[0] = True
+    assert not normalized_like_grid(images, masks, slice(1, 3), np.zeros((2, 2, 2))).any()
 
 
 def test_a_bright_artery_does_not_change_the_unit(head):

@@ -10,6 +10,7 @@ import torch
 from harmbench import Method, Needs, UserError
 from harmbench.contracts.fit_progress import FitProgress
 from harmbench.contracts.model import fit_settings
+from harmbench.testing.method_stack_checks import longer_stack
 from harmbench_methods.blindcurve.config import ABLATIONS, PRESETS, BlindCurveConfig
 from harmbench_methods.blindcurve.method import BlindCurve
 from harmbench_methods.blindharmony.config import PRESETS as FLOW_PRESETS
@@ -118,6 +119,21 @@ def test_fields_are_removed(method, small_cohort):
     histogram = fitted(Histogram, data)
     only_networks = with_settings(method, likely_field=False, curve=False, evidence=-1e6)
     assert mean_psnr(only_networks, data) > mean_psnr(histogram, data) + 1
+
+
+def test_slices_beyond_the_grid_take_the_field_of_the_nearest_slice(method, small_cohort):
+    scans = Bias().setup(small_cohort, 0).test.load([0])
+    removing = with_settings(method, likely_field=False, evidence=-1e6, decisive=0.0)
+    (scan_map,) = removing.maps(scans)
+    assert scan_map.field.any()
+    stack = longer_stack(scans, method.grid)
+    output = removing(stack)
+    assert len(output.flags) == 1
+    log_field = method.cosines.field(scan_map.field, method.grid.shape)
+    below = scan_map(stack.images[0, :1], stack.masks[0, :1], log_field[:1])
+    above = scan_map(stack.images[0, -2:-1], stack.masks[0, -2:-1], log_field[-1:])
+    torch.testing.assert_close(output.images[0, :1], below)
+    torch.testing.assert_close(output.images[0, -2:-1], above)
 
 
 def test_the_likelihood_decides_on_the_networks_field(method, small_cohort):
