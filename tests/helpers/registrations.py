@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+
+from harmbench.preprocessing.masking import BrainSource, load_masked
+from harmbench.preprocessing.registration_cache import cached_registration
+from harmbench.preprocessing.version import PREPROCESSING_VERSION
+from harmbench.util.hashing import digest, file_digest
 
 
 def registrations_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -25,3 +32,22 @@ def share_registrations(folder: Path, home: Path) -> None:
     """
     home.mkdir(parents=True, exist_ok=True)
     (home / "registrations").symlink_to(folder)
+
+
+def reuse_registration(home: Path, path: Path) -> None:
+    """Let a scan of the brain of most tests use the registration of that brain.
+
+    Its bytes differ from those of other files with the same voxels, so it would be registered
+    again. The first file with these voxels is registered as any other.
+    """
+    folder = (home / "registrations").resolve()
+    first = folder / "first"  # the name of the registration of the first file
+    with FileLock(folder.with_suffix(".lock")):
+        content = file_digest(path)
+        name = f"{digest('registration', PREPROCESSING_VERSION, content)}.json"
+        if not first.exists():
+            source = BrainSource.of(path, None, {path: content})
+            cached_registration(content, home, load_masked(source, home).brain)
+            first.write_text(name)
+        elif not (folder / name).exists():
+            shutil.copyfile(folder / first.read_text(), folder / name)
