@@ -34,20 +34,24 @@ def share_registrations(folder: Path, home: Path) -> None:
     (home / "registrations").symlink_to(folder)
 
 
-def reuse_registration(home: Path, path: Path) -> None:
+def reuse_registration(
+    home: Path, path: Path, mask: Path | None = None, *, heads: bool = False
+) -> None:
     """Let a scan of the brain of most tests use the registration of that brain.
 
     Its bytes differ from those of other files with the same voxels, so it would be registered
-    again. The first file with these voxels is registered as any other.
+    again. The first file with these voxels is registered as any other. A head needs the mask
+    that leaves this brain; heads that are kept as heads all have the same voxels.
     """
     folder = (home / "registrations").resolve()
-    first = folder / "first"  # the name of the registration of the first file
+    # The name of the registration of the first file.
+    first = folder / ("first head" if heads else "first brain")
     with FileLock(folder.with_suffix(".lock")):
-        content = file_digest(path)
-        name = f"{digest('registration', PREPROCESSING_VERSION, content)}.json"
+        digests = {each: file_digest(each) for each in (path, mask) if each is not None}
+        source = BrainSource.of(path, mask, digests, heads=heads)
+        name = f"{digest('registration', PREPROCESSING_VERSION, source.content)}.json"
         if not first.exists():
-            source = BrainSource.of(path, None, {path: content})
-            cached_registration(content, home, load_masked(source, home).brain)
+            cached_registration(source.content, home, load_masked(source, home).brain)
             first.write_text(name)
         elif not (folder / name).exists():
             shutil.copyfile(folder / first.read_text(), folder / name)

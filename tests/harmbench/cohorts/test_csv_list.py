@@ -39,6 +39,9 @@ def folder(tmp_path: Path, registrations: Path) -> Path:
         save_as_file_of(name, image, tmp_path / f"{name}.nii.gz")
     mask = nib.Nifti1Image((data > 0).astype(np.uint8), brain.affine)
     nib.save(mask, tmp_path / "mask.nii.gz")
+    for name in ("head-A", "head-B"):
+        scan = tmp_path / f"{name}.nii.gz"
+        reuse_registration(tmp_path / "home", scan, tmp_path / "mask.nii.gz")
     return tmp_path
 
 
