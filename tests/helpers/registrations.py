@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+
+from harmbench.preprocessing.masking import BrainSource, load_masked
+from harmbench.preprocessing.registration_cache import cached_registration
+from harmbench.preprocessing.version import PREPROCESSING_VERSION
+from harmbench.util.hashing import digest, file_digest
 
 
 def registrations_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -25,3 +32,26 @@ def share_registrations(folder: Path, home: Path) -> None:
     """
     home.mkdir(parents=True, exist_ok=True)
     (home / "registrations").symlink_to(folder)
+
+
+def reuse_registration(
+    home: Path, path: Path, mask: Path | None = None, *, heads: bool = False
+) -> None:
+    """Let a scan of the brain of most tests use the registration of that brain.
+
+    Its bytes differ from those of other files with the same voxels, so it would be registered
+    again. The first file with these voxels is registered as any other. A head needs the mask
+    that leaves this brain; heads that are kept as heads all have the same voxels.
+    """
+    folder = (home / "registrations").resolve()
+    # The name of the registration of the first file.
+    first = folder / ("first head" if heads else "first brain")
+    with FileLock(folder.with_suffix(".lock")):
+        digests = {each: file_digest(each) for each in (path, mask) if each is not None}
+        source = BrainSource.of(path, mask, digests, heads=heads)
+        name = f"{digest('registration', PREPROCESSING_VERSION, source.content)}.json"
+        if not first.exists():
+            cached_registration(source.content, home, load_masked(source, home).brain)
+            first.write_text(name)
+        elif not (folder / name).exists():
+            shutil.copyfile(folder / first.read_text(), folder / name)

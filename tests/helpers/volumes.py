@@ -13,6 +13,7 @@ from nilearn.datasets import load_mni152_template
 from scipy import ndimage
 
 from harmbench.preprocessing.nifti_read import Volume
+from helpers.registrations import reuse_registration
 
 RECIPE = """
 name = "tiny"
@@ -96,6 +97,8 @@ class Tree:
         path = self.root / anat / f"{stem}T1w.nii.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
         save_as_file_of(stem, coarse() if image is None else image, path)
+        if image is None and (self.home / "registrations").exists():
+            reuse_registration(self.home, path)
         if field is not None:
             sidecar = path.with_name(f"{stem}T1w.json")
             sidecar.write_text(json.dumps({"MagneticFieldStrength": field}))

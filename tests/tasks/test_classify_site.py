@@ -57,9 +57,6 @@ def test_a_visible_scanner_is_detected_and_the_target_is_not(small_cohort, conte
     for numbers in (seen, same):
         low, mean, high = (numbers[f"site_accuracy{end}"].mean for end in ("_low", "", "_high"))
         assert low <= mean <= high
-    bounds = task.bounds(scoring)
-    assert bounds["source as it is"] == seen
-    assert bounds["chance"]["site_accuracy"].mean == 0.5
 
 
 def test_two_runs_give_equal_scores(small_cohort, context) -> None:
@@ -69,6 +66,9 @@ def test_two_runs_give_equal_scores(small_cohort, context) -> None:
     assert first[1].equals(again[1])
     assert first[0] == again[0]
     assert first[0]["site_accuracy"].n == 4
+    bounds = task.bounds(scoring)
+    assert bounds["source as it is"] == first[0]
+    assert bounds["chance"]["site_accuracy"].mean == 0.5
 
 
 def test_too_few_subjects_are_skipped_with_the_reason(own_cohort, change_table) -> None:

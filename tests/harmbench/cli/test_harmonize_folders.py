@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 
+import pytest
+
 from helpers import PLUGINS, words
 from helpers.harmonizing import voxels
 from helpers.interruption import interrupted
@@ -41,6 +43,7 @@ def test_a_folder_becomes_a_derivative_without_the_bad_scan(inside, study, tmp_p
     assert "holds scans of another fit: left, fit none" in err
 
 
+@pytest.mark.slow  # that written scans are kept is tested above
 def test_a_killed_folder_run_resumes(start, inside, study, tmp_path):
     arguments = ("harmonize", study, "-o", "out", "-m", "identity", "--jobs", "1")
     first = tmp_path / "out" / "sub-a" / "anat" / "sub-a_desc-harmonized_T1w.nii.gz"
@@ -54,6 +57,7 @@ def test_a_killed_folder_run_resumes(start, inside, study, tmp_path):
     assert not list((tmp_path / "out").rglob(".*part"))
 
 
+@pytest.mark.slow  # `tests/harmbench/util/test_processes.py` tests the processes themselves
 def test_a_folder_in_two_processes_gives_the_same_bytes(inside, study, tmp_path):
     arguments = ("harmonize", study, "-m", "left", "--plugin", tmp_path / "left.py", "--no-figure")
     for out, jobs in (("one", 1), ("two", 2)):

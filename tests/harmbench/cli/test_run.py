@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import signal
+import threading
 
 import pytest
 
 from helpers import PLUGINS, TINY_COHORT, words
-from helpers.interruption import interrupted, interruptible
+from helpers.interruption import interrupted, interruptible, wait_for
 
 # MLflow raises deprecation warnings about itself.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -101,51 +103,77 @@ def test_one_failure_stops_nothing_and_sets_the_exit_code(inside):
     assert "fails on domain1: failed: RuntimeError" in inside("leaderboard")[1]
 
 
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [
-        # The tests of interruptions in `end_to_end` kill in many more places.
-        pytest.param(signal.SIGKILL, -signal.SIGKILL, marks=pytest.mark.slow),
-        (signal.SIGINT, 130),
-    ],
-    ids=str,
-)
-def test_only_the_cell_in_flight_of_an_interrupted_run_is_repeated(
-    start, inside, tmp_path, number, code
-):
-    wait = tmp_path / "wait"
+@pytest.fixture
+def hanging(tmp_path):
+    """A run with a method that hangs, a sign that it does, and a check of the next run."""
+    wait, log, fits = (tmp_path / name for name in ("wait", "log", "fits"))
     wait.touch()
-    log = tmp_path / "log"
     environment = {
         "HANGS_WHILE": str(wait),
-        "COUNTS_LOG": str(tmp_path / "fits"),
+        "COUNTS_LOG": str(fits),
         "SAMPLE_PLUGIN_LOG": str(log),
     }
     # Methods that learn nothing come first: identity has ended when the second one hangs.
     methods = words("-m identity -m hangs -m counts")
     run = ("run", *methods, "-t", "domain1", *TINY_COHORT, *ODD, *SAMPLE)
+
+    def check(inside):
+        """Only the cell in flight, and what had not begun, is computed by the next run."""
+        wait.unlink()
+        log.unlink()
+        status, out, errors = inside(*run, **environment)
+        assert status == 0, errors
+        assert re.fullmatch(
+            r"3 cells: 2 done, 1 cached; \d+ fits? made; 2 newly recorded in MLflow", out.strip()
+        )
+        assert fits.read_text() == "seed 0\n"
+        assert "before identity on domain1, seed 0" not in log.read_text()
+        cells = tmp_path / "home" / "cells"
+        assert [path.name for path in cells.glob(".*") if path.is_dir()] == []
+
+    return run, environment, lambda: wait.read_text() == "hanging", check
+
+
+def assert_says_how_to_continue(errors):
+    assert "Traceback" not in errors
+    *_, line = errors.splitlines()
+    assert line.startswith("interrupted: finished cells are kept; run the same command")
+
+
+def test_only_the_cell_in_flight_of_an_interrupted_run_is_repeated(inside, hanging):
+    run, environment, hangs, check = hanging
+
+    def interrupt():
+        wait_for(hangs)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    sender = threading.Thread(target=interrupt)
+    with interruptible():
+        sender.start()
+        code, _, errors = inside(*run, **environment)
+    sender.join()
+    assert code == 130
+    assert_says_how_to_continue(errors)
+    check(inside)
+
+
+@pytest.mark.slow  # and the tests of interruptions in `end_to_end` kill in many more places
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)], ids=str
+)
+def test_a_process_that_is_ended_is_continued_by_another(start, inside, hanging, number, code):
+    run, environment, hangs, check = hanging
     with interruptible():
         process = start(*run, **environment)
-    ended = interrupted(process, lambda: wait.read_text() == "hanging", number)
+    ended = interrupted(process, hangs, number)
     assert ended.returncode == code
     if number == signal.SIGINT:
-        assert "Traceback" not in ended.stderr
-        *_, line = ended.stderr.splitlines()
-        assert line.startswith("interrupted: finished cells are kept; run the same command")
-    wait.unlink()
-    log.unlink()
-    status, out, errors = inside(*run, **environment)
-    assert status == 0, errors
-    assert re.fullmatch(
-        r"3 cells: 2 done, 1 cached; \d+ fits? made; 2 newly recorded in MLflow", out.strip()
-    )
-    assert (tmp_path / "fits").read_text() == "seed 0\n"
-    assert "before identity on domain1, seed 0" not in log.read_text()
-    leftovers = [path.name for path in (tmp_path / "home" / "cells").glob(".*") if path.is_dir()]
-    assert leftovers == []
+        assert_says_how_to_continue(ended.stderr)
+    check(inside)
 
 
-def test_every_hook_of_an_outside_plugin_is_called(inside, command, tmp_path):
+def test_hooks_of_the_file_of_a_plugin_are_called(inside, tmp_path):
+    # The page about hooks calls every hook, in `tests/docs/test_hooks.py`.
     log = tmp_path / "log"
     run = ("run", "-m", "darker", "-t", "sample-last", *TINY_COHORT, *SAMPLE)
     assert inside(*run, SAMPLE_PLUGIN_LOG=str(log), COLUMNS="200")[0] == 0
@@ -153,15 +181,6 @@ def test_every_hook_of_an_outside_plugin_is_called(inside, command, tmp_path):
         "before darker on sample-last, seed 0",
         "after darker on sample-last, seed 0: done",
     ]
-    folder = tmp_path / "home" / "plugins"
-    folder.mkdir()
-    (folder / "sample_plugin.py").write_text((PLUGINS / "sample_plugin.py").read_text())
-    board = inside("leaderboard", "--metric", "brightness")[1]
-    heading = next(line for line in board.splitlines() if line.strip().startswith("method"))
-    assert heading.split() == ["method", "sample-last", "cells"]
-    # A process loads the commands of plugins once.
-    assert command("sample-command").stdout == "hello from the sample\n"
-    assert "sample-phantom" in inside("list", "cohorts")[1]
 
 
 def test_a_broken_plugin_on_the_path_breaks_no_command(inside, command, tmp_path):

@@ -16,7 +16,7 @@ from harmbench.data.prepare_options import PrepareOptions
 from harmbench.data.scans import Grid
 from harmbench.errors import UserError
 from harmbench.util.progress import Silent
-from helpers.registrations import share_registrations
+from helpers.registrations import reuse_registration, share_registrations
 from helpers.volumes import coarse, labelled, save_as_file_of
 
 GRID = Grid("tiny", (5, 18, 22), (12.0, 9.6, 9.6))
@@ -30,16 +30,18 @@ def folder(tmp_path: Path, registrations: Path) -> Path:
     data = np.asarray(brain.dataobj)
     around = np.random.default_rng(0).uniform(0.5, 0.9, data.shape)
     head = np.where(data > 0, data, around)
-    save_as_file_of("brain", brain, tmp_path / "brain.nii.gz")
-    for name in "ABCDabcd":
-        # In capitals, as in a `Tree`, so that other tests have registered them.
-        save_as_file_of(f"sub-{name}_", brain, tmp_path / f"brain-{name}.nii.gz")
+    for name in ("brain", *(f"brain-{subject}" for subject in "ABCDabcd")):
+        save_as_file_of(name, brain, tmp_path / f"{name}.nii.gz")
+        reuse_registration(tmp_path / "home", tmp_path / f"{name}.nii.gz")
     nib.save(labelled(brain), tmp_path / "labels.nii.gz")
     for name in ("head", "head-A", "head-B"):
         image = nib.Nifti1Image(head.astype(np.float32), brain.affine)
         save_as_file_of(name, image, tmp_path / f"{name}.nii.gz")
     mask = nib.Nifti1Image((data > 0).astype(np.uint8), brain.affine)
     nib.save(mask, tmp_path / "mask.nii.gz")
+    for name in ("head-A", "head-B"):
+        scan = tmp_path / f"{name}.nii.gz"
+        reuse_registration(tmp_path / "home", scan, tmp_path / "mask.nii.gz")
     return tmp_path
 
 

@@ -12,7 +12,7 @@ from harmbench.data.scans import Grid
 from harmbench.data.volumes import Frame, VolumeSpace
 from harmbench.util.progress import Silent
 from helpers.one_core import on_one_core
-from helpers.registrations import share_registrations
+from helpers.registrations import reuse_registration, share_registrations
 from helpers.volumes import Tree, coarse, labelled
 
 GRID = Grid("tiny", (5, 18, 22), (12.0, 9.6, 9.6))
@@ -29,8 +29,8 @@ def tree(tmp_path_factory, registrations):
     tree = Tree(tmp_path_factory.mktemp("study") / "bids")
     share_registrations(registrations, tree.home)
     for subject, site in (("A", "here"), ("B", "here"), ("C", "there"), ("D", "there")):
-        image = with_axes(coarse(), "PSR") if subject == "D" else coarse()
-        tree.add(subject, site, image, labels=labelled(image))
+        image = with_axes(coarse(), "PSR") if subject == "D" else None
+        tree.add(subject, site, image, labels=labelled(image or coarse()))
     return tree
 
 
@@ -82,6 +82,7 @@ def test_a_head_is_given_whole_where_a_mask_came_with_it(tmp_path, registrations
         folder = tree.root / "derivatives" / "masks" / path.parent.relative_to(tree.root)
         folder.mkdir(parents=True)
         nib.save(mask, folder / f"sub-{subject}_desc-brain_mask.nii.gz")
+        reuse_registration(tree.home, path, folder / f"sub-{subject}_desc-brain_mask.nii.gz")
     (tree.root / "derivatives" / "masks" / "dataset_description.json").write_text("{}")
     options = PrepareOptions()
     source = Bids(str(tree.root), tree.recipe, normalization="percentile", prepare_options=options)

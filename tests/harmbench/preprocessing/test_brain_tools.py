@@ -25,6 +25,7 @@ from harmbench.preprocessing.nifti_read import Volume, load_volume
 from harmbench.util.hashing import file_digest
 from harmbench.util.progress import Silent
 from helpers.brain_extraction import Tools, brain_of, head_of
+from helpers.registrations import reuse_registration
 from helpers.volumes import coarse, template
 
 GRID = Grid("tiny", (5, 18, 22), (12.0, 9.6, 9.6))
@@ -113,8 +114,8 @@ def test_without_a_tool_one_error_names_the_options(study: Any, tools: Tools) ->
 @pytest.mark.usefixtures("one_core")
 def test_the_scan_of_a_failed_tool_is_left_out_until_it_works(study: Any, tools: Tools) -> None:
     for subject in ("C", "D"):
-        study.add(subject, "there", brain_of(coarse()))
-    study.add("E", "here", brain_of(coarse(12)))
+        study.add(subject, "there")  # brains that are extracted already
+    study.add("E", "here")
     tools.install_failing("mri_synthstrip")
     cohort = opened(study)
     (reason,) = cohort.left_out.values()
@@ -170,7 +171,7 @@ def test_the_version_is_that_of_freesurfer_or_of_the_package(tmp_path: Path, too
 def test_heads_that_are_kept_keep_all_that_is_not_air(tools: Tools, tree: Any, head: Any) -> None:
     tools.install("mri_synthstrip")
     for subject, site in (("A", "here"), ("B", "here"), ("C", "there"), ("D", "there")):
-        tree.add(subject, site, head)
+        reuse_registration(tree.home, tree.add(subject, site, head), heads=True)
     cohort = opened(tree, PrepareOptions(heads=True))
     assert not cohort.left_out
     assert not tools.called

@@ -68,8 +68,16 @@ def test_parts_that_are_too_much_or_missing_are_measured(
     assert missing[0] <= found.missing <= missing[1]
 
 
-def test_a_good_mask_has_no_doubts_and_a_partial_one_is_named(tmp_path: Path) -> None:
-    good = register_checked(scan_with(lambda mask, world: mask), "a.nii.gz", tmp_path / "good")
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the registration of the whole brain, for scans whose brain differs little."""
+    home = tmp_path_factory.mktemp("home")
+    register_checked(scan_with(lambda mask, world: mask), "a.nii.gz", home)
+    return home
+
+
+def test_a_good_mask_has_no_doubts_and_a_partial_one_is_named(home: Path, tmp_path: Path) -> None:
+    good = register_checked(scan_with(lambda mask, world: mask), "a.nii.gz", home)
     assert not good.doubts
     assert good.agreement is not None
     assert good.agreement.dice > 0.95
@@ -97,20 +105,20 @@ def with_undefined(radius: float) -> MaskedScan:
     return dataclasses.replace(scan, volume=volume, stripped=True)
 
 
-def test_an_undefined_part_of_the_brain_is_named(tmp_path: Path) -> None:
-    doubts = register_checked(with_undefined(30), "a.nii.gz", tmp_path / "small").doubts
+def test_an_undefined_part_of_the_brain_is_named(home: Path) -> None:
+    doubts = register_checked(with_undefined(30), "a.nii.gz", home).doubts
     assert doubts[-1] == "undefined voxels (NaN or infinity) border on 5% of the brain's surface"
     reason = r"^a.nii.gz does not match the template: undefined voxels .* border on 19% .* again$"
     with pytest.raises(BadScanError, match=reason):
-        register_checked(with_undefined(85), "a.nii.gz", tmp_path / "large")
+        register_checked(with_undefined(85), "a.nii.gz", home)
 
 
-def test_an_undefined_background_is_no_reason_for_doubt(tmp_path: Path) -> None:
+def test_an_undefined_background_is_no_reason_for_doubt(home: Path) -> None:
     scan = scan_with(lambda mask, world: mask)
     facts = FileFacts(undefined=scan.volume.data == 0)
     volume = dataclasses.replace(scan.volume, facts=facts)
     scan = dataclasses.replace(scan, volume=volume, stripped=True)
-    assert register_checked(scan, "a.nii.gz", tmp_path).doubts == ()
+    assert register_checked(scan, "a.nii.gz", home).doubts == ()
 
 
 def test_an_impossible_mask_is_refused_and_removed_from_the_cache(tmp_path: Path) -> None:

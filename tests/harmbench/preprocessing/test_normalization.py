@@ -15,6 +15,7 @@ from harmbench.errors import UserError
 from harmbench.preprocessing.normalization import NORMALIZATIONS, normalization
 from harmbench.preprocessing.normalization.white_stripe import white_matter_mode
 from harmbench.util.progress import Silent
+from helpers.one_core import on_one_core
 
 # A slab: the phantom computes all of the tissue that lies in a thick slice.
 GRID = Grid("tiny", (6, 36, 44), (1.2, 4.8, 4.8))
@@ -109,7 +110,8 @@ def prepared(tmp_path, name: str, subjects: str = "4") -> Cohort:
 
 @pytest.fixture(scope="module")
 def nyul(tmp_path_factory) -> Cohort:
-    return prepared(tmp_path_factory.mktemp("nyul"), "nyul")
+    with on_one_core():
+        return prepared(tmp_path_factory.mktemp("nyul"), "nyul")
 
 
 @pytest.mark.usefixtures("one_core")

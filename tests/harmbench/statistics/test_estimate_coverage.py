@@ -15,14 +15,18 @@ def coverage(values, true):
     return np.mean([each.low <= true <= each.high for each in mean_intervals(values)])
 
 
-@pytest.mark.parametrize("n", [3, 5, 6, 8, 10, 20])
+@pytest.mark.parametrize(
+    "n", [3, 6, 20, *(pytest.param(n, marks=pytest.mark.slow) for n in (5, 8, 10))]
+)
 def test_normal_values_have_nominal_coverage(n):
     values = np.random.default_rng(n).normal(size=(n, 10_000))
     # The standard error is 0.22 %.
     assert 0.94 <= coverage(values, 0.0) <= 0.96
 
 
-@pytest.mark.parametrize(("n", "least"), [(6, 0.88), (10, 0.90), (20, 0.91)])
+@pytest.mark.parametrize(
+    ("n", "least"), [(6, 0.88), pytest.param(10, 0.90, marks=pytest.mark.slow), (20, 0.91)]
+)
 def test_skewed_values_have_less_coverage(n, least):
     values = np.random.default_rng(n).lognormal(size=(n, 8_000))
     # The standard error is 0.33 %. Student's interval covers 0.83, 0.84 and 0.87.

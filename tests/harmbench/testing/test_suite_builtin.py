@@ -41,7 +41,21 @@ REFUSED = (
 )
 
 
-@pytest.mark.parametrize("name", [name for name in built_in("tasks") if name not in REFUSED])
+# Tasks that differ from another one of the list in one number, scanner or program.
+ALIKE = (
+    *("sim-gamma0.8", "sim-gamma0.9", "sim-gamma1.2", "sim-gamma1.3"),
+    *("classify-site-north", "volumes-fastsurfer-domain1"),
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in ALIKE else ())
+        for name in built_in("tasks")
+        if name not in REFUSED
+    ],
+)
 def test_tasks(name):
     check_task(name)
 

@@ -18,15 +18,27 @@ from harmbench.tracking.connection import connect
 pytestmark = pytest.mark.filterwarnings("default")
 
 
-@pytest.mark.parametrize(
-    "size",
-    [
-        pytest.param(1, marks=pytest.mark.slow),
-        100_000,
-        pytest.param(300_000, marks=pytest.mark.slow),
-    ],
-)
-def test_an_incompletely_created_store_is_created_again(tmp_path, monkeypatch, size):
+def assert_created(home):
+    client, experiment = connect(home)
+    assert (home / "mlflow.db").exists()
+    assert not (home / ".mlflow.db.new").exists()
+    run = client.create_run(experiment, run_name="first")
+    assert client.get_run(run.info.run_id).info.run_name == "first"
+    assert client.get_experiment(experiment).artifact_location == (home / "artifacts").as_uri()
+
+
+def test_an_incomplete_store_is_created_again(tmp_path, monkeypatch, home_with_store):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    home = home_with_store(tmp_path / "home")
+    content = (home / "mlflow.db").read_bytes()
+    (home / "mlflow.db").unlink()
+    (home / ".mlflow.db.new").write_bytes(content[:100_000])
+    assert_created(home)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1, 100_000, 300_000])
+def test_a_killed_creation_is_repeated(tmp_path, monkeypatch, size):
     home = tmp_path / "home"
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     code = (
@@ -41,12 +53,7 @@ def test_an_incompletely_created_store_is_created_again(tmp_path, monkeypatch, s
     process.kill()
     process.wait()
     assert not (home / "mlflow.db").exists()
-    client, experiment = connect(home)
-    assert (home / "mlflow.db").exists()
-    assert not new.exists()
-    run = client.create_run(experiment, run_name="first")
-    assert client.get_run(run.info.run_id).info.run_name == "first"
-    assert client.get_experiment(experiment).artifact_location == (home / "artifacts").as_uri()
+    assert_created(home)
 
 
 def test_the_deleted_experiment_of_a_home_is_restored(tmp_path, monkeypatch, home_with_store):

@@ -76,9 +76,16 @@ def test_sent_records_leave_the_outbox(home):
     assert recorded(home) == [("domain1", "done")]
 
 
+@pytest.fixture
+def out_of_reach(home, monkeypatch):
+    """A server that does not answer; it is tried once, without the seconds between attempts."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # the port that discards
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
+@pytest.mark.usefixtures("out_of_reach")
 def test_unsent_records_are_kept_and_sent_once(home, monkeypatch):
     messages = []
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # the port that discards
     box = outbox(home, messages)
     box.after_cell(cell("a"), stored(home, cell("a")))
     failed = CellResult(
@@ -142,8 +149,8 @@ def test_a_failure_that_was_sent_and_not_crossed_out_is_not_sent_twice(home):
     assert recorder.recorded == 2
 
 
+@pytest.mark.usefixtures("out_of_reach")
 def test_a_cell_that_was_removed_from_the_store_is_let_go(home, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     box = outbox(home)
     result = stored(home, cell("a"))
     box.after_cell(cell("a"), result)

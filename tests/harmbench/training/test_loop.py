@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -270,7 +271,9 @@ print("resumed at", progress.facts.get("resumed_at", 0))
 """
 
 
-def test_a_killed_process_resumes_and_is_identical_to_an_uninterrupted_fit(tmp_path):
+def test_the_fit_of_a_killed_process_is_continued_and_identical_to_an_uninterrupted_one(
+    tmp_path, monkeypatch, capsys, one_thread
+):
     script = tmp_path / "fit.py"
     script.write_text(SCRIPT)
     checkpoints = tmp_path / "checkpoints"
@@ -283,10 +286,9 @@ def test_a_killed_process_resumes_and_is_identical_to_an_uninterrupted_fit(tmp_p
             assert process.stdout.readline() == "step\n"
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
-    resumed = subprocess.run(
-        [*command, "0"], capture_output=True, text=True, env=environment, check=True
-    )
-    resumed_at = int(resumed.stdout.splitlines()[-1].removeprefix("resumed at "))
+    monkeypatch.setattr(sys, "argv", [str(script), str(checkpoints), "0"])
+    runpy.run_path(str(script))
+    resumed_at = int(capsys.readouterr().out.splitlines()[-1].removeprefix("resumed at "))
     assert 19 <= resumed_at < 60
 
 

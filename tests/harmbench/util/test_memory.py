@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import platform
 import subprocess
@@ -53,7 +55,10 @@ TRAINING = """
 
 
 def test_training_continues_with_smaller_parts_when_memory_runs_out():
-    free = printed_by(TRAINING.format(slices=32, limit=0))
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(textwrap.dedent(TRAINING.format(slices=32, limit=0)), {})
+    free = json.loads(printed.getvalue())
     tight = printed_by(TRAINING.format(slices=32, limit=70))
     assert "micro_batches" not in free["facts"]
     assert tight["facts"]["micro_batches"] in (2, 4, 8, 16)

@@ -83,7 +83,13 @@ def test_workers_end_with_a_parent_that_is_killed(parent):
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
-@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["parent", "group"])
+@pytest.mark.parametrize(
+    "send",
+    [
+        pytest.param(os.kill, id="parent", marks=pytest.mark.slow),
+        pytest.param(os.killpg, id="group"),
+    ],
+)
 def test_an_interrupt_ends_running_workers_and_keeps_finished_items(parent, send):
     process, started = parent
     wait_for(lambda: started.with_suffix(".finished").exists())

@@ -120,12 +120,8 @@ def test_registrations_are_cached(tree: Any) -> None:
 @pytest.mark.usefixtures("one_core")
 def test_subjects_in_two_domains_are_paired_and_on_one_side(tree: Any) -> None:
     for subject in "AB":
-        tree.add(subject, "here")
-        tree.add(subject, "here", session="x")
-    shutil.rmtree(tree.root / "sub-A" / "anat")
-    shutil.rmtree(tree.root / "sub-B" / "anat")
-    for subject in "AB":
-        tree.add(subject, "here", session="y", field=3)
+        tree.add(subject, "here", session="1")
+        tree.add(subject, "here", session="2", field=3)
     text = tree.recipe.read_text().replace('{ site = "there" }', '{ site = "here" }')
     text = text.replace("[labels]", "sidecar = { MagneticFieldStrength = 3 }\n[labels]")
     tree.recipe.write_text(text)

@@ -80,6 +80,7 @@ def test_subjects_are_scanned_on_the_target_twice_and_without_noise(six):
             assert not torch.equal(first.images, second.images)
 
 
+@pytest.mark.usefixtures("one_core")
 def test_adding_subjects_changes_none(six, tiny, tmp_path):
     four = Cohort.open(Phantom("4"), tiny, tmp_path, Silent())
     for domain in SCANNERS:

@@ -160,8 +160,16 @@ def test_a_failed_fit_is_tried_once_and_fails_its_cells(home):
     assert "Traceback" in log.read_text()
 
 
-def test_two_workers_and_one_process_have_equal_results(home, tmp_path_factory, monkeypatch):
-    methods = ["identity", "counts", "built", "fails", "learns"]
+@pytest.mark.parametrize(
+    ("workers", "methods"),
+    [
+        (1, ["fails", "learns"]),
+        pytest.param(2, ["identity", "counts", "built", "fails", "learns"], marks=pytest.mark.slow),
+    ],
+)
+def test_workers_and_one_process_have_equal_results(
+    home, tmp_path_factory, monkeypatch, workers, methods
+):
     tasks = ["sim-exp"]
     # The order of sums depends on the number of threads.
     threads = torch.get_num_threads()
@@ -172,7 +180,7 @@ def test_two_workers_and_one_process_have_equal_results(home, tmp_path_factory, 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     (other / "cohorts").symlink_to(home / "cohorts")
     lanes = Lanes()
-    shared, shared_fits = run(other, "local", methods, tasks, lanes, workers=2)
+    shared, shared_fits = run(other, "local", methods, tasks, lanes, workers=workers)
     assert sorted(shared_fits) == sorted(fits)
     assert {key: result.status for key, result in shared.items()} == {
         key: result.status for key, result in alone.items()
