@@ -186,7 +186,9 @@ def _answers(standings: Standings, needs: Mapping[str, str]) -> Iterator[dict[st
         if family is None or len(family.labels) < 2:
             ranks = {row.label: row.family_ranks[name] for row in standings.rows}
             best = [label for label, rank in ranks.items() if rank == min(ranks.values())]
-            gain, certainty = "", "not tested: values by subject of two methods are needed"
+            # A single method is not tested against others, but its gain over the floor is known.
+            gain = "" if family is None else _gain(standings, family, best)
+            certainty = "not tested: values by subject of two methods are needed"
         else:
             best = _best(family)
             gain, certainty = _gain(standings, family, best), _certainty(standings, family, best)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 from harmbench.errors import UserError
 from harmbench.plugins import Registry
 from harmbench.report.report import write_report
+from harmbench.store.results import ResultsStore
+from harmbench.store.stores import CellStore
 from harmbench.util.progress import Silent
+from helpers.scored_cells import BASE, cell, scored
 
 # MLflow's imports raise deprecation warnings.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -49,6 +53,23 @@ def test_nothing_is_fetched_from_a_network(site, pages):
         assert "://" not in text
         assert "fetch(" not in text
     assert (site / "assets" / "plotly.min.js").stat().st_size > 1_000_000
+
+
+def test_a_single_method_that_is_worse_than_the_floor_is_shown_as_such(tmp_path):
+    writer = ResultsStore(tmp_path / "results").writer("harmbench run")
+    for label, loss in (("identity", np.zeros(8)), ("alone", np.linspace(1, 2, 8))):
+        result = CellStore(tmp_path / "cells").save(
+            cell(label, "a"), scored(psnr=BASE - loss), None, None
+        )
+        writer.append(cell(label, "a"), result)
+    writer.close()
+    written = write_report(
+        tmp_path / "report", tmp_path, Registry.discover(), Silent(), lambda runs: {}
+    )
+    assert re.search(
+        r"<b>alone</b><span>-1\.50 dB \[-1\.\d+, -1\.\d+\] against identity",
+        written.index.read_text(),
+    )
 
 
 def test_an_older_report_is_replaced_and_anything_else_is_not(site, store, tmp_path):
