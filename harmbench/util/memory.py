@@ -26,13 +26,18 @@ def ran_out(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _OF_CPU)
 
 
+def _call_libc(function: str, *arguments: int) -> None:
+    """Call a function of glibc; other C libraries may lack it, and then nothing is done."""
+    with contextlib.suppress(OSError, AttributeError):
+        getattr(ctypes.CDLL(None), function)(*arguments)
+
+
 def give_back() -> None:
     """Return free memory to the operating system.
 
     Without this, glibc retains about 100 MiB more with every cell.
     """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    _call_libc("malloc_trim", 0)
 
 
 def _map_large_blocks() -> None:
@@ -42,8 +47,7 @@ def _map_large_blocks() -> None:
     back by `give_back`, but they count as the process's data. Blocks of their own cost about 40 %
     more CPU time, so this is only done where the data are limited.
     """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
+    _call_libc("mallopt", _M_MMAP_THRESHOLD, _LARGE)
 
 
 def release(device: torch.device) -> None:

@@ -24,9 +24,7 @@ def gpu(folder, *arguments):
         folder,
         *arguments,
     ]
-    done = subprocess.run(
-        [*command, *arguments], cwd=BENCHMARKS, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=BENCHMARKS, capture_output=True, text=True, check=False)
     return done, json.loads((folder / "results.json").read_text())["parts"]
 
 
