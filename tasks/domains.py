@@ -9,13 +9,11 @@ import pandas as pd
 
 from harmbench import (
     Cohort,
-    Estimate,
     Family,
     ScoringContext,
     SkipCell,
     Task,
     TaskData,
-    estimates,
     training_scans,
 )
 
@@ -107,7 +105,7 @@ class Domain(Task):
         scans = None if data.references is None else noise_free(cohort, data.references)
         return data if scans is None else replace(data, extra={"noise free": scans})
 
-    def bounds(self, context: ScoringContext) -> Mapping[str, Mapping[str, Estimate]]:
+    def bounds(self, context: ScoringContext) -> Mapping[str, pd.DataFrame]:
         """Return the scores of the subject's scan on the target scanner without noise."""
         data = context.data
         if "noise free" not in data.extra or data.references is None:
@@ -122,4 +120,4 @@ class Domain(Task):
                 strict=True,
             )
         ]
-        return {"target scans without noise": estimates(pd.concat(scored, ignore_index=True))}
+        return {"target scans without noise": pd.concat(scored, ignore_index=True)}

@@ -15,7 +15,6 @@ from torch.nn import functional
 
 from harmbench import (
     Cohort,
-    Estimate,
     Family,
     Grid,
     Scans,
@@ -25,7 +24,6 @@ from harmbench import (
     Task,
     TaskData,
     ValueRange,
-    estimates,
 )
 
 from .domains import choose
@@ -168,7 +166,7 @@ class Order(Task):
         """Return a scorer of distances."""
         return OrderScorer(context.data.test.grid)
 
-    def bounds(self, context: ScoringContext) -> Mapping[str, Mapping[str, Estimate]]:
+    def bounds(self, context: ScoringContext) -> Mapping[str, pd.DataFrame]:
         """Return the order of the same subjects on the target scanner, and on its repeat."""
         data = context.data
         sets = {
@@ -182,5 +180,5 @@ class Order(Task):
             scorer = OrderScorer(data.test.grid)
             for first, second in zip(one.batches(), other.batches(), strict=True):
                 scorer.add(first, replace(second, masks=first.masks & second.masks), None)
-            bounds[title] = estimates(scorer.table())
+            bounds[title] = scorer.table()
         return bounds

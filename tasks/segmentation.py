@@ -11,7 +11,6 @@ import pandas as pd
 from harmbench import (
     BatchScorer,
     Cohort,
-    Estimate,
     Family,
     Instrument,
     Metric,
@@ -22,7 +21,6 @@ from harmbench import (
     SkipCell,
     Task,
     TaskData,
-    estimates,
 )
 
 from .domains import choose, why_unlabelled
@@ -139,7 +137,7 @@ class WhiteMatter(Task):
 
         return SegmentationScorer(context.instruments[SEGMENTER], score)
 
-    def bounds(self, context: ScoringContext) -> Mapping[str, Mapping[str, Estimate]]:
+    def bounds(self, context: ScoringContext) -> Mapping[str, pd.DataFrame]:
         """Return the scores of the source as it is, and of target scans."""
         data = context.data
         sets = {"source as it is": data.test}
@@ -149,8 +147,9 @@ class WhiteMatter(Task):
             sets["target scans of other subjects"] = data.extra["held out"]
         segmenter = context.instruments[SEGMENTER]
         return {
-            title: estimates(
-                pd.concat([overlaps(segmenter(batch), context) for batch in scans.batches()])
+            title: pd.concat(
+                [overlaps(segmenter(batch), context) for batch in scans.batches()],
+                ignore_index=True,
             )
             for title, scans in sets.items()
         }

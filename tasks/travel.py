@@ -9,14 +9,12 @@ import pandas as pd
 
 from harmbench import (
     Cohort,
-    Estimate,
     Family,
     ScanSet,
     ScoringContext,
     SkipCell,
     Task,
     TaskData,
-    estimates,
 )
 
 from . import domain_task
@@ -92,7 +90,7 @@ class Travel(Task):
                 extra |= {title: scans[1], f"first of {title}": scans[0]}
         return replace(data, extra=extra)
 
-    def bounds(self, context: ScoringContext) -> Mapping[str, Mapping[str, Estimate]]:
+    def bounds(self, context: ScoringContext) -> Mapping[str, pd.DataFrame]:
         """Return the scores of repeats on both scanners."""
         extra = context.data.extra
         bounds = {}
@@ -105,5 +103,5 @@ class Travel(Task):
                     extra[title].batches(), extra[f"first of {title}"].batches(), strict=True
                 )
             ]
-            bounds[title] = estimates(pd.concat(scored, ignore_index=True))
+            bounds[title] = pd.concat(scored, ignore_index=True)
         return bounds

@@ -88,11 +88,19 @@ class Task(ABC):
 
         return BatchScorer(score)
 
-    def bounds(self, context: ScoringContext) -> Mapping[str, Mapping[str, Estimate]]:
-        """Return reference values of the scores, by title and metric; none by default.
+    def bounds(
+        self, context: ScoringContext
+    ) -> Mapping[str, pd.DataFrame | Mapping[str, Estimate]]:
+        """Return reference values of the scores, by title; none by default.
 
         An example is the score of the instruments on the target's own scans. The values do not
         depend on the method, are computed once per task, and are recorded with each cell.
+
+        Returns
+        -------
+        Mapping
+            By title: a table of scores as that of `score`, if they are means over subjects, so that
+            those of several folds and targets can be averaged by subject; or estimates by metric.
         """
         return {}
 

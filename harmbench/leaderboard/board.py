@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from harmbench.data.scan_kind import kind_of_scans
+from harmbench.leaderboard.bounds import PooledBound
 from harmbench.leaderboard.families import Comparison
 from harmbench.leaderboard.measure import Measure
 from harmbench.leaderboard.scores import Score, TaskColumn
@@ -30,10 +31,10 @@ class Row:
         By task; without the tasks that the method was not run on.
     rank
         Mean over families of its mean rank in each, with its 95 % interval over subjects; `n` is
-        the number of tasks with a number. A task without one counts as the last rank. None for a
-        row that is not ranked.
+        the number of tasks with a number. A task without one counts as the last rank. NaN for the
+        only ranked method. None for a row that is not ranked.
     family_ranks
-        Mean rank by family; empty for a row that is not ranked.
+        Mean rank by family; empty for a row that is not ranked, NaN for the only ranked method.
     normalized
         Mean score over the `n` tasks that have a floor (0) and a reference line (1); a task
         without a number counts as 0. None where no task has both, and for a row that is not
@@ -97,6 +98,8 @@ class Board:
     pooled
         Scores over all tasks of a family, by family and label, for families whose tasks have
         several targets.
+    pooled_bounds
+        Reference values over all tasks of such a family, by family and title.
     """
 
     cohort: str
@@ -114,6 +117,7 @@ class Board:
     comparison: Comparison | None = field(repr=False)
     bounds: Mapping[str, Mapping[str, Estimate]]
     pooled: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
+    pooled_bounds: Mapping[str, Mapping[str, PooledBound]] = field(default_factory=dict)
 
     @property
     def tasks(self) -> tuple[str, ...]:

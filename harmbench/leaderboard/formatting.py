@@ -69,6 +69,17 @@ def with_interval(estimate: Estimate | None, decimals: int | None = None) -> str
     return f"{number(estimate.mean, decimals)} {bounds}".strip()
 
 
+def rank_in_words(rank: float) -> str:
+    """Format a mean rank that stands in place of a score; empty if it is NaN.
+
+    Examples
+    --------
+    >>> rank_in_words(2.25), rank_in_words(float("nan"))
+    ('rank 2.2', '')
+    """
+    return "" if math.isnan(rank) else f"rank {number(rank, 1)}"
+
+
 def direction(*, higher_is_better: bool) -> str:
     """Return the direction of a metric in words."""
     return "higher is better" if higher_is_better else "lower is better"

@@ -64,10 +64,7 @@ def standings_notes(standings: Standings) -> list[str]:
     lines += _letters(standings.comparison)
     voted = [f"{name} {weight:g}" for name, weight in standings.weights.items() if weight != 1]
     weights = f" (weights: {', '.join(voted)}, others 1)" if voted else ""
-    lines.append(
-        f"rank: mean over families{weights} of the mean rank in each, and its 95 % interval over "
-        f"subjects ({RESAMPLES} resamples); a task without a number counts as the last rank"
-    )
+    lines.append(_rank(len(standings.rows), weights))
     if standings.unranked_tasks:
         lines.append(
             f"without a vote, or without a metric that ranks: {', '.join(standings.unranked_tasks)}"
@@ -228,10 +225,7 @@ def _letters(comparison: Comparison) -> Iterator[str]:
 def _overall(board: Board) -> Iterator[str]:
     ranked = [row for row in board.rows if row.ranked]
     if len(board.tasks) > 1 and ranked:
-        yield (
-            "rank: mean over families of the mean rank in each, and its 95 % interval over "
-            f"subjects ({RESAMPLES} resamples); a task without a number counts as the last rank"
-        )
+        yield _rank(len(ranked))
     scored = [row.normalized for row in ranked if row.normalized is not None]
     if scored:
         yield (
@@ -245,6 +239,15 @@ def _overall(board: Board) -> Iterator[str]:
             "score: none, since no task has a reference line that is better than the floor by "
             "more than its noise"
         )
+
+
+def _rank(methods: int, weights: str = "") -> str:
+    if methods == 1:
+        return "rank: none, since there is no second method"
+    return (
+        f"rank: mean over families{weights} of the mean rank in each, and its 95 % interval over "
+        f"subjects ({RESAMPLES} resamples); a task without a number counts as the last rank"
+    )
 
 
 def _scale(measure: Measure) -> str:

@@ -26,10 +26,11 @@ class Overall:
     Attributes
     ----------
     rank
-        Mean over families of the mean rank in each, 1 the best, with its interval; `n` is the
-        number of tasks with a number. None if no task has a number.
+        Mean over families of the mean rank in each, 1 the best, with its interval; NaN for an only
+        method, which has nothing to be ranked against. `n` is the number of tasks with a number.
+        None if no task has a number.
     family_ranks
-        Mean rank by family.
+        Mean rank by family; NaN for an only method.
     normalized
         Mean score over the `n` tasks with a floor (0) and a reference line (1) that differ;
         weighted as the rank. None if no task has both.
@@ -79,7 +80,11 @@ def overall(
         return {}
     drawn = {column.task: _means(column, labels) for column in ranked_columns}
     by_task = {
-        column.task: ranks(drawn[column.task], higher_is_better=column.measure.higher_is_better)
+        column.task: (
+            ranks(drawn[column.task], higher_is_better=column.measure.higher_is_better)
+            if len(labels) > 1
+            else np.full_like(drawn[column.task], np.nan)
+        )
         for column in ranked_columns
     }
     by_name = {name: _average(groups, by_task) for name, groups in families.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from harmbench.leaderboard.families import by_family, mean_over_groups
 from harmbench.leaderboard.scores import TaskColumn
@@ -43,12 +43,3 @@ def over_targets(
         intervals = members[0].measure.intervals
         pooled[family] = dict(zip(shown, intervals(values), strict=True)) if shown else {}
     return pooled
-
-
-def mean_bound(bounds: Mapping[str, Estimate], tasks: Sequence[str]) -> tuple[float, int] | None:
-    """Return the mean of a reference value over the tasks that have it, and their number.
-
-    Without an interval: tasks with one target share the subjects behind the value.
-    """
-    means = [bounds[task].mean for task in tasks if task in bounds]
-    return (sum(means) / len(means), len(means)) if means else None

@@ -25,9 +25,9 @@ class Standing:
         Name with and without the changed settings.
     rank
         Mean over families of the mean rank in each, with its 95 % interval over subjects; `n` is
-        the number of tasks with a number.
+        the number of tasks with a number. NaN for an only method.
     family_ranks
-        Mean rank by family.
+        Mean rank by family; NaN for an only method.
     submission, bundles
         As of `Row`; bundles of all tasks.
     """

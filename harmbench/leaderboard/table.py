@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from harmbench.leaderboard.board import Board, Row
+from harmbench.leaderboard.bounds import bounds_of, pooled_bounds
 from harmbench.leaderboard.families import compare_families
 from harmbench.leaderboard.measure import Measure
 from harmbench.leaderboard.overall import Overall, overall
 from harmbench.leaderboard.pooled import over_targets
 from harmbench.leaderboard.ranking_options import RankingOptions
 from harmbench.leaderboard.scores import TaskColumn, task_columns
-from harmbench.statistics.estimate import Estimate
 from harmbench.store.columns import BOARD_AXES
 from harmbench.util.hashing import digest
 
@@ -123,6 +122,8 @@ def _board(runs: pd.DataFrame, measure: Measure, options: RankingOptions) -> Boa
     ]
     floor = min((label for label, control in controls.items() if control == "floor"), default=None)
     standings = overall(tuple(columns.values()), ranked, floor, options.weights, normalize=True)
+    bounds = bounds_of(runs, measure)
+    pooled = over_targets(tuple(columns.values()), list(methods))
     rows = [
         _row(of_label, columns, ranked=label in ranked, standing=standings.get(str(label)))
         for label, of_label in runs.groupby("label", sort=False)
@@ -143,8 +144,12 @@ def _board(runs: pd.DataFrame, measure: Measure, options: RankingOptions) -> Boa
         comparison=compare_families(tuple(columns.values()), ranked, floor, options.margin)
         if measure.ranks
         else None,
-        bounds=_bounds(runs, measure.name),
-        pooled=over_targets(tuple(columns.values()), list(methods)),
+        bounds={
+            title: {task: bound.estimate for task, bound in by_task.items()}
+            for title, by_task in bounds.items()
+        },
+        pooled=pooled,
+        pooled_bounds=pooled_bounds(tuple(columns.values()), bounds, list(pooled)),
     )
 
 
@@ -197,44 +202,3 @@ def position(row: Row) -> tuple[int, float, str]:
     """Return the sort key of a row: reference lines, methods by mean rank, variants, floor."""
     section = {"ceiling": 0, "floor": 3}.get(row.control, 1 if row.ranked else 2)
     return section, row.rank.mean if row.rank is not None else 0.0, row.label
-
-
-def _bounds(runs: pd.DataFrame, metric: str) -> dict[str, dict[str, Estimate]]:
-    """Return the tasks' own reference values, by title and task, pooled over folds.
-
-    Of each task and fold the newest run counts.
-    """
-    parts: dict[str, dict[str, list[Estimate]]] = {}
-    newest = runs[runs["bounds"].astype(bool)].drop_duplicates(["task", "fold"], keep="last")
-    for task, bounds in zip(newest["task"], newest["bounds"], strict=True):
-        for title, numbers in bounds.items():
-            if metric in numbers:
-                mean, low, high = (float(numbers[metric][name]) for name in ("mean", "low", "high"))
-                estimate = Estimate(mean, low, high, int(numbers[metric]["n"]))
-                parts.setdefault(title, {}).setdefault(str(task), []).append(estimate)
-    return {
-        title: {task: _pooled(folds) for task, folds in by_task.items()}
-        for title, by_task in parts.items()
-    }
-
-
-def _pooled(folds: Sequence[Estimate]) -> Estimate:
-    """Return the mean over the subjects of all folds; the folds' errors are independent.
-
-    A value that is the same in every fold is of all subjects, since it needs no fit: it counts
-    once.
-    """
-    numbers = np.array([(fold.mean, fold.low, fold.high, fold.n) for fold in folds])
-    if np.allclose(numbers, numbers[0], rtol=1e-12, atol=0, equal_nan=True):
-        return folds[0]
-    n = np.array([fold.n for fold in folds], dtype=float)
-    weights = n / n.sum() if n.sum() else np.full(len(folds), 1 / len(folds))
-    mean = float(weights @ [fold.mean for fold in folds])
-    below, above = (
-        float(np.sqrt(weights**2 @ np.square(distances)))
-        for distances in (
-            [fold.mean - fold.low for fold in folds],
-            [fold.high - fold.mean for fold in folds],
-        )
-    )
-    return Estimate(mean, mean - below, mean + above, int(n.sum()))

@@ -9,9 +9,8 @@ import pandas as pd
 
 from harmbench.leaderboard.board import Board, Row
 from harmbench.leaderboard.families import FamilyComparison
-from harmbench.leaderboard.formatting import interval, number, with_interval
+from harmbench.leaderboard.formatting import interval, number, rank_in_words, with_interval
 from harmbench.leaderboard.notes import IMPORTED, UNUSUAL, notes, standings_notes
-from harmbench.leaderboard.pooled import mean_bound
 from harmbench.leaderboard.printed_table import Field, PrintedTable
 from harmbench.leaderboard.published import Reference
 from harmbench.leaderboard.standings import Standing, Standings
@@ -47,7 +46,7 @@ def board_table(board: Board, extra: Extra, papers: Sequence[Reference]) -> Prin
     for title, estimates in board.bounds.items():
         texts = [
             f"{title} °",
-            *(_pooled_bound(board, family, estimates) for family in board.pooled),
+            *(_pooled_bound(board, family, title) for family in board.pooled),
             *(with_interval(estimates.get(task), decimals) for task in board.single_tasks),
         ]
         texts += [""] * (len(headings) - len(texts))
@@ -84,7 +83,7 @@ def _standing(standings: Standings, row: Standing, extra: Extra) -> list[Field]:
     for name in standings.families:
         family = standings.compared(name)
         if family is None or row.label not in family.labels:
-            fields.append(Field(f"rank {row.family_ranks[name]:.1f}"))
+            fields.append(Field(rank_in_words(row.family_ranks[name])))
             continue
         gain = family.standard_gain.get(row.label)
         fields.append(_family_field(family, row.label, gain, 1))
@@ -161,12 +160,12 @@ def _headings(board: Board, extra: Extra) -> list[str]:
     return ["method", *pooled, *board.single_tasks, *families, *_overall(board), *extra]
 
 
-def _pooled_bound(board: Board, family: str, bounds: Mapping[str, Estimate]) -> str:
-    tasks = board.tasks_of(family)
-    mean = mean_bound(bounds, tasks)
-    if mean is None:
+def _pooled_bound(board: Board, family: str, title: str) -> str:
+    pooled = board.pooled_bounds.get(family, {}).get(title)
+    if pooled is None:
         return ""
-    return f"{number(mean[0], board.measure.decimals)} ({mean[1]} of {len(tasks)} tasks)"
+    value = with_interval(pooled.estimate, board.measure.decimals)
+    return f"{value} ({pooled.n_tasks} of {len(board.tasks_of(family))} tasks)"
 
 
 def _overall(board: Board) -> list[str]:

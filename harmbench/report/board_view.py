@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from harmbench.leaderboard.board import Board, Row
 from harmbench.leaderboard.formatting import number
 from harmbench.leaderboard.groups import LINKED_TASKS, Group
 from harmbench.leaderboard.notes import notes
-from harmbench.leaderboard.pooled import mean_bound
 from harmbench.leaderboard.published import references
 from harmbench.plugins import Registry
 from harmbench.report.fields import (
@@ -21,7 +21,6 @@ from harmbench.report.fields import (
     score_field,
     unit_and_direction,
 )
-from harmbench.statistics.estimate import Estimate
 
 # Columns that plugins add: texts by method, by heading.
 Extra = Mapping[str, Mapping[str, str]]
@@ -102,7 +101,7 @@ def _bound_line(
     bound = board.bounds[title]
     families = () if board.comparison is None else board.comparison.several
     cells = [TableField() for _ in range(before)]
-    cells += [_pooled_bound(board, family, bound) for family in board.pooled]
+    cells += [_pooled_bound(board, family, title) for family in board.pooled]
     cells += [TableField() for _ in families]
     cells += [estimate_field(bound.get(task)) for task in tasks]
     cells += [TableField() for _ in range(after)]
@@ -157,16 +156,13 @@ def _family_fields(board: Board, row: Row) -> list[TableField]:
     return [*pooled, *gains]
 
 
-def _pooled_bound(board: Board, family: str, bounds: Mapping[str, Estimate]) -> TableField:
-    tasks = board.tasks_of(family)
-    mean = mean_bound(bounds, tasks)
-    if mean is None:
+def _pooled_bound(board: Board, family: str, title: str) -> TableField:
+    pooled = board.pooled_bounds.get(family, {}).get(title)
+    if pooled is None:
         return TableField()
-    return TableField(
-        text=number(mean[0], board.measure.decimals),
-        sort=repr(mean[0]),
-        note=f"{mean[1]} of {len(tasks)} tasks",
-    )
+    field = estimate_field(pooled.estimate, board.measure.decimals)
+    tasks = f"{pooled.n_tasks} of {len(board.tasks_of(family))} tasks"
+    return replace(field, note=f"{field.note} {tasks}".strip())
 
 
 def _front_part(board: Board) -> tuple[Sequence[str], Sequence[Row], str]:

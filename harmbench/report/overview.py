@@ -10,7 +10,7 @@ import numpy as np
 
 from harmbench.execution.plan.durations import duration
 from harmbench.leaderboard.families import FamilyComparison, needed
-from harmbench.leaderboard.formatting import count, interval, number
+from harmbench.leaderboard.formatting import count, interval, number, rank_in_words
 from harmbench.leaderboard.groups import Group
 from harmbench.leaderboard.notes import standings_notes
 from harmbench.leaderboard.standings import Standing, Standings
@@ -134,7 +134,7 @@ def _gains(standings: Standings, rows: Sequence[Standing]) -> dict[str, list[Tab
             )
             if row.label in gains
             else TableField(
-                text=f"rank {row.family_ranks[name]:.1f}", letters=_letters(family, row.label)
+                text=rank_in_words(row.family_ranks[name]), letters=_letters(family, row.label)
             )
             for row in rows
         ]
@@ -185,7 +185,8 @@ def _answers(standings: Standings, needs: Mapping[str, str]) -> Iterator[dict[st
         family = standings.compared(name)
         if family is None or len(family.labels) < 2:
             ranks = {row.label: row.family_ranks[name] for row in standings.rows}
-            best = [label for label, rank in ranks.items() if rank == min(ranks.values())]
+            lowest = min(ranks.values())  # NaN for an only method
+            best = [label for label, rank in ranks.items() if not rank > lowest]
             # A single method is not tested against others, but its gain over the floor is known.
             gain = "" if family is None else _gain(standings, family, best)
             certainty = "not tested: values by subject of two methods are needed"

@@ -230,7 +230,7 @@ class BoundsStore(Store):
 def to_json(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, float | str]]:
     """Return estimates as JSON types."""
     return {
-        name: {field: _text(value) for field, value in asdict(estimate).items()}
+        name: {field: json_number(value) for field, value in asdict(estimate).items()}
         for name, estimate in estimates.items()
     }
 
@@ -254,8 +254,8 @@ def _write_scores(folder: Path, cell: Cell, result: CellResult) -> None:
     (folder / "result.json").write_text(json.dumps(content, indent=1))
 
 
-def _text(value: float) -> float | str:
-    """Return infinity and NaN as text, since JSON has no such numbers."""
+def json_number(value: float) -> float | str:
+    """Return a number for JSON: infinity and NaN as text."""
     return value if math.isfinite(value) else str(value)
 
 

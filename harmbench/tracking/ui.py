@@ -182,7 +182,7 @@ def _markdown(board: Board) -> str:
     """Write a board with a row per task: most boards have more tasks than methods."""
     rows = board.rows[:_MOST_COMPARED]
     heads = [f"{row.label} ({row.role})" if row.role else row.label for row in rows]
-    ranks = ["" if row.rank is None else f"{row.rank.mean:.1f}" for row in rows]
+    ranks = ["" if row.rank is None else number(row.rank.mean, 1) for row in rows]
     lines = [["task", *heads], ["---", *["---:"] * len(heads)]]
     if len(board.tasks) > 1:
         lines.append(["mean rank", *ranks])

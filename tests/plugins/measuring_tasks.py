@@ -101,7 +101,13 @@ class Metered(Task):
     def bounds(self, context):
         say("bounds")
         values = self.instruments and context.instruments["brightness"](context.data.test.load([0]))
-        return {"source": {"metered": Estimate(values[0], float("nan"), float("inf"), 1)}}
+        table = [("p0", "1", -1, "metered", 2.0), ("p1", "1", -1, "metered", float("inf"))]
+        return {
+            "source": {"metered": Estimate(values[0], float("nan"), float("inf"), 1)},
+            "by subject": pd.DataFrame(
+                table, columns=["subject", "scan", "slice", "metric", "value"]
+            ),
+        }
 
 
 class Elsewhere(Metered):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from harmbench import SkipCell
+from harmbench import SkipCell, estimates
 from harmbench.metrics.image import PSNR
 from harmbench_tasks.travel import SOURCE_REPEAT, TARGET_REPEAT, Travel, repeated
 
@@ -40,7 +40,7 @@ def test_the_repeatability_of_the_target_is_a_reference_value(travellers, contex
     assert TARGET_REPEAT in data.extra
     assert SOURCE_REPEAT not in data.extra
     bounds = task.bounds(context(data))
-    estimate = bounds[TARGET_REPEAT]["psnr"]
+    estimate = estimates(bounds[TARGET_REPEAT])["psnr"]
     assert estimate.n == 1
     first, second = repeated(travellers, "target")
     expected = PSNR().measure(second.load([0]), first.load([0]), first)

@@ -24,10 +24,10 @@ from harmbench.execution.compute.slices import Slices
 from harmbench.execution.plan.plan import PlannedCell
 from harmbench.external.command_method import CommandMethod
 from harmbench.plugin_files import plugin_file
-from harmbench.statistics.estimate import Estimate
+from harmbench.statistics.estimate import Estimate, by_subject, mean_intervals
 from harmbench.statistics.subjects import encode_draws
 from harmbench.statistics.value_range import ValueRange, encode_ranges, in_ranges
-from harmbench.store.stores import BoundsStore, CellStore, to_json
+from harmbench.store.stores import BoundsStore, CellStore, json_number, to_json
 from harmbench.util import device as devices
 from harmbench.util.environment import environment
 from harmbench.util.hashing import bytes_digest, digest
@@ -177,10 +177,26 @@ def task_bounds(
         if bounds is None:
             with seeded(context.seed, "bounds", task.name):
                 data = planned.all_data or context.data
-                estimates = task.bounds(replace(context, data=data))
+                measured = task.bounds(replace(context, data=data))
             ranges = _ranges(task, context)
-            bounds = {
-                title: to_json(in_ranges(numbers, ranges)) for title, numbers in estimates.items()
-            }
+            bounds = {title: _bound(values, ranges) for title, values in measured.items()}
             store.save(key, bounds)
     return bounds
+
+
+def _bound(
+    measured: pd.DataFrame | Mapping[str, Estimate], ranges: Mapping[str, ValueRange]
+) -> dict[str, dict[str, Any]]:
+    """Return a reference value as JSON types: estimates, and values by subject if it has them."""
+    if not isinstance(measured, pd.DataFrame):
+        return to_json(in_ranges(measured, ranges))
+    values = by_subject(measured)
+    intervals = mean_intervals(values.to_numpy(dtype=float))
+    numbers = to_json(in_ranges(dict(zip(values.columns, intervals, strict=True)), ranges))
+    return {
+        name: {
+            **number,
+            "subjects": {who: json_number(v) for who, v in values[name].dropna().items()},
+        }
+        for name, number in numbers.items()
+    }

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import pandas as pd
 import pytest
 
+from harmbench.leaderboard.bounds import Bound, pooled_bounds
 from harmbench.leaderboard.measure import measures
 from harmbench.leaderboard.notes import notes
-from harmbench.leaderboard.pooled import mean_bound, over_targets
+from harmbench.leaderboard.pooled import over_targets
 from harmbench.leaderboard.registered import with_targets
 from harmbench.leaderboard.table import boards
 from harmbench.leaderboard.text import board_table
@@ -75,7 +79,28 @@ def test_a_board_of_one_target_shows_its_tasks(runs):
     assert over_targets(tuple(board.columns.values()), ["good"]) == {}
 
 
-def test_a_reference_value_is_the_mean_over_the_tasks_that_have_it():
-    bounds = {"a": Estimate(20, 19, 21, 3), "b": Estimate(30, 28, 32, 2)}
-    assert mean_bound(bounds, ["a", "b", "c"]) == (25, 2)
-    assert mean_bound(bounds, ["c"]) is None
+def bound(task, subjects):
+    value = float(np.mean([*subjects.values()]))
+    return Bound(
+        estimate=Estimate(value, np.nan, np.nan, len(subjects)),
+        subjects=pd.Series(subjects) if task != "of the cohort" else None,
+    )
+
+
+def test_a_reference_value_is_averaged_by_subject_over_the_targets_of_each_source(runs):
+    columns = tuple(board_of(runs).columns.values())
+    bounds = {
+        "repeat": {
+            "travel-a": bound("travel-a", {"p0": 30.0, "p1": 33.0}),
+            "travel-a@x": bound("travel-a@x", {"p0": 32.0}),
+            "travel-b": bound("travel-b", {"p0": 40.0, "p2": 30.0}),
+        },
+        "agreement": {"travel-a": bound("of the cohort", {"p0": 1.0})},
+        "of another family": {"age-a": bound("age-a", {"p0": 1.0})},
+    }
+    pooled = pooled_bounds(columns, bounds, ["scanners"])["scanners"]
+    assert pooled["repeat"].estimate == mean_interval([(31 + 40) / 2, 33, 30])
+    assert pooled["repeat"].n_tasks == 3
+    assert pooled["agreement"].estimate.mean == 1
+    assert math.isnan(pooled["agreement"].estimate.low)
+    assert "of another family" not in pooled

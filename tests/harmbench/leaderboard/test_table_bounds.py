@@ -8,18 +8,22 @@ import pytest
 
 from harmbench.leaderboard.measure import measures
 from harmbench.leaderboard.table import boards
-from harmbench.statistics.estimate import Estimate
+from harmbench.statistics.estimate import Estimate, mean_interval
 from harmbench.store.results import ResultsStore
 from harmbench.tracking import reader
 from helpers.scored_cells import cell, scored
 
 
 def bound_of(home, *folds):
-    """Return the value on the board of a task with a reference value in each fold."""
+    """Return the value on the board of a task with a reference value in each fold.
+
+    A fold is an estimate, or values by subject.
+    """
     with ResultsStore(home / "results").writer("harmbench run") as writer:
-        for fold, estimate in enumerate(folds, start=1):
+        for fold, measured in enumerate(folds, start=1):
             result = scored(psnr=[20.0 + fold, 22.0 + fold])
-            facts = {**result.facts, "bounds": {"repeat": {"psnr": asdict(estimate)}}}
+            number = asdict(measured) if isinstance(measured, Estimate) else {"subjects": measured}
+            facts = {**result.facts, "bounds": {"repeat": {"psnr": number}}}
             writer.append(
                 cell("identity", "travel-a", split=f"{len(folds)} folds", fold=fold),
                 replace(result, facts=facts),
@@ -38,3 +42,8 @@ def test_values_of_the_subjects_of_each_fold_are_pooled(tmp_path):
     pooled = bound_of(tmp_path, Estimate(30, 26, 34, 3), Estimate(34, 31, 37, 1))
     assert (pooled.mean, pooled.n) == (31, 4)
     assert pooled.low == pytest.approx(31 - ((0.75 * 4) ** 2 + (0.25 * 3) ** 2) ** 0.5)
+
+
+def test_values_by_subject_have_an_interval_though_each_fold_has_one_subject(tmp_path):
+    pooled = bound_of(tmp_path, {"p0": 30.0}, {"p1": 32.0}, {"p0": 32.0, "p2": 36.0})
+    assert pooled == mean_interval([31, 32, 36])

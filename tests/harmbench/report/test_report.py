@@ -66,10 +66,9 @@ def test_a_single_method_that_is_worse_than_the_floor_is_shown_as_such(tmp_path)
     written = write_report(
         tmp_path / "report", tmp_path, Registry.discover(), Silent(), lambda runs: {}
     )
-    assert re.search(
-        r"<b>alone</b><span>-1\.50 dB \[-1\.\d+, -1\.\d+\] against identity",
-        written.index.read_text(),
-    )
+    page = written.index.read_text()
+    assert re.search(r"<b>alone</b><span>-1\.50 dB \[-1\.\d+, -1\.\d+\] against identity", page)
+    assert "rank: none" in page
 
 
 def test_an_older_report_is_replaced_and_anything_else_is_not(site, store, tmp_path):

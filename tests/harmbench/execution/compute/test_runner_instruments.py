@@ -82,6 +82,9 @@ def test_bounds_are_computed_once_a_task_and_recorded_with_every_cell(bench):
         results["identity", "metered"].scores["value"].iloc[0]
     )
     assert (first["source"]["metered"]["low"], first["source"]["metered"]["high"]) == ("nan", "inf")
+    averaged = first["by subject"]["metered"]
+    assert (averaged["mean"], averaged["n"]) == ("inf", 2)
+    assert averaged["subjects"] == {"p0": 2.0, "p1": "inf"}
     stored = json.loads((results["identity", "metered"].folder / "result.json").read_text())
     assert stored["facts"]["bounds"] == first
 
