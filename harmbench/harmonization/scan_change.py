@@ -12,9 +12,9 @@ from harmbench.contracts.volume_method import VolumeMethod
 from harmbench.data.covariate_values import by_scan
 from harmbench.data.volumes import Array, Mask
 from harmbench.harmonization.harmonizer import Harmonizer
+from harmbench.harmonization.stack_change import change_of_stack
 from harmbench.harmonization.volume_change import volume_change
 from harmbench.harmonization.whole_brain import change_in_scan, whole_stack
-from harmbench.harmonization.windows import by_windows
 from harmbench.preprocessing.acquired_volume import AcquiredVolume
 from harmbench.preprocessing.brain import Brain
 from harmbench.preprocessing.masking import BrainSource
@@ -74,7 +74,7 @@ class ScanChange:
 def scan_change(
     harmonizer: Harmonizer, scan: ReadScan, *, blend: float, all_slices: bool
 ) -> ScanChange:
-    """Harmonise a scan in windows of slices, or as a whole if the method works on volumes.
+    """Harmonise a scan: its slices in windows or all at once, or its volume, as the method works.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def scan_change(
     if isinstance(method, VolumeMethod):
         return _of_volume(harmonizer, method, scan)
     stack = whole_stack(scan.brain, scan.registration, harmonizer.grid, all_slices=all_slices)
-    change, flags = by_windows(harmonizer, stack, scan.subject, scan.session, scan.covariates)
+    change, flags = change_of_stack(harmonizer, stack, scan.subject, scan.session, scan.covariates)
     added, changed = change_in_scan(
         change, stack, scan.volume, scan.brain, scan.registration, blend
     )

@@ -1,4 +1,4 @@
-"""Harmonise a whole brain: at once, or in windows of slices."""
+"""The change of a method to all slices of a brain: at once, or in windows of slices."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from harmbench.preprocessing.nifti_read import Array
 from harmbench.preprocessing.normalization import normalization
 
 
-def by_windows(
+def change_of_stack(
     harmonizer: Harmonizer,
     stack: Stack,
     subject: str,
     session: str,
     covariates: pd.DataFrame | None = None,
 ) -> tuple[Array, list[str]]:
-    """Harmonise a stack in windows of the grid's size, or at once by a `StackMethod`.
+    """Harmonise a stack at once by a `StackMethod`, or in windows of the grid's size.
 
     Each window is normalised like a scan of a cohort, and a whole stack like its slices on the
     grid. The method's change is converted back to the scan's own intensities: contrast becomes

@@ -9,8 +9,8 @@ import pytest
 from harmbench.data.scans import Grid
 from harmbench.errors import BadScanError
 from harmbench.harmonization.harmonizer import Harmonizer
+from harmbench.harmonization.stack_change import change_of_stack
 from harmbench.harmonization.whole_brain import Stack
-from harmbench.harmonization.windows import by_windows
 
 GRID = Grid("small", (10, 6, 7), (4.0, 5.0, 5.0))
 BELOW, ABOVE = 7, 4
@@ -105,7 +105,7 @@ OWN = slice(BELOW, BELOW + GRID.shape[0])
 
 
 def test_a_stack_method_changes_all_slices_by_the_estimate_from_the_grid(harmonizer, stack):
-    change, flags = by_windows(harmonizer("stacked"), stack, "A", "1")
+    change, flags = change_of_stack(harmonizer("stacked"), stack, "A", "1")
     assert not flags
     inside, images = stack.masks, stack.images
     top = np.percentile(images[OWN][inside[OWN]], 99.5)  # brighter voxels are clipped
@@ -116,19 +116,19 @@ def test_a_stack_method_changes_all_slices_by_the_estimate_from_the_grid(harmoni
 
 
 def test_windows_and_stack_agree_on_the_grid_only(harmonizer, stack):
-    at_once, _ = by_windows(harmonizer("stacked"), stack, "A", "1")
-    in_windows, _ = by_windows(harmonizer("windowed"), stack, "A", "1")
+    at_once, _ = change_of_stack(harmonizer("stacked"), stack, "A", "1")
+    in_windows, _ = change_of_stack(harmonizer("windowed"), stack, "A", "1")
     np.testing.assert_allclose(at_once[OWN], in_windows[OWN], atol=1e-3)
     assert np.abs(at_once - in_windows)[:BELOW].max() > 1
 
 
 def test_minmax_scales_slices_beyond_the_grid_by_their_bright_tissue(harmonizer, stack):
     """One brilliant voxel beyond the grid does not change the scale of its slice."""
-    before, _ = by_windows(harmonizer("stacked", "minmax"), stack, "A", "1")
+    before, _ = change_of_stack(harmonizer("stacked", "minmax"), stack, "A", "1")
     images = stack.images.copy()
     images[2, 3, 3] = 20000
     brilliant = dataclasses.replace(stack, images=images)
-    after, _ = by_windows(harmonizer("stacked", "minmax"), brilliant, "A", "1")
+    after, _ = change_of_stack(harmonizer("stacked", "minmax"), brilliant, "A", "1")
     others = stack.masks.copy()
     others[2, 3, 3] = False
     largest = np.abs(before[others]).max()
@@ -137,4 +137,4 @@ def test_minmax_scales_slices_beyond_the_grid_by_their_bright_tissue(harmonizer,
 
 def test_a_faulty_answer_beyond_the_grid_is_a_failure_of_the_scan(harmonizer, stack):
     with pytest.raises(BadScanError, match=r"bright failed: ContractError: .*\[0, 1\]"):
-        by_windows(harmonizer("bright"), stack, "A", "1")
+        change_of_stack(harmonizer("bright"), stack, "A", "1")
