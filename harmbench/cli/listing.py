@@ -28,6 +28,8 @@ _EXTRA = {
 }
 # Shown only if a method has any.
 _OFTEN_EMPTY = ("covariates", "reference")
+# Narrower terminals show no references: the summaries would have one word a line.
+_WIDE = 110
 _BETTER = {"True": "higher", "False": "lower"}
 
 
@@ -50,14 +52,16 @@ def listing(
     harmbench list methods
     harmbench list tasks --cohort bids:/data/study --recipe study.toml
 
-    The plugin is shown if any is not built in. Tasks depend on the cohort: give --cohort and
-    --recipe to list those of your data, and --target to list those with another target domain.
+    The plugin is shown if any is not built in, and the references of methods in terminals of 110
+    columns. Tasks depend on the cohort: give --cohort and --recipe to list those of your data, and
+    --target to list those with another target domain.
     """  # noqa: D301
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     registry = discover(plugin)
+    console = Console()
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     if category == "tasks":
         entries = _tasks(registry, cohort, recipe, targets)
@@ -70,6 +74,7 @@ def listing(
         field
         for field in _EXTRA.get(category, ())
         if field not in _OFTEN_EMPTY or any(attributes[field] for attributes in shown.values())
+        if field != "reference" or console.width >= _WIDE
     ]
     # Where everything is built in, the summaries need the space.
     plugins = any(entry.plugin.distribution != BUILT_IN for entry in entries.values())
@@ -83,7 +88,7 @@ def listing(
         attributes["better"] = _BETTER.get(attributes["higher_is_better"], "")
         texts = [name, *(attributes[field] for field in extra), summary]
         table.add_row(*texts, *((entry.plugin.name,) if plugins else ()))
-    Console().print(table)
+    console.print(table)
 
 
 def _tasks(

@@ -34,3 +34,13 @@ def test_plugins_are_named_where_one_is_not_built_in(inside, monkeypatch):
     (row,) = (line for line in both.splitlines() if line.startswith("curved"))
     assert "ablated_methods" in row
     assert "plugin" in both.splitlines()[0]
+
+
+def test_references_leave_the_summaries_their_space_in_a_narrow_terminal(inside, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, narrow, _ = inside("list", "methods")
+    assert "doi:" not in narrow
+    assert "leaves scans as they are" in narrow
+    monkeypatch.setenv("COLUMNS", "160")
+    _, wide, _ = inside("list", "methods")
+    assert "doi:10.1109/42.836373" in wide

@@ -113,6 +113,18 @@ def test_an_undefined_part_of_the_brain_is_named(home: Path) -> None:
         register_checked(with_undefined(85), "a.nii.gz", home)
 
 
+@pytest.mark.slow
+def test_masks_with_missing_parts_are_registered_to_the_place_of_the_whole(tmp_path: Path) -> None:
+    corners = np.array([(x, y, z, 1) for x in (-60, 60) for y in (-90, 60) for z in (-40, 70)])
+    for name, scan in (("lobe", scan_with(no_temporal_lobe)), ("ball", with_undefined(30))):
+        found = register_checked(scan, "a.nii.gz", tmp_path / name)
+        moved = (np.array(found.registration.matrix) @ corners.T - corners.T)[:3]
+        assert np.linalg.norm(moved, axis=0).max() < 5, name
+        assert found.doubts, name
+    with pytest.raises(BadScanError, match="undefined voxels"):
+        register_checked(with_undefined(85), "a.nii.gz", tmp_path / "most")
+
+
 def test_an_undefined_background_is_no_reason_for_doubt(home: Path) -> None:
     scan = scan_with(lambda mask, world: mask)
     facts = FileFacts(undefined=scan.volume.data == 0)
