@@ -60,7 +60,8 @@ function filter(form) {
       const hidden = heads.map((head) => "task" in head.dataset && columns && !matches(head.textContent, columns.value));
       for (const row of table.rows) [...row.cells].forEach((cell, place) => { cell.hidden = hidden[place]; });
     }
-    state.textContent = shown === all ? `${all} methods` : `${shown} of ${all} methods`;
+    const methods = all === 1 ? "method" : "methods";
+    state.textContent = shown === all ? `${all} ${methods}` : `${shown} of ${all} ${methods}`;
   };
   form.addEventListener("input", apply);
   form.addEventListener("submit", (event) => event.preventDefault());
