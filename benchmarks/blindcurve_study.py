@@ -1,4 +1,4 @@
-"""Development study of `blindcurve`: its parts, disturbances, number of subjects, and flags.
+"""Development study of `blindcurve`: its parts, settings, number of subjects, and flags.
 
 It uses development data only: two thirds of the subjects of each site of a real cohort, or all
 subjects of the phantom but those of the test split, in three inner folds. The cohort must be
@@ -6,7 +6,8 @@ prepared by `harmbench run` or `harmbench data prepare`::
 
     python benchmarks/blindcurve_study.py ~/.harmbench/cohorts/phantom-quick-... --parts
     python benchmarks/blindcurve_study.py FOLDER --target oasis1 --folds 1 2 --parts --source ixihh
-    python benchmarks/blindcurve_study.py FOLDER --subjects 2 5 0 --disturbances --guard
+    python benchmarks/blindcurve_study.py FOLDER --subjects 2 5 0 --guard
+    python benchmarks/blindcurve_study.py FOLDER --settings likelihood_slices=8 step=0.03,degree=2
 
 Tables are printed as Markdown: mean PSNR in dB over the subjects of the inner folds, and that of
 the worst subject; with `--source`, also the Dice of white matter on a real source, in per cent. See
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import copy
 import dataclasses
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,17 +49,12 @@ INNER_FOLDS = 3
 SEALED = 3  # of each site of a real cohort, every third subject is left out
 PARTS: Mapping[str, Mapping[str, Any]] = {
     "the method": {},
-    "match of quantiles alone": {"learned_field": False, "likely_field": False, "curve": False},
+    "match of quantiles alone": {"n4": False, "likely_field": False, "curve": False},
     **{
         name: changes
         for name, changes in ABLATIONS.items()
         if fit_settings(BlindCurveConfig(**changes)) == fit_settings(BlindCurveConfig())
     },
-}
-DISTURBANCES: Mapping[str, Mapping[str, Any]] = {
-    "default": {},
-    "fields half as strong": {"field_strength": 1.25},
-    **{name: changes for name, changes in ABLATIONS.items() if name not in PARTS},
 }
 _UNCHANGED = 60.0  # dB, given to a scan of the target that is returned as it is
 
@@ -264,6 +261,12 @@ def changed(fits: Fitted, changes: Mapping[str, Any]) -> Fitted:
     return variants
 
 
+def changes(text: str) -> dict[str, Any]:
+    """Return the settings of `NAME=VALUE,NAME=VALUE`."""
+    pairs = (part.split("=") for part in text.split(","))
+    return {name: json.loads(value) for name, value in pairs}
+
+
 def row(title: str, cells: Sequence[str]) -> None:
     """Print a row of a table."""
     print(f"| {title} | " + " | ".join(cells) + " |", flush=True)
@@ -315,7 +318,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--subjects", type=int, nargs="+", default=[])
     parser.add_argument("--parts", action="store_true")
-    parser.add_argument("--disturbances", action="store_true")
+    parser.add_argument("--settings", nargs="+", default=[], help="as NAME=VALUE,NAME=VALUE")
     parser.add_argument("--guard", action="store_true")
     options = parser.parse_args()
     config, columns = PRESETS["quick"], Columns(options.source, options.only)
@@ -327,7 +330,7 @@ def main() -> None:
             seconds = (time.perf_counter() - start) / len(fits)
             print(f"\nseed {seed}, fitted in {seconds:.0f} s each\n")
         if options.parts:
-            parts = {name: partial(changed, fits, changes) for name, changes in PARTS.items()}
+            parts = {name: partial(changed, fits, part) for name, part in PARTS.items()}
             print_table("parts", seed, parts, columns)
         if options.subjects:
             counts = {
@@ -335,12 +338,12 @@ def main() -> None:
                 for count in options.subjects
             }
             print_table("training subjects", seed, counts, columns)
-        if options.disturbances:
-            families = {
-                name: partial(fit_all, cohorts, seed, dataclasses.replace(config, **changes))
-                for name, changes in DISTURBANCES.items()
+        if options.settings:
+            variants = {
+                text: partial(fit_all, cohorts, seed, dataclasses.replace(config, **changes(text)))
+                for text in options.settings
             }
-            print_table("disturbances", seed, families, columns)
+            print_table("settings", seed, variants, columns)
         if options.guard:
             for cohort, method in fits:
                 print_flags(cohort, method)

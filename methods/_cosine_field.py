@@ -50,14 +50,13 @@ class Cosines:
         s, h, w = (self._waves(axis) for axis in positions.unbind(dim=1))
         return (s[i] * h[j] * w[k]).T
 
-    def field(self, coefficients: Tensor, shape: tuple[int, int, int], step: int = 1) -> Tensor:
-        """Return the logarithm of a field on every `step`-th slice of a scan `(S, H, W)`."""
+    def field(self, coefficients: Tensor, shape: tuple[int, int, int]) -> Tensor:
+        """Return the logarithm of a field on a scan `(S, H, W)`."""
         device, n = coefficients.device, self.degree + 1
         i, j, k = torch.tensor(self.terms, device=device).unbind(dim=1)
         cube = coefficients.new_zeros(n, n, n)
         cube[i, j, k] = coefficients
         s, h, w = (self._waves((torch.arange(m, device=device) + 0.5) / m) for m in shape)
-        s = s[:, ::step]
         return torch.einsum("ijk,is,jh,kw->shw", cube, s, h, w)
 
     def basis(self, index: Tensor, shape: tuple[int, int, int]) -> Tensor:

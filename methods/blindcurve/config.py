@@ -26,21 +26,7 @@ class BlindCurveConfig(FlowConfig):
     quantiles: int = 1001  # of the population; see the method histogram
     degree: int = 3  # of the field's cosines
 
-    # Disturbed scans of the target, which the networks learn from; see `disturbances`.
-    disturbances: int = 120  # in total, over all scans
-    field_strength: float = 1.6
-    power_deviation: float = 0.25
-    noise: float = 0.02
-    blur: float = 0.4
-    voxels: int = 2500  # drawn from each disturbed scan
-    folds: int = 3  # networks; each is trained without a part of the subjects
-    network_hidden: int = 32
-    network_steps: int = 1000
-    network_batch: int = 4096  # voxels
-    network_rate: float = 5e-3
-    weight_decay: float = 1e-2
-    network_iterations: int = 4  # of the field, at most
-    network_prior: float = 3e-3  # precision of the cosines, in squared residuals per voxel
+    n4_resolution: float = 4.0  # mm, in whole multiples of the grid's spacing
 
     # Maximisation of the likelihood.
     curve_bins: int = 8
@@ -55,19 +41,17 @@ class BlindCurveConfig(FlowConfig):
     # A field must be more likely than a natural one by this number of nats. On development scans
     # without a field, the evidence was at most 2.7; on those of other scanners 7 and more.
     evidence: float = at_inference(3.0)
-    # If the networks' field changes the log-likelihood by more than this number of nats per
-    # voxel, that decides. Else the scan is compared again with and without the networks' field,
-    # after the likelihood's own field was removed from both. On development scans, true fields
-    # changed it by -0.06 to 0.27, natural ones by -0.04 to 0.05, enlarged ventricles that look
-    # like a field by 0.02 and less.
+    # If N4's field changes the log-likelihood by more than this number of nats per voxel, that
+    # decides. Else the scan is compared again with and without N4's field, after the likelihood's
+    # own field was removed from both. MEASURE
     decisive: float = at_inference(0.1)
     # A scan whose log-likelihood a match of quantiles increases by at most this number of nats per
     # voxel may be a scan of the target. On development scans of the target the increase was at
     # most 0.03, on those with the curves of `sim-log` and `sim-gamma0.7` at least 0.11.
     target_margin: float = at_inference(0.05)
 
-    learned_field: bool = at_inference(True)
-    likelihood_decides: bool = at_inference(True)  # on the networks' field
+    n4: bool = at_inference(True)
+    likelihood_decides: bool = at_inference(True)  # on N4's field
     likely_field: bool = at_inference(True)
     curve: bool = at_inference(True)
     centred_curve: bool = at_inference(True)
@@ -76,14 +60,9 @@ class BlindCurveConfig(FlowConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_minima(self, quantiles=2, degree=1, disturbances=1, voxels=1, folds=1)
-        check_minima(self, network_hidden=1, network_steps=1, network_batch=1)
-        check_minima(self, network_iterations=1, curve_bins=2, likelihood_slices=1)
-        check_minima(self, field_iterations=1, curve_iterations=1, noise=0, blur=0)
-        check_minima(self, power_deviation=0, weight_decay=0, decisive=0, target_margin=0)
-        if not self.field_strength > 1:
-            raise UserError("field_strength must be greater than 1")
-        for name in ("network_rate", "network_prior", "step", "curve_deviation", "field_deviation"):
+        check_minima(self, quantiles=2, degree=1, curve_bins=2, likelihood_slices=1)
+        check_minima(self, field_iterations=1, curve_iterations=1, decisive=0, target_margin=0)
+        for name in ("n4_resolution", "step", "curve_deviation", "field_deviation"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} must be positive")
 
@@ -101,28 +80,21 @@ PRESETS = {
     "tiny": BlindCurveConfig(
         **TINY_FLOW,
         degree=2,
-        disturbances=16,
-        voxels=200,
-        folds=2,
-        network_hidden=8,
-        network_steps=20,
-        network_batch=256,
+        n4_resolution=10.0,
         likelihood_slices=2,
         field_iterations=3,
         curve_iterations=3,
     ),
 }
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
-    "no field of the networks": {"learned_field": False},
+    "no field of N4": {"n4": False},
     "no field of the likelihood": {"likely_field": False},
-    "no field": {"learned_field": False, "likely_field": False},
-    "the likelihood does not decide on the networks' field": {"likelihood_decides": False},
+    "no field": {"n4": False, "likely_field": False},
+    "the likelihood does not decide on N4's field": {"likelihood_decides": False},
     "the likelihood decides before its own field is removed": {"decisive": 0.0},
     "natural fields are removed": {"evidence": -1e6},
     "no curve beyond the match of quantiles": {"curve": False},
     "the flow's mean error is not removed from curves": {"centred_curve": False},
     "scans that resemble the target's are changed": {"keep_target": False},
     "no Jacobian": {"jacobian": False},
-    "no powers among the disturbances": {"power_deviation": 0.0},
-    "no noise and no blur among the disturbances": {"noise": 0.0, "blur": 0.0},
 }

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .config import BlindCurveConfig
-from .field import FieldEstimator, exponent_of
+from .field import exponent_of, n4_field
 from .guard import DOUBTFUL, OTHER, layout, likeness
 from .hypotheses import Hypotheses, Hypothesis
 from .likelihood import monotone
@@ -25,20 +25,17 @@ class MapEstimator:
     ----------
     population
         What scans are matched to.
-    networks
-        Estimate a scan's field by its voxels' surroundings.
     hypotheses
         Give the likelihood of a scan without one field or another.
     natural_fields, natural_gains
-        Distributions of the networks' fields and of the most likely gains on target scans.
+        Distributions of N4's fields and of the most likely gains on target scans.
     curve_mean
         `(2 K + 1,)`: mean of the most likely curves of target scans.
     target_layout, greatest_departure
-        See `target.Departures`.
+        See `target.TargetScans`.
     """
 
     population: Population
-    networks: FieldEstimator
     hypotheses: Hypotheses
     natural_fields: NaturalVariation
     natural_gains: NaturalVariation
@@ -100,14 +97,14 @@ class MapEstimator:
     def _candidates(
         self, image: Tensor, mask: Tensor, plain: Hypothesis
     ) -> tuple[list[Hypothesis], bool, str]:
-        """Return the scan without the networks' field, or as it is, or both if neither is certain.
+        """Return the scan without N4's field, or as it is, or both if neither is certain.
 
         Also return whether the field may be natural, and the flow's objection or "".
         """
-        if not self.config.learned_field:
-            return [plain], True, ""
         config = self.config
-        estimate = self.networks.estimate(image, mask)
+        if not config.n4:
+            return [plain], True, ""
+        estimate = n4_field(self.population, image, mask)
         natural = not bool(self.natural_fields.excess(estimate, config.evidence).any())
         # The whole field, not its posterior mean, which is smaller.
         exponent = exponent_of(image[mask], self.population.knots)
@@ -120,7 +117,7 @@ class MapEstimator:
         if gain >= -config.decisive:
             return [bare, plain], False, ""
         objection = (
-            f"the networks' bias field lowers the likelihood by {-gain:.2f} nats per voxel "
+            f"the bias field of N4 lowers the likelihood by {-gain:.2f} nats per voxel "
             "(as with large ventricles); not removed"
         )
         return [plain], False, objection

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans, StackMethod, seeded
+from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans, StackMethod
 
 from .._cosine_field import Cosines
 from .._slices import scaled_by_slice
@@ -17,15 +17,12 @@ from ..blindharmony.method import BlindHarmony
 from ..histogram import Histogram, HistogramConfig
 from .config import ABLATIONS, PRESETS, BlindCurveConfig
 from .estimator import MapEstimator
-from .field import FieldEstimator, train_field_networks
 from .guard import CELLS
 from .hypotheses import Hypotheses
 from .maps import Map
 from .natural import NaturalVariation
-from .networks import Networks
 from .population import Population
-from .surroundings import N_SURROUNDINGS
-from .target import Departures, natural_estimates
+from .target import TargetScans, natural_estimates
 
 
 class BlindCurve(StackMethod):
@@ -35,11 +32,10 @@ class BlindCurve(StackMethod):
     scanner, up to the difference between the subject and the population. What remains is
     estimated in three steps:
 
-    1. *Field, by networks.* They learn from disturbed target scans how much too bright each
-       voxel is, from its surroundings. The flow decides whether the field is removed: enlarged
-       ventricles look like a field to the networks, but not to the flow. Where its likelihood
-       hardly differs, a field that target scans may have by nature stays, and otherwise step 2
-       is done with and without the field, and the more likely result is kept.
+    1. *Field, by N4* (`n4_field`), as far as it differs from the mean of the target's own. The
+       flow decides whether it is removed. Where its likelihood hardly differs, a field that
+       target scans may have by nature stays, and otherwise step 2 is done with and without the
+       field, and the more likely result is kept.
     2. *Field, by likelihood.* The gain that makes the scan most likely under BlindHarmony's
        flow, together with a curve (`Likelihood`); applied as far as it exceeds the natural
        gains (`NaturalVariation.excess`).
@@ -52,17 +48,17 @@ class BlindCurve(StackMethod):
     Attributes
     ----------
     natural_fields, natural_gains
-        Distributions of the networks' fields and of the most likely gains on target scans.
+        Distributions of N4's fields and of the most likely gains on target scans.
     curve_mean
         `(2 K + 1,)`: mean of the most likely curves of target scans.
     greatest_departure, target_layout
-        See `target.Departures`.
+        See `target.TargetScans`.
     slicewise
         Whether the target's slices were min-max scaled one by one.
     """
 
     name = "blindcurve"
-    summary = "one bias field and one curve, by small networks and by the likelihood under a flow"
+    summary = "one bias field and one curve, by N4 and by the likelihood under a flow"
     needs = Needs.TARGET
     reference = "arXiv:2305.10732"
     Config = BlindCurveConfig
@@ -83,7 +79,6 @@ class BlindCurve(StackMethod):
         self.blindharmony.requires_grad_(False).eval()
         self.histogram = Histogram(grid, parts["histogram"][1])
         self.cosines = Cosines(self.config.degree)
-        self.networks = self._new_networks(seed=0)
         self.natural_fields = NaturalVariation(self.cosines.degrees)
         self.natural_gains = NaturalVariation(self.cosines.degrees)
         self.register_buffer("curve_mean", torch.zeros(2 * self.config.curve_bins + 1))
@@ -100,10 +95,6 @@ class BlindCurve(StackMethod):
             "histogram": (Histogram, HistogramConfig(config.quantiles)),
         }
 
-    def _new_networks(self, seed: int) -> Networks:
-        with seeded(seed, self.name, "weights"):
-            return Networks(self.config.folds, N_SURROUNDINGS, self.config.network_hidden)
-
     @property
     def _population(self) -> Population:
         return Population(
@@ -115,29 +106,20 @@ class BlindCurve(StackMethod):
         )
 
     @property
-    def _field_estimator(self) -> FieldEstimator:
-        return FieldEstimator(self._population, self.networks)
-
-    @property
     def _hypotheses(self) -> Hypotheses:
         return Hypotheses(self._population, self.blindharmony.flow, int(self.seed))
 
     # Fitting
 
     def fit(self, data: FitData, progress: FitProgress) -> None:
-        """Train the networks on disturbed target scans, and measure target scans as they are."""
+        """Measure target scans as they are; the flow and the quantiles are fitted before."""
         target = data.target
         self.seed.fill_(data.seed)
         self.slicewise.fill_(scaled_by_slice(target))
-        self.networks.load_state_dict(self._new_networks(data.seed).state_dict())
-        departures = Departures.of(target, self.histogram.knots.cpu())
-        self.greatest_departure.fill_(departures.greatest)
-        self.target_layout.copy_(departures.layout)
-        folds = departures.subjects % self.config.folds
-        estimator = self._field_estimator
-        train_field_networks(estimator, target, departures.rows, folds, data.seed, progress)
-        sets = ((target, folds.tolist()), (data.validation, None))
-        natural = natural_estimates(sets, estimator, self._hypotheses, progress)
+        measured = TargetScans.of(target, self.histogram.knots.cpu())
+        self.greatest_departure.fill_(measured.greatest_departure)
+        self.target_layout.copy_(measured.layout)
+        natural = natural_estimates((target, data.validation), self._hypotheses, progress)
         if natural is None:
             return
         self.curve_mean.copy_(natural.curves.mean(dim=0))
@@ -161,7 +143,6 @@ class BlindCurve(StackMethod):
         """Return the map of each of N scans."""
         estimator = MapEstimator(
             population=self._population,
-            networks=self._field_estimator,
             hypotheses=self._hypotheses,
             natural_fields=self.natural_fields,
             natural_gains=self.natural_gains,

@@ -12,34 +12,29 @@ from harmbench import FitProgress, ScanSet
 
 from .._quantiles import evenly_spaced_quantiles
 from ..histogram import interpolate
-from .field import FieldEstimator
+from .field import n4_field
 from .guard import layout, mean_layout
 from .hypotheses import Hypotheses
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Departures:
-    """How the quantiles of N scans of the target depart from the population's.
+class TargetScans:
+    """How the target's scans differ from their population, and what they have in common.
 
     Attributes
     ----------
-    rows
-        `(N, K)`; 0 for a scan without foreground.
-    subjects
-        `(N,)` int64: index of each scan's subject.
-    greatest
-        Of a scan from the mean of the other subjects, root mean square; 0 for one subject.
+    greatest_departure
+        Of the quantiles of a scan from the mean of those of the other subjects, root mean square;
+        0 for one subject.
     layout
         `(cells,)`: mean layout of the matched scans; see `guard`.
     """
 
-    rows: Tensor
-    subjects: Tensor
-    greatest: float
+    greatest_departure: float
     layout: Tensor
 
     @classmethod
-    def of(cls, target: ScanSet, knots: Tensor) -> Departures:
+    def of(cls, target: ScanSet, knots: Tensor) -> TargetScans:
         """Measure them, given the population's quantiles `(K,)` on the CPU."""
         rows, layouts = [], []
         for scan in target.batches():
@@ -47,18 +42,15 @@ class Departures:
             values = image[mask] if bool(mask.any()) else knots
             own = evenly_spaced_quantiles(values, len(knots))
             matched = interpolate(image.flatten(), own, knots).view_as(image)
-            rows.append(own - knots)
+            rows.append(own)
             layouts.append(layout(matched, mask))
-        names, departures = sorted(set(target.subjects)), torch.stack(rows)
-        subjects = torch.tensor([names.index(subject) for subject in target.subjects])
-        greatest = 0.0
-        for row, subject in zip(departures, subjects, strict=True):
-            others = departures[subjects != subject]
+        own, greatest = torch.stack(rows), 0.0
+        for n, subject in enumerate(target.subjects):
+            others = own[torch.tensor([other != subject for other in target.subjects])]
             if len(others):
-                size = float((row - others.mean(dim=0)).square().mean().sqrt())
+                size = float((own[n] - others.mean(dim=0)).square().mean().sqrt())
                 greatest = max(greatest, size)
-        common = mean_layout(torch.stack(layouts))
-        return cls(rows=departures, subjects=subjects, greatest=greatest, layout=common)
+        return cls(greatest_departure=greatest, layout=mean_layout(torch.stack(layouts)))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -68,7 +60,7 @@ class NaturalEstimates:
     Attributes
     ----------
     fields, gains
-        `(n, P)`: by networks that were not trained on the subject, and by likelihood.
+        `(n, P)`: by N4, and by likelihood.
     curves
         `(n, 2 K + 1)`: by likelihood.
     subjects
@@ -83,24 +75,19 @@ class NaturalEstimates:
 
 @torch.no_grad()
 def natural_estimates(
-    sets: Sequence[tuple[ScanSet, Sequence[int] | None]],
-    networks: FieldEstimator,
-    hypotheses: Hypotheses,
-    progress: FitProgress,
+    sets: Sequence[ScanSet], hypotheses: Hypotheses, progress: FitProgress
 ) -> NaturalEstimates | None:
-    """Estimate fields and curves of scans, each set with the networks to ask (None for all).
-
-    None if no scan has a foreground.
-    """
+    """Estimate fields and curves of scans; None if no scan has a foreground."""
+    population = hypotheses.population
     rows: list[tuple[Tensor, Tensor, Tensor]] = []
     subjects: list[str] = []
-    places = [(scans, folds, n) for scans, folds in sets for n in range(len(scans))]
+    places = [(scans, n) for scans in sets for n in range(len(scans))]
     message = "blindcurve: target scans as they are"
-    for scans, folds, n in progress.track(places, message, len(places)):
-        scan = scans.load([n]).to(hypotheses.population.knots.device)
+    for scans, n in progress.track(places, message, len(places)):
+        scan = scans.load([n]).to(population.knots.device)
         image, mask = scan.images[0], scan.masks[0]
         if bool(mask.any()):
-            field = networks.estimate(image, mask, None if folds is None else folds[n])
+            field = n4_field(population, image, mask)
             likelihood = hypotheses.plain(image, mask).likelihood
             rows.append((field.cpu(), likelihood.gain().cpu(), likelihood.curve().cpu()))
             subjects.append(scans.subjects[n])

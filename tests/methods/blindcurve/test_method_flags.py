@@ -15,7 +15,7 @@ from harmbench_tasks.simulated import Exp
 
 # A method that is not fitted finds no scan like the target's.
 SETTINGS = dataclasses.replace(
-    PRESETS["tiny"], guard=False, learned_field=False, likely_field=False, curve=False
+    PRESETS["tiny"], guard=False, n4=False, likely_field=False, curve=False
 )
 
 
