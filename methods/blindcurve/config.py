@@ -43,7 +43,9 @@ class BlindCurveConfig(FlowConfig):
     evidence: float = at_inference(3.0)
     # If N4's field changes the log-likelihood by more than this number of nats per voxel, that
     # decides. Else the scan is compared again with and without N4's field, after the likelihood's
-    # own field was removed from both. MEASURE
+    # own field was removed from both. On development scans of a real site, true fields changed it
+    # by 0.09 to 0.28, natural ones by -0.01 to 0.02, and enlarged ventricles by 0.03 and less; on
+    # those of the phantom it was -0.12 to 0.14, -0.05 to 0.02, and -0.02 and less.
     decisive: float = at_inference(0.1)
     # A scan whose log-likelihood a match of quantiles increases by at most this number of nats per
     # voxel may be a scan of the target. On development scans of the target the increase was at
