@@ -1,1 +1,1 @@
-"""Blind harmonisation by learning to undo disturbances of the target's own scans."""
+"""Blind harmonisation: one bias field and one curve, by N4 and by the likelihood under a flow."""
