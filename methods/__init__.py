@@ -89,7 +89,7 @@ def _blind() -> dict[str, Lazy]:
         ),
         "blindcurve": Lazy(
             "harmbench_methods.blindcurve.method:BlindCurve",
-            summary=("one bias field and one curve, by N4 and by the likelihood under a flow"),
+            summary="one bias field and one curve, by N4 and by the likelihood under a flow",
             needs="TARGET",
             reference="arXiv:2305.10732",
         ),
