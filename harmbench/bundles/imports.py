@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harmbench.bundles.archive import Archive
+from harmbench.bundles.bound_subjects import renamed
 from harmbench.bundles.manifest import MANIFEST, Manifest, read_manifest
 from harmbench.bundles.pseudonyms import pseudonyms_of
 from harmbench.errors import UserError
@@ -178,6 +179,13 @@ def _named(table: pa.Table, names: Mapping[str, str]) -> pa.Table:
         for text in pc.unique(table["subjects"]).to_pylist()
         if text
     }
-    translated = [texts.get(text, text) for text in table["subjects"].to_pylist()]
-    index = table.column_names.index("subjects")
-    return table.set_column(index, "subjects", pa.array(translated, pa.string()))
+    texts |= {
+        text: json.dumps(renamed(json.loads(text), lambda alias: names.get(alias, alias)))
+        for text in pc.unique(table["bounds"]).to_pylist()
+        if text
+    }
+    for column in ("subjects", "bounds"):
+        translated = [texts.get(text, text) for text in table[column].to_pylist()]
+        index = table.column_names.index(column)
+        table = table.set_column(index, column, pa.array(translated, pa.string()))
+    return table

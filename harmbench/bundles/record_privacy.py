@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from harmbench.bundles.bound_subjects import renamed
 from harmbench.bundles.pseudonyms import Pseudonyms
 from harmbench.store.provenance import Provenance
 from harmbench.store.record import MetricValues, Record
@@ -100,6 +101,7 @@ class PrivateRecords:
         return {
             **head,
             "reason": self.text(head["reason"]),
+            "bounds": renamed(head.get("bounds", {}), self.scan),
             **{name: self._by_scan(values) for name, values in reasons.items()},
             "submission": submission,
         }

@@ -184,3 +184,15 @@ def test_a_new_own_result_replaces_the_imported_one(bundle, prepared, real):
     record(home, (real("unet", "domain1"), scored(psnr=BASE)))
     assert read(home).runs()["psnr"].tolist() == [23.5]
     assert len(ResultsStore(home / "results").table()) == 1
+
+
+def test_reference_values_have_the_names_of_subjects_again(prepared, real, tmp_path):
+    home, third, path = prepared("home"), prepared("third"), tmp_path / "lab.harmbench.zip"
+    result = scored(psnr=BASE)
+    number = {"mean": 9.0, "low": 8.0, "high": 10.0, "n": 2, "subjects": {"p0": 8.5, "p4": 9.5}}
+    result.facts["bounds"] = {"repeat": {"psnr": number}}
+    record(home, (real("a", "domain1"), result))
+    publish(home, path, Publication())
+    import_bundle(third, path)
+    (bounds,) = read(third).runs()["bounds"]
+    assert bounds == {"repeat": {"psnr": number}}

@@ -33,6 +33,9 @@ def study(prepared, real):
     flagged = scored(psnr=BASE)
     flagged.facts["flags"] = {"p0/1": "sub-p0 is dark; see /home/alice/scans/p0.nii"}
     flagged.facts["missing"] = {"p2/1": "the tool cannot read /home/alice/scans/sub-p2.nii"}
+    number = {"mean": 9.0, "low": 8.0, "high": 10.0, "n": 2}
+    repeat = {"psnr": {**number, "subjects": {"p0": 8.5, "p4": 9.5}}}
+    flagged.facts["bounds"] = {"repeat": repeat, "agreement": {"psnr": number}}
     images = {"author": "A", "digest": "d", "missing": ["p3/1"], "digests": {"p1/1": "x"}}
     failed = CellResult(status=Status.FAILED, reason="/home/alice/sub-p5/T1w.nii is empty")
     record(
@@ -53,6 +56,9 @@ def test_no_subject_user_or_path_is_published(study, tmp_path):
         assert secret not in text
     assert all(record.user == "" for record in records(path))
     assert "bids:study" in text
+    bounds = next(record.head["bounds"] for record in records(path) if record.head["bounds"])
+    assert sorted(bounds["repeat"]["psnr"]["subjects"].values()) == [8.5, 9.5]
+    assert bounds["agreement"]["psnr"]["n"] == 2
 
 
 def test_names_are_published_on_request(study, tmp_path):
