@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import copy
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from torch import Tensor
 from harmbench import Cohort, FitData, Scans, ScanSet, Task
 from harmbench.contracts.fit_progress import FitProgress
 from harmbench.contracts.model import fit_settings
+from harmbench.execution.plan.settings import apply, parse
 from harmbench.metrics.image import PSNR
 from harmbench.plugins import Registry
 from harmbench_methods.blindcurve.config import ABLATIONS, PRESETS, BlindCurveConfig
@@ -261,10 +261,11 @@ def changed(fits: Fitted, changes: Mapping[str, Any]) -> Fitted:
     return variants
 
 
-def changes(text: str) -> dict[str, Any]:
-    """Return the settings of `NAME=VALUE,NAME=VALUE`."""
-    pairs = (part.split("=") for part in text.split(","))
-    return {name: json.loads(value) for name, value in pairs}
+def with_settings(config: BlindCurveConfig, text: str) -> BlindCurveConfig:
+    """Return the config with the settings of `NAME=VALUE,NAME=VALUE`."""
+    parsed = parse([f"{BlindCurve.name}.{pair}" for pair in text.split(",")])
+    changed_config: BlindCurveConfig = apply(BlindCurve.name, config, parsed[BlindCurve.name])
+    return changed_config
 
 
 def row(title: str, cells: Sequence[str]) -> None:
@@ -340,7 +341,7 @@ def main() -> None:
             print_table("training subjects", seed, counts, columns)
         if options.settings:
             variants = {
-                text: partial(fit_all, cohorts, seed, dataclasses.replace(config, **changes(text)))
+                text: partial(fit_all, cohorts, seed, with_settings(config, text))
                 for text in options.settings
             }
             print_table("settings", seed, variants, columns)

@@ -14,9 +14,10 @@ from harmbench import (
     Scans,
     UserError,
     at_inference,
-    estimate_bias_field,
     white_matter_mode,
 )
+
+from ._n4 import bias_field_of
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,7 @@ class N4WhiteStripe(Method):
 
     def _corrected(self, image: Tensor, mask: Tensor) -> Tensor:
         """Return the corrected foreground, `(n,)` in [0, 1], of a scan `(S, H, W)`."""
-        spacing = self.grid.spacing
-        shrink = [max(1, round(self.config.resolution / step)) for step in spacing]
-        volume, foreground = image.numpy(), mask.numpy()
-        field = estimate_bias_field(volume, foreground, spacing, shrink)
-        values = volume[foreground] / field[foreground]
+        field = bias_field_of(image, mask, self.grid, self.config.resolution)
+        values = (image[mask] / field[mask]).numpy()
         scaled = values * (self.config.white_matter / white_matter_mode(values))
         return torch.from_numpy(np.clip(scaled, 0, 1))

@@ -13,7 +13,7 @@ from harmbench.leaderboard.families import by_family
 from harmbench.leaderboard.measure import Measure
 from harmbench.leaderboard.scores import TaskColumn
 from harmbench.statistics.estimate import Estimate
-from harmbench.statistics.hypothesis import nan_mean
+from harmbench.statistics.hypothesis import mean_of_means
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,13 +102,12 @@ def _over_targets(
         # Tasks share subjects, so that their intervals cannot be combined.
         mean = float(np.mean([np.mean([b.estimate.mean for b in of_group]) for of_group in found]))
         return PooledBound(estimate=Estimate(mean, np.nan, np.nan, 0), n_tasks=n_tasks)
-    names = sorted({name for of_group in series for values in of_group for name in values.index})
-    by_group = [
-        nan_mean(np.stack([values.reindex(names).to_numpy() for values in of_group]))
-        for of_group in series
-    ]
+    names = sorted({name for of_group in series for of_task in of_group for name in of_task.index})
+    values = mean_of_means(
+        [of_task.reindex(names).to_numpy() for of_task in of_group] for of_group in series
+    )
     measure = next(iter(groups.values()))[0].measure
-    (estimate,) = measure.intervals(nan_mean(np.stack(by_group))[:, None])
+    (estimate,) = measure.intervals(values[:, None])
     return PooledBound(estimate=estimate, n_tasks=n_tasks)
 
 

@@ -13,7 +13,7 @@ from harmbench.leaderboard.measure import RELEVANT_DECIBELS
 from harmbench.leaderboard.scores import TaskColumn
 from harmbench.statistics.equivalence import equivalent
 from harmbench.statistics.estimate import Array, Estimate, mean_intervals
-from harmbench.statistics.hypothesis import nan_mean
+from harmbench.statistics.hypothesis import mean_of_means, nan_mean
 from harmbench.statistics.letters import compact_letters
 from harmbench.statistics.max_t import PairTests, max_t
 from harmbench.statistics.power import subjects_needed
@@ -281,14 +281,7 @@ def mean_over_groups(
         rows[[index[name] for name in column.compared.names]] = values
         return rows * (column.measure.sign if signed else 1.0)
 
-    return nan_mean(
-        np.stack(
-            [
-                nan_mean(np.stack([of_column(column) for column in columns]))
-                for columns in groups.values()
-            ]
-        )
-    )
+    return mean_of_means([of_column(column) for column in columns] for columns in groups.values())
 
 
 def _family(

@@ -11,7 +11,7 @@ import numpy as np
 from harmbench.leaderboard.families import by_family
 from harmbench.leaderboard.scores import TaskColumn
 from harmbench.statistics.estimate import Array, Estimate
-from harmbench.statistics.hypothesis import nan_mean
+from harmbench.statistics.hypothesis import mean_of_means
 from harmbench.statistics.ranking import normalized, ranks
 from harmbench.statistics.resampling import percentile_interval, resampled_means
 
@@ -107,13 +107,8 @@ def overall(
 
 def _average(groups: Mapping[str, Sequence[TaskColumn]], by_task: Mapping[str, Array]) -> Array:
     """Return the mean over groups of the mean over each group's tasks."""
-    return nan_mean(
-        np.stack(
-            [
-                nan_mean(np.stack([by_task[column.task] for column in columns]))
-                for columns in groups.values()
-            ]
-        )
+    return mean_of_means(
+        [by_task[column.task] for column in columns] for columns in groups.values()
     )
 
 

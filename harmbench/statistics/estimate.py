@@ -212,6 +212,10 @@ def _accelerated_shares(value: float, draws: Array, left_out: Array) -> tuple[fl
 
 def estimates(scores: pd.DataFrame) -> dict[str, Estimate]:
     """Estimate every metric of a score table over subjects, by its name."""
-    subjects = by_subject(scores)
+    return estimates_of(by_subject(scores))
+
+
+def estimates_of(subjects: pd.DataFrame) -> dict[str, Estimate]:
+    """Estimate the mean of every column of a table by subject, by the column's name."""
     intervals = mean_intervals(subjects.to_numpy(dtype=np.float64))
     return dict(zip(map(str, subjects.columns), intervals, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +59,11 @@ def paired_differences(first: Array, second: Array) -> Array:
     sizes = np.abs(np.concatenate([first.ravel(), second.ravel()]))
     largest = float(sizes[np.isfinite(sizes)].max(initial=0.0))
     return differences.round(_DIGITS - math.ceil(math.log10(largest))) if largest else differences
+
+
+def mean_of_means(groups: Iterable[Sequence[Array]]) -> Array:
+    """Average arrays of one shape within each group, and then over groups; NaN is ignored."""
+    return nan_mean(np.stack([nan_mean(np.stack(group)) for group in groups]))
 
 
 def nan_mean(values: Array) -> Array:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harmbench import BadScanError, estimate_bias_field
+from harmbench import BadScanError
 
+from .._n4 import bias_field_of
 from .._quantiles import quantiles
 from .population import Population
 
@@ -45,14 +46,13 @@ def n4_field(population: Population, image: Tensor, mask: Tensor) -> Tensor:
     Tensor
         `(P,)` coefficients of the field's logarithm as it is on the matched scan.
     """
-    cosines, spacing = population.cosines, population.grid.spacing
-    shrink = [max(1, round(population.config.n4_resolution / step)) for step in spacing]
+    cosines = population.cosines
     try:
-        field = estimate_bias_field(image.cpu().numpy(), mask.cpu().numpy(), spacing, shrink)
+        field = bias_field_of(image, mask, population.grid, population.config.n4_resolution)
     except BadScanError:
         return torch.zeros_like(cosines.degrees).to(image)
     voxels = mask.cpu().nonzero()[::_STRIDE]
-    log_field = torch.from_numpy(field)[tuple(voxels.T)].clamp_min(1e-3).log()
+    log_field = field[tuple(voxels.T)].clamp_min(1e-3).log()
     terms = cosines.at((voxels + 0.5) / torch.tensor(image.shape))
     slices = voxels[:, 0] if population.slicewise else torch.zeros_like(voxels[:, 0])
     A, b = (_centred(x.double(), slices) for x in (terms, log_field[:, None]))

@@ -24,7 +24,7 @@ from harmbench.execution.compute.slices import Slices
 from harmbench.execution.plan.plan import PlannedCell
 from harmbench.external.command_method import CommandMethod
 from harmbench.plugin_files import plugin_file
-from harmbench.statistics.estimate import Estimate, by_subject, mean_intervals
+from harmbench.statistics.estimate import Estimate, by_subject, estimates_of
 from harmbench.statistics.subjects import encode_draws
 from harmbench.statistics.value_range import ValueRange, encode_ranges, in_ranges
 from harmbench.store.stores import BoundsStore, CellStore, json_number, to_json
@@ -191,12 +191,10 @@ def _bound(
     if not isinstance(measured, pd.DataFrame):
         return to_json(in_ranges(measured, ranges))
     values = by_subject(measured)
-    intervals = mean_intervals(values.to_numpy(dtype=float))
-    numbers = to_json(in_ranges(dict(zip(values.columns, intervals, strict=True)), ranges))
     return {
         name: {
             **number,
             "subjects": {who: json_number(v) for who, v in values[name].dropna().items()},
         }
-        for name, number in numbers.items()
+        for name, number in to_json(in_ranges(estimates_of(values), ranges)).items()
     }
