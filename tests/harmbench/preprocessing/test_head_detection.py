@@ -41,17 +41,17 @@ def test_a_head_as_small_as_a_brain_has_a_skull(head: Any, least: float, bottom:
     assert contains_skull(volume, volume.data != 0)
 
 
-@pytest.mark.parametrize("left", [0.02, 0.1, 0.25])
-def test_a_small_head_with_suppressed_fat_is_a_head(head: Any, left: float) -> None:
+def test_a_small_head_with_suppressed_fat_is_a_head(head: Any) -> None:
     whole = child(head, 0.05, -60.0)
     template = load_mni152_template(resolution=1)
     brain = ndimage.binary_dilation(np.asarray(template.dataobj) > 0, iterations=5)
     moved = CHILD @ template.affine
     inside = resample(brain.astype(np.float32), moved, whole.affine, whole.data.shape) > 0.5
-    data = np.where(inside, whole.data, left * whole.data).astype(np.float32)
-    volume = Volume(data, whole.affine)
-    assert np.count_nonzero(data) * volume.voxel_volume < 2.2e6
-    assert contains_skull(volume, data != 0)
+    for left in (0.02, 0.1, 0.25):  # of the intensity of fat
+        data = np.where(inside, whole.data, left * whole.data).astype(np.float32)
+        volume = Volume(data, whole.affine)
+        assert np.count_nonzero(data) * volume.voxel_volume < 2.2e6
+        assert contains_skull(volume, data != 0), left
 
 
 def with_hole(data: Array) -> Array:

@@ -78,6 +78,7 @@ def test_registration_is_repeatable_to_the_bit(upright: Registration) -> None:
     assert register(crop_brain(volume_of(coarse()))) == upright
 
 
+@pytest.mark.slow  # every start is tried, as for inverted contrast
 def test_registration_fails_without_a_brain() -> None:
     ball = np.indices((40, 40, 40)) - 20
     noise = np.random.default_rng(0).uniform(1, 2, (40, 40, 40))

@@ -16,19 +16,29 @@ from harmbench.data.scans import Grid
 from harmbench.errors import UserError
 from harmbench.plugins import Registry
 from harmbench.util.progress import Silent
+from helpers.one_core import on_one_core
 
 SOURCES = ("domain1", "domain2", "domain3", "domain4")
 
 
 @pytest.fixture(scope="module")
 def six(tiny, tmp_path_factory) -> Cohort:
-    """Six subjects: enough for two worker processes."""
+    """Six subjects, prepared in this process."""
     home = tmp_path_factory.mktemp("six")
-    return Cohort.open(Phantom("6"), tiny, home, Silent())
+    with on_one_core():
+        return Cohort.open(Phantom("6"), tiny, home, Silent())
+
+
+@pytest.mark.slow  # workers of any work, on one thread, are tested in util/test_processes.py
+def test_prepared_in_processes_or_not_the_scans_are_the_same_bits(six, tiny, tmp_path):
+    other = Cohort.open(Phantom("6"), tiny, tmp_path, Silent())
+    assert other.key == six.key
+    for domain in (*SCANNERS, REPEAT, NOISE_FREE):
+        assert other.scans(domain).digest == six.scans(domain).digest
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_prepared_in_processes_or_not_the_scans_are_the_same_bits(six, template, tiny):
+def test_the_scans_of_a_cohort_are_those_of_its_subjects(six, template, tiny):
     for name in ("P00001", "T00002"):
         domains = (*SCANNERS, REPEAT, NOISE_FREE)
         scans = scan_subject(name, template, tiny, domains=domains)
