@@ -19,7 +19,7 @@ from harmbench.util import memory
 from harmbench_methods.blindharmony.flow.flow import Flow
 
 _STEPS = 3
-_SHARE = 0.6  # of the memory that whole batches need
+_SHARE = 0.75  # of the memory that whole batches need; with 0.6, single images failed at times
 
 
 def measure(setting: Setting) -> dict[str, Any]:
