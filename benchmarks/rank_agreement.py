@@ -5,12 +5,16 @@ over the test subjects. Controls, and methods without a number on every task of 
 out. The interval is the percentile bootstrap over the test subjects of both sides, at fixed fits::
 
     python benchmarks/rank_agreement.py phantom:psnr:domain1,domain2 bids:brains:dice:wmseg-ixihh
+
+With `--home`, which may be repeated, the results of several home folders are read together; with
+`--seed`, only those of one seed.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -63,8 +67,13 @@ def main() -> None:
     """Print both orders, tau and its 95 % interval."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("side", nargs=2, metavar="COHORT:METRIC:TASKS")
+    parser.add_argument("--home", type=Path, action="append", help="default: $HARMBENCH_HOME")
+    parser.add_argument("--seed", type=int, help="default: the mean over all seeds")
     options = parser.parse_args()
-    runs = reader.runs(home())
+    homes = options.home or [home()]
+    runs = pd.concat([reader.runs(folder) for folder in homes], ignore_index=True)
+    if options.seed is not None:
+        runs = runs[runs["seed"] == options.seed]
     tables = [values_of(runs, side) for side in options.side]
     common = sorted(tables[0].keys() & tables[1].keys())
     if len(common) < 3:
