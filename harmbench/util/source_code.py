@@ -32,6 +32,7 @@ _NOT_COMPUTING = (
     "harmbench.contracts.figure",
     "harmbench.data.appearance",
     "harmbench.errors",
+    "harmbench.execution.compute.keyframes",
     "harmbench.execution.compute.seen",
     "harmbench.execution.plan",
     "harmbench.execution.schedule",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 # Of the true outline of a tissue, and of the predicted one.
 _TRUE, _PREDICTED = "#00e5ff", "#ff3b30"
+# In inches: the picture, the panels' left ends, and their size and lower end.
+_SIZE = (12.0, 4.0)
+_LEFT = (0.12, 2.64, 5.16, 8.76)
+_WIDTH, _HEIGHT, _BOTTOM = 2.46, 3.12, 0.12
+_Place = tuple[float, float, float, float]  # left, right, lower and upper end
 
 
 @dataclass(frozen=True)
@@ -101,19 +106,17 @@ class Keyframes:
             shown_reference = _middle(others.load([0]), 0)
             name = "target domain (another subject)"
             difference, what = harmonized - source, "harmonised − source"
-        figure, panels, scales = _panels()
+        figure, axes = _canvas()
         sides = [annotated(side) for side in (frame.source, frame.harmonized, shown_reference)]
         titles = ["source", f"harmonised: {self.cell.label}", name]
-        for axis, scans, title in zip(panels, sides, titles, strict=False):
-            shown = axis.imshow(upright(_image(scans)), cmap="gray", vmin=0, vmax=1)
-            axis.set_title(title, fontsize=10, y=1.0)
-            _outline(axis, scans)
-        figure.colorbar(shown, cax=scales[0], label="intensity")
-        shown = panels[3].imshow(upright(difference), cmap="RdBu_r", vmin=-0.3, vmax=0.3)
-        panels[3].set_title(what, fontsize=10, y=1.0)
-        figure.colorbar(shown, cax=scales[1])
-        for axis in panels:
-            axis.set_axis_off()
+        for left, scans, title in zip(_LEFT, sides, titles, strict=False):
+            place = _show(axes, left, _image(scans), title, cmap="gray", vmin=0, vmax=1)
+            _outline(axes, scans, place)
+        _show(axes, _LEFT[3], difference, what, cmap="RdBu_r", vmin=-0.3, vmax=0.3)
+        _scale(axes, _LEFT[2] + _WIDTH + 0.08, (0, 0.5, 1), "intensity", "gray")
+        _scale(axes, _LEFT[3] + _WIDTH + 0.08, (-0.3, 0, 0.3), "", "RdBu_r")
+        # Images change the limits of their axes.
+        axes.set(xlim=(0, _SIZE[0]), ylim=(0, _SIZE[1]))
         note = phantom_note(self.cell.kind)
         figure.suptitle(
             f"{self.cell.task} on {self.cell.cohort}{note}: the task's median subject, "
@@ -134,21 +137,53 @@ def _value(scores: pd.DataFrame, ranked_by: Sequence[str], subject: str) -> str:
     return f", {metric} {of_subject[of_subject['metric'] == metric]['value'].mean():.3g}"
 
 
-def _panels() -> tuple[Figure, list[Axes], list[Axes]]:
-    """Return an empty figure with the axes of four panels and of two colour scales."""
+def _canvas() -> tuple[Figure, Axes]:
+    """Return an empty figure, and axes in inches that fill it.
+
+    One pair of axes without ticks for all panels and scales, at fixed positions: axes of their
+    own and automatic layouts take longer than scoring a scan.
+    """
     # Here, since a run that finds all its cells in the store draws nothing.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 4))
+    figure = Figure(figsize=_SIZE)
     FigureCanvasAgg(figure)
-    # Fixed positions: the automatic layouts take longer than scoring a scan.
-    panels = [figure.add_axes((x, 0.03, 0.205, 0.78)) for x in (0.01, 0.22, 0.43, 0.73)]
-    scales = [figure.add_axes((x, 0.12, 0.008, 0.6)) for x in (0.642, 0.942)]
-    return figure, panels, scales
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    return figure, axes
 
 
-def _outline(axis: Axes, scans: Scans) -> None:
+def _show(axes: Axes, left: float, image: Image, title: str, **colours: Any) -> _Place:
+    """Show a slice upright in the panel that begins at `left`, under its title.
+
+    The slice is as large as fits, with square pixels. Returns where it lies.
+    """
+    image = upright(image)
+    rows, columns = image.shape
+    scale = min(_WIDTH / columns, _HEIGHT / rows)
+    x, y = left + (_WIDTH - columns * scale) / 2, _BOTTOM + (_HEIGHT - rows * scale) / 2
+    place = (x, x + columns * scale, y, y + rows * scale)
+    axes.imshow(image, extent=place, aspect="auto", **colours)
+    axes.text(left + _WIDTH / 2, place[3] + 0.08, title, fontsize=10, ha="center")
+    return place
+
+
+def _scale(axes: Axes, left: float, values: Sequence[float], label: str, colours: str) -> None:
+    """Draw a scale of colours, with a label at equal distances for each value."""
+    width, bottom, height = 0.1, 0.48, 2.4
+    shades = np.linspace(1, 0, 256)[:, None]
+    place = (left, left + width, bottom, bottom + height)
+    axes.imshow(shades, cmap=colours, extent=place, aspect="auto")
+    x, y = (left, left + width), (bottom, bottom + height)
+    axes.plot([*x, *x[::-1], left], [y[0], y[0], y[1], y[1], y[0]], color="black", linewidth=0.6)
+    beside = left + width + 0.06
+    for level, value in zip(np.linspace(*y, len(values)), values, strict=True):
+        axes.text(beside, float(level), f"{value:g}", fontsize=9, va="center")
+    axes.text(beside + 0.28, bottom + height / 2, label, fontsize=9, rotation=90, va="center")
+
+
+def _outline(axes: Axes, scans: Scans, place: _Place) -> None:
     """Outline the tissues that an instrument found, over the true ones if they are known."""
     if scans.predicted is None:
         return
@@ -160,9 +195,12 @@ def _outline(axis: Axes, scans: Scans) -> None:
         for colour, labels in drawn.items():
             inside: Image = upright((labels == tissue).astype(np.float32))
             if inside.any():
-                axis.contour(inside, levels=[0.5], colors=colour, linewidths=0.6)
+                axes.contour(
+                    inside, [0.5], colors=colour, linewidths=0.6, extent=place, origin="upper"
+                )
     text = "red: predicted" + ("; blue: true" if scans.labels is not None else "")
-    axis.text(0.5, 0.01, text, color="white", fontsize=7, ha="center", transform=axis.transAxes)
+    middle_of_panel = (place[0] + place[1]) / 2
+    axes.text(middle_of_panel, _BOTTOM + 0.03, text, color="white", fontsize=7, ha="center")
 
 
 def _middle(scans: Scans, i: int) -> Scans:

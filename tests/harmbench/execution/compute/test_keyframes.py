@@ -59,14 +59,22 @@ def table(values):
 
 
 def titles(figure):
-    return [axis.get_title() for axis in figure.axes[:4]]
+    """Return the texts above the panels, from left to right."""
+    texts = [text for text in figure.axes[0].texts if text.get_position()[1] > 2.7]
+    return [text.get_text() for text in texts if text.get_fontsize() == 10]
 
 
 def outlines(figure):
-    return [
-        sum(isinstance(one, (QuadContourSet, PathCollection)) for one in axis.collections)
-        for axis in figure.axes[:4]
-    ]
+    """Return the number of outlines within each of the four panels."""
+    counts = [0, 0, 0, 0]
+    panels = [image.get_extent() for image in figure.axes[0].get_images()[:4]]
+    for one in figure.axes[0].collections:
+        assert isinstance(one, (QuadContourSet, PathCollection))
+        x = np.concatenate([path.vertices[:, 0] for path in one.get_paths()])
+        inside = [left < x.min() and x.max() < right for left, right, *_ in panels]
+        assert sum(inside) == 1
+        counts[inside.index(True)] += 1
+    return counts
 
 
 def test_the_picture_shows_the_scans_and_the_value_of_the_median_subject(drawn) -> None:
@@ -75,9 +83,10 @@ def test_the_picture_shows_the_scans_and_the_value_of_the_median_subject(drawn) 
     title = figure.get_suptitle()
     assert "the task's median subject, p0, dice 0.9" in title
     assert "PHANTOM" in title
-    shown = figure.axes[2].get_images()[0].get_array()
+    shown = figure.axes[0].get_images()[2].get_array()
     np.testing.assert_array_equal(shown, np.rot90(drawn.truth.load([1]).images[0, 3].numpy()))
     assert outlines(figure) == [0, 0, 0, 0]
+    assert figure.axes[0].get_xlim() == (0, 12)
 
 
 @pytest.mark.parametrize("best", range(5))
@@ -116,7 +125,8 @@ def test_predicted_and_true_tissue_are_outlined_on_all_three(drawn) -> None:
     assert [scans.subjects for scans in seen] == [("p0",)] * 3
     assert {scans.images.shape for scans in seen} == {(1, 1, 32, 48)}
     assert outlines(figure) == [2, 2, 2, 0]
-    assert "red: predicted; blue: true" in figure.axes[0].texts[0].get_text()
+    legends = [text.get_text() for text in figure.axes[0].texts]
+    assert legends.count("red: predicted; blue: true") == 3
 
     def unlabelled(scans):
         return dataclasses.replace(annotated(scans), labels=None)
