@@ -46,6 +46,7 @@ class ExecutorChoice:
     memory: int | None
     gpus: int
     cpus: int
+    cells_per_job: int
 
     def run_options(self, request: Request, plugins: tuple[Path, ...]) -> RunOptions:
         """Return the options that every process needs."""
@@ -71,6 +72,7 @@ class ExecutorChoice:
             memory=self.memory,
             cpus=self.cpus,
             gpus=self.gpus,
+            cells_per_job=self.cells_per_job,
         )
         return ExecutorOptions(name=self.executor, workers=self.workers, resources=resources)
 
@@ -138,5 +140,14 @@ executor_options = collected(
         show_default=True,
         metavar="N",
         help="CPU cores of a slurm job.",
+    ),
+    click.option(
+        "--cells-per-job",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Cells of one seed that a slurm job computes, one after the other. More for many "
+        "short cells, since a job takes seconds to start; --time is for all of them.",
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,9 @@ class Resources:
         GPUs of a job that is a fit or applies one; other jobs request none.
     at_once
         Maximum number of jobs of an array that run at the same time.
+    cells_per_job
+        Cells of one seed that a cluster job computes, one after the other. Fits are always
+        computed alone.
     """
 
     partition: str | None = None
@@ -60,27 +63,31 @@ class Resources:
     cpus: int = 4
     gpus: int = 1
     at_once: int = 64
+    cells_per_job: int = 1
 
 
 class _ClusterJob:
-    """One job; submitit pickles it, and calls it on the cluster."""
+    """Jobs of one seed; submitit pickles it, and calls it on the cluster."""
 
-    def __init__(self, options: str, home: str, key: str, logs: str) -> None:
+    def __init__(self, options: str, home: str, keys: tuple[str, ...], logs: str) -> None:
         self.options = options
         self.home = home
-        self.key = key
+        self.keys = keys
         self.logs = logs
 
-    def __call__(self) -> dict[str, Any]:
-        """Run the job."""
+    def __call__(self) -> list[dict[str, Any]]:
+        """Run the jobs, one after the other."""
         from harmbench.execution.schedule.session import Session
 
         options = RunOptions.from_json(self.options)
         session = Session.of(options, Path(self.home), Path(self.logs), Silent())
-        return session.perform(self.key, wait=True).to_json()
+        return [session.perform(key, wait=True).to_json() for key in self.keys]
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
-        """Return the job to submit after the cluster preempted this one: the same job."""
+        """Return the job to submit after the cluster preempted this one: the same jobs.
+
+        Those that have ended are in the stores.
+        """
         import submitit
 
         return submitit.helpers.DelayedSubmission(self)
@@ -136,7 +143,7 @@ class Submitted(Executor):
         # submitit's local cluster has no queue: it starts every job at once.
         self._most_sent = processors() if cluster == "local" else _MOST_SENT
         self._unsent: list[Job] = []
-        self._sent: dict[str, tuple[Job, submitit.Job[Any]]] = {}
+        self._sent: list[tuple[list[Job], submitit.Job[Any]]] = []
         self._attempts: dict[str, int] = {}
 
     @property
@@ -147,7 +154,9 @@ class Submitted(Executor):
         """
         if not self._unsent and len(self._sent) > self._most_sent // 2:
             return 0
-        return max(0, self._most_sent - len(self._sent) - len(self._unsent))
+        sent = sum(len(group) for group, _ in self._sent)
+        most = self._most_sent * self._resources.cells_per_job
+        return max(0, most - sent - len(self._unsent))
 
     def submit(self, job: Job) -> None:
         """Keep a job for the next array."""
@@ -158,42 +167,61 @@ class Submitted(Executor):
         self._send()
         until = time.monotonic() + seconds
         while True:
-            results = [
-                result
-                for job, sent in list(self._sent.values())
-                if sent.done() and (result := self._end(job, sent)) is not None
-            ]
-            if results or self._unsent or time.monotonic() >= until:
+            done = [each for each in self._sent if each[1].done()]
+            results = [result for group, sent in done for result in self._end(group, sent)]
+            # Where none has ended, those that the cluster lost are sent again at once.
+            if results or done or time.monotonic() >= until:
                 return results
             time.sleep(min(_POLL_SECONDS, seconds))
 
     def close(self) -> None:
         """Cancel the jobs that have not ended."""
-        for _, sent in self._sent.values():
+        for _, sent in self._sent:
             with contextlib.suppress(Exception):  # the cluster may have forgotten the job
                 sent.cancel()
         self._sent.clear()
 
     def _send(self) -> None:
+        """Send as many jobs as the queue has places for; the others wait."""
+        places = self._most_sent - len(self._sent)
+        groups = self._groups()[:places]
         for on_gpu in (True, False):
-            group = [job for job in self._unsent if self._on_gpu(job) is on_gpu]
-            if not group:
+            chosen = [group for group in groups if self._on_gpu(group[0]) is on_gpu]
+            if not chosen:
                 continue
             self._cluster.update_parameters(**self._parameters(on_gpu=on_gpu))
             cluster_jobs = [
                 _ClusterJob(
-                    self._job_options(job, on_gpu=on_gpu).to_json(),
+                    self._job_options(group[0], on_gpu=on_gpu).to_json(),
                     str(self._home),
-                    job.key,
+                    tuple(job.key for job in group),
                     str(self._logs),
                 )
-                for job in group
+                for group in chosen
             ]
             with self._cluster.batch():
                 array = [self._cluster.submit(cluster_job) for cluster_job in cluster_jobs]
-            for job, sent in zip(group, array, strict=True):
-                self._sent[job.key] = job, sent
-        self._unsent.clear()
+            self._sent += zip(chosen, array, strict=True)
+        sent = {job.key for group in groups for job in group}
+        self._unsent = [job for job in self._unsent if job.key not in sent]
+
+    def _groups(self) -> list[list[Job]]:
+        """Return the unsent jobs by cluster job.
+
+        Cells of a seed and with the same resources share one, unless they were lost with one.
+        """
+        groups: list[list[Job]] = []
+        unfilled: dict[tuple[int, bool], list[Job]] = {}
+        for job in self._unsent:
+            if isinstance(job.payload, Fit) or job.key in self._attempts:
+                groups.append([job])
+                continue
+            of = (job.payload.cell.seed, self._on_gpu(job))
+            if len(unfilled.get(of, ())) % self._resources.cells_per_job == 0:
+                unfilled[of] = []
+                groups.append(unfilled[of])
+            unfilled[of].append(job)
+        return groups
 
     def _job_options(self, job: Job, *, on_gpu: bool) -> RunOptions:
         """Return the run options of one job; it plans the cells of its own seed only."""
@@ -227,22 +255,27 @@ class Submitted(Executor):
                 parameters["slurm_partition"] = resources.partition
         return parameters
 
-    def _end(self, job: Job, sent: submitit.Job[Any]) -> tuple[Job, JobResult] | None:
-        """Return the result of a sent job, or keep the job to send it again."""
-        del self._sent[job.key]
+    def _end(self, group: list[Job], sent: submitit.Job[Any]) -> Iterator[tuple[Job, JobResult]]:
+        """Yield the results of a cluster job; keep the jobs that it lost, to send them again."""
+        self._sent.remove((group, sent))
         try:
             error = sent.exception()
             if error is None:
-                return job, JobResult.from_json(sent.result())
+                yield from zip(group, map(JobResult.from_json, sent.result()), strict=True)
+                return
         except OSError as missing:  # submitit's files were deleted
             error = self._submitit.core.utils.UncompletedJobError(str(missing))
-        self._attempts[job.key] = self._attempts.get(job.key, 0) + 1
+        lost = isinstance(error, self._submitit.core.utils.UncompletedJobError)
         reason = " ".join(str(error).split())[-500:]
-        if isinstance(error, self._submitit.core.utils.UncompletedJobError) and (
-            self._attempts[job.key] < _ATTEMPTS
-        ):
-            self._unsent.append(job)
-            return None
-        return job, JobResult(
-            status=Status.FAILED, reason=f"cluster job {sent.job_id} has no result: {reason}"
-        )
+        for job in group:
+            self._attempts[job.key] = self._attempts.get(job.key, 0) + 1
+            if lost and self._attempts[job.key] < _ATTEMPTS:
+                self._unsent.append(job)
+                continue
+            yield (
+                job,
+                JobResult(
+                    status=Status.FAILED,
+                    reason=f"cluster job {sent.job_id} has no result: {reason}",
+                ),
+            )

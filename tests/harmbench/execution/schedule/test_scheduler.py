@@ -17,6 +17,7 @@ from harmbench.execution.plan.plan import make_plan
 from harmbench.execution.plan.request import Request
 from harmbench.execution.plan.selection import select
 from harmbench.execution.schedule.executors.options import ExecutorOptions
+from harmbench.execution.schedule.executors.submitted import Resources
 from harmbench.execution.schedule.invocation import Invocation, last_unfinished
 from harmbench.execution.schedule.jobs import durations, jobs, priorities
 from harmbench.execution.schedule.run_options import RunOptions
@@ -207,7 +208,10 @@ def test_a_job_is_retried_once_after_its_worker_died(home):
 
 @pytest.mark.slow
 def test_jobs_of_submitit_have_the_same_results(home):
-    results, fits = run(home, "submitit", ["identity", "counts", "fails"], ["domain1"])
+    resources = Resources(cells_per_job=2)
+    results, fits = run(
+        home, "submitit", ["identity", "counts", "fails"], ["domain1"], resources=resources
+    )
     assert fits == ["counts"]
     assert [results[name, "domain1"].status for name in ("identity", "counts", "fails")] == [
         Status.DONE,
