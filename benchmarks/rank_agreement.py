@@ -6,8 +6,8 @@ out. The interval is the percentile bootstrap over the test subjects of both sid
 
     python benchmarks/rank_agreement.py phantom:psnr:domain1,domain2 bids:brains:dice:wmseg-ixihh
 
-With `--home`, which may be repeated, the results of several home folders are read together; with
-`--seed`, only those of one seed.
+Only results of one seed count (`--seed`), since methods may have run with different seeds. With
+`--home`, which may be repeated, the results of several home folders are read together.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ RESAMPLES = 2000
 
 
 def by_subject(cells: pd.DataFrame, metric: str) -> pd.Series:
-    """Return each subject's value, averaged over the runs (one for each seed)."""
+    """Return each subject's value, averaged over the runs (one for each fold)."""
     names = ("subjects", f"{metric}.subjects")
-    by_seed = [
+    by_fold = [
         pd.Series(values, index=subjects)
         for subjects, values in (
             decode(*texts) for texts in zip(*(cells[name] for name in names), strict=True)
         )
     ]
-    return pd.concat(by_seed, axis=1).mean(axis=1) if by_seed else pd.Series(dtype=float)
+    return pd.concat(by_fold, axis=1).mean(axis=1) if by_fold else pd.Series(dtype=float)
 
 
 def values_of(runs: pd.DataFrame, side: str) -> dict[str, pd.DataFrame]:
@@ -45,7 +45,7 @@ def values_of(runs: pd.DataFrame, side: str) -> dict[str, pd.DataFrame]:
     cohort, metric, tasks = side.rsplit(":", 2)
     sign = 1 if measures(runs)[metric].higher_is_better else -1
     runs = runs[(runs["cohort"] == cohort) & (runs["control"] == "") & (runs["status"] == "done")]
-    runs = runs.drop_duplicates(["label", "task", "seed", "fold"], keep="last")
+    runs = runs.drop_duplicates(["label", "task", "fold"], keep="last")
     tables = {
         str(label): pd.DataFrame(
             {
@@ -68,12 +68,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("side", nargs=2, metavar="COHORT:METRIC:TASKS")
     parser.add_argument("--home", type=Path, action="append", help="default: $HARMBENCH_HOME")
-    parser.add_argument("--seed", type=int, help="default: the mean over all seeds")
+    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     homes = options.home or [home()]
     runs = pd.concat([reader.runs(folder) for folder in homes], ignore_index=True)
-    if options.seed is not None:
-        runs = runs[runs["seed"] == options.seed]
+    runs = runs[runs["seed"] == options.seed]
     tables = [values_of(runs, side) for side in options.side]
     common = sorted(tables[0].keys() & tables[1].keys())
     if len(common) < 3:
