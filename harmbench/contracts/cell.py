@@ -73,6 +73,8 @@ class Cell:
         digests of the images by "subject/session", and the missing scans; empty for a method.
     needs, covariates
         Of the method: the data and the covariates that it declares.
+    code
+        Hash of the method's declared version and code.
     """
 
     method: str
@@ -103,6 +105,7 @@ class Cell:
     submission: Mapping[str, Any] = field(default_factory=dict)
     needs: str = ""
     covariates: list[str] = field(default_factory=list)
+    code: str = ""
 
     @property
     def title(self) -> str:

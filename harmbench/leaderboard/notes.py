@@ -38,6 +38,7 @@ def notes(board: Board) -> list[str]:
         _without_vote,
         _seeds,
         _environments,
+        _versions_of_code,
         _flags,
         _missing,
     )
@@ -61,6 +62,7 @@ def standings_notes(standings: Standings) -> list[str]:
         )
     lines += _submitted(standings.rows)
     lines += _imported(standings.rows, [column.task for column in standings.columns])
+    lines += _versions_of_code(standings)
     lines += _letters(standings.comparison)
     voted = [f"{name} {weight:g}" for name, weight in standings.weights.items() if weight != 1]
     weights = f" (weights: {', '.join(voted)}, others 1)" if voted else ""
@@ -281,6 +283,27 @@ def _environments(board: Board) -> Iterator[str]:
                 by_difference.setdefault(text, []).append(f"{row.label} on {task}")
     for difference, cells in by_difference.items():
         yield f"{UNUSUAL} {', '.join(cells)}: computed with {difference}"
+
+
+def _versions_of_code(data: Board | Standings) -> Iterator[str]:
+    """Name the methods whose numbers are of several versions of their code.
+
+    So it is while a run with new code has not ended, and after a run of some tasks only.
+    """
+    columns = data.columns.values() if isinstance(data, Board) else data.columns
+    tasks: dict[str, dict[frozenset[str], list[str]]] = {}
+    for column in columns:
+        for label, score in column.scores.items():
+            if score.codes:
+                tasks.setdefault(label, {}).setdefault(score.codes, []).append(column.task)
+    for label, by_codes in tasks.items():
+        count_of_codes = len(frozenset[str]().union(*by_codes))
+        if count_of_codes > 1:
+            texts = " | ".join(map(_named, by_codes.values()))
+            yield (
+                f"{label}: numbers of {count_of_codes} versions of its code ({texts}); run it "
+                "again on all tasks before you compare them"
+            )
 
 
 def _flags(board: Board) -> Iterator[str]:

@@ -32,6 +32,7 @@ class Run:
     run_id: str
     flags: Mapping[str, str]
     environment: Mapping[str, str]
+    code: str
     missing: Mapping[str, str]
     estimate: Sequence[float]
     names: tuple[str, ...]
@@ -55,10 +56,10 @@ def runs_by_task(runs: pd.DataFrame, metric: str) -> dict[str, dict[str, list[Ru
     """Return the values of a metric of all runs, by task and label."""
     by_task: dict[str, dict[str, list[Run]]] = {}
     names = ["task", "label", "seed", "fold", "status", "reason", "run_id", "flags"]
-    names += ["environment", "submission", "missing", "draws", "subjects", f"{metric}.subjects"]
-    names += [metric, f"{metric}.low", f"{metric}.high"]
+    names += ["environment", "code", "submission", "missing", "draws"]
+    names += ["subjects", f"{metric}.subjects", metric, f"{metric}.low", f"{metric}.high"]
     rows: Iterator[tuple[Any, ...]] = zip(*(runs[name].tolist() for name in names), strict=True)
-    for task, label, seed, fold, status, reason, run_id, flags, environment, *rest in rows:
+    for task, label, seed, fold, status, reason, run_id, flags, environment, code, *rest in rows:
         submission, missing, draws, subjects, values, *estimate = rest
         subject_names, numbers = decode(subjects, values)
         run = Run(
@@ -70,6 +71,7 @@ def runs_by_task(runs: pd.DataFrame, metric: str) -> dict[str, dict[str, list[Ru
             run_id=run_id,
             flags=flags,
             environment=environment,
+            code=code,
             missing=dict.fromkeys(submission.get("missing", ()), "") | missing,
             estimate=estimate,
             names=subject_names,

@@ -56,6 +56,8 @@ class Score:
         Warnings of the method, by "subject/session", of any seed.
     environments
         Versions of libraries and class of device, of each run.
+    codes
+        Hashes of the method's code in its runs; empty for old records.
     runs
         Ids of the runs, by seed and fold.
     label
@@ -76,6 +78,7 @@ class Score:
     reason: str
     flags: Mapping[str, str] = field(repr=False)
     environments: tuple[Mapping[str, str], ...] = field(repr=False)
+    codes: frozenset[str] = field(repr=False)
     runs: Mapping[tuple[int, int], str] = field(repr=False)
     label: str = field(repr=False)
     from_reference: Estimate | None = field(default=None, repr=False)
@@ -300,6 +303,7 @@ def _score(
         reason=reason,
         flags={scan: flag for run in runs for scan, flag in run.flags.items()},
         environments=tuple(run.environment for run in runs),
+        codes=frozenset(run.code for run in runs if run.code),
         runs={(run.seed, run.fold): run.run_id for run in runs},
         label=runs[0].label,
         subject_values=subjects,

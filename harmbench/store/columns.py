@@ -67,6 +67,7 @@ TEXTS = (
     "needs",
     "covariates",
     "votes",
+    "code",
 )
 # In the column `votes`, of a task that does not count in the ranking.
 NO_VOTE = "no"

@@ -216,6 +216,7 @@ def _texts(cell: Cell, result: CellResult) -> dict[str, str]:
         "needs": cell.needs,
         "covariates": ", ".join(cell.covariates),
         "votes": "" if cell.votes else NO_VOTE,
+        "code": cell.code,
         "measured": measured(result),
     }
     return {name: texts[name] for name in TEXTS}

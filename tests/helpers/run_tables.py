@@ -43,6 +43,7 @@ def table_of(*rows):
         "diagnostic": "",
         "bundle": "",
         "environment": {"torch": "2.13.0"},
+        "code": "",
         "subjects": '["p", "q"]',
         "lower_is_better": "",
         "metric_versions": {"psnr": "1"},

@@ -158,6 +158,7 @@ class Question:
         method, config = variant.method, variant.config
         fits = self.cohort.fit_cohort
         fit_key = None if fit is None else fit.key
+        version = code_version(method)
         return Cell(
             method=variant.name,
             label=variant.label,
@@ -176,11 +177,12 @@ class Question:
             kind=self.cohort.kind,
             cohort_key=self.cohort.key,
             key=digest(
-                *("cell", self.result_key, variant.name, code_version(method), config, fit_key),
+                *("cell", self.result_key, variant.name, version, config, fit_key),
                 *(skip, *self._known_of_test(method, skip)),
             ),
             needs=method.needs.value,
             covariates=list(method.covariates),
+            code=digest(version),
             fit_key=fit_key,
             settings=canonical(config),
             parameters=self.parameters,

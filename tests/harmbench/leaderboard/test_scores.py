@@ -52,6 +52,22 @@ def test_numbers_of_other_libraries_are_marked():
     assert [line[:3] for line in marked] == ["old"]
 
 
+def test_numbers_of_several_versions_of_a_method_s_code_are_named():
+    cells = [
+        {"label": label, "task": task, "question": task, "code": code}
+        for label, codes in {"one": "xxy", "two": "xxx", "old": ("", "", "")}.items()
+        for task, code in zip("abc", codes, strict=True)
+    ]
+    (group,) = boards_of(table_of(*cells)).values()
+    lines = [line for line in notes(group) if "versions of its code" in line]
+    assert [line[: line.index(";")] for line in lines] == [
+        "one: numbers of 2 versions of its code (a, b | c)"
+    ]
+    parts = [{"label": "one", "seed": seed, "code": code} for seed, code in enumerate("xy")]
+    (board,) = boards_of(table_of(*parts)).values()
+    assert any("2 versions of its code (a)" in line for line in notes(board))
+
+
 def test_the_folds_of_a_method_are_pooled_over_their_subjects():
     def fold(number, subjects, values, **changes):
         return {

@@ -68,6 +68,7 @@ def run(label, task, gain, *, family, group, number, **changes):
         "missing": {},
         "bundle": "",
         "environment": {},
+        "code": "",
         "headline": "psnr",
         "lower_is_better": "",
         "diagnostic": "",
