@@ -6,8 +6,9 @@ Run it so::
 
 Each step runs in a process of its own, which reports its CPU seconds (of child processes too),
 its wall time and its peak memory. A cell costs what the harness adds to it; `--executed` of them
-are computed in one process, `--submitted` by submitit's local executor (a process each). The
-results of all cells are then stored and recorded as a run does, and read by commands.
+are computed in one process, `--submitted` by submitit's local executor, `CELLS_PER_JOB` in a
+process and each fit in one of its own. The results of all cells are then stored and recorded as a
+run does, and read by commands.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import blank_plugin
 ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = (ROOT / "benchmarks/blank_plugin.py", ROOT / "tests/plugins/tiny_cohort.py")
 CELLS_PER_SEED = len(blank_plugin.METHODS) * len(blank_plugin.TASKS)
+CELLS_PER_JOB = 50
 
 
 def spent() -> float:
@@ -133,7 +135,8 @@ def execute(cells: int, home: Path, executor: str) -> None:
     chosen = options(cells)
     registry = Registry.discover(chosen.plugins, home=home)
     selection = select(registry, chosen.request)
-    how = ExecutorOptions(name=executor, resources=Resources(cpus=1, gpus=0))
+    resources = Resources(cpus=1, gpus=0, cells_per_job=CELLS_PER_JOB)
+    how = ExecutorOptions(name=executor, resources=resources)
     with (
         measured(f"run {cells} cells by the executor '{executor}'"),
         shown(Console(stderr=True)) as progress,
