@@ -34,14 +34,29 @@ def test_every_item_has_its_result(least):
     assert in_this_process == (least == 100 or len(os.sched_getaffinity(0)) == 1)
 
 
+@pytest.fixture
+def without_torch(tmp_path):
+    """A folder with a small module in place of torch, for workers that compute nothing.
+
+    Each would take seconds to import torch.
+    """
+    folder = tmp_path / "without"
+    folder.mkdir()
+    (folder / "torch.py").write_text(
+        "def get_num_threads():\n    return 1\n\ndef set_num_threads(count):\n    pass\n"
+    )
+    return folder
+
+
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
-def test_a_killed_worker_is_one_error():
+def test_a_killed_worker_is_one_error(without_torch, monkeypatch):
+    monkeypatch.syspath_prepend(without_torch)
     with pytest.raises(UserError, match="killed a worker.*memory.*kept"):
         list(in_processes(vanish, range(4)))
 
 
 @pytest.fixture
-def parent(tmp_path):
+def parent(tmp_path, without_torch):
     """A process with two sleeping workers, and the folder with one file per worker."""
     module = tmp_path / "sleepy.py"
     module.write_text(
@@ -63,7 +78,7 @@ def parent(tmp_path):
     started.mkdir()
     process = subprocess.Popen(
         [sys.executable, module, started],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={**os.environ, "PYTHONPATH": f"{without_torch}{os.pathsep}{tmp_path}"},
         start_new_session=True,
     )
     wait_for(lambda: len(list(started.iterdir())) >= 2)
