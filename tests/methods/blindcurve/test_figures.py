@@ -50,6 +50,7 @@ def context(small_cohort):
 
 
 def pixels(figure):
+    figure.set_dpi(40)
     figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
