@@ -171,7 +171,7 @@ def test_scans_of_the_target_are_returned_unchanged(method, data):
     assert torch.equal(output.images, scans.images)
     assert len(output.flags) == 2
     assert all("unchanged" in flag for flag in output.flags)
-    assert not any("unchanged" in flag for flag in keeping(data.test.load([0, 1])).flags)
+    assert not any("unchanged" in flag for flag in keeping(data.test.load([0])).flags)
     # With a likelihood that a match of quantiles raises by any amount, it is another scanner's.
     strict = with_settings(method, evidence=1e9, decisive=1e6, target_margin=0.0)
     strict.greatest_departure.fill_(10.0)
