@@ -297,8 +297,13 @@ class MethodCandidate:
             return method.eval()(scans)
 
     @cached_property
+    def received(self) -> Scans:
+        """The scans that the method receives in its first application: a copy of `source`."""
+        return self.given(self.source)
+
+    @cached_property
     def _output(self) -> tuple[Scans | None, Exception | None]:
-        method, scans = self.fitted, self.given(self.source)
+        method, scans = self.fitted, self.received
         began = time.perf_counter()
         try:
             return self.apply(method, scans), None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 
@@ -68,14 +69,23 @@ def _check_declared(entry: Entry) -> None:
             )
 
 
-def _check_import(category: str, module: str) -> None:
-    """Import a plugin's module in a new process; it must not load heavy libraries."""
+@functools.cache
+def _imported(module: str, path: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    """Import a module in a new process that prints the heavy libraries which are then loaded.
+
+    Once for all methods and tasks that one module registers.
+    """
     code = (
-        f"import sys; sys.path[:] = {sys.path!r}\n"
+        f"import sys; sys.path[:] = {path!r}\n"
         f"import importlib; importlib.import_module({module!r})\n"
         f"print(','.join(name for name in {HEAVY!r} if name in sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def _check_import(category: str, module: str) -> None:
+    """A plugin's module must load no heavy library."""
+    done = _imported(module, tuple(sys.path))
     if done.returncode:
         raise CheckFailure(
             f"the module '{module}' can be imported",

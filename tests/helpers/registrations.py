@@ -49,9 +49,14 @@ def reuse_registration(
     with FileLock(folder.with_suffix(".lock")):
         digests = {each: file_digest(each) for each in (path, mask) if each is not None}
         source = BrainSource.of(path, mask, digests, heads=heads)
-        name = f"{digest('registration', PREPROCESSING_VERSION, source.content)}.json"
+        name = registration_name(source.content)
         if not first.exists():
             cached_registration(source.content, home, load_masked(source, home).brain)
             first.write_text(name)
         elif not (folder / name).exists():
             shutil.copyfile(folder / first.read_text(), folder / name)
+
+
+def registration_name(content: str | None) -> str:
+    """Return the name of the file that caches the registration of a brain, by its content."""
+    return f"{digest('registration', PREPROCESSING_VERSION, content)}.json"

@@ -47,7 +47,7 @@ def test_a_known_bias_field_and_scale_are_removed() -> None:
     s, h, w = np.indices(GRID.shape) / np.array(GRID.shape).reshape(3, 1, 1, 1)
     field = 0.8 * np.exp(0.3 * np.cos(np.pi * s) - 0.3 * h + 0.2 * np.cos(np.pi * w))
     scans = scans_of(flat, flat * field)
-    output = N4WhiteStripe(GRID)(scans).images
+    output = N4WhiteStripe(GRID, N4WhiteStripeConfig(resolution=12.0))(scans).images
     before, after = (spread(images[1], images[0]) for images in (scans.images, output))
     assert after < 0.2 * before
     for image, mask in zip(output, scans.masks, strict=True):
@@ -57,7 +57,8 @@ def test_a_known_bias_field_and_scale_are_removed() -> None:
 def test_the_setting_is_reached_and_the_background_does_not_change() -> None:
     scans = scans_of(brain(), np.zeros(GRID.shape))
     bright = scans.with_images(torch.where(scans.masks, scans.images, 0.25))
-    output = N4WhiteStripe(GRID, N4WhiteStripeConfig(white_matter=0.5))(bright).images
+    config = N4WhiteStripeConfig(white_matter=0.5, resolution=12.0)
+    output = N4WhiteStripe(GRID, config)(bright).images
     assert (output[~scans.masks] == 0.25).all()
     assert white_matter_mode(output[scans.masks].numpy()) == pytest.approx(0.5, abs=0.01)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import random
 from typing import ClassVar
 
@@ -10,6 +11,26 @@ import numpy as np
 import pandas as pd
 
 from harmbench import BatchScorer, SkipCell, Task, TaskData, disjoint_subjects, hookimpl
+
+
+@functools.cache
+def sound_data(cohort):
+    """Select data of a cohort; once for all samples, which are set up a hundred times."""
+    pairs = cohort.pairs("domain1", "test")
+    if pairs is None:
+        raise SkipCell("there are no pairs")
+    source, target = disjoint_subjects(
+        cohort.scans("domain1", "train"), cohort.scans(cohort.target, "train")
+    )
+    return TaskData(
+        target=target,
+        validation=cohort.scans(cohort.target, "validation"),
+        test=pairs[0],
+        references=pairs[1],
+        source=source,
+        pairs=cohort.pairs("domain1", "train"),
+        parameters={"source": "domain1"},
+    )
 
 
 class Sound(Task):
@@ -22,21 +43,7 @@ class Sound(Task):
     fails: ClassVar[str | None] = None
 
     def setup(self, cohort, seed):
-        pairs = cohort.pairs("domain1", "test")
-        if pairs is None:
-            raise SkipCell("there are no pairs")
-        source, target = disjoint_subjects(
-            cohort.scans("domain1", "train"), cohort.scans(cohort.target, "train")
-        )
-        return TaskData(
-            target=target,
-            validation=cohort.scans(cohort.target, "validation"),
-            test=pairs[0],
-            references=pairs[1],
-            source=source,
-            pairs=cohort.pairs("domain1", "train"),
-            parameters={"source": "domain1"},
-        )
+        return sound_data(cohort)
 
     def score(self, harmonized, references, data, metrics):
         error = (harmonized.images - references.images).abs().mean(dim=(1, 2, 3))

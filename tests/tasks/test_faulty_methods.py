@@ -299,7 +299,9 @@ def numbers(cohort, methods, context) -> Callable[[str, str], Mapping[str, float
 @pytest.fixture(autouse=True)
 def short(monkeypatch, one_thread) -> None:
     """Train the site probe less than on real scans."""
-    config = ClassifierConfig(folds=2, seeds=1, most_steps=40, window=20, permutations=19)
+    config = ClassifierConfig(
+        folds=2, seeds=1, most_steps=40, window=20, partitions=1, permutations=19
+    )
     monkeypatch.setitem(PRESETS, "quick", config)
 
 

@@ -14,7 +14,7 @@ from harmbench_tasks.segmentation_network import SegmenterConfig
 from harmbench_tasks.segmenter import WHITE, Augmentation, Segmenter
 
 SMALL = SegmenterConfig(
-    width=4, levels=3, units=1, steps=60, batch_size=8, learning_rate=1e-2, validate_every=20
+    width=4, levels=3, units=1, steps=60, batch_size=4, learning_rate=1e-2, validate_every=20
 )
 
 

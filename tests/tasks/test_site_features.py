@@ -17,7 +17,7 @@ from harmbench_tasks.site_features import (
 )
 
 PAIRED = [Example(f"p{i}", "1", side, i) for i in range(8) for side in (SOURCE, TARGET)]
-CONFIG = ClassifierConfig(folds=3, permutations=40)
+CONFIG = ClassifierConfig(folds=3, permutations=19)
 SINGLE = [Example(f"{side}{i}", "1", side, i) for i in range(8) for side in (SOURCE, TARGET)]
 
 
@@ -37,7 +37,7 @@ def test_without_a_scanner_effect_the_accuracy_is_at_chance_and_several_partitio
     random = np.random.default_rng(0)
     sides = [example.side for example in PAIRED]
     accuracies = {1: [], 3: []}
-    for _ in range(40):
+    for _ in range(30):
         subjects = np.repeat(random.normal(size=(8, 3)), 2, axis=0)
         features = subjects + 0.5 * random.normal(size=(16, 3))
         for partitions, values in accuracies.items():

@@ -15,7 +15,7 @@ from harmbench_tasks.volumes import Volumes
 def test_it_learns_the_tissues_of_the_target(small_cohort):
     data = Volumes("domain1").setup(small_cohort, 0)
     config = SegmenterConfig(
-        width=8, levels=3, units=1, steps=60, batch_size=8, learning_rate=2e-2, validate_every=30
+        width=8, levels=3, units=1, steps=60, batch_size=4, learning_rate=2e-2, validate_every=30
     )
     with seeded(0):
         segmenter = TissueSegmenter(small_cohort.grid, config)

@@ -24,9 +24,12 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
     return Tools(folder)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def head() -> Any:
-    """A head at 3 mm: the template's brain in fluid, bone and scalp, a face, a neck and noise."""
+    """A head at 3 mm: the template's brain in fluid, bone and scalp, a face, a neck and noise.
+
+    Read only.
+    """
     affine = np.diag([3.0, 3.0, 3.0, 1.0])
     affine[:3, 3] = [-108, -150, -156]
     brain = sampled(np.eye(4), affine, (73, 88, 90))
@@ -44,4 +47,5 @@ def head() -> Any:
     )
     noise = 0.02 * bright * np.random.default_rng(0).standard_normal((2, *brain.shape))
     data = np.hypot(whole + noise[0], noise[1]).astype(np.float32)
+    data.setflags(write=False)
     return nib.Nifti1Image(data, affine)

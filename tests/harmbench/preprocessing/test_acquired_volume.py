@@ -30,7 +30,9 @@ def tree(tmp_path_factory, registrations):
     share_registrations(registrations, tree.home)
     for subject, site in (("A", "here"), ("B", "here"), ("C", "there"), ("D", "there")):
         image = with_axes(coarse(), "PSR") if subject == "D" else None
-        tree.add(subject, site, image, labels=labelled(image or coarse()))
+        path = tree.add(subject, site, image, labels=labelled(image or coarse()))
+        # In millimetres, the brain of D is that of the others.
+        reuse_registration(tree.home, path)
     return tree
 
 

@@ -12,15 +12,13 @@ from helpers.volumes import sampled
 
 
 def test_a_simulated_bias_field_is_removed() -> None:
-    affine = np.diag([2.5, 2.5, 2.5, 1.0])
+    affine = np.diag([4.0, 4.0, 4.0, 1.0])
     affine[:3, 3] = [-80, -110, -75]
-    data = sampled(np.eye(4), affine, (64, 76, 64)).astype(np.float32)
+    data = sampled(np.eye(4), affine, (40, 48, 40)).astype(np.float32)
     x, y, _ = np.indices(data.shape) / np.array(data.shape).reshape(3, 1, 1, 1)
     laid = np.exp(0.5 * np.cos(np.pi * x) + 0.3 * y).astype(np.float32)
     flat, bent = (crop_brain(Volume(image, affine)) for image in (data, data * laid))
     corrected, field = correct_bias_field(bent)
-    again, _ = correct_bias_field(bent)
-    assert np.array_equal(corrected.image.data, again.image.data)
     assert field.shape == bent.mask.shape
     assert (field > 0).all()
     assert not corrected.image.data[~bent.mask].any()

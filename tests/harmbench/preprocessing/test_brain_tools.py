@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ from harmbench.errors import BadScanError, UserError
 from harmbench.preprocessing.brain import crop_head
 from harmbench.preprocessing.brain_tools import find_extractor
 from harmbench.preprocessing.initial_pose import brain_pose
+from harmbench.preprocessing.masking import BrainSource, _masked_content, load_masked
 from harmbench.preprocessing.nifti_read import Volume, load_volume
-from harmbench.util.hashing import file_digest
+from harmbench.preprocessing.registration_cache import cached_registration
+from harmbench.util.hashing import bytes_digest, file_digest
 from harmbench.util.progress import Silent
 from helpers.brain_extraction import Tools, brain_of, head_of
-from helpers.registrations import reuse_registration
+from helpers.registrations import registration_name, reuse_registration
 from helpers.volumes import coarse, template
 
 GRID = Grid("tiny", (5, 18, 22), (12.0, 9.6, 9.6))
@@ -33,10 +36,25 @@ GRID = Grid("tiny", (5, 18, 22), (12.0, 9.6, 9.6))
 
 @pytest.fixture
 def study(tree: Any) -> Any:
-    """Two subjects in each domain; all scans are heads except the brain-extracted scan of B."""
+    """Two subjects in each domain; all scans are heads except the brain-extracted scan of B.
+
+    The tools find the brain of B in every head, so its registration is stored for all.
+    """
     image = coarse()
-    for subject, site in (("A", "here"), ("B", "here"), ("C", "there"), ("D", "there")):
-        tree.add(subject, site, brain_of(image) if subject == "B" else head_of(image))
+    paths = {
+        subject: tree.add(subject, site, brain_of(image) if subject == "B" else head_of(image))
+        for subject, site in (("A", "here"), ("B", "here"), ("C", "there"), ("D", "there"))
+    }
+    digests = {path: file_digest(path) for path in paths.values()}
+    source = BrainSource.of(paths["B"], None, digests)
+    scan = load_masked(source, tree.home)
+    cached_registration(source.content, tree.home, scan.brain)
+    folder = tree.home / "registrations"
+    mask = bytes_digest(np.packbits(scan.volume.data > 0).tobytes())
+    for subject in "ACD":
+        content = _masked_content(digests[paths[subject]], mask)
+        registered = folder / registration_name(source.content)
+        shutil.copyfile(registered, folder / registration_name(content))
     return tree
 
 

@@ -76,12 +76,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def test_a_good_mask_has_no_doubts_and_a_partial_one_is_named(home: Path, tmp_path: Path) -> None:
+def test_a_good_mask_has_no_doubts_and_a_partial_one_is_named(home: Path) -> None:
     good = register_checked(scan_with(lambda mask, world: mask), "a.nii.gz", home)
     assert not good.doubts
     assert good.agreement is not None
     assert good.agreement.dice > 0.95
-    partial = register_checked(scan_with(no_temporal_lobe), "a.nii.gz", tmp_path / "partial")
+    partial = register_checked(scan_with(no_temporal_lobe), "a.nii.gz", home)
     assert any("misses" in doubt and "of the inner brain" in doubt for doubt in partial.doubts)
 
 
@@ -121,6 +121,8 @@ def test_masks_with_missing_parts_are_registered_to_the_place_of_the_whole(tmp_p
         moved = (np.array(found.registration.matrix) @ corners.T - corners.T)[:3]
         assert np.linalg.norm(moved, axis=0).max() < 5, name
         assert found.doubts, name
+    with pytest.raises(BadScanError, match="the brain mask of a.nii.gz .tool 1. does not match"):
+        register_checked(scan_with(face), "a.nii.gz", tmp_path / "face")
     with pytest.raises(BadScanError, match="undefined voxels"):
         register_checked(with_undefined(85), "a.nii.gz", tmp_path / "most")
 
@@ -133,11 +135,13 @@ def test_an_undefined_background_is_no_reason_for_doubt(home: Path) -> None:
     assert register_checked(scan, "a.nii.gz", home).doubts == ()
 
 
-def test_an_impossible_mask_is_refused_and_removed_from_the_cache(tmp_path: Path) -> None:
+def test_an_impossible_mask_is_refused_and_removed_from_the_cache(
+    home: Path, tmp_path: Path
+) -> None:
     cached = tmp_path / "mask.nii.gz"
     cached.touch()
     with pytest.raises(BadScanError) as caught:
-        register_checked(scan_with(face, cached), "a.nii.gz", tmp_path)
+        register_checked(scan_with(face, cached), "a.nii.gz", home)
     line = str(caught.value)
     assert line.startswith("the brain mask of a.nii.gz (tool 1) does not match the template: ")
     assert line.endswith("; give a brain mask")

@@ -52,9 +52,9 @@ def error_rate(residuals, n, k, replications):
 
 @pytest.mark.parametrize("residuals", [normal, skewed])
 def test_the_family_wise_error_rate_is_five_per_cent(residuals):
-    replications = 300
+    replications = 150
     rates = np.array([error_rate(residuals, n, k, replications) for n, k in SIZES])
-    # One rate has a standard error of 1.3 %, their mean 0.4 %. Tiers by Wilcoxon's test had
+    # One rate has a standard error of 1.9 %, their mean 0.6 %. Tiers by Wilcoxon's test had
     # 11 to 18 %, and tests without correction 11 to 88 %.
     assert (rates <= 0.055 + 3 * math.sqrt(0.055 * 0.945 / replications)).all()
     assert rates.mean() <= 0.055
@@ -82,11 +82,11 @@ def test_equal_methods_are_not_confused_by_one_that_differs():
     # Step-down tests of the pairs without a difference, next to large differences.
     gains = np.array([0.0, 0.0, 0.0, 0.0, 3.0])
     wrong, right = [], []
-    for seed, values in enumerate(boards(normal, 10, 5, 600, gains)):
+    for seed, values in enumerate(boards(normal, 10, 5, 300, gains)):
         significant = max_t(values, seed=seed).significant()[0]
         wrong.append(significant[:4, :4].any())
         right.append(significant[4, :4].all())
-    assert np.mean(wrong) <= 0.055 + 3 * math.sqrt(0.055 * 0.945 / 600)
+    assert np.mean(wrong) <= 0.055 + 3 * math.sqrt(0.055 * 0.945 / 300)
     assert np.mean(right) > 0.95
 
 
@@ -108,9 +108,9 @@ def test_the_number_of_subjects_that_suffices_does_suffice():
     gains = np.array([0.0, 0.0, 0.0, 0.0, math.sqrt(2 * (1 - ICC))])
     found = [
         max_t(values, seed=seed, resamples=999).significant()[0, 4, 0]
-        for seed, values in enumerate(boards(normal, n, 5, 400, gains))
+        for seed, values in enumerate(boards(normal, n, 5, 250, gains))
     ]
-    # The standard error is 2 %; step-down tests find somewhat more than single-step ones.
+    # The standard error is 2.5 %; step-down tests find somewhat more than single-step ones.
     assert 0.72 < np.mean(found) < 0.92
 
 
@@ -120,11 +120,11 @@ def test_simultaneous_intervals_cover_all_differences(n):
     gains = np.array([0.0, 0.5, 1.0, 5.0, 20.0])
     true = gains[:, None] - gains
     covered = []
-    for seed, values in enumerate(boards(normal, n, 5, 500, gains, families=2)):
+    for seed, values in enumerate(boards(normal, n, 5, 250, gains, families=2)):
         low, high = max_t(values, seed=seed, resamples=999).interval
         covered.append(((low <= true) & (true <= high)).all())
-    # The standard error is 1 %.
-    assert np.mean(covered) > 0.93 - 0.01
+    # The standard error is 1.4 %.
+    assert np.mean(covered) > 0.93 - 0.014
 
 
 def test_methods_that_differ_get_different_letters():

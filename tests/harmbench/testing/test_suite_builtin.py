@@ -43,7 +43,7 @@ REFUSED = (
 
 # Tasks that differ from another one of the list in one number, scanner or program.
 ALIKE = (
-    *("sim-gamma0.8", "sim-gamma0.9", "sim-gamma1.2", "sim-gamma1.3"),
+    *("sim-gamma0.8", "sim-gamma0.9", "sim-gamma1.2", "sim-gamma1.3", "sim-gamma1.5"),
     *("classify-site-north", "volumes-fastsurfer-domain1"),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import platform
 import subprocess
@@ -14,17 +15,45 @@ import pytest
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA is Linux's")
 
+# Runs each script that it reads in a fork of its own, and then prints "end".
+FORKS = """
+import json, os, sys, traceback
+import torch
+from harmbench import train
 
-def printed_by(script):
-    """Run a script in a new process, and return what it prints as JSON."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+for line in sys.stdin:
+    if os.fork() == 0:
+        try:
+            exec(json.loads(line), {})
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(0)
+    os.wait()
+    print("end", flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def printed_by():
+    """Run a script in a new process, and return what it prints as JSON.
+
+    The processes are forks of one that has imported torch, which takes seconds.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as forks:
+
+        def run(script):
+            forks.stdin.write(json.dumps(textwrap.dedent(script)) + "\n")
+            forks.stdin.flush()
+            printed = [*itertools.takewhile(lambda line: line != "end\n", forks.stdout)]
+            assert printed, "the script failed: see its error output"
+            return json.loads(printed[-1])
+
+        yield run
+        forks.stdin.close()
 
 
 TRAINING = """
@@ -54,7 +83,7 @@ TRAINING = """
 """
 
 
-def test_training_continues_with_smaller_parts_when_memory_runs_out():
+def test_training_continues_with_smaller_parts_when_memory_runs_out(printed_by):
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(textwrap.dedent(TRAINING.format(slices=32, limit=0)), {})
@@ -96,13 +125,13 @@ CHURNING = """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc_trim is glibc's")
-def test_unused_memory_is_returned_to_the_system():
+def test_unused_memory_is_returned_to_the_system(printed_by):
     before, after = printed_by(CHURNING)
     assert before - after > 100
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about the memory of glibc")
-def test_freed_blocks_do_not_count_against_a_limit():
+def test_freed_blocks_do_not_count_against_a_limit(printed_by):
     left = printed_by(
         """
         import json, torch

@@ -26,8 +26,28 @@ def vanish(item):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.fixture
+def light_torch(tmp_path):
+    """A folder with a module in place of torch that only keeps the number of threads.
+
+    Each worker would take seconds to import torch.
+    """
+    folder = tmp_path / "light"
+    folder.mkdir()
+    (folder / "torch.py").write_text(
+        "threads = 8\n"
+        "def get_num_threads():\n"
+        "    return threads\n"
+        "def set_num_threads(count):\n"
+        "    global threads\n"
+        "    threads = count\n"
+    )
+    return folder
+
+
 @pytest.mark.parametrize("least", [1, 100])
-def test_every_item_has_its_result(least):
+def test_every_item_has_its_result(least, light_torch, monkeypatch):
+    monkeypatch.syspath_prepend(light_torch)  # of the workers: this process has imported torch
     result = dict(in_processes(square, range(6), 10, least=least))
     assert {item: value for item, (value, _) in result.items()} == {i: i**2 + 10 for i in range(6)}
     in_this_process = {process for _, process in result.values()} == {os.getpid()}
@@ -35,13 +55,14 @@ def test_every_item_has_its_result(least):
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
-def test_a_killed_worker_is_one_error():
+def test_a_killed_worker_is_one_error(light_torch, monkeypatch):
+    monkeypatch.syspath_prepend(light_torch)
     with pytest.raises(UserError, match="killed a worker.*memory.*kept"):
         list(in_processes(vanish, range(4)))
 
 
 @pytest.fixture
-def parent(tmp_path):
+def parent(tmp_path, light_torch):
     """A process with two sleeping workers, and the folder with one file per worker."""
     module = tmp_path / "sleepy.py"
     module.write_text(
@@ -63,7 +84,7 @@ def parent(tmp_path):
     started.mkdir()
     process = subprocess.Popen(
         [sys.executable, module, started],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={**os.environ, "PYTHONPATH": f"{light_torch}{os.pathsep}{tmp_path}"},
         start_new_session=True,
     )
     wait_for(lambda: len(list(started.iterdir())) >= 2)

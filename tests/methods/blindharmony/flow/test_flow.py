@@ -129,7 +129,7 @@ def test_trained_flow_is_inverted_in_float32_and_is_repeatable(benchmark):
         flow = Flow(24, 32, config).train()
         optimizer = torch.optim.Adam(flow.parameters(), lr=3e-3)
         before = float(flow.bits_per_dimension(x, torch.full_like(x, 0.5)).mean().detach())
-        for _ in range(60):
+        for _ in range(40):
             benchmark.train_step(flow, optimizer, x)
         after = float(flow.bits_per_dimension(x, torch.full_like(x, 0.5)).mean().detach())
         assert after < before - 1
