@@ -89,6 +89,20 @@ def test_an_installed_plugin_is_found_with_its_distribution(home, install):
     assert registry.entry("methods", "outside").plugin is plugin
 
 
+def test_a_plugin_that_is_installed_after_a_search_is_found_by_the_next(home, install):
+    code = """
+        from harmbench import hookimpl
+
+        @hookimpl
+        def register_methods():
+            return {}
+        """
+    install("first_plugin", code)
+    assert find(Registry.discover(), "first_plugin").errors == []
+    install("second_plugin", code)
+    assert find(Registry.discover(), "second_plugin").errors == []
+
+
 BUILT_IN = {
     "methods": harmbench_methods.register_methods(),
     "figures": harmbench_methods.register_figures(),
