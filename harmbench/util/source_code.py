@@ -57,6 +57,7 @@ _NOT_COMPUTING = (
     "harmbench.util.source_code",
     "harmbench.util.stripped_code",
 )
+_WITHIN_NOT_COMPUTING = tuple(f"{name}." for name in _NOT_COMPUTING)
 _STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
 _BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case)
 _INSTALLED = {"site-packages", "dist-packages"}
@@ -135,7 +136,7 @@ def _closure(names: Iterable[str], packages: Collection[str] = ()) -> dict[str, 
 
 
 def _counts(name: str, path: Path, packages: Collection[str]) -> bool:
-    if any(name == other or name.startswith(f"{other}.") for other in _NOT_COMPUTING):
+    if name in _NOT_COMPUTING or name.startswith(_WITHIN_NOT_COMPUTING):
         return False
     if name.partition(".")[0] in (*_OWN, *packages):
         return True
