@@ -22,26 +22,32 @@ SOURCES = ("domain1", "domain2", "domain3", "domain4")
 
 
 @pytest.fixture(scope="module")
-def six(tiny, tmp_path_factory) -> Cohort:
+def block() -> Grid:
+    """The middle of the brain, coarse in plane: renders in half of the time of a slab."""
+    return Grid("block", (4, 24, 28), (1.2, 4.8, 4.8))
+
+
+@pytest.fixture(scope="module")
+def six(block, tmp_path_factory) -> Cohort:
     """Six subjects, prepared in this process."""
     home = tmp_path_factory.mktemp("six")
     with on_one_core():
-        return Cohort.open(Phantom("6"), tiny, home, Silent())
+        return Cohort.open(Phantom("6"), block, home, Silent())
 
 
 @pytest.mark.slow  # workers of any work, on one thread, are tested in util/test_processes.py
-def test_prepared_in_processes_or_not_the_scans_are_the_same_bits(six, tiny, tmp_path):
-    other = Cohort.open(Phantom("6"), tiny, tmp_path, Silent())
+def test_prepared_in_processes_or_not_the_scans_are_the_same_bits(six, block, tmp_path):
+    other = Cohort.open(Phantom("6"), block, tmp_path, Silent())
     assert other.key == six.key
     for domain in (*SCANNERS, REPEAT, NOISE_FREE):
         assert other.scans(domain).digest == six.scans(domain).digest
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_the_scans_of_a_cohort_are_those_of_its_subjects(six, template, tiny):
+def test_the_scans_of_a_cohort_are_those_of_its_subjects(six, template, block):
     for name in ("P00001", "T00002"):
         domains = (*SCANNERS, REPEAT, NOISE_FREE)
-        scans = scan_subject(name, template, tiny, domains=domains)
+        scans = scan_subject(name, template, block, domains=domains)
         for domain in domains:
             stored = six.scans(domain)
             stored = stored.load([stored.subjects.index(name)])
@@ -91,8 +97,8 @@ def test_subjects_are_scanned_on_the_target_twice_and_without_noise(six):
 
 
 @pytest.mark.usefixtures("one_core")
-def test_adding_subjects_changes_none(six, tiny, tmp_path):
-    four = Cohort.open(Phantom("4"), tiny, tmp_path, Silent())
+def test_adding_subjects_changes_none(six, block, tmp_path):
+    four = Cohort.open(Phantom("4"), block, tmp_path, Silent())
     for domain in SCANNERS:
         few, many = four.scans(domain), six.scans(domain)
         for scan in few.scans:
@@ -118,10 +124,10 @@ def test_cohort_is_paired_and_labelled(six):
 
 
 @pytest.mark.usefixtures("one_core")
-def test_a_confounded_cohort_scans_training_subjects_on_one_side_by_age(tiny, tmp_path):
+def test_a_confounded_cohort_scans_training_subjects_on_one_side_by_age(block, tmp_path):
     phantom = Phantom("12-confounded")
     assert phantom.title == "phantom:12-confounded"
-    cohort = Cohort.open(phantom, tiny, tmp_path, Silent())
+    cohort = Cohort.open(phantom, block, tmp_path, Silent())
     train = cohort.table[cohort.table["split"] == "train"]
     ages = {
         domain: [detail["subject"]["age"] for detail in rows["details"]]
@@ -136,7 +142,7 @@ def test_a_confounded_cohort_scans_training_subjects_on_one_side_by_age(tiny, tm
     with pytest.raises(UserError, match="has no folds: only its training subjects are confounded"):
         for_fold(cohort, 1, 3)
     plain = Phantom("12")
-    assert plain.key(tiny, tmp_path) != phantom.key(tiny, tmp_path)
+    assert plain.key(block, tmp_path) != phantom.key(block, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -165,19 +171,19 @@ def test_default_is_forty_subjects():
     assert Phantom("8").title == "phantom:8"
 
 
-def test_key_follows_subjects_grid_scanners_and_anatomy(monkeypatch, tiny, tmp_path):
+def test_key_follows_subjects_grid_scanners_and_anatomy(monkeypatch, block, tmp_path):
     from harmbench.cohorts.phantom import source
 
-    key = Phantom().key(tiny, tmp_path)
-    assert key == Phantom("40").key(tiny, tmp_path)
+    key = Phantom().key(block, tmp_path)
+    assert key == Phantom("40").key(block, tmp_path)
     others = {
-        Phantom("41").key(tiny, tmp_path),
-        Phantom().key(Grid("tiny", (6, 36, 44), (2.4, 4.8, 4.8)), tmp_path),
+        Phantom("41").key(block, tmp_path),
+        Phantom().key(Grid("block", (4, 24, 28), (2.4, 4.8, 4.8)), tmp_path),
     }
     monkeypatch.setitem(SCANNERS, "domain1", SCANNERS["domain3"])
-    others.add(Phantom().key(tiny, tmp_path))
+    others.add(Phantom().key(block, tmp_path))
     monkeypatch.setattr(source, "template_key", lambda: "other maps")
-    others.add(Phantom().key(tiny, tmp_path))
+    others.add(Phantom().key(block, tmp_path))
     assert key not in others
     assert len(others) == 4
 
