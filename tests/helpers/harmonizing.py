@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from nilearn.datasets import load_mni152_template
 
-from helpers.registrations import share_registrations
+from helpers.registrations import reuse_registration, share_registrations
 
 # Halves the left half, so that a mirrored or shifted result is detected.
 LEFT = """
@@ -60,7 +60,9 @@ def scan(known, tmp_path, registrations):
     """A scan in the test's own folder, next to a home that has its registration."""
     share_registrations(registrations, tmp_path / "home")
     (tmp_path / "left.py").write_text(LEFT)
-    return Path(shutil.copy(known / "a.nii.gz", tmp_path / "scan.nii.gz"))
+    path = Path(shutil.copy(known / "a.nii.gz", tmp_path / "scan.nii.gz"))
+    reuse_registration(tmp_path / "home", path, image="4 mm")
+    return path
 
 
 @pytest.fixture
@@ -69,7 +71,8 @@ def study(scan, known, tmp_path):
     for subject in "abc":
         folder = tmp_path / "study" / f"sub-{subject}" / "anat"
         folder.mkdir(parents=True)
-        shutil.copy(known / f"{subject}.nii.gz", folder / f"sub-{subject}_T1w.nii.gz")
+        path = Path(shutil.copy(known / f"{subject}.nii.gz", folder / f"sub-{subject}_T1w.nii.gz"))
+        reuse_registration(tmp_path / "home", path, image="4 mm")
     return tmp_path / "study"
 
 

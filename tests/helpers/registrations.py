@@ -35,17 +35,18 @@ def share_registrations(folder: Path, home: Path) -> None:
 
 
 def reuse_registration(
-    home: Path, path: Path, mask: Path | None = None, *, heads: bool = False
+    home: Path, path: Path, mask: Path | None = None, *, heads: bool = False, image: str = "coarse"
 ) -> None:
-    """Let a scan of the brain of most tests use the registration of that brain.
+    """Let a scan of an image of many tests use the registration of that image.
 
     Its bytes differ from those of other files with the same voxels, so it would be registered
-    again. The first file with these voxels is registered as any other. A head needs the mask
-    that leaves this brain; heads that are kept as heads all have the same voxels.
+    again. The first file with these voxels, or with a multiple of them, is registered as any
+    other. A head needs the mask that leaves this brain; heads that are kept as heads all have
+    the same voxels.
     """
     folder = (home / "registrations").resolve()
     # The name of the registration of the first file.
-    first = folder / ("first head" if heads else "first brain")
+    first = folder / f"first {'head' if heads else 'brain'}, {image}"
     with FileLock(folder.with_suffix(".lock")):
         digests = {each: file_digest(each) for each in (path, mask) if each is not None}
         source = BrainSource.of(path, mask, digests, heads=heads)

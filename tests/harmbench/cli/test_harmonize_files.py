@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from helpers.registrations import share_registrations
+from helpers.registrations import reuse_registration, share_registrations
 from helpers.volumes import coarse
 
 
@@ -19,8 +19,8 @@ from helpers.volumes import coarse
 def scan(tmp_path, registrations):
     """A scan, next to a home that has its registration."""
     share_registrations(registrations, tmp_path / "home")
-    data = (np.asarray(coarse().dataobj) * 1000).astype(np.int16)
-    nib.save(nib.Nifti1Image(data, coarse().affine), tmp_path / "scan.nii.gz")
+    nib.save(coarse(), tmp_path / "scan.nii.gz")
+    reuse_registration(tmp_path / "home", tmp_path / "scan.nii.gz")
     return tmp_path / "scan.nii.gz"
 
 
@@ -89,6 +89,7 @@ def test_what_is_known_without_a_fit_is_checked_before_it(mistake, scan, tmp_pat
 def test_a_conversion_is_stated(inside, scan, tmp_path):
     source = nib.load(scan)
     nib.save(nib.MGHImage(source.get_fdata(dtype=np.float32), source.affine), tmp_path / "s.mgz")
+    reuse_registration(tmp_path / "home", tmp_path / "s.mgz")
     code, _, err = inside("harmonize", "s.mgz", "-o", "out.nii.gz", "-m", "identity", "--no-figure")
     assert code == 0, err
     assert "the MGH image is written as NIfTI" in " ".join(err.split())

@@ -14,6 +14,7 @@ import nibabel as nib
 import pytest
 
 from helpers.command_line import inside
+from helpers.registrations import reuse_registration, share_registrations
 from helpers.volumes import coarse
 
 __all__ = ["inside"]
@@ -27,13 +28,15 @@ SCANS = (
 
 
 @pytest.fixture
-def study(tmp_path):
+def study(tmp_path, registrations):
     """A BIDS folder with a blank in its name: sessions, a run and other entities."""
+    share_registrations(registrations, tmp_path / "home")
     root = tmp_path / "my study"
     for name in SCANS:
         path = root / f"{name}.nii.gz"
         path.parent.mkdir(parents=True)
         nib.save(coarse(), path)
+        reuse_registration(tmp_path / "home", path)
     return root
 
 

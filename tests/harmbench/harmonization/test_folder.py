@@ -7,14 +7,17 @@ import numpy as np
 
 from harmbench.util import available_memory
 from helpers.command_line import inside
+from helpers.registrations import reuse_registration, share_registrations
 from helpers.volumes import coarse
 
 __all__ = ["inside"]
 
 
-def test_a_smaller_number_of_processes_is_stated(inside, tmp_path, monkeypatch):
+def test_a_smaller_number_of_processes_is_stated(inside, tmp_path, monkeypatch, registrations):
     (tmp_path / "scans").mkdir()
     nib.save(coarse(), tmp_path / "scans" / "a.nii")
+    share_registrations(registrations, tmp_path / "home")
+    reuse_registration(tmp_path / "home", tmp_path / "scans" / "a.nii")
     empty = nib.Nifti1Image(np.zeros((20, 20, 20), np.float32), np.eye(4))
     nib.save(empty, tmp_path / "scans" / "b.nii")
     monkeypatch.setattr(available_memory, "available_memory", lambda: 2**29)
