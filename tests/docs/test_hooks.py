@@ -5,10 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -44,18 +41,6 @@ def in_folder(patch, folder, *arguments):
     return caught.value.code
 
 
-def in_new_process(folder, *arguments):
-    """Run `harmbench ...` in a new process."""
-    return subprocess.run(
-        [Path(sys.executable).with_name("harmbench"), *arguments],
-        env={**os.environ, **settings(folder)},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-
-
 def settings(folder):
     """The environment of every command."""
     return {
@@ -69,6 +54,9 @@ def settings(folder):
 @pytest.fixture
 def command(folder, monkeypatch, capfd):
     """Run `harmbench ...` in the folder, and return its output."""
+    # Plugins are loaded anew, and the commands that they add are gone after the test.
+    monkeypatch.setattr(harmbench.cli.cli, "_loaded", False)
+    monkeypatch.setattr(harmbench.cli.cli, "commands", dict(harmbench.cli.cli.commands))
 
     def call(*arguments):
         code = in_folder(monkeypatch, folder, *arguments)
@@ -107,8 +95,7 @@ def figures(command, folder):
 
 
 def commands(command, folder):
-    # A command is added to the process that calls the hook.
-    assert in_new_process(folder, "hello") == "hello from the plugin\n"
+    assert command("hello") == "hello from the plugin\n"
 
 
 def before(command, folder):

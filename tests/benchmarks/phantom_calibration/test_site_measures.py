@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 from phantom_calibration.bias_fields import STEP
@@ -9,17 +11,22 @@ from scipy import ndimage
 COARSE = tuple(len(range(0, size, STEP)) for size in GRID.shape)
 
 
-def scan(domain, subject, session, snr, field):
-    """Return a scan with a ball of three tissues and a given log field."""
+@functools.cache
+def ball():
+    """Return a ball of three tissues."""
     axes = [np.arange(size) - size / 2 for size in GRID.shape]
     radius = np.sqrt(sum(axis**2 for axis in np.meshgrid(*axes, indexing="ij")))
-    tissue = np.select([radius < 30, radius < 40, radius < 44], [3, 2, 1], 0).astype(np.uint8)
+    return np.select([radius < 30, radius < 40, radius < 44], [3, 2, 1], 0).astype(np.uint8)
+
+
+def scan(domain, subject, session, snr, field):
+    """Return a scan of the ball, with a given log field."""
     return ScanMeasures(
         domain=domain,
         subject=subject,
         session=session,
         values={"snr": snr},
-        tissue=tissue,
+        tissue=ball(),
         log_field=field.astype(np.float32),
         grey_density=np.zeros(COARSE, dtype=np.float32),
     )
