@@ -53,7 +53,7 @@ def seeded(seed: int, *axes: Any) -> Iterator[None]:
     import torch
 
     with torch.random.fork_rng():
-        torch.manual_seed(derive(seed, *axes))
+        _seed_all(derive(seed, *axes))
         yield
 
 
@@ -66,5 +66,16 @@ def seeded_import(name: str) -> Iterator[None]:
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(0, "import", name))
+        _seed_all(derive(0, "import", name))
         yield
+
+
+def _seed_all(seed: int) -> None:
+    """Seed torch's global generators of the CPU and of all devices."""
+    import torch
+
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)
+    else:
+        # Without a device, `torch.manual_seed` formats the stack for each kind of device: 1 ms.
+        torch.default_generator.manual_seed(seed)

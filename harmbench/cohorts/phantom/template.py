@@ -43,8 +43,12 @@ def depth(stored: Tensor) -> Tensor:
     return (stored - _ZERO) * _STEP
 
 
+@functools.cache
 def load_template() -> TissueTemplate:
-    """Read the ICBM 2009a maps that nilearn ships (no download). Slow: nilearn is imported."""
+    """Read the ICBM 2009a maps that nilearn ships (no download); kept, 35 MB.
+
+    The first call is slow: nilearn is imported.
+    """
     from nilearn import datasets
 
     images = [
