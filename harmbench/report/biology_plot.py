@@ -70,11 +70,12 @@ def effect_and_biology(boards: Sequence[Board]) -> Plot | None:
             _markers(methods, "methods", BLUE, "circle", positions),
             _markers(controls, "controls", GREY, "diamond", positions),
         ],
-        x={"title": title("remaining scanner effect (0 is a rescan)")},
+        x={"title": title(f"remaining scanner effect (0 is {_no_effect(compared)})")},
         y={"title": title("preserved biology (1 is all)")},
         caption=(
             "Remaining scanner effect against preserved biology. Left: the site probe cannot "
-            "tell harmonised scans from the target's better than rescans. Top: the scores of "
+            f"tell harmonised scans from the target's better than {_no_effect(compared)}. Top: "
+            "the scores of "
             f"biology ({', '.join(used)}) are as they should be. Means over the tasks that all "
             f"methods have: {', '.join(tasks)}."
             + (f" Not comparable: {'; '.join(lacking)}." if lacking else "")
@@ -133,7 +134,7 @@ def _points(compared: _Compared) -> list[BiologyPoint]:
     site = compared.boards.get(SITE)
     if site is None:
         return []
-    reference = next((row for row in site.rows if row.control == "ceiling"), None)
+    reference = _reference(site)
 
     def effect(task: str, value: float) -> float:
         return abs(value - _chance(reference, task))
@@ -168,10 +169,30 @@ def _common(board: Board, labels: frozenset[str]) -> frozenset[str]:
     return frozenset(tasks if labels <= {row.label for row in board.rows} else ())
 
 
+def _reference(site: Board) -> Row | None:
+    """Return the row of rescans, or None."""
+    return next((row for row in site.rows if row.control == "ceiling"), None)
+
+
+def _has_rescan(reference: Row | None, task: str) -> bool:
+    score = None if reference is None else reference.scores.get(task)
+    return score is not None and math.isfinite(score.value)
+
+
 def _chance(reference: Row | None, task: str) -> float:
     """Return the accuracy of a rescan, or 0.5."""
-    score = None if reference is None else reference.scores.get(task)
-    return 0.5 if score is None or not math.isfinite(score.value) else score.value
+    if reference is None or not _has_rescan(reference, task):
+        return 0.5
+    return reference.scores[task].value
+
+
+def _no_effect(compared: _Compared) -> str:
+    """Return in words what a scanner effect of 0 is, on the tasks that are compared."""
+    reference = _reference(compared.boards[SITE])
+    words = {
+        "a rescan" if _has_rescan(reference, task) else "chance" for task in compared.tasks[SITE]
+    }
+    return " or ".join(sorted(words))
 
 
 def _shares(compared: _Compared, label: str) -> dict[str, float]:

@@ -63,6 +63,18 @@ def test_methods_lie_where_their_scores_are(home):
     assert "erasing: effect 0" in figure.text
     assert "age_effect, atrophy_slope_deep, classify." in figure.caption
     assert "rescan without atrophy_slope" in figure.caption
+    assert "0 is a rescan)" in figure.json
+
+
+def test_without_a_rescan_an_effect_of_zero_is_chance(tmp_path):
+    writer = ResultsStore(tmp_path / "results").writer("harmbench run")
+    writer.append(cell("erasing", "classify"), scored(site_accuracy=np.full(8, 0.6)))
+    writer.append(cell("erasing", "age_effect"), scored(age_effect=np.full(8, 0.1)))
+    writer.close()
+    figure = drawn(tmp_path, METRICS)
+    assert "erasing: effect 0.1" in figure.text
+    assert "0 is chance)" in figure.json
+    assert "better than chance." in figure.caption
 
 
 def test_without_a_site_probe_there_is_no_figure(home):
