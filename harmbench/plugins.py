@@ -380,10 +380,8 @@ def _state_of_path() -> tuple[tuple[str, int], ...]:
     """Return the folders that distributions are installed in, with the times of their changes."""
     state = []
     for folder in sys.path:
-        changed = 0
-        with suppress(OSError):
-            changed = Path(folder).stat().st_mtime_ns
-        state.append((folder, changed))
+        with suppress(OSError):  # a folder that does not exist
+            state.append((folder, Path(folder).stat().st_mtime_ns))
     return tuple(state)
 
 

@@ -297,11 +297,11 @@ def _versions_of_code(data: Board | Standings) -> Iterator[str]:
             if score.codes:
                 tasks.setdefault(label, {}).setdefault(score.codes, []).append(column.task)
     for label, by_codes in tasks.items():
-        count_of_codes = len(frozenset[str]().union(*by_codes))
-        if count_of_codes > 1:
+        codes = frozenset[str]().union(*by_codes)
+        if len(codes) > 1:
             texts = " | ".join(map(_named, by_codes.values()))
             yield (
-                f"{label}: numbers of {count_of_codes} versions of its code ({texts}); run it "
+                f"{label}: numbers of {count(len(codes), 'version')} of its code ({texts}); run it "
                 "again on all tasks before you compare them"
             )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harmbench.leaderboard.board import Board, Row
+from harmbench.leaderboard.board import Board
 from harmbench.leaderboard.formatting import number
 from harmbench.report.figure import BLUE, GREY, Plot, escaped, numbers, plot, title, vertical_line
 from harmbench.report.point_names import name_positions
@@ -65,17 +65,17 @@ def effect_and_biology(boards: Sequence[Board]) -> Plot | None:
         if (missing := [name for name in used if name not in point.shares])
     ]
     tasks = sorted(set().union(*compared.tasks.values()))
+    no_effect = _no_effect(compared)
     return plot(
         [
             _markers(methods, "methods", BLUE, "circle", positions),
             _markers(controls, "controls", GREY, "diamond", positions),
         ],
-        x={"title": title(f"remaining scanner effect (0 is {_no_effect(compared)})")},
+        x={"title": title(f"remaining scanner effect (0 is {no_effect})")},
         y={"title": title("preserved biology (1 is all)")},
         caption=(
             "Remaining scanner effect against preserved biology. Left: the site probe cannot "
-            f"tell harmonised scans from the target's better than {_no_effect(compared)}. Top: "
-            "the scores of "
+            f"tell harmonised scans from the target's better than {no_effect}. Top: the scores of "
             f"biology ({', '.join(used)}) are as they should be. Means over the tasks that all "
             f"methods have: {', '.join(tasks)}."
             + (f" Not comparable: {'; '.join(lacking)}." if lacking else "")
@@ -134,10 +134,10 @@ def _points(compared: _Compared) -> list[BiologyPoint]:
     site = compared.boards.get(SITE)
     if site is None:
         return []
-    reference = _reference(site)
 
     def effect(task: str, value: float) -> float:
-        return abs(value - _chance(reference, task))
+        reference = _accuracy_of_rescan(site, task)
+        return abs(value - (0.5 if math.isnan(reference) else reference))
 
     points = []
     for row in site.rows:
@@ -169,29 +169,18 @@ def _common(board: Board, labels: frozenset[str]) -> frozenset[str]:
     return frozenset(tasks if labels <= {row.label for row in board.rows} else ())
 
 
-def _reference(site: Board) -> Row | None:
-    """Return the row of rescans, or None."""
-    return next((row for row in site.rows if row.control == "ceiling"), None)
-
-
-def _has_rescan(reference: Row | None, task: str) -> bool:
+def _accuracy_of_rescan(site: Board, task: str) -> float:
+    """Return the accuracy of the site probe on rescans; NaN where there is none."""
+    reference = next((row for row in site.rows if row.control == "ceiling"), None)
     score = None if reference is None else reference.scores.get(task)
-    return score is not None and math.isfinite(score.value)
-
-
-def _chance(reference: Row | None, task: str) -> float:
-    """Return the accuracy of a rescan, or 0.5."""
-    if reference is None or not _has_rescan(reference, task):
-        return 0.5
-    return reference.scores[task].value
+    return score.value if score is not None and math.isfinite(score.value) else math.nan
 
 
 def _no_effect(compared: _Compared) -> str:
     """Return in words what a scanner effect of 0 is, on the tasks that are compared."""
-    reference = _reference(compared.boards[SITE])
-    words = {
-        "a rescan" if _has_rescan(reference, task) else "chance" for task in compared.tasks[SITE]
-    }
+    site = compared.boards[SITE]
+    accuracies = [_accuracy_of_rescan(site, task) for task in compared.tasks[SITE]]
+    words = {"chance" if math.isnan(accuracy) else "a rescan" for accuracy in accuracies}
     return " or ".join(sorted(words))
 
 

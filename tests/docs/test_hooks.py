@@ -11,6 +11,7 @@ import pytest
 
 import harmbench.cli
 from harmbench import hookspecs
+from helpers.command_line import load_plugins_again
 
 # MLflow's own imports raise deprecation warnings.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -54,9 +55,7 @@ def settings(folder):
 @pytest.fixture
 def command(folder, monkeypatch, capfd):
     """Run `harmbench ...` in the folder, and return its output."""
-    # Plugins are loaded anew, and the commands that they add are gone after the test.
-    monkeypatch.setattr(harmbench.cli.cli, "_loaded", False)
-    monkeypatch.setattr(harmbench.cli.cli, "commands", dict(harmbench.cli.cli.commands))
+    load_plugins_again(monkeypatch)
 
     def call(*arguments):
         code = in_folder(monkeypatch, folder, *arguments)

@@ -85,6 +85,12 @@ def mistake(tmp_path, monkeypatch, capsys):
     return call
 
 
+def load_plugins_again(monkeypatch):
+    """Let the next command load plugins; the commands that they add last until the test ends."""
+    monkeypatch.setattr(harmbench.cli.cli, "_loaded", False)
+    monkeypatch.setattr(harmbench.cli.cli, "commands", dict(harmbench.cli.cli.commands))
+
+
 @pytest.fixture
 def inside(tmp_path, monkeypatch, capfd, home_with_store):
     """Call the command line in this process, in a folder of the test's own.

@@ -9,6 +9,7 @@ import pytest
 
 import harmbench.cli
 from helpers import PLUGINS, TINY_COHORT, words
+from helpers.command_line import load_plugins_again
 
 RUN = (*words("run -m identity -t sim-exp"), *TINY_COHORT)
 
@@ -85,8 +86,7 @@ def test_an_end_of_file_within_the_program_is_no_interrupt(tmp_path, monkeypatch
     (tmp_path / "home" / "plugins").mkdir(parents=True)
     (tmp_path / "home" / "plugins" / "ends.py").write_text(ENDS)
     monkeypatch.setenv("HARMBENCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(harmbench.cli.cli, "_loaded", False)
-    monkeypatch.setattr(harmbench.cli.cli, "commands", dict(harmbench.cli.cli.commands))
+    load_plugins_again(monkeypatch)
     monkeypatch.setattr(sys, "argv", ["harmbench", "ends", "eof"])
     with pytest.raises(EOFError, match="ended early"):
         harmbench.cli.main()

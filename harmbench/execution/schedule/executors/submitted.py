@@ -169,8 +169,8 @@ class Submitted(Executor):
         while True:
             done = [each for each in self._sent if each[1].done()]
             results = [result for group, sent in done for result in self._end(group, sent)]
-            # Where none has ended, those that the cluster lost are sent again at once.
-            if results or done or time.monotonic() >= until:
+            # Also without a result: jobs that the cluster lost are sent again at once.
+            if done or time.monotonic() >= until:
                 return results
             time.sleep(min(_POLL_SECONDS, seconds))
 
