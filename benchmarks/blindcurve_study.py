@@ -318,20 +318,27 @@ def main() -> None:
     parser.add_argument("--folds", type=int, nargs="+", default=[*range(1, INNER_FOLDS + 1)])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--subjects", type=int, nargs="+", default=[])
-    parser.add_argument("--parts", action="store_true")
+    parser.add_argument(
+        "--parts", nargs="*", metavar="NAME", help="beginnings of names of parts; all if none"
+    )
     parser.add_argument("--settings", nargs="+", default=[], help="as NAME=VALUE,NAME=VALUE")
     parser.add_argument("--guard", action="store_true")
     options = parser.parse_args()
     config, columns = PRESETS["quick"], Columns(options.source, options.only)
     cohorts = [development(options.prepared, options.target, fold) for fold in options.folds]
     for seed in options.seeds:
-        if options.parts or options.guard:
+        if options.parts is not None or options.guard:
             start = time.perf_counter()
             fits = fit_all(cohorts, seed, config)
             seconds = (time.perf_counter() - start) / len(fits)
             print(f"\nseed {seed}, fitted in {seconds:.0f} s each\n")
-        if options.parts:
-            parts = {name: partial(changed, fits, part) for name, part in PARTS.items()}
+        if options.parts is not None:
+            chosen = tuple(options.parts) or ("",)
+            parts = {
+                name: partial(changed, fits, part)
+                for name, part in PARTS.items()
+                if name.startswith(chosen)
+            }
             print_table("parts", seed, parts, columns)
         if options.subjects:
             counts = {

@@ -199,6 +199,7 @@ class UNetMethod(StackMethod):
                 loss=mean_absolute_error,
                 optimizer=optimizer,
                 schedule=CosineAnnealingLR(optimizer, steps) if config.annealed else None,
+                cuda_graph=True,
             ),
             progress,
             name="unet",

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 from gpu.setting import Setting
-from harmbench.data.scans import Scans
 from harmbench.errors import HarmbenchError, one_line
 from harmbench.plugins import Entry, Registry
 from harmbench.testing.method_candidate import MethodCandidate
@@ -55,22 +54,18 @@ def _method(entry: Entry, device: torch.device) -> dict[str, Any]:
 
 def _metric(entry: Entry, device: torch.device) -> dict[str, Any]:
     cohort = tiny_cohort()
-    pairs = cohort.pairs("domain1", "test")
+    pairs = cohort.pairs("domain1", "test", labelled=True)
     assert pairs is not None
     target = cohort.scans(cohort.target, "train")
     source, reference = (scans.load(range(len(scans))) for scans in pairs)
-    harmonized = dataclasses.replace(source, source=source.images)
+    # Predicted labels that are wrong at the edges, since equal ones have no distance.
+    predicted = None if source.labels is None else source.labels.roll(1, dims=-1)
+    harmonized = dataclasses.replace(source, source=source.images, predicted=predicted)
     metric = entry.build()
     if not metric.applies(harmonized, reference, target):
         return {"error": "does not apply to these scans"}
     on_cpu = metric.measure(harmonized, reference, target).double()
-    on_device = metric.measure(_to(harmonized, device), reference.to(device), target)
+    on_device = metric.measure(harmonized.to(device), reference.to(device), target)
     size = on_cpu.abs().nan_to_num().max().clamp(min=1e-12)
     difference = (on_device.cpu().double() - on_cpu).abs().nan_to_num().max()
     return {"relative": float(difference / size)}
-
-
-def _to(scans: Scans, device: torch.device) -> Scans:
-    moved = scans.to(device)
-    source = None if scans.source is None else scans.source.to(device)
-    return dataclasses.replace(moved, source=source)

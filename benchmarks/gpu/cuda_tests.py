@@ -19,7 +19,8 @@ def measure(setting: Setting) -> dict[str, Any]:
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
     if done.returncode not in (0, 1) or not lines:
-        raise RuntimeError(f"pytest ended with code {done.returncode}: {done.stderr[-300:]}")
+        output = " ".join((done.stdout + done.stderr).split())
+        raise RuntimeError(f"pytest ended with code {done.returncode}: {output[-300:]}")
     counts = {
         outcome: int(count)
         for count, outcome in re.findall(r"(\d+) (passed|failed|skipped|error)", lines[-1])

@@ -1,7 +1,7 @@
-"""One training step of BlindHarmony's flow, computed in five ways, and harmonisation in two.
+"""One training step of BlindHarmony's flow, computed in six ways, and harmonisation in two.
 
-Stock nflows and ours have the same parameters. The variants in bfloat16, compiled, and as a CUDA
-graph are of ours. A variant that a device cannot run is named with the reason.
+Stock nflows and ours have the same parameters. The variants in bfloat16, compiled, and with
+gradients by a CUDA graph are of ours. A variant that a device cannot run is named with the reason.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,13 +18,16 @@ from torch import Tensor, nn
 
 from gpu.setting import Setting, interleaved, spread
 from harmbench.errors import one_line
+from harmbench.training.gradients import STEPS_TO_GRAPH, GraphedGradients
 from harmbench.util.precision import autocast, has_bfloat16
 from harmbench_methods.blindharmony.flow.flow import Flow
 
 SIZES = ("quick", "paper")
-_GRAPH_WARM_UP = 3  # steps before a capture, as torch's documentation of CUDA graphs requires
 # Batch, slices of the scan, and iterations, by size: what a CPU finishes in a minute.
 _REDUCED = {"quick": (2, 4, 1), "paper": (1, 1, 1)}
+# On a GPU the memory of all variants is in use at once, so that whole batches of paper size (256)
+# do not fit. None: the preset's.
+_BATCH = {"quick": None, "paper": 64}
 Step = Callable[[], object]
 
 
@@ -34,7 +38,8 @@ def measure(setting: Setting) -> dict[str, Any]:
 
 
 def _size(size: str, setting: Setting) -> dict[str, Any]:
-    batch, slices, iterations = _REDUCED[size] if setting.reduced else (None, None, None)
+    whole = (_BATCH[size], None, None)
+    batch, slices, iterations = _REDUCED[size] if setting.reduced else whole
     bench = Bench(size, setting.device, batch=batch, slices=slices, iterations=iterations)
     state = bench.state()
     stock, ours = (bench.operations(kind, state) for kind in ("stock", "ours"))
@@ -73,16 +78,21 @@ def _new(bench: Bench, state: dict[str, Tensor]) -> tuple[Flow, Tensor]:
 
 
 def _bfloat16(bench: Bench, state: dict[str, Tensor]) -> Step:
-    if not has_bfloat16(bench.device):
-        raise RuntimeError("the hardware has no bfloat16")
     flow, batch = _new(bench, state)
     optimizer = adam(flow, "ours", bench.config.learning_rate)
+    bits = _in_bfloat16(flow, bench.device)
+    return lambda: train_step(flow, optimizer, batch, bits)
+
+
+def _in_bfloat16(flow: Flow, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+    if not has_bfloat16(device):
+        raise RuntimeError("the hardware has no bfloat16")
 
     def bits(x: Tensor, noise: Tensor) -> Tensor:
-        with autocast(bench.device):
+        with autocast(device):
             return flow.bits_per_dimension(x, noise)
 
-    return lambda: train_step(flow, optimizer, batch, bits)
+    return bits
 
 
 def _compiled(bench: Bench, state: dict[str, Tensor]) -> Step:
@@ -93,35 +103,39 @@ def _compiled(bench: Bench, state: dict[str, Tensor]) -> Step:
     return lambda: train_step(flow, optimizer, batch, bits)
 
 
-def _graph(bench: Bench, state: dict[str, Tensor]) -> Step:
+def _graph(bench: Bench, state: dict[str, Tensor], *, bfloat16: bool = False) -> Step:
     if bench.device.type != "cuda":
         raise RuntimeError("CUDA graphs need a CUDA device")
     flow, batch = _new(bench, state)
-    optimizer = torch.optim.Adam(
-        flow.parameters(), lr=bench.config.learning_rate, fused=True, capturable=True
+    optimizer = adam(flow, "ours", bench.config.learning_rate)
+    bits = _in_bfloat16(flow, bench.device) if bfloat16 else flow.bits_per_dimension
+
+    def compute(batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        optimizer.zero_grad()
+        loss = bits(batch[0], torch.full_like(batch[0], 0.5)).mean()
+        loss.backward()
+        return {"loss": loss.detach()}
+
+    lines: list[str] = []
+    gradients = GraphedGradients(
+        compute, list(flow.parameters()), lines.append, generators=(), device=bench.device
     )
-    noise = torch.full_like(batch, 0.5)
 
     def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        flow.bits_per_dimension(batch, noise).mean().backward()
-        nn.utils.clip_grad_norm_(flow.parameters(), 50.0, foreach=True)
+        gradients((batch,))
+        nn.utils.clip_grad_norm_(flow.parameters(), 50.0)
         optimizer.step()
 
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(_GRAPH_WARM_UP):
-            step()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    for _ in range(STEPS_TO_GRAPH):
         step()
-    return graph.replay
+    if lines:
+        raise RuntimeError(lines[0])
+    return step
 
 
 _VARIANTS: dict[str, Callable[[Bench, dict[str, Tensor]], Step]] = {
     "ours, bfloat16": _bfloat16,
     "ours, compiled": _compiled,
     "ours, CUDA graph": _graph,
+    "ours, bfloat16, CUDA graph": partial(_graph, bfloat16=True),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -42,10 +42,10 @@ class Grid:
     centre: tuple[float, float, float] = (0.0, -17.0, 18.0)
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> Self:
+    def of(cls, written: Mapping[str, Any]) -> Self:
         """Return the grid that was written as JSON."""
-        shape, spacing, centre = (tuple(fields[name]) for name in ("shape", "spacing", "centre"))
-        return cls(fields["name"], shape, spacing, centre)
+        shape, spacing, centre = (tuple(written[name]) for name in ("shape", "spacing", "centre"))
+        return cls(written["name"], shape, spacing, centre)
 
     @property
     def positions(self) -> tuple[float, ...]:
@@ -143,16 +143,11 @@ class Scans:
 
     def to(self, device: torch.device | str) -> Scans:
         """Return the scans with all tensors on `device`."""
-        return replace(
-            self,
-            images=self.images.to(device),
-            masks=self.masks.to(device),
-            positions=self.positions.to(device),
-            labels=None if self.labels is None else self.labels.to(device),
-            truth=None if self.truth is None else self.truth.to(device),
-            repeat=None if self.repeat is None else self.repeat.to(device),
-            predicted=None if self.predicted is None else self.predicted.to(device),
-        )
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        moved: dict[str, Any] = {
+            name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
 
 
 def minmax(images: Tensor) -> Tensor:

@@ -93,7 +93,7 @@ def nmi(x: Tensor, y: Tensor, region: Tensor) -> Tensor:
         float(normalized_mutual_information(a[inside].numpy(), b[inside].numpy(), bins=_BINS))
         if bool(inside.any())
         else math.nan
-        for a, b, inside in zip(x, y, region, strict=True)
+        for a, b, inside in zip(x.cpu(), y.cpu(), region.cpu(), strict=True)
     ]
     return torch.tensor(values, dtype=torch.float64)
 
@@ -120,7 +120,7 @@ def _fineness(images: Tensor, region: Tensor) -> Tensor:
     """Return the energy of differences over one pixel, relative to those over two: `(N,)`."""
 
     def energy(step: int) -> Tensor:
-        total = torch.zeros(len(images), dtype=images.dtype)
+        total = images.new_zeros(len(images))
         for axis in (-2, -1):
             count = images.shape[axis] - step
             ahead, behind = (images.narrow(axis, start, count) for start in (step, 0))

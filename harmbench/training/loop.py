@@ -88,7 +88,12 @@ def train(
     """
     phases = (phases,) if isinstance(phases, Phase) else tuple(phases)
     record = TrainingRecord(progress, name, measure, next(module.parameters()).device)
-    updates = Updates(phases, record, micro_batches, mixed_precision)
+    generators = [
+        part
+        for part in keep
+        if isinstance(part, torch.Generator) and part.device.type == record.device.type
+    ]
+    updates = Updates(phases, record, micro_batches, mixed_precision, generators)
     validation = Validation(module, record, validate, validate_every)
     return _Training(record, updates, validation).run(module, batches, keep, steps)
 

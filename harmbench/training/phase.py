@@ -27,6 +27,11 @@ class Phase:
         Learning rate schedule, stepped once per training step; constant if None.
     max_norm
         Gradients are scaled down to this norm; no clipping if infinite.
+    cuda_graph
+        On a GPU, replay the loss and its gradients as a CUDA graph, which is faster for small
+        networks. The loss must run the same operations for every batch of one shape, without
+        reading a value on the host; what it draws must come from generators in `keep` or from
+        torch's own.
     name
         Prefix of the phase's curves; required if there are several phases.
     """
@@ -35,6 +40,7 @@ class Phase:
     optimizer: Optimizer
     schedule: LRScheduler | None = None
     max_norm: float = math.inf
+    cuda_graph: bool = False
     name: str = ""
 
     @property

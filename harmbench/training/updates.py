@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from harmbench.training.gradients import Gradients, GraphedGradients
 from harmbench.training.phase import Phase, frozen
 from harmbench.training.training_record import TrainingRecord
 from harmbench.util import memory
@@ -28,6 +30,8 @@ class Updates:
         Number of parts that a batch is split into; gradients are summed over parts.
     mixed_precision
         Compute the losses under `autocast`.
+    generators
+        Random generators on the device that losses draw from, besides torch's own.
 
     Raises
     ------
@@ -41,6 +45,7 @@ class Updates:
         record: TrainingRecord,
         micro_batches: int,
         mixed_precision: bool,
+        generators: Sequence[torch.Generator] = (),
     ) -> None:
         if len({phase.name for phase in phases}) < len(phases):
             raise ValueError("phases need different names")
@@ -50,6 +55,15 @@ class Updates:
         self._device = record.device
         self._micro_batches = micro_batches
         self._frozen = [self._only_of_others(phase) for phase in self.phases]
+        self._gradients = [self._gradients_of(phase, generators) for phase in self.phases]
+
+    def _gradients_of(self, phase: Phase, generators: Sequence[torch.Generator]) -> Gradients:
+        compute, log = partial(self._compute, phase), self._record.log
+        if phase.cuda_graph and self._device.type == "cuda":
+            return GraphedGradients(
+                compute, phase.parameters, log, generators=generators, device=self._device
+            )
+        return Gradients(compute, phase.parameters, log)
 
     def _only_of_others(self, phase: Phase) -> list[Tensor]:
         own = set(phase.parameters)
@@ -59,37 +73,42 @@ class Updates:
     def apply(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """Apply all phases to a batch; return losses and gradient norms by curve."""
         numbers: dict[str, Tensor] = {}
-        for phase, others in zip(self.phases, self._frozen, strict=True):
+        for phase, gradients, others in zip(
+            self.phases, self._gradients, self._frozen, strict=True
+        ):
             with frozen(others):
-                numbers |= self._apply(phase, batch)
+                numbers |= self._apply(phase, gradients, batch)
         return numbers
 
-    def _apply(self, phase: Phase, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    def _apply(
+        self, phase: Phase, gradients: Gradients, batch: tuple[Tensor, ...]
+    ) -> dict[str, Tensor]:
         """Update the phase's parameters; return its numbers by curve.
 
         If memory runs out, this batch and all later ones are split into twice as many parts.
         """
         while True:
             try:
-                numbers = self._gradients(phase, batch)
+                numbers = gradients(batch)
                 break
             except Exception as error:
                 if not memory.ran_out(error) or self._micro_batches >= len(batch[0]):
                     raise
             # Outside the except block: the error holds references to tensors.
             self._micro_batches = min(2 * self._micro_batches, len(batch[0]))
+            gradients.reset()
             memory.release(self._device)
             self._record.progress.fact("micro_batches", self._micro_batches)
             self._record.log(f"out of memory; splitting batches into {self._micro_batches} parts")
-        gradients = [tensor.grad for tensor in phase.parameters if tensor.grad is not None]
-        norm = nn.utils.get_total_norm(gradients).to(self._device, torch.float32)
+        found = [tensor.grad for tensor in phase.parameters if tensor.grad is not None]
+        norm = nn.utils.get_total_norm(found).to(self._device, torch.float32)
         if phase.max_norm < math.inf:
             nn.utils.clip_grads_with_norm_(phase.parameters, phase.max_norm, norm)
         phase.optimizer.step()
         numbers["gradient_norm"] = norm
         return {phase.curve(key): value for key, value in numbers.items()}
 
-    def _gradients(self, phase: Phase, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    def _compute(self, phase: Phase, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """Compute the gradients of a batch in `.grad`; return the phase's numbers."""
         phase.optimizer.zero_grad()
         numbers: dict[str, Tensor] = {}

@@ -77,6 +77,14 @@ class ActNorm(transforms.ActNorm):  # type: ignore[misc]
 
     initialized: Tensor
 
+    def __init__(self, features: int) -> None:
+        super().__init__(features)
+        self._is_initialized = False  # `initialized`, once read: a GPU waits at every reading
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        self._is_initialized = False
+
     @torch.no_grad()
     def _initialize(self, inputs: Tensor) -> None:
         flat = as_matrix(inputs)
@@ -87,8 +95,10 @@ class ActNorm(transforms.ActNorm):  # type: ignore[misc]
 
     def forward(self, inputs: Tensor, context: Any = None) -> tuple[Tensor, Tensor]:
         """Map x `(B, C, H, W)` to y of the same shape and log |det| `(B,)`."""
-        if self.training and not self.initialized:
-            self._initialize(inputs)
+        if self.training and not self._is_initialized:
+            self._is_initialized = bool(self.initialized)
+            if not self._is_initialized:
+                self._initialize(inputs)
         B, _, H, W = inputs.shape
         y = torch.addcmul(self.shift[:, None], as_matrix(inputs), self.scale[:, None])
         return as_images(y, inputs), (H * W * self.log_scale.sum()).expand(B)

@@ -98,6 +98,7 @@ def train_flow(
             optimizer=optimizer,
             schedule=schedule,
             max_norm=config.max_gradient_norm or math.inf,
+            cuda_graph=True,
         ),
         progress,
         name="blindharmony",
