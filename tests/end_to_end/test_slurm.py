@@ -149,6 +149,16 @@ def test_a_matrix_runs_as_job_arrays(cluster, command, tmp_path):
     assert "identity" in shown
 
 
+def test_short_cells_share_a_job(cluster, command, tmp_path):
+    tasks = words("--task=sim-exp --task=sim-log --task=sim-bias --cells-per-job 2")
+    done = command(*arguments("identity", "fails"), *tasks, **cluster)
+    assert done.returncode == 1, done.stderr
+    assert "4 done" in done.stdout
+    assert "4 failed" in done.stdout  # and took no other cell of their jobs with them
+    jobs = (tmp_path / "home").glob("runs/*/logs/jobs/*_submitted.pkl")
+    assert len(list(jobs)) == 4
+
+
 def test_a_preempted_job_resumes_later(cluster, start, tmp_path):
     hangs = tmp_path / "hangs"
     hangs.write_text("")

@@ -350,7 +350,8 @@ def test_mixed_precision_is_bfloat16_where_the_hardware_supports_it(small_cohort
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_fit_on_a_gpu_resumes_with_all_random_streams(target, tmp_path, kills):
+@pytest.mark.parametrize("cuda_graph", [False, True])
+def test_a_fit_on_a_gpu_resumes_with_all_random_streams(target, tmp_path, kills, cuda_graph):
     device = torch.device("cuda")
     states = []
     for folder in (None, tmp_path):
@@ -371,7 +372,7 @@ def test_a_fit_on_a_gpu_resumes_with_all_random_streams(target, tmp_path, kills)
                 train(
                     model,
                     batches,
-                    Phase(loss=loss, **adam(model)),
+                    Phase(loss=loss, **adam(model), cuda_graph=cuda_graph),
                     progress,
                     name="gpu",
                     steps=STEPS,
