@@ -55,7 +55,7 @@ PRESETS = {
     "paper": N4WhiteStripeConfig(),
     "quick": N4WhiteStripeConfig(),
     # The scans of `harmbench check` have so few voxels that none would be left out.
-    "tiny": N4WhiteStripeConfig(resolution=10.0),
+    "tiny": N4WhiteStripeConfig(resolution=20.0),
 }
 
 

@@ -1,4 +1,8 @@
-"""A small real cohort on disk, for every test that needs scans."""
+"""A small real cohort on disk, for every test that needs scans.
+
+The process that starts the workers reads this file before them and runs no test, so torch is
+imported by the fixtures.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,18 @@ import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
-import torch
 
-from harmbench.data.cohort import Cohort
-from harmbench.testing.tiny import write_cohort
 from harmbench.util.progress import Silent
 from helpers.mlflow_store import add_store, empty_store
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from harmbench.data.cohort import Cohort
 
 # With torch and MLflow there are half a million objects, and to go through all of them so often
 # takes a tenth of the time of all tests.
@@ -32,6 +39,8 @@ os.environ.pop("PYTEST_ADDOPTS", None)
 @pytest.fixture(scope="session")
 def small_cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     """Eight target scans, a paired and labelled source and one that is neither; read only."""
+    from harmbench.testing.tiny import write_cohort
+
     return write_cohort(tmp_path_factory.mktemp("cohort") / "small")
 
 
@@ -44,6 +53,8 @@ def home_with_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path]
 @pytest.fixture
 def own_cohort(tmp_path: Path) -> Callable[[], Cohort]:
     """Make the same cohort in a folder that the test may change."""
+    from harmbench.testing.tiny import write_cohort
+
     return lambda: write_cohort(tmp_path / "cohort")
 
 
@@ -75,10 +86,11 @@ def kills() -> type[Kills]:
 
 
 @pytest.fixture(scope="session")
-def assert_equal() -> Callable[[Mapping[str, torch.Tensor], Mapping[str, torch.Tensor]], None]:
+def assert_equal() -> Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], None]:
     """Compare two state dicts to the bit."""
+    import torch
 
-    def compare(state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
+    def compare(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
         assert state.keys() == expected.keys()
         for name, value in state.items():
             assert torch.equal(value, expected[name]), name
@@ -89,6 +101,8 @@ def assert_equal() -> Callable[[Mapping[str, torch.Tensor], Mapping[str, torch.T
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Sums are the same to the bit on the same number of threads; small ones are fast on one."""
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

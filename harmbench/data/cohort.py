@@ -186,12 +186,12 @@ class Cohort:
 
     def scans(self, domain: str, split: str | None = None, *, labelled: bool = False) -> ScanSet:
         """Return the scans of a domain, of one split or of all; if asked, those with labels."""
-        table = self.table[self.table["domain"] == domain]
+        chosen = self.table["domain"] == domain
         if labelled:
-            table = table[table["labelled"]]
+            chosen &= self.table["labelled"]
         if split is not None:
-            table = table[table["split"] == split]
-        return self._scan_set(domain, table)
+            chosen &= self.table["split"] == split
+        return self._scan_set(domain, self.table[chosen])
 
     def pairs(
         self, source: str, split: str, *, labelled: bool = False
@@ -207,10 +207,13 @@ class Cohort:
         tuple or None
             Source scans and target scans, of equal length; None where there are no pairs.
         """
-        table = self.table[self.table["paired"] & (self.table["split"] == split)]
+        table = self.table
+        chosen = table["paired"] & (table["split"] == split)
         if labelled:
-            table = table[table["labelled"]]
-        first, second = (table[table["domain"] == domain] for domain in (source, self.target))
+            chosen &= table["labelled"]
+        first, second = (
+            table[chosen & (table["domain"] == domain)] for domain in (source, self.target)
+        )
         if (first["partner"] != "").any():
             first = first[first["partner"] != ""]
             wanted, available = (

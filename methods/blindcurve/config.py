@@ -82,7 +82,7 @@ PRESETS = {
     "tiny": BlindCurveConfig(
         **TINY_FLOW,
         degree=2,
-        n4_resolution=20.0,
+        n4_resolution=24.0,
         likelihood_slices=2,
         field_iterations=3,
         curve_iterations=3,

@@ -135,12 +135,12 @@ class RendersTheTruth(Unchanged):
     summary = "renders the target's scan of the subject whose name it is given"
 
     def forward(self, scans):
-        from tiny_cohort import CURVES, blob, fifth
+        from tiny_cohort import CURVES, blob, coarse
 
         from harmbench import minmax
 
         images = [
-            minmax(torch.from_numpy(blob(subject, fifth(self.grid))[0] ** CURVES["goal"]).float())
+            minmax(torch.from_numpy(blob(subject, coarse(self.grid))[0] ** CURVES["goal"]).float())
             for subject in scans.subjects
         ]
         return scans.with_images(torch.stack(images) * scans.masks)

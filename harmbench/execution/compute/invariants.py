@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 import torch
 from torch import Tensor
@@ -66,8 +67,10 @@ def changed_input(received: Scans, source: Scans) -> Violation | None:
 
 def outside_range(images: Tensor) -> Violation | None:
     """Return the violation if finite intensities leave [0, 1]."""
-    images = images[images.isfinite()]
-    low, high = (float(images.min()), float(images.max())) if images.numel() else (0.0, 1.0)
+    low, high = map(float, images.aminmax()) if images.numel() else (0.0, 1.0)
+    if not (isfinite(low) and isfinite(high)):
+        finite = images[images.isfinite()]
+        low, high = map(float, finite.aminmax()) if finite.numel() else (0.0, 1.0)
     if low >= -_ROUNDING and high <= 1 + _ROUNDING:
         return None
     return Violation(

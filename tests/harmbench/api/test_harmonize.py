@@ -8,12 +8,12 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from nilearn.datasets import load_mni152_template
 
 import harmbench
 from harmbench import BadScanError, UserError
 from helpers.command_line import inside
-from helpers.registrations import share_registrations
+from helpers.harmonizing import brain
+from helpers.registrations import reuse_registration, share_registrations
 
 __all__ = ["inside"]
 
@@ -38,11 +38,9 @@ def register_methods():
 def scan(tmp_path_factory, registrations):
     """The template at 4 mm as a scan, with a plugin and a home next to it."""
     folder = tmp_path_factory.mktemp("scan")
-    template = load_mni152_template(resolution=4)
-    data = np.asarray(template.dataobj)
-    data = (np.where(data > 0.05, data, 0) * 1000).astype(np.int16)
-    nibabel.save(nibabel.Nifti1Image(data, template.affine), folder / "scan.nii.gz")
+    nibabel.save(brain(), folder / "scan.nii.gz")
     share_registrations(registrations, folder / "home")
+    reuse_registration(folder / "home", folder / "scan.nii.gz", image="4 mm")
     (folder / "half.py").write_text(ODD)
     return folder / "scan.nii.gz"
 

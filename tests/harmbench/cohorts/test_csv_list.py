@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -22,26 +23,35 @@ from helpers.volumes import coarse, labelled, save_as_file_of
 GRID = Grid("tiny", (5, 18, 22), (12.0, 9.6, 9.6))
 
 
-@pytest.fixture
-def folder(tmp_path: Path, registrations: Path) -> Path:
-    """A brain, its labels, the same brain in a bright head, and its mask."""
-    share_registrations(registrations, tmp_path / "home")
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory, registrations: Path) -> Path:
+    """A brain, its labels, the same brain in a bright head, and its mask; read only."""
+    folder = tmp_path_factory.mktemp("files")
+    home = tmp_path_factory.mktemp("registered") / "home"
+    share_registrations(registrations, home)
     brain = coarse()
     data = np.asarray(brain.dataobj)
     around = np.random.default_rng(0).uniform(0.5, 0.9, data.shape)
     head = np.where(data > 0, data, around)
     for name in ("brain", *(f"brain-{subject}" for subject in "ABCDabcd")):
-        save_as_file_of(name, brain, tmp_path / f"{name}.nii.gz")
-        reuse_registration(tmp_path / "home", tmp_path / f"{name}.nii.gz")
-    nib.save(labelled(brain), tmp_path / "labels.nii.gz")
+        save_as_file_of(name, brain, folder / f"{name}.nii.gz")
+        reuse_registration(home, folder / f"{name}.nii.gz")
+    nib.save(labelled(brain), folder / "labels.nii.gz")
     for name in ("head", "head-A", "head-B"):
         image = nib.Nifti1Image(head.astype(np.float32), brain.affine)
-        save_as_file_of(name, image, tmp_path / f"{name}.nii.gz")
+        save_as_file_of(name, image, folder / f"{name}.nii.gz")
     mask = nib.Nifti1Image((data > 0).astype(np.uint8), brain.affine)
-    nib.save(mask, tmp_path / "mask.nii.gz")
+    nib.save(mask, folder / "mask.nii.gz")
     for name in ("head-A", "head-B"):
-        scan = tmp_path / f"{name}.nii.gz"
-        reuse_registration(tmp_path / "home", scan, tmp_path / "mask.nii.gz")
+        reuse_registration(home, folder / f"{name}.nii.gz", folder / "mask.nii.gz")
+    return folder
+
+
+@pytest.fixture
+def folder(files: Path, tmp_path: Path, registrations: Path) -> Path:
+    """The files in the test's own folder, next to a home that has their registrations."""
+    shutil.copytree(files, tmp_path, dirs_exist_ok=True)
+    share_registrations(registrations, tmp_path / "home")
     return tmp_path
 
 
