@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -59,7 +60,9 @@ def bare(plan: Plan, methods: dict[str, torch.nn.Module]) -> None:
             source = data.test.load([index])
             truth = None if data.references is None else data.references.load([index])
             harmonized = harmonized_by(method, source, truth, 0, CPU)
-            frames.append(planned.task.score(harmonized, truth, data, plan.metrics))
+            # With the source, which some metrics compare with.
+            scored = replace(harmonized, source=source.images)
+            frames.append(planned.task.score(scored, truth, data, plan.metrics))
             keyframes.add(source, harmonized, truth)
             slices.add(source, harmonized, truth)
         scores = pd.concat(frames, ignore_index=True)
