@@ -13,7 +13,10 @@ MLflow), the same run with all results in the store, planning, and two commands:
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -22,7 +25,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -59,7 +64,9 @@ def bare(plan: Plan, methods: dict[str, torch.nn.Module]) -> None:
             source = data.test.load([index])
             truth = None if data.references is None else data.references.load([index])
             harmonized = harmonized_by(method, source, truth, 0, CPU)
-            frames.append(planned.task.score(harmonized, truth, data, plan.metrics))
+            # With the source, which some metrics compare with.
+            scored = replace(harmonized, source=source.images)
+            frames.append(planned.task.score(scored, truth, data, plan.metrics))
             keyframes.add(source, harmonized, truth)
             slices.add(source, harmonized, truth)
         scores = pd.concat(frames, ignore_index=True)
@@ -84,12 +91,32 @@ def home_without_results(home: Path) -> Iterator[Path]:
         shutil.rmtree(copy)
 
 
+class Spent(NamedTuple):
+    """CPU seconds of this process and its children, and seconds of wall time."""
+
+    cpu: float
+    wall: float
+
+
+def clocks() -> Spent:
+    """Return what was spent so far."""
+    uses = [resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return Spent(sum(use.ru_utime + use.ru_stime for use in uses), time.perf_counter())
+
+
 @contextmanager
-def timed(seconds: list[float]) -> Iterator[None]:
-    """Append the duration of the block."""
-    start = time.perf_counter()
+def timed(spent: list[Spent]) -> Iterator[None]:
+    """Append what the block spends."""
+    start = clocks()
     yield
-    seconds.append(time.perf_counter() - start)
+    end = clocks()
+    spent.append(Spent(end.cpu - start.cpu, end.wall - start.wall))
+
+
+def repeat_checks(home: Path) -> float:
+    """Return the seconds in which the cells of a home were harmonised a second time."""
+    contents = [json.loads(path.read_text()) for path in home.glob("cells/*/result.json")]
+    return sum(content["facts"]["repeat_check_seconds"] for content in contents)
 
 
 def arguments() -> argparse.Namespace:
@@ -117,41 +144,44 @@ def request(args: argparse.Namespace) -> Request:
 
 def time_runs(
     registry: Registry, options: RunOptions, home: Path, repeats: int
-) -> tuple[int, dict[str, list[float]]]:
+) -> tuple[int, dict[str, list[Spent]]]:
     """Time the bare script, a run that computes, a run from the store, and planning.
 
     Returns
     -------
     tuple
-        The number of cells, and the seconds of every repeat by name.
+        The number of cells, and what every repeat spent by name.
     """
     selection = select(registry, options.request)
     compute(registry, selection, home, options)  # prepares the cohort and stores the fits
     plan = make_plan(registry, selection, home, Silent())
     runner = Runner(registry=registry, home=home, device=CPU, progress=Silent())
     methods = {planned.cell.method: runner.fitted(planned) for planned in plan.cells}
-    seconds: dict[str, list[float]] = {"bare": [], "computed": [], "stored": [], "planning": []}
+    names = ("bare", "computed", "checks", "stored", "planning")
+    spent: dict[str, list[Spent]] = {name: [] for name in names}
     for _ in range(repeats):
-        with timed(seconds["bare"]):
+        with timed(spent["bare"]):
             bare(plan, methods)
         with home_without_results(home) as copy:
             for name in ("computed", "stored"):
-                with timed(seconds[name]):
+                with timed(spent[name]):
                     compute(Registry.discover(), selection, copy, options)
-        with timed(seconds["planning"]):
+            checks = repeat_checks(copy)
+            spent["checks"].append(Spent(math.nan, checks))
+        with timed(spent["planning"]):
             make_plan(registry, selection, home, Silent())
             Durations.read(home)
-    return len(plan.cells), seconds
+    return len(plan.cells), spent
 
 
-def time_command(*words: str, repeats: int) -> list[float]:
-    """Return the seconds that a command line takes, for every repeat."""
-    seconds: list[float] = []
+def time_command(*words: str, repeats: int) -> list[Spent]:
+    """Return what a command line spends, for every repeat."""
+    spent: list[Spent] = []
     command = [Path(sys.executable).with_name("harmbench"), *words]
     for _ in range(repeats):
-        with timed(seconds):
+        with timed(spent):
             subprocess.run(command, check=True, capture_output=True)
-    return seconds
+    return spent
 
 
 def run_command(args: argparse.Namespace) -> list[str]:
@@ -167,23 +197,33 @@ def run_command(args: argparse.Namespace) -> list[str]:
     return words
 
 
-def print_table(cells: int, repeats: int, seconds: dict[str, list[float]]) -> None:
+def print_table(cells: int, repeats: int, spent: dict[str, list[Spent]]) -> None:
     """Print the medians, and the overhead of a run relative to the bare script."""
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    overhead = statistics.median(
-        (run - script) / script
-        for run, script in zip(seconds["computed"], seconds["bare"], strict=True)
-    )
-    print(f"{cells} cells, {torch.get_num_threads()} threads, medians of {repeats}")
-    print(f"bare script             {medians['bare']:8.2f} s")
-    print(f"run                     {medians['computed']:8.2f} s   {100 * overhead:+.1f} %")
-    print(f"  including planning    {medians['planning']:8.2f} s")
+    load = os.getloadavg()[0]
     print(
-        f"run from the store      {medians['stored']:8.2f} s   "
-        f"{medians['stored'] / cells:.3f} s per cell"
+        f"{cells} cells, {torch.get_num_threads()} threads, medians of {repeats}, load {load:.1f}"
     )
-    print(f"`harmbench list methods` {medians['list']:7.2f} s")
-    print(f"`harmbench run`, stored {medians['command']:8.2f} s")
+    print(f"{'':24} {'CPU s':>8} {'':8} {'wall s':>8}")
+    titles = {
+        "bare": "bare script",
+        "computed": "run",
+        "checks": "  the repeat checks",  # cells record their wall time
+        "planning": "  planning",
+        "stored": "run from the store",
+        "list": "`harmbench list methods`",
+        "command": "`harmbench run`, stored",
+    }
+    for name, title in titles.items():
+        columns = []
+        for clock in range(2):
+            values = [each[clock] for each in spent[name]]
+            median, more = f"{statistics.median(values):.2f}".replace("nan", ""), ""
+            if name == "computed":
+                scripts = [each[clock] for each in spent["bare"]]
+                ratios = [run / script for run, script in zip(values, scripts, strict=True)]
+                more = f"{statistics.median(ratios) - 1:+.1%}"
+            columns.append(f"{median:>8} {more:>8}")
+        print(f"{title:24} {' '.join(columns)}".rstrip())
 
 
 def main() -> None:
@@ -193,10 +233,10 @@ def main() -> None:
         home = Path(folder)
         os.environ["HARMBENCH_HOME"] = str(home)
         options = RunOptions(request=request(args), device=CPU.type)
-        cells, seconds = time_runs(Registry.discover(), options, home, args.repeats)
-        seconds["list"] = time_command("list", "methods", repeats=args.repeats)
-        seconds["command"] = time_command(*run_command(args), repeats=args.repeats)
-    print_table(cells, args.repeats, seconds)
+        cells, spent = time_runs(Registry.discover(), options, home, args.repeats)
+        spent["list"] = time_command("list", "methods", repeats=args.repeats)
+        spent["command"] = time_command(*run_command(args), repeats=args.repeats)
+    print_table(cells, args.repeats, spent)
 
 
 if __name__ == "__main__":

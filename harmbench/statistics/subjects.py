@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 import pandas as pd
 
-from harmbench.statistics.estimate import Array, by_subject
+from harmbench.statistics.estimate import Array
 
 # Significant digits; more than any comparison needs.
 _DIGITS = 9
@@ -46,13 +46,13 @@ class SubjectValues:
         return pd.Index(self.names, dtype=object)
 
 
-def encode(scores: pd.DataFrame) -> dict[str, str]:
+def encode(means: pd.DataFrame) -> dict[str, str]:
     """Encode every subject's means over slices and scans.
 
     Parameters
     ----------
-    scores
-        Columns subject, scan, slice, metric and value.
+    means
+        One row a subject and one column a metric: `by_subject` of the scores.
 
     Returns
     -------
@@ -60,11 +60,10 @@ def encode(scores: pd.DataFrame) -> dict[str, str]:
         Names of subjects as a JSON list by `""`, and by each metric's name their values in
         that order, separated by commas; `nan` for a subject without a value.
     """
-    table = by_subject(scores)
     values = {
-        str(metric): ",".join(f"{value:.{_DIGITS}g}" for value in table[metric]) for metric in table
+        str(metric): ",".join(f"{value:.{_DIGITS}g}" for value in means[metric]) for metric in means
     }
-    return {"": json.dumps([str(subject) for subject in table.index])} | values
+    return {"": json.dumps([str(subject) for subject in means.index])} | values
 
 
 def decode(subjects: str, values: str) -> tuple[tuple[str, ...], Array]:

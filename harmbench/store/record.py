@@ -187,8 +187,8 @@ def values_of(result: CellResult) -> tuple[str, dict[str, MetricValues]]:
     """
     means, encoded = {}, {"": ""}
     if result.scores is not None:
-        means = dict(by_subject(result.scores).mean())
-        encoded = encode(result.scores)
+        of_subjects = by_subject(result.scores)
+        means, encoded = dict(of_subjects.mean()), encode(of_subjects)
     metrics = {}
     for name, estimate in result.estimates.items():
         is_mean = name in means and _same(estimate.mean, means[name])

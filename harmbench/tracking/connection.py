@@ -112,6 +112,8 @@ def connect(home: Path) -> tuple[MlflowClient, str]:
     # Detect within seconds that a server is down; the outbox keeps the records.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    # No draws from Python's global generator: a method that is fitted meanwhile may use it.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
     import mlflow
     from mlflow import MlflowClient
 

@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,10 @@ class Outbox:
     it. So a kill or a server that is down delays a record, but never loses it. Several processes
     may share a folder.
 
+    MLflow waits for the disk or for its server; a thread does so while the next cell is computed.
+    It has one record at a time: where MLflow is slower than the cells, results do not fill the
+    memory.
+
     Parameters
     ----------
     home
@@ -53,14 +58,29 @@ class Outbox:
         self._mirrored = MirroredCells(home)
         self._on_delay = on_delay
         self._paused_until = 0.0
+        self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mlflow")
+        self._sending: Future[None] | None = None
 
     @hookimpl
     def after_cell(self, cell: Cell, result: CellResult) -> None:
         """Write the record of a cell that MLflow lacks, and send it if MLflow answers."""
+        self.flush()
         if self._mirrored.has(_entry(cell, result)):
             return
         path = self._write(cell, result)
-        self._send(path, lambda: (cell, result, self._recorder.command))
+        waiting = (cell, result, self._recorder.command)
+        if self._recorder.connected:
+            self._sending = self._sender.submit(self._send, path, lambda: waiting)
+        else:
+            # MLflow is imported here: two threads that import at once can block each other.
+            self._send(path, lambda: waiting)
+
+    def flush(self) -> None:
+        """Wait until the thread has sent its record, or has found that MLflow does not answer."""
+        sending, self._sending = self._sending, None
+        error = None if sending is None else sending.exception()
+        if error is not None:
+            self._on_delay(f"a record was not sent to MLflow, and is kept: {error}")
 
     def send_all(self) -> None:
         """Send all waiting records, oldest first."""
@@ -72,7 +92,9 @@ class Outbox:
         return len(self._entries())
 
     def close(self, *, failed: bool) -> None:
-        """End the MLflow run of this invocation, if there is one."""
+        """Send the last record, and end the MLflow run of this invocation, if there is one."""
+        self.flush()
+        self._sender.shutdown()
         if self._recorder.has_run:
             with FileLock(self._folder / ".lock"), self._mirrored.changing():
                 self._recorder.close(failed=failed)

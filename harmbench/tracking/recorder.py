@@ -135,6 +135,11 @@ class MlflowRecorder:
         self.recorded += 1
 
     @property
+    def connected(self) -> bool:
+        """Whether MLflow is imported and has answered."""
+        return self._connection is not None
+
+    @property
     def has_run(self) -> bool:
         """Whether there is a run of the invocation."""
         return self._parent is not None

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from harmbench.statistics.estimate import by_subject
 from harmbench.statistics.subjects import SubjectValues, decode, encode
 
 COLUMNS = ["subject", "scan", "slice", "metric", "value"]
@@ -19,7 +20,7 @@ def test_subjects_are_written_and_read_back():
         ('ö"2', "a", 0, "psnr", math.inf),
         ('ö"2', "a", -1, "mae", 0.25),
     ]
-    result = encode(pd.DataFrame(rows, columns=COLUMNS))
+    result = encode(by_subject(pd.DataFrame(rows, columns=COLUMNS)))
     assert set(result) == {"", "psnr", "mae"}
     names, values = decode(result[""], result["psnr"])
     assert dict(zip(names, values, strict=True)) == {"p,1": 21.0617284, 'ö"2': math.inf}

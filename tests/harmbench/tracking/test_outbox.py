@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from harmbench.contracts.cell import Cell, CellResult, Status
 from harmbench.statistics.estimate import Estimate
@@ -72,8 +75,79 @@ def test_sent_records_leave_the_outbox(home):
     messages = []
     box = outbox(home, messages)
     box.after_cell(cell("a"), stored(home, cell("a")))
+    box.after_cell(cell("b", "domain2"), stored(home, cell("b", "domain2")))
+    box.close(failed=False)
     assert (box.waiting(), messages) == (0, [])
+    assert recorded(home) == [("domain1", "done"), ("domain2", "done")]
+
+
+@contextlib.contextmanager
+def held(home):
+    """Hold the outbox, as another process does while it sends a record."""
+    with FileLock(home / "outbox" / ".lock"):
+        yield
+
+
+def test_a_cell_does_not_wait_for_its_record(home):
+    box = outbox(home)
+    box.after_cell(cell("a"), stored(home, cell("a")))  # connects
+    with held(home):
+        box.after_cell(cell("b", "domain2"), stored(home, cell("b", "domain2")))
+        assert box.waiting() == 1
+        assert recorded(home) == [("domain1", "done")]
+    box.close(failed=False)
+    assert box.waiting() == 0
+    assert recorded(home) == [("domain1", "done"), ("domain2", "done")]
+
+
+def test_a_kill_while_a_record_is_sent_loses_nothing(home):
+    """A process is killed with a record in the thread; the next one sends it, once."""
+    which = cell("b", "domain2")
+    program = f"""
+import os, pathlib, signal
+from filelock import FileLock
+from harmbench.contracts.cell import Cell
+from harmbench.store.stores import CellStore
+from harmbench.tracking.outbox import Outbox
+from harmbench.tracking.recorder import MlflowRecorder
+
+home = pathlib.Path({str(home)!r})
+box = Outbox(home, MlflowRecorder(home, "killed"), print)
+cells = [Cell(**fields) for fields in {[asdict(cell("a")), asdict(which)]!r}]
+results = [CellStore(home / "cells").load(each.key) for each in cells]
+box.after_cell(cells[0], results[0])
+with FileLock(home / "outbox" / ".lock"):
+    box.after_cell(cells[1], results[1])
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    for each in (cell("a"), which):
+        stored(home, each)
+    killed = subprocess.run([sys.executable, "-c", program], check=False)
+    assert killed.returncode == -signal.SIGKILL
     assert recorded(home) == [("domain1", "done")]
+    for _ in range(2):
+        later = outbox(home)
+        later.send_all()
+        later.close(failed=False)
+        assert later.waiting() == 0
+        assert recorded(home) == [("domain1", "done"), ("domain2", "done")]
+
+
+def test_an_unexpected_error_in_the_thread_is_shown_and_the_record_kept(home):
+    messages = []
+    box = outbox(home, messages)
+    box.after_cell(cell("a"), stored(home, cell("a")))  # connects
+    lock = home / "outbox" / ".lock"
+    lock.unlink()
+    lock.mkdir()
+    box.after_cell(cell("b", "domain2"), stored(home, cell("b", "domain2")))
+    box.flush()
+    assert len(messages) == 1
+    assert "is kept" in messages[0]
+    assert box.waiting() == 1
+    lock.rmdir()
+    box.send_all()
+    assert box.waiting() == 0
 
 
 @pytest.fixture
@@ -136,6 +210,7 @@ def test_a_result_of_further_metrics_is_sent(home):
     )
     for _ in range(2):
         box.after_cell(cell("a"), more)
+    box.close(failed=False)
     assert len(recorded(home)) == 2
 
 
@@ -223,6 +298,7 @@ def test_a_server_that_stops_in_the_middle_misses_nothing(home, monkeypatch):
         box.after_cell(
             cell("c", "domain3"), CellResult(status=Status.DIVERGED, reason="loss above 1e9")
         )
+        box.flush()
         assert (box.waiting(), len(messages)) == (2, 1)
         server.start()
         later = outbox(home)

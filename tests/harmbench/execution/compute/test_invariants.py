@@ -37,11 +37,23 @@ def test_the_range_is_exact_to_rounding(source, value):
     assert "they span" in outside_range(images).got
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_the_range_is_that_of_the_finite_intensities(source, value):
+    images = source.images.clone()
+    images[0, 0, 0, 0] = value
+    assert outside_range(images) is None
+    images[0, 0, 0, 1] = 1.5
+    assert outside_range(images).got == "they span [0, 1.5]"
+    assert outside_range(torch.full_like(images, value)) is None
+
+
 def test_only_the_background_must_not_change(source):
     inside = torch.where(source.masks, 0.5, source.images)
     assert changed_background(inside, source) is None
     outside = torch.where(source.masks, source.images, 2e-6)
     assert "they differ by up to 2e-06" in changed_background(outside, source).got
+    infinite = torch.where(source.masks, source.images, torch.inf)
+    assert changed_background(infinite, source) is None
 
 
 def test_the_tolerance_on_a_gpu_is_of_the_mean(source):
