@@ -149,7 +149,7 @@ def draw(rows: list[tuple[Case, Tensor, str]], path: Path) -> None:
     )
     figure.savefig(path, dpi=70)
     with Image.open(path) as picture:
-        picture.convert("RGB").quantize(96).save(path, optimize=True)  # for docs/
+        picture.convert("RGB").quantize(256).save(path, optimize=True)  # for docs/
 
 
 def main() -> None:

@@ -108,7 +108,7 @@ def test_a_killed_command_repeats_only_the_scans_in_flight(
 @pytest.mark.timeout(600)
 def test_a_command_that_hangs_ends_at_its_timeout_with_one_message(command, tool, tmp_path):
     (tmp_path / "tool.py").write_text(
-        SLOW.replace('["sleep",', '["sleep", "830" if len(names) == 2 else')
+        SLOW.replace('["sleep",', '["sleep", "830" if names.index(path.name) == 1 else')
     )
     began = time.monotonic()
     done = command(*RUN)
