@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # One thread for each worker: several that wait for each other take three times as long.
 # One worker for each file (loadfile): fixtures of a module are created once.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+# Three workers on two cores: one waits for a disk or a child process now and then.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile
 
 # Minutes of training of the paper preset in each call of `make gpu`.
 GPU_MINUTES ?= 30
