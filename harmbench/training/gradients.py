@@ -26,21 +26,10 @@ class Gradients:
     ----------
     compute
         Computes a batch's gradients in `.grad`, and returns the batch's numbers.
-    parameters
-        Those whose gradients it computes.
-    log
-        Receives a message if the graph cannot be captured.
     """
 
-    def __init__(
-        self,
-        compute: Callable[[Batch], Numbers],
-        parameters: Sequence[Tensor],
-        log: Callable[[str], None],
-    ) -> None:
+    def __init__(self, compute: Callable[[Batch], Numbers]) -> None:
         self._compute = compute
-        self._parameters = parameters
-        self._log = log
 
     def __call__(self, batch: Batch) -> Numbers:
         """Compute the gradients of a batch in `.grad`; return the batch's numbers."""
@@ -59,8 +48,12 @@ class GraphedGradients(Gradients):
 
     Parameters
     ----------
-    compute, parameters, log
-        As of `Gradients`. `compute` must run the same operations for every batch of one shape.
+    compute
+        As of `Gradients`; it must run the same operations for every batch of one shape.
+    parameters
+        Those whose gradients it computes.
+    log
+        Receives a message if the graph cannot be captured.
     generators
         Random generators that `compute` draws from, besides torch's own.
     device
@@ -76,7 +69,9 @@ class GraphedGradients(Gradients):
         generators: Sequence[torch.Generator],
         device: torch.device,
     ) -> None:
-        super().__init__(compute, parameters, log)
+        super().__init__(compute)
+        self._parameters = parameters
+        self._log = log
         self._generators = generators
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._graph: _Graph | None = None

@@ -58,12 +58,16 @@ class Updates:
         self._gradients = [self._gradients_of(phase, generators) for phase in self.phases]
 
     def _gradients_of(self, phase: Phase, generators: Sequence[torch.Generator]) -> Gradients:
-        compute, log = partial(self._compute, phase), self._record.log
-        if phase.cuda_graph and self._device.type == "cuda":
-            return GraphedGradients(
-                compute, phase.parameters, log, generators=generators, device=self._device
-            )
-        return Gradients(compute, phase.parameters, log)
+        compute = partial(self._compute, phase)
+        if not phase.cuda_graph or self._device.type != "cuda":
+            return Gradients(compute)
+        return GraphedGradients(
+            compute,
+            phase.parameters,
+            self._record.log,
+            generators=generators,
+            device=self._device,
+        )
 
     def _only_of_others(self, phase: Phase) -> list[Tensor]:
         own = set(phase.parameters)
