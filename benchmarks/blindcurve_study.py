@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -43,6 +43,7 @@ from harmbench_tasks.enlarged_ventricles import EnlargedVentricles, ventricles
 from harmbench_tasks.segmenter import WHITE, Segmenter
 from harmbench_tasks.simulated import FormulaCurve
 
+T = TypeVar("T")
 TASKS = ("sim-exp", "sim-bias", "sim-scanner", "domain1", "domain2", "domain3", "domain4")
 VENTRICLES = (70.0, 140.0)  # ml
 INNER_FOLDS = 3
@@ -145,6 +146,11 @@ def dice(method: BlindCurve, cohort: Cohort, source: str, seed: int) -> list[flo
     return values
 
 
+def beginning_with(texts: Sequence[str], items: Mapping[str, T]) -> dict[str, T]:
+    """Return the items whose names begin with one of the texts; all where there is no text."""
+    return {name: item for name, item in items.items() if name.startswith(tuple(texts) or "")}
+
+
 @dataclass(frozen=True)
 class Columns:
     """What variants of the method are scored by.
@@ -175,11 +181,7 @@ class Columns:
         }
         if self.source is not None:
             columns[f"Dice of {self.source}"] = partial(dice, method, cohort, self.source, seed)
-        return {
-            name: column()
-            for name, column in columns.items()
-            if not self.only or name.startswith(tuple(self.only))
-        }
+        return {name: column() for name, column in beginning_with(self.only, columns).items()}
 
 
 def of_task(method: BlindCurve, cohort: Cohort, seed: int, task: Task) -> list[float]:
@@ -333,12 +335,8 @@ def main() -> None:
             seconds = (time.perf_counter() - start) / len(fits)
             print(f"\nseed {seed}, fitted in {seconds:.0f} s each\n")
         if options.parts is not None:
-            chosen = tuple(options.parts) or ("",)
-            parts = {
-                name: partial(changed, fits, part)
-                for name, part in PARTS.items()
-                if name.startswith(chosen)
-            }
+            chosen = beginning_with(options.parts, PARTS)
+            parts = {name: partial(changed, fits, part) for name, part in chosen.items()}
             print_table("parts", seed, parts, columns)
         if options.subjects:
             counts = {

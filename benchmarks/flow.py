@@ -71,10 +71,22 @@ def train_step(
     bits_per_dimension: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> None:
     """Run one step of maximum likelihood, as a fit does."""
+    compute_gradients(optimizer, x, bits_per_dimension or flow.bits_per_dimension)
+    update(flow, optimizer)
+
+
+def compute_gradients(
+    optimizer: torch.optim.Optimizer,
+    x: Tensor,
+    bits_per_dimension: Callable[[Tensor, Tensor], Tensor],
+) -> None:
+    """Compute the gradients of a training step in `.grad`."""
     optimizer.zero_grad()
-    bits = bits_per_dimension or flow.bits_per_dimension
-    loss = bits(x, torch.full_like(x, 0.5)).mean()
-    loss.backward()
+    bits_per_dimension(x, torch.full_like(x, 0.5)).mean().backward()
+
+
+def update(flow: Flow, optimizer: torch.optim.Optimizer) -> None:
+    """Clip the gradients, and update the parameters."""
     nn.utils.clip_grad_norm_(flow.parameters(), 50.0)
     optimizer.step()
 

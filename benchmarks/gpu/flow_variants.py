@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from flow import Bench, adam, heads, train_step
-from torch import Tensor, nn
+from flow import Bench, adam, compute_gradients, heads, train_step, update
+from torch import Tensor
 
 from gpu.setting import Setting, interleaved, spread
 from harmbench.errors import one_line
@@ -25,9 +25,9 @@ from harmbench_methods.blindharmony.flow.flow import Flow
 SIZES = ("quick", "paper")
 # Batch, slices of the scan, and iterations, by size: what a CPU finishes in a minute.
 _REDUCED = {"quick": (2, 4, 1), "paper": (1, 1, 1)}
-# On a GPU the memory of all variants is in use at once, so that whole batches of paper size (256)
-# do not fit. None: the preset's.
-_BATCH = {"quick": None, "paper": 64}
+# The same on a GPU; None is the preset's number. The memory of all variants is in use at once,
+# so that whole batches of paper size (256) do not fit.
+_WHOLE = {"quick": (None, None, None), "paper": (64, None, None)}
 Step = Callable[[], object]
 
 
@@ -38,8 +38,7 @@ def measure(setting: Setting) -> dict[str, Any]:
 
 
 def _size(size: str, setting: Setting) -> dict[str, Any]:
-    whole = (_BATCH[size], None, None)
-    batch, slices, iterations = _REDUCED[size] if setting.reduced else whole
+    batch, slices, iterations = (_REDUCED if setting.reduced else _WHOLE)[size]
     bench = Bench(size, setting.device, batch=batch, slices=slices, iterations=iterations)
     state = bench.state()
     stock, ours = (bench.operations(kind, state) for kind in ("stock", "ours"))
@@ -111,10 +110,8 @@ def _graph(bench: Bench, state: dict[str, Tensor], *, bfloat16: bool = False) ->
     bits = _in_bfloat16(flow, bench.device) if bfloat16 else flow.bits_per_dimension
 
     def compute(batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        optimizer.zero_grad()
-        loss = bits(batch[0], torch.full_like(batch[0], 0.5)).mean()
-        loss.backward()
-        return {"loss": loss.detach()}
+        compute_gradients(optimizer, *batch, bits)
+        return {}
 
     lines: list[str] = []
     gradients = GraphedGradients(
@@ -123,8 +120,7 @@ def _graph(bench: Bench, state: dict[str, Tensor], *, bfloat16: bool = False) ->
 
     def step() -> None:
         gradients((batch,))
-        nn.utils.clip_grad_norm_(flow.parameters(), 50.0)
-        optimizer.step()
+        update(flow, optimizer)
 
     for _ in range(STEPS_TO_GRAPH):
         step()

@@ -143,9 +143,10 @@ class Scans:
 
     def to(self, device: torch.device | str) -> Scans:
         """Return the scans with all tensors on `device`."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
         moved: dict[str, Any] = {
-            name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)
+            item.name: value.to(device)
+            for item in fields(self)
+            if isinstance(value := getattr(self, item.name), Tensor)
         }
         return replace(self, **moved)
 

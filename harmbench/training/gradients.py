@@ -80,11 +80,11 @@ class GraphedGradients(Gradients):
 
     def __call__(self, batch: Batch) -> Numbers:
         """Compute the gradients of a batch in `.grad`; return the batch's numbers."""
-        if self._graph is None and self._possible and self._steps + 1 >= STEPS_TO_GRAPH:
+        self._steps += 1
+        if self._graph is None and self._possible and self._steps >= STEPS_TO_GRAPH:
             self._graph = self._captured(batch)
         if self._graph is not None and self._graph.fits(batch):
             return self._graph.replay(batch)
-        self._steps += 1
         # On the stream of the capture: autograd binds gradients to the stream of their first use.
         self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
         with torch.cuda.stream(self._stream):

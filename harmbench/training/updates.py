@@ -45,7 +45,7 @@ class Updates:
         record: TrainingRecord,
         micro_batches: int,
         mixed_precision: bool,
-        generators: Sequence[torch.Generator] = (),
+        generators: Sequence[torch.Generator],
     ) -> None:
         if len({phase.name for phase in phases}) < len(phases):
             raise ValueError("phases need different names")

@@ -65,12 +65,19 @@ def changed_input(received: Scans, source: Scans) -> Violation | None:
     return None
 
 
+def _span(images: Tensor) -> tuple[float, float]:
+    """Return the lowest and the highest intensity; 0 and 1 where there is none."""
+    if not images.numel():
+        return 0.0, 1.0
+    low, high = images.aminmax()
+    return float(low), float(high)
+
+
 def outside_range(images: Tensor) -> Violation | None:
     """Return the violation if finite intensities leave [0, 1]."""
-    low, high = map(float, images.aminmax()) if images.numel() else (0.0, 1.0)
+    low, high = _span(images)
     if not math.isfinite(low + high):  # a selection takes much longer than the rest
-        finite = images[images.isfinite()]
-        low, high = map(float, finite.aminmax()) if finite.numel() else (0.0, 1.0)
+        low, high = _span(images[images.isfinite()])
     if low >= -_ROUNDING and high <= 1 + _ROUNDING:
         return None
     return Violation(

@@ -6,6 +6,7 @@ The task chooses them, never the method, so that all methods are seen on the sam
 from __future__ import annotations
 
 from harmbench.data.scans import Scans
+from harmbench.metrics.image import mean_within
 
 
 def distance_to_truth(source: Scans, truth: Scans | None, index: int) -> float:
@@ -27,8 +28,7 @@ def distance_to_truth(source: Scans, truth: Scans | None, index: int) -> float:
     inside, values = source.masks[index], source.images[index]
     if truth is not None:
         values = (values - truth.images[index]).abs()
-    # A sum of products takes a fifth of the time of a selection of voxels.
-    return float((values * inside).sum() / inside.sum().clamp(min=1))
+    return float(mean_within(values[None], inside[None])) if bool(inside.any()) else 0.0
 
 
 def middle(count: int) -> int:
