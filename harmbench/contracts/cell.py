@@ -156,6 +156,11 @@ class CellResult:
         return dict(self.facts.get("missing", {}))
 
     @property
+    def complete(self) -> bool:
+        """Whether the same run would not compute the cell again."""
+        return self.status in (Status.DONE, Status.CACHED, Status.SKIPPED) and not self.missing
+
+    @property
     def figure(self) -> Path | None:
         """The stored figure, if there is one."""
         path = None if self.folder is None else self.folder / "figure.png"

@@ -14,15 +14,16 @@ from typing import Any
 from harmbench.store.folder_store import CHECKSUMS, Store, checksums
 from harmbench.store.run_folder import has_ended
 
-# By kind: the folder in the home, the names of the entries, and the file that describes an entry.
-_KINDS = {
-    "fit": ("fits", "[!.]*", "fit.json"),
-    "cell": ("cells", "[!.]*", "result.json"),
-    "bounds": ("bounds", "[!.]*", ""),
-    "run": ("runs", "[!.]*", "options.json"),
-    "outputs": ("cells", ".*.outputs", ""),
-    "checkpoints": ("fits", ".*.checkpoints", ""),
-}
+# Kind, folder in the home, names of the entries, and the file that describes an entry.
+_KINDS = (
+    ("fit", "fits", "[!.]*", "fit.json"),
+    ("cell", "cells", "[!.]*", "result.json"),
+    ("bounds", "bounds", "[!.]*", ""),
+    ("run", "runs", "[!.]*", "options.json"),
+    ("outputs", "cells", ".*.outputs", ""),
+    ("outputs", "outputs", "[!.]*", ""),
+    ("checkpoints", "fits", ".*.checkpoints", ""),
+)
 _WITHOUT_CHECKSUMS = ("run", "outputs", "checkpoints")
 _DAY = 24 * 3600.0
 _UNFINISHED = "unfinished"
@@ -36,7 +37,8 @@ class Stored:
     ----------
     kind
         `fit`, `cell`, `bounds`; `run`: the options of a run, with a log of each job; `outputs`:
-        those kept of a cell without scores of all scans; `checkpoints`: of an unfinished fit.
+        those kept of a cell without scores of all scans, or for the tasks of an unfinished run;
+        `checkpoints`: of an unfinished fit.
     path
         Its folder, named by its key.
     title
@@ -58,7 +60,7 @@ class Stored:
 
     @property
     def key(self) -> str:
-        """Its key; of outputs and checkpoints, that of the cell or fit."""
+        """Its key; of a cell's outputs and of checkpoints, that of the cell or fit."""
         return self.path.name.removeprefix(".").partition(".")[0]
 
     @property
@@ -71,7 +73,7 @@ def stored(home: Path) -> list[Stored]:
     """Return all entries of the stores of a home folder, oldest first."""
     entries = [
         _entry(kind, path, marker)
-        for kind, (folder, names, marker) in _KINDS.items()
+        for kind, folder, names, marker in _KINDS
         for path in (home / folder).glob(names)
         if path.is_dir()
     ]

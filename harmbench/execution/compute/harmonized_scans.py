@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from harmbench.contracts.cell import Cell
 from harmbench.contracts.method import Method
@@ -15,28 +14,32 @@ from harmbench.data.scans import Scans
 from harmbench.execution.compute.apply import beside_slices, harmonized_by
 from harmbench.execution.compute.cell_facts import CellFacts
 from harmbench.execution.compute.harmonized_volumes import harmonize_volumes
-from harmbench.execution.compute.kept_outputs import KeptOutputs
+from harmbench.execution.compute.kept_outputs import KeptOutputs, OutputFolders
 from harmbench.util import device as devices
 from harmbench.util import memory
 
 Harmonized = tuple[Scans, Scans, Scans | None]
+# Seconds a scan. To write an output and to read it takes a few hundredths of a second.
+_WORTH_KEEPING = 0.2
 
 
 def harmonized_scans(
-    method: Method, context: ScoringContext, cell: Cell, facts: CellFacts, outputs: Path
+    method: Method, context: ScoringContext, cell: Cell, facts: CellFacts, outputs: OutputFolders
 ) -> tuple[ScoringContext, Iterator[Harmonized]]:
     """Harmonise the test scans, and return the context of those with an output.
 
     Slices are harmonised batch by batch, while the caller consumes them. Whole volumes are
-    harmonised before this function returns, since a command may fail on some of them.
+    harmonised before this function returns, since a command may fail on some of them. Scans that
+    another cell with the same outputs has harmonised are not harmonised again.
 
     Parameters
     ----------
     method, context, cell, facts
         The method on its device, the data, the cell, and where its facts are added.
     outputs
-        Folder in which the outputs of a method on volumes are kept until all scans have one, so
-        that a cell that was killed, or that failed at a scan, resumes at that scan.
+        The folders of outputs. In the cell's own, the outputs of a method on volumes are kept
+        until all scans have one, so that a cell that was killed, or that failed at a scan, resumes
+        at that scan. In the shared one, outputs are kept that took longer than to read them.
 
     Returns
     -------
@@ -51,12 +54,13 @@ def harmonized_scans(
         If a command failed on all scans.
     """
     if isinstance(method, VolumeMethod):
-        kept = KeptOutputs(outputs)
+        kept = KeptOutputs(outputs.own, outputs.shared)
         facts.failed_scans(harmonize_volumes(method, context, cell, facts, kept), context.data.test)
         places = [place for place in range(len(context.data.test)) if place in kept]
         chosen = replace(context, data=context.data.of_test_scans(places))
         return chosen, _kept(chosen, kept, places, facts)
-    return context, _batches(method, context, cell, facts)
+    shared = None if outputs.shared is None else KeptOutputs(outputs.shared)
+    return context, _batches(method, context, cell, facts, shared)
 
 
 def _kept(
@@ -64,22 +68,42 @@ def _kept(
 ) -> Iterator[Harmonized]:
     """Yield the kept outputs at `places` of the folder, one for each test scan."""
     for number, place in enumerate(places):
-        source = context.data.test.load([number])
-        harmonized, seconds = outputs.load(place, source)
+        kept = outputs.load([place])
+        assert kept is not None
+        images, flags, seconds = kept
         facts.harmonizing += seconds
-        yield source, harmonized, _truth(context, [number])
+        source = context.data.test.load([number])
+        yield source, replace(source, images=images, flags=flags), _truth(context, [number])
 
 
 def _batches(
-    method: Method, context: ScoringContext, cell: Cell, facts: CellFacts
+    method: Method,
+    context: ScoringContext,
+    cell: Cell,
+    facts: CellFacts,
+    shared: KeptOutputs | None,
 ) -> Iterator[Harmonized]:
     size, count = devices.scans_per_batch(context.device), len(context.data.test)
     for start in context.progress.track(range(0, count, size), cell.title):
-        yield from _batch(method, context, cell, range(start, min(start + size, count)), facts)
+        indices = range(start, min(start + size, count))
+        kept = None if shared is None else shared.load(indices)
+        if kept is None:
+            yield from _batch(method, context, cell, indices, facts, shared)
+            continue
+        images, flags, seconds = kept
+        facts.harmonizing += seconds
+        facts.reused += len(indices)
+        source = context.data.test.load(indices)
+        yield source, replace(source, images=images, flags=flags), _truth(context, indices)
 
 
 def _batch(
-    method: Method, context: ScoringContext, cell: Cell, indices: range, facts: CellFacts
+    method: Method,
+    context: ScoringContext,
+    cell: Cell,
+    indices: range,
+    facts: CellFacts,
+    shared: KeptOutputs | None,
 ) -> Iterator[Harmonized]:
     """Harmonise the scans at `indices`; in parts if memory runs out."""
     data, device = context.data, context.device
@@ -97,7 +121,10 @@ def _batch(
                 raise
             facts.facts["scans_at_once"] = len(part) // 2
         else:
-            facts.harmonizing += time.perf_counter() - began
+            seconds = time.perf_counter() - began
+            facts.harmonizing += seconds
+            if shared is not None and seconds > _WORTH_KEEPING * len(part):
+                shared.save(part[0], harmonized, seconds)
             yield source, harmonized, _truth(context, part)
             indices = indices[len(part) :]
             continue

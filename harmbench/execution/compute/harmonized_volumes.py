@@ -46,6 +46,7 @@ def harmonize_volumes(
     """
     test, domain, began = context.data.test, context.data.domain, time.perf_counter()
     needed = [place for place in range(len(test)) if place not in outputs]
+    facts.reused = len(test) - len(needed)
     failures = _Failures(context, cell, len(test), begun=len(needed) < len(test))
     with method.together(received_volumes(method, test.subset(needed), context.seed, domain)):
         facts.harmonizing += time.perf_counter() - began

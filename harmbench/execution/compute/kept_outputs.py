@@ -1,72 +1,128 @@
-"""The outputs of a cell that is not finished, on disk, so that a killed cell resumes."""
+"""Outputs of a method on disk: a killed cell resumes, and tasks with the same scans share them."""
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+import os
+import shutil
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from harmbench.data.scans import Scans
 from harmbench.util.files import atomic_write
+
+_CHECKED = "checked"
+
+
+@dataclass(frozen=True)
+class OutputFolders:
+    """Where the outputs of a cell may be kept.
+
+    Attributes
+    ----------
+    own
+        A folder of the cell.
+    shared
+        A folder of all cells in which the method harmonises the same scans; None if it is alone.
+    """
+
+    own: Path
+    shared: Path | None
 
 
 @dataclass(frozen=True)
 class KeptOutputs:
     """Outputs by the place of their scan in the test set.
 
-    Methods that work on whole volumes may take minutes for a scan, and they harmonise scan by
-    scan. The caller must hold the lock of the cell.
-
     Attributes
     ----------
     folder
-        A folder of the cell; it need not exist.
+        The folder of the outputs; it need not exist. Unless it is `shared`, it is the cell's own,
+        and the caller must hold the lock of the cell.
+    shared
+        A folder for the outputs of all cells in which the method harmonises the same scans; None
+        if there is one such cell. What it contains counts as an output of the cell. Another
+        process may remove it at any time.
     """
 
     folder: Path
+    shared: Path | None = None
 
     def __contains__(self, place: int) -> bool:
         """Whether the output of a scan is kept, and its file is intact."""
-        try:
-            self._read(place)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return False
-        return True
+        if self.shared is not None:
+            _link(_path(self.shared, place), _path(self.folder, place))
+        return _intact(_path(self.folder, place)) is not None
 
     def save(self, place: int, harmonized: Scans, seconds: float) -> None:
-        """Keep the output of one scan, with the seconds that it took."""
-        with atomic_write(self._path(place)) as stream:
-            np.savez(
-                stream,
-                image=harmonized.images[0].numpy(),
-                flags=np.array(harmonized.flags or [""]),
-                seconds=seconds,
-            )
+        """Keep the outputs of scans from a place on, with the seconds that they took together."""
+        flags = harmonized.flags or ("",) * len(harmonized)
+        for number, (image, flag) in enumerate(zip(harmonized.images, flags, strict=True)):
+            path = _path(self.folder, place + number)
+            with atomic_write(path) as stream:
+                np.savez(stream, image=image.numpy(), flag=flag, seconds=seconds / len(harmonized))
+            if self.shared is not None:
+                _link(path, _path(self.shared, place + number))
 
-    def load(self, place: int, source: Scans) -> tuple[Scans, float]:
-        """Return the kept output of a scan, with its seconds.
+    def load(self, places: Sequence[int]) -> tuple[Tensor, tuple[str, ...], float] | None:
+        """Return the kept outputs of scans; None if one of them is not kept.
 
-        Parameters
-        ----------
-        place
-            Its place.
-        source
-            The scan, `(1, S, H, W)`.
+        Returns
+        -------
+        tuple or None
+            Images `(N, S, H, W)`; flags, none if all are empty; and the seconds of all scans.
         """
-        image, flags, seconds = self._read(place)
-        images = torch.from_numpy(image)[None]
-        texts = tuple(map(str, flags)) if any(flags) else ()
-        return dataclasses.replace(source, images=images, flags=texts), seconds
+        read = [_intact(_path(self.folder, place)) for place in places]
+        found = [output for output in read if output is not None]
+        if len(found) < len(places):
+            return None
+        images, flags, seconds = zip(*found, strict=True)
+        stacked = torch.stack([torch.from_numpy(image) for image in images])
+        return stacked, flags if any(flags) else (), sum(seconds)
 
-    def _read(self, place: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.str_], float]:
+    @property
+    def checked(self) -> bool:
+        """Whether it was checked that these outputs do not depend on other scans."""
+        return ((self.shared or self.folder) / _CHECKED).exists()
+
+    def mark_checked(self) -> None:
+        """Note that the outputs have been checked."""
+        folder = self.shared or self.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _CHECKED).touch()
+
+
+def _path(folder: Path, place: int) -> Path:
+    return folder / f"{place:05}.npz"
+
+
+def _intact(path: Path) -> tuple[npt.NDArray[np.float32], str, float] | None:
+    """Return image, flag and seconds of a file; None if it does not exist or is damaged."""
+    try:
         # numpy leaves a damaged file open that it opened itself.
-        with self._path(place).open("rb") as stream, np.load(stream) as file:
-            return file["image"], file["flags"], float(file["seconds"])
+        with path.open("rb") as stream, np.load(stream) as file:
+            return file["image"], str(file["flag"]), float(file["seconds"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
 
-    def _path(self, place: int) -> Path:
-        return self.folder / f"{place:05}.npz"
+
+def _link(present: Path, missing: Path) -> None:
+    """Make a file appear in a second folder too, as a whole or not at all."""
+    if missing.exists():
+        return
+    missing.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError, FileExistsError):
+        try:
+            os.link(present, missing)
+        except OSError:  # a file system without hard links
+            if not present.exists():
+                return
+            with present.open("rb") as stream, atomic_write(missing) as copy:
+                shutil.copyfileobj(stream, copy)

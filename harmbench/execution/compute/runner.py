@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -115,7 +116,12 @@ class Runner:
         return self._guarded(action)
 
     def compute(
-        self, planned: PlannedCell, metrics: Sequence[Metric], *, wait: bool = True
+        self,
+        planned: PlannedCell,
+        metrics: Sequence[Metric],
+        *,
+        wait: bool = True,
+        shares: bool = False,
     ) -> JobResult:
         """Compute a cell and store it; missing fits are made.
 
@@ -130,7 +136,11 @@ class Runner:
             Metrics that it may be scored by.
         wait
             As of `make`.
+        shares
+            Whether to use and to keep outputs for other cells with the same `outputs_key`. The
+            caller must `release` them after the last of these cells.
         """
+        shared = self._outputs(planned.outputs_key) if shares else None
 
         def action(facts: CellFacts) -> JobResult:
             with self.cells.lock(planned.cell.key, wait=wait):
@@ -142,10 +152,17 @@ class Runner:
                         return JobResult(status=Status.CACHED, result=stored)
                     needed = [metric for metric in metrics if metric.name in missing]
                 self.registry.call("before_cell", cell=planned.cell)
-                result = self._compute(planned, needed, facts, stored)
+                result = self._compute(planned, needed, facts, stored, shared)
                 return JobResult(status=Status.DONE, result=result)
 
         return self._guarded(action)
+
+    def release(self, outputs_key: str) -> None:
+        """Remove the outputs that cells have shared; a cell that still uses them loses none."""
+        shutil.rmtree(self._outputs(outputs_key), ignore_errors=True)
+
+    def _outputs(self, outputs_key: str) -> Path:
+        return self.home / "outputs" / outputs_key
 
     def _guarded(self, action: Callable[[CellFacts], JobResult]) -> JobResult:
         """Compute a fit or a cell; an error becomes its result."""
@@ -168,6 +185,7 @@ class Runner:
         metrics: Sequence[Metric],
         facts: CellFacts,
         stored: CellResult | None,
+        shared: Path | None,
     ) -> CellResult:
         assert planned.data is not None
         assert planned.task is not None
@@ -182,7 +200,7 @@ class Runner:
         )
         bounds = task_bounds(planned, planned.task, context, BoundsStore(self.home / "bounds"))
         method = self._method(planned, facts)
-        return score_cell(planned, method, context, bounds, facts, self.cells, stored)
+        return score_cell(planned, method, context, bounds, facts, self.cells, stored, shared)
 
     def _method(self, planned: PlannedCell, facts: CellFacts) -> Method:
         """Return the method on the device; its fit is loaded where it is stored."""

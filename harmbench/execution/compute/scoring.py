@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,6 +19,7 @@ from harmbench.contracts.task import Task
 from harmbench.errors import CommandError
 from harmbench.execution.compute.cell_facts import CellFacts
 from harmbench.execution.compute.harmonized_scans import harmonized_scans
+from harmbench.execution.compute.kept_outputs import KeptOutputs, OutputFolders
 from harmbench.execution.compute.keyframes import Keyframes
 from harmbench.execution.compute.repeat_check import RepeatCheck
 from harmbench.execution.compute.slices import Slices
@@ -42,14 +44,16 @@ def score_cell(
     facts: CellFacts,
     store: CellStore,
     stored: CellResult | None,
+    shared: Path | None,
 ) -> CellResult:
     """Harmonise and score all test scans of a cell, and store the result.
 
     If the cell is `stored`, only its scores of the context's metrics are replaced or added.
+    `shared` is the folder of the outputs that it shares with other cells, if any.
     """
     assert planned.task is not None
     cell, task = planned.cell, planned.task
-    began, outputs = time.perf_counter(), store.outputs(cell.key)
+    began, outputs = time.perf_counter(), OutputFolders(store.outputs(cell.key), shared)
     with devices.watched(context.device) as gpu:
         context, scans = harmonized_scans(method, context, cell, facts, outputs)
         _require_stored_scans(facts, stored)
@@ -64,12 +68,17 @@ def score_cell(
             # Not in memory while the method harmonises the next scans.
             del truth
         checking = time.perf_counter()
-        together = facts.facts.get("scans_at_once", 2) > 1
-        repeats.check(method, data, context.seed, context.device, together=together)
+        kept = KeptOutputs(outputs.own, shared)
+        if facts.reused < len(data.test) or not kept.checked:
+            together = facts.facts.get("scans_at_once", 2) > 1
+            repeats.check(method, data, context.seed, context.device, together=together)
+            if shared is not None:
+                kept.mark_checked()
         facts.facts["repeat_check_seconds"] = time.perf_counter() - checking
     scores = scorer.table()
     facts.facts |= gpu | {
         "harmonize_seconds_per_scan": facts.harmonizing / max(1, len(data.test)),
+        "scans_reused": facts.reused,
         "cell_seconds": time.perf_counter() - began,
         "bounds": bounds,
         "draws": {name: encode_draws(values) for name, values in scorer.draws(scores).items()},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,10 @@ class PlannedCell:
         Fits of the task's instruments, by the task's names for them.
     result_key
         Content hash of everything on the task's side that numbers depend on, except metrics.
+    outputs_key
+        Content hash of everything that the harmonised scans depend on, the same for all tasks that
+        test these scans. Empty for a cell that is not computed, and for a control that is given
+        target scans.
     metric_keys
         Keys of the metrics that the cell is scored by, by name: of declared version and code.
     """
@@ -64,6 +69,7 @@ class PlannedCell:
     fault: str | None = None
     instruments: Mapping[str, Fit] = field(default_factory=dict)
     result_key: str = ""
+    outputs_key: str = ""
     metric_keys: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -118,6 +124,15 @@ class Plan:
     metrics: tuple[Metric, ...]
     cohort: Cohort
 
+    @cached_property
+    def cells_of_outputs(self) -> dict[str, list[PlannedCell]]:
+        """The cells by their `outputs_key`, if several have it."""
+        cells: dict[str, list[PlannedCell]] = {}
+        for planned in {planned.cell.key: planned for planned in self.cells}.values():
+            if planned.outputs_key:
+                cells.setdefault(planned.outputs_key, []).append(planned)
+        return {key: sharing for key, sharing in cells.items() if len(sharing) > 1}
+
 
 def make_plan(registry: Registry, selection: Selection, home: Path, progress: Progress) -> Plan:
     """Open the cohort, preparing it if necessary, and plan every cell.
@@ -159,6 +174,8 @@ def _planned(question: Question, variant: Variant, metric_keys: Mapping[str, str
                 fault = f"the task's data are not fair: {error}"
             except BlindnessError as error:
                 fault = f"a part of the method receives less than it declares: {error}"
+    computed = data is not None and skip is None and fault is None
+    own_outputs = computed and not variant.method.needs.control_only
     return PlannedCell(
         cell=question.cell(variant, skip=skip, fit=fit, submission=submission),
         variant=variant,
@@ -170,6 +187,7 @@ def _planned(question: Question, variant: Variant, metric_keys: Mapping[str, str
         fault=fault,
         instruments=question.instruments,
         result_key=question.result_key,
+        outputs_key=question.outputs_key(variant, fit) if own_outputs else "",
         metric_keys=metric_keys if question.task is None or question.task.uses_metrics else {},
     )
 

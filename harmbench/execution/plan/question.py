@@ -205,6 +205,31 @@ class Question:
         assert table is not None
         return (*domain, covariates_digest(table))
 
+    def outputs_key(self, variant: Variant, fit: Fit | None) -> str:
+        """Return the content hash of everything that a method's outputs depend on.
+
+        Tasks that test the same scans have the same outputs of a method.
+
+        Parameters
+        ----------
+        variant, fit
+            The method with its settings, and its fit, as of `cell`.
+        """
+        method = variant.method
+        return digest(
+            *("outputs", variant.name, code_version(method), variant.config),
+            *(None if fit is None else fit.key, self.seed, self._test_scans),
+            *self._known_of_test(method, None),
+        )
+
+    @cached_property
+    def _test_scans(self) -> str:
+        """Content hash of the images of the test scans, with all code that they depend on."""
+        assert self.data is not None
+        test = self.data.test
+        code = (self.cohort.code, test.code, module_code(_HARMONIZING))
+        return digest(test.without_labels().digest, *code)
+
     def fit_of(self, variant: Variant) -> Fit:
         """Return the fit of a method on the task's data.
 

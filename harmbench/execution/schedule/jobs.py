@@ -27,7 +27,10 @@ class Job:
     payload
         The fit or the planned cell.
     after
-        Keys of the jobs that must end first.
+        Keys of the jobs that must succeed first.
+    follows
+        Keys of the jobs that must end first, whether they succeed or not: a cell uses the
+        outputs that another cell of the method has computed for the same scans.
     seconds
         Estimated duration, from earlier fits or cells of the same kind; None if there are none.
     """
@@ -37,6 +40,12 @@ class Job:
     payload: Fit | PlannedCell = field(repr=False)
     after: frozenset[str]
     seconds: float | None
+    follows: frozenset[str] = frozenset()
+
+    @property
+    def starts_after(self) -> frozenset[str]:
+        """Keys of all jobs that must end first."""
+        return self.after | self.follows
 
     @property
     def is_fit(self) -> bool:
@@ -79,6 +88,7 @@ def jobs(plan: Plan, durations: Durations, stored: Iterable[str] = ()) -> dict[s
     """
     finished = set(stored)
     all_jobs: dict[str, Job] = {}
+    first_of_outputs: dict[str, str] = {}
 
     def add_fit(fit: Fit) -> None:
         if fit.key in finished or fit.key in all_jobs:
@@ -100,12 +110,16 @@ def jobs(plan: Plan, durations: Durations, stored: Iterable[str] = ()) -> dict[s
             continue
         for fit in planned.fits:
             add_fit(fit)
+        first = cell.key
+        if planned.outputs_key:
+            first = first_of_outputs.setdefault(planned.outputs_key, cell.key)
         all_jobs[cell.key] = Job(
             key=cell.key,
             title=cell.title,
             payload=planned,
             after=_keys(planned.fits, all_jobs),
             seconds=durations.of_cell(planned),
+            follows=frozenset((first,)) - {cell.key},
         )
     return all_jobs
 
@@ -139,17 +153,17 @@ def priorities(all_jobs: Mapping[str, Job], seconds: Mapping[str, float]) -> dic
     # In reverse order, so that the chains of all dependent jobs are complete.
     for job in reversed(list(all_jobs.values())):
         chains[job.key] += seconds[job.key]
-        for key in job.after:
+        for key in job.starts_after:
             chains[key] = max(chains[key], chains[job.key])
     return chains
 
 
 def until_result(all_jobs: Mapping[str, Job], seconds: Mapping[str, float]) -> dict[str, float]:
-    """Return the seconds of each job and of the jobs after it until the first cell ends."""
+    """Return the seconds until the first cell ends: the job itself, or a cell after the fit."""
     times: dict[str, float] = {}
     first: dict[str, float] = {}
     for job in reversed(list(all_jobs.values())):
-        times[job.key] = seconds[job.key] + first.get(job.key, 0.0)
+        times[job.key] = seconds[job.key] + (first.get(job.key, 0.0) if job.is_fit else 0.0)
         for key in job.after:
             first[key] = min(first.get(key, times[job.key]), times[job.key])
     return times

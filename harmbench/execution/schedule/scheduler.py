@@ -61,6 +61,11 @@ class Scheduler:
         self._cells: dict[str, list[PlannedCell]] = {}
         for planned in plan.cells:
             self._cells.setdefault(planned.cell.key, []).append(planned)
+        # Keys of the cells without a complete result, by the outputs that they share.
+        self._users = {
+            key: {planned.cell.key for planned in cells}
+            for key, cells in plan.cells_of_outputs.items()
+        }
 
     def run(
         self, executor: Executor, progress: Progress
@@ -81,6 +86,16 @@ class Scheduler:
         for planned in self._cells[key]:
             self.results.append((planned, result))
             yield planned, result
+        if result.complete:
+            self._release(key, self._cells[key][0].outputs_key)
+
+    def _release(self, key: str, outputs_key: str) -> None:
+        """Remove shared outputs once all cells that use them have a complete result."""
+        users = self._users.get(outputs_key, set())
+        if key in users:
+            users.remove(key)
+            if not users:
+                self._runner.release(outputs_key)
 
     def _result(self, job: Job, outcome: JobResult) -> CellResult:
         if outcome.bad:
@@ -97,7 +112,7 @@ class Scheduler:
     def _outcomes(self, executor: Executor, progress: Progress) -> Iterator[tuple[Job, JobResult]]:
         """Submit jobs as they become ready, and yield each with its result when it ends."""
         queue = ReadyJobs(self.jobs)
-        waiting = {key: set(job.after) for key, job in self.jobs.items()}
+        waiting = {key: set(job.starts_after) for key, job in self.jobs.items()}
         followers = self._followers()
         # Jobs that another process holds, with the time of the next attempt.
         retries: list[tuple[float, str]] = []
@@ -124,35 +139,46 @@ class Scheduler:
                     heapq.heappush(retries, (now + _RETRY_SECONDS, job.key))
                     continue
                 yield job, outcome
-                for key in _dependent(job, followers, waiting) if outcome.bad else ():
+                over = [job.key]
+                for key in _dependent(job, self.jobs, followers, waiting) if outcome.bad else ():
                     del waiting[key]
                     queue.end(key)
                     yield self.jobs[key], outcome
-                for key in followers[job.key]:
-                    if key not in waiting:
-                        continue
-                    waiting[key].discard(job.key)
-                    if not waiting[key]:
-                        del waiting[key]
-                        queue.add(key)
+                    over.append(key)
+                for earlier in over:
+                    for key in followers[earlier]:
+                        if key not in waiting:
+                            continue
+                        waiting[key].discard(earlier)
+                        if not waiting[key]:
+                            del waiting[key]
+                            queue.add(key)
 
     def _followers(self) -> dict[str, list[str]]:
         """Return the keys of the jobs that come directly after each job."""
         followers: dict[str, list[str]] = {key: [] for key in self.jobs}
         for key, job in self.jobs.items():
-            for earlier in job.after:
+            for earlier in job.starts_after:
                 followers[earlier].append(key)
         return followers
 
 
 def _dependent(
-    job: Job, followers: Mapping[str, Sequence[str]], waiting: Container[str]
+    job: Job,
+    jobs: Mapping[str, Job],
+    followers: Mapping[str, Sequence[str]],
+    waiting: Container[str],
 ) -> list[str]:
-    """Return the keys of the waiting jobs that depend on a job, directly or indirectly."""
+    """Return the keys of the waiting jobs that cannot succeed without a job."""
     found: dict[str, None] = {}
     unvisited = [job.key]
     while unvisited:
-        new = [key for key in followers[unvisited.pop()] if key in waiting and key not in found]
+        failed = unvisited.pop()
+        new = [
+            key
+            for key in followers[failed]
+            if failed in jobs[key].after and key in waiting and key not in found
+        ]
         found |= dict.fromkeys(new)
         unvisited += new
     return list(found)

@@ -72,7 +72,12 @@ class Session:
                 if isinstance(job.payload, Fit):
                     outcome = runner.make(job.payload, wait=wait)
                 else:
-                    outcome = runner.compute(job.payload, self._plan.metrics, wait=wait)
+                    outcome = runner.compute(
+                        job.payload,
+                        self._plan.metrics,
+                        wait=wait,
+                        shares=job.payload.outputs_key in self._plan.cells_of_outputs,
+                    )
                 if "traceback" in outcome.facts:
                     log.write(str(outcome.facts["traceback"]))
                 memory.give_back()

@@ -126,3 +126,13 @@ def test_outputs_and_checkpoints_of_killed_work_are_listed_and_removed(home):
     assert not outputs.exists()
     assert checkpoints.exists()
     remove(entries["outputs"])  # the cell was finished meanwhile
+
+
+def test_outputs_that_tasks_share_are_listed_and_removed(home):
+    outputs = home / "outputs" / "o1"
+    outputs.mkdir(parents=True)
+    (outputs / "0.npz").write_bytes(bytes(3000))
+    (entry,) = (entry for entry in stored(home) if entry.kind == "outputs")
+    assert (entry.key, entry.size, list(faults(entry))) == ("o1", 3000, [])
+    remove(entry)
+    assert not outputs.exists()

@@ -1,0 +1,166 @@
+"""Tasks that test the same scans: a method harmonises each scan once."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+
+import pytest
+
+from helpers import TINY_COHORT, words
+from helpers.commands import Tool
+
+# MLflow raises deprecation warnings about itself.
+pytestmark = pytest.mark.filterwarnings("default")
+
+SCANS = 5
+REPEATED = 2  # by the check whether outputs depend on other scans
+COHORT = (*words("--cohort tiny:16"), *TINY_COHORT[:2])
+PLUGIN = """
+import time
+from pathlib import Path
+
+from harmbench import Instrument, Method, Needs, Task, TaskData, hookimpl
+
+FOLDER = Path(__file__).parent
+
+class Slow(Method):
+    name, summary, needs = "slow", "darkens, and takes its time", Needs.NOTHING
+
+    def forward(self, scans):
+        for _ in range(len(scans)):
+            time.sleep(0.25)
+            with (FOLDER / "calls").open("a") as stream:
+                stream.write("called\\n")
+        return scans.with_images(scans.images * 0.9)
+
+class Domain1(Task):
+    headline = ("psnr",)
+
+    def setup(self, cohort, seed):
+        train, validation = (cohort.scans(cohort.target, s) for s in ("train", "validation"))
+        test, truth = (cohort.scans(name, "test") for name in ("domain1", cohort.target))
+        return TaskData(target=train, validation=validation, test=test, references=truth)
+
+class Again(Domain1):
+    name, summary = "again", "the same scans"
+
+class Unfinished(Domain1):
+    name, summary = "unfinished", "fails at the third scan until it is finished"
+
+    def scorer(self, context):
+        scorer = super().scorer(context)
+        add, self.scans = scorer.add, 0
+
+        def fail(*scans):
+            self.scans += 1
+            if self.scans == 3 and not (FOLDER / "finished").exists():
+                raise RuntimeError("not finished yet")
+            add(*scans)
+
+        scorer.add = fail
+        return scorer
+
+class Gauge(Instrument):
+    name, summary = "gauge", "cannot be fitted"
+
+    def fit(self, data, progress):
+        raise RuntimeError("no gauge")
+
+class Gauged(Domain1):
+    name, summary, instruments = "gauged", "has an instrument that fails", {"gauge": Gauge}
+
+@hookimpl
+def register_methods():
+    return {"slow": Slow}
+
+@hookimpl
+def register_tasks(sources):
+    return {"again": Again, "unfinished": Unfinished, "gauged": Gauged}
+"""
+
+
+@pytest.fixture
+def slow(inside, tmp_path):
+    """Run the slow method on tasks; return the exit code, the output, and the scans harmonised."""
+    (tmp_path / "slow.py").write_text(PLUGIN)
+    calls = tmp_path / "calls"
+
+    def run(*tasks):
+        before = len(calls.read_text().splitlines()) if calls.exists() else 0
+        named = [word for task in tasks for word in ("-t", task)]
+        arguments = ("run", "--plugin", "slow.py", "-m", "slow", *named, *COHORT)
+        code, out, err = inside(*arguments)
+        return code, out + err, len(calls.read_text().splitlines()) - before
+
+    return run
+
+
+def stored(home):
+    """Return result and scores of each stored cell, by task."""
+    cells = {}
+    for path in (home / "cells").glob("[!.]*"):
+        content = json.loads((path / "result.json").read_text())
+        with (path / "scores.csv").open() as stream:
+            cells[content["cell"]["task"]] = content, list(csv.reader(stream))
+    return cells
+
+
+def test_each_scan_is_harmonised_once_with_the_same_scores(slow, tmp_path):
+    home = tmp_path / "home"
+    for task in ("domain1", "again"):
+        assert slow(task)[2] == SCANS + REPEATED
+    assert not (home / "outputs").exists()
+    alone = stored(home)
+    shutil.rmtree(home / "cells")
+    code, out, calls = slow("domain1", "again")
+    assert (code, calls) == (0, SCANS + REPEATED), out
+    assert not list((home / "outputs").iterdir())
+    together = stored(home)
+    assert {task: scores for task, (_, scores) in together.items()} == {
+        task: scores for task, (_, scores) in alone.items()
+    }
+    facts = [together[task][0]["facts"] for task in ("domain1", "again")]
+    assert [each["scans_reused"] for each in facts] == [0, SCANS]
+    # As when they were computed, not as when they were read.
+    first, second = (each["harmonize_seconds_per_scan"] for each in facts)
+    assert second == pytest.approx(first)
+
+
+def test_outputs_are_kept_until_all_tasks_have_succeeded(slow, tmp_path):
+    code, out, calls = slow("unfinished", "domain1")
+    assert (code, calls) == (1, SCANS + REPEATED)
+    assert "2 cells: 1 done, 1 failed" in out
+    (kept,) = (tmp_path / "home/outputs").iterdir()
+    assert len(list(kept.glob("*.npz"))) == SCANS
+    (tmp_path / "finished").touch()
+    code, out, calls = slow("unfinished", "domain1")
+    assert (code, calls) == (0, 0)
+    assert "2 cells: 1 done, 1 cached" in out
+    assert not kept.exists()
+
+
+def test_a_task_whose_instrument_fails_does_not_hold_up_the_others(slow):
+    code, out, calls = slow("gauged", "domain1")
+    assert (code, calls) == (1, SCANS + REPEATED)
+    assert "2 cells: 1 done, 1 failed" in out
+
+
+def test_a_command_is_called_once_for_all_tasks(inside, tmp_path):
+    tool = Tool(tmp_path)
+    (tmp_path / "slow.py").write_text(PLUGIN)
+    arguments = (*words("run --plugin tool.toml --plugin slow.py -m tool"), *COHORT)
+    tool.fail(1)
+    code, _, err = inside(*arguments, "-t", "domain1", "-t", "again")
+    assert code == 1
+    # The scan that fails is tried in both cells, the others in one.
+    assert len(tool.calls) == SCANS + REPEATED + 1
+    assert err.count("(1 of 5 scans failed)") == 2
+    tool.fail()
+    code, out, _ = inside(*arguments, "-t", "domain1", "-t", "again")
+    assert (code, out.split(";")[0]) == (0, "2 cells: 2 done")
+    # Once more, and the check is made again in the cell that has a new output.
+    assert len(tool.calls) == SCANS + REPEATED + 1 + 1 + REPEATED
+    assert not list((tmp_path / "home/outputs").iterdir())
+    assert not list((tmp_path / "home/cells").glob(".*.outputs"))
