@@ -38,7 +38,9 @@ class Durations:
         scans: dict[tuple[str, str], list[float]] = {}
         for content in _contents(home / "cells", "result.json"):
             cell, facts = content.get("cell", {}), content.get("facts", {})
-            if "cell_seconds" in facts and facts.get("test_scans"):
+            # Reused outputs say nothing about the next cell that computes its own.
+            own = not facts.get("scans_reused")
+            if "cell_seconds" in facts and facts.get("test_scans") and own:
                 key = (str(cell.get("method")), str(cell.get("preset")))
                 scans.setdefault(key, []).append(facts["cell_seconds"] / facts["test_scans"])
         return cls(_medians(fits), _medians(scans))

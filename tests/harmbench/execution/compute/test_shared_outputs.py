@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+from harmbench.execution.plan.durations import Durations
 from helpers import TINY_COHORT, words
 from helpers.commands import Tool
 
@@ -15,6 +16,7 @@ from helpers.commands import Tool
 pytestmark = pytest.mark.filterwarnings("default")
 
 SCANS = 5
+SECONDS = 0.25  # that the slow method takes for a scan
 REPEATED = 2  # by the check whether outputs depend on other scans
 COHORT = (*words("--cohort tiny:16"), *TINY_COHORT[:2])
 PLUGIN = """
@@ -23,14 +25,14 @@ from pathlib import Path
 
 from harmbench import Instrument, Method, Needs, Task, TaskData, hookimpl
 
-FOLDER = Path(__file__).parent
+FOLDER, SECONDS = Path(__file__).parent, 0.25
 
 class Slow(Method):
     name, summary, needs = "slow", "darkens, and takes its time", Needs.NOTHING
 
     def forward(self, scans):
         for _ in range(len(scans)):
-            time.sleep(0.25)
+            time.sleep(SECONDS)
             with (FOLDER / "calls").open("a") as stream:
                 stream.write("called\\n")
         return scans.with_images(scans.images * 0.9)
@@ -126,6 +128,8 @@ def test_each_scan_is_harmonised_once_with_the_same_scores(slow, tmp_path):
     # As when they were computed, not as when they were read.
     first, second = (each["harmonize_seconds_per_scan"] for each in facts)
     assert second == pytest.approx(first)
+    # What is foreseen for the next run is the time of a cell that harmonises.
+    assert Durations.read(home).scans["slow", "quick"] > SECONDS
 
 
 def test_outputs_are_kept_until_all_tasks_have_succeeded(slow, tmp_path):
