@@ -15,12 +15,11 @@ from harmbench.execution.compute.apply import beside_slices, harmonized_by
 from harmbench.execution.compute.cell_facts import CellFacts
 from harmbench.execution.compute.harmonized_volumes import harmonize_volumes
 from harmbench.execution.compute.kept_outputs import KeptOutputs, OutputFolders
+from harmbench.execution.plan.durations import WORTH_KEEPING
 from harmbench.util import device as devices
 from harmbench.util import memory
 
 Harmonized = tuple[Scans, Scans, Scans | None]
-# Seconds a scan. To write an output and to read it takes a few hundredths of a second.
-_WORTH_KEEPING = 0.2
 
 
 def harmonized_scans(
@@ -123,7 +122,7 @@ def _batch(
         else:
             seconds = time.perf_counter() - began
             facts.harmonizing += seconds
-            if shared is not None and seconds > _WORTH_KEEPING * len(part):
+            if shared is not None and seconds > WORTH_KEEPING * len(part):
                 shared.save(part[0], harmonized, seconds)
             yield source, harmonized, _truth(context, part)
             indices = indices[len(part) :]

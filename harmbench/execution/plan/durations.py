@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harmbench.execution.plan.fit import Fit
 from harmbench.execution.plan.plan import PlannedCell
+
+# Seconds of the method for a scan. To write an output and to read it takes a few hundredths of one.
+WORTH_KEEPING = 0.2
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,13 @@ class Durations:
         Seconds of a fit without its parts, by method and preset.
     scans
         Seconds a scan, harmonised and scored, by method and preset.
+    harmonizing
+        Seconds of the method for a scan, by method and preset.
     """
 
     fits: Mapping[tuple[str, str], float]
     scans: Mapping[tuple[str, str], float]
+    harmonizing: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     @classmethod
     def read(cls, home: Path) -> Durations:
@@ -36,6 +42,7 @@ class Durations:
             key = (str(content.get("method")), str(content.get("preset")))
             fits.setdefault(key, []).append(float(content.get("own_seconds", 0.0)))
         scans: dict[tuple[str, str], list[float]] = {}
+        harmonizing: dict[tuple[str, str], list[float]] = {}
         for content in _contents(home / "cells", "result.json"):
             cell, facts = content.get("cell", {}), content.get("facts", {})
             # Reused outputs say nothing about the next cell that computes its own.
@@ -43,7 +50,8 @@ class Durations:
             if "cell_seconds" in facts and facts.get("test_scans") and own:
                 key = (str(cell.get("method")), str(cell.get("preset")))
                 scans.setdefault(key, []).append(facts["cell_seconds"] / facts["test_scans"])
-        return cls(_medians(fits), _medians(scans))
+                harmonizing.setdefault(key, []).append(facts["harmonize_seconds_per_scan"])
+        return cls(_medians(fits), _medians(scans), _medians(harmonizing))
 
     def of_fit(self, fit: Fit) -> float | None:
         """Return the seconds that a fit may take, or None."""
@@ -55,6 +63,11 @@ class Durations:
         if per_scan is None or planned.data is None:
             return None
         return per_scan * len(planned.data.test)
+
+    def worth_keeping(self, planned: PlannedCell) -> bool:
+        """Return whether outputs of a cell are read faster than computed, as far as is known."""
+        key = (planned.cell.method, planned.cell.preset)
+        return self.harmonizing.get(key, WORTH_KEEPING) >= WORTH_KEEPING
 
 
 def _contents(folder: Path, name: str) -> Iterator[dict[str, Any]]:

@@ -111,7 +111,7 @@ def jobs(plan: Plan, durations: Durations, stored: Iterable[str] = ()) -> dict[s
         for fit in planned.fits:
             add_fit(fit)
         first = cell.key
-        if planned.outputs_key:
+        if planned.outputs_key and durations.worth_keeping(planned):
             first = first_of_outputs.setdefault(planned.outputs_key, cell.key)
         all_jobs[cell.key] = Job(
             key=cell.key,
