@@ -37,7 +37,8 @@ class Stored:
     ----------
     kind
         `fit`, `cell`, `bounds`; `run`: the options of a run, with a log of each job; `outputs`:
-        those kept of a cell without scores of all scans, or for the tasks of an unfinished run;
+        those kept of a cell without scores of all scans, or for tasks with the same scans until all
+        of them are complete;
         `checkpoints`: of an unfinished fit.
     path
         Its folder, named by its key.
@@ -160,7 +161,7 @@ def to_prune(
 
 
 def remove(entry: Stored) -> None:
-    """Remove an entry, while no other process uses it; it may be gone by then."""
+    """Remove an entry, while no other process writes it; it may be gone by then."""
     store = Store(entry.path.parent)
     with store.lock(entry.key), contextlib.suppress(FileNotFoundError):
         if entry.path == store.path(entry.key):

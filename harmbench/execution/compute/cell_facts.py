@@ -22,15 +22,12 @@ class CellFacts:
     curves
         Values that the fit recorded by step.
     harmonizing
-        Seconds spent in the method, also those of outputs that were kept.
-    reused
-        Number of test scans whose output was kept, by this cell before it was killed or by another.
+        Seconds spent in the method.
     """
 
     facts: dict[str, Any] = field(default_factory=dict)
     curves: Sequence[CurvePoint] = ()
     harmonizing: float = 0.0
-    reused: int = 0
 
     def flag(self, harmonized: Scans) -> None:
         """Keep the method's warnings, by "subject/session"."""

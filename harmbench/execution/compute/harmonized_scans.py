@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -58,6 +59,7 @@ def harmonized_scans(
         places = [place for place in range(len(context.data.test)) if place in kept]
         chosen = replace(context, data=context.data.of_test_scans(places))
         return chosen, _kept(chosen, kept, places, facts)
+    facts.facts["scans_reused"] = 0
     shared = None if outputs.shared is None else KeptOutputs(outputs.shared)
     return context, _batches(method, context, cell, facts, shared)
 
@@ -83,15 +85,17 @@ def _batches(
     shared: KeptOutputs | None,
 ) -> Iterator[Harmonized]:
     size, count = devices.scans_per_batch(context.device), len(context.data.test)
+    # Else the check would be made after fewer scans than the method has harmonised.
+    reusable = shared is not None and shared.checked
     for start in context.progress.track(range(0, count, size), cell.title):
         indices = range(start, min(start + size, count))
-        kept = None if shared is None else shared.load(indices)
+        kept = shared.load(indices) if shared is not None and reusable else None
         if kept is None:
             yield from _batch(method, context, cell, indices, facts, shared)
             continue
         images, flags, seconds = kept
         facts.harmonizing += seconds
-        facts.reused += len(indices)
+        facts.facts["scans_reused"] += len(indices)
         source = context.data.test.load(indices)
         yield source, replace(source, images=images, flags=flags), _truth(context, indices)
 
@@ -123,7 +127,8 @@ def _batch(
             seconds = time.perf_counter() - began
             facts.harmonizing += seconds
             if shared is not None and seconds > WORTH_KEEPING * len(part):
-                shared.save(part[0], harmonized, seconds)
+                with contextlib.suppress(OSError):  # removed meanwhile, or the disk is full
+                    shared.save(part[0], harmonized, seconds)
             yield source, harmonized, _truth(context, part)
             indices = indices[len(part) :]
             continue

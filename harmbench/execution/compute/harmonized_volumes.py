@@ -46,10 +46,10 @@ def harmonize_volumes(
     """
     test, domain, began = context.data.test, context.data.domain, time.perf_counter()
     needed = [place for place in range(len(test)) if place not in outputs]
-    facts.reused = len(test) - len(needed)
+    facts.facts["scans_reused"] = len(test) - len(needed)
     failures = _Failures(context, cell, len(test), begun=len(needed) < len(test))
     with method.together(received_volumes(method, test.subset(needed), context.seed, domain)):
-        facts.harmonizing += time.perf_counter() - began
+        together = time.perf_counter() - began
         for place in context.progress.track(needed, cell.title):
             began, source = time.perf_counter(), test.load([place])
             beside = beside_slices(method, test.subset([place]), domain)
@@ -60,7 +60,8 @@ def harmonize_volumes(
             except CommandError as error:
                 failures.add(place, error)
                 continue
-            outputs.save(place, harmonized, time.perf_counter() - began)
+            seconds = time.perf_counter() - began + together / len(needed)
+            outputs.save(place, harmonized, seconds)
             failures.report()
     failures.require_an_output()
     return {place: error.reason for place, error in failures.errors.items()}

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,27 +57,35 @@ class KeptOutputs:
 
     def __contains__(self, place: int) -> bool:
         """Whether the output of a scan is kept, and its file is intact."""
-        if self.shared is not None:
-            _link(_path(self.shared, place), _path(self.folder, place))
+        own = _path(self.folder, place)
+        if self.shared is not None and not own.exists():
+            _link(_path(self.shared, place), own)
         return _intact(_path(self.folder, place)) is not None
 
     def save(self, place: int, harmonized: Scans, seconds: float) -> None:
         """Keep the outputs of scans from a place on, with the seconds that they took together."""
-        flags = harmonized.flags or ("",) * len(harmonized)
-        for number, (image, flag) in enumerate(zip(harmonized.images, flags, strict=True)):
+        for number, image in enumerate(harmonized.images):
             path = _path(self.folder, place + number)
+            flags = None if harmonized.flags is None else harmonized.flags[number : number + 1]
             with atomic_write(path) as stream:
-                np.savez(stream, image=image.numpy(), flag=flag, seconds=seconds / len(harmonized))
+                np.savez(
+                    stream,
+                    image=image.numpy(),
+                    flags=[] if flags is None else flags or [""],
+                    seconds=seconds / len(harmonized),
+                )
             if self.shared is not None:
+                with contextlib.suppress(OSError):
+                    _path(self.shared, place + number).unlink(missing_ok=True)
                 _link(path, _path(self.shared, place + number))
 
-    def load(self, places: Sequence[int]) -> tuple[Tensor, tuple[str, ...], float] | None:
+    def load(self, places: Sequence[int]) -> tuple[Tensor, tuple[str, ...] | None, float] | None:
         """Return the kept outputs of scans; None if one of them is not kept.
 
         Returns
         -------
         tuple or None
-            Images `(N, S, H, W)`; flags, none if all are empty; and the seconds of all scans.
+            Images `(N, S, H, W)`; flags, as of `Scans`; and the seconds of all scans.
         """
         read = [_intact(_path(self.folder, place)) for place in places]
         found = [output for output in read if output is not None]
@@ -85,44 +93,52 @@ class KeptOutputs:
             return None
         images, flags, seconds = zip(*found, strict=True)
         stacked = torch.stack([torch.from_numpy(image) for image in images])
-        return stacked, flags if any(flags) else (), sum(seconds)
+        texts = None if None in flags else tuple(map(str, flags))
+        return stacked, texts, sum(seconds)
 
     @property
     def checked(self) -> bool:
         """Whether it was checked that these outputs do not depend on other scans."""
         return ((self.shared or self.folder) / _CHECKED).exists()
 
-    def mark_checked(self) -> None:
-        """Note that the outputs have been checked."""
-        folder = self.shared or self.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / _CHECKED).touch()
+    @contextlib.contextmanager
+    def checking(self) -> Iterator[None]:
+        """Check the outputs in this block; those that are shared count as checked if it ends."""
+        if self.shared is None:
+            yield
+            return
+        mark = self.shared / _CHECKED
+        with contextlib.suppress(OSError):
+            mark.unlink(missing_ok=True)
+        yield
+        with contextlib.suppress(OSError):
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
 
 
 def _path(folder: Path, place: int) -> Path:
     return folder / f"{place:05}.npz"
 
 
-def _intact(path: Path) -> tuple[npt.NDArray[np.float32], str, float] | None:
-    """Return image, flag and seconds of a file; None if it does not exist or is damaged."""
+def _intact(path: Path) -> tuple[npt.NDArray[np.float32], str | None, float] | None:
+    """Return image, flag (if any) and seconds of a file; None if it is missing or damaged."""
     try:
         # numpy leaves a damaged file open that it opened itself.
         with path.open("rb") as stream, np.load(stream) as file:
-            return file["image"], str(file["flag"]), float(file["seconds"])
+            flag = next(map(str, file["flags"]), None)
+            return file["image"], flag, float(file["seconds"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
 
 def _link(present: Path, missing: Path) -> None:
-    """Make a file appear in a second folder too, as a whole or not at all."""
-    if missing.exists():
-        return
-    missing.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError, FileExistsError):
+    """Make a file appear in a second folder too if possible, as a whole or not at all."""
+    with contextlib.suppress(OSError):  # removed meanwhile, made meanwhile, or the disk is full
+        missing.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(present, missing)
+        except FileExistsError:
+            return
         except OSError:  # a file system without hard links
-            if not present.exists():
-                return
             with present.open("rb") as stream, atomic_write(missing) as copy:
                 shutil.copyfileobj(stream, copy)

@@ -140,7 +140,8 @@ class Runner:
             Whether to use and to keep outputs for other cells with the same `outputs_key`. The
             caller must `release` them after the last of these cells.
         """
-        shared = self._outputs(planned.outputs_key) if shares else None
+        # Outputs of a GPU and of a CPU differ by more than the repeat check allows.
+        shared = self._outputs(planned.outputs_key) / self.device.type if shares else None
 
         def action(facts: CellFacts) -> JobResult:
             with self.cells.lock(planned.cell.key, wait=wait):
@@ -158,7 +159,10 @@ class Runner:
         return self._guarded(action)
 
     def release(self, outputs_key: str) -> None:
-        """Remove the outputs that cells have shared; a cell that still uses them loses none."""
+        """Remove the outputs that cells have shared.
+
+        A cell of another run that still uses them harmonises the rest of its scans itself.
+        """
         shutil.rmtree(self._outputs(outputs_key), ignore_errors=True)
 
     def _outputs(self, outputs_key: str) -> Path:

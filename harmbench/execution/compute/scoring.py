@@ -69,16 +69,15 @@ def score_cell(
             del truth
         checking = time.perf_counter()
         kept = KeptOutputs(outputs.own, shared)
-        if facts.reused < len(data.test) or not kept.checked:
+        harmonizes = facts.facts["scans_reused"] < len(data.test)
+        if harmonizes or not kept.checked:
             together = facts.facts.get("scans_at_once", 2) > 1
-            repeats.check(method, data, context.seed, context.device, together=together)
-            if shared is not None:
-                kept.mark_checked()
+            with kept.checking():
+                repeats.check(method, data, context.seed, context.device, together=together)
         facts.facts["repeat_check_seconds"] = time.perf_counter() - checking
     scores = scorer.table()
-    facts.facts |= gpu | {
+    facts.facts |= (gpu if harmonizes else {}) | {
         "harmonize_seconds_per_scan": facts.harmonizing / max(1, len(data.test)),
-        "scans_reused": facts.reused,
         "cell_seconds": time.perf_counter() - began,
         "bounds": bounds,
         "draws": {name: encode_draws(values) for name, values in scorer.draws(scores).items()},

@@ -57,12 +57,21 @@ class Durations:
         """Return the seconds that a fit may take, or None."""
         return self.fits.get((fit.name, fit.preset))
 
-    def of_cell(self, planned: PlannedCell) -> float | None:
-        """Return the seconds that a cell may take once its fits are there, or None."""
-        per_scan = self.scans.get((planned.cell.method, planned.cell.preset))
-        if per_scan is None or planned.data is None:
+    def of_cell(self, planned: PlannedCell, *, reuses: bool = False) -> float | None:
+        """Return the seconds that a cell may take once its fits are there, or None.
+
+        Parameters
+        ----------
+        planned
+            The cell.
+        reuses
+            Whether it uses the outputs of another cell, and so is scored only.
+        """
+        key = (planned.cell.method, planned.cell.preset)
+        if key not in self.scans or planned.data is None:
             return None
-        return per_scan * len(planned.data.test)
+        per_scan = self.scans[key] - (self.harmonizing.get(key, 0.0) if reuses else 0.0)
+        return max(0.0, per_scan) * len(planned.data.test)
 
     def worth_keeping(self, planned: PlannedCell) -> bool:
         """Return whether outputs of a cell are read faster than computed, as far as is known."""

@@ -228,7 +228,9 @@ class Question:
         assert self.data is not None
         test = self.data.test
         code = (self.cohort.code, test.code, module_code(_HARMONIZING))
-        return digest(test.without_labels().digest, *code)
+        # A shift may be put together of classes that only the task imports.
+        shift = code_version(type(self.task)) if test.is_shifted else ""
+        return digest(test.without_labels().digest, *code, shift)
 
     def fit_of(self, variant: Variant) -> Fit:
         """Return the fit of a method on the task's data.

@@ -118,7 +118,7 @@ def jobs(plan: Plan, durations: Durations, stored: Iterable[str] = ()) -> dict[s
             title=cell.title,
             payload=planned,
             after=_keys(planned.fits, all_jobs),
-            seconds=durations.of_cell(planned),
+            seconds=durations.of_cell(planned, reuses=first != cell.key),
             follows=frozenset((first,)) - {cell.key},
         )
     return all_jobs

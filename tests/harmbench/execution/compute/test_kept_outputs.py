@@ -17,7 +17,7 @@ def source():
     return tiny_cohort().scans("domain1", "train").load([0, 1])
 
 
-@pytest.mark.parametrize("flags", [(), ("dark", "")])
+@pytest.mark.parametrize("flags", [None, ("dark", "")])
 def test_outputs_are_read_back_to_the_bit(tmp_path, source, flags):
     kept = KeptOutputs(tmp_path / ".key.outputs")
     assert 1 not in kept

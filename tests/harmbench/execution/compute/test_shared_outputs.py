@@ -10,7 +10,7 @@ import pytest
 
 from harmbench.execution.plan.durations import Durations
 from helpers import TINY_COHORT, words
-from helpers.commands import Tool
+from helpers.commands import TOML, Tool
 
 # MLflow raises deprecation warnings about itself.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -37,6 +37,14 @@ class Slow(Method):
                 stream.write("called\\n")
         return scans.with_images(scans.images * 0.9)
 
+class Drifting(Slow):
+    name, summary = "drifting", "gives another output from the third call on"
+    calls = 0
+
+    def forward(self, scans):
+        self.calls += 1
+        return super().forward(scans.with_images(scans.images * (1.0 if self.calls < 3 else 0.8)))
+
 class Domain1(Task):
     headline = ("psnr",)
 
@@ -49,7 +57,7 @@ class Again(Domain1):
     name, summary = "again", "the same scans"
 
 class Unfinished(Domain1):
-    name, summary = "unfinished", "fails at the third scan until it is finished"
+    name, summary = "unfinished", "fails at the last scan until it is finished"
 
     def scorer(self, context):
         scorer = super().scorer(context)
@@ -57,7 +65,7 @@ class Unfinished(Domain1):
 
         def fail(*scans):
             self.scans += 1
-            if self.scans == 3 and not (FOLDER / "finished").exists():
+            if self.scans == len(context.data.test) and not (FOLDER / "finished").exists():
                 raise RuntimeError("not finished yet")
             add(*scans)
 
@@ -75,7 +83,7 @@ class Gauged(Domain1):
 
 @hookimpl
 def register_methods():
-    return {"slow": Slow}
+    return {"slow": Slow, "drifting": Drifting}
 
 @hookimpl
 def register_tasks(sources):
@@ -89,10 +97,10 @@ def slow(inside, tmp_path):
     (tmp_path / "slow.py").write_text(PLUGIN)
     calls = tmp_path / "calls"
 
-    def run(*tasks):
+    def run(*tasks, method="slow"):
         before = len(calls.read_text().splitlines()) if calls.exists() else 0
         named = [word for task in tasks for word in ("-t", task)]
-        arguments = ("run", "--plugin", "slow.py", "-m", "slow", *named, *COHORT)
+        arguments = ("run", "--plugin", "slow.py", "-m", method, *named, *COHORT)
         code, out, err = inside(*arguments)
         return code, out + err, len(calls.read_text().splitlines()) - before
 
@@ -134,15 +142,24 @@ def test_each_scan_is_harmonised_once_with_the_same_scores(slow, tmp_path):
 
 def test_outputs_are_kept_until_all_tasks_have_succeeded(slow, tmp_path):
     code, out, calls = slow("unfinished", "domain1")
-    assert (code, calls) == (1, SCANS + REPEATED)
+    # The outputs of the cell that failed were not checked, so they are not used.
+    assert (code, calls) == (1, SCANS + SCANS + REPEATED)
     assert "2 cells: 1 done, 1 failed" in out
     (kept,) = (tmp_path / "home/outputs").iterdir()
-    assert len(list(kept.glob("*.npz"))) == SCANS
+    assert len(list(kept.glob("cpu/*.npz"))) == SCANS
     (tmp_path / "finished").touch()
     code, out, calls = slow("unfinished", "domain1")
     assert (code, calls) == (0, 0)
     assert "2 cells: 1 done, 1 cached" in out
     assert not kept.exists()
+
+
+@pytest.mark.parametrize("first", ["unfinished", "again"])
+def test_a_method_with_state_fails_in_each_task(slow, first):
+    code, out, _ = slow(first, "domain1", method="drifting")
+    assert code == 1
+    assert "2 cells: 2 failed" in out
+    assert "drifting on domain1, seed 0: ContractError" in out
 
 
 def test_a_task_whose_instrument_fails_does_not_hold_up_the_others(slow):
@@ -151,18 +168,33 @@ def test_a_task_whose_instrument_fails_does_not_hold_up_the_others(slow):
     assert "2 cells: 1 done, 1 failed" in out
 
 
+COMMAND = (*words("run --plugin tool.toml --plugin slow.py -m tool"), *COHORT)
+
+
+def test_a_command_on_a_folder_has_the_same_cost_in_all_tasks(inside, tmp_path):
+    toml = TOML.replace('"{input}", "{output}"', '"{input_folder}", "{output_folder}"')
+    tool = Tool(tmp_path, toml)
+    (tmp_path / "slow.py").write_text(PLUGIN)
+    assert inside(*COMMAND, "-t", "domain1", "-t", "again")[0] == 0
+    assert len(tool.calls) == SCANS + REPEATED
+    cells = stored(tmp_path / "home")
+    first, second = (
+        cells[task][0]["facts"]["harmonize_seconds_per_scan"] for task in ("domain1", "again")
+    )
+    assert second == pytest.approx(first)
+
+
 def test_a_command_is_called_once_for_all_tasks(inside, tmp_path):
     tool = Tool(tmp_path)
     (tmp_path / "slow.py").write_text(PLUGIN)
-    arguments = (*words("run --plugin tool.toml --plugin slow.py -m tool"), *COHORT)
     tool.fail(1)
-    code, _, err = inside(*arguments, "-t", "domain1", "-t", "again")
+    code, _, err = inside(*COMMAND, "-t", "domain1", "-t", "again")
     assert code == 1
     # The scan that fails is tried in both cells, the others in one.
     assert len(tool.calls) == SCANS + REPEATED + 1
     assert err.count("(1 of 5 scans failed)") == 2
     tool.fail()
-    code, out, _ = inside(*arguments, "-t", "domain1", "-t", "again")
+    code, out, _ = inside(*COMMAND, "-t", "domain1", "-t", "again")
     assert (code, out.split(";")[0]) == (0, "2 cells: 2 done")
     # Once more, and the check is made again in the cell that has a new output.
     assert len(tool.calls) == SCANS + REPEATED + 1 + 1 + REPEATED

@@ -146,3 +146,67 @@ def test_folds_and_tuning_exclude_each_other(registry):
     request = dataclasses.replace(ASKED, folds=2, split="tuning")
     with pytest.raises(UserError, match="--folds 2 tests every subject, and --split tuning leaves"):
         select(registry, request)
+
+
+SHIFT = """
+from dataclasses import dataclass
+
+from harmbench import Task, TaskData, digest, hookimpl
+from harmbench_tasks.scan_changes import Changes
+
+@dataclass(frozen=True)
+class Darker:
+    @property
+    def digest(self):
+        return digest("darker")
+
+    def __call__(self, images, masks, index):
+        return images * FACTOR
+
+class Shifted(Task):
+    name, summary = "shifted", "scans that a plugin changes"
+
+    def setup(self, cohort, seed):
+        train, validation, test = (
+            cohort.scans(cohort.target, split) for split in ("train", "validation", "test")
+        )
+        shifted = test.with_transform(Changes(scans=test, changes=(Darker(),) * len(test)))
+        return TaskData(target=train, validation=validation, test=shifted, references=test)
+
+@hookimpl
+def register_tasks(sources):
+    return {"shifted": Shifted}
+"""
+
+
+def test_outputs_depend_on_the_code_of_all_parts_of_a_shift(tmp_path):
+    keys = set()
+    for factor in ("0.9", "0.5"):
+        path = tmp_path / "shift.py"
+        path.write_text(SHIFT.replace("FACTOR", factor))
+        registry = Registry.discover([PLUGINS / "tiny_cohort.py", path])
+        request = Request(
+            methods=("histogram",), tasks=("shifted",), cohort=CohortRequest("tiny"), seeds=(0,)
+        )
+        (planned,) = make_plan(registry, select(registry, request), tmp_path, Silent()).cells
+        keys.add(planned.outputs_key)
+    assert len(keys) == 2
+
+
+def test_tasks_with_the_same_scans_share_outputs_of_one_method_and_seed(registry, tmp_path):
+    request = Request(
+        methods=("histogram", "identity", "oracle"),
+        tasks=("domain1", "retest-domain1", "site-elsewhere", "target-in"),
+        cohort=CohortRequest("tiny"),
+        seeds=(0, 1),
+    )
+    plan = make_plan(registry, select(registry, request), tmp_path, Silent())
+    shared = [
+        [(each.cell.method, each.cell.task, each.cell.seed) for each in cells]
+        for cells in plan.cells_of_outputs.values()
+    ]
+    assert sorted(shared) == [
+        [(method, task, seed) for task in ("domain1", "retest-domain1")]
+        for method in ("histogram", "identity")
+        for seed in (0, 1)
+    ]
