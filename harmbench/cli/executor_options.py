@@ -147,7 +147,8 @@ executor_options = collected(
         default=1,
         show_default=True,
         metavar="N",
-        help="Cells of one seed that a slurm job computes, one after the other. More for many "
-        "short cells, since a job takes seconds to start; --time is for all of them.",
+        help="Cells of one seed, or fits without a network, that a slurm job computes, one after "
+        "the other. More for many short cells, since a job takes seconds to start; --time is for "
+        "all of them.",
     ),
 )

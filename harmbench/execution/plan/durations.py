@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harmbench.contracts.volume_method import VolumeMethod
 from harmbench.execution.plan.fit import Fit
 from harmbench.execution.plan.plan import PlannedCell
 
@@ -73,10 +74,14 @@ class Durations:
         per_scan = self.scans[key] - (self.harmonizing.get(key, 0.0) if reuses else 0.0)
         return max(0.0, per_scan) * len(planned.data.test)
 
-    def worth_keeping(self, planned: PlannedCell) -> bool:
-        """Return whether outputs of a cell are read faster than computed, as far as is known."""
-        key = (planned.cell.method, planned.cell.preset)
-        return self.harmonizing.get(key, WORTH_KEEPING) >= WORTH_KEEPING
+    def slow(self, planned: PlannedCell) -> bool:
+        """Return whether other cells should wait for the outputs of a cell.
+
+        That is where the method took longer before than it takes to read its outputs. A new
+        method is taken for slow if it works on whole volumes, as programs do.
+        """
+        known = self.harmonizing.get((planned.cell.method, planned.cell.preset))
+        return issubclass(planned.method, VolumeMethod) if known is None else known > WORTH_KEEPING
 
 
 def _contents(folder: Path, name: str) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from harmbench.contracts.volume_method import VolumeMethod
 from harmbench.execution.plan.durations import Durations
 from harmbench.execution.plan.fit import Fit
 from harmbench.execution.plan.plan import Plan, PlannedCell
@@ -52,7 +54,7 @@ class Job:
         """Whether the job is a fit."""
         return isinstance(self.payload, Fit)
 
-    @property
+    @cached_property
     def trains(self) -> bool:
         """Whether the job is a fit of a model with parameters, such as a network."""
         if not isinstance(self.payload, Fit):
@@ -62,6 +64,18 @@ class Job:
         except Exception:
             return False  # its fit fails at once
         return any(True for _ in model.parameters())
+
+    @property
+    def long(self) -> bool:
+        """Whether the job may take hours: the fit of a network or of a program."""
+        if not isinstance(self.payload, Fit):
+            return False
+        return self.trains or issubclass(self.payload.model, VolumeMethod)
+
+    @property
+    def seed(self) -> int:
+        """Seed of the fit or of the cell."""
+        return self.payload.seed if isinstance(self.payload, Fit) else self.payload.cell.seed
 
     @property
     def learns(self) -> bool:
@@ -111,7 +125,7 @@ def jobs(plan: Plan, durations: Durations, stored: Iterable[str] = ()) -> dict[s
         for fit in planned.fits:
             add_fit(fit)
         first = cell.key
-        if planned.outputs_key and durations.worth_keeping(planned):
+        if planned.outputs_key and durations.slow(planned):
             first = first_of_outputs.setdefault(planned.outputs_key, cell.key)
         all_jobs[cell.key] = Job(
             key=cell.key,

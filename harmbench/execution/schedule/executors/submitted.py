@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from harmbench.contracts.cell import Status
 from harmbench.errors import UserError
 from harmbench.execution.compute.job_result import JobResult
-from harmbench.execution.plan.fit import Fit
 from harmbench.execution.schedule.executors.base import Executor
 from harmbench.execution.schedule.jobs import Job
 from harmbench.execution.schedule.run_options import RunOptions
@@ -53,8 +52,8 @@ class Resources:
     at_once
         Maximum number of jobs of an array that run at the same time.
     cells_per_job
-        Cells of one seed that a cluster job computes, one after the other. Fits are always
-        computed alone.
+        Cells of one seed, or fits of models without parameters, that a cluster job computes, one
+        after the other. Other fits, and those of programs, are always computed alone.
     """
 
     partition: str | None = None
@@ -208,15 +207,15 @@ class Submitted(Executor):
     def _groups(self) -> list[list[Job]]:
         """Return the unsent jobs by cluster job.
 
-        Cells of a seed and with the same resources share one, unless they were lost with one.
+        Those of a seed and with the same resources share one, unless they were lost with one.
         """
         groups: list[list[Job]] = []
-        unfilled: dict[tuple[int, bool], list[Job]] = {}
+        unfilled: dict[tuple[int, bool, bool], list[Job]] = {}
         for job in self._unsent:
-            if isinstance(job.payload, Fit) or job.key in self._attempts:
+            if job.long or job.key in self._attempts:
                 groups.append([job])
                 continue
-            of = (job.payload.cell.seed, self._on_gpu(job))
+            of = (job.seed, job.is_fit, self._on_gpu(job))
             if len(unfilled.get(of, ())) % self._resources.cells_per_job == 0:
                 unfilled[of] = []
                 groups.append(unfilled[of])
@@ -225,10 +224,9 @@ class Submitted(Executor):
 
     def _job_options(self, job: Job, *, on_gpu: bool) -> RunOptions:
         """Return the run options of one job; it plans the cells of its own seed only."""
-        seed = job.payload.seed if isinstance(job.payload, Fit) else job.payload.cell.seed
         return dataclasses.replace(
             self._options,
-            request=dataclasses.replace(self._options.request, seeds=(seed,)),
+            request=dataclasses.replace(self._options.request, seeds=(job.seed,)),
             device=self._options.device if on_gpu else "cpu",
         )
 

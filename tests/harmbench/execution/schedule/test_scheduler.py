@@ -130,18 +130,20 @@ def test_priorities_are_the_lengths_of_the_longest_chains(home):
     assert chains["identity on domain1, seed 0"] == scans
 
 
-def test_cells_of_the_same_scans_follow_the_first_unless_the_method_is_known_to_be_fast(home):
+def test_cells_of_the_same_scans_follow_the_first_if_the_method_is_slow(home):
     plan = plan_of(home, ["counts"], ["sim-exp", "domain1", "retest-domain1"])
     _, first, second = (planned.cell.key for planned in plan.cells)
 
     def followed(seconds):
-        costs = Durations({}, {}, {("counts", "quick"): seconds})
+        costs = Durations({}, {}, {("counts", "quick"): seconds} if seconds else {})
         return {key: job.follows for key, job in jobs(plan, costs).items() if job.follows}
 
     assert followed(1.0) == {second: {first}}
     assert followed(0.01) == {}
+    assert followed(None) == {}
     # A stored first cell holds up no other.
-    assert not jobs(plan, NOTHING_KNOWN, [first])[second].follows
+    slow = Durations({}, {}, {("counts", "quick"): 1.0})
+    assert not jobs(plan, slow, [first])[second].follows
 
 
 def test_durations_are_read_from_the_stores(home):

@@ -24,7 +24,7 @@ submitit = pytest.importorskip("submitit")
 
 FILES = tuple(PLUGINS / name for name in ("tiny_cohort.py", "odd_methods.py"))
 REQUEST = Request(
-    methods=("identity", "histogram", "counts"),
+    methods=("histogram", "counts", "learns"),
     tasks=("sim-exp", "domain1"),
     cohort=CohortRequest("tiny"),
     seeds=(0, 1),
@@ -43,7 +43,7 @@ def executor(tmp_path):
 
 @pytest.fixture
 def planned_jobs(tmp_path):
-    """Return the jobs of two seeds: in each two fits, and six cells."""
+    """Return the jobs of two seeds: in each three fits, one of a network, and six cells."""
     registry = Registry.discover(FILES)
     plan = make_plan(registry, select(registry, REQUEST), tmp_path, Silent())
     return list(jobs(plan, Durations({}, {})).values())
@@ -73,11 +73,12 @@ def test_the_queue_is_filled_again_when_half_of_it_has_ended(executor):
     executor._unsent, executor._sent = [], []
 
 
-def test_cells_of_a_seed_share_a_cluster_job_and_fits_do_not(executor, planned_jobs):
+def test_jobs_of_a_seed_share_a_cluster_job_but_fits_of_networks(executor, planned_jobs):
     for job in planned_jobs:
         executor.submit(job)
     groups = executor._groups()
-    assert sorted(len(group) for group in groups if group[0].is_fit) == [1] * 4
+    fits = [sorted(job.payload.name for job in group) for group in groups if group[0].is_fit]
+    assert sorted(fits) == [["counts", "histogram"]] * 2 + [["learns"]] * 2
     cells = [group for group in groups if not group[0].is_fit]
     assert [len(group) for group in cells] == [3, 3, 3, 3]
     assert all(len({job.payload.cell.seed for job in group}) == 1 for group in cells)
