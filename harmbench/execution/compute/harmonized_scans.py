@@ -85,7 +85,7 @@ def _batches(
     shared: KeptOutputs | None,
 ) -> Iterator[Harmonized]:
     size, count = devices.scans_per_batch(context.device), len(context.data.test)
-    # Else the check would be made after fewer scans than the method has harmonised.
+    # As for volumes: see `KeptOutputs`.
     reusable = shared is not None and shared.checked
     for start in context.progress.track(range(0, count, size), cell.title):
         indices = range(start, min(start + size, count))

@@ -48,8 +48,8 @@ class KeptOutputs:
         and the caller must hold the lock of the cell.
     shared
         A folder for the outputs of all cells in which the method harmonises the same scans; None
-        if there is one such cell. What it contains counts as an output of the cell. Another
-        process may remove it at any time.
+        if there is one such cell. What it contains counts as an output of the cell once it has been
+        checked. Another process may remove it at any time.
     """
 
     folder: Path
@@ -58,9 +58,10 @@ class KeptOutputs:
     def __contains__(self, place: int) -> bool:
         """Whether the output of a scan is kept, and its file is intact."""
         own = _path(self.folder, place)
-        if self.shared is not None and not own.exists():
+        # Else the check would be made after fewer scans than the method has harmonised.
+        if self.shared is not None and self.checked and not own.exists():
             _link(_path(self.shared, place), own)
-        return _intact(_path(self.folder, place)) is not None
+        return _intact(own) is not None
 
     def save(self, place: int, harmonized: Scans, seconds: float) -> None:
         """Keep the outputs of scans from a place on, with the seconds that they took together."""

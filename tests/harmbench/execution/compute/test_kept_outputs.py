@@ -54,6 +54,12 @@ def test_shared_outputs_are_those_of_each_cell_until_it_ends(tmp_path, source, m
     shared = tmp_path / "shared"
     first, second = (KeptOutputs(tmp_path / name, shared) for name in ("first", "second"))
     first.save(0, source, 1.0)
+    assert 0 not in second
+    with pytest.raises(ValueError, match="batch"), second.checking():
+        raise ValueError("depends on the batch")
+    assert 0 not in second
+    with first.checking():
+        pass
     assert 0 in second
     shutil.rmtree(shared)
     shutil.rmtree(tmp_path / "first")
@@ -66,6 +72,8 @@ def test_shared_outputs_are_those_of_each_cell_until_it_ends(tmp_path, source, m
 def test_a_damaged_shared_file_is_computed_again(tmp_path, source):
     first, second = (KeptOutputs(tmp_path / name, tmp_path / "shared") for name in "ab")
     first.save(0, source, 1.0)
+    with first.checking():
+        pass
     (tmp_path / "shared" / "00000.npz").write_bytes(b"damaged")
     assert 0 not in second
     second.save(0, source, 1.0)
