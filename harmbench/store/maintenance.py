@@ -38,8 +38,7 @@ class Stored:
     kind
         `fit`, `cell`, `bounds`; `run`: the options of a run, with a log of each job; `outputs`:
         those kept of a cell without scores of all scans, or for tasks with the same scans until all
-        of them are complete;
-        `checkpoints`: of an unfinished fit.
+        of them are complete; `checkpoints`: of an unfinished fit.
     path
         Its folder, named by its key.
     title

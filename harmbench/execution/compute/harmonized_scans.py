@@ -15,7 +15,7 @@ from harmbench.data.scans import Scans
 from harmbench.execution.compute.apply import beside_slices, harmonized_by
 from harmbench.execution.compute.cell_facts import CellFacts
 from harmbench.execution.compute.harmonized_volumes import harmonize_volumes
-from harmbench.execution.compute.kept_outputs import KeptOutputs, OutputFolders
+from harmbench.execution.compute.kept_outputs import KeptOutputs
 from harmbench.execution.plan.durations import WORTH_KEEPING
 from harmbench.util import device as devices
 from harmbench.util import memory
@@ -24,7 +24,7 @@ Harmonized = tuple[Scans, Scans, Scans | None]
 
 
 def harmonized_scans(
-    method: Method, context: ScoringContext, cell: Cell, facts: CellFacts, outputs: OutputFolders
+    method: Method, context: ScoringContext, cell: Cell, facts: CellFacts, outputs: KeptOutputs
 ) -> tuple[ScoringContext, Iterator[Harmonized]]:
     """Harmonise the test scans, and return the context of those with an output.
 
@@ -37,9 +37,9 @@ def harmonized_scans(
     method, context, cell, facts
         The method on its device, the data, the cell, and where its facts are added.
     outputs
-        The folders of outputs. In the cell's own, the outputs of a method on volumes are kept
-        until all scans have one, so that a cell that was killed, or that failed at a scan, resumes
-        at that scan. In the shared one, outputs are kept that took longer than to read them.
+        In the cell's own folder, the outputs of a method on volumes are kept until all scans have
+        one, so that a cell that was killed, or that failed at a scan, resumes at that scan. In the
+        shared one, outputs are kept that took longer than to read them.
 
     Returns
     -------
@@ -54,14 +54,13 @@ def harmonized_scans(
         If a command failed on all scans.
     """
     if isinstance(method, VolumeMethod):
-        kept = KeptOutputs(outputs.own, outputs.shared)
-        facts.failed_scans(harmonize_volumes(method, context, cell, facts, kept), context.data.test)
-        places = [place for place in range(len(context.data.test)) if place in kept]
+        failed = harmonize_volumes(method, context, cell, facts, outputs)
+        facts.failed_scans(failed, context.data.test)
+        places = [place for place in range(len(context.data.test)) if place in outputs]
         chosen = replace(context, data=context.data.of_test_scans(places))
-        return chosen, _kept(chosen, kept, places, facts)
+        return chosen, _kept(chosen, outputs, places, facts)
     facts.facts["scans_reused"] = 0
-    shared = None if outputs.shared is None else KeptOutputs(outputs.shared)
-    return context, _batches(method, context, cell, facts, shared)
+    return context, _batches(method, context, cell, facts, outputs)
 
 
 def _kept(
@@ -82,14 +81,15 @@ def _batches(
     context: ScoringContext,
     cell: Cell,
     facts: CellFacts,
-    shared: KeptOutputs | None,
+    outputs: KeptOutputs,
 ) -> Iterator[Harmonized]:
-    size, count = devices.scans_per_batch(context.device), len(context.data.test)
+    shared = None if outputs.shared is None else KeptOutputs(outputs.shared)
     # As for volumes: see `KeptOutputs`.
-    reusable = shared is not None and shared.checked
+    reusable = shared if outputs.checked else None
+    size, count = devices.scans_per_batch(context.device), len(context.data.test)
     for start in context.progress.track(range(0, count, size), cell.title):
         indices = range(start, min(start + size, count))
-        kept = shared.load(indices) if shared is not None and reusable else None
+        kept = None if reusable is None else reusable.load(indices)
         if kept is None:
             yield from _batch(method, context, cell, indices, facts, shared)
             continue

@@ -22,22 +22,6 @@ _CHECKED = "checked"
 
 
 @dataclass(frozen=True)
-class OutputFolders:
-    """Where the outputs of a cell may be kept.
-
-    Attributes
-    ----------
-    own
-        A folder of the cell.
-    shared
-        A folder of all cells in which the method harmonises the same scans; None if it is alone.
-    """
-
-    own: Path
-    shared: Path | None
-
-
-@dataclass(frozen=True)
 class KeptOutputs:
     """Outputs by the place of their scan in the test set.
 
@@ -99,8 +83,8 @@ class KeptOutputs:
 
     @property
     def checked(self) -> bool:
-        """Whether it was checked that these outputs do not depend on other scans."""
-        return ((self.shared or self.folder) / _CHECKED).exists()
+        """Whether it was checked that the shared outputs do not depend on other scans."""
+        return self.shared is not None and (self.shared / _CHECKED).exists()
 
     @contextlib.contextmanager
     def checking(self) -> Iterator[None]:

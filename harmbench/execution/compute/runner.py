@@ -22,6 +22,7 @@ from harmbench.execution.compute.cell_facts import CellFacts
 from harmbench.execution.compute.fitted import build
 from harmbench.execution.compute.fitter import Fitter
 from harmbench.execution.compute.job_result import JobResult
+from harmbench.execution.compute.kept_outputs import KeptOutputs
 from harmbench.execution.compute.scoring import score_cell, task_bounds
 from harmbench.execution.plan.fit import Fit
 from harmbench.execution.plan.plan import PlannedCell
@@ -142,6 +143,7 @@ class Runner:
         """
         # Outputs of a GPU and of a CPU differ by more than the repeat check allows.
         shared = self._outputs(planned.outputs_key) / self.device.type if shares else None
+        outputs = KeptOutputs(self.cells.outputs(planned.cell.key), shared)
 
         def action(facts: CellFacts) -> JobResult:
             with self.cells.lock(planned.cell.key, wait=wait):
@@ -153,7 +155,7 @@ class Runner:
                         return JobResult(status=Status.CACHED, result=stored)
                     needed = [metric for metric in metrics if metric.name in missing]
                 self.registry.call("before_cell", cell=planned.cell)
-                result = self._compute(planned, needed, facts, stored, shared)
+                result = self._compute(planned, needed, facts, stored, outputs)
                 return JobResult(status=Status.DONE, result=result)
 
         return self._guarded(action)
@@ -189,7 +191,7 @@ class Runner:
         metrics: Sequence[Metric],
         facts: CellFacts,
         stored: CellResult | None,
-        shared: Path | None,
+        outputs: KeptOutputs,
     ) -> CellResult:
         assert planned.data is not None
         assert planned.task is not None
@@ -204,7 +206,7 @@ class Runner:
         )
         bounds = task_bounds(planned, planned.task, context, BoundsStore(self.home / "bounds"))
         method = self._method(planned, facts)
-        return score_cell(planned, method, context, bounds, facts, self.cells, stored, shared)
+        return score_cell(planned, method, context, bounds, facts, self.cells, stored, outputs)
 
     def _method(self, planned: PlannedCell, facts: CellFacts) -> Method:
         """Return the method on the device; its fit is loaded where it is stored."""

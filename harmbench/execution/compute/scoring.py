@@ -6,7 +6,6 @@ import io
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,7 +18,7 @@ from harmbench.contracts.task import Task
 from harmbench.errors import CommandError
 from harmbench.execution.compute.cell_facts import CellFacts
 from harmbench.execution.compute.harmonized_scans import harmonized_scans
-from harmbench.execution.compute.kept_outputs import KeptOutputs, OutputFolders
+from harmbench.execution.compute.kept_outputs import KeptOutputs
 from harmbench.execution.compute.keyframes import Keyframes
 from harmbench.execution.compute.repeat_check import RepeatCheck
 from harmbench.execution.compute.slices import Slices
@@ -44,16 +43,16 @@ def score_cell(
     facts: CellFacts,
     store: CellStore,
     stored: CellResult | None,
-    shared: Path | None,
+    outputs: KeptOutputs,
 ) -> CellResult:
     """Harmonise and score all test scans of a cell, and store the result.
 
     If the cell is `stored`, only its scores of the context's metrics are replaced or added.
-    `shared` is the folder of the outputs that it shares with other cells, if any.
+    `outputs` are those kept for the cell, by itself before it was killed or by other cells.
     """
     assert planned.task is not None
     cell, task = planned.cell, planned.task
-    began, outputs = time.perf_counter(), OutputFolders(store.outputs(cell.key), shared)
+    began = time.perf_counter()
     with devices.watched(context.device) as gpu:
         context, scans = harmonized_scans(method, context, cell, facts, outputs)
         _require_stored_scans(facts, stored)
@@ -68,11 +67,10 @@ def score_cell(
             # Not in memory while the method harmonises the next scans.
             del truth
         checking = time.perf_counter()
-        kept = KeptOutputs(outputs.own, shared)
         harmonizes = facts.facts["scans_reused"] < len(data.test)
-        if harmonizes or not kept.checked:
+        if harmonizes or not outputs.checked:
             together = facts.facts.get("scans_at_once", 2) > 1
-            with kept.checking():
+            with outputs.checking():
                 repeats.check(method, data, context.seed, context.device, together=together)
         facts.facts["repeat_check_seconds"] = time.perf_counter() - checking
     scores = scorer.table()

@@ -125,12 +125,12 @@ class Plan:
     cohort: Cohort
 
     @cached_property
-    def cells_of_outputs(self) -> dict[str, list[PlannedCell]]:
-        """The cells by their `outputs_key`, if several have it."""
-        cells: dict[str, list[PlannedCell]] = {}
-        for planned in {planned.cell.key: planned for planned in self.cells}.values():
+    def cells_of_outputs(self) -> dict[str, set[str]]:
+        """The keys of cells by their `outputs_key`, if several have it."""
+        cells: dict[str, set[str]] = {}
+        for planned in self.cells:
             if planned.outputs_key:
-                cells.setdefault(planned.outputs_key, []).append(planned)
+                cells.setdefault(planned.outputs_key, set()).add(planned.cell.key)
         return {key: sharing for key, sharing in cells.items() if len(sharing) > 1}
 
 

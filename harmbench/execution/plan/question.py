@@ -217,8 +217,13 @@ class Question:
         """
         method = variant.method
         return digest(
-            *("outputs", variant.name, code_version(method), variant.config),
-            *(None if fit is None else fit.key, self.seed, self._test_scans),
+            "outputs",
+            variant.name,
+            code_version(method),
+            variant.config,
+            None if fit is None else fit.key,
+            self.seed,
+            self._test_scans,
             *self._known_of_test(method, None),
         )
 

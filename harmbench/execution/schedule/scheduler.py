@@ -62,10 +62,7 @@ class Scheduler:
         for planned in plan.cells:
             self._cells.setdefault(planned.cell.key, []).append(planned)
         # Keys of the cells without a complete result, by the outputs that they share.
-        self._users = {
-            key: {planned.cell.key for planned in cells}
-            for key, cells in plan.cells_of_outputs.items()
-        }
+        self._users = {key: set(cells) for key, cells in plan.cells_of_outputs.items()}
 
     def run(
         self, executor: Executor, progress: Progress

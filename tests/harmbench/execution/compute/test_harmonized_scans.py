@@ -23,7 +23,8 @@ PLUGIN = """
 import time
 from pathlib import Path
 
-from harmbench import Instrument, Method, Needs, Task, TaskData, hookimpl
+from harmbench import Instrument, Method, Needs, Task, hookimpl
+from harmbench_tasks.domains import choose
 
 FOLDER, SECONDS = Path(__file__).parent, 0.25
 
@@ -49,9 +50,7 @@ class Domain1(Task):
     headline = ("psnr",)
 
     def setup(self, cohort, seed):
-        train, validation = (cohort.scans(cohort.target, s) for s in ("train", "validation"))
-        test, truth = (cohort.scans(name, "test") for name in ("domain1", cohort.target))
-        return TaskData(target=train, validation=validation, test=test, references=truth)
+        return choose(cohort, "domain1")
 
 class Again(Domain1):
     name, summary = "again", "the same scans"
