@@ -7,7 +7,7 @@ prepared by `harmbench run` or `harmbench data prepare`::
     python benchmarks/blindcurve_study.py ~/.harmbench/cohorts/phantom-quick-... --parts
     python benchmarks/blindcurve_study.py FOLDER --target oasis1 --folds 1 2 --parts --source ixihh
     python benchmarks/blindcurve_study.py FOLDER --subjects 2 5 0 --guard
-    python benchmarks/blindcurve_study.py FOLDER --settings likelihood_slices=8 step=0.03,degree=2
+    python benchmarks/blindcurve_study.py FOLDER --settings likelihood_slices=8 curve_bins=6
 
 Tables are printed as Markdown: mean PSNR in dB over the subjects of the inner folds, and that of
 the worst subject; with `--source`, also the Dice of white matter on a real source, in per cent. See
@@ -36,6 +36,7 @@ from harmbench.contracts.model import fit_settings
 from harmbench.execution.plan.settings import apply, parse
 from harmbench.metrics.image import PSNR
 from harmbench.plugins import Registry
+from harmbench.util.seeds import seeded
 from harmbench_methods.blindcurve.config import ABLATIONS, PRESETS, BlindCurveConfig
 from harmbench_methods.blindcurve.method import BlindCurve
 from harmbench_tasks.deformation import LabelledScan
@@ -128,8 +129,9 @@ def segmenter_of(cohort: Cohort, seed: int) -> Segmenter:
     train, validation = (
         cohort.scans(cohort.target, split, labelled=True) for split in ("train", "validation")
     )
-    segmenter = Segmenter(cohort.grid, Segmenter.preset("quick"))
-    segmenter.fit(FitData(target=train, validation=validation, seed=seed), FitProgress())
+    with seeded(seed, "segmenter"):
+        segmenter = Segmenter(cohort.grid, Segmenter.preset("quick"))
+        segmenter.fit(FitData(target=train, validation=validation, seed=seed), FitProgress())
     return segmenter.eval()
 
 

@@ -50,8 +50,8 @@ def register_commands(group):
             "--set blindharmony: bins must be at least 2",
         ),
         (
-            [*RUN, "-m", "blindcurve", "--set", "blindcurve.step=0"],
-            "--set blindcurve: step must be positive",
+            [*RUN, "-m", "blindcurve", "--set", "blindcurve.n4_resolution=0"],
+            "--set blindcurve: n4_resolution must be positive",
         ),
         ([*RUN, "--device", "cuda:7"], "no device 'cuda:7' on this machine; available: cpu"),
         ([*RUN, "--device", "toaster"], "no device 'toaster'; expected auto, cpu"),

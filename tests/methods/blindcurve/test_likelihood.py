@@ -173,3 +173,49 @@ def test_log_posterior_changes_variables_as_autograd_does():
 
     jacobian = torch.autograd.functional.jacobian(corrected, image[mask])
     torch.testing.assert_close(with_it - without, torch.linalg.slogdet(jacobian).logabsdet)
+
+
+@pytest.fixture
+def gaussian_likelihood():
+    """Likelihoods under a normal density around a smooth picture, which a scan differs from."""
+    shape = (3, 12, 10)
+    cosines = Cosines(2)
+    generator = torch.Generator().manual_seed(3)
+    picture = 0.2 + 0.6 * torch.rand(shape, generator=generator)
+    mask = torch.rand(shape, generator=generator) < 0.9
+    basis = cosines.basis(torch.arange(3), shape)
+
+    def make(image, **settings):
+        return Likelihood(
+            log_prob=lambda y: -0.5 * ((y - picture) / 0.02).square().sum(dim=(1, 2)),
+            image=image.where(mask, 0),
+            mask=mask,
+            basis=basis,
+            degrees=cosines.degrees,
+            knots=torch.linspace(0, 1, 5),
+            slicewise=False,
+            config=BlindCurveConfig(curve_deviation=1.0, field_deviation=1.0, **settings),
+        )
+
+    return picture, basis, make
+
+
+def test_gradient_is_zero_at_the_most_likely_curve(gaussian_likelihood):
+    picture, _, make = gaussian_likelihood
+    likelihood = make(picture.square(), curve_iterations=300)
+    curve = likelihood.curve()
+    assert curve.abs().max() > 0.3
+    parameters = [part.clone().requires_grad_() for part in curve.split((4, 5))]
+    before = likelihood.log_posterior(torch.zeros(4), torch.zeros(5))
+    after = likelihood.log_posterior(*parameters)
+    assert after > before + 100
+    gradients = torch.autograd.grad(after / likelihood.mask.sum(), parameters)
+    assert torch.cat(gradients).abs().max() < 0.05
+
+
+def test_most_likely_gain_undoes_a_field_in_the_default_number_of_iterations(gaussian_likelihood):
+    picture, basis, make = gaussian_likelihood
+    field = torch.tensor([0.1, -0.05, 0.0, 0.03, 0.08, 0.0, -0.04, 0.05, 0.0])
+    likelihood = make(picture * torch.einsum("p,pshw->shw", field, basis).exp())
+    error = likelihood.gain() + field
+    assert error.square().sum() < 0.1 * field.square().sum()
