@@ -26,8 +26,8 @@ class BlindCurveConfig(FlowConfig):
     quantiles: int = 1001  # of the population; see the method histogram
     degree: int = 3  # of the field's cosines
 
-    # mm, in whole multiples of the grid's spacing. With 4 mm the cosines are equally accurate, and
-    # N4 takes three times as long.
+    # mm, in whole multiples of the grid's spacing. With 4 mm the cosines are about as accurate,
+    # and N4 takes three times as long.
     n4_resolution: float = 8.0
 
     # Maximisation of the likelihood.
@@ -35,7 +35,7 @@ class BlindCurveConfig(FlowConfig):
     likelihood_slices: int = 4  # evenly spaced: neighbours carry the same information
     field_iterations: int = 7  # of L-BFGS, for field and curve together
     curve_iterations: int = 5  # for the curve once the field is known
-    curve_deviation: float = 0.1  # prior of those logarithms
+    curve_deviation: float = 0.1  # prior of the logarithms of heights and slopes
     field_deviation: float = 0.06  # prior of a cosine of degree 1
     jacobian: bool = True  # the change-of-variables term
 
