@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from ..blindharmony.flow.threads import beside
 from .config import BlindCurveConfig
 from .field import exponent_of, n4_field
 from .guard import DOUBTFUL, OTHER, layout, likeness
@@ -85,7 +87,7 @@ class MapEstimator:
         """Return the map that removes the hypothesis' field and its most likely curve."""
         y = self.population.knots.clone()
         if self.config.curve:
-            curve = hypothesis.likelihood.curve()
+            curve = hypothesis.likelihood.curve
             if self.config.centred_curve:
                 curve = curve - self.curve_mean
             K = self.config.curve_bins
@@ -104,7 +106,10 @@ class MapEstimator:
         config = self.config
         if not config.n4:
             return [plain], True, ""
-        estimate = n4_field(self.population, image, mask)
+        with beside(partial(n4_field, self.population, image, mask)) as field:
+            if config.likely_field and not field.done():
+                _ = plain.likelihood.gain  # which most scans need
+        estimate = field.result()
         natural = not bool(self.natural_fields.excess(estimate, config.evidence).any())
         # The whole field, not its posterior mean, which is smaller.
         exponent = exponent_of(image[mask], self.population.knots)
@@ -126,7 +131,7 @@ class MapEstimator:
         """Remove what the most likely gain has in excess of natural gains, if anything."""
         if not self.config.likely_field:
             return start
-        excess = self.natural_gains.excess(start.likelihood.gain(), self.config.evidence)
+        excess = self.natural_gains.excess(start.likelihood.gain, self.config.evidence)
         if not bool(excess.any()) or not bool(excess.isfinite().all()):
             return start
         exponent = exponent_of(start.bare[mask], self.population.knots)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from .._cosine_field import with_maxima_of
@@ -102,13 +104,15 @@ class Likelihood:
         """Return the log-density of the slices as they are, per voxel of the foreground."""
         return float(self.log_prob(self.image).sum() / self.mask.sum())
 
+    @cached_property
     def gain(self) -> Tensor:
-        """Return the most likely gain, which is estimated together with a curve: `(P,)`."""
+        """The most likely gain, which is estimated together with a curve: `(P,)`."""
         K = len(self.knots) - 1
         return self._maximise([len(self.degrees), K, K + 1], self.config.field_iterations)[0]
 
+    @cached_property
     def curve(self) -> Tensor:
-        """Return the most likely curve of the slices as they are: `(2 K + 1,)`."""
+        """The most likely curve of the slices as they are: `(2 K + 1,)`."""
         K = len(self.knots) - 1
         return torch.cat(self._maximise([K, K + 1], self.config.curve_iterations))
 
@@ -129,13 +133,15 @@ class Likelihood:
             gradient = torch.cat(torch.autograd.grad(loss, values)).cpu() * units
             return loss.item(), gradient.double().numpy()
 
-        found = minimize(
-            objective,
-            np.zeros(sum(sizes)),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": iterations},
-        )
+        # After each small solve of L-BFGS, more threads of BLAS would spin for tens of milliseconds.
+        with threadpool_limits(1, "blas"):
+            found = minimize(
+                objective,
+                np.zeros(sum(sizes)),
+                jac=True,
+                method="L-BFGS-B",
+                options={"maxiter": iterations},
+            )
         return list(parameters(found.x if np.isfinite(found.fun) else np.nan * found.x))
 
     def log_posterior(self, *parameters: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from harmbench import FitProgress, ScanSet
 
 from .._quantiles import evenly_spaced_quantiles
+from ..blindharmony.flow.threads import beside
 from ..histogram import interpolate
 from .field import n4_field
 from .guard import layout, mean_layout
@@ -87,9 +89,10 @@ def natural_estimates(
         scan = scans.load([n]).to(population.knots.device)
         image, mask = scan.images[0], scan.masks[0]
         if bool(mask.any()):
-            field = n4_field(population, image, mask)
-            likelihood = hypotheses.plain(image, mask).likelihood
-            rows.append((field.cpu(), likelihood.gain().cpu(), likelihood.curve().cpu()))
+            with beside(partial(n4_field, population, image, mask)) as field:
+                likelihood = hypotheses.plain(image, mask).likelihood
+                gain, curve = likelihood.gain.cpu(), likelihood.curve.cpu()
+            rows.append((field.result().cpu(), gain, curve))
             subjects.append(scans.subjects[n])
     if not rows:
         return None

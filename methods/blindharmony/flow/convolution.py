@@ -84,7 +84,7 @@ class _PreActivated(torch.autograd.Function):
             activated,
             weight,
             gradient.permute(0, 2, 3, 1),
-            # Not needed if the flow is frozen, as in blindharmony-ml.
+            # Not needed if the flow is frozen, as in blindcurve.
             trained=ctx.needs_input_grad[4],
         )
         torch.ops.aten.threshold_backward(of_activated, activated, 0, grad_input=of_activated)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -74,3 +75,31 @@ def side_by_side(function: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
     if len(items) < 2 or threads < 2:
         return [function(item) for item in items]
     return list(_pool(threads).map(function, items))
+
+
+@contextmanager
+def beside(function: Callable[[], _R]) -> Iterator[Future[_R]]:
+    """Compute `function()` in a thread of its own while the block runs, without gradients.
+
+    Meanwhile torch divides the block's operations among the other threads. If it has only one, the
+    function is computed before the block. It must spend its time outside of Python, and must not
+    change data that the block reads.
+
+    Yields
+    ------
+    concurrent.futures.Future
+        The result, or the error. The block ends no sooner than the function.
+    """
+    function, threads = torch.no_grad()(function), torch.get_num_threads()
+    if threads < 2:
+        future: Future[_R] = Future()
+        future.set_result(function())
+        yield future
+        return
+    pool = ThreadPoolExecutor(1, initializer=_keep_to_one_core)
+    torch.set_num_threads(threads - 1)
+    try:
+        yield pool.submit(function)
+    finally:
+        pool.shutdown()
+        torch.set_num_threads(threads)

@@ -203,7 +203,7 @@ def gaussian_likelihood():
 def test_gradient_is_zero_at_the_most_likely_curve(gaussian_likelihood):
     picture, _, make = gaussian_likelihood
     likelihood = make(picture.square(), curve_iterations=300)
-    curve = likelihood.curve()
+    curve = likelihood.curve
     assert curve.abs().max() > 0.3
     parameters = [part.clone().requires_grad_() for part in curve.split((4, 5))]
     before = likelihood.log_posterior(torch.zeros(4), torch.zeros(5))
@@ -217,5 +217,5 @@ def test_most_likely_gain_undoes_a_field_in_the_default_number_of_iterations(gau
     picture, basis, make = gaussian_likelihood
     field = torch.tensor([0.1, -0.05, 0.0, 0.03, 0.08, 0.0, -0.04, 0.05, 0.0])
     likelihood = make(picture * torch.einsum("p,pshw->shw", field, basis).exp())
-    error = likelihood.gain() + field
+    error = likelihood.gain + field
     assert error.square().sum() < 0.1 * field.square().sum()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
 import torch
 
-from harmbench_methods.blindharmony.flow.threads import shares, side_by_side
+from harmbench_methods.blindharmony.flow.threads import beside, shares, side_by_side
 
 CPU = torch.device("cpu")
 
@@ -65,3 +66,40 @@ def test_an_error_reaches_the_caller() -> None:
 
     with pytest.raises(ValueError, match="item 0"):
         side_by_side(fails, range(4))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_function_is_computed_beside_a_block(threads: int) -> None:
+    torch.set_num_threads(threads)
+    block_runs = threading.Event()
+
+    def function() -> tuple[int, bool]:
+        if threads > 1:
+            assert block_runs.wait(20)
+        return torch.get_num_threads(), torch.is_grad_enabled()
+
+    with beside(function) as future:
+        assert future.done() == (threads == 1)
+        block_runs.set()
+        assert torch.get_num_threads() == max(1, threads - 1)
+        assert torch.is_grad_enabled()
+    assert future.result(timeout=0) == (1, False)
+    assert torch.get_num_threads() == threads
+
+
+def test_an_error_beside_a_block_comes_with_the_result() -> None:
+    def fails() -> None:
+        raise ValueError("beside")
+
+    with beside(fails) as future:
+        pass
+    with pytest.raises(ValueError, match="beside"):
+        future.result()
+
+
+def test_an_error_of_the_block_ends_the_function_first() -> None:
+    ended = []
+    with pytest.raises(KeyError), beside(lambda: ended.append(True)):
+        raise KeyError
+    assert ended == [True]
+    assert torch.get_num_threads() == 2
