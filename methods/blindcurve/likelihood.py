@@ -133,7 +133,7 @@ class Likelihood:
             gradient = torch.cat(torch.autograd.grad(loss, values)).cpu() * units
             return loss.item(), gradient.double().numpy()
 
-        # After each small solve of L-BFGS, more threads of BLAS would spin for tens of milliseconds.
+        # More threads of BLAS would spin for tens of milliseconds after each solve of L-BFGS.
         with threadpool_limits(1, "blas"):
             found = minimize(
                 objective,
