@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from functools import cached_property
@@ -22,6 +20,7 @@ from harmbench.data.prepare_options import MINMAX
 from harmbench.data.scan_set import ScanKey, ScanSet
 from harmbench.data.scans import Grid
 from harmbench.data.volumes import VolumeSource
+from harmbench.util import folders
 from harmbench.util.files import hold_lock
 from harmbench.util.hashing import digest
 from harmbench.util.progress import Progress
@@ -119,6 +118,7 @@ class Cohort:
             lock = directory.with_name(f".{directory.name}.lock")
             notice = "another process is preparing this cohort; waiting for it"
             with hold_lock(lock, notice, progress):
+                folders.restore(directory)
                 if _must_prepare(directory, retry=retry):
                     cls._build(source, grid, home, directory, progress)
         cohort = cls(directory, source.label, code=code_version(type(source)))
@@ -132,20 +132,8 @@ class Cohort:
     def _build(
         source: CohortSource, grid: Grid, home: Path, directory: Path, progress: Progress
     ) -> None:
-        prefix = f".{directory.name}-"
-        for stale in directory.parent.glob(f"{prefix}*"):
-            shutil.rmtree(stale, ignore_errors=True)
-        building = Path(tempfile.mkdtemp(prefix=prefix, dir=directory.parent))
-        try:
+        with folders.replacing(directory) as building:
             source.prepare(grid, home, CohortWriter(building, grid), progress)
-            if directory.exists():
-                # A folder cannot replace another one. The next build removes the old files if
-                # this process is killed here.
-                directory.replace(building.with_name(f"{building.name}-old"))
-            building.replace(directory)
-            shutil.rmtree(f"{building}-old", ignore_errors=True)
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
 
     @staticmethod
     def path(source: CohortSource, grid: Grid, home: Path) -> Path:

@@ -5,23 +5,33 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from harmbench.util import folders
+
 # Checksums of all files of a folder, in the format of `sha256sum --check`.
 CHECKSUMS = "SHA256SUMS"
 
 
-def checksums(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file of a folder, sorted by name."""
+def checksums(folder: Path, *, sync: bool = False) -> dict[str, str]:
+    """Return the SHA-256 of every file of a folder, sorted by name.
+
+    Parameters
+    ----------
+    folder
+        Has no folders in it.
+    sync
+        Whether to write the files to disk first.
+    """
     values = {}
     for path in sorted(folder.iterdir()):
         if path.name != CHECKSUMS:
             with path.open("rb") as stream:
+                if sync:
+                    os.fsync(stream.fileno())
                 values[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
     return values
 
@@ -31,7 +41,10 @@ class HeldError(Exception):
 
 
 class Store:
-    """Folders by key. A folder is written under a temporary name, so that it is never incomplete.
+    """Folders by key, written under a temporary name and then renamed, so that none is incomplete.
+
+    A process may be killed at any time. A folder that it was writing is removed by the next writer
+    of the key; one that it was replacing is put back by the next process that locks the key.
 
     Parameters
     ----------
@@ -66,6 +79,7 @@ class Store:
         except Timeout:
             raise HeldError(key) from None
         try:
+            folders.restore(self.path(key))
             yield
         finally:
             lock.release()
@@ -76,25 +90,14 @@ class Store:
 
         The caller must hold the key's lock.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        for stale in self.root.glob(f".{key}-*"):  # left by a process that was killed
-            shutil.rmtree(stale, ignore_errors=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=self.root))
-        try:
+        with folders.replacing(self.path(key)) as building:
             yield building
-            lines = [f"{value}  {name}\n" for name, value in checksums(building).items()]
-            (building / CHECKSUMS).write_text("".join(lines))
-            for path in building.iterdir():
-                with path.open("rb") as stream:
-                    os.fsync(stream.fileno())
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(self.path(key))
-            building.rename(self.path(key))
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
+            lines = [f"{value}  {name}\n" for name, value in checksums(building, sync=True).items()]
+            with (building / CHECKSUMS).open("w") as stream:
+                stream.writelines(lines)
+                stream.flush()
+                os.fsync(stream.fileno())
 
     def remove(self, key: str) -> None:
         """Remove the entry of `key` atomically; the caller must hold the key's lock."""
-        removed = self.root / f".{key}-removed"
-        self.path(key).rename(removed)
-        shutil.rmtree(removed)
+        folders.remove(self.path(key))

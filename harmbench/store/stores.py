@@ -49,7 +49,7 @@ class FitStore(Store):
         state = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
         with self.writing(key) as folder:
             save_file(state, folder / "state.safetensors")
-            (folder / "fit.json").write_text(json.dumps(description, indent=1))
+            (folder / "fit.json").write_text(json.dumps(description))
             write_curves(folder, curves)
         self.drop_checkpoints(key)
 
@@ -216,7 +216,7 @@ class BoundsStore(Store):
     def save(self, key: str, bounds: Mapping[str, Any]) -> None:
         """Store bounds, which are JSON types."""
         with self.writing(key) as folder:
-            (folder / "bounds.json").write_text(json.dumps(bounds, indent=1))
+            (folder / "bounds.json").write_text(json.dumps(bounds))
 
     def load(self, key: str) -> dict[str, Any] | None:
         """Load bounds; None if they do not exist or are damaged."""
@@ -251,7 +251,7 @@ def _write_scores(folder: Path, cell: Cell, result: CellResult) -> None:
         "estimates": to_json(result.estimates),
         "facts": dict(result.facts),
     }
-    (folder / "result.json").write_text(json.dumps(content, indent=1))
+    (folder / "result.json").write_text(json.dumps(content))
 
 
 def json_number(value: float) -> float | str:
