@@ -37,9 +37,8 @@ def harmonized_scans(
     method, context, cell, facts
         The method on its device, the data, the cell, and where its facts are added.
     outputs
-        In the cell's own folder, the outputs of a method on volumes are kept until all scans have
-        one, so that a cell that was killed, or that failed at a scan, resumes at that scan. In the
-        shared one, outputs are kept that took longer than to read them.
+        All outputs of a method on volumes are kept, and those on slices that took longer than to
+        read them. So a cell that was killed, or that failed at a scan, resumes at that scan.
 
     Returns
     -------
@@ -83,19 +82,21 @@ def _batches(
     facts: CellFacts,
     outputs: KeptOutputs,
 ) -> Iterator[Harmonized]:
-    shared = None if outputs.shared is None else KeptOutputs(outputs.shared)
+    own = KeptOutputs(outputs.folder)
     # As for volumes: see `KeptOutputs`.
-    reusable = shared if outputs.checked else None
+    of_others = KeptOutputs(outputs.shared) if outputs.shared and outputs.checked else None
     size, count = devices.scans_per_batch(context.device), len(context.data.test)
     for start in context.progress.track(range(0, count, size), cell.title):
         indices = range(start, min(start + size, count))
-        kept = None if reusable is None else reusable.load(indices)
+        kept = own.load(indices)
+        if kept is None and of_others is not None:
+            kept = of_others.load(indices)
+            facts.facts["scans_reused"] += 0 if kept is None else len(indices)
         if kept is None:
-            yield from _batch(method, context, cell, indices, facts, shared)
+            yield from _batch(method, context, cell, indices, facts, outputs)
             continue
         images, flags, seconds = kept
         facts.harmonizing += seconds
-        facts.facts["scans_reused"] += len(indices)
         source = context.data.test.load(indices)
         yield source, replace(source, images=images, flags=flags), _truth(context, indices)
 
@@ -106,7 +107,7 @@ def _batch(
     cell: Cell,
     indices: range,
     facts: CellFacts,
-    shared: KeptOutputs | None,
+    outputs: KeptOutputs,
 ) -> Iterator[Harmonized]:
     """Harmonise the scans at `indices`; in parts if memory runs out."""
     data, device = context.data, context.device
@@ -126,9 +127,9 @@ def _batch(
         else:
             seconds = time.perf_counter() - began
             facts.harmonizing += seconds
-            if shared is not None and seconds > WORTH_KEEPING * len(part):
-                with contextlib.suppress(OSError):  # removed meanwhile, or the disk is full
-                    shared.save(part[0], harmonized, seconds)
+            if seconds > WORTH_KEEPING * len(part):
+                with contextlib.suppress(OSError):  # the disk is full: a killed cell starts again
+                    outputs.save(part[0], harmonized, seconds)
             yield source, harmonized, _truth(context, part)
             indices = indices[len(part) :]
             continue

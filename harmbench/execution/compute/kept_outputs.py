@@ -88,17 +88,24 @@ class KeptOutputs:
 
     @contextlib.contextmanager
     def checking(self) -> Iterator[None]:
-        """Check the outputs in this block; those that are shared count as checked if it ends."""
-        if self.shared is None:
+        """Check the outputs in this block; those that are shared count as checked if it ends.
+
+        After an error the cell's own are removed: a second attempt would compare these outputs with
+        those of a method that has harmonised no other scan yet.
+        """
+        mark = None if self.shared is None else self.shared / _CHECKED
+        if mark is not None:
+            with contextlib.suppress(OSError):
+                mark.unlink(missing_ok=True)
+        try:
             yield
-            return
-        mark = self.shared / _CHECKED
-        with contextlib.suppress(OSError):
-            mark.unlink(missing_ok=True)
-        yield
-        with contextlib.suppress(OSError):
-            mark.parent.mkdir(parents=True, exist_ok=True)
-            mark.touch()
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+        if mark is not None:
+            with contextlib.suppress(OSError):
+                mark.parent.mkdir(parents=True, exist_ok=True)
+                mark.touch()
 
 
 def _path(folder: Path, place: int) -> Path:

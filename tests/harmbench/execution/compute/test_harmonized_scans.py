@@ -148,9 +148,23 @@ def test_outputs_are_kept_until_all_tasks_have_succeeded(slow, tmp_path):
     assert len(list(kept.glob("cpu/*.npz"))) == SCANS
     (tmp_path / "finished").touch()
     code, out, calls = slow("unfinished", "domain1")
-    assert (code, calls) == (0, 0)
+    # Its own outputs, which were not checked.
+    assert (code, calls) == (0, REPEATED)
     assert "2 cells: 1 done, 1 cached" in out
     assert not kept.exists()
+
+
+def test_a_cell_that_failed_harmonises_no_scan_again(slow, tmp_path):
+    assert slow("unfinished")[::2] == (1, SCANS)
+    (own,) = (tmp_path / "home/cells").glob(".*.outputs")
+    (own / "00001.npz").write_bytes(b"damaged")
+    (tmp_path / "finished").touch()
+    code, out, calls = slow("unfinished")
+    assert (code, calls) == (0, 1 + REPEATED), out
+    assert not own.exists()
+    (result, _) = stored(tmp_path / "home")["unfinished"]
+    assert result["facts"]["scans_reused"] == 0
+    assert result["facts"]["harmonize_seconds_per_scan"] > SECONDS
 
 
 @pytest.mark.parametrize("first", ["unfinished", "again"])
@@ -159,6 +173,9 @@ def test_a_method_with_state_fails_in_each_task(slow, first):
     assert code == 1
     assert "2 cells: 2 failed" in out
     assert "drifting on domain1, seed 0: ContractError" in out
+    # Its outputs were removed, else the check would find the same ones.
+    code, out, _ = slow("domain1", method="drifting")
+    assert (code, "ContractError" in out) == (1, True)
 
 
 def test_a_task_whose_instrument_fails_does_not_hold_up_the_others(slow):
