@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,8 @@ from ..histogram import interpolate
 from .field import n4_field
 from .guard import layout, mean_layout
 from .hypotheses import Hypotheses
+
+_CHECKPOINT = "natural"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -81,11 +84,12 @@ def natural_estimates(
 ) -> NaturalEstimates | None:
     """Estimate fields and curves of scans; None if no scan has a foreground."""
     population = hypotheses.population
-    rows: list[tuple[Tensor, Tensor, Tensor]] = []
-    subjects: list[str] = []
     places = [(scans, n) for scans in sets for n in range(len(scans))]
+    state = progress.saved(_CHECKPOINT) or {"done": 0, "rows": [], "subjects": []}
+    rows, subjects, saved = state["rows"], state["subjects"], time.monotonic()
     message = "blindcurve: target scans as they are"
-    for scans, n in progress.track(places, message, len(places)):
+    left = places[state["done"] :]
+    for done, (scans, n) in enumerate(progress.track(left, message), state["done"] + 1):
         scan = scans.load([n]).to(population.knots.device)
         image, mask = scan.images[0], scan.masks[0]
         if bool(mask.any()):
@@ -94,6 +98,9 @@ def natural_estimates(
                 gain, curve = likelihood.gain.cpu(), likelihood.curve.cpu()
             rows.append((field.result().cpu(), gain, curve))
             subjects.append(scans.subjects[n])
+        if time.monotonic() - saved > progress.checkpoint_seconds:
+            progress.save({"done": done, "rows": rows, "subjects": subjects}, _CHECKPOINT)
+            saved = time.monotonic()
     if not rows:
         return None
     fields, gains, curves = (torch.stack(part) for part in zip(*rows, strict=True))

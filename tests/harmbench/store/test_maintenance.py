@@ -107,7 +107,7 @@ def test_removed_entries_no_longer_exist(home):
         remove(by_key(home)[key])
     assert set(by_key(home)) == {"used", "cell", "begun"}
     for folder in ("fits", "runs"):
-        names = {path.name for path in (home / folder).iterdir() if not path.suffix == ".lock"}
+        names = {path.name for path in (home / folder).iterdir() if path.suffix != ".lock"}
         assert not {name for name in names if name.startswith(".")}
 
 
