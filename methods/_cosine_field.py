@@ -1,4 +1,4 @@
-"""Smooth fields on a scan, as sums of low-order cosines: the basis that all methods share."""
+"""Smooth fields on a scan, as sums of low-order cosines: the fields of `blindcurve`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""N4 on the grid: the bias field of one scan, as all methods estimate it."""
+"""N4 on the grid: the bias field of one scan, for `n4-whitestripe` and `blindcurve`."""
 
 from __future__ import annotations
 

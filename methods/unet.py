@@ -171,7 +171,7 @@ class UNetMethod(StackMethod):
         Raises
         ------
         DivergedError
-            If the training runs away.
+            If the training diverges.
         """
         config = self.config
         self.network.load_state_dict(self._new_network(data.seed).state_dict())

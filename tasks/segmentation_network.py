@@ -216,7 +216,7 @@ class SegmentationNetwork(Instrument):
         UserError
             If the training scans have no labels.
         DivergedError
-            If the training runs away.
+            If the training diverges.
         """
         from monai.losses import DiceCELoss
 

@@ -103,7 +103,7 @@ class Example:
 def folds(examples: Sequence[Example], most: int, partition: int = 0) -> dict[str, int]:
     """Assign each subject to one of at most `most` folds, in one of several partitions.
 
-    The rest of every fold has scans of both sides, if it can be.
+    The rest of every fold has scans of both sides, if possible.
     Subjects are assigned to the folds in turn, those with scans of both sides first, then
     those of either, each kind in the order of a hash of their names.
     """

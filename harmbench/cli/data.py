@@ -1,4 +1,4 @@
-"""`harmbench data`: recipes for studies, preparing them, and a look at what came of it."""
+"""`harmbench data`: recipes for studies, their preparation, and the prepared scans."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MOST_CHOICES = 10  # of one of several T1w files, shown one by one
 
 @click.group()
 def data() -> None:
-    """Draft a recipe, prepare a study, and look at what came of it.
+    """Draft a recipe, prepare a study, and show the prepared scans.
 
     \b
     harmbench data recipe /data/study -o study.toml
@@ -78,7 +78,7 @@ def recipe(path: Path, output: Path | None) -> None:
     if not path.is_dir():
         raise UserError(f"there is no folder {path}")
     if output is not None and output.exists():
-        raise UserError(f"{output} is there already; say another -o, or remove it")
+        raise UserError(f"{output} exists; choose another file with -o, or remove it")
     layout = read_layout(path)
     labels = scanner_labels_of(layout.scans)
     if labels is None:
@@ -98,7 +98,8 @@ def recipe(path: Path, output: Path | None) -> None:
     ):
         click.echo(
             "warning: a cohort needs a target and a source, and fewer than two scanners with "
-            "two subjects each were found; tell domains apart by columns of participants.tsv",
+            "two subjects each were found; distinguish the domains by columns of "
+            "participants.tsv",
             err=True,
         )
     if output is None:
@@ -120,9 +121,9 @@ def prepare(
 ) -> None:
     """Prepare a cohort, so that `harmbench run` finds it ready.
 
-    Registrations are kept one by one: what was stopped goes on where it was, and another
-    grid, recipe or normalisation of the same scans needs no new ones. Scans on which a tool of
-    brain extraction failed are tried again.
+    Each registration is stored when it is computed: an interrupted preparation resumes with the
+    next scan, and another grid, recipe or normalisation of the same scans needs no new
+    registrations. Scans on which a tool of brain extraction failed are tried again.
     """
     prepared = _opened(cohort, preset, plugin, retry=True)
     table = prepared.table
@@ -159,7 +160,7 @@ def show(
     most: int,
     plugin: tuple[Path, ...],
 ) -> None:
-    """Show what a cohort holds by domain, preparing it if need be."""
+    """Show the content of a cohort by domain; it is prepared if necessary."""
     if output is not None:
         check_picture(output, "contact sheet")
     prepared = _opened(cohort, preset, plugin)
@@ -195,7 +196,7 @@ def split(
     output: Path | None,
     plugin: tuple[Path, ...],
 ) -> None:
-    """Show the split or the fold of each subject, preparing the cohort if need be.
+    """Show the split or the fold of each subject; the cohort is prepared if necessary.
 
     Numbers of subjects are printed. FILE lists subject, session, domain, split, fold and age of
     each scan, for training outside harmbench. It can be given back as --split-file.

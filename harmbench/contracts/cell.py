@@ -62,8 +62,9 @@ class Cell:
     skip
         The reason for skipping the cell, or None.
     question
-        Content hash of the question, independent of the method: the task and its code, the
-        scans, the instruments and the metrics. Do not compare numbers of two questions.
+        Content hash of the question, independent of the method: the task and its declared
+        version, the split, the scans, and the instruments with their settings and data. It covers
+        neither code nor metrics. Do not compare numbers of two questions.
     normalization
         Name of the cohort's intensity normalisation.
     instruments

@@ -98,10 +98,10 @@ class Cohort:
         *,
         retry: bool = False,
     ) -> Self:
-        """Open the prepared cohort of a source, preparing it first if need be.
+        """Open the prepared cohort of a source; it is prepared first if necessary.
 
         Of two processes that want one cohort at the same time, the second waits for the
-        first. The folder takes its name only when all is there; what a killed process
+        first. The folder takes its name only when it is complete; what a killed process
         left unfinished is removed by the next.
 
         Parameters

@@ -33,7 +33,6 @@ class CohortSource(ABC):
         What follows the colon, or None.
     recipe
         Path of the recipe given by `--recipe`, or None.
-
     normalization
         Name of the normalisation to use, one of `normalizations`. Unless it is `"minmax"`,
         it is part of `key` and of the key of each scan.

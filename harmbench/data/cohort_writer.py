@@ -108,7 +108,7 @@ class CohortWriter:
     The files are made at full size when a domain is begun (sparse on disk until
     written), so that worker processes can each fill their own rows with `write_row`.
     Each scan has its own files, so that a scan set leads to its own scans alone.
-    The folder takes its final name only when all is there.
+    The folder takes its final name only when it is complete.
     """
 
     def __init__(self, directory: Path, grid: Grid) -> None:
@@ -180,7 +180,7 @@ class CohortWriter:
             "scans": rows,
         }
         (self.directory / "cohort.json").write_text(json.dumps(description, indent=1))
-        # The folder is trusted for good once it has its name: first let it reach the disk.
+        # A folder with its final name is not checked again, so its files are written to disk first.
         for path in self.directory.rglob("*.*"):
             with path.open("rb") as stream:
                 os.fsync(stream.fileno())

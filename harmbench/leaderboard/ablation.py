@@ -29,7 +29,7 @@ class AblationScore:
     published, published_difference
         The paper's number, and its difference to the paper's baseline; None where it has none.
     status, reason
-        The worst status among the seeds, and why there is no number.
+        Status and reason of the first seed without scores; without such a seed, of the first seed.
     """
 
     value: Estimate | None

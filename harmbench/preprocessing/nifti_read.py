@@ -1,7 +1,7 @@
 """Step 1 of preprocessing: read a volume from its file, and check it.
 
-`nifti_write.py` changes files and `nifti_create.py` creates them. Only this package imports
-nibabel.
+`nifti_write.py` changes files and `nifti_create.py` creates them. Only this package and the Python
+API (`harmbench.api`) import nibabel.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class BlindHarmony(Method):
         Raises
         ------
         DivergedError
-            If the training runs away.
+            If the training diverges.
         """
         generator = torch_generator(data.seed, "blindharmony", "mean")
         self.mean.copy_(mean_slices(data.target, self.config.mean_slices, generator))

@@ -1,1 +1,1 @@
-"""The phantom: real anatomy rendered by simulated scanners."""
+"""The phantom: subjects deformed from the MNI152 atlas, on simulated scanners."""

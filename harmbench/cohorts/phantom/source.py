@@ -1,9 +1,9 @@
 """The phantom cohort: many subjects, each scanned on the five scanners of Table 1.
 
-Real anatomy (`harmbench.cohorts.phantom.anatomy`) is rendered as each of the scanners sees it
-(`harmbench.cohorts.phantom.render`). All scans of a subject lie in one space, so the cohort has
-exact pairs and true tissue labels. Each subject is scanned on the target's scanner a second
-time, and the first session is also rendered without noise.
+Subjects that are deformed from the MNI152 atlas (`harmbench.cohorts.phantom.anatomy`) are rendered
+as each of the scanners sees them (`harmbench.cohorts.phantom.render`). All scans of a subject lie
+in one space, so the cohort has exact pairs and true tissue labels. Each subject is scanned on the
+target's scanner a second time, and the first session is also rendered without noise.
 It is a phantom, and is called one wherever a number from it is shown.
 
 What it leaves out: vessels, ghosts and ringing, distortion and errors of registration.

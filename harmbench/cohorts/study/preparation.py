@@ -184,7 +184,7 @@ def _log_shortcomings(name: str, prepared: PreparedScan, progress: Progress) -> 
 def check_subjects(
     result: StudyResult, name_of: Callable[[Path], str], *, test_only: bool = False
 ) -> None:
-    """Check that every domain has the two subjects that a split needs.
+    """Check that every domain has enough subjects: two for a split, or one test subject.
 
     Parameters
     ----------
@@ -204,9 +204,10 @@ def check_subjects(
         subjects = {usable.scan.subject for usable in result.usable if usable.domain == domain}
         if len(subjects) < (1 if test_only else 2):
             names = [name_of(scan.path) for scan in scans]
+            rest = f"with {len(subjects)} of the two subjects that a split needs"
             raise UserError(
-                f"domain '{domain}' is left with {len(subjects)} of the two subjects that a split "
-                f"needs, since these scans cannot be used: {_reasons(names, result)}"
+                f"domain '{domain}' is left {'without a subject' if test_only else rest}, "
+                f"since these scans cannot be used: {_reasons(names, result)}"
             )
 
 

@@ -101,4 +101,4 @@ def _chosen(n_slices: int) -> list[int]:
 def _bytes(images: torch.Tensor) -> Bytes:
     """Turn `(K, H, W)` in [0, 1] into bytes `(K, W, H)`, each slice upright."""
     levels: Bytes = (images * 255).round().to(torch.uint8).numpy()
-    return np.rot90(levels, axes=(1, 2))  # as `figures.upright` turns one
+    return np.rot90(levels, axes=(1, 2))  # as `harmbench.data.display.upright` turns one

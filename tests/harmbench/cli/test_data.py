@@ -189,7 +189,7 @@ def dicom(folder: Path) -> Path:
         (("prepare", "--no-brain-mask", "--brain-extraction", "hd-bet"), "no brain to extract"),
         (("show", *TINY_COHORT, "-o", "sheet.txt"), ".png, .pdf or .svg"),
         (("show", *TINY_COHORT, "-o", "no/sheet.png"), "no folder 'no'"),
-        (("recipe", "study", "-o", "a.csv"), "a.csv is there already"),
+        (("recipe", "study", "-o", "a.csv"), "a.csv exists; choose another file"),
         (("split", *TINY_COHORT, "--folds", "7"), "has only 6 subjects; use at most --folds 6"),
         (("split", *TINY_COHORT, "--split-file", "no.csv"), "there is no split file no.csv"),
         (
