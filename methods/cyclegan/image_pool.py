@@ -38,7 +38,8 @@ class ImagePool:
                 swapped.append(image)
             elif self.size and self._draw(2):
                 index = self._draw(self.size)
-                swapped.append(self.images[index])
+                # Images of a checkpoint are on the CPU until they are replaced.
+                swapped.append(self.images[index].to(image.device))
                 self.images[index] = image
             else:
                 swapped.append(image)

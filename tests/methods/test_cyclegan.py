@@ -271,6 +271,16 @@ def test_pool_state_is_restored():
     assert not torch.equal(torch.stack(state["images"]), torch.stack(fresh.images))
 
 
+def test_a_restored_pool_returns_images_on_the_device_of_the_new_ones():
+    pool = ImagePool(4, torch_generator(0, "pool"))
+    pool.swap(pictures(*range(4)))
+    # A checkpoint is read on the CPU, and the training continues on a GPU.
+    fresh = ImagePool(4, torch_generator(1, "pool"))
+    fresh.load_state_dict(pool.state_dict())
+    shown = fresh.swap(pictures(*range(4, 24)).to("meta"))
+    assert shown.device.type == "meta"
+
+
 def test_needs_the_source_and_no_pairs(small_cohort):
     data = Domain("domain1").setup(small_cohort, 0).fit_data(0)
     assert CycleGAN.needs is Needs.UNPAIRED
