@@ -17,6 +17,8 @@ from harmbench.errors import UserError
 def resolve(name: str) -> torch.device:
     """Turn `auto`, `cpu`, `cuda`, `cuda:N` or `mps` into an available device.
 
+    A GPU has its index, as the devices of tensors have: `cuda` is `cuda:0`.
+
     Raises
     ------
     UserError
@@ -34,7 +36,7 @@ def resolve(name: str) -> torch.device:
     full_name = f"{device.type}:{device.index or 0}" if device.type == "cuda" else str(device)
     if full_name not in available:
         raise UserError(f"no device '{name}' on this machine; available: {', '.join(available)}")
-    return device
+    return torch.device(full_name)
 
 
 def describe(device: torch.device) -> str:
@@ -74,6 +76,8 @@ def watched(device: torch.device) -> Iterator[dict[str, Any]]:
             while not ended.wait(_SECONDS_BETWEEN_SAMPLES):
                 samples.append(torch.cuda.utilization(device))
 
+    # The statistics do not exist before.
+    torch.cuda.init()  # type: ignore[no-untyped-call]
     torch.cuda.reset_peak_memory_stats(device)
     sampler = threading.Thread(target=sample, daemon=True)
     sampler.start()

@@ -14,6 +14,13 @@ def test_auto_selects_the_best_device():
     assert resolve("cpu") == torch.device("cpu")
 
 
+@pytest.mark.parametrize("name", ["auto", "cuda", "cuda:0"])
+def test_a_gpu_has_its_index(monkeypatch, name):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert resolve(name) == torch.device("cuda", 0)
+    assert resolve("cuda:1") == torch.device("cuda", 1)
+
+
 def test_a_missing_device_is_named():
     missing = f"cuda:{torch.cuda.device_count()}"
     with pytest.raises(UserError, match=f"no device '{missing}' .*cpu"):
