@@ -99,6 +99,7 @@ class BlindHarmony(Method):
         results = side_by_side(
             lambda slices: self._harmonize(*(part[slices] for part in parts), flow=flow),
             shares(len(noise), noise.device, self.config.slices_at_once),
+            noise.device,
         )
         return torch.cat(results)
 

@@ -40,6 +40,11 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return pool
 
 
+def _threads(device: torch.device) -> int:
+    """Return how many items are processed at once."""
+    return torch.get_num_threads() if device.type == "cpu" else 1
+
+
 def shares(count: int, device: torch.device, most: int | None = None) -> list[slice]:
     """Divide `count` items among the threads that `side_by_side` has, as evenly as can be.
 
@@ -57,21 +62,31 @@ def shares(count: int, device: torch.device, most: int | None = None) -> list[sl
     list
         Slices of `range(count)` in order, none of them empty.
     """
-    threads = torch.get_num_threads() if device.type == "cpu" else 1
+    threads = _threads(device)
     rounds = -(-count // most) if most else 1
     size = max(1, -(-count // (rounds * threads)))
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def side_by_side(function: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
+def side_by_side(
+    function: Callable[[_T], _R], items: Iterable[_T], device: torch.device
+) -> list[_R]:
     """Return `[function(item) for item in items]`, without gradients.
 
-    Items are processed in parallel if torch has several threads. No item may change data
-    that another one reads.
+    On a CPU, items are processed in parallel if torch has several threads. No item may change
+    data that another one reads.
+
+    Parameters
+    ----------
+    function, items
+        The function, and its argument in each call.
+    device
+        Device of the items. Elsewhere than on a CPU there is one item at a time: the memory of
+        several shares would be needed at once.
     """
     items = list(items)
     # Each thread has its own setting for recording gradients.
-    function, threads = torch.no_grad()(function), torch.get_num_threads()
+    function, threads = torch.no_grad()(function), _threads(device)
     if len(items) < 2 or threads < 2:
         return [function(item) for item in items]
     return list(_pool(threads).map(function, items))

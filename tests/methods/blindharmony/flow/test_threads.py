@@ -41,7 +41,8 @@ def test_there_is_one_share_without_several_threads() -> None:
 
 def test_results_have_the_order_of_the_items() -> None:
     x = torch.arange(12.0).view(6, 2)
-    assert side_by_side(lambda part: float(x[part].sum()), range(6)) == x.sum(1).tolist()
+    sums = side_by_side(lambda part: float(x[part].sum()), range(6), CPU)
+    assert sums == x.sum(1).tolist()
 
 
 def test_a_worker_uses_one_thread_and_the_caller_keeps_its_setting() -> None:
@@ -49,14 +50,20 @@ def test_a_worker_uses_one_thread_and_the_caller_keeps_its_setting() -> None:
         torch.ones(100_000).exp()
         return torch.get_num_threads()
 
-    assert side_by_side(threads, range(6)) == [1] * 6
+    assert side_by_side(threads, range(6), CPU) == [1] * 6
     assert torch.get_num_threads() == 2
+
+
+def test_on_another_device_there_is_one_item_at_a_time() -> None:
+    torch.set_num_threads(4)
+    used = side_by_side(lambda _: threading.get_ident(), range(6), torch.device("meta"))
+    assert used == [threading.get_ident()] * 6
 
 
 @pytest.mark.parametrize("count", [1, 4])
 def test_no_gradient_is_recorded(count: int) -> None:
     weight = torch.ones(3, requires_grad=True)
-    results = side_by_side(lambda item: item * weight, range(count))
+    results = side_by_side(lambda item: item * weight, range(count), CPU)
     assert not any(result.requires_grad for result in results)
 
 
@@ -65,7 +72,7 @@ def test_an_error_reaches_the_caller() -> None:
         raise ValueError(f"item {item}")
 
     with pytest.raises(ValueError, match="item 0"):
-        side_by_side(fails, range(4))
+        side_by_side(fails, range(4), CPU)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
