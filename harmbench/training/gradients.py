@@ -6,7 +6,8 @@ the host that launches them one by one. A CUDA graph launches all of them at onc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -99,8 +100,8 @@ class GraphedGradients(Gradients):
     def _captured(self, batch: Batch) -> _Graph | None:
         for parameter in self._parameters:
             parameter.grad = None
-        torch.cuda.empty_cache()  # the graph has memory of its own
         try:
+            torch.cuda.empty_cache()  # the graph has memory of its own
             return _Graph(self._compute, batch, self._parameters, self._generators, self._stream)
         except Exception as error:  # drivers raise errors of many types
             self._possible = False
@@ -127,11 +128,13 @@ class _Graph:
         stream: torch.cuda.Stream,
     ) -> None:
         self._batch = tuple(tensor.clone() for tensor in batch)
-        self._graph = torch.cuda.CUDAGraph()
-        for generator in generators:
-            self._graph.register_generator_state(generator)
-        with torch.cuda.graph(self._graph, stream=stream):
-            self._numbers = compute(self._batch)
+        # torch < 2.13 allocates the generators' states for the graph on the current GPU.
+        with torch.cuda.device(stream.device):
+            self._graph = torch.cuda.CUDAGraph()
+            for generator in generators:
+                self._graph.register_generator_state(generator)
+            with _capture(self._graph, stream):
+                self._numbers = compute(self._batch)
         self._gradients = [(tensor, tensor.grad) for tensor in parameters]
 
     def fits(self, batch: Batch) -> bool:
@@ -147,3 +150,24 @@ class _Graph:
             parameter.grad = gradient
         # The next replay overwrites the graph's own tensors.
         return {key: value.clone() for key, value in self._numbers.items()}
+
+
+@contextlib.contextmanager
+def _capture(graph: torch.cuda.CUDAGraph, stream: torch.cuda.Stream) -> Iterator[None]:
+    """Capture the operations of a block on a stream of the current GPU.
+
+    If that fails, leave torch as it was before, for what this process computes next.
+    """
+    before, pool = torch.cuda.current_stream(), torch.cuda.graph_pool_handle()
+    try:
+        with torch.cuda.graph(graph, pool=pool, stream=stream):
+            yield
+    except BaseException:
+        # torch leaves the stream of an invalid capture current.
+        torch.cuda.set_stream(before)
+        # Before torch 2.13 the allocator also stays in the capture: it would return no cached
+        # memory any more. No public function ends that; 2.8 renamed the private one, and newer
+        # versions, which have ended it, refuse.
+        with contextlib.suppress(AttributeError, RuntimeError):
+            torch._C._cuda_endAllocateToPool(stream.device.index, pool)
+        raise

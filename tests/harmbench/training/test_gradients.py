@@ -18,8 +18,8 @@ STEPS = 40
 class Trained:
     """A small network with two kinds of noise, trained on the GPU."""
 
-    def __init__(self, target, kills, *, cuda_graph, micro_batches=1, reads=False):
-        device = torch.device("cuda")
+    def __init__(self, target, kills, *, cuda_graph, micro_batches=1, reads=False, device="cuda"):
+        device = torch.device(device)
         torch.manual_seed(3)
         layers = nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Conv2d(8, 1, 1)
         self.model = nn.Sequential(*layers).to(device)
@@ -77,3 +77,20 @@ def test_a_loss_that_reads_a_value_is_computed_without_a_graph(target, kills):
     assert graphed.calls == STEPS + 1  # and once in vain
     assert any("no CUDA graph" in line for line in graphed.lines)
     graphed.assert_close(without)
+    # What this process computes later is not affected.
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()
+    torch.empty(2**28, dtype=torch.uint8, device="cuda")
+    reserved = torch.cuda.memory_reserved()
+    torch.cuda.empty_cache()
+    assert torch.cuda.memory_reserved() <= reserved - 2**28
+    assert Trained(target, kills, cuda_graph=True).calls < STEPS
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="one CUDA device")
+def test_a_graph_is_captured_on_a_gpu_that_is_not_the_current_one(target, kills):
+    without, graphed = (
+        Trained(target, kills, cuda_graph=graph, device="cuda:1") for graph in (False, True)
+    )
+    assert graphed.calls < STEPS
+    graphed.assert_close(without)
+    assert torch.cuda.current_device() == 0
