@@ -44,12 +44,16 @@ def deepbet_mask(extractor: Extractor, volume: Volume, name: str) -> npt.NDArray
     """
     import torch
 
+    from harmbench.util.memory import ran_out
+
     try:
         if torch.cuda.is_available():
             try:
                 return _mask(volume, no_gpu=False)
-            except torch.OutOfMemoryError:
-                pass  # other programs use the GPU; the processor takes seconds only
+            except RuntimeError as error:
+                # Other programs use the GPU; the processor takes seconds only.
+                if not ran_out(error):
+                    raise
             finally:
                 torch.cuda.empty_cache()
         return _mask(volume, no_gpu=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from harmbench.data.scan_set import ScanSet
+from harmbench.util import memory
 
 # On a CPU, a scan set whose slices are smaller than this in total stays in memory.
 RESIDENT_BYTES = 1 << 30
@@ -34,8 +35,7 @@ class Batches(Protocol):
 def memory_budget(device: torch.device) -> int:
     """Return the maximum size in bytes of a scan set on `device`."""
     if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return free // 3
+        return memory.free_bytes(device) // 3
     return RESIDENT_BYTES
 
 

@@ -12,8 +12,17 @@ import torch
 
 from harmbench.errors import UserError
 
-# torch has an exception type for the memory of GPUs only.
-_OF_CPU = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
+# torch has an exception type for what its allocator of GPUs requests, and for nothing else. CUDA
+# allocates for contexts, kernels and graphs; cuBLAS and cuDNN for their handles (both spellings).
+_IN_OTHER_ERRORS = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+    "CUDA error: out of memory",
+    "_ALLOC_FAILED",
+    "_ALLOCATION_FAILED",
+)
+# Limits in bytes of this process, by the index of the GPU.
+_limits: dict[int, int] = {}
 
 _M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 _LARGE = 2 * 2**20  # bytes
@@ -23,7 +32,7 @@ def ran_out(error: BaseException) -> bool:
     """Whether an error means out of memory, on a GPU or on the CPU."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OF_CPU)
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _IN_OTHER_ERRORS)
 
 
 def _call_libc(function: str, *arguments: int) -> None:
@@ -32,12 +41,15 @@ def _call_libc(function: str, *arguments: int) -> None:
         getattr(ctypes.CDLL(None), function)(*arguments)
 
 
-def give_back() -> None:
-    """Return free memory to the operating system.
+def give_back(device: torch.device) -> None:
+    """Return free memory to the operating system, and that of a GPU to other programs.
 
-    Without this, glibc retains about 100 MiB more with every cell.
+    Without this, glibc retains about 100 MiB more with every cell, and torch all memory of the
+    GPU that it ever used.
     """
     _call_libc("malloc_trim", 0)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def _map_large_blocks() -> None:
@@ -53,9 +65,7 @@ def _map_large_blocks() -> None:
 def release(device: torch.device) -> None:
     """Free unused memory on the host and the device, for example before a smaller batch."""
     gc.collect()
-    give_back()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
+    give_back(device)
 
 
 def limit(device: torch.device, mebibytes: int) -> None:
@@ -76,7 +86,8 @@ def limit(device: torch.device, mebibytes: int) -> None:
     bytes_ = mebibytes * 2**20
     if device.type == "cuda":
         total = torch.cuda.get_device_properties(device).total_memory
-        torch.cuda.set_per_process_memory_fraction(min(1.0, bytes_ / total), device)
+        torch.cuda.set_per_process_memory_fraction(min(1.0, bytes_ / total), _index(device))
+        _limits[_index(device)] = bytes_
     elif device.type == "cpu":
         _map_large_blocks()
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
@@ -85,6 +96,21 @@ def limit(device: torch.device, mebibytes: int) -> None:
         raise UserError(
             f"--max-memory is not supported on the device '{device.type}'; use cpu or cuda"
         )
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return the bytes of a GPU that this process may still allocate.
+
+    Memory that torch caches and does not use counts as free; `limit` is respected.
+    """
+    used = torch.cuda.memory_allocated(device)
+    free, total = torch.cuda.mem_get_info(device)
+    free += torch.cuda.memory_reserved(device) - used
+    return max(0, min(free, _limits.get(_index(device), total) - used))
+
+
+def _index(device: torch.device) -> int:
+    return torch.cuda.current_device() if device.index is None else device.index
 
 
 def peak_bytes(device: torch.device) -> int:

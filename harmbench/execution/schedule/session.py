@@ -80,7 +80,7 @@ class Session:
                     )
                 if "traceback" in outcome.facts:
                     log.write(str(outcome.facts["traceback"]))
-                memory.give_back()
+                memory.give_back(self._runner.device)
                 seconds = time.monotonic() - start
                 ending = f"{outcome.status.value} after {seconds:.1f} s"
                 log.write(f"{ending}: {outcome.reason}" if outcome.reason else ending)

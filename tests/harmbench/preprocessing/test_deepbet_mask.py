@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from harmbench.errors import BadScanError
 from harmbench.preprocessing.brain_tools import Extractor, ToolError
@@ -36,6 +38,39 @@ def test_a_volume_without_a_brain_gets_one_line(value: float) -> None:
     with pytest.raises(BadScanError, match=r"^deepbet 1 finds no brain in a\.nii; check") as caught:
         deepbet_mask(DEEPBET, volume, "a.nii")
     assert not isinstance(caught.value, ToolError)
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED", "another error"],
+)
+def test_a_gpu_without_free_memory_is_left_to_other_programs(
+    monkeypatch: pytest.MonkeyPatch, message: str
+) -> None:
+    class Network:
+        """Stands in for the library's, which fails on a GPU."""
+
+        def __init__(self, *, no_gpu: bool) -> None:
+            self.no_gpu = no_gpu
+
+        def run_model(self, x: Any) -> Any:
+            if not self.no_gpu:
+                raise RuntimeError(message)
+            return x
+
+        def postprocess(self, mask: Any) -> Any:
+            return mask
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        monkeypatch.setattr("deepbet.BrainExtraction", Network)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    volume = Volume(np.eye(60, dtype=np.float32)[None], np.diag([3.0, 3.0, 3.0, 1.0]))
+    if message == "another error":
+        with pytest.raises(ToolError, match=message):
+            deepbet_mask(DEEPBET, volume, "a.nii")
+    else:
+        assert np.array_equal(deepbet_mask(DEEPBET, volume, "a.nii"), volume.data > 0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit of memory is Linux's")

@@ -7,7 +7,7 @@ import torch
 
 from harmbench import SliceBatches, torch_generator
 from harmbench.training import batches as batches_module
-from harmbench.training.batches import slice_reader
+from harmbench.training.batches import memory_budget, slice_reader
 
 CPU = torch.device("cpu")
 
@@ -20,6 +20,18 @@ def test_slices_from_memory_equal_slices_from_disk(target, monkeypatch):
     assert torch.equal(slice_reader(target, CPU)(indices), resident)
     scans = target.load(range(len(target))).images.flatten(0, 1)
     assert torch.equal(resident, scans[indices])
+
+
+def test_slices_that_fit_into_a_third_of_the_free_memory_of_a_gpu_are_kept(monkeypatch):
+    # Most is in the cache of torch, from an earlier training.
+    for name, value in {
+        "current_device": 0,
+        "mem_get_info": (2**30, 80 * 2**30),
+        "memory_allocated": 2**30,
+        "memory_reserved": 30 * 2**30,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
+    assert memory_budget(torch.device("cuda")) == 10 * 2**30
 
 
 def test_paired_sets_share_indices_and_unpaired_sets_do_not(small_cohort):

@@ -12,6 +12,7 @@ import sys
 import textwrap
 
 import pytest
+import torch
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA is Linux's")
 
@@ -101,6 +102,72 @@ def test_other_errors_do_not_count_as_out_of_memory():
     assert memory.ran_out(MemoryError())
     assert not memory.ran_out(RuntimeError("shapes do not match"))
     assert not memory.ran_out(ValueError("can't allocate memory"))
+    assert not memory.ran_out(RuntimeError("CUDA error: an illegal memory access was encountered"))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    ],
+)
+def test_memory_of_a_gpu_also_runs_out_beside_the_allocator_of_torch(message):
+    from harmbench.util import memory
+
+    assert memory.ran_out(RuntimeError(message))
+
+
+@pytest.mark.parametrize(("reserved", "limit", "expected"), [(1, 0, 9), (4, 0, 12), (4, 6, 5)])
+def test_free_memory_of_a_gpu_includes_the_cache_and_ends_at_the_limit(
+    printed_by, reserved, limit, expected
+):
+    # GiB, of a GPU of 80 GiB of which 9 are free; 1 is in use.
+    free = printed_by(
+        f"""
+        import json, torch
+        from types import SimpleNamespace
+        from harmbench.util import memory
+
+        torch.cuda.current_device = lambda: 0
+        torch.cuda.get_device_properties = lambda device: SimpleNamespace(total_memory=80 * 2**30)
+        torch.cuda.mem_get_info = lambda device: (9 * 2**30, 80 * 2**30)
+        torch.cuda.memory_allocated = lambda device: 2**30
+        torch.cuda.memory_reserved = lambda device: {reserved} * 2**30
+        torch.cuda.set_per_process_memory_fraction = lambda fraction, index: None
+        if {limit}:
+            memory.limit(torch.device("cuda"), {limit} * 2**10)
+        print(json.dumps(memory.free_bytes(torch.device("cuda:0")) / 2**30))
+        """
+    )
+    assert free == expected
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_memory_of_a_gpu_is_limited_and_returned(printed_by):
+    failed, left, cached, after = printed_by(
+        """
+        import json, torch
+        from harmbench.util import device, memory
+
+        gpu = device.resolve("auto")
+        memory.limit(gpu, 512)
+        try:
+            torch.empty(2**30, dtype=torch.uint8, device=gpu)
+            failed = False
+        except RuntimeError as error:
+            failed = memory.ran_out(error)
+        torch.empty(2**28, dtype=torch.uint8, device=gpu)
+        left, cached = memory.free_bytes(gpu), torch.cuda.memory_reserved(gpu)
+        memory.give_back(gpu)
+        print(json.dumps([failed, left, cached, torch.cuda.memory_reserved(gpu)]))
+        """
+    )
+    assert failed
+    assert left == 2**29
+    assert cached >= 2**28 > after
 
 
 CHURNING = """
@@ -119,7 +186,7 @@ CHURNING = """
     kept = [small for _, small in pairs]
     del pairs
     before = held()
-    memory.give_back()
+    memory.give_back(torch.device("cpu"))
     print(json.dumps([before, held()]))
 """
 
@@ -149,7 +216,7 @@ def test_freed_blocks_do_not_count_against_a_limit(printed_by):
             blocks.append(torch.ones(4 * 2**18))
             kept.append(torch.ones(2**14))  # between the blocks in the heap
         del blocks
-        memory.give_back()
+        memory.give_back(torch.device("cpu"))
         print(json.dumps(data() - before))
         """
     )
