@@ -7,7 +7,7 @@ and adding a task or a subject changes no other result.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,11 +48,12 @@ def seeded(seed: int, *axes: Any) -> Iterator[None]:
     """Run a block with the global torch stream named by `axes`, then restore the previous one.
 
     Covers the CPU and every CUDA device, so that code that draws from torch's
-    global generators (layers being initialised, dropout) is repeatable.
+    global generators (layers being initialised, dropout) is repeatable. A GPU that
+    the block is the first to use keeps the block's stream.
     """
     import torch
 
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=_devices_in_use()):
         _seed_all(derive(seed, *axes))
         yield
 
@@ -68,6 +69,21 @@ def seeded_import(name: str) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         _seed_all(derive(0, "import", name))
         yield
+
+
+def _devices_in_use() -> Sequence[int] | None:
+    """Return the indices of the GPUs whose streams are restored; None for torch's default.
+
+    Reading the state of a GPU would open it: a process that computes on the CPU would then need
+    memory there.
+    """
+    import torch
+
+    if torch.backends.mps.is_available():
+        return None
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return ()
+    return range(torch.cuda.device_count())
 
 
 def _seed_all(seed: int) -> None:

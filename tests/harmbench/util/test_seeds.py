@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from harmbench.util.seeds import derive, numpy_generator, seeded, torch_generator
@@ -24,3 +25,29 @@ def test_seeded_blocks_repeat_and_leave_the_outer_stream_alone():
             drawn.append(torch.rand(3))
     assert torch.equal(*drawn)
     assert torch.equal(torch.rand(2), expected)
+
+
+def test_a_process_that_uses_no_gpu_opens_none(monkeypatch):
+    # torch warns of several GPUs, and reads their states, if they are not named.
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    opened = []
+    monkeypatch.setattr(torch.cuda, "get_rng_state", opened.append)
+    with seeded(3, "block"):
+        torch.rand(3)
+    assert not opened
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_blocks_on_a_gpu_repeat_and_leave_its_outer_stream_alone():
+    torch.cuda.init()
+    torch.manual_seed(5)
+    expected = torch.rand(2, device="cuda")
+    torch.manual_seed(5)
+    drawn = []
+    for _ in range(2):
+        with seeded(3, "block"):
+            drawn.append(torch.rand(3, device="cuda"))
+    assert torch.equal(*drawn)
+    assert torch.equal(torch.rand(2, device="cuda"), expected)
