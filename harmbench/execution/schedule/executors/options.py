@@ -60,7 +60,7 @@ class ExecutorOptions:
         options = invocation.options
         if self.name == "local":
             devices = self._devices(options.device)
-            if options.threads is None and devices[0] == "cpu":
+            if options.threads is None:
                 share = max(1, processors() // len(devices))
                 options = dataclasses.replace(options, threads=share)
             return LocalExecutor(options, invocation.home, invocation.logs, devices, lanes)
