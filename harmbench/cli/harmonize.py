@@ -109,7 +109,8 @@ _apply_options = collected(
         "--jobs",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Processes for a folder, as far as memory allows. Default: one per processor.",
+        help="Processes for a folder, as far as the machine's memory allows. Default: one per "
+        "processor, or one on a GPU, whose memory is not checked.",
     ),
     click.option("--force", is_flag=True, help="Replace outputs of another fit or other options."),
     click.option(

@@ -78,7 +78,7 @@ def harmonize_folder(
     force
         Whether outputs of another fit are replaced.
     processes
-        Number of processes; None for one per processor. Fewer run if memory is short.
+        Number of processes; None for `default_processes`. Fewer run if memory is short.
 
     Raises
     ------
@@ -93,12 +93,20 @@ def harmonize_folder(
         finished = [(job, result) for job, result in existing if result is not None]
         remaining = [job for job, result in existing if result is None]
         needs = [memory_need(job.brain, HARMONIZE_BYTES_PER_VOXEL) for job in remaining]
-        count = affordable(needs, processes or processors(), progress)
+        count = affordable(needs, processes or default_processes(harmonizer.device), progress)
         computed = in_processes(harmonize_file, remaining, harmonizer, most=count)
         with contextlib.closing(computed):
             results = progress.track(chain(finished, computed), "harmonising scans", len(jobs))
             counts = Counter(_logged(job, result, progress) for job, result in results)
     return FolderSummary(len(jobs) + checked.refused, counts["harmonised"], counts["existing"])
+
+
+def default_processes(device: str) -> int:
+    """Return the number of processes for a device: one per processor, or one alone on a GPU.
+
+    Each process keeps its own model on the GPU, whose memory `affordable` does not check.
+    """
+    return processors() if device == "cpu" else 1
 
 
 def _logged(job: HarmonizeJob, result: HarmonizedScan, progress: Progress) -> str:

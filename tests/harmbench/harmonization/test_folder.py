@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import nibabel as nib
 import numpy as np
+import pytest
 
+from harmbench.harmonization.folder import default_processes
 from harmbench.util import available_memory
 from helpers.command_line import inside
 from helpers.registrations import reuse_registration, share_registrations
@@ -36,3 +38,9 @@ def test_a_smaller_number_of_processes_is_stated(inside, tmp_path, monkeypatch, 
     code, out, err = inside("harmonize", *arguments)
     assert (code, "1 left out" in out) == (1, True)
     assert "note: 1 instead of 2 processes" in err
+
+
+@pytest.mark.parametrize(("device", "count"), [("cpu", 4), ("cuda:0", 1), ("mps", 1)])
+def test_a_gpu_is_opened_by_one_process(monkeypatch, device, count):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: range(4), raising=False)
+    assert default_processes(device) == count
