@@ -57,7 +57,7 @@ def ms_ssim(x: Tensor, y: Tensor, region: Tensor) -> Tensor:
     for image, reference, inside in zip(x, y, region, strict=True):
         slices = inside.flatten(1).any(dim=1)
         if not bool(slices.any()):
-            values.append(torch.tensor(torch.nan, dtype=torch.float64))
+            values.append(x.new_full((), torch.nan, dtype=torch.float64))
             continue
         similarity = compute_ms_ssim(
             (image * inside)[slices][:, None].float(),

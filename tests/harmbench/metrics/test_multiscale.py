@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from harmbench.metrics.image import SSIM
-from harmbench.metrics.multiscale import MSSSIM, n_scales
+from harmbench.metrics.multiscale import MSSSIM, ms_ssim, n_scales
 
 
 def values(metric, scans, images):
@@ -33,6 +33,15 @@ def test_the_background_does_not_count(small_cohort):
     scans = small_cohort.scans("target", "test").load([0])
     outside = torch.where(scans.masks, scans.images, 0.7)
     assert values(MSSSIM(), scans, outside) == pytest.approx([1])
+
+
+def test_a_scan_without_foreground_has_no_value():
+    x = torch.zeros(1, 2, 20, 20)
+    # New tensors are on another device than the scans, as for scans on a GPU.
+    with torch.device("meta"):
+        value = ms_ssim(x, x, x > 0)
+    assert value.device == x.device
+    assert value.isnan().tolist() == [True]
 
 
 def test_small_slices_have_fewer_scales():
