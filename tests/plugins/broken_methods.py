@@ -243,7 +243,8 @@ class ForgetsWhatItLearnt(Sound):
         self.level = float(self.mean)
 
     def forward(self, scans):
-        moved = torch.lerp(scans.images, torch.tensor(getattr(self, "level", 0.0)), 0.5)
+        level = scans.images.new_tensor(getattr(self, "level", 0.0))
+        moved = torch.lerp(scans.images, level, 0.5)
         return scans.with_images(torch.where(scans.masks, moved, scans.images))
 
 
@@ -329,7 +330,8 @@ class ReturnsTheGridAlone(EstimatesFromTheStack):
 
 class NeedsTheGrid(EstimatesFromTheStack):
     def forward_stack(self, scans, stack):
-        return self.moved(stack, torch.full(self.grid.shape, 0.5))
+        grey = torch.full(self.grid.shape, 0.5, device=stack.images.device)
+        return self.moved(stack, grey)
 
 
 class ShinesBesideTheGrid(EstimatesFromTheStack):
