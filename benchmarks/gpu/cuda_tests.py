@@ -11,19 +11,32 @@ from typing import Any
 from gpu.setting import Setting
 
 _ROOT = Path(__file__).parents[2]
+OUTCOMES = ("passed", "failed", "skipped", "error")  # as pytest calls one of each
 
 
 def measure(setting: Setting) -> dict[str, Any]:
-    """Return how many tests passed, failed and were skipped, and the names of those that failed."""
-    command = [sys.executable, "-m", "pytest", "-m", "cuda", "-q", "-rf", "-p", "no:cacheprovider"]
-    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
+    """Return the counts of the outcomes, and the tests that failed or had an error."""
+    return outcomes(_ROOT, "-m", "cuda")
+
+
+def outcomes(folder: Path, *arguments: str) -> dict[str, Any]:
+    """Run pytest in a folder; see `measure`.
+
+    Raises
+    ------
+    RuntimeError
+        If pytest does not run the tests.
+    """
+    options = ("-q", "-rfE", "-p", "no:cacheprovider")
+    command = [sys.executable, "-m", "pytest", *options, *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
     if done.returncode not in (0, 1) or not lines:
         output = " ".join((done.stdout + done.stderr).split())
         raise RuntimeError(f"pytest ended with code {done.returncode}: {output[-300:]}")
     counts = {
         outcome: int(count)
-        for count, outcome in re.findall(r"(\d+) (passed|failed|skipped|error)", lines[-1])
+        for count, outcome in re.findall(rf"(\d+) ({'|'.join(OUTCOMES)})", lines[-1])
     }
-    failures = [line.partition(" ")[2] for line in lines if line.startswith("FAILED")]
-    return {"passed": 0, "failed": 0, "skipped": 0} | counts | {"failures": failures}
+    failures = [line.partition(" ")[2] for line in lines if line.startswith(("FAILED ", "ERROR "))]
+    return dict.fromkeys(OUTCOMES, 0) | counts | {"failures": failures}

@@ -46,7 +46,10 @@ def _machine(result: Mapping[str, Any]) -> list[str]:
 
 def _tests(result: Mapping[str, Any]) -> list[str]:
     counts = ", ".join(f"{result[name]} {name}" for name in ("passed", "failed", "skipped"))
-    return [f"Tests that need a CUDA device: {counts}.", *(f"- {x}" for x in result["failures"])]
+    return [
+        f"Tests that need a CUDA device: {counts}, {result['error']} with an error.",
+        *(f"- {name}" for name in result["failures"]),
+    ]
 
 
 def _agreement(result: Mapping[str, Any]) -> list[str]:

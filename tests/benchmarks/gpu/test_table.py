@@ -16,6 +16,13 @@ def test_numbers_of_a_cpu_are_called_none_of_a_gpu():
     assert REDUCED in page(results(reduced=True))
 
 
+def test_tests_with_errors_are_named():
+    tests = {"passed": 4, "failed": 0, "skipped": 1, "error": 1, "failures": ["a.py::test_b"]}
+    text = page(results(cuda_tests={"result": tests, "seconds": 1.0}))
+    assert "4 passed, 0 failed, 1 skipped, 1 with an error." in text
+    assert "- a.py::test_b" in text
+
+
 def test_the_ratio_of_a_variant_is_relative_to_stock_nflows():
     size = {
         "batch": 8,
