@@ -248,7 +248,8 @@ device_option = click.option(
     default="auto",
     show_default=True,
     metavar="DEVICE",
-    help="auto, cpu, cuda, cuda:N or mps.",
+    help="auto, cpu, cuda, cuda:N or mps. On mps, which has no float64, blindharmony, blindcurve "
+    "and histogram fail.",
 )
 set_option = click.option(
     "--set",

@@ -1,7 +1,8 @@
 """The training loop of all learned methods.
 
-An interrupted training resumes from its last checkpoint. With the same number of CPU threads
-its result is then identical to the last bit. The checkpoint contains the module, the batches,
+An interrupted training resumes from its last checkpoint. On a CPU, with the same number of
+threads, its result is then identical to the last bit; on a GPU it agrees to the order of atomic
+additions, as two uninterrupted trainings do. The checkpoint contains the module, the batches,
 the optimisers and their schedules, torch's random streams, and `keep`. Other state that a loss
 changes or draws from, such as Python's `random`, is not restored.
 
