@@ -51,19 +51,6 @@ def population_quantiles(scans: ScanSet, count: int, progress: FitProgress) -> T
     return (total / max(count_of_scans, 1)).float()
 
 
-def match(image: Tensor, mask: Tensor, knots: Tensor) -> Tensor:
-    """Map the foreground's quantiles of one scan onto `knots`; the background stays.
-
-    Parameters
-    ----------
-    image, mask
-        `(S, H, W)`.
-    knots
-        `(K,)`, as of `population_quantiles`.
-    """
-    return match_stack(image, mask, image[mask], knots)
-
-
 def match_stack(image: Tensor, mask: Tensor, values: Tensor, knots: Tensor) -> Tensor:
     """Map slices by the curve that maps the quantiles of `values` onto `knots`.
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ..blindharmony.flow.threads import beside
 from .config import BlindCurveConfig
+from .curves import monotone
 from .field import exponent_of, n4_field
 from .guard import DOUBTFUL, OTHER, layout, likeness
 from .hypotheses import Hypotheses, Hypothesis
-from .likelihood import monotone
 from .maps import Map
 from .natural import NaturalVariation
 from .population import Population

@@ -13,38 +13,13 @@ from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from .._cosine_field import with_maxima_of
-from .._curves import locate
 from .config import BlindCurveConfig
+from .curves import monotone
+from .maps import with_maxima_of
 
 # Typical coefficients of a gain, and logarithms of a curve's heights and of its slopes: in these
 # units the likelihood is curved about equally along all parameters, so L-BFGS needs few iterations.
 _UNITS = (0.1, 0.3, 0.8)
-
-
-def monotone(x: Tensor, knots: Tensor, heights: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
-    """Apply a monotone rational-quadratic curve of [0, 1] onto itself; see `_curves`.
-
-    Parameters
-    ----------
-    x
-        `(n,)` in [0, 1].
-    knots
-        `(K + 1,)` ascending from 0 to 1.
-    heights
-        `(K,)`: logarithms of the secants from knot to knot, up to a common constant.
-    slopes
-        `(K + 1,)`: logarithms of the slopes at the knots.
-
-    Returns
-    -------
-    tuple
-        The curve and the logarithm of its derivative, both `(n,)`.
-    """
-    rise = torch.softmax(knots.diff().log() + heights, dim=0)
-    y = torch.cat((rise.new_zeros(1), rise.cumsum(dim=0)))
-    positions = locate(x, knots, y, slopes.exp())
-    return positions.heights(), positions.log_slopes()
 
 
 def with_gain(image: Tensor, gain: Tensor, *, slicewise: bool) -> Tensor:

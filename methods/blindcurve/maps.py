@@ -6,8 +6,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .._cosine_field import with_maxima_of
 from ..histogram import interpolate
+
+
+def with_maxima_of(image: Tensor, changed: Tensor) -> Tensor:
+    """Scale each of the changed slices `(s, H, W)` to its maximum in `image`."""
+    own_maxima, new_maxima = (x.amax(dim=(-2, -1), keepdim=True) for x in (image, changed))
+    return changed * (own_maxima / new_maxima.clamp_min(1e-6))
 
 
 def without_field(image: Tensor, log_field: Tensor, *, slicewise: bool) -> Tensor:

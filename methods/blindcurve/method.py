@@ -11,11 +11,11 @@ from torch import Tensor
 
 from harmbench import FitData, FitProgress, Grid, Method, Needs, Scans, StackMethod
 
-from .._cosine_field import Cosines
 from .._slices import scaled_by_slice
 from ..blindharmony.method import BlindHarmony
 from ..histogram import Histogram, HistogramConfig
 from .config import ABLATIONS, PRESETS, BlindCurveConfig
+from .cosines import Cosines
 from .estimator import MapEstimator
 from .guard import CELLS
 from .hypotheses import Hypotheses

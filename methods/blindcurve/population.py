@@ -8,8 +8,8 @@ from torch import Tensor
 
 from harmbench import Grid
 
-from .._cosine_field import Cosines
 from .config import BlindCurveConfig
+from .cosines import Cosines
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

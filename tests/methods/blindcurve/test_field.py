@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 import torch
 
-from harmbench_methods._cosine_field import Cosines
 from harmbench_methods.blindcurve.config import PRESETS
+from harmbench_methods.blindcurve.cosines import Cosines
 from harmbench_methods.blindcurve.field import exponent_of, n4_field
 from harmbench_methods.blindcurve.population import Population
 from harmbench_methods.histogram import Histogram

@@ -1,104 +1,18 @@
-"""The curve, the gain and their likelihood: derivatives, ends, and what they leave alone."""
+"""The gain and the likelihood: derivatives, maxima, and what they leave alone."""
 
 from __future__ import annotations
-
-import math
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harmbench_methods._cosine_field import Cosines
 from harmbench_methods.blindcurve.config import BlindCurveConfig
-from harmbench_methods.blindcurve.likelihood import Likelihood, monotone, with_gain
+from harmbench_methods.blindcurve.cosines import Cosines
+from harmbench_methods.blindcurve.curves import monotone
+from harmbench_methods.blindcurve.likelihood import Likelihood, with_gain
 
 SEEDS = st.integers(0, 2**32 - 1)
-BINS = st.integers(1, 9)
-
-
-def curve(seed, K):
-    """Random knots, heights and slopes, in float64."""
-    generator = torch.Generator().manual_seed(seed)
-    width = torch.rand(K, generator=generator, dtype=torch.float64) + 0.05
-    knots = torch.cat((width.new_zeros(1), (width / width.sum()).cumsum(dim=0)))
-    heights = torch.randn(K, generator=generator, dtype=torch.float64)
-    slopes = torch.randn(K + 1, generator=generator, dtype=torch.float64)
-    return knots, heights, slopes
-
-
-@given(SEEDS, BINS)
-def test_curves_derivative_is_autograds(seed, K):
-    x = torch.rand(60, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    x.requires_grad_()
-    y, log_slope = monotone(x, *curve(seed, K))
-    (expected,) = torch.autograd.grad(y.sum(), x)
-    torch.testing.assert_close(log_slope.exp(), expected, rtol=1e-8, atol=1e-12)
-
-
-@given(SEEDS, BINS)
-def test_curve_rises_from_end_to_end_of_the_unit_interval(seed, K):
-    x = torch.linspace(0, 1, 401, dtype=torch.float64)
-    y, log_slope = monotone(x, *curve(seed, K))
-    assert (y.diff() > 0).all()
-    assert log_slope.isfinite().all()
-    torch.testing.assert_close(y[[0, -1]], x[[0, -1]], rtol=0, atol=1e-12)
-
-
-@given(SEEDS, BINS)
-def test_curve_has_the_given_rises_and_slopes_at_its_knots(seed, K):
-    knots, heights, slopes = curve(seed, K)
-    y, log_slope = monotone(knots, knots, heights, slopes)
-    rises = (knots.diff().log() + heights).softmax(dim=0)
-    torch.testing.assert_close(y.diff(), rises, rtol=0, atol=1e-12)
-    torch.testing.assert_close(log_slope, slopes, rtol=0, atol=1e-9)
-    shifted, _ = monotone(knots, knots, heights + 3, slopes)
-    torch.testing.assert_close(shifted, y)
-
-
-@given(SEEDS, BINS)
-def test_curve_is_the_identity_if_rises_are_widths_and_slopes_are_one(seed, K):
-    knots, heights, slopes = curve(seed, K)
-    x = torch.rand(60, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    y, log_slope = monotone(x, knots, torch.full_like(heights, 5.0), torch.zeros_like(slopes))
-    torch.testing.assert_close(y, x, rtol=0, atol=1e-12)
-    torch.testing.assert_close(log_slope, torch.zeros_like(x), rtol=0, atol=1e-9)
-
-
-@pytest.mark.parametrize("degree", [1, 2, 3, 4])
-def test_field_has_every_term_up_to_its_degree_once(degree):
-    cosines = Cosines(degree)
-    # Monomials of three variables up to the degree, without the constant.
-    assert len(set(cosines.terms)) == len(cosines.terms) == math.comb(degree + 3, 3) - 1
-    assert cosines.degrees.tolist() == [sum(term) for term in cosines.terms]
-    assert (cosines.degrees.min(), cosines.degrees.max()) == (1, degree)
-
-
-def test_fields_of_the_third_degree_have_19_terms():
-    assert len(Cosines(3).terms) == 19
-
-
-def test_terms_have_zero_mean_and_are_orthogonal():
-    shape = (24, 40, 32)
-    terms = Cosines(3).basis(torch.arange(shape[0]), shape).flatten(1)
-    torch.testing.assert_close(terms.mean(dim=1), torch.zeros(19), rtol=0, atol=1e-5)
-    gram = terms @ terms.T / terms.shape[1]
-    torch.testing.assert_close(gram, gram.diagonal().diag(), rtol=0, atol=1e-5)
-    assert 0.1 < float(gram.diagonal().min()) <= float(gram.diagonal().max()) < 0.6
-
-
-def test_a_term_is_the_product_of_its_cosines():
-    S, H, W = shape = (5, 6, 7)
-    cosines = Cosines(3)
-    term = cosines.basis(torch.arange(S), shape)[cosines.terms.index((1, 0, 2))]
-    expected = math.cos(math.pi * 3.5 / S) * math.cos(2 * math.pi * 4.5 / W)
-    torch.testing.assert_close(term[3, :, 4], torch.full((H,), expected))
-
-
-def test_the_terms_of_a_slice_do_not_depend_on_the_other_slices():
-    cosines, shape = Cosines(2), (9, 6, 7)
-    index = torch.tensor([7, 0, 4])
-    assert torch.equal(cosines.basis(index, shape), cosines.basis(torch.arange(9), shape)[:, index])
 
 
 @given(SEEDS)

@@ -6,7 +6,7 @@ import dataclasses
 
 import torch
 
-from harmbench_methods._cosine_field import Cosines
+from harmbench_methods.blindcurve.cosines import Cosines
 from harmbench_methods.blindcurve.maps import Map, without_field
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harmbench_methods._cosine_field import Cosines
+from harmbench_methods.blindcurve.cosines import Cosines
 from harmbench_methods.blindcurve.natural import DEVIATIONS, NaturalVariation, normal_of
 
 DEGREES = Cosines(3).degrees

@@ -12,8 +12,33 @@ import torch
 from torch import Tensor
 
 
+def monotone(x: Tensor, knots: Tensor, heights: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
+    """Apply a monotone curve of [0, 1] onto itself.
+
+    Parameters
+    ----------
+    x
+        `(n,)` in [0, 1].
+    knots
+        `(K + 1,)` ascending from 0 to 1.
+    heights
+        `(K,)`: logarithms of the secants from knot to knot, up to a common constant.
+    slopes
+        `(K + 1,)`: logarithms of the slopes at the knots.
+
+    Returns
+    -------
+    tuple
+        The curve and the logarithm of its derivative, both `(n,)`.
+    """
+    rise = torch.softmax(knots.diff().log() + heights, dim=0)
+    y = torch.cat((rise.new_zeros(1), rise.cumsum(dim=0)))
+    positions = _located(x, knots, y, slopes.exp())
+    return positions.heights(), positions.log_slopes()
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Positions:
+class _Positions:
     """Values in the bins of a curve; every attribute is of the values' shape.
 
     Attributes
@@ -57,7 +82,7 @@ class Positions:
         return 2 * (self.secant / self._denominator).log() + numerator.log()
 
 
-def locate(values: Tensor, x: Tensor, y: Tensor, slopes: Tensor) -> Positions:
+def _located(values: Tensor, x: Tensor, y: Tensor, slopes: Tensor) -> _Positions:
     """Find the bin of each value.
 
     Parameters
@@ -71,7 +96,7 @@ def locate(values: Tensor, x: Tensor, y: Tensor, slopes: Tensor) -> Positions:
     """
     width, rise = x.diff(), y.diff()
     k = torch.searchsorted(x, values.detach(), right=True).sub_(1).clamp_(0, len(width) - 1)
-    return Positions(
+    return _Positions(
         theta=((values - x[k]) / width[k]).clamp(0, 1),
         start=y[k],
         rise=rise[k],

@@ -14,12 +14,6 @@ def cosine_terms(degree: int) -> list[tuple[int, ...]]:
     return [t for t in itertools.product(orders, repeat=3) if 0 < sum(t) <= degree]
 
 
-def with_maxima_of(image: Tensor, changed: Tensor) -> Tensor:
-    """Scale each of the changed slices `(s, H, W)` to its maximum in `image`."""
-    own_maxima, new_maxima = (x.amax(dim=(-2, -1), keepdim=True) for x in (image, changed))
-    return changed * (own_maxima / new_maxima.clamp_min(1e-6))
-
-
 class Cosines:
     """Logarithms of smooth fields on a scan: sums of low-order cosines.
 
