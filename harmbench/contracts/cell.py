@@ -160,9 +160,3 @@ class CellResult:
     def complete(self) -> bool:
         """Whether the same run would not compute the cell again."""
         return self.status in (Status.DONE, Status.CACHED, Status.SKIPPED) and not self.missing
-
-    @property
-    def figure(self) -> Path | None:
-        """The stored figure, if there is one."""
-        path = None if self.folder is None else self.folder / "figure.png"
-        return path if path is not None and path.exists() else None

@@ -27,6 +27,7 @@ _POLL_SECONDS = 1.0
 # default limit of all jobs is 10,000.
 _MOST_SENT = 1000
 # A job that the cluster lost is sent once more.
+_AT_ONCE = 64  # jobs of an array that run at the same time
 _ATTEMPTS = 2
 # submitit's default of 3 is too small for long fits, and with a time limit below ten minutes it
 # counts preemptions too. A limit is needed: a fit may never reach its first checkpoint.
@@ -49,8 +50,6 @@ class Resources:
         Cores of a job.
     gpus
         GPUs of a job that is a fit or applies one; other jobs request none.
-    at_once
-        Maximum number of jobs of an array that run at the same time.
     cells_per_job
         Cells of one seed, or fits of models without parameters, that a cluster job computes, one
         after the other. Other fits, and those of programs, are always computed alone.
@@ -61,7 +60,6 @@ class Resources:
     memory: int | None = None
     cpus: int = 4
     gpus: int = 1
-    at_once: int = 64
     cells_per_job: int = 1
 
 
@@ -245,7 +243,7 @@ class Submitted(Executor):
             parameters["mem_gb"] = resources.memory / 1024
         if self._cluster.cluster == "slurm":
             parameters |= {
-                "slurm_array_parallelism": resources.at_once,
+                "slurm_array_parallelism": _AT_ONCE,
                 # Without this, a preempted job would count as ended.
                 "slurm_additional_parameters": {"requeue": True},
             }

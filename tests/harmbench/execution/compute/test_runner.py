@@ -92,7 +92,7 @@ def test_the_same_again_is_answered_from_the_store_with_equal_scores(bench):
     for key, result in first.items():
         assert result.scores.equals(second[key].scores)
         assert result.estimates == second[key].estimates
-        assert second[key].figure.read_bytes().startswith(b"\x89PNG")
+        assert (second[key].folder / "figure.png").read_bytes().startswith(b"\x89PNG")
     assert (bench.home / "fits.log").read_text() == "seed 0\n"
 
 
