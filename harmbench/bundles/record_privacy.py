@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,7 @@ _PATH = re.compile(r"""(?<![\w./\\])(?:~|[A-Za-z]:)?(?:[/\\][^\s/\\'",;:()]+)+[/
 _MARKED_SUBJECT = re.compile(r"\bsub-[A-Za-z0-9]+")
 # The kind of a cohort whose heads are computed: no subject of it is a person.
 PHANTOM = "phantom"
-# Shorter names are parts of numbers and words; only `sub-1` is replaced.
+# Shorter names are parts of numbers and words; they are replaced in `sub-1` and in paths alone.
 _SHORTEST_NAME = 3
 
 
@@ -69,12 +69,19 @@ class PrivateRecords:
 
     def text(self, text: str) -> str:
         """Return a text without paths and names of subjects."""
-        text = _PATH.sub(_last_part, text)
+        text = _PATH.sub(lambda match: self._last_part(match[0]), text)
         if self.pseudonyms is None:
             return text
         if self._names is not None:
             text = self._names.sub(lambda match: self._subject(match[0]), text)
         return _MARKED_SUBJECT.sub(lambda match: f"sub-{self._subject(match[0][4:])}", text)
+
+    def _last_part(self, path: str) -> str:
+        """Return the last part of a path, without names of subjects of any length."""
+        part = re.split(r"[/\\]", path.rstrip("/\\"))[-1]
+        if self.pseudonyms is None or self._short_names is None:
+            return part
+        return self._short_names.sub(lambda match: self._subject(match[0]), part)
 
     def _subject(self, name: str) -> str:
         assert self.pseudonyms is not None
@@ -84,16 +91,20 @@ class PrivateRecords:
     def _names(self) -> re.Pattern[str] | None:
         """Matches every name of a subject that is long enough."""
         assert self.pseudonyms is not None
-        names = [name for name in self.pseudonyms.subjects if len(name) >= _SHORTEST_NAME]
-        longest_first = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-        return re.compile(rf"(?<![A-Za-z0-9])(?:{longest_first})(?![A-Za-z0-9])") if names else None
+        return _words(name for name in self.pseudonyms.subjects if len(name) >= _SHORTEST_NAME)
+
+    @cached_property
+    def _short_names(self) -> re.Pattern[str] | None:
+        """Matches every other name."""
+        assert self.pseudonyms is not None
+        return _words(name for name in self.pseudonyms.subjects if len(name) < _SHORTEST_NAME)
 
     def _head(self, head: Mapping[str, Any]) -> dict[str, Any]:
         submission = dict(head.get("submission", {}))
         if "missing" in submission:
             submission["missing"] = sorted(map(self.scan, submission["missing"]))
-        if "digests" in submission:
-            submission["digests"] = self._by_scan(submission["digests"])
+        if "images" in submission:
+            submission["images"] = self._by_scan(submission["images"])
         reasons = {
             name: {scan: self.text(str(reason)) for scan, reason in head.get(name, {}).items()}
             for name in ("flags", "missing")
@@ -128,5 +139,8 @@ def _reordered(values: str, order: Sequence[int]) -> str:
     return ",".join(texts[i] for i in order) if len(texts) == len(order) else values
 
 
-def _last_part(match: re.Match[str]) -> str:
-    return re.split(r"[/\\]", match[0].rstrip("/\\"))[-1]
+def _words(names: Iterable[str]) -> re.Pattern[str] | None:
+    """Return a pattern that matches whole names, the longest first; None without names."""
+    alternatives = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    whole = rf"(?<![A-Za-z0-9])(?:{alternatives})(?![A-Za-z0-9])"
+    return re.compile(whole) if alternatives else None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,8 @@ from harmbench.bundles.archive import read_archive
 from harmbench.bundles.publication import Publication, publish
 from harmbench.contracts.cell import CellResult, Status
 from harmbench.errors import UserError
+from harmbench.external.submission import SubmittedImages
+from harmbench.external.submission_request import SubmissionRequest
 from harmbench.statistics.subjects import decode
 from harmbench.store.record import Record
 from harmbench.store.stores import CellStore
@@ -19,7 +24,10 @@ from helpers.scored_cells import SUBJECTS, cell, scored
 
 
 def texts(path):
-    return b"".join(read_archive(path).files.values()).decode(errors="replace")
+    """Return all of a bundle: its manifest, and names and contents of its files."""
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        return "\n".join([*names, *(archive.read(n).decode(errors="replace") for n in names)])
 
 
 def records(path):
@@ -36,12 +44,13 @@ def study(prepared, real):
     number = {"mean": 9.0, "low": 8.0, "high": 10.0, "n": 2}
     repeat = {"psnr": {**number, "subjects": {"p0": 8.5, "p4": 9.5}}}
     flagged.facts["bounds"] = {"repeat": repeat, "agreement": {"psnr": number}}
-    images = {"author": "A", "digest": "d", "missing": ["p3/1"], "digests": {"p1/1": "x"}}
+    images = SubmittedImages(volumes={}, missing=("p3/1",), digests={"p1/1": "x", "p6/1": "y"})
+    submission = images.record(SubmissionRequest(folder=Path("images"), name="tool", author="A"))
     failed = CellResult(status=Status.FAILED, reason="/home/alice/sub-p5/T1w.nii is empty")
     record(
         home,
         (real("unet", "domain1"), flagged),
-        (real("tool", "domain1", submission=images), scored(psnr=BASE)),
+        (real("tool", "domain1", submission=submission), scored(psnr=BASE)),
         (real("broken", "domain1"), failed),
         command="harmbench run --cohort bids:/home/alice/study -m unet",
     )
@@ -52,8 +61,12 @@ def test_no_subject_user_or_path_is_published(study, tmp_path):
     path = tmp_path / "lab.harmbench.zip"
     publish(study, path, Publication())
     text = texts(path)
-    for secret in (*(f'"{name}' for name in SUBJECTS), "sub-p", "alice", "/home", '"user": "r'):
+    assert not re.findall(rf"\b(?:{'|'.join(SUBJECTS)})\b", text)
+    for secret in ("sub-p", "alice", "/home", '"user": "r'):
         assert secret not in text
+    (submission,) = (each for record in records(path) if (each := record.head["submission"]))
+    assert sorted(submission["images"].values()) == ["x", "y"]
+    assert len(submission["missing"]) == 1
     assert all(record.user == "" for record in records(path))
     assert "bids:study" in text
     bounds = next(record.head["bounds"] for record in records(path) if record.head["bounds"])

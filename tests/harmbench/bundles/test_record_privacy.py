@@ -19,6 +19,7 @@ ALIAS = PSEUDONYMS.subject("IXI132")
         (r"cannot read C:\Users\alice\T1w.nii", "cannot read T1w.nii"),
         ("scan IXI132 is empty (IXI1320 is not)", f"scan {ALIAS} is empty (IXI1320 is not)"),
         ("sub-IXI132_T1w.nii", f"sub-{ALIAS}_T1w.nii"),
+        ("/data/7/T1w_7.nii has 7 slices", f"T1w_{PSEUDONYMS.subject('7')}.nii has 7 slices"),
         ("sub-7 has 7 slices", f"sub-{PSEUDONYMS.subject('7')} has 7 slices"),
         ("12.5 mm/s, 3 / 4 scans", "12.5 mm/s, 3 / 4 scans"),
         ("see https://example.org/page", "see https://example.org/page"),
