@@ -215,7 +215,7 @@ def _check_fields(recipe: Recipe, layout: Layout) -> None:
 
 
 def _check_domains(domains: Mapping[str, Sequence[Scan]], recipe: Recipe, layout: Layout) -> None:
-    """Check that every domain has scans of two subjects."""
+    """Check that every domain has scans of as many subjects as the split needs."""
     number = len(layout.scans)
     if not any(domains.values()):
         raise UserError(
@@ -229,7 +229,7 @@ def _check_domains(domains: Mapping[str, Sequence[Scan]], recipe: Recipe, layout
                 f"domain '{name}' of recipe '{recipe.name}' matches none of the {number} scans; "
                 f"{_never_met(name, domain, layout)}{_hint(layout)}"
             )
-        if len(subjects) == 1 and not recipe.split.test_only:
+        if len(subjects) < recipe.split.fewest_subjects:
             raise UserError(
                 f"domain '{name}' of recipe '{recipe.name}' has only one subject, "
                 f"'{subjects.pop()}'; a split by subject needs at least two (with [split] "

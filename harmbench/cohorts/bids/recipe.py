@@ -144,6 +144,11 @@ class Split(Table):
     test: Annotated[float, Field(gt=0)] = 0.3
     published: Mapping[str, Sizes] = Field(default_factory=dict)
 
+    @property
+    def fewest_subjects(self) -> int:
+        """The number of subjects that every domain needs."""
+        return 1 if self.test_only else 2
+
     @model_validator(mode="after")
     def _leave_training_subjects(self) -> Self:
         if self.validation + self.test >= 1:

@@ -46,7 +46,8 @@ class StudyDigests:
         self.settings = settings
         inputs = [path for scan in scans.files for path in _input_files(scan) if path is not None]
         self._files = remembered_digests([listing, *inputs], settings.home)
-        identified = identify(scans, self._files)
+        fewest = settings.recipe.split.fewest_subjects
+        identified = identify(scans, self._files, fewest_subjects=fewest)
         self.scans = identified.scans
         self.subject_of = identified.subject_of
 

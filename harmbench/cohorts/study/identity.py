@@ -29,7 +29,9 @@ class Identified:
     subject_of: Mapping[str, str]
 
 
-def identify(scans: StudyScans, files: Mapping[Path, str | None]) -> Identified:
+def identify(
+    scans: StudyScans, files: Mapping[Path, str | None], *, fewest_subjects: int
+) -> Identified:
     """Make one subject of all that share a byte-identical image file, and report such files.
 
     Parameters
@@ -38,11 +40,13 @@ def identify(scans: StudyScans, files: Mapping[Path, str | None]) -> Identified:
         The scans of the study.
     files
         Digest of each image file; None for a file that cannot be read.
+    fewest_subjects
+        The number of subjects that every domain needs, 1 or 2.
 
     Raises
     ------
     UserError
-        If a domain is left with one subject.
+        If a domain is left with fewer.
     """
     copies: dict[str, list[tuple[str, Scan]]] = {}
     for domain, domain_scans in scans.domains.items():
@@ -67,10 +71,11 @@ def identify(scans: StudyScans, files: Mapping[Path, str | None]) -> Identified:
     notes = [*_several_labels(labels), *map(_note, repeated)]
     for name, group in domains.items():
         subjects = {scan.subject for scan in group}
-        if len(subjects) < 2:
+        if len(subjects) < fewest_subjects:
+            reasons = f": {'; '.join(notes)}" if notes else ""
             raise UserError(
                 f"domain '{name}' has only one subject, '{subjects.pop()}', and a split by subject "
-                f"needs two: {'; '.join(notes)}"
+                f"needs two{reasons}"
             )
     notes = [*scans.notes, *notes]
     return Identified(replace(scans, domains=domains, notes=notes), subject_of)

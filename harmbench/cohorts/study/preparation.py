@@ -182,9 +182,9 @@ def _log_shortcomings(name: str, prepared: PreparedScan, progress: Progress) -> 
 
 
 def check_subjects(
-    result: StudyResult, name_of: Callable[[Path], str], *, test_only: bool = False
+    result: StudyResult, name_of: Callable[[Path], str], *, fewest_subjects: int
 ) -> None:
-    """Check that every domain has enough subjects: two for a split, or one test subject.
+    """Check that every domain has the subjects that a split needs.
 
     Parameters
     ----------
@@ -192,8 +192,8 @@ def check_subjects(
         The prepared scans.
     name_of
         Returns the name of a file in messages.
-    test_only
-        Whether the recipe makes all subjects test subjects, so that one is enough.
+    fewest_subjects
+        The number of subjects that every domain needs, 1 or 2.
 
     Raises
     ------
@@ -202,12 +202,16 @@ def check_subjects(
     """
     for domain, scans in result.scans.domains.items():
         subjects = {usable.scan.subject for usable in result.usable if usable.domain == domain}
-        if len(subjects) < (1 if test_only else 2):
+        if len(subjects) < fewest_subjects:
             names = [name_of(scan.path) for scan in scans]
-            rest = f"with {len(subjects)} of the two subjects that a split needs"
+            left = (
+                "without a subject"
+                if fewest_subjects == 1
+                else f"with {len(subjects)} of the two subjects that a split needs"
+            )
             raise UserError(
-                f"domain '{domain}' is left {'without a subject' if test_only else rest}, "
-                f"since these scans cannot be used: {_reasons(names, result)}"
+                f"domain '{domain}' is left {left}, since these scans cannot be used: "
+                f"{_reasons(names, result)}"
             )
 
 

@@ -13,6 +13,7 @@ from harmbench.cohorts.bids.recipe import Recipe
 from harmbench.cohorts.study.scans import StudyScans
 from harmbench.data.cohort import TOOL_FAILURES
 from harmbench.data.cohort_source import CohortSource
+from harmbench.errors import UserError
 from harmbench.preprocessing.brain_tools import find_extractor
 from harmbench.util.name_list import by_reason
 
@@ -70,7 +71,8 @@ class Study(CohortSource):
         Raises
         ------
         UserError
-            If a domain has fewer than two usable subjects.
+            If a domain has fewer usable subjects than the split needs, or the normalisation
+            learns from training scans of the target and there is none.
         """
         from harmbench.cohorts.study.jobs import begin_domains
         from harmbench.cohorts.study.preparation import check_subjects, prepare_scans
@@ -88,7 +90,7 @@ class Study(CohortSource):
         self._log_unused(digests.scans, progress)
         folders = begin_domains(digests.scans, writer)
         result = prepare_scans(digests, folders, self.relative, progress)
-        check_subjects(result, self.relative, test_only=self.recipe.split.test_only)
+        check_subjects(result, self.relative, fewest_subjects=self.recipe.split.fewest_subjects)
         splits = splits or assign_splits(
             result.usable, list(result.scans.domains), self.recipe, grid
         )
@@ -186,8 +188,15 @@ class Study(CohortSource):
         from harmbench.preprocessing.normalization import normalization
         from harmbench.preprocessing.normalize_rows import normalize_rows
 
+        method = normalization(self.normalization)
+        if method.learns and not training:
+            raise UserError(
+                f"the normalisation '{self.normalization}' learns from training scans of the "
+                f"target, and '{self.target}' of '{self.recipe.name}' has none: choose another "
+                "--normalize"
+            )
         return normalize_rows(
-            normalization(self.normalization),
+            method,
             [scan.prepared.landmarks for scan in training],
             [(scan.job.folder, scan.job.row) for scan in usable],
             progress,

@@ -21,6 +21,11 @@ from harmbench.cohorts.bids.shipped import (
     TravelingHumanPhantom,
 )
 from harmbench.cohorts.bids.source import Bids
+from harmbench.data.cohort import Cohort
+from harmbench.data.scans import Grid
+from harmbench.data.spaces import SPACE
+from harmbench.errors import UserError
+from harmbench.util.progress import Silent
 from helpers import ROOT
 
 LAYOUTS = ROOT.parent / "shared" / "datasets"
@@ -163,16 +168,24 @@ def test_each_scanner_that_srpbs_names_is_a_domain(tmp_path) -> None:
     assert [scan.visit for scan in scans.domains["atv"]] == ["1", "2", "1"]
 
 
-def test_the_single_traveller_of_simon_is_for_testing_alone(tmp_path) -> None:
-    root = tmp_path
-    for session, model in (("001", "Achieva"), ("002", "Prisma"), ("003", "Prisma")):
-        folder = f"sub-032633/ses-{session}/anat"
-        stem = f"sub-032633_ses-{session}_run-1_T1w"
-        touched(root, f"{folder}/{stem}.nii.gz")
-        (root / folder / f"{stem}.json").write_text(
+@pytest.mark.usefixtures("one_core")
+def test_the_single_traveller_of_simon_is_for_testing_alone(tree) -> None:
+    for number, model in enumerate(("Achieva", "Prisma", "Prisma"), 1):
+        path = tree.add("032633", "", session=f"{number:03}", run=1, field=None)
+        path.with_name(path.name.replace(".nii.gz", ".json")).write_text(
             f'{{"Manufacturer": "M", "ManufacturersModelName": "{model}", '
             '"MagneticFieldStrength": 3}'
         )
-    source = Simon(str(root))
+    source = Simon(str(tree.root))
     assert (source.target, source.sources) == ("m-prisma-3", ("m-achieva-3",))
     assert numbers(source.find()) == {"scans": 3, "subjects": 1, "scanners": 2}
+    grid = Grid("tiny", (5, 18, 22), (12.0, 9.6, 9.6))
+    cohort = Cohort.open(source, grid, tree.home, Silent())
+    assert {*cohort.table["split"]} == {"test"}
+    sources, truth = cohort.pairs("m-achieva-3", "test")
+    assert (sources.scans[0].session, truth.scans[0].session) == ("001", "002")
+    assert {details[SPACE] for details in cohort.table["details"]} == {"m-prisma-3/002"}
+    # No scan is left to fit a method on, or to learn a normalisation from.
+    assert not len(cohort.scans(cohort.target, "train"))
+    with pytest.raises(UserError, match=r"^the normalisation 'nyul' .* 'm-prisma-3' of 'simon' h"):
+        Cohort.open(Simon(str(tree.root), normalization="nyul"), grid, tree.home, Silent())

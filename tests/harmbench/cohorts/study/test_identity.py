@@ -17,10 +17,11 @@ def scan(label: str, session: str = "1", subject: str | None = None) -> Scan:
     return Scan(path=path, subject=subject or label, session=session, label=label)
 
 
-def identified(here: list[Scan], there: list[Scan], **digests: str):
+def identified(here: list[Scan], there: list[Scan], fewest_subjects: int = 2, **digests: str):
     scans = StudyScans(domains={"here": tuple(here), "there": tuple(there)}, notes=["first"])
     paths = [scan.path for scan in scans.files]
-    return identify(scans, {path: digests.get(path.stem.replace("-", "_")) for path in paths})
+    files = {path: digests.get(path.stem.replace("-", "_")) for path in paths}
+    return identify(scans, files, fewest_subjects=fewest_subjects)
 
 
 def test_without_shared_files_nothing_changes():
@@ -87,3 +88,11 @@ def test_copies_of_one_subject_are_reported(there, digests, note):
 def test_a_domain_that_is_left_with_one_subject_is_an_error():
     with pytest.raises(UserError, match="'here' has only one subject, 'a', .* labels a, b have"):
         identified([scan("a"), scan("b")], [scan("c"), scan("d")], a_1="x", b_1="x")
+
+
+def test_one_subject_is_an_error_without_a_note_or_enough_where_all_are_tested():
+    here, there = [scan("a")], [scan("a", "2")]
+    with pytest.raises(UserError, match="has only one subject, 'a', .* needs two$"):
+        identified(here, there)
+    result = identified(here, there, fewest_subjects=1)
+    assert result.scans.domains == {"here": tuple(here), "there": tuple(there)}
