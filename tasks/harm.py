@@ -88,7 +88,8 @@ class HarmScorer(Scorer):
     Parameters
     ----------
     versions
-        Names of the versions of each scan, in the order in which they come; none if there is one.
+        Names of the versions of each scan; the name of a session ends with that of its version.
+        Empty if there is one version.
     margin
         The smallest harm that counts.
     name
@@ -102,7 +103,6 @@ class HarmScorer(Scorer):
         self._margin = margin
         self._name = name
         self._rows: list[tuple[str, str, str, float]] = []
-        self._scans = 0
 
     def keep(self, harmonized: Scans, harm: Array, more: Mapping[str, Array] | None = None) -> None:
         """Keep the harm of N scans `(N,)`, and further values by metric; NaN is left out."""
@@ -117,7 +117,8 @@ class HarmScorer(Scorer):
                 "flagged": float(bool(flags[i])),
             }
             if self._versions:
-                version = self._versions[self._scans % len(self._versions)]
+                # Not by the order of the scans: a submission or a command may lack some.
+                version = next(name for name in self._versions if session.endswith(name))
                 values |= {f"{name}_{version}": value for name, value in values.items()}
             values["harmed_unflagged"] = harmed * (1 - values["flagged"])
             values |= {
@@ -126,7 +127,6 @@ class HarmScorer(Scorer):
                 if not math.isnan(array[i])
             }
             self._rows += [(subject, session, name, value) for name, value in values.items()]
-            self._scans += 1
 
     def table(self) -> pd.DataFrame:
         """Return all values, one row for a scan and metric."""
