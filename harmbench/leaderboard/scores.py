@@ -217,7 +217,9 @@ def _column(
         for k, label in enumerate(labels)
     }
     scores = {
-        label: _score(
+        label: _partial_score(runs, missing[label], measure)
+        if label in partial
+        else _score(
             sorted(runs, key=lambda run: (run.seed, run.fold)),
             missing[label],
             estimates.get(label),
@@ -225,9 +227,7 @@ def _column(
             subjects,
         )
         for label, runs in by_label.items()
-        if label not in partial
     }
-    scores |= {label: _partial_score(by_label[label], missing[label], measure) for label in partial}
     reference = _reference_line(scores, controls)
     return TaskColumn(
         task=task,
@@ -358,8 +358,10 @@ def _with_references(
         differences = dict(zip(subjects.labels, estimates, strict=True))
     else:
         differences = {
-            label: _difference_of_cohorts(score, scores[reference], runs, by_label[reference])
-            for (label, score), runs in zip(scores.items(), by_label.values(), strict=True)
+            label: _difference_of_cohorts(
+                score, scores[reference], by_label[label], by_label[reference]
+            )
+            for label, score in scores.items()
             if score.counts
         }
     return {
