@@ -60,10 +60,12 @@ class PipeProgress:
 
 
 def _listen(keys: queue.SimpleQueue[str]) -> None:
-    for line in sys.stdin:
-        keys.put(json.loads(line)["key"])
-    # The parent has ended; entries of the stores are complete.
-    os._exit(0)
+    try:
+        for line in sys.stdin:
+            keys.put(json.loads(line)["key"])
+    finally:
+        # The parent has ended, perhaps within a line; entries of the stores are complete.
+        os._exit(0)
 
 
 def main() -> None:

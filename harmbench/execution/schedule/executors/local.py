@@ -188,9 +188,12 @@ class LocalExecutor(Executor):
 
     def _listen(self, worker: _Worker) -> None:
         assert worker.process.stdout is not None
-        for line in worker.process.stdout:
-            self._messages.put((worker, json.loads(line)))
-        self._messages.put((worker, None))
+        try:
+            for line in worker.process.stdout:
+                with contextlib.suppress(ValueError):  # half a line: the worker was killed
+                    self._messages.put((worker, json.loads(line)))
+        finally:
+            self._messages.put((worker, None))
 
     def _read(self, worker: _Worker, message: dict[str, Any]) -> tuple[Job, JobResult] | None:
         """Read a message of a worker; return its job and the result if the job has ended."""
