@@ -23,19 +23,19 @@ def resume() -> int:
     from harmbench.util.home import writable_home
 
     home = writable_home()
-    invocation, executor = last_unfinished(home)
-    # Relative paths in its options refer to the directory that it was started in.
-    os.chdir(invocation.directory)
-    options = invocation.options
-    registry = discover(options.plugins)
-    click.echo(f"resuming {invocation.folder.name}", err=True)
-    summary = compute(
-        registry,
-        select(registry, options.request),
-        home,
-        options,
-        ExecutorOptions.from_json(executor),
-        invocation,
-    )
+    with last_unfinished(home) as (invocation, executor):
+        # Relative paths in its options refer to the directory that it was started in.
+        os.chdir(invocation.directory)
+        options = invocation.options
+        registry = discover(options.plugins)
+        click.echo(f"resuming {invocation.folder.name}", err=True)
+        summary = compute(
+            registry,
+            select(registry, options.request),
+            home,
+            options,
+            ExecutorOptions.from_json(executor),
+            invocation,
+        )
     click.echo(summary_line(summary))
     return int(summary.failed)

@@ -37,14 +37,29 @@ class Invocation:
     directory: Path = field(repr=False)
 
     @classmethod
-    def begin(cls, home: Path, options: RunOptions, executor: dict[str, object]) -> Invocation:
-        """Write the options of a new run; `executor` contains its executor's, as JSON types."""
+    @contextlib.contextmanager
+    def begin(
+        cls, home: Path, options: RunOptions, executor: dict[str, object]
+    ) -> Iterator[Invocation]:
+        """Begin a new run, which no other process can compute before this context ends.
+
+        Parameters
+        ----------
+        home
+            Folder of the stores.
+        options
+            The options of the run.
+        executor
+            The options of its executor, as JSON types.
+        """
         folder = home / "runs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         folder.mkdir(parents=True, exist_ok=True)
         directory = Path.cwd()
         content = {"options": options.to_json(), "executor": executor, "directory": str(directory)}
-        atomic_write_bytes(folder / "options.json", json.dumps(content).encode())
-        return cls(folder, options, directory)
+        # The lock first: a run with options and without a lock was interrupted.
+        with _lock_of(folder):
+            atomic_write_bytes(folder / "options.json", json.dumps(content).encode())
+            yield cls(folder, options, directory)
 
     @property
     def home(self) -> Path:
@@ -56,39 +71,51 @@ class Invocation:
         """Folder for a log file of each job."""
         return self.folder / "logs"
 
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        """Mark the run as running in this process."""
-        with FileLock(self.folder / ".lock"):
-            yield
-
     def end(self) -> None:
         """Mark the run as ended: every cell has a result."""
         (self.folder / ENDED).touch()
 
 
-def last_unfinished(home: Path) -> tuple[Invocation, dict[str, object]]:
-    """Return the newest run that has not ended and that no process is computing.
+@contextlib.contextmanager
+def last_unfinished(home: Path) -> Iterator[tuple[Invocation, dict[str, object]]]:
+    """Hold the newest run that has not ended and that no process is computing.
 
-    Returns
-    -------
+    No other process can compute it before this context ends.
+
+    Yields
+    ------
     tuple
         The run, and the options of its executor as JSON types.
 
     Raises
     ------
     UserError
-        If no run was interrupted.
+        If no run was interrupted, or if another process is computing it.
     """
+    computed = []
     for path in sorted((home / "runs").glob("*/options.json"), reverse=True):
         folder = path.parent
-        if has_ended(folder):
-            continue
-        try:
-            with FileLock(folder / ".lock", blocking=False):
-                content = json.loads(path.read_text())
-        except Timeout:
-            continue
-        options = RunOptions.from_json(content["options"])
-        return Invocation(folder, options, Path(content["directory"])), content["executor"]
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(_lock_of(folder))
+            except Timeout:
+                computed.append(folder.name)
+                continue
+            # Asked with the lock, since another process may just have ended the run.
+            if has_ended(folder):
+                continue
+            content = json.loads(path.read_text())
+            options = RunOptions.from_json(content["options"])
+            yield Invocation(folder, options, Path(content["directory"])), content["executor"]
+            return
+    if computed:
+        raise UserError(
+            f"run {computed[0]} is being computed by another process, and no other run was "
+            "interrupted"
+        )
     raise UserError("no run was interrupted; `harmbench run` starts one")
+
+
+def _lock_of(folder: Path) -> FileLock:
+    """Return the lock of a run, which the process that computes it holds."""
+    return FileLock(folder / ".lock", blocking=False)

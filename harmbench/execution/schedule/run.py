@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,7 @@ def run_cells(
     progress
         Shows how far the run is.
     invocation
-        The interrupted run to continue; a new one if None.
+        The interrupted run to continue, held by `last_unfinished`; a new one if None.
     on_cell
         Called after the plugins when a cell ends.
 
@@ -94,21 +95,25 @@ def run_cells(
     """
     device = prepare(local_options(executor_options, options))
     plan = make_plan(registry, selection, home, progress)
-    invocation = invocation or Invocation.begin(home, options, executor_options.to_json())
-    runner = Runner(registry=registry, home=home, device=device, progress=progress)
-    scheduler = Scheduler(plan, runner, Durations.read(home))
-    session = Session(plan, runner, scheduler.jobs, invocation.logs)
-    results = ResultsStore(home / "results")
-    with invocation.running():
+    begun = (
+        Invocation.begin(home, options, executor_options.to_json())
+        if invocation is None
+        else contextlib.nullcontext(invocation)
+    )
+    with begun as running:
+        runner = Runner(registry=registry, home=home, device=device, progress=progress)
+        scheduler = Scheduler(plan, runner, Durations.read(home))
+        session = Session(plan, runner, scheduler.jobs, running.logs)
+        results = ResultsStore(home / "results")
         with (
-            executor_options.open(invocation, session, progress) as executor,
+            executor_options.open(running, session, progress) as executor,
             results.writer(command_line()) as writer,
         ):
             for number, (planned, ended) in enumerate(scheduler.run(executor, progress), start=1):
                 result = writer.append(planned.cell, ended)
                 registry.call("after_cell", cell=planned.cell, result=result)
                 on_cell(number, len(plan.cells), planned.cell, result)
-        invocation.end()
+        running.end()
     return RunSummary(plan=plan, results=scheduler.results, fits=len(scheduler.fits_made))
 
 

@@ -10,7 +10,6 @@ import torch
 
 from harmbench.contracts.cell import Status
 from harmbench.data.cohort_request import CohortRequest
-from harmbench.errors import UserError
 from harmbench.execution.compute.runner import Runner
 from harmbench.execution.plan.durations import Durations
 from harmbench.execution.plan.plan import make_plan
@@ -18,7 +17,7 @@ from harmbench.execution.plan.request import Request
 from harmbench.execution.plan.selection import select
 from harmbench.execution.schedule.executors.options import ExecutorOptions
 from harmbench.execution.schedule.executors.submitted import Resources
-from harmbench.execution.schedule.invocation import Invocation, last_unfinished
+from harmbench.execution.schedule.invocation import Invocation
 from harmbench.execution.schedule.jobs import durations, jobs, priorities
 from harmbench.execution.schedule.run_options import RunOptions
 from harmbench.execution.schedule.scheduler import Scheduler
@@ -79,14 +78,15 @@ def run(home, executor, methods, tasks, lanes=None, **choice):
         device="cpu",
         threads=1,
     )
-    invocation = Invocation.begin(home, options, ExecutorOptions(executor).to_json())
     scheduler = Scheduler(plan, runner(home), NOTHING_KNOWN)
-    session = Session(plan, runner(home), scheduler.jobs, invocation.logs)
-    with ExecutorOptions(executor, **choice).open(invocation, session, lanes or Lanes()) as opened:
-        results = {
-            (planned.cell.method, planned.cell.task): result
-            for planned, result in scheduler.run(opened, Silent())
-        }
+    with Invocation.begin(home, options, ExecutorOptions(executor).to_json()) as invocation:
+        session = Session(plan, runner(home), scheduler.jobs, invocation.logs)
+        opened = ExecutorOptions(executor, **choice).open(invocation, session, lanes or Lanes())
+        with opened:
+            results = {
+                (planned.cell.method, planned.cell.task): result
+                for planned, result in scheduler.run(opened, Silent())
+            }
     return results, [scheduler.jobs[key].payload.name for key in scheduler.fits_made]
 
 
@@ -243,11 +243,11 @@ def test_a_job_that_another_process_holds_is_retried_later(home):
     session = Session(plan, runner(home), scheduler.jobs, home / "logs")
     first, second = plan.cells
     methods = []
-    with ExecutorOptions().open(
-        Invocation.begin(home, RunOptions(request=Request(methods=(), tasks=())), {}),
-        session,
-        Lanes(),
-    ) as ex:
+    options = RunOptions(request=Request(methods=(), tasks=()))
+    with (
+        Invocation.begin(home, options, {}) as invocation,
+        ExecutorOptions().open(invocation, session, Lanes()) as ex,
+    ):
         lock = runner(home).cells.lock(first.cell.key)
         lock.__enter__()
         for planned, result in scheduler.run(ex, Silent()):
@@ -276,22 +276,6 @@ def test_run_options_survive_a_round_trip_through_json(tmp_path):
         max_memory=100,
     )
     assert RunOptions.from_json(options.to_json()) == options
-
-
-def test_last_unfinished_returns_the_interrupted_run(home, monkeypatch):
-    monkeypatch.chdir(home)
-    with pytest.raises(UserError, match="no run was interrupted"):
-        last_unfinished(home)
-    options = RunOptions(request=Request(methods=("a",), tasks=("b",)))
-    begun = Invocation.begin(home, options, ExecutorOptions("local", 2).to_json())
-    invocation, executor = last_unfinished(home)
-    assert (invocation, ExecutorOptions.from_json(executor)) == (begun, ExecutorOptions("local", 2))
-    assert (invocation.options, invocation.directory) == (options, home)
-    with begun.running(), pytest.raises(UserError):
-        last_unfinished(home)
-    begun.end()
-    with pytest.raises(UserError):
-        last_unfinished(home)
 
 
 def test_log_files_are_named_by_title_and_key(home):

@@ -46,7 +46,7 @@ def job(tmp_path):
 
 def test_a_worker_that_is_killed_within_a_line_has_ended(tmp_path, monkeypatch, job):
     worker = tmp_path / "worker"
-    worker.write_text("#!/bin/sh\nprintf '{\"log\": \"half a li'\nkill -9 $$\n")
+    worker.write_text('#!/bin/sh\nprintf \'{"log": "half a li\'\nkill -9 $$\n')
     worker.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(worker))
     options = RunOptions(request=REQUEST, plugins=FILES, device="cpu", threads=1)
