@@ -24,13 +24,16 @@ def sync() -> int:
     home = writable_home()
     recorder = MlflowRecorder(home, command_line())
     outbox = Outbox(home, recorder, lambda line: click.echo(f"warning: {line}", err=True))
-    outbox.send_all()
-    recovered = 0
-    with ResultsStore(home / "results").writer("") as writer:
-        for cell, result, ended in unrecorded(home):
-            outbox.after_cell(cell, writer.append(cell, result, ended))
-            recovered += 1
-    outbox.close(failed=False)
+    recovered, failed = 0, True
+    try:
+        outbox.send_all()
+        with ResultsStore(home / "results").writer("") as writer:
+            for cell, result, ended in unrecorded(home):
+                outbox.after_cell(cell, writer.append(cell, result, ended))
+                recovered += 1
+        failed = False
+    finally:
+        outbox.close(failed=failed)
     waiting = outbox.waiting()
     if recovered:
         click.echo(f"{counted(recovered, 'stored cell')} had no record and now have one")
