@@ -75,10 +75,10 @@ class MirroredCells:
         if identity == self._read:
             return
         self._read, self._cells, self._state = identity, set(), None
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, TypeError, IndexError):
             lines = [json.loads(line) for line in self._path.read_bytes().splitlines()]
-            self._state = lines[-1][1]
-            self._cells = {cell for cell, _ in lines if cell is not None}
+            cells = {cell for cell, _ in lines if cell is not None}
+            self._cells, self._state = cells, lines[-1][1]
 
 
 def _identity(path: Path) -> tuple[int, ...]:

@@ -83,7 +83,7 @@ class Outbox:
             self._on_delay(f"a record was not sent to MLflow, and is kept: {error}")
 
     def send_all(self) -> None:
-        """Send all waiting records, oldest first."""
+        """Send all waiting records, oldest first; one that cannot be read is kept."""
         for path in self._entries():
             self._send(path, partial(self._read, path))
 
@@ -120,7 +120,13 @@ class Outbox:
         return path
 
     def _read(self, path: Path) -> _Waiting:
-        """Read a record; the result is None if it was removed from the store."""
+        """Read a record; the result is None if it was removed from the store.
+
+        Raises
+        ------
+        OSError, ValueError, KeyError, TypeError
+            If it is damaged, or if another version of harmbench wrote it.
+        """
         content = json.loads(path.read_text())
         cell = Cell(**content["cell"])
         outcome = JobResult.from_json(content["outcome"])
@@ -139,7 +145,15 @@ class Outbox:
         with FileLock(self._folder / ".lock"):
             if not path.exists():
                 return  # another process has sent it
-            cell, result, command = load()
+            try:
+                cell, result, command = load()
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                self._on_delay(
+                    f"the record {path} cannot be read ({type(error).__name__}: {error}), and is "
+                    "kept: it is damaged, or another version of harmbench wrote it. Use that "
+                    "version, or remove the file"
+                )
+                return
             try:
                 if result is not None:
                     with self._mirrored.changing(_entry(cell, result)):

@@ -90,7 +90,7 @@ def last_unfinished(home: Path) -> Iterator[tuple[Invocation, dict[str, object]]
     Raises
     ------
     UserError
-        If no run was interrupted, or if another process is computing it.
+        If no run was interrupted, another process is computing it, or its options cannot be read.
     """
     computed = []
     for path in sorted((home / "runs").glob("*/options.json"), reverse=True):
@@ -104,9 +104,7 @@ def last_unfinished(home: Path) -> Iterator[tuple[Invocation, dict[str, object]]
             # Asked with the lock, since another process may just have ended the run.
             if has_ended(folder):
                 continue
-            content = json.loads(path.read_text())
-            options = RunOptions.from_json(content["options"])
-            yield Invocation(folder, options, Path(content["directory"])), content["executor"]
+            yield _read(path)
             return
     if computed:
         raise UserError(
@@ -114,6 +112,20 @@ def last_unfinished(home: Path) -> Iterator[tuple[Invocation, dict[str, object]]
             "interrupted"
         )
     raise UserError("no run was interrupted; `harmbench run` starts one")
+
+
+def _read(path: Path) -> tuple[Invocation, dict[str, object]]:
+    """Return the run of a file of options, and the options of its executor."""
+    try:
+        content = json.loads(path.read_text())
+        options = RunOptions.from_json(content["options"])
+        return Invocation(path.parent, options, Path(content["directory"])), content["executor"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"the options of the interrupted run {path} cannot be read "
+            f"({type(error).__name__}: {error}): the file is damaged, or another version of "
+            "harmbench wrote it. Repeat the command of the run, or remove its folder"
+        ) from error
 
 
 def _lock_of(folder: Path) -> FileLock:

@@ -97,3 +97,14 @@ def test_a_damaged_list_is_empty_and_replaced(home):
     path.write_bytes(path.read_bytes()[:-5])
     assert has(MirroredCells(home), "a") == [False]
     assert has(add(home, "b"), "a", "b") == [False, True]
+
+
+@pytest.mark.parametrize("content", [b"", b"null\n", b'["a"]\n', b'["a", "b"]\n["c", "d'])
+def test_a_damaged_list_is_empty(home, content):
+    add(home, "a")
+    (home / "outbox" / "mirrored").write_bytes(content)
+    listed = MirroredCells(home)
+    assert has(listed, "a") == [False]
+    with listed.changing("b"):
+        write(home)
+    assert has(MirroredCells(home), "a", "b") == [False, True]

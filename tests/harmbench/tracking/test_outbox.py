@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -232,6 +233,41 @@ def test_a_cell_that_was_removed_from_the_store_is_let_go(home, monkeypatch):
     later.send_all()
     assert later.waiting() == 0
     assert recorded(home) == []
+
+
+def of_another_version(content):
+    """Return a record with a cell that this version does not know."""
+    return {**content, "cell": {**content["cell"], "person": "p"}}
+
+
+@pytest.mark.usefixtures("out_of_reach")
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: "[]",
+        lambda text: json.dumps({**json.loads(text), "outcome": {"status": "UNHEARD"}}),
+        lambda text: json.dumps(of_another_version(json.loads(text))),
+    ],
+)
+def test_a_record_that_cannot_be_read_is_named_and_kept_and_the_others_are_sent(
+    home, monkeypatch, damage
+):
+    box = outbox(home)
+    for name in ("domain1", "domain2"):
+        box.after_cell(cell(name, name), stored(home, cell(name, name)))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    first, _ = sorted((home / "outbox").glob("*.json"))
+    first.write_text(damage(first.read_text()))
+    messages = []
+    later = outbox(home, messages)
+    later.send_all()
+    later.close(failed=False)
+    (line,) = messages
+    assert line.startswith(f"the record {first} cannot be read")
+    assert list((home / "outbox").glob("*.json")) == [first]
+    assert recorded(home) == [("domain2", "done")]
 
 
 class Server:

@@ -42,3 +42,14 @@ def test_no_second_process_computes_a_run_from_its_begin_to_its_end(tmp_path):
     with last_unfinished(tmp_path), pytest.raises(UserError, match=line):
         resumed(tmp_path)
     assert resumed(tmp_path)[0] == begun
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"options": "{}", "executor": {}, "directory": ""}']
+)
+def test_options_that_cannot_be_read_are_one_line(tmp_path, content):
+    with Invocation.begin(tmp_path, OPTIONS, EXECUTOR.to_json()) as begun:
+        path = begun.folder / "options.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=f"^the options of the interrupted run {path} cannot be"):
+        resumed(tmp_path)
