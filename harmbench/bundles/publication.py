@@ -23,6 +23,7 @@ from harmbench.store.record import Record
 from harmbench.store.result_table import RecordedRuns
 from harmbench.store.results import ResultsStore
 from harmbench.util.hashing import bytes_digest
+from harmbench.util.npz import read_npz
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,8 +203,13 @@ def _pictures(
         path = home / "cells" / record.head["cell"] / "slices.npz"
         if not path.exists():
             continue
-        with np.load(path) as content:
-            arrays = dict(content)
+        try:
+            arrays = read_npz(path)
+        except ValueError as error:
+            raise UserError(
+                f"{error}: remove its cell by `harmbench store prune --damaged`, and run it again, "
+                "or publish without --pictures"
+            ) from error
         cohort = private[_cohort(record)]
         arrays["subjects"] = np.array([cohort.scan(str(name)) for name in arrays["subjects"]])
         stream = io.BytesIO()

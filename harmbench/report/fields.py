@@ -137,9 +137,16 @@ def coloured(value: float, scale: ColourScale | None) -> str:
     return "" if step is None else f"h{step}"
 
 
+def sort_key(value: float) -> str:
+    """Return a number as JavaScript's `Number` reads it: Infinity, but not inf."""
+    return repr(value).replace("inf", "Infinity")
+
+
 def number_field(value: float) -> TableField:
     """Return the field of a number; empty for NaN."""
-    return TableField() if math.isnan(value) else TableField(text=number(value), sort=repr(value))
+    return (
+        TableField() if math.isnan(value) else TableField(text=number(value), sort=sort_key(value))
+    )
 
 
 def estimate_field(
@@ -155,7 +162,7 @@ def estimate_field(
         return TableField(letters=letters)
     return TableField(
         text=number(estimate.mean, decimals, signed=signed),
-        sort=repr(estimate.mean),
+        sort=sort_key(estimate.mean),
         css_class=coloured(estimate.mean, scale),
         letters=letters,
         note=interval(estimate.low, estimate.high, decimals, signed=signed),
@@ -206,11 +213,9 @@ def score_field(
             note = f"{note}, n={score.n}, not ranked"
         elif score.status != "done":
             note = f"{note}, a seed {score.status}"
-    # JavaScript parses Infinity, but not inf.
-    sort = repr(score.value).replace("inf", "Infinity")
     return TableField(
         text=number(score.value) + (UNUSUAL if unusual else ""),
-        sort=sort,
+        sort=sort_key(score.value),
         css_class="" if row.control else coloured(score.value, scale),
         href=href,
         letters=letters,

@@ -17,7 +17,7 @@ from harmbench.leaderboard.standings import Standing, Standings
 from harmbench.report.biology_plot import BiologyPoint, biology_points
 from harmbench.report.board_view import Extra
 from harmbench.report.costs import prices_of
-from harmbench.report.fields import TableField, colour_scale, estimate_field
+from harmbench.report.fields import TableField, colour_scale, estimate_field, sort_key
 from harmbench.statistics.max_t import LEVEL
 
 # Rows of the front page, so that it opens at once on a phone; the group's page has all.
@@ -159,7 +159,9 @@ def _biology(
 
 
 def _plain(value: float) -> TableField:
-    return TableField() if math.isnan(value) else TableField(text=f"{value:.2f}", sort=repr(value))
+    return (
+        TableField() if math.isnan(value) else TableField(text=f"{value:.2f}", sort=sort_key(value))
+    )
 
 
 def _costs(group: Group, rows: Sequence[Standing]) -> dict[str, list[TableField]]:
@@ -175,7 +177,7 @@ def _seconds(value: float) -> TableField:
     if math.isnan(value):
         return TableField()
     text = "0 s" if value == 0 else f"{value:.2g} s" if value < 10 else duration(value)
-    return TableField(text=text, sort=repr(value))
+    return TableField(text=text, sort=sort_key(value))
 
 
 def _answers(standings: Standings, needs: Mapping[str, str]) -> Iterator[dict[str, str]]:

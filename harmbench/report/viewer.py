@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from harmbench.util.hashing import bytes_digest, digest
+from harmbench.util.npz import read_npz
 
 # Larger differences have the last colour of the map; intensities are in [0, 1].
 LIMIT = 0.3
@@ -125,7 +126,7 @@ def _same_slices(files: Mapping[str, Path]) -> dict[str, Arrays]:
     first = ""
     for label, path in files.items():
         try:
-            arrays = _read(path)
+            arrays = read_npz(path)
             scene = digest(arrays["subjects"].tolist(), bytes_digest(arrays["source"].tobytes()))
         except (OSError, ValueError, KeyError):
             continue
@@ -133,12 +134,6 @@ def _same_slices(files: Mapping[str, Path]) -> dict[str, Arrays]:
         if scene == first:
             shown[label] = arrays
     return shown
-
-
-def _read(path: Path) -> Arrays:
-    """Read a `slices.npz`, without unpickling."""
-    with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
 
 
 def _sheet(images: npt.NDArray[Any]) -> npt.NDArray[Any]:

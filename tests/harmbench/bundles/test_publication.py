@@ -148,3 +148,17 @@ def test_sources_and_pictures_are_in_the_bundle(prepared, real, tmp_path):
         names = arrays["subjects"].tolist()
     assert len({*names}) == 2
     assert not {"p0", "p1"} & {*names}
+
+
+def test_a_damaged_picture_is_one_line_that_names_its_file(prepared, real, tmp_path):
+    home = prepared("home")
+    which = real("unet", "t")
+    arrays = {"subjects": np.array(["p1"]), "source": np.zeros((1, 1, 3, 3), np.uint8)}
+    result = CellStore(home / "cells").save(which, scored(psnr=BASE), None, arrays)
+    record(home, (which, result))
+    file = result.folder / "slices.npz"
+    file.write_bytes(file.read_bytes()[:100])
+    path = tmp_path / "lab.harmbench.zip"
+    with pytest.raises(UserError, match=r"slices\.npz is no complete .* without --pictures$"):
+        publish(home, path, Publication(pictures=True))
+    publish(home, path, Publication())

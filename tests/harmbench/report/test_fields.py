@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import replace
 from importlib.resources import files
 
 import numpy as np
 import pytest
 
-from harmbench.report.fields import COLOURS, colour_scale, scale_of, score_field
+from harmbench.report.fields import (
+    COLOURS,
+    colour_scale,
+    estimate_field,
+    number_field,
+    scale_of,
+    score_field,
+)
+from harmbench.statistics.estimate import Estimate
 from helpers.scored_cells import EVIL, GAINS
 
 # MLflow's imports raise deprecation warnings.
@@ -61,3 +71,17 @@ def test_a_method_below_the_floor_is_on_the_other_side_even_if_it_is_the_best():
     # Lower is better, and one method leaves nothing to choose from.
     assert colour_scale([0.3, 0.1], 0.2, higher_is_better=False).step(0.1) == COLOURS - 1
     assert colour_scale([0.3]).step(0.3) == COLOURS - 1
+
+
+@pytest.mark.parametrize(
+    ("value", "key"), [(math.inf, "Infinity"), (-math.inf, "-Infinity"), (0.25, "0.25")]
+)
+def test_every_column_is_sorted_by_numbers_that_javascript_reads(group, value, key):
+    row = group.first.methods[0]
+    score = replace(row.scores["a"], value=value)
+    fields = [
+        number_field(value),
+        estimate_field(Estimate(value, value, value, 1)),
+        score_field(row, score, None, ""),
+    ]
+    assert [field.sort for field in fields] == [key] * 3

@@ -38,11 +38,26 @@ def test_a_method_that_shows_other_subjects_is_left_out_of_the_viewer(tmp_path):
     for name, subjects in (("one", ["p0", "p1"]), ("two", ["p0", "p1"]), ("odd", ["p5", "p6"])):
         files[name] = tmp_path / f"{name}.npz"
         np.savez_compressed(files[name], **{**slices(50), "subjects": np.array(subjects)})
-    (tmp_path / "damaged.npz").write_bytes(b"no zip")
-    files["damaged"] = tmp_path / "damaged.npz"
     viewer = write_viewer(tmp_path / "images", "t", files)
     assert [layer.name for layer in viewer.layers[1:-1]] == ["one", "two"]
     assert viewer.subjects == ("p0", "p1")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"no zip",
+        lambda content: b"",
+        lambda content: content[: len(content) // 2],
+    ],
+)
+def test_an_unreadable_file_is_left_out_of_the_viewer(tmp_path, damage):
+    files = {name: tmp_path / f"{name}.npz" for name in ("damaged", "one")}
+    for path in files.values():
+        np.savez_compressed(path, **slices(50))
+    files["damaged"].write_bytes(damage(files["damaged"].read_bytes()))
+    viewer = write_viewer(tmp_path / "images", "t", files)
+    assert [layer.name for layer in viewer.layers[1:-1]] == ["one"]
 
 
 def test_a_method_is_not_shown_as_failed_and_as_a_picture(pages, group):
