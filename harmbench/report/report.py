@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from harmbench.errors import UserError
-from harmbench.leaderboard.groups import Group, grouped
+from harmbench.leaderboard.groups import grouped
 from harmbench.leaderboard.registered import declarations
 from harmbench.plugins import Registry
 from harmbench.report.board_view import Extra
@@ -48,18 +48,81 @@ def write_report(
     registry: Registry,
     progress: Progress,
     extra: Callable[[pd.DataFrame], Extra] | None = None,
-    *,
-    front: Mapping[str, Any] | None = None,
 ) -> WrittenReport:
-    """Write the report of all recorded runs.
+    """Write the report of all recorded runs, in the place of an older one if there is one.
 
-    The folder is replaced when the report is complete, so that readers of an older report
-    never meet a partial one.
+    Parameters
+    ----------
+    folder
+        As of `replacing`.
+    home, registry, progress, extra
+        As of `write_pages`.
+
+    Raises
+    ------
+    UserError
+        If nothing is recorded, or the folder holds other files.
+    """
+    with replacing(folder) as building:
+        pages = write_pages(building, home, registry, progress, extra)
+    return written_report(folder, pages)
+
+
+def written_report(folder: Path, pages: int) -> WrittenReport:
+    """Return the facts of a report of so many pages."""
+    index = folder.absolute() / "index.html"
+    return WrittenReport(index, pages, index.stat().st_size)
+
+
+@contextlib.contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Give a folder for a new report, which takes its place when it is complete.
+
+    Readers of an older report never meet a partial one, and after an error it is as it was.
 
     Parameters
     ----------
     folder
         New, empty, or an older report, which is replaced.
+
+    Yields
+    ------
+    pathlib.Path
+        An empty folder.
+
+    Raises
+    ------
+    UserError
+        If the folder holds other files.
+    """
+    folder = folder.absolute()
+    _check(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        building = Path(temporary) / "report"
+        building.mkdir()
+        yield building
+        if folder.exists():
+            # A folder cannot replace another one. To rename it is faster than to remove it.
+            folder.rename(Path(temporary) / "older")
+        building.rename(folder)
+
+
+def write_pages(
+    folder: Path,
+    home: Path,
+    registry: Registry,
+    progress: Progress,
+    extra: Callable[[pd.DataFrame], Extra] | None = None,
+    *,
+    front: Mapping[str, Any] | None = None,
+) -> int:
+    """Write the pages of a report into an empty folder, and return their number.
+
+    Parameters
+    ----------
+    folder
+        The folder.
     home
         Home folder, which holds the recorded runs.
     registry
@@ -75,10 +138,8 @@ def write_report(
     Raises
     ------
     UserError
-        If nothing is recorded, or the folder holds other files.
+        If nothing is recorded.
     """
-    folder = folder.absolute()
-    _check(folder)
     store = reader.read(home, shared=front is None)
     runs = store.runs()
     if runs.empty:
@@ -86,29 +147,16 @@ def write_report(
             "nothing is recorded yet; try `harmbench run -m identity -m histogram -t domain3`"
         )
     groups = list(grouped(runs, store.headlines, declarations(registry)))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as building:
-        site = Path(building) / "report"
-        site.mkdir()
-        pages = Pages(
-            site,
-            home,
-            registry,
-            extra={} if extra is None else extra(runs),
-            origins=store.provenance(),
-            runs=runs,
-            headlines=store.headlines,
-            front=front,
-        )
-        _write_pages(pages, groups, registry, progress)
-        _replace(folder, site)
-    index = folder / "index.html"
-    return WrittenReport(index, pages.count, index.stat().st_size)
-
-
-def _write_pages(
-    pages: Pages, groups: Sequence[Group], registry: Registry, progress: Progress
-) -> None:
+    pages = Pages(
+        folder,
+        home,
+        registry,
+        extra={} if extra is None else extra(runs),
+        origins=store.provenance(),
+        runs=runs,
+        headlines=store.headlines,
+        front=front,
+    )
     pages.assets()
     pages.front(groups)
     for group in groups:
@@ -116,13 +164,7 @@ def _write_pages(
         tasks = declarations(registry, "tasks", [task.name for task in group.tasks])
         for task in progress.track(group.tasks, f"pages of {group.title}"):
             pages.task(group, task, tasks.get(task.name, {}).get("summary", ""))
-
-
-def _replace(folder: Path, site: Path) -> None:
-    """Put the finished report in the place of an older one."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    site.rename(folder)
+    return pages.count
 
 
 def _check(folder: Path) -> None:

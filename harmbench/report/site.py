@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +21,7 @@ from harmbench.bundles.edition import (
 from harmbench.bundles.imports import ImportedBundles, parsed
 from harmbench.plugins import Registry
 from harmbench.report.board_view import Extra
-from harmbench.report.report import WrittenReport, write_report
+from harmbench.report.report import WrittenReport, replacing, write_pages, written_report
 from harmbench.util.progress import Progress
 
 _EDITIONS = "editions"  # folder of the site
@@ -95,26 +95,46 @@ def write_site(
 ) -> WrittenReport:
     """Write the report of the bundles of a site, without the results of any home.
 
-    The editions of the site are written into its folder `editions`.
+    The editions of the site are written into its folder `editions`, before it takes its place.
 
     Parameters
     ----------
-    folder, registry, progress, extra
-        As of `write_report`.
+    folder
+        As of `replacing`.
     site
         The bundles.
+    registry, progress, extra
+        As of `write_pages`.
+
+    Raises
+    ------
+    UserError
+        If the folder holds other files.
     """
+    with replacing(folder) as building:
+        pages = _write_pages(building, site, registry, progress, extra)
+    return written_report(folder, pages)
+
+
+def _write_pages(
+    folder: Path,
+    site: Site,
+    registry: Registry,
+    progress: Progress,
+    extra: Callable[[pd.DataFrame], Extra] | None,
+) -> int:
+    """Write the pages of a site and of its editions into an empty folder; return their number."""
     with tempfile.TemporaryDirectory(prefix="harmbench-site-") as home:
         imported = ImportedBundles(Path(home))
         for bundle in site.bundles:
             imported.add(bundle.archive)
-        written = write_report(folder, Path(home), registry, progress, extra, front=_front_of(site))
+        count = write_pages(folder, Path(home), registry, progress, extra, front=_front_of(site))
     for edition in site.editions:
         assert edition.edition is not None
         path = folder / _EDITIONS / edition.edition.edition
-        more = write_site(path, edition, registry, progress, extra)
-        written = replace(written, pages=written.pages + more.pages)
-    return written
+        path.mkdir(parents=True)
+        count += _write_pages(path, edition, registry, progress, extra)
+    return count
 
 
 def _front_of(site: Site) -> dict[str, object]:

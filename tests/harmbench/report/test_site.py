@@ -53,6 +53,27 @@ def test_the_site_shows_all_bundles_and_its_editions(repository, tmp_path, monke
     assert written.pages == len(list((tmp_path / "site").rglob("*.html")))
 
 
+def test_a_site_that_is_interrupted_keeps_the_older_one_with_its_editions(repository, tmp_path):
+    site_of(repository, "2026-11")
+    site = site_of(repository, None)
+    folder = tmp_path / "site"
+    write_site(folder, site, Registry.discover(), Silent())
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    written = []
+
+    def interrupted(runs):
+        written.append(runs)
+        if len(written) == 2:  # of the edition
+            raise KeyboardInterrupt
+        return {}
+
+    with pytest.raises(KeyboardInterrupt):
+        write_site(folder, site, Registry.discover(), Silent(), interrupted)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    # Nothing is left next to it.
+    assert {path.name for path in tmp_path.iterdir() if path.name.startswith(".")} == set()
+
+
 def test_a_damaged_bundle_is_named(repository):
     path = repository / "bundles" / f"one{ENDING}"
     path.write_bytes(path.read_bytes()[:-9])
