@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from harmbench.errors import UserError
 from harmbench.execution.schedule.executors.base import Executor
 from harmbench.execution.schedule.executors.local import Lanes, LocalExecutor
 from harmbench.execution.schedule.executors.serial import Serial
@@ -16,6 +15,7 @@ from harmbench.execution.schedule.executors.submitted import Resources, Submitte
 from harmbench.execution.schedule.invocation import Invocation
 from harmbench.execution.schedule.run_options import RunOptions
 from harmbench.execution.schedule.session import Session
+from harmbench.util.device import resolve
 from harmbench.util.processes import processors
 
 # Each process holds its own copy of torch and of the model.
@@ -75,13 +75,11 @@ class ExecutorOptions:
         return Serial(session)
 
     def _devices(self, device: str) -> list[str]:
-        """Return the device of each local worker."""
+        """Return the device of each local worker, of a device that `local_options` has checked."""
         gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
         if gpus:
             count = self.workers or gpus
             return [f"cuda:{number % gpus}" for number in range(count)]
-        if device == "cuda":
-            raise UserError("no device 'cuda' on this machine")
         if device == "auto":
             device = "cpu"
         cores = processors()
@@ -89,7 +87,15 @@ class ExecutorOptions:
 
 
 def local_options(choice: ExecutorOptions, options: RunOptions) -> RunOptions:
-    """Return the options for this process, which computes only with `serial`."""
+    """Return the options for this process, which computes only with `serial`.
+
+    Raises
+    ------
+    UserError
+        If the workers of `local` cannot have the device, since this machine lacks it.
+    """
     if choice.name == "serial":
         return options
+    if choice.name == "local":
+        resolve(options.device)
     return dataclasses.replace(options, device="cpu", max_memory=None, threads=None)

@@ -8,6 +8,7 @@ import pytest
 
 from harmbench.contracts.cell import Status
 from harmbench.data.cohort_request import CohortRequest
+from harmbench.errors import UserError
 from harmbench.execution.plan.request import Request
 from harmbench.execution.plan.selection import select
 from harmbench.execution.schedule.executors.options import ExecutorOptions
@@ -68,6 +69,23 @@ def test_a_forecast_prepares_nothing_and_agrees_with_the_run(request_and_registr
     assert after.prepared
     assert after.pending == ()
     assert [cell.status for cell in after.cells] == [Status.CACHED, Status.CACHED]
+
+
+def test_a_missing_device_of_the_workers_is_an_error_before_a_run_begins(
+    request_and_registry, tmp_path
+):
+    request, registry = request_and_registry
+    options = RunOptions(request=request, device="cuda:99")
+    with pytest.raises(UserError, match="no device 'cuda:99'"):
+        run_cells(
+            registry,
+            select(registry, request),
+            tmp_path,
+            options,
+            ExecutorOptions("local"),
+            SilentRun(),
+        )
+    assert not (tmp_path / "runs").exists()
 
 
 def test_every_ended_cell_is_recorded_also_if_only_its_record_was_lost(

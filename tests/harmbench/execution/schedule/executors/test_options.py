@@ -1,14 +1,17 @@
-"""Options of executors that depend on the machine."""
+"""Options of executors that depend on the machine: its devices and cores."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
+from harmbench.errors import UserError
 from harmbench.execution.plan.request import Request
-from harmbench.execution.schedule.executors.options import ExecutorOptions
+from harmbench.execution.schedule.executors.options import ExecutorOptions, local_options
 from harmbench.execution.schedule.invocation import Invocation
 from harmbench.execution.schedule.run_options import RunOptions
+
+REQUEST = Request(methods=("a",), tasks=("b",))
 
 
 class NoLanes:
@@ -29,10 +32,19 @@ def test_cores_are_divided_among_local_workers(
 ):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: range(16), raising=False)
-    options = RunOptions(
-        request=Request(methods=("a",), tasks=("b",)), device=device, threads=threads
-    )
+    options = RunOptions(request=REQUEST, device=device, threads=threads)
     choice = ExecutorOptions("local", workers)
-    invocation = Invocation.begin(tmp_path, options, choice.to_json())
-    with choice.open(invocation, None, NoLanes()) as executor:
+    with (
+        Invocation.begin(tmp_path, options, choice.to_json()) as invocation,
+        choice.open(invocation, None, NoLanes()) as executor,
+    ):
         assert executor._options.threads == expected
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "gpu"])
+def test_a_device_that_this_machine_lacks_is_refused_where_the_workers_are_here(device):
+    options = RunOptions(request=REQUEST, device=device)
+    with pytest.raises(UserError, match=f"no device '{device}'"):
+        local_options(ExecutorOptions("local"), options)
+    # A node of the cluster may have it.
+    assert local_options(ExecutorOptions("slurm"), options).device == "cpu"
