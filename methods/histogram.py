@@ -10,6 +10,7 @@ from torch import Tensor
 from harmbench import FitData, FitProgress, Grid, Needs, Scans, ScanSet, StackMethod
 
 from ._quantiles import evenly_spaced_quantiles
+from ._settings import check_minima
 
 
 def interpolate(x: Tensor, source: Tensor, target: Tensor) -> Tensor:
@@ -78,9 +79,17 @@ class HistogramConfig:
     ----------
     quantiles
         Knots of the curve.
+
+    Raises
+    ------
+    UserError
+        With fewer than two knots.
     """
 
     quantiles: int = 1001
+
+    def __post_init__(self) -> None:
+        check_minima(self, quantiles=2)
 
 
 class Histogram(StackMethod):

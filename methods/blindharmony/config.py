@@ -54,7 +54,11 @@ class FlowConfig:
     def __post_init__(self) -> None:
         check_minima(self, levels=1, steps=1, hidden=1, blocks=1, bins=2, grey_levels=1)
         check_minima(self, training_steps=1, batch_size=1, micro_batches=1, validate_every=1)
-        check_minima(self, mean_slices=1, slices_at_once=1)
+        check_minima(self, validation_slices=1, mean_slices=1, slices_at_once=1)
+        check_minima(self, max_gradient_norm=0)
+        for name in ("tail_bound", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} must be positive")
         if self.batch_size % self.micro_batches:
             raise UserError("micro_batches must divide batch_size")
 
@@ -74,6 +78,7 @@ class BlindHarmonyConfig(FlowConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_minima(self, iterations=1, beta1=0, beta2=0, round_trip=0)
         if not 0 <= self.alpha <= 1:
             raise UserError("alpha must be in [0, 1]")
         if not 0 <= self.mask_quantile <= 1:

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harmbench import UserError
 from harmbench_methods.histogram import Histogram, HistogramConfig, interpolate
 from harmbench_methods.identity import Identity
 from harmbench_tasks.domains import Domain
@@ -101,6 +102,12 @@ def test_equal_knots_map_to_the_middle() -> None:
 def test_it_gains_over_unchanged_scans(task, small_cohort) -> None:
     data = task.setup(small_cohort, 0)
     assert mean_psnr(fitted(Histogram, data), data) > mean_psnr(fitted(Identity, data), data) + 6
+
+
+@pytest.mark.parametrize("quantiles", [-1, 0, 1])
+def test_a_curve_needs_two_knots(quantiles) -> None:
+    with pytest.raises(UserError, match="quantiles must be at least 2"):
+        HistogramConfig(quantiles=quantiles)
 
 
 def test_empty_scans_do_not_change(small_cohort) -> None:

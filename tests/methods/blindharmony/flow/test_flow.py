@@ -41,15 +41,6 @@ def test_slices_that_cannot_be_halved_are_refused_in_one_line():
         Flow(72, 90, BlindHarmonyConfig(levels=3))
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [{"bins": 1}, {"levels": 0}, {"alpha": 2.0}, {"micro_batches": 3}],
-)
-def test_settings_out_of_range_are_refused_by_name(setting):
-    with pytest.raises(UserError, match=next(iter(setting))):
-        BlindHarmonyConfig(**setting)
-
-
 @pytest.fixture(scope="module")
 def benchmark():
     """The benchmark, which has the same flow of nflows' own layers."""
