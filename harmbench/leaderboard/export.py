@@ -14,6 +14,7 @@ import pandas as pd
 from harmbench.errors import UserError
 from harmbench.leaderboard.measure import Measure
 from harmbench.statistics.subjects import decode
+from harmbench.store.columns import PLACE
 
 SUFFIXES = (".parquet", ".csv")
 # Minimum number of rows per write.
@@ -34,18 +35,28 @@ _RUN = {
         "scans as JSON; empty for a method",
     ),
     "task": ("string", "", "the task's name"),
+    "family": ("string", "", "the task's family: what it measures"),
+    "target": ("string", "", "the domain that it harmonises to; empty in old records"),
     "cohort": (
         "string",
         "",
         "the data set, with its normalisation unless it is the default",
     ),
     "cohort_key": ("string", "", "hash of the cohort's content: numbers of two never mix"),
-    "kind": ("string", "", "'phantom': simulated heads, NOT real scans; or 'real'"),
+    "fit_cohort": ("string", "", "the data set of the fits; empty if it is the cohort itself"),
+    "fit_cohort_key": ("string", "", "hash of its content: numbers of two never mix"),
+    "kind": ("string", "", "'phantom' or 'simulated': NOT real scans; or 'real'"),
     "preset": ("string", "", "'quick' or 'paper': grid and settings"),
-    "split": ("string", "", "'test', or 'tuning': validation subjects were scored"),
+    "split": (
+        "string",
+        "",
+        "'test'; 'tuning': validation subjects were scored; or '5 folds': cross-validation",
+    ),
+    "fold": ("int64", "", "the fold whose subjects were scored, from 1; 0 without folds"),
     "normalization": ("string", "", "how intensities became [0, 1]"),
     "question": ("string", "", "hash of task, test data and instruments: numbers of two never mix"),
     "seed": ("int64", "", "base seed of everything random"),
+    "code": ("string", "", "hash of the method's code; empty in old records"),
     "bundle": ("string", "", "origin of an imported result; empty for a result of this home"),
 }
 # Columns of a value.
@@ -163,7 +174,7 @@ def _by_status(runs: pd.DataFrame) -> tuple[list[dict[str, Any]], list[dict[str,
         if run["status"] == "done":
             scored[run["run_id"]] = run
         else:
-            names = ("run_id", "label", "task", "cohort", "preset", "seed", "status", "reason")
+            names = ("run_id", *PLACE, "status", "reason")
             left_out.append({name: run[name] for name in names})
     return list(scored.values()), left_out
 

@@ -12,6 +12,7 @@ from harmbench.contracts.cell import CellResult, Status
 from harmbench.errors import UserError
 from harmbench.leaderboard.export import export
 from harmbench.leaderboard.measure import measures
+from harmbench.store.columns import PLACE
 from harmbench.store.results import ResultsStore
 from harmbench.store.stores import CellStore
 from harmbench.tracking import reader
@@ -60,6 +61,8 @@ def test_every_slice_has_a_row_and_every_column_is_explained(runs, keep_home, tm
     )
     assert away["slice"].isna().all()
     assert set(table["kind"]) == {"phantom"}
+    # What separates two results on the boards separates their rows.
+    assert {*PLACE, "family", "target", "code"} <= {*table.columns}
     dictionary = json.loads(done.dictionary.read_text())
     assert list(dictionary["columns"]) == list(table.columns)
     assert all(column["type"] and column["meaning"] for column in dictionary["columns"].values())
@@ -75,6 +78,7 @@ def test_every_slice_has_a_row_and_every_column_is_explained(runs, keep_home, tm
         "skipped",
         "no pairs",
     )
+    assert missing.keys() >= {*PLACE}
 
 
 def test_each_subjects_mean_alone_can_be_asked_for(runs, keep_home, tmp_path):
