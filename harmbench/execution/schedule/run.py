@@ -173,15 +173,13 @@ def forecast(
         return Forecast(prepared=False, fits=(), cells=tuple(cells))
     plan = make_plan(registry, selection, home, progress)
     runner = Runner(registry=registry, home=home, device=prepare(options), progress=progress)
-    jobs = Scheduler(plan, runner, Durations.read(home)).jobs
-    fits = [
-        ForecastJob(title=job.title, seconds=job.seconds) for job in jobs.values() if job.is_fit
-    ]
+    scheduler = Scheduler(plan, runner, Durations.read(home))
     cells = []
     for planned in plan.cells:
-        title, result = planned.cell.title, runner.foreseen(planned)
+        title, result = planned.cell.title, scheduler.foreseen.get(planned.cell.key)
         if result is None:
-            cells.append(ForecastJob(title=title, seconds=jobs[planned.cell.key].seconds))
+            seconds = scheduler.jobs[planned.cell.key].seconds
+            cells.append(ForecastJob(title=title, seconds=seconds))
         else:
             cells.append(
                 ForecastJob(
@@ -191,6 +189,7 @@ def forecast(
                     cell=planned.cell,
                 )
             )
+    fits = [job for job in scheduler.jobs.values() if job.is_fit]
     return Forecast(
         prepared=True,
         fits=tuple(ForecastJob(title=fit.title, seconds=fit.seconds) for fit in fits),

@@ -36,6 +36,8 @@ class Scheduler:
 
     Attributes
     ----------
+    foreseen
+        The results of cells that need no computation, by key.
     results
         The cells that have ended with their results, in that order.
     jobs
@@ -49,14 +51,13 @@ class Scheduler:
         self.results: list[tuple[PlannedCell, CellResult]] = []
         self.fits_made: list[str] = []
         self._runner = runner
-        self._foreseen: dict[str, CellResult] = {}
-        stored = set()
+        self.foreseen: dict[str, CellResult] = {}
         for planned in plan.cells:
-            foreseen = runner.foreseen(planned)
-            if foreseen is not None:
-                self._foreseen[planned.cell.key] = foreseen
-                stored.add(planned.cell.key)
-            stored.update(fit.key for fit in planned.all_fits if runner.fits.has(fit.key))
+            result = runner.foreseen(planned)
+            if result is not None:
+                self.foreseen[planned.cell.key] = result
+        fits = {fit.key for planned in plan.cells for fit in planned.all_fits}
+        stored = {*self.foreseen, *filter(runner.fits.has, fits)}
         self.jobs = jobs(plan, durations, stored)
         self._cells: dict[str, list[PlannedCell]] = {}
         for planned in plan.cells:
@@ -68,7 +69,7 @@ class Scheduler:
         self, executor: Executor, progress: Progress
     ) -> Iterator[tuple[PlannedCell, CellResult]]:
         """Compute all jobs, and yield each cell with its result as it ends."""
-        for key, result in self._foreseen.items():
+        for key, result in self.foreseen.items():
             yield from self._end(key, result)
         for job, outcome in progress.track(
             self._outcomes(executor, progress), "all cells", len(self.jobs)
