@@ -20,6 +20,8 @@ from harmbench.preprocessing.brain_tools import Extractor, ToolError
 from harmbench.preprocessing.nifti_create import nifti_file
 from harmbench.preprocessing.nifti_read import Volume, load_labels
 
+# HD-BET takes minutes a scan on one core. Every process that prepares scans waits for a program.
+_TIMEOUT_SECONDS = 3600.0
 _MAX_OUTPUT = 200  # characters of a failed program's output that the error quotes
 
 
@@ -43,9 +45,11 @@ def program_mask(extractor: Extractor, volume: Volume, name: str) -> npt.NDArray
     Raises
     ------
     ToolError
-        If the program fails, or writes no mask on the voxels of the volume.
+        If the program fails, does not end within an hour, or writes no mask on the voxels of the
+        volume.
     """
-    with tempfile.TemporaryDirectory() as temporary:
+    # A child of a program that was ended may still write into the folder.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
         source = folder / "scan.nii.gz"  # HD-BET reads compressed files only
         source.write_bytes(nifti_file(volume.data, volume.affine))
@@ -70,8 +74,17 @@ def _run(extractor: Extractor, source: Path, name: str) -> Path:
         command += _device()
     try:
         process = subprocess.run(
-            command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
         )
+    except subprocess.TimeoutExpired as error:
+        raise ToolError(
+            f"{extractor.title} did not end within {_TIMEOUT_SECONDS / 3600:.2g} h on {name}"
+        ) from error
     except OSError as error:
         raise ToolError(f"{extractor.title} cannot be started: {error.strerror}") from error
     killed = _killed_by(process.returncode)

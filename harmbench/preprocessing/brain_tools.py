@@ -14,6 +14,7 @@ from harmbench.errors import BadScanError, UserError
 from harmbench.util.hashing import file_digest
 
 _PROGRAMS = (SYNTHSTRIP, HD_BET)  # `auto` uses the first that is installed
+_VERSION_SECONDS = 60.0  # for the Python of HD-BET to tell its version
 
 
 class ToolError(BadScanError):
@@ -107,7 +108,9 @@ def _distribution(program: Path) -> str | None:
     code = "from importlib.metadata import version; print(version('hd-bet'))"
     command = [*shebang.removeprefix("#!").split(), "-c", code]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+        result = subprocess.run(
+            command, capture_output=True, text=True, timeout=_VERSION_SECONDS, check=True
+        )
+    except (OSError, subprocess.CalledProcessError, subprocess.TimeoutExpired):
         return None
     return result.stdout.strip() or None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from harmbench.preprocessing import brain_programs
 from harmbench.preprocessing.brain_tools import Extractor, ToolError, find_extractor
 from harmbench.preprocessing.mask_cache import cached_mask
 from harmbench.preprocessing.nifti_read import Volume
-from helpers.brain_extraction import Tools, head_of
+from helpers.brain_extraction import THRESHOLD, Tools, head_of
 from helpers.volumes import coarse, volume_of
 
 WRITING = """#!{{python}}
@@ -73,6 +75,22 @@ def test_a_failure_names_scan_and_program_and_is_tried_again(
     assert "\n" not in line
     assert str(tmp_path) not in line
     assert not list((tmp_path / "masks").glob("*.nii.gz"))
+
+
+def test_a_program_that_hangs_ends_at_its_timeout_and_frees_the_others(
+    tmp_path: Path, tools: Tools, head: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(brain_programs, "_TIMEOUT_SECONDS", 0.5)
+    # A child of the program holds its output open.
+    hanging = synthstrip(tools, "#!/bin/sh\necho started\nsleep 20 & wait\n")
+    began = time.monotonic()
+    with pytest.raises(
+        ToolError, match=r"^mri_synthstrip 7\.4 did not end within .* on a\.nii\.gz$"
+    ):
+        cached_mask(hanging, head, "a.nii.gz", "content", tmp_path)
+    assert time.monotonic() - began < 10
+    working = synthstrip(tools, THRESHOLD)
+    assert cached_mask(working, head, "a.nii.gz", "content", tmp_path).any()
 
 
 def test_the_next_command_runs_a_failed_program_again(

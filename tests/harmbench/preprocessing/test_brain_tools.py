@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,24 @@ def test_the_version_is_that_of_freesurfer_or_of_the_package(tmp_path: Path, too
     result = find_extractor("auto")
     assert result is not None
     assert result.title == "mri_synthstrip freesurfer-7.4.1"
+
+
+def test_a_python_that_hangs_leaves_the_version_to_the_content(
+    tmp_path: Path, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harmbench.preprocessing import brain_tools as extraction
+
+    monkeypatch.setattr(extraction, "_VERSION_SECONDS", 0.5)
+    interpreter = tmp_path / "python"
+    interpreter.write_text("#!/bin/sh\nexec sleep 20\n")
+    interpreter.chmod(0o755)
+    tools.install("hd-bet", f"#!{interpreter}\n")
+    extraction._program_version.cache_clear()
+    began = time.monotonic()
+    found = find_extractor("hd-bet")
+    assert time.monotonic() - began < 10
+    assert found is not None
+    assert found.version == file_digest(tools.folder / "hd-bet")[:8]
 
 
 @pytest.mark.usefixtures("one_core")
