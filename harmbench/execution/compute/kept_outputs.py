@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from harmbench.data.scans import Scans
+from harmbench.errors import ContractError
 from harmbench.util.files import atomic_write
 
 _CHECKED = "checked"
@@ -90,8 +91,8 @@ class KeptOutputs:
     def checking(self) -> Iterator[None]:
         """Check the outputs in this block; those that are shared count as checked if it ends.
 
-        After an error the cell's own are removed: a second attempt would compare these outputs with
-        those of a method that has harmonised no other scan yet.
+        If the check finds a violation, the cell's own are removed: a second attempt would compare
+        them with outputs of a method that has harmonised no other scan yet.
         """
         mark = None if self.shared is None else self.shared / _CHECKED
         if mark is not None:
@@ -99,7 +100,7 @@ class KeptOutputs:
                 mark.unlink(missing_ok=True)
         try:
             yield
-        except BaseException:
+        except ContractError:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
         if mark is not None:
