@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -204,7 +205,7 @@ def _pictures(
         if not path.exists():
             continue
         try:
-            arrays = read_npz(path)
+            arrays: dict[str, Any] = read_npz(path)
         except ValueError as error:
             raise UserError(
                 f"{error}: remove its cell by `harmbench store prune --damaged`, and run it again, "
