@@ -144,7 +144,7 @@ def test_an_interrupted_import_leaves_nothing(
     written = []
 
     def interrupted(descriptor):
-        (folder,) = (home / "imports").glob(".*-*")
+        (folder,) = (home / "imports").glob(".*.building")
         written.extend(file.name for file in folder.iterdir())
         raise interruption
 
