@@ -104,4 +104,6 @@ def _wilson(share: float, n: int) -> tuple[float, float]:
     z = float(ndtri((1 + COVERAGE) / 2))
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     reach = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    # Exact at the ends, where rounding would leave 1e-17.
+    low = 0.0 if share == 0 else max(0.0, middle - reach)
+    return low, 1.0 if share == 1 else min(1.0, middle + reach)

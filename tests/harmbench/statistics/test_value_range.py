@@ -45,6 +45,8 @@ def test_cutting_an_interval_excludes_no_possible_mean():
 def test_an_event_of_no_subject_has_an_interval():
     estimate = SHARE.interval(Estimate(0.0, 0.0, 0.0, 8))
     assert (estimate.low, round(estimate.high, 2)) == (0.0, 0.32)
+    assert SHARE.interval(Estimate(0.0, 0.0, 0.0, 14)).low == 0.0
+    assert SHARE.interval(Estimate(1.0, 1.0, 1.0, 14)).high == 1.0
     half = SHARE.interval(Estimate(0.5, math.nan, math.nan, 10))
     assert (half.low, half.high) == pytest.approx((0.2366, 0.7634), abs=1e-4)
 
