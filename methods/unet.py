@@ -26,7 +26,7 @@ from harmbench import (
     train,
 )
 
-from ._settings import check_minima
+from ._settings import check_minima, check_positive
 from ._slices import first_scans, training_steps, translate
 
 # Where the constants below are from:
@@ -66,8 +66,7 @@ class UNetConfig:
     def __post_init__(self) -> None:
         check_minima(self, levels=1, width=1, training_slices=0, epochs=1, steps=0)
         check_minima(self, batch_size=1, slices_at_once=1)
-        if not self.learning_rate > 0:
-            raise UserError("learning_rate must be positive")
+        check_positive(self, "learning_rate")
 
 
 PRESETS = {

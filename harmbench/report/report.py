@@ -69,7 +69,7 @@ def write_report(
 
 
 def written_report(folder: Path, pages: int) -> WrittenReport:
-    """Return the facts of a report of so many pages."""
+    """Return the path and the size of a written report, with its number of pages."""
     index = folder.absolute() / "index.html"
     return WrittenReport(index, pages, index.stat().st_size)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from harmbench.util import folders
+from harmbench.util.files import atomic_write_bytes
 
 # Checksums of all files of a folder, in the format of `sha256sum --check`.
 CHECKSUMS = "SHA256SUMS"
@@ -93,10 +94,7 @@ class Store:
         with folders.replacing(self.path(key)) as building:
             yield building
             lines = [f"{value}  {name}\n" for name, value in checksums(building, sync=True).items()]
-            with (building / CHECKSUMS).open("w") as stream:
-                stream.writelines(lines)
-                stream.flush()
-                os.fsync(stream.fileno())
+            atomic_write_bytes(building / CHECKSUMS, "".join(lines).encode())
 
     def remove(self, key: str) -> None:
         """Remove the entry of `key` atomically; the caller must hold the key's lock."""

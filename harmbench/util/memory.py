@@ -57,12 +57,16 @@ def give_back(device: torch.device) -> None:
     if time.monotonic() - _trimmed > _SECONDS_TO_TRIM:
         _trim()
         _trimmed = time.monotonic()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
+    _empty_cache(device)
 
 
 def _trim() -> None:
     _call_libc("malloc_trim", 0)
+
+
+def _empty_cache(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def _map_large_blocks() -> None:
@@ -79,7 +83,7 @@ def release(device: torch.device) -> None:
     """Free unused memory on the host and the device, for example before a smaller batch."""
     gc.collect()
     _trim()
-    give_back(device)
+    _empty_cache(device)
 
 
 def limit(device: torch.device, mebibytes: int) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harmbench import UserError, at_inference
+from harmbench import at_inference
 
-from .._settings import check_minima
+from .._settings import check_minima, check_positive
 from ..blindharmony.config import QUICK_FLOW, TINY_FLOW, BlindHarmonyConfig, FlowConfig
 
 
@@ -67,9 +67,7 @@ class BlindCurveConfig(FlowConfig):
         super().__post_init__()
         check_minima(self, quantiles=2, degree=1, curve_bins=2, likelihood_slices=1)
         check_minima(self, field_iterations=1, curve_iterations=1, decisive=0, target_margin=0)
-        for name in ("n4_resolution", "curve_deviation", "field_deviation"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"{name} must be positive")
+        check_positive(self, "n4_resolution", "curve_deviation", "field_deviation")
 
     @property
     def flow(self) -> BlindHarmonyConfig:

@@ -7,7 +7,7 @@ from typing import Any
 
 from harmbench import UserError, at_inference
 
-from .._settings import check_minima
+from .._settings import check_minima, check_positive
 
 # Where the constants below are from:
 #   [S 2.1]  the paper's supplement, section 2.1
@@ -56,9 +56,7 @@ class FlowConfig:
         check_minima(self, training_steps=1, batch_size=1, micro_batches=1, validate_every=1)
         check_minima(self, validation_slices=1, mean_slices=1, slices_at_once=1)
         check_minima(self, max_gradient_norm=0)
-        for name in ("tail_bound", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"{name} must be positive")
+        check_positive(self, "tail_bound", "learning_rate")
         if self.batch_size % self.micro_batches:
             raise UserError("micro_batches must divide batch_size")
 

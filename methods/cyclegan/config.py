@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harmbench import UserError, at_inference
 
-from .._settings import check_minima
+from .._settings import check_minima, check_positive
 
 # Where the constants below are from:
 #   [S 2.3]    the supplement of the BlindHarmony paper, section 2.3 and Table 2
@@ -52,8 +52,7 @@ class CycleGANConfig:
         check_minima(self, width=1, blocks=0, discriminator_width=1, source_slices=0)
         check_minima(self, target_slices=0, epochs=1, steps=0, batch_size=1, momentum=0)
         check_minima(self, cycle_weight=0, identity_weight=0, pool_size=0, slices_at_once=1)
-        if not self.learning_rate > 0:
-            raise UserError("learning_rate must be positive")
+        check_positive(self, "learning_rate")
         if not self.momentum < 1:
             raise UserError("momentum must be below 1")
 

@@ -82,16 +82,16 @@ def _batches(
     facts: CellFacts,
     outputs: KeptOutputs,
 ) -> Iterator[Harmonized]:
-    own = KeptOutputs(outputs.folder)
     # As for volumes: see `KeptOutputs`.
     of_others = KeptOutputs(outputs.shared) if outputs.shared and outputs.checked else None
     size, count = devices.scans_per_batch(context.device), len(context.data.test)
     for start in context.progress.track(range(0, count, size), cell.title):
         indices = range(start, min(start + size, count))
-        kept = own.load(indices)
+        kept = outputs.load(indices)
         if kept is None and of_others is not None:
             kept = of_others.load(indices)
-            facts.facts["scans_reused"] += 0 if kept is None else len(indices)
+            if kept is not None:
+                facts.facts["scans_reused"] += len(indices)
         if kept is None:
             yield from _batch(method, context, cell, indices, facts, outputs)
             continue

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor
 from harmbench.data.scans import Scans
 from harmbench.errors import ContractError
 from harmbench.util.files import atomic_write
+from harmbench.util.npz import read_npz
 
 _CHECKED = "checked"
 
@@ -116,11 +116,10 @@ def _path(folder: Path, place: int) -> Path:
 def _intact(path: Path) -> tuple[npt.NDArray[np.float32], str | None, float] | None:
     """Return image, flag (if any) and seconds of a file; None if it is missing or damaged."""
     try:
-        # numpy leaves a damaged file open that it opened itself.
-        with path.open("rb") as stream, np.load(stream) as file:
-            flag = next(map(str, file["flags"]), None)
-            return file["image"], flag, float(file["seconds"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        arrays = read_npz(path)
+        flag = next(map(str, arrays["flags"]), None)
+        return arrays["image"], flag, float(arrays["seconds"])
+    except (OSError, ValueError, KeyError):
         return None
 
 

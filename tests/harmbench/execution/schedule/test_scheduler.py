@@ -25,6 +25,7 @@ from harmbench.execution.schedule.session import Session, log_name
 from harmbench.plugins import Registry
 from harmbench.util.progress import Silent
 from helpers import PLUGINS
+from helpers.lanes import Lanes
 
 FILES = tuple(PLUGINS / name for name in ("tiny_cohort.py", "odd_methods.py", "built_methods.py"))
 NOTHING_KNOWN = Durations({}, {})
@@ -48,25 +49,6 @@ def runner(home):
     return Runner(
         registry=Registry.discover(FILES), home=home, device=torch.device("cpu"), progress=Silent()
     )
-
-
-class Lanes:
-    """Keeps the titles and lines that workers show."""
-
-    def __init__(self):
-        self.lines, self.shown = [], []
-
-    def lane(self):
-        return self
-
-    def show(self, title, count=0, total=None, note=""):
-        self.shown.append(title)
-
-    def clear(self):
-        pass
-
-    def log(self, text):
-        self.lines.append(text)
 
 
 def run(home, executor, methods, tasks, lanes=None, **choice):

@@ -18,22 +18,10 @@ from harmbench.execution.schedule.run_options import RunOptions
 from harmbench.plugins import Registry
 from harmbench.util.progress import Silent
 from helpers import PLUGINS
+from helpers.lanes import Lanes
 
 FILES = (PLUGINS / "tiny_cohort.py",)
 REQUEST = Request(methods=("identity",), tasks=("domain1",), cohort=CohortRequest("tiny"))
-
-
-class Lanes(Silent):
-    """Progress of workers that nobody looks at."""
-
-    def lane(self):
-        return self
-
-    def show(self, title, count=0, total=None, note=""):
-        pass
-
-    def clear(self):
-        pass
 
 
 @pytest.fixture

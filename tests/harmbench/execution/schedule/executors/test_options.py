@@ -10,12 +10,9 @@ from harmbench.execution.plan.request import Request
 from harmbench.execution.schedule.executors.options import ExecutorOptions, local_options
 from harmbench.execution.schedule.invocation import Invocation
 from harmbench.execution.schedule.run_options import RunOptions
+from helpers.lanes import Lanes
 
 REQUEST = Request(methods=("a",), tasks=("b",))
-
-
-class NoLanes:
-    """Shows nothing: no worker starts."""
 
 
 @pytest.mark.parametrize(
@@ -36,7 +33,7 @@ def test_cores_are_divided_among_local_workers(
     choice = ExecutorOptions("local", workers)
     with (
         Invocation.begin(tmp_path, options, choice.to_json()) as invocation,
-        choice.open(invocation, None, NoLanes()) as executor,
+        choice.open(invocation, None, Lanes()) as executor,
     ):
         assert executor._options.threads == expected
 
